@@ -1,0 +1,1 @@
+//! Programs that show the crate on real systems; see each folder.
