@@ -1,0 +1,111 @@
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use crate::grpc::{InvalidTimeout, TIMEOUT, parse_timeout, render_timeout};
+
+/// About thirty years: what a timeout too long for an [`Instant`] becomes.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// The one instant at which a call ends, whatever it is doing then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    at: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    /// The deadline `timeout` after `now`. Never overflows (CONTRACT D7).
+    #[must_use]
+    pub fn after(now: Instant, timeout: Duration) -> Self {
+        let at = now
+            .checked_add(timeout)
+            .or_else(|| now.checked_add(FAR))
+            .unwrap_or(now);
+        Self { at, timeout }
+    }
+
+    /// The deadline that the caller wrote into `grpc-timeout`, as tonic's `Request::set_timeout`
+    /// does; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTimeout`] if the header is outside the grammar.
+    pub fn from_headers(headers: &HeaderMap, now: Instant) -> Result<Option<Self>, InvalidTimeout> {
+        headers
+            .get(TIMEOUT)
+            .map(|value| parse_timeout(value.as_bytes()))
+            .transpose()
+            .map(|timeout| timeout.map(|timeout| Self::after(now, timeout)))
+    }
+
+    /// The instant.
+    #[must_use]
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// How long the call was given in all.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// What is left at `now`, zero once it has passed.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> Duration {
+        self.at.saturating_duration_since(now)
+    }
+
+    /// The earlier of the two.
+    #[must_use]
+    pub fn earliest(self, other: Self) -> Self {
+        if other.at < self.at { other } else { self }
+    }
+
+    /// Writes what is left at `now` as `grpc-timeout`.
+    ///
+    /// A layer that delayed a request does so just before it hands it on.
+    pub fn stamp(&self, headers: &mut HeaderMap, now: Instant) {
+        headers.insert(TIMEOUT, render_timeout(self.remaining(now)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CONTRACT D7
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_timeout_does_not_overflow() {
+        let now = Instant::now();
+        let deadline = Deadline::after(now, Duration::MAX);
+        assert!(deadline.remaining(now) >= FAR);
+        assert_eq!(
+            deadline.remaining(deadline.at() + Duration::from_secs(1)),
+            Duration::ZERO
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_stamped_is_what_is_left_now() {
+        let start = Instant::now();
+        let deadline = Deadline::after(start, Duration::from_secs(5));
+        let mut headers = HeaderMap::new();
+        deadline.stamp(&mut headers, start + Duration::from_millis(4_900));
+        assert_eq!(headers[TIMEOUT], "100000u");
+        deadline.stamp(&mut headers, start + Duration::from_secs(9));
+        assert_eq!(headers[TIMEOUT], "1n");
+        assert_eq!(headers.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earliest_wins() {
+        let now = Instant::now();
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(2));
+        let (short, long) = (Deadline::after(now, short), Deadline::after(now, long));
+        assert_eq!(short.earliest(long), short);
+        assert_eq!(long.earliest(short), short);
+    }
+}

@@ -1,0 +1,32 @@
+use super::{CallOptions, Context};
+
+/// Tunes one call.
+///
+/// ```
+/// use grpc_resilience::call::CallOptionsExt;
+/// use std::time::Duration;
+///
+/// let mut request = http::Request::new(());
+/// request
+///     .call_options()
+///     .idempotent()
+///     .max_attempts(2)
+///     .timeout(Duration::from_millis(300));
+/// ```
+pub trait CallOptionsExt {
+    /// The options of this call, all unset at first.
+    fn call_options(&mut self) -> &mut CallOptions;
+}
+
+impl<B> CallOptionsExt for http::Request<B> {
+    fn call_options(&mut self) -> &mut CallOptions {
+        Context::of(self.extensions_mut()).options_mut()
+    }
+}
+
+#[cfg(feature = "tonic")]
+impl<T> CallOptionsExt for tonic::Request<T> {
+    fn call_options(&mut self) -> &mut CallOptions {
+        Context::of(self.extensions_mut()).options_mut()
+    }
+}

@@ -1,0 +1,31 @@
+//! What a call carries: the only way in which layers speak to each other.
+//!
+//! One request extension, [`Context`], holds all of it. A layer reads what it needs and writes what
+//! it knows; what nobody wrote has a default, so that every layer works alone and in any stack.
+//!
+//! | what | written by | read by | absent means |
+//! |---|---|---|---|
+//! | [`CallOptions`] | the caller, through [`CallOptionsExt`] | every layer | the layer's own setting |
+//! | [`Deadline`] | the deadline layer | all that wait or send | no deadline |
+//! | [`Safety`] | the idempotency layer | retry | [`Safety::Unknown`]: not repeated once it may have run |
+//! | [`Budget`] | the budget layer | retry | unlimited |
+//! | [`MethodKind`](crate::grpc::MethodKind) | the idempotency layer, the caller | retry | a stream |
+//! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
+//! | [`Captured`](crate::body::Captured) request | whoever captures first | layers that send again | not captured |
+//! | [`Trace`] | the deadline layer | whoever waits or fails writes into it | nobody listens |
+
+mod budget;
+mod context;
+mod deadline;
+mod ext;
+mod options;
+mod safety;
+mod trace;
+
+pub use budget::{Budget, Permit};
+pub use context::Context;
+pub use deadline::Deadline;
+pub use ext::CallOptionsExt;
+pub use options::{CallOptions, Patience};
+pub use safety::Safety;
+pub use trace::{Phase, Trace};

@@ -1,0 +1,156 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::grpc::{Code, CodeSet, MethodKind};
+
+use super::Safety;
+
+/// What a call does while the channel is down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// It fails with UNAVAILABLE at once. gRPC's default.
+    #[default]
+    FailFast,
+    /// It waits for the channel until its deadline.
+    WaitForReady,
+}
+
+/// The caller's wishes for one call; what is unset inherits the layers' settings.
+///
+/// Reached through [`CallOptionsExt::call_options`](super::CallOptionsExt::call_options).
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    timeout: Option<Option<Duration>>,
+    safety: Option<Safety>,
+    patience: Option<Patience>,
+    kind: Option<MethodKind>,
+    retry_off: bool,
+    max_attempts: Option<u32>,
+    retry_on: CodeSet,
+    backoff: Option<Arc<dyn Backoff>>,
+}
+
+/// Setters, for the caller.
+impl CallOptions {
+    /// How long the call may take in all; needs the deadline layer. The earliest bound wins.
+    pub fn timeout(&mut self, timeout: Duration) -> &mut Self {
+        self.timeout = Some(Some(timeout));
+        self
+    }
+
+    /// Lifts the deadline layer's default, for a stream that is to live on.
+    pub fn no_timeout(&mut self) -> &mut Self {
+        self.timeout = Some(None);
+        self
+    }
+
+    /// Declares this call safe to repeat, whatever is said of its method.
+    pub fn idempotent(&mut self) -> &mut Self {
+        self.safety = Some(Safety::Idempotent);
+        self
+    }
+
+    /// Declares this call unsafe to repeat, whatever is said of its method.
+    ///
+    /// It is still sent again if it provably never ran; see [`never_retry`](Self::never_retry).
+    pub fn not_idempotent(&mut self) -> &mut Self {
+        self.safety = Some(Safety::Unknown);
+        self
+    }
+
+    /// Switches retrying off for this call, transparent retries included.
+    pub fn never_retry(&mut self) -> &mut Self {
+        self.retry_off = true;
+        self
+    }
+
+    /// How many attempts the call has at most, the first one counted, as in gRFC A6.
+    ///
+    /// A call with zero attempts fails at once with `INVALID_ARGUMENT`.
+    pub fn max_attempts(&mut self, attempts: u32) -> &mut Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
+    /// Retries this code too.
+    pub fn retry_on(&mut self, code: impl Into<Code>) -> &mut Self {
+        self.retry_on = self.retry_on.with(code.into());
+        self
+    }
+
+    /// Waits by this curve between attempts.
+    pub fn backoff(&mut self, backoff: impl Backoff + 'static) -> &mut Self {
+        self.backoff = Some(Arc::new(backoff));
+        self
+    }
+
+    /// Waits while the channel is down; needs the wait-for-ready layer.
+    pub fn wait_for_ready(&mut self) -> &mut Self {
+        self.patience = Some(Patience::WaitForReady);
+        self
+    }
+
+    /// Fails at once while the channel is down.
+    pub fn fail_fast(&mut self) -> &mut Self {
+        self.patience = Some(Patience::FailFast);
+        self
+    }
+
+    /// Says which kind of method this is; see [`MethodKind`].
+    pub fn kind(&mut self, kind: MethodKind) -> &mut Self {
+        self.kind = Some(kind);
+        self
+    }
+}
+
+/// Getters, for layers; `None` is unset.
+impl CallOptions {
+    /// The timeout; `Some(None)` if the caller wants none.
+    #[must_use]
+    pub fn chosen_timeout(&self) -> Option<Option<Duration>> {
+        self.timeout
+    }
+
+    /// Whether the call may be repeated.
+    #[must_use]
+    pub fn chosen_safety(&self) -> Option<Safety> {
+        self.safety
+    }
+
+    /// What the call does while the channel is down.
+    #[must_use]
+    pub fn chosen_patience(&self) -> Option<Patience> {
+        self.patience
+    }
+
+    /// The kind of the method.
+    #[must_use]
+    pub fn chosen_kind(&self) -> Option<MethodKind> {
+        self.kind
+    }
+
+    /// Whether the caller switched retrying off.
+    #[must_use]
+    pub fn is_never_retried(&self) -> bool {
+        self.retry_off
+    }
+
+    /// How many attempts the caller allows.
+    #[must_use]
+    pub fn chosen_max_attempts(&self) -> Option<u32> {
+        self.max_attempts
+    }
+
+    /// The codes that the caller adds to the retryable ones.
+    #[must_use]
+    pub fn added_codes(&self) -> CodeSet {
+        self.retry_on
+    }
+
+    /// The caller's curve.
+    #[must_use]
+    pub fn chosen_backoff(&self) -> Option<&Arc<dyn Backoff>> {
+        self.backoff.as_ref()
+    }
+}

@@ -1,0 +1,21 @@
+/// Whether a call may reach the application more than once.
+///
+/// The words are those of `google.protobuf.MethodOptions.IdempotencyLevel`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Safety {
+    /// Nobody said. Only a request that provably never ran is sent again (CONTRACT I1, I2).
+    #[default]
+    Unknown,
+    /// Several calls have the effect of one.
+    Idempotent,
+    /// The call changes nothing.
+    NoSideEffects,
+}
+
+impl Safety {
+    /// Whether a call that may have run may be sent again.
+    #[must_use]
+    pub fn may_repeat(self) -> bool {
+        self != Self::Unknown
+    }
+}

@@ -1,0 +1,146 @@
+use http::{HeaderMap, StatusCode};
+
+use crate::grpc::{Code, Pushback, Status, retry_delay};
+
+use super::{Hint, Progress, Reason, Verdict};
+
+/// How the core implementations, tonic and grpc-java word a message over a size limit.
+const TOO_LARGE: [&str; 3] = [
+    "larger than max",
+    "exceeds maximum size",
+    "length too large",
+];
+
+/// What a status means that the server sent.
+#[must_use]
+pub fn answer(status: &Status) -> Verdict {
+    let reason = if is_too_large(status) {
+        Reason::MessageTooLarge
+    } else {
+        Reason::Answered
+    };
+    Verdict {
+        hint: hint(status),
+        ..Verdict::new(Progress::Answered, status.code(), reason)
+    }
+}
+
+/// The failure that a response head speaks of: `None` if the head is OK or leaves it to trailers.
+///
+/// A `grpc-status` counts whatever the HTTP status is; without one the HTTP status is mapped
+/// (CONTRACT H1, H2). A 200 that is not gRPC at all, such as a proxy's page, is UNKNOWN.
+#[must_use]
+pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> {
+    if let Some(status) = Status::from_headers(headers) {
+        return (status.code() != Code::Ok).then(|| (answer(&status), status));
+    }
+    if http == StatusCode::OK && is_grpc(headers) {
+        return None;
+    }
+    let status = Status::from_http(http, headers);
+    let verdict = Verdict::new(Progress::Answered, status.code(), Reason::HttpStatus);
+    Some((verdict, status))
+}
+
+/// No content type passes: in-memory services and old servers leave it out.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(http::header::CONTENT_TYPE)
+        .is_none_or(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Pushback beats `RetryInfo` (CONTRACT P9).
+fn hint(status: &Status) -> Option<Hint> {
+    match Pushback::from_headers(status.metadata()) {
+        Some(Pushback::Stop) => Some(Hint::Stop),
+        Some(Pushback::After(delay)) => Some(Hint::Exactly(delay)),
+        None => retry_delay(status.details()).map(Hint::AtLeast),
+    }
+}
+
+/// CONTRACT R15: RESOURCE_EXHAUSTED is overload, which passes, or a message too large, which
+/// doesn't; only the words tell them apart.
+fn is_too_large(status: &Status) -> bool {
+    status.code() == Code::ResourceExhausted
+        && TOO_LARGE
+            .iter()
+            .any(|words| status.message().contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                let name = http::HeaderName::from_static(name);
+                (name, http::HeaderValue::from_static(value))
+            })
+            .collect()
+    }
+
+    // CONTRACT H1
+    #[test]
+    fn a_grpc_status_counts_whatever_the_http_status() {
+        let trailers_only = headers(&[("grpc-status", "5")]);
+        let (verdict, _) = head(StatusCode::BAD_GATEWAY, &trailers_only).unwrap();
+        assert_eq!(verdict.code, Code::NotFound);
+        assert_eq!(verdict.progress, Progress::Answered);
+        assert!(head(StatusCode::BAD_GATEWAY, &headers(&[("grpc-status", "0")])).is_none());
+    }
+
+    // CONTRACT H2
+    #[test]
+    fn a_head_without_grpc_status_is_judged_by_http_status_and_content_type() {
+        let html = headers(&[("content-type", "text/html")]);
+        let grpc = headers(&[("content-type", "application/grpc+proto")]);
+        let code = |http, headers| head(http, headers).map(|(verdict, _)| verdict.code);
+        assert_eq!(
+            code(StatusCode::SERVICE_UNAVAILABLE, &html),
+            Some(Code::Unavailable)
+        );
+        assert_eq!(code(StatusCode::OK, &html), Some(Code::Unknown));
+        assert_eq!(code(StatusCode::OK, &grpc), None);
+        assert_eq!(code(StatusCode::OK, &HeaderMap::new()), None);
+    }
+
+    // CONTRACT P9
+    #[test]
+    fn pushback_beats_retry_info() {
+        // google.rpc.Status { details: [RetryInfo { retry_delay: 3 s }] }
+        let details = "Gi4KKHR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLnJwYy5SZXRyeUluZm8SBAoCCAM";
+        let with = |pushback: &'static str| {
+            let mut map = headers(&[("grpc-status", "14"), ("grpc-status-details-bin", details)]);
+            if !pushback.is_empty() {
+                map.extend(headers(&[("grpc-retry-pushback-ms", pushback)]));
+            }
+            head(StatusCode::OK, &map).unwrap().0.hint
+        };
+        assert_eq!(with(""), Some(Hint::AtLeast(Duration::from_secs(3))));
+        assert_eq!(with("100"), Some(Hint::Exactly(Duration::from_millis(100))));
+        assert_eq!(with("-1"), Some(Hint::Stop));
+    }
+
+    // CONTRACT R15
+    #[test]
+    fn a_message_too_large_is_told_from_overload() {
+        for (message, expected) in [
+            (
+                "grpc: received message larger than max (5 vs. 4)",
+                Reason::MessageTooLarge,
+            ),
+            (
+                "gRPC message exceeds maximum size 4: 5",
+                Reason::MessageTooLarge,
+            ),
+            ("quota used up", Reason::Answered),
+        ] {
+            let status = Status::new(Code::ResourceExhausted, message);
+            assert_eq!(answer(&status).reason, expected, "{message}");
+        }
+    }
+}

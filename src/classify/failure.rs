@@ -1,0 +1,42 @@
+use std::error::Error;
+use std::sync::Once;
+
+use crate::grpc::Code;
+
+use super::{Progress, Reason, Verdict};
+
+static UNRECOGNISED: Once = Once::new();
+
+/// What an error means, by the types in its source chain.
+///
+/// Needs the `tonic` feature to know any transport's errors; what it does not know is
+/// [`Progress::Reached`], [`Code::Unknown`], and is logged once in the life of the process.
+#[must_use]
+pub fn failure(error: &(dyn Error + 'static)) -> Verdict {
+    #[cfg(feature = "tonic")]
+    if let Some(verdict) = super::transport::verdict(error) {
+        return verdict;
+    }
+    UNRECOGNISED.call_once(|| {
+        tracing::warn!(
+            chain = %display_chain(error),
+            "an error of the inner service is unknown to grpc-resilience; such errors count as \
+             'the request may have run' and are retried for idempotent calls only (said once)"
+        );
+    });
+    Verdict::new(Progress::Reached, Code::Unknown, Reason::Unrecognised)
+}
+
+/// The error and its sources.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+/// The texts of a chain, outermost first, without repetitions.
+pub(crate) fn display_chain(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
+    texts.dedup();
+    texts.join(": ")
+}

@@ -1,0 +1,119 @@
+//! The adapter that knows the errors of tonic's channel: tonic, hyper, h2 and tower's buffer.
+//!
+//! hyper disclaims the stability of its sources, so every row is tested over a raw HTTP/2 peer.
+
+use std::error::Error;
+use std::io;
+
+use h2::Reason as H2Reason;
+use tower::buffer::error::{Closed, ServiceError};
+
+use crate::grpc::Code;
+
+use super::failure::chain;
+use super::{Progress, Reason, Verdict, answer};
+
+/// The verdict on a chain that holds a known type; the outermost proof wins.
+pub(super) fn verdict(error: &(dyn Error + 'static)) -> Option<Verdict> {
+    let mut parent = None;
+    let mut fallback = None;
+    for cause in chain(error) {
+        if let Some(verdict) = proof(cause, parent) {
+            return Some(verdict);
+        }
+        if fallback.is_none() {
+            fallback = guess(cause);
+        }
+        parent = Some(cause);
+    }
+    fallback
+}
+
+/// What one link of the chain proves by itself.
+fn proof(cause: &(dyn Error + 'static), parent: Option<&(dyn Error + 'static)>) -> Option<Verdict> {
+    if cause.is::<tonic::ConnectError>() {
+        return Some(not_sent(Reason::ConnectFailed));
+    }
+    if cause.is::<tonic::TimeoutExpired>() {
+        return Some(reached(Code::DeadlineExceeded, Reason::AttemptTimedOut));
+    }
+    if cause.is::<ServiceError>() || cause.is::<Closed>() {
+        return Some(not_sent(Reason::ChannelClosed));
+    }
+    if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+        return from_hyper(error);
+    }
+    if let Some(error) = cause.downcast_ref::<h2::Error>() {
+        return from_h2(error);
+    }
+    let io = cause.downcast_ref::<io::Error>()?;
+    let under_transport = parent.is_some_and(|parent| parent.is::<tonic::transport::Error>());
+    if under_transport && io.kind() == io::ErrorKind::TimedOut {
+        // tonic's connect timeout around a custom connector.
+        return Some(not_sent(Reason::ConnectFailed));
+    }
+    parent
+        .is_some_and(|parent| parent.is::<hyper::Error>() || parent.is::<h2::Error>())
+        .then(|| reached(Code::Unavailable, Reason::ConnectionLost))
+}
+
+/// What one link suggests if no link below it proves anything.
+fn guess(cause: &(dyn Error + 'static)) -> Option<Verdict> {
+    if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+        // A user error other than "dispatch task is gone" is the request body's own.
+        let own_body = error.is_user() && error.source().is_some();
+        return (!own_body).then(|| reached(Code::Unavailable, Reason::ConnectionLost));
+    }
+    let status = cause.downcast_ref::<tonic::Status>()?;
+    Some(Verdict {
+        progress: Progress::Reached,
+        reason: Reason::ForeignStatus,
+        ..answer(&crate::grpc::Status::from(status))
+    })
+}
+
+fn from_hyper(error: &hyper::Error) -> Option<Verdict> {
+    if error.is_canceled() {
+        return Some(not_sent(Reason::Queued));
+    }
+    error
+        .is_timeout()
+        .then(|| reached(Code::Unavailable, Reason::KeepaliveTimeout))
+}
+
+fn from_h2(error: &h2::Error) -> Option<Verdict> {
+    if error.is_io() {
+        return Some(reached(Code::Unavailable, Reason::ConnectionLost));
+    }
+    if error.is_remote() && error.is_go_away() {
+        return Some(refused(Reason::GoAway));
+    }
+    let reason = error.reason()?;
+    if error.is_remote() && error.is_reset() && reason == H2Reason::REFUSED_STREAM {
+        return Some(refused(Reason::StreamRefused));
+    }
+    Some(reached(code_of(reason), Reason::StreamReset))
+}
+
+/// CONTRACT H3, PROTOCOL-HTTP2 "Errors".
+fn code_of(reason: H2Reason) -> Code {
+    match reason {
+        H2Reason::REFUSED_STREAM => Code::Unavailable,
+        H2Reason::CANCEL => Code::Cancelled,
+        H2Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
+        H2Reason::INADEQUATE_SECURITY => Code::PermissionDenied,
+        _ => Code::Internal,
+    }
+}
+
+fn not_sent(reason: Reason) -> Verdict {
+    Verdict::new(Progress::NotSent, Code::Unavailable, reason)
+}
+
+fn refused(reason: Reason) -> Verdict {
+    Verdict::new(Progress::Refused, Code::Unavailable, reason)
+}
+
+fn reached(code: Code, reason: Reason) -> Verdict {
+    Verdict::new(Progress::Reached, code, reason)
+}

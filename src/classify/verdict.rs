@@ -1,0 +1,142 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::grpc::Code;
+
+/// How far a request provably got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Progress {
+    /// It never left the client.
+    NotSent,
+    /// It reached the server's transport, which proved that the application did not see it.
+    Refused,
+    /// It may have run.
+    Reached,
+    /// The server answered.
+    Answered,
+}
+
+impl Progress {
+    /// Whether the application certainly did not see the request (CONTRACT I1).
+    #[must_use]
+    pub fn is_unprocessed(self) -> bool {
+        matches!(self, Self::NotSent | Self::Refused)
+    }
+}
+
+/// What the server said about retrying (CONTRACT P).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// Do not retry.
+    Stop,
+    /// Retry after exactly this delay: pushback.
+    Exactly(Duration),
+    /// Retry no sooner than this: `RetryInfo`.
+    AtLeast(Duration),
+}
+
+/// The event that ended an attempt; its [`name`](Self::name) is stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The server answered with a status.
+    Answered,
+    /// The server, or the client itself, refused a message for its size.
+    MessageTooLarge,
+    /// An HTTP answer without `grpc-status`, such as a proxy's.
+    HttpStatus,
+    /// No connection could be made.
+    ConnectFailed,
+    /// The channel's worker is gone; no later call can succeed on it.
+    ChannelClosed,
+    /// The request still waited in the client when the connection closed.
+    Queued,
+    /// The server refused the stream.
+    StreamRefused,
+    /// The server went away and did not process the stream.
+    GoAway,
+    /// The connection died under the request.
+    ConnectionLost,
+    /// HTTP/2 keepalive found the connection dead.
+    KeepaliveTimeout,
+    /// The stream was reset.
+    StreamReset,
+    /// The transport's own timer ended the attempt.
+    AttemptTimedOut,
+    /// A status from a service that is no transport.
+    ForeignStatus,
+    /// An error that this crate does not know.
+    Unrecognised,
+    /// The deadline of the call passed.
+    DeadlineExceeded,
+    /// The caller asked for something that can't be.
+    InvalidCall,
+    /// The channel is known to be down, and the call does not wait.
+    NotReady,
+}
+
+impl Reason {
+    /// A stable name, for logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::MessageTooLarge => "message_too_large",
+            Self::HttpStatus => "http_status",
+            Self::ConnectFailed => "connect_failed",
+            Self::ChannelClosed => "channel_closed",
+            Self::Queued => "queued",
+            Self::StreamRefused => "stream_refused",
+            Self::GoAway => "go_away",
+            Self::ConnectionLost => "connection_lost",
+            Self::KeepaliveTimeout => "keepalive_timeout",
+            Self::StreamReset => "stream_reset",
+            Self::AttemptTimedOut => "attempt_timed_out",
+            Self::ForeignStatus => "foreign_status",
+            Self::Unrecognised => "unrecognised",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::InvalidCall => "invalid_call",
+            Self::NotReady => "not_ready",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What an attempt's end means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// How far the request got.
+    pub progress: Progress,
+    /// The code that the caller should see.
+    pub code: Code,
+    /// The server's hint.
+    pub hint: Option<Hint>,
+    /// Which event it was.
+    pub reason: Reason,
+}
+
+impl Verdict {
+    pub(crate) const fn new(progress: Progress, code: Code, reason: Reason) -> Self {
+        Self {
+            progress,
+            code,
+            hint: None,
+            reason,
+        }
+    }
+
+    /// Whether the connection was never made: wait-for-ready's or the retry policy's business, not
+    /// a transparent retry's (CONTRACT X1).
+    #[must_use]
+    pub fn is_failed_connect(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::ConnectFailed | Reason::ChannelClosed | Reason::NotReady
+        )
+    }
+}

@@ -1,0 +1,101 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::Request;
+use pin_project::pin_project;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::call;
+
+use super::Lease;
+
+/// One attempt: waits until the service is ready, then calls it.
+#[pin_project(project = AttemptProj, project_replace = AttemptOwned)]
+pub(crate) enum Attempt<S, B>
+where
+    S: Service<Request<B>>,
+{
+    Waiting {
+        service: S,
+        request: Request<B>,
+    },
+    Calling {
+        #[pin]
+        future: S::Future,
+    },
+    Failed {
+        error: S::Error,
+    },
+    Done,
+}
+
+impl<S, B> Attempt<S, B>
+where
+    S: Service<Request<B>>,
+{
+    /// The attempt with a service from [`Readied::take`](super::Readied::take): a ready one is
+    /// called at once.
+    pub(crate) fn new(lease: Lease<S, S::Error>, request: Request<B>) -> Self {
+        match lease {
+            Lease::Ready(mut service) => Self::Calling {
+                future: service.call(request),
+            },
+            Lease::NotReady(service) => Self::when_ready(service, request),
+            Lease::Failed(error, _) => Self::Failed { error },
+        }
+    }
+
+    /// The attempt with a service whose readiness nobody knows.
+    pub(crate) fn when_ready(service: S, request: Request<B>) -> Self {
+        Self::Waiting { service, request }
+    }
+}
+
+impl<S, B> Future for Attempt<S, B>
+where
+    S: Service<Request<B>>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match self.as_mut().project() {
+                AttemptProj::Waiting { service, .. } => {
+                    let readiness = ready!(service.poll_ready(cx));
+                    let AttemptOwned::Waiting {
+                        mut service,
+                        request,
+                    } = self.as_mut().project_replace(Self::Done)
+                    else {
+                        return Poll::Pending;
+                    };
+                    if let Err(error) = readiness {
+                        return Poll::Ready(Err(error));
+                    }
+                    let future = service.call(stamped(request));
+                    self.set(Self::Calling { future });
+                }
+                AttemptProj::Calling { future } => return future.poll(cx),
+                AttemptProj::Failed { .. } => {
+                    return match self.as_mut().project_replace(Self::Done) {
+                        AttemptOwned::Failed { error } => Poll::Ready(Err(error)),
+                        _ => Poll::Pending,
+                    };
+                }
+                // Like any future, it must not be polled after it was ready.
+                AttemptProj::Done => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// The request was delayed, so its `grpc-timeout` is recomputed from what is left now.
+fn stamped<B>(mut request: Request<B>) -> Request<B> {
+    let context = request.extensions().get::<call::Context>();
+    if let Some(deadline) = context.and_then(call::Context::deadline) {
+        deadline.stamp(request.headers_mut(), Instant::now());
+    }
+    request
+}

@@ -1,0 +1,90 @@
+use std::fmt;
+use std::mem;
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+/// An inner service, and whether it was found ready.
+#[derive(Clone)]
+pub(crate) struct Readied<S, E> {
+    service: S,
+    found: Found<E>,
+}
+
+enum Found<E> {
+    NotYet,
+    Ready,
+    Failed(E),
+}
+
+/// Readiness belongs to the service that was polled, never to its clone.
+impl<E> Clone for Found<E> {
+    fn clone(&self) -> Self {
+        Self::NotYet
+    }
+}
+
+/// A service taken out for one call.
+pub(crate) enum Lease<S, E> {
+    /// It is ready: call it now.
+    Ready(S),
+    /// It must be polled ready first.
+    NotReady(S),
+    /// Polling it ready failed.
+    Failed(E, S),
+}
+
+impl<S: Clone, E> Readied<S, E> {
+    pub(crate) fn new(service: S) -> Self {
+        Self {
+            service,
+            found: Found::NotYet,
+        }
+    }
+
+    /// Polls the inner service and remembers the outcome; a layer answers "ready" whatever it is.
+    pub(crate) fn poll<R>(&mut self, cx: &mut Context<'_>)
+    where
+        S: Service<R, Error = E>,
+    {
+        if matches!(self.found, Found::Ready) {
+            return;
+        }
+        self.found = match self.service.poll_ready(cx) {
+            Poll::Ready(Ok(())) => Found::Ready,
+            Poll::Ready(Err(error)) => Found::Failed(error),
+            Poll::Pending => Found::NotYet,
+        };
+    }
+
+    /// Takes the polled service and leaves a clone.
+    pub(crate) fn take(&mut self) -> Lease<S, E> {
+        let clone = self.service.clone();
+        let service = mem::replace(&mut self.service, clone);
+        match mem::replace(&mut self.found, Found::NotYet) {
+            Found::Ready => Lease::Ready(service),
+            Found::NotYet => Lease::NotReady(service),
+            Found::Failed(error) => Lease::Failed(error, service),
+        }
+    }
+}
+
+impl<S, E> Lease<S, E> {
+    /// A clone whose readiness nobody knows, for later attempts.
+    pub(crate) fn spare(&self) -> S
+    where
+        S: Clone,
+    {
+        match self {
+            Self::Ready(service) | Self::NotReady(service) | Self::Failed(_, service) => {
+                service.clone()
+            }
+        }
+    }
+}
+
+impl<S: fmt::Debug, E> fmt::Debug for Readied<S, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.service.fmt(f)
+    }
+}

@@ -1,0 +1,75 @@
+use std::fmt;
+
+use crate::classify::chain;
+
+use super::Error;
+
+/// Why no further attempt was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GiveUp {
+    /// The call may have run and nobody declared it safe to repeat.
+    NotIdempotent,
+    /// The policy does not retry this code.
+    CodeNotRetryable,
+    /// All attempts that the policy or the caller allows were made.
+    AttemptsExhausted,
+    /// The next wait would have passed the deadline, or it passed.
+    Deadline,
+    /// The server asked for a longer wait than the deadline allows.
+    HintPastDeadline,
+    /// The server asked not to be retried.
+    PushbackStop,
+    /// The budget for extra attempts is used up.
+    BudgetExhausted,
+    /// The answer had begun, so that another attempt could contradict it.
+    Committed,
+    /// The channel is down and the call does not wait for it.
+    NotReady,
+    /// The call can't be made as the caller asked for it.
+    InvalidCall,
+}
+
+impl GiveUp {
+    /// The reason in an error's source chain, such as that of a generated client's status.
+    #[must_use]
+    pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        chain(error)
+            .filter_map(|cause| cause.downcast_ref::<Error>())
+            .find_map(Error::give_up)
+    }
+
+    /// A stable name, for logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotIdempotent => "not_idempotent",
+            Self::CodeNotRetryable => "code_not_retryable",
+            Self::AttemptsExhausted => "attempts_exhausted",
+            Self::Deadline => "deadline",
+            Self::HintPastDeadline => "hint_past_deadline",
+            Self::PushbackStop => "pushback_stop",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::Committed => "committed",
+            Self::NotReady => "not_ready",
+            Self::InvalidCall => "invalid_call",
+        }
+    }
+}
+
+impl fmt::Display for GiveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotIdempotent => "the call may have run and is not declared idempotent",
+            Self::CodeNotRetryable => "this code is not retried",
+            Self::AttemptsExhausted => "all attempts were made",
+            Self::Deadline => "the deadline leaves no time for another attempt",
+            Self::HintPastDeadline => "the server asked for a wait beyond the deadline",
+            Self::PushbackStop => "the server asked not to be retried",
+            Self::BudgetExhausted => "the retry budget is used up",
+            Self::Committed => "the answer had begun",
+            Self::NotReady => "the channel is not ready",
+            Self::InvalidCall => "the call can't be made as it was asked for",
+        })
+    }
+}

@@ -1,0 +1,177 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::classify::{self, Progress, Reason, Verdict, display_chain};
+use crate::grpc::{Code, Status};
+
+use super::{BoxError, GiveUp};
+
+/// A call that failed, as every layer of this crate and its builder return it.
+///
+/// `source()` is a `tonic::Status` (with the `tonic` feature), then the transport's error.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    verdict: Verdict,
+    status: Status,
+    give_up: Option<GiveUp>,
+    attempts: u32,
+    cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    #[cfg(feature = "tonic")]
+    shown: tonic::Status,
+}
+
+impl Error {
+    fn build(
+        verdict: Verdict,
+        status: Status,
+        cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        #[cfg(feature = "tonic")]
+        let shown = {
+            let mut shown = tonic::Status::from(&status);
+            if let Some(cause) = &cause {
+                shown.set_source(Arc::clone(cause));
+            }
+            shown
+        };
+        Self(Box::new(Inner {
+            verdict,
+            status,
+            give_up: None,
+            attempts: 0,
+            cause,
+            #[cfg(feature = "tonic")]
+            shown,
+        }))
+    }
+
+    /// What an inner service returned: our own error as it is, any other classified.
+    pub fn from_inner(error: impl Into<BoxError>) -> Self {
+        let error = match error.into().downcast::<Self>() {
+            Ok(ours) => return *ours,
+            Err(error) => error,
+        };
+        let verdict = classify::failure(&*error);
+        let status = inner_status(&*error, verdict);
+        Self::build(verdict, status, Some(Arc::from(error)))
+    }
+
+    /// What the server answered.
+    pub(crate) fn answered(verdict: Verdict, status: Status) -> Self {
+        Self::build(verdict, status, None)
+    }
+
+    /// What a layer says itself.
+    pub(crate) fn local(code: Code, reason: Reason, message: impl Into<String>) -> Self {
+        let progress = match reason {
+            Reason::NotReady | Reason::InvalidCall => Progress::NotSent,
+            _ => Progress::Reached,
+        };
+        let verdict = Verdict::new(progress, code, reason);
+        Self::build(verdict, Status::new(code, message), None)
+    }
+
+    /// The same failure with an error that led to it.
+    pub(crate) fn caused_by(self, cause: Option<Arc<dyn std::error::Error + Send + Sync>>) -> Self {
+        let inner = *self.0;
+        let built = Self::build(inner.verdict, inner.status, cause.or(inner.cause));
+        Self(Box::new(Inner {
+            give_up: inner.give_up,
+            attempts: inner.attempts,
+            ..*built.0
+        }))
+    }
+
+    /// The same failure, given up for this reason after so many attempts.
+    pub(crate) fn given_up(mut self, give_up: GiveUp, attempts: u32) -> Self {
+        self.0.give_up = Some(give_up);
+        self.0.attempts = attempts;
+        self
+    }
+
+    /// What the failure means.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.0.verdict
+    }
+
+    /// The code that the caller sees.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.status.code()
+    }
+
+    /// The whole status that the caller sees.
+    #[must_use]
+    pub fn status(&self) -> &Status {
+        &self.0.status
+    }
+
+    /// The headers that came with the status.
+    #[must_use]
+    pub fn metadata(&self) -> &HeaderMap {
+        self.0.status.metadata()
+    }
+
+    /// Why there was no further attempt; `None` if no layer decided so.
+    #[must_use]
+    pub fn give_up(&self) -> Option<GiveUp> {
+        self.0.give_up
+    }
+
+    /// How many attempts the retry layer counted; 0 if none was there.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+}
+
+/// A foreign status keeps its words; a transport error is worded by its chain.
+fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> Status {
+    #[cfg(feature = "tonic")]
+    if verdict.reason == Reason::ForeignStatus {
+        let status = classify::chain(error).find_map(|cause| cause.downcast_ref::<tonic::Status>());
+        if let Some(status) = status {
+            return Status::from(status);
+        }
+    }
+    Status::new(verdict.code, display_chain(error))
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code(), self.0.status.message())?;
+        match (self.0.give_up, self.0.attempts) {
+            (None, _) => Ok(()),
+            (Some(reason), 0) => write!(f, " ({reason})"),
+            (Some(reason), 1) => write!(f, " ({reason}, after 1 attempt)"),
+            (Some(reason), attempts) => write!(f, " ({reason}, after {attempts} attempts)"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("verdict", &self.0.verdict)
+            .field("status", &self.0.status)
+            .field("give_up", &self.0.give_up)
+            .field("attempts", &self.0.attempts)
+            .field("cause", &self.0.cause.as_ref().map(ToString::to_string))
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        #[cfg(feature = "tonic")]
+        return Some(&self.0.shown);
+        #[cfg(not(feature = "tonic"))]
+        return self.0.cause.as_ref().map(|cause| &**cause as _);
+    }
+}

@@ -1,0 +1,27 @@
+//! The one error of every layer, and why a call was given up.
+//!
+//! Generated clients turn whatever a stack returns into a `tonic::Status`. [`Error`] makes that
+//! status the server's own: its `source()` is a `tonic::Status` with the code, message, details and
+//! metadata that were sent, and the source of that one is the transport's error. What the layers
+//! add, [`GiveUp`] and the number of attempts, is found in the same chain:
+//!
+//! ```
+//! use grpc_resilience::GiveUp;
+//!
+//! fn explain(status: &tonic::Status) -> String {
+//!     match GiveUp::find(status) {
+//!         Some(GiveUp::NotIdempotent) => "declare the method idempotent to have it retried".into(),
+//!         Some(reason) => reason.to_string(),
+//!         None => "not given up by a layer".into(),
+//!     }
+//! }
+//! ```
+
+mod give_up;
+mod layer_error;
+
+pub use give_up::GiveUp;
+pub use layer_error::Error;
+
+/// What tower calls any error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,24 @@
+/// Which side of a method sends how many messages.
+///
+/// From outside, a unary response and a stream of one message look alike. A layer that knows that
+/// a method answers with one message can hold the response head until the first frame, and so may
+/// still retry a status that arrives in trailers (CONTRACT R6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MethodKind {
+    /// One request message, one response message.
+    Unary,
+    /// One request message, a stream of response messages.
+    ServerStreaming,
+    /// A stream of request messages, one response message.
+    ClientStreaming,
+    /// Streams in both directions.
+    BidiStreaming,
+}
+
+impl MethodKind {
+    /// Whether the server answers with exactly one message.
+    #[must_use]
+    pub fn answers_once(self) -> bool {
+        matches!(self, Self::Unary | Self::ClientStreaming)
+    }
+}

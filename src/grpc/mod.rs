@@ -1,0 +1,24 @@
+//! The wire vocabulary of gRPC, parsed without panics and independent of any gRPC library.
+//!
+//! Everything here reads what a peer sent. A malformed value is an answer of its own (`None`, a
+//! typed error, [`Pushback::Stop`]), never a panic.
+
+mod code;
+mod code_set;
+mod headers;
+mod method;
+mod pushback;
+mod retry_info;
+mod status;
+mod timeout;
+#[cfg(feature = "tonic")]
+mod tonic;
+
+pub use code::Code;
+pub use code_set::CodeSet;
+pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT};
+pub use method::MethodKind;
+pub use pushback::Pushback;
+pub use retry_info::retry_delay;
+pub use status::{Status, remove_malformed_details};
+pub use timeout::{InvalidTimeout, parse_timeout, render_timeout};

@@ -1,0 +1,154 @@
+use std::time::Duration;
+
+use http::HeaderValue;
+
+const MAX_DIGITS: usize = 8;
+const MAX_VALUE: u128 = 99_999_999;
+
+/// The units of the grammar, finest first, with their length in nanoseconds.
+const UNITS: [(u8, u128); 6] = [
+    (b'n', 1),
+    (b'u', 1_000),
+    (b'm', 1_000_000),
+    (b'S', 1_000_000_000),
+    (b'M', 60 * 1_000_000_000),
+    (b'H', 3_600 * 1_000_000_000),
+];
+
+/// A `grpc-timeout` outside the grammar `1*8DIGIT ("H" / "M" / "S" / "m" / "u" / "n")`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed grpc-timeout: expected one to eight digits and one of the units H M S m u n")]
+pub struct InvalidTimeout;
+
+/// Reads a `grpc-timeout` value.
+///
+/// Source: [PROTOCOL-HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)
+/// (CONTRACT D1).
+///
+/// # Errors
+///
+/// [`InvalidTimeout`] if the value is outside the grammar.
+pub fn parse_timeout(value: &[u8]) -> Result<Duration, InvalidTimeout> {
+    let (unit, digits) = value.split_last().ok_or(InvalidTimeout)?;
+    let (_, nanos) = UNITS
+        .iter()
+        .find(|(letter, _)| letter == unit)
+        .ok_or(InvalidTimeout)?;
+    if digits.is_empty() || digits.len() > MAX_DIGITS {
+        return Err(InvalidTimeout);
+    }
+    let mut count = 0_u128;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(InvalidTimeout);
+        }
+        count = count * 10 + u128::from(digit - b'0');
+    }
+    Ok(from_nanos(count * nanos))
+}
+
+/// Writes a duration as a `grpc-timeout` value: the finest unit whose value fits eight digits.
+///
+/// Rounds down, so that what is sent is never longer than what is left, and to no less than `1n`.
+/// Anything above 99999999 hours is sent as that (CONTRACT D2).
+#[must_use]
+pub fn render_timeout(timeout: Duration) -> HeaderValue {
+    let nanos = timeout.as_nanos().max(1);
+    for (unit, length) in UNITS {
+        let count = nanos / length;
+        if count <= MAX_VALUE {
+            return value(count, unit);
+        }
+    }
+    value(MAX_VALUE, b'H')
+}
+
+fn value(count: u128, unit: u8) -> HeaderValue {
+    let text = format!("{count}{}", char::from(unit));
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("1n"))
+}
+
+fn from_nanos(nanos: u128) -> Duration {
+    let seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX);
+    let subsecond = u32::try_from(nanos % 1_000_000_000).unwrap_or(0);
+    Duration::new(seconds, subsecond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_every_unit() {
+        for (text, expected) in [
+            ("1H", Duration::from_secs(3_600)),
+            ("2M", Duration::from_secs(120)),
+            ("3S", Duration::from_secs(3)),
+            ("4m", Duration::from_millis(4)),
+            ("5u", Duration::from_micros(5)),
+            ("6n", Duration::from_nanos(6)),
+            ("00000006n", Duration::from_nanos(6)),
+            ("0S", Duration::ZERO),
+        ] {
+            assert_eq!(parse_timeout(text.as_bytes()), Ok(expected), "{text}");
+        }
+    }
+
+    // CONTRACT D1
+    #[test]
+    fn refuses_what_is_outside_the_grammar() {
+        for text in [
+            "",
+            "S",
+            "1",
+            "1s",
+            "123456789n",
+            "-1S",
+            "+1S",
+            "1 S",
+            " 1S",
+            "1.5S",
+            "1SS",
+        ] {
+            assert_eq!(
+                parse_timeout(text.as_bytes()),
+                Err(InvalidTimeout),
+                "{text:?}"
+            );
+        }
+    }
+
+    // CONTRACT D2, PEER-CASES NET-deadline-overflow
+    #[test]
+    fn renders_at_the_edges_of_the_grammar() {
+        assert_eq!(render_timeout(Duration::ZERO), "1n");
+        assert_eq!(
+            render_timeout(Duration::from_nanos(99_999_999)),
+            "99999999n"
+        );
+        assert_eq!(render_timeout(Duration::from_nanos(100_000_000)), "100000u");
+        assert_eq!(render_timeout(Duration::MAX), "99999999H");
+    }
+
+    proptest! {
+        // CONTRACT D2
+        #[test]
+        fn what_is_rendered_is_never_longer_than_what_is_left(
+            seconds in 0_u64..99_999_999 * 3_600, nanos in 0_u32..1_000_000_000,
+        ) {
+            let left = Duration::new(seconds, nanos).max(Duration::from_nanos(1));
+            let text = render_timeout(left);
+            let sent = parse_timeout(text.as_bytes()).unwrap();
+            let unit = *text.as_bytes().last().unwrap();
+            let length = UNITS.iter().find(|(letter, _)| *letter == unit).unwrap().1;
+            prop_assert!(sent <= left);
+            prop_assert!(left.as_nanos() - sent.as_nanos() < length);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..12)) {
+            let _ = parse_timeout(&bytes);
+        }
+    }
+}

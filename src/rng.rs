@@ -1,0 +1,58 @@
+//! The one source of chance: the thread's generator, or a seeded one whose draws repeat.
+
+use std::sync::Arc;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::sync::Mutex;
+
+/// Draws the random numbers of a layer; clones of a seeded one share its sequence.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rng {
+    seeded: Option<Arc<Mutex<SmallRng>>>,
+}
+
+impl Rng {
+    pub(crate) fn seeded(seed: u64) -> Self {
+        let generator = SmallRng::seed_from_u64(seed);
+        Self {
+            seeded: Some(Arc::new(Mutex::new(generator))),
+        }
+    }
+
+    /// A random number in `[0, 1)`.
+    pub(crate) fn unit(&self) -> f64 {
+        match &self.seeded {
+            Some(generator) => generator.lock().random(),
+            None => rand::random(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_repeats_its_draws() {
+        let draw = |seed| {
+            let rng = Rng::seeded(seed);
+            (rng.unit(), rng.unit())
+        };
+        assert!((draw(7).0 - draw(7).0).abs() < f64::EPSILON);
+        assert!((draw(7).0 - draw(8).0).abs() > f64::EPSILON);
+        let (first, second) = draw(7);
+        assert!((first - second).abs() > f64::EPSILON);
+    }
+
+    #[test]
+    fn draws_lie_in_the_unit_interval() {
+        let rng = Rng::default();
+        assert!(
+            (0..1_000)
+                .map(|_| rng.unit())
+                .all(|unit| (0.0..1.0).contains(&unit))
+        );
+    }
+}
