@@ -10,3 +10,11 @@ mod rng;
 mod sync;
 
 pub use error::{Error, GiveUp};
+#[cfg(feature = "budget")]
+pub mod budget;
+#[cfg(feature = "idempotency")]
+pub mod idempotency;
+#[cfg(feature = "deadline")]
+pub mod deadline;
+#[cfg(feature = "retry")]
+pub mod retry;

@@ -15,6 +15,21 @@ pub trait Budget: fmt::Debug + Send + Sync {
     fn permit(&self) -> Option<Permit>;
 }
 
+/// So that one budget can be shared between channels.
+impl<T: Budget + ?Sized> Budget for Arc<T> {
+    fn succeeded(&self) {
+        (**self).succeeded();
+    }
+
+    fn failed(&self) {
+        (**self).failed();
+    }
+
+    fn permit(&self) -> Option<Permit> {
+        (**self).permit()
+    }
+}
+
 /// The right to one extra attempt.
 ///
 /// [`Permit::start`] it as the attempt starts. Dropped before that, it gives back what it took.

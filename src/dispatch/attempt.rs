@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::call;
+use crate::error::BoxError;
 
 use super::Lease;
 
@@ -26,7 +27,7 @@ where
         future: S::Future,
     },
     Failed {
-        error: S::Error,
+        error: BoxError,
     },
     Done,
 }
@@ -37,7 +38,7 @@ where
 {
     /// The attempt with a service from [`Readied::take`](super::Readied::take): a ready one is
     /// called at once.
-    pub(crate) fn new(lease: Lease<S, S::Error>, request: Request<B>) -> Self {
+    pub(crate) fn new(lease: Lease<S>, request: Request<B>) -> Self {
         match lease {
             Lease::Ready(mut service) => Self::Calling {
                 future: service.call(request),
@@ -56,8 +57,9 @@ where
 impl<S, B> Future for Attempt<S, B>
 where
     S: Service<Request<B>>,
+    S::Error: Into<BoxError>,
 {
-    type Output = Result<S::Response, S::Error>;
+    type Output = Result<S::Response, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
@@ -72,12 +74,12 @@ where
                         return Poll::Pending;
                     };
                     if let Err(error) = readiness {
-                        return Poll::Ready(Err(error));
+                        return Poll::Ready(Err(error.into()));
                     }
                     let future = service.call(stamped(request));
                     self.set(Self::Calling { future });
                 }
-                AttemptProj::Calling { future } => return future.poll(cx),
+                AttemptProj::Calling { future } => return future.poll(cx).map_err(Into::into),
                 AttemptProj::Failed { .. } => {
                     return match self.as_mut().project_replace(Self::Done) {
                         AttemptOwned::Failed { error } => Poll::Ready(Err(error)),

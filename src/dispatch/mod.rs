@@ -7,6 +7,8 @@
 
 mod attempt;
 mod readied;
+mod response;
 
 pub(crate) use attempt::Attempt;
 pub(crate) use readied::{Lease, Readied};
+pub(crate) use response::{tidy, tidy_head};

@@ -4,37 +4,39 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
+use crate::error::BoxError;
+
 /// An inner service, and whether it was found ready.
 #[derive(Clone)]
-pub(crate) struct Readied<S, E> {
+pub(crate) struct Readied<S> {
     service: S,
-    found: Found<E>,
+    found: Found,
 }
 
-enum Found<E> {
+enum Found {
     NotYet,
     Ready,
-    Failed(E),
+    Failed(BoxError),
 }
 
 /// Readiness belongs to the service that was polled, never to its clone.
-impl<E> Clone for Found<E> {
+impl Clone for Found {
     fn clone(&self) -> Self {
         Self::NotYet
     }
 }
 
 /// A service taken out for one call.
-pub(crate) enum Lease<S, E> {
+pub(crate) enum Lease<S> {
     /// It is ready: call it now.
     Ready(S),
     /// It must be polled ready first.
     NotReady(S),
     /// Polling it ready failed.
-    Failed(E, S),
+    Failed(BoxError, S),
 }
 
-impl<S: Clone, E> Readied<S, E> {
+impl<S: Clone> Readied<S> {
     pub(crate) fn new(service: S) -> Self {
         Self {
             service,
@@ -45,20 +47,21 @@ impl<S: Clone, E> Readied<S, E> {
     /// Polls the inner service and remembers the outcome; a layer answers "ready" whatever it is.
     pub(crate) fn poll<R>(&mut self, cx: &mut Context<'_>)
     where
-        S: Service<R, Error = E>,
+        S: Service<R>,
+        S::Error: Into<BoxError>,
     {
         if matches!(self.found, Found::Ready) {
             return;
         }
         self.found = match self.service.poll_ready(cx) {
             Poll::Ready(Ok(())) => Found::Ready,
-            Poll::Ready(Err(error)) => Found::Failed(error),
+            Poll::Ready(Err(error)) => Found::Failed(error.into()),
             Poll::Pending => Found::NotYet,
         };
     }
 
     /// Takes the polled service and leaves a clone.
-    pub(crate) fn take(&mut self) -> Lease<S, E> {
+    pub(crate) fn take(&mut self) -> Lease<S> {
         let clone = self.service.clone();
         let service = mem::replace(&mut self.service, clone);
         match mem::replace(&mut self.found, Found::NotYet) {
@@ -69,7 +72,7 @@ impl<S: Clone, E> Readied<S, E> {
     }
 }
 
-impl<S, E> Lease<S, E> {
+impl<S> Lease<S> {
     /// A clone whose readiness nobody knows, for later attempts.
     pub(crate) fn spare(&self) -> S
     where
@@ -83,7 +86,7 @@ impl<S, E> Lease<S, E> {
     }
 }
 
-impl<S: fmt::Debug, E> fmt::Debug for Readied<S, E> {
+impl<S: fmt::Debug> fmt::Debug for Readied<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.service.fmt(f)
     }

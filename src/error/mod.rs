@@ -17,6 +17,7 @@
 //! }
 //! ```
 
+mod expired;
 mod give_up;
 mod layer_error;
 

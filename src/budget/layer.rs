@@ -1,0 +1,30 @@
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use crate::call::Budget;
+
+use super::Budgeted;
+
+/// Gives every call of a channel the same budget; see the [module](super).
+#[derive(Clone, Debug)]
+pub struct BudgetLayer {
+    budget: Arc<dyn Budget>,
+}
+
+impl BudgetLayer {
+    /// A layer that hands out this budget.
+    pub fn new(budget: impl Budget + 'static) -> Self {
+        Self {
+            budget: Arc::new(budget),
+        }
+    }
+}
+
+impl<S> Layer<S> for BudgetLayer {
+    type Service = Budgeted<S>;
+
+    fn layer(&self, inner: S) -> Budgeted<S> {
+        Budgeted::new(inner, Arc::clone(&self.budget))
+    }
+}

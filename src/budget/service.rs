@@ -1,0 +1,38 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Request;
+use tower_service::Service;
+
+use crate::call::{self, Budget};
+
+/// The service of [`BudgetLayer`](super::BudgetLayer).
+#[derive(Clone, Debug)]
+pub struct Budgeted<S> {
+    inner: S,
+    budget: Arc<dyn Budget>,
+}
+
+impl<S> Budgeted<S> {
+    pub(super) fn new(inner: S, budget: Arc<dyn Budget>) -> Self {
+        Self { inner, budget }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Budgeted<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        call::Context::of(request.extensions_mut()).charge(Arc::clone(&self.budget));
+        self.inner.call(request)
+    }
+}

@@ -1,0 +1,63 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::call::{Deadline, Phase, Trace};
+use crate::error::Error;
+
+use super::DeadlinePolicy;
+
+/// The deadline of one call with its timer, which moves from the future into the body.
+#[derive(Debug)]
+pub(super) struct Bound {
+    deadline: Deadline,
+    trace: Trace,
+    passed: bool,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Bound {
+    pub(super) fn new(deadline: Deadline, trace: Trace, now: Instant) -> Self {
+        Self {
+            deadline,
+            trace,
+            passed: deadline.remaining(now).is_zero(),
+            sleep: Box::pin(sleep_until(deadline.at())),
+        }
+    }
+
+    /// Whether the deadline had passed before the call began.
+    pub(super) fn has_passed(&self) -> bool {
+        self.passed
+    }
+
+    pub(super) fn remaining(&self) -> Duration {
+        self.deadline.remaining(Instant::now())
+    }
+
+    /// Wakes the task when the deadline passes, with the error of it.
+    pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        self.sleep.as_mut().poll(cx).map(|()| self.expired())
+    }
+
+    pub(super) fn expired(&self) -> Error {
+        Error::expired(self.deadline, Some(&self.trace))
+    }
+
+    /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
+    pub(super) fn name(&self, error: Error) -> Error {
+        let was_expiry = error.verdict().reason == crate::classify::Reason::DeadlineExceeded;
+        if !was_expiry && DeadlinePolicy::is_expiry(error.code(), self.remaining()) {
+            self.trace.failed(std::sync::Arc::new(error));
+            return self.expired();
+        }
+        error
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.trace.enter(phase);
+    }
+}

@@ -1,0 +1,37 @@
+//! One absolute deadline for a call, whatever the call is doing.
+//!
+//! [`DeadlineLayer`] makes an instant of the earliest of: the caller's `Request::set_timeout`, the
+//! call's own option (or else the layer's default), and a deadline that the context already holds.
+//! It bounds all that stands below it, queueing, connecting, waiting, backing off and attempts, and
+//! the response body to its last trailer. Expiry is DEADLINE_EXCEEDED with a message that says in
+//! which phase, and the last failure as its source.
+//!
+//! ```
+//! use grpc_resilience::deadline::DeadlineLayer;
+//! use std::time::Duration;
+//!
+//! let layer = DeadlineLayer::new().default_timeout(Duration::from_secs(5));
+//! ```
+//!
+//! - **Reads** `grpc-timeout` and the [`CallOptions`](crate::call::CallOptions).
+//!   **Writes** the [`Deadline`](crate::call::Deadline) into the context and what is left into
+//!   `grpc-timeout`; layers below that delay the request write it anew.
+//! - **Default**: no timeout, as in gRPC; then the layer does nothing.
+//! - **Errors**: DEADLINE_EXCEEDED on expiry; INTERNAL for a malformed `grpc-timeout` of the
+//!   caller's, at once (CONTRACT D4).
+//! - **Interactions**: stands above the layers that it is to bound. tonic's own timer and servers
+//!   answer CANCELLED near the deadline: what arrives with at most 5 ms left counts as the expiry.
+//! - **Limits**: below a body that is always ready, a stream is cut at the next message.
+
+mod body;
+mod bound;
+mod future;
+mod layer;
+mod policy;
+mod service;
+
+pub use body::DeadlineBody;
+pub use future::ResponseFuture;
+pub use layer::DeadlineLayer;
+pub use policy::DeadlinePolicy;
+pub use service::DeadlineService;

@@ -1,0 +1,67 @@
+use std::time::Duration;
+
+use crate::call::CallOptions;
+use crate::grpc::Code;
+
+/// With this much left, a cancellation or a transport's time-out is the deadline itself: clocks
+/// differ and stock servers answer CANCELLED (CONTRACT D11).
+const GRACE: Duration = Duration::from_millis(5);
+
+/// Which timeout a call gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeadlinePolicy {
+    default_timeout: Option<Duration>,
+}
+
+impl DeadlinePolicy {
+    pub(super) fn set_default(&mut self, timeout: Duration) {
+        self.default_timeout = Some(timeout);
+    }
+
+    /// The shorter of the caller's `grpc-timeout` and the call's option, which replaces the default.
+    #[must_use]
+    pub fn timeout(&self, header: Option<Duration>, options: &CallOptions) -> Option<Duration> {
+        let chosen = options.chosen_timeout().unwrap_or(self.default_timeout);
+        match (header, chosen) {
+            (Some(header), Some(chosen)) => Some(header.min(chosen)),
+            (header, chosen) => header.or(chosen),
+        }
+    }
+
+    /// Whether a failure with this code and so much time left is the deadline by another name.
+    #[must_use]
+    pub fn is_expiry(code: Code, remaining: Duration) -> bool {
+        matches!(code, Code::Cancelled | Code::DeadlineExceeded) && remaining <= GRACE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shorter_timeout_wins_and_the_call_s_option_replaces_the_default() {
+        let second = Duration::from_secs;
+        let policy = DeadlinePolicy {
+            default_timeout: Some(second(5)),
+        };
+        let mut options = CallOptions::default();
+        assert_eq!(policy.timeout(None, &options), Some(second(5)));
+        assert_eq!(policy.timeout(Some(second(2)), &options), Some(second(2)));
+        assert_eq!(policy.timeout(Some(second(9)), &options), Some(second(5)));
+        options.timeout(second(7));
+        assert_eq!(policy.timeout(None, &options), Some(second(7)));
+        options.no_timeout();
+        assert_eq!(policy.timeout(None, &options), None);
+        assert_eq!(policy.timeout(Some(second(2)), &options), Some(second(2)));
+    }
+
+    // CONTRACT D11
+    #[test]
+    fn a_cancellation_near_the_deadline_is_the_deadline() {
+        let near = Duration::from_millis(5);
+        assert!(DeadlinePolicy::is_expiry(Code::Cancelled, near));
+        assert!(!DeadlinePolicy::is_expiry(Code::Cancelled, near * 2));
+        assert!(!DeadlinePolicy::is_expiry(Code::Unavailable, Duration::ZERO));
+    }
+}

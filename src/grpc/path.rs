@@ -1,0 +1,24 @@
+/// The method of a request path: its last two segments, `/package.Service/Method`.
+///
+/// A channel's origin may put a prefix before them.
+#[must_use]
+pub fn method_of(path: &str) -> &str {
+    path.rmatch_indices('/')
+        .nth(1)
+        .and_then(|(start, _)| path.get(start..))
+        .unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_of_the_origin_is_left_out() {
+        assert_eq!(method_of("/kv.v1.Kv/Put"), "/kv.v1.Kv/Put");
+        assert_eq!(method_of("/cluster/a/kv.v1.Kv/Put"), "/kv.v1.Kv/Put");
+        for odd in ["", "/", "Put", "/Put"] {
+            assert_eq!(method_of(odd), odd);
+        }
+    }
+}

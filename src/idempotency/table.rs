@@ -1,0 +1,115 @@
+use std::collections::HashMap;
+
+use glob::{MatchOptions, Pattern};
+
+/// `*` stays within a segment: a service or a method, never both.
+const OPTIONS: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: false,
+};
+
+/// A method pattern that can match nothing: said at construction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidPattern {
+    /// It has not the form of a method's path.
+    #[error("{0:?} is no method: write /package.Service/Method, with globs if you like")]
+    NotAMethod(String),
+    /// Its glob is malformed.
+    #[error("{pattern:?} is a malformed glob: {reason}")]
+    Glob {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What is said of methods, by exact path or by glob.
+#[derive(Clone, Debug)]
+pub(super) struct MethodTable<T> {
+    exact: HashMap<String, T>,
+    globs: Vec<(Pattern, T)>,
+}
+
+impl<T> Default for MethodTable<T> {
+    fn default() -> Self {
+        Self {
+            exact: HashMap::new(),
+            globs: Vec::new(),
+        }
+    }
+}
+
+impl<T: Copy> MethodTable<T> {
+    pub(super) fn add(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
+        let not_a_method = || InvalidPattern::NotAMethod(pattern.to_owned());
+        let path = pattern.strip_prefix('/').ok_or_else(not_a_method)?;
+        if path == "**" {
+            // The one pattern without a second segment: every method.
+        } else {
+            let (service, method) = path.split_once('/').ok_or_else(not_a_method)?;
+            if service.is_empty() || method.is_empty() || method.contains('/') {
+                return Err(not_a_method());
+            }
+        }
+        if !pattern.contains(['*', '?', '[']) {
+            self.exact.insert(pattern.to_owned(), value);
+            return Ok(());
+        }
+        let glob = Pattern::new(pattern).map_err(|error| InvalidPattern::Glob {
+            pattern: pattern.to_owned(),
+            reason: error.msg.to_owned(),
+        })?;
+        self.globs.push((glob, value));
+        Ok(())
+    }
+
+    pub(super) fn find(&self, method: &str) -> Option<T> {
+        self.exact.get(method).copied().or_else(|| {
+            self.globs
+                .iter()
+                .find(|(glob, _)| glob.matches_with(method, OPTIONS))
+                .map(|(_, value)| *value)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exact_path_beats_a_glob_and_the_first_glob_wins() {
+        let mut table = MethodTable::default();
+        table.add("/a.A/Get*", 1).unwrap();
+        table.add("/a.A/*", 2).unwrap();
+        table.add("/a.A/GetOne", 3).unwrap();
+        assert_eq!(table.find("/a.A/GetOne"), Some(3));
+        assert_eq!(table.find("/a.A/GetTwo"), Some(1));
+        assert_eq!(table.find("/a.A/Put"), Some(2));
+        assert_eq!(table.find("/b.B/Put"), None);
+    }
+
+    #[test]
+    fn a_star_stays_within_its_segment() {
+        let mut table = MethodTable::default();
+        table.add("/a.*/Get", 1).unwrap();
+        assert_eq!(table.find("/a.b.C/Get"), Some(1));
+        assert_eq!(table.find("/a.b/C/Get"), None);
+        table.add("/**", 2).unwrap();
+        assert_eq!(table.find("/x.Y/Z"), Some(2));
+    }
+
+    #[test]
+    fn what_can_not_match_a_method_is_refused() {
+        let add = |pattern| MethodTable::default().add(pattern, ());
+        for pattern in ["", "/", "a.A/Get", "/a.A", "/a.A/", "//Get", "/a/b/Get"] {
+            assert!(matches!(add(pattern), Err(InvalidPattern::NotAMethod(_))), "{pattern}");
+        }
+        for pattern in ["/a.A/Get[", "/a.A/***"] {
+            assert!(matches!(add(pattern), Err(InvalidPattern::Glob { .. })), "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::call::Budget;
+use crate::classify;
+use crate::dispatch::tidy;
+use crate::error::{BoxError, Error, GiveUp};
+use crate::grpc::{Code, Status};
+
+use super::RetryPolicy;
+
+/// The response body of a call that the retry layer had in hand.
+///
+/// It changes nothing of an OK answer. A failure after the answer began ends it with an
+/// [`Error`] that was given up as [`GiveUp::Committed`].
+#[derive(Debug)]
+pub struct RetryBody<R> {
+    inner: R,
+    first: Option<Frame<Bytes>>,
+    watch: Option<Watch>,
+}
+
+/// What is done with the status at the end of a body.
+#[derive(Debug)]
+pub(super) struct Watch {
+    budget: Option<Arc<dyn Budget>>,
+    policy: Arc<RetryPolicy>,
+    attempts: u32,
+}
+
+impl Watch {
+    pub(super) fn new(
+        budget: Option<Arc<dyn Budget>>,
+        policy: Arc<RetryPolicy>,
+        attempts: u32,
+    ) -> Self {
+        Self {
+            budget,
+            policy,
+            attempts,
+        }
+    }
+
+    pub(super) fn succeeded(&self) {
+        if let Some(budget) = &self.budget {
+            budget.succeeded();
+        }
+    }
+
+    fn failed(&self, error: Error) -> Error {
+        if let Some(budget) = &self.budget
+            && self.policy.is_charged(&error.verdict())
+        {
+            budget.failed();
+        }
+        error.given_up(GiveUp::Committed, self.attempts)
+    }
+
+    fn judge(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+        let Some(trailers) = frame.trailers_ref() else {
+            return Ok(frame);
+        };
+        match Status::from_headers(trailers).filter(|status| status.code() != Code::Ok) {
+            Some(status) => Err(self.failed(Error::answered(classify::answer(&status), status))),
+            None => {
+                self.succeeded();
+                Ok(frame)
+            }
+        }
+    }
+}
+
+impl<R> RetryBody<R> {
+    /// The body of a call that the layer let pass.
+    pub(super) fn passing(inner: R) -> Self {
+        Self {
+            inner,
+            first: None,
+            watch: None,
+        }
+    }
+
+    /// The body of an answer, of which one frame may have been read.
+    pub(super) fn watching(inner: R, first: Option<Frame<Bytes>>, watch: Watch) -> Self {
+        Self {
+            inner,
+            first,
+            watch: Some(watch),
+        }
+    }
+}
+
+impl<R> Body for RetryBody<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let frame = match this.first.take() {
+            Some(first) => Some(Ok(first)),
+            None => match Pin::new(&mut this.inner).poll_frame(cx) {
+                Poll::Ready(frame) => frame.map(tidy),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        let Some(watch) = &this.watch else {
+            return Poll::Ready(frame);
+        };
+        let judged = frame.map(|frame| match frame {
+            Ok(frame) => watch.judge(frame),
+            Err(error) => Err(watch.failed(error)),
+        });
+        if judged
+            .as_ref()
+            .is_none_or(|frame| frame.as_ref().map_or(true, Frame::is_trailers))
+        {
+            this.watch = None;
+        }
+        Poll::Ready(judged)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.inner.size_hint();
+        let held = self.first.as_ref().and_then(Frame::data_ref);
+        if let Some(held) = held {
+            let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper.saturating_add(held));
+            }
+            hint.set_lower(hint.lower().saturating_add(held));
+        }
+        hint
+    }
+}

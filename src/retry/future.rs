@@ -1,0 +1,186 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::response::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project::pin_project;
+use tokio::time::{Sleep, sleep};
+use tower_service::Service;
+
+use crate::body::RequestBody;
+use crate::dispatch::{Attempt, tidy_head};
+use crate::error::{BoxError, Error};
+use crate::grpc::STATUS;
+
+use super::RetryBody;
+use super::answer::{self, Head};
+use super::call::{Next, RetryCall};
+
+/// The future of [`Retry`](super::Retry).
+#[pin_project]
+pub struct ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>>,
+{
+    #[pin]
+    state: State<S, B, R>,
+    call: Option<RetryCall<S>>,
+}
+
+#[pin_project(project = StateProj)]
+enum State<S, B, R>
+where
+    S: Service<Request<B>>,
+{
+    /// An attempt has no answer yet.
+    Attempt(#[pin] Attempt<S, B>),
+    /// The head is held until the first frame.
+    Held(Option<(Parts, R)>),
+    /// Between two attempts.
+    Backoff(#[pin] Sleep),
+    /// The call could not begin.
+    Failed(Option<Error>),
+}
+
+type Done<R> = Result<Response<RetryBody<R>>, Error>;
+
+impl<S, B, R> ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>>,
+{
+    /// A call that the layer lets pass.
+    pub(super) fn passing(attempt: Attempt<S, B>) -> Self {
+        Self {
+            state: State::Attempt(attempt),
+            call: None,
+        }
+    }
+
+    pub(super) fn retrying(first: Attempt<S, B>, call: RetryCall<S>) -> Self {
+        Self {
+            state: State::Attempt(first),
+            call: Some(call),
+        }
+    }
+
+    pub(super) fn failed(error: Error) -> Self {
+        Self {
+            state: State::Failed(Some(error)),
+            call: None,
+        }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    B: RequestBody,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Output = Done<R>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Done<R>> {
+        let mut this = self.project();
+        loop {
+            let failure = match this.state.as_mut().project() {
+                StateProj::Attempt(attempt) => {
+                    let outcome = ready!(attempt.poll(cx)).map_err(Error::from_inner);
+                    let Some(call) = this.call.as_mut() else {
+                        return Poll::Ready(outcome.map(pass));
+                    };
+                    match outcome.map(|response| answer::judge(response, call.answers_once())) {
+                        Ok(Head::Answer(response)) => return Poll::Ready(Ok(commit(response, call))),
+                        Ok(Head::Open(response)) => {
+                            this.state.set(State::Held(Some(response.into_parts())));
+                            continue;
+                        }
+                        Ok(Head::Failure(error)) | Err(error) => error,
+                    }
+                }
+                StateProj::Held(held) => match ready!(poll_held(held, cx)) {
+                    Ok((response, first)) => {
+                        let watch = this.call.as_ref().map(RetryCall::watch);
+                        return Poll::Ready(Ok(release(response, first, watch)));
+                    }
+                    Err(error) => error,
+                },
+                StateProj::Backoff(sleep) => {
+                    ready!(sleep.poll(cx));
+                    let Some(call) = this.call.as_mut() else {
+                        return Poll::Pending;
+                    };
+                    let attempt = Attempt::when_ready(call.service(), call.next_request());
+                    this.state.set(State::Attempt(attempt));
+                    continue;
+                }
+                StateProj::Failed(error) => match error.take() {
+                    Some(error) => error,
+                    // Like any future, it must not be polled after it was ready.
+                    None => return Poll::Pending,
+                },
+            };
+            let Some(call) = this.call.as_mut() else {
+                return Poll::Ready(Err(failure));
+            };
+            match call.after(failure) {
+                Next::Stop(error) => return Poll::Ready(Err(error)),
+                Next::Wait(after) => this.state.set(State::Backoff(sleep(after))),
+            }
+        }
+    }
+}
+
+type FirstFrame = Option<http_body::Frame<Bytes>>;
+
+/// Reads the first frame of a held response: an answer that begins, or a failed attempt.
+fn poll_held<R>(
+    held: &mut Option<(Parts, R)>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(Response<R>, FirstFrame), Error>>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    let Some((head, body)) = held else {
+        return Poll::Pending;
+    };
+    let frame = ready!(Pin::new(body).poll_frame(cx));
+    let first = answer::first_frame(head, frame);
+    let Some((head, body)) = held.take() else {
+        return Poll::Pending;
+    };
+    Poll::Ready(first.map(|first| (Response::from_parts(head, body), first)))
+}
+
+/// The answer to a call that the layer let pass.
+fn pass<R>(mut response: Response<R>) -> Response<RetryBody<R>> {
+    tidy_head(&mut response);
+    response.map(RetryBody::passing)
+}
+
+/// The answer of an attempt: no other can follow it.
+fn commit<S: Clone, R>(response: Response<R>, call: &RetryCall<S>) -> Response<RetryBody<R>> {
+    let watch = call.watch();
+    if response.headers().contains_key(STATUS) {
+        // Trailers-Only and not a failure: OK, and no trailers will say so again.
+        watch.succeeded();
+        return response.map(RetryBody::passing);
+    }
+    response.map(|body| RetryBody::watching(body, None, watch))
+}
+
+fn release<R>(
+    response: Response<R>,
+    first: FirstFrame,
+    watch: Option<super::body::Watch>,
+) -> Response<RetryBody<R>> {
+    response.map(|body| match watch {
+        Some(watch) => RetryBody::watching(body, first, watch),
+        None => RetryBody::passing(body),
+    })
+}

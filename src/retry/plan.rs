@@ -1,0 +1,47 @@
+use std::time::Duration;
+
+use crate::call::Safety;
+use crate::classify::Verdict;
+use crate::error::GiveUp;
+
+/// What a policy decides on: an attempt that failed, and the call so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// What the failure means.
+    pub verdict: Verdict,
+    /// How many attempts were made, this one counted; transparent retries are not.
+    pub attempts: u32,
+    /// How many retries were made since the start or since the server's last hint.
+    pub retries: u32,
+    /// The last backoff, zero at the start and after a hint.
+    pub previous_backoff: Duration,
+    /// How often a request that was never sent was sent again.
+    pub unsent: u32,
+    /// Whether a refused request was sent again already.
+    pub refused: bool,
+    /// Whether the call may be repeated.
+    pub safety: Safety,
+    /// What is left until the deadline; `None` without one.
+    pub remaining: Option<Duration>,
+    /// A random number in `[0, 1)`.
+    pub unit: f64,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Plan {
+    /// The failure is final.
+    Stop(GiveUp),
+    /// The next attempt goes after this wait, if the budget allows it.
+    Retry {
+        /// How long to wait.
+        after: Duration,
+        /// Whether the server said so: then the backoff starts anew.
+        hinted: bool,
+    },
+    /// The same attempt goes again after this wait; it counts for nothing.
+    Transparent {
+        /// How long to wait.
+        after: Duration,
+    },
+}
