@@ -1,20 +1,70 @@
-//! placeholder
+//! tower layers that keep gRPC calls going while servers die, move and overload.
+//!
+//! Each layer stands alone over any tonic channel, under the unmodified generated client; together
+//! they cooperate through the request's [`call::Context`] only.
+//!
+//! ```no_run
+//! use grpc_resilience::budget::{BudgetLayer, TokenBucket};
+//! use grpc_resilience::deadline::DeadlineLayer;
+//! use grpc_resilience::idempotency::IdempotencyLayer;
+//! use grpc_resilience::retry::{RetryLayer, RetryPolicy};
+//! use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+//! use std::time::Duration;
+//! use tonic::transport::Endpoint;
+//! use tower::ServiceBuilder;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let channel = ServiceBuilder::new()
+//!     .layer(DeadlineLayer::new().default_timeout(Duration::from_secs(5)))
+//!     .layer(IdempotencyLayer::new().idempotent("/orders.v1.Orders/Get*")?)
+//!     .layer(BudgetLayer::new(TokenBucket::default()))
+//!     .layer(RetryLayer::new(RetryPolicy::new().max_attempts(4)?))
+//!     .layer(WaitForReadyLayer::new())
+//!     .service(Endpoint::from_static("http://orders:50051").connect_lazy());
+//! // let mut orders = OrdersClient::new(channel);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! All of it at once, in the right order: [`Resilience`]. Tuned per call: [`CallOptionsExt`].
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `retry` | [`retry`]: attempts, backoff, server hints, transparent retries |
+//! | `idempotency` | [`idempotency`]: which methods may be repeated |
+//! | `deadline` | [`deadline`]: one instant at which a call ends |
+//! | `wait-for-ready` | [`wait_for_ready`]: calls wait while the channel is down |
+//! | `budget` | [`budget`]: a bound for extra attempts |
+//! | `stack` | [`stack`]: `Resilience`, and all of the above |
+//! | `tonic` | tonic's bodies, errors and `Request` |
+//!
+//! All are on by default; none changes what another does.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod backoff;
 pub mod body;
+#[cfg(feature = "budget")]
+pub mod budget;
 pub mod call;
 pub mod classify;
+#[cfg(feature = "deadline")]
+pub mod deadline;
 mod dispatch;
 pub mod error;
 pub mod grpc;
-mod rng;
-mod sync;
-
-pub use error::{Error, GiveUp};
-#[cfg(feature = "budget")]
-pub mod budget;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
-#[cfg(feature = "deadline")]
-pub mod deadline;
 #[cfg(feature = "retry")]
 pub mod retry;
+mod rng;
+#[cfg(feature = "stack")]
+pub mod stack;
+mod sync;
+#[cfg(feature = "wait-for-ready")]
+pub mod wait_for_ready;
+
+pub use call::CallOptionsExt;
+pub use error::{BoxError, Error, GiveUp};
+#[cfg(feature = "stack")]
+pub use stack::{Resilience, Resilient};

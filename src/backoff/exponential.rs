@@ -56,6 +56,17 @@ impl Exponential {
         })
     }
 
+    /// A curve of this crate's own, known to be valid.
+    pub(crate) fn standard(initial: Duration, multiplier: f64, max: Duration) -> Self {
+        debug_assert!(!initial.is_zero() && initial <= max && multiplier > 0.0);
+        Self {
+            initial,
+            max,
+            multiplier,
+            jitter: Jitter::default(),
+        }
+    }
+
     /// The cap of the delay before jitter.
     ///
     /// # Errors

@@ -43,6 +43,7 @@ impl Captured {
             frame: self.frame.clone(),
             at_end: self.was_at_end,
             size_hint: self.size_hint,
+            on_first_poll: None,
         })
     }
 }
@@ -53,6 +54,7 @@ pub struct Replay<B: Body<Data = Bytes>>(Source<B>);
 /// Nothing in it is pinned but what `B` pins itself.
 impl<B: Body<Data = Bytes> + Unpin> Unpin for Replay<B> {}
 
+type OnFirstPoll = Box<dyn FnOnce() + Send + Sync>;
 type Read<B> = Result<Frame<Bytes>, <B as Body>::Error>;
 
 enum Source<B: Body<Data = Bytes>> {
@@ -60,6 +62,7 @@ enum Source<B: Body<Data = Bytes>> {
         frame: Option<Bytes>,
         at_end: bool,
         size_hint: SizeHint,
+        on_first_poll: Option<OnFirstPoll>,
     },
     Live {
         first: Option<Read<B>>,
@@ -70,6 +73,15 @@ enum Source<B: Body<Data = Bytes>> {
 }
 
 impl<B: Body<Data = Bytes>> Replay<B> {
+    /// Calls `note` when the captured request is first polled: a transport does so once a stream is
+    /// open. A live one is not watched, its frames may have been polled before.
+    #[cfg_attr(not(feature = "wait-for-ready"), expect(dead_code))]
+    pub(crate) fn on_first_poll(&mut self, note: impl FnOnce() + Send + Sync + 'static) {
+        if let Source::Captured { on_first_poll, .. } = &mut self.0 {
+            *on_first_poll = Some(Box::new(note));
+        }
+    }
+
     /// The frames that were read, then `rest`; `size_hint` is the body's from before.
     pub(super) fn live(
         first: Read<B>,
@@ -105,7 +117,15 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match &mut self.0 {
-            Source::Captured { frame, at_end, .. } => {
+            Source::Captured {
+                frame,
+                at_end,
+                on_first_poll,
+                ..
+            } => {
+                if let Some(note) = on_first_poll.take() {
+                    note();
+                }
                 *at_end = true;
                 Poll::Ready(frame.take().map(|data| Ok(Frame::data(data))))
             }

@@ -9,15 +9,21 @@ use super::Budgeted;
 /// Gives every call of a channel the same budget; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct BudgetLayer {
-    budget: Arc<dyn Budget>,
+    budget: Option<Arc<dyn Budget>>,
 }
 
 impl BudgetLayer {
     /// A layer that hands out this budget.
     pub fn new(budget: impl Budget + 'static) -> Self {
         Self {
-            budget: Arc::new(budget),
+            budget: Some(Arc::new(budget)),
         }
+    }
+
+    /// A layer that does nothing, where a stack has a place for one.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self { budget: None }
     }
 }
 
@@ -25,6 +31,6 @@ impl<S> Layer<S> for BudgetLayer {
     type Service = Budgeted<S>;
 
     fn layer(&self, inner: S) -> Budgeted<S> {
-        Budgeted::new(inner, Arc::clone(&self.budget))
+        Budgeted::new(inner, self.budget.clone())
     }
 }

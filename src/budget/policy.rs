@@ -135,8 +135,14 @@ mod tests {
     // CONTRACT T8
     #[test]
     fn only_a6_s_ranges_are_taken() {
-        assert_eq!(TokenBucket::new(0, 0.1).unwrap_err(), InvalidBudget::MaxTokens(0));
-        assert_eq!(TokenBucket::new(1_001, 0.1).unwrap_err(), InvalidBudget::MaxTokens(1_001));
+        assert_eq!(
+            TokenBucket::new(0, 0.1).unwrap_err(),
+            InvalidBudget::MaxTokens(0)
+        );
+        assert_eq!(
+            TokenBucket::new(1_001, 0.1).unwrap_err(),
+            InvalidBudget::MaxTokens(1_001)
+        );
         for ratio in [0.0, -0.1, 0.000_9, f64::NAN, f64::INFINITY] {
             assert!(TokenBucket::new(10, ratio).is_err(), "{ratio}");
         }
@@ -145,7 +151,13 @@ mod tests {
     // CONTRACT T8
     #[test]
     fn the_ratio_counts_to_three_decimals() {
-        for (ratio, expected) in [(0.29, 290), (0.1, 100), (0.001, 1), (0.466_9, 466), (2.0, 2_000)] {
+        for (ratio, expected) in [
+            (0.29, 290),
+            (0.1, 100),
+            (0.001, 1),
+            (0.466_9, 466),
+            (2.0, 2_000),
+        ] {
             assert_eq!(bucket(10, ratio).ratio, expected);
         }
     }

@@ -10,11 +10,11 @@ use crate::call::{self, Budget};
 #[derive(Clone, Debug)]
 pub struct Budgeted<S> {
     inner: S,
-    budget: Arc<dyn Budget>,
+    budget: Option<Arc<dyn Budget>>,
 }
 
 impl<S> Budgeted<S> {
-    pub(super) fn new(inner: S, budget: Arc<dyn Budget>) -> Self {
+    pub(super) fn new(inner: S, budget: Option<Arc<dyn Budget>>) -> Self {
         Self { inner, budget }
     }
 }
@@ -32,7 +32,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        call::Context::of(request.extensions_mut()).charge(Arc::clone(&self.budget));
+        if let Some(budget) = &self.budget {
+            call::Context::of(request.extensions_mut()).charge(Arc::clone(budget));
+        }
         self.inner.call(request)
     }
 }

@@ -28,4 +28,5 @@ pub use deadline::Deadline;
 pub use ext::CallOptionsExt;
 pub use options::{CallOptions, Patience};
 pub use safety::Safety;
+pub(crate) use trace::SharedError;
 pub use trace::{Phase, Trace};

@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn pushback_beats_retry_info() {
         // google.rpc.Status { details: [RetryInfo { retry_delay: 3 s }] }
-        let details = "Gi4KKHR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLnJwYy5SZXRyeUluZm8SBAoCCAM";
+        let details = "GjAKKHR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLnJwYy5SZXRyeUluZm8SBAoCCAM";
         let with = |pushback: &'static str| {
             let mut map = headers(&[("grpc-status", "14"), ("grpc-status-details-bin", details)]);
             if !pushback.is_empty() {

@@ -62,6 +62,9 @@ mod tests {
         let near = Duration::from_millis(5);
         assert!(DeadlinePolicy::is_expiry(Code::Cancelled, near));
         assert!(!DeadlinePolicy::is_expiry(Code::Cancelled, near * 2));
-        assert!(!DeadlinePolicy::is_expiry(Code::Unavailable, Duration::ZERO));
+        assert!(!DeadlinePolicy::is_expiry(
+            Code::Unavailable,
+            Duration::ZERO
+        ));
     }
 }

@@ -9,7 +9,10 @@ impl Error {
     pub(crate) fn expired(deadline: Deadline, trace: Option<&Trace>) -> Self {
         let phase = trace.map_or(Phase::Queued, Trace::phase);
         let last = trace.and_then(Trace::last_failure);
-        let mut message = format!("the deadline of {:?} passed while {phase}", deadline.timeout());
+        let mut message = format!(
+            "the deadline of {:?} passed while {phase}",
+            deadline.timeout()
+        );
         if let Some(last) = &last {
             message = format!("{message}; last failure: {last}");
         }

@@ -106,10 +106,16 @@ mod tests {
     fn what_can_not_match_a_method_is_refused() {
         let add = |pattern| MethodTable::default().add(pattern, ());
         for pattern in ["", "/", "a.A/Get", "/a.A", "/a.A/", "//Get", "/a/b/Get"] {
-            assert!(matches!(add(pattern), Err(InvalidPattern::NotAMethod(_))), "{pattern}");
+            assert!(
+                matches!(add(pattern), Err(InvalidPattern::NotAMethod(_))),
+                "{pattern}"
+            );
         }
         for pattern in ["/a.A/Get[", "/a.A/***"] {
-            assert!(matches!(add(pattern), Err(InvalidPattern::Glob { .. })), "{pattern}");
+            assert!(
+                matches!(add(pattern), Err(InvalidPattern::Glob { .. })),
+                "{pattern}"
+            );
         }
     }
 }

@@ -115,7 +115,11 @@ impl<S: Clone> RetryCall<S> {
                     Some(permit) => self.permit = permit,
                     None => {}
                 }
-                self.retries = if hinted { 0 } else { self.retries.saturating_add(1) };
+                self.retries = if hinted {
+                    0
+                } else {
+                    self.retries.saturating_add(1)
+                };
                 self.previous_backoff = if hinted { Duration::ZERO } else { after };
                 self.wait(error, after)
             }

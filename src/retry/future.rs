@@ -94,7 +94,9 @@ where
                         return Poll::Ready(outcome.map(pass));
                     };
                     match outcome.map(|response| answer::judge(response, call.answers_once())) {
-                        Ok(Head::Answer(response)) => return Poll::Ready(Ok(commit(response, call))),
+                        Ok(Head::Answer(response)) => {
+                            return Poll::Ready(Ok(commit(response, call)));
+                        }
                         Ok(Head::Open(response)) => {
                             this.state.set(State::Held(Some(response.into_parts())));
                             continue;

@@ -42,13 +42,9 @@ impl RetryPolicy {
     /// The default policy.
     #[must_use]
     pub fn new() -> Self {
-        let curve = |initial, max| {
-            Exponential::new(Duration::from_millis(initial))
-                .and_then(|curve| curve.max(Duration::from_millis(max)))
-        };
-        let [Ok(backoff), Ok(transparent)] = [curve(100, 1_000), curve(5, 500)] else {
-            unreachable!("both curves grow")
-        };
+        let ms = Duration::from_millis;
+        let backoff = Exponential::standard(ms(100), 2.0, ms(1_000));
+        let transparent = Exponential::standard(ms(5), 2.0, ms(500));
         Self {
             max_attempts: Some(4),
             codes: CodeSet::EMPTY.with(Code::Unavailable),
@@ -173,9 +169,11 @@ impl RetryPolicy {
             Progress::Refused if !outcome.refused => Duration::ZERO,
             _ => return None,
         };
-        Some(within(after, outcome.remaining).map_or(Plan::Stop(GiveUp::Deadline), |after| {
-            Plan::Transparent { after }
-        }))
+        Some(
+            within(after, outcome.remaining).map_or(Plan::Stop(GiveUp::Deadline), |after| {
+                Plan::Transparent { after }
+            }),
+        )
     }
 
     fn forbids(&self, outcome: &Outcome) -> Option<GiveUp> {
@@ -238,6 +236,8 @@ fn within(after: Duration, remaining: Option<Duration>) -> Option<Duration> {
 /// CONTRACT D11: with at most 5 ms left, a time-out or a cancellation is the deadline.
 fn is_expiry(outcome: &Outcome) -> bool {
     let near = Duration::from_millis(5);
-    matches!(outcome.verdict.code, Code::Cancelled | Code::DeadlineExceeded)
-        && outcome.remaining.is_some_and(|remaining| remaining <= near)
+    matches!(
+        outcome.verdict.code,
+        Code::Cancelled | Code::DeadlineExceeded
+    ) && outcome.remaining.is_some_and(|remaining| remaining <= near)
 }

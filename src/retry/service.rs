@@ -28,12 +28,7 @@ pub struct Retry<S> {
 }
 
 impl<S: Clone> Retry<S> {
-    pub(super) fn new(
-        inner: S,
-        policy: Arc<RetryPolicy>,
-        replay_limit: usize,
-        rng: Rng,
-    ) -> Self {
+    pub(super) fn new(inner: S, policy: Arc<RetryPolicy>, replay_limit: usize, rng: Rng) -> Self {
         Self {
             inner: Readied::new(inner),
             policy,
@@ -93,9 +88,8 @@ where
 /// Nothing to do: the caller said so, or a retry layer further out has the call in hand.
 fn stands_back<B>(request: &Request<B>) -> bool {
     let context = request.extensions().get::<call::Context>();
-    context.is_some_and(|context| {
-        context.options().is_never_retried() || context.attempt().is_some()
-    })
+    context
+        .is_some_and(|context| context.options().is_never_retried() || context.attempt().is_some())
 }
 
 /// Without a deadline layer above, the caller's `grpc-timeout` still spans all attempts

@@ -1,0 +1,152 @@
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use crate::budget::{BudgetLayer, TokenBucket};
+use crate::call::{Budget, Safety};
+use crate::deadline::DeadlineLayer;
+use crate::idempotency::{IdempotencyLayer, InvalidPattern};
+use crate::retry::{RetryLayer, RetryPolicy};
+use crate::wait_for_ready::WaitForReadyLayer;
+
+use super::Resilient;
+
+/// Builds the whole stack; see the [module](super).
+///
+/// Defaults: no timeout; nothing declared idempotent; A6's bucket of 300 tokens; 4 attempts on
+/// UNAVAILABLE; calls wait while the channel is down. Each `wrap` makes a budget and a readiness of
+/// its own, shared by the clones of what it returns.
+#[derive(Clone, Debug, Default)]
+pub struct Resilience {
+    deadline: DeadlineLayer,
+    idempotency: IdempotencyLayer,
+    budget: Spending,
+    retry: RetryLayer,
+    wait_for_ready: WaitForReadyLayer,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Spending {
+    #[default]
+    Bucket,
+    Given(BudgetLayer),
+    Unlimited,
+}
+
+impl Resilience {
+    /// The stack with its defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The timeout of calls that bring none of their own. Default: none.
+    #[must_use]
+    pub fn default_timeout(mut self, timeout: Duration) -> Self {
+        self.deadline = self.deadline.default_timeout(timeout);
+        self
+    }
+
+    /// Several calls of these methods have the effect of one.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    pub fn idempotent(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
+        self.idempotency = self.idempotency.idempotent(pattern)?;
+        Ok(self)
+    }
+
+    /// Calls of these methods change nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    pub fn no_side_effects(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
+        self.idempotency = self.idempotency.no_side_effects(pattern)?;
+        Ok(self)
+    }
+
+    /// An exception from a wider glob: these methods are not to be repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    pub fn not_idempotent(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
+        self.idempotency = self.idempotency.not_idempotent(pattern)?;
+        Ok(self)
+    }
+
+    /// Asks a closure about methods that no path and no glob matches.
+    #[must_use]
+    pub fn idempotent_by<F>(mut self, rule: F) -> Self
+    where
+        F: Fn(&str) -> Option<Safety> + Send + Sync + 'static,
+    {
+        self.idempotency = self.idempotency.by(rule);
+        self
+    }
+
+    /// These methods answer with one message, so that a status in trailers can be retried too.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    pub fn unary(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
+        self.idempotency = self.idempotency.unary(pattern)?;
+        Ok(self)
+    }
+
+    /// Bounds extra attempts by this budget. Default: [`TokenBucket::default`].
+    #[must_use]
+    pub fn budget(mut self, budget: impl Budget + 'static) -> Self {
+        self.budget = Spending::Given(BudgetLayer::new(budget));
+        self
+    }
+
+    /// Does not bound extra attempts but by the policy and the deadline.
+    #[must_use]
+    pub fn unlimited_budget(mut self) -> Self {
+        self.budget = Spending::Unlimited;
+        self
+    }
+
+    /// Retries by this policy. Default: [`RetryPolicy::new`].
+    #[must_use]
+    pub fn retry(self, policy: RetryPolicy) -> Self {
+        self.retry_layer(RetryLayer::new(policy))
+    }
+
+    /// Retries by this layer, for its further settings.
+    #[must_use]
+    pub fn retry_layer(mut self, layer: RetryLayer) -> Self {
+        self.retry = layer;
+        self
+    }
+
+    /// Waits by this layer. Default: [`WaitForReadyLayer::new`].
+    #[must_use]
+    pub fn wait_for_ready(mut self, layer: WaitForReadyLayer) -> Self {
+        self.wait_for_ready = layer;
+        self
+    }
+
+    /// Puts the stack over a channel.
+    pub fn wrap<S: Clone>(&self, channel: S) -> Resilient<S> {
+        self.layer(channel)
+    }
+}
+
+impl<S: Clone> Layer<S> for Resilience {
+    type Service = Resilient<S>;
+
+    fn layer(&self, channel: S) -> Resilient<S> {
+        let inner = self.retry.layer(self.wait_for_ready.layer(channel));
+        let inner = match &self.budget {
+            Spending::Bucket => BudgetLayer::new(TokenBucket::default()).layer(inner),
+            Spending::Given(layer) => layer.layer(inner),
+            Spending::Unlimited => BudgetLayer::unlimited().layer(inner),
+        };
+        Resilient::new(self.deadline.layer(self.idempotency.layer(inner)))
+    }
+}

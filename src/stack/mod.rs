@@ -1,0 +1,32 @@
+//! All layers at once, in the one right order.
+//!
+//! ```no_run
+//! use grpc_resilience::Resilience;
+//! use std::time::Duration;
+//! use tonic::transport::Endpoint;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let channel = Resilience::new()
+//!     .default_timeout(Duration::from_secs(5))
+//!     .idempotent("/orders.v1.Orders/*")?
+//!     .wrap(Endpoint::from_static("http://orders:50051").connect_lazy());
+//! // let mut orders = OrdersClient::new(channel);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Outermost first, and why there:
+//!
+//! 1. **deadline**: bounds everything else.
+//! 2. **idempotency**: declares the method before anybody decides on it.
+//! 3. **budget**: hands the retry layer what it may spend.
+//! 4. **retry**: above load balancing, so that each attempt may pick another connection.
+//! 5. **wait for ready**: closest to the channel; a call that never left costs no attempt.
+//!
+//! [`Resilient`] is the service: `Clone`, and a named type for a struct's field.
+
+mod builder;
+mod service;
+
+pub use builder::Resilience;
+pub use service::Resilient;

@@ -1,0 +1,66 @@
+use std::fmt;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::body::RequestBody;
+use crate::budget::Budgeted;
+use crate::deadline::{self, DeadlineBody, DeadlineService};
+use crate::error::{BoxError, Error};
+use crate::idempotency::Idempotency;
+use crate::retry::{Retry, RetryBody};
+use crate::wait_for_ready::{WaitBody, WaitForReady};
+
+type Inner<S> = Idempotency<Budgeted<Retry<WaitForReady<S>>>>;
+
+/// A channel under the whole stack, made by [`Resilience::wrap`](super::Resilience::wrap).
+///
+/// ```
+/// # use grpc_resilience::Resilient;
+/// # use tonic::transport::Channel;
+/// struct Shop {
+///     orders: Resilient<Channel>, // or OrdersClient<Resilient<Channel>>
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Resilient<S> {
+    inner: DeadlineService<Inner<S>>,
+}
+
+impl<S> Resilient<S> {
+    pub(super) fn new(inner: DeadlineService<Inner<S>>) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Resilient<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    B: RequestBody,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<DeadlineBody<RetryBody<WaitBody<R>>>>;
+    type Error = Error;
+    type Future = deadline::ResponseFuture<Inner<S>, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.inner.call(request)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Resilient<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resilient")
+            .field("inner", &self.inner)
+            .finish()
+    }
+}

@@ -1,0 +1,219 @@
+use std::sync::Arc;
+
+use http::Request;
+use http::request::Parts;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Instant;
+
+use crate::body::{Capture, Captured, RequestBody, capture};
+use crate::call::{Context, Deadline, Patience, Phase, Trace};
+use crate::classify::Reason;
+use crate::error::{Error, GiveUp};
+use crate::grpc::{Code, TIMEOUT};
+
+use super::WaitForReadyPolicy;
+use super::gate::{Entry, Gate, Probe, shared};
+
+/// A call's request is kept for the dials to come whatever its size: it was never sent.
+const NO_LIMIT: usize = usize::MAX;
+
+/// One call on its way through the gate.
+pub(super) struct WaitCall<S, B> {
+    gate: Arc<Gate>,
+    service: S,
+    patience: Patience,
+    deadline: Option<Deadline>,
+    trace: Option<Trace>,
+    probe: Option<Probe>,
+    request: Pending<B>,
+}
+
+/// What is left to send.
+enum Pending<B> {
+    /// The request itself, not handed on yet.
+    First(Request<B>, Option<Captured>),
+    /// What it takes to make it again.
+    Again(Parts, Captured),
+    /// It was a live stream and is gone.
+    Spent,
+}
+
+/// What a call does next.
+pub(super) enum Step<B> {
+    /// Hands this to the service.
+    Go(Request<B>),
+    /// Waits for a change of the gate, at the latest until this instant.
+    Wait(Option<Instant>),
+    /// Fails.
+    Fail(Error),
+}
+
+impl<S: Clone, B: RequestBody> WaitCall<S, B> {
+    pub(super) fn new(gate: Arc<Gate>, service: S, request: Request<B>) -> Self {
+        let context = request.extensions().get::<Context>();
+        let patience = gate.policy().patience(context.map(Context::options));
+        let deadline = context.and_then(Context::deadline);
+        let trace = context.and_then(Context::trace).cloned();
+        let (request, captured) = match patience {
+            Patience::WaitForReady => keep(request),
+            Patience::FailFast => (request, None),
+        };
+        Self {
+            gate,
+            service,
+            patience,
+            deadline: deadline.or_else(|| caller_deadline(&request)),
+            trace,
+            probe: None,
+            request: Pending::First(request, captured),
+        }
+    }
+
+    /// Wakes when the gate changes.
+    pub(super) fn changed(&self) -> OwnedNotified {
+        self.gate.changed()
+    }
+
+    /// Asks the gate.
+    pub(super) fn step(&mut self) -> Step<B> {
+        let (next_dial, last_error) = match self.gate.enter() {
+            Entry::Open => return self.go(),
+            Entry::Probe(probe) => {
+                self.probe = Some(probe);
+                return self.go();
+            }
+            Entry::Closed {
+                next_dial,
+                last_error,
+            } => (next_dial, last_error),
+        };
+        if self.patience == Patience::FailFast {
+            return Step::Fail(not_ready(&last_error));
+        }
+        if let Some(trace) = &self.trace {
+            trace.enter(Phase::NotReady);
+            trace.failed(shared(&last_error));
+        }
+        let Some(deadline) = self.deadline else {
+            return Step::Wait(next_dial);
+        };
+        if deadline.remaining(Instant::now()).is_zero() {
+            return Step::Fail(self.expired(deadline, last_error));
+        }
+        let until = next_dial.map_or(deadline.at(), |next| next.min(deadline.at()));
+        Step::Wait(Some(until))
+    }
+
+    /// An attempt failed: whether the call goes on, or its error.
+    pub(super) fn after(&mut self, error: Error) -> Result<(), Error> {
+        let probe = self.probe.take();
+        if !WaitForReadyPolicy::is_failed_connect(&error.verdict()) {
+            // Whatever else it was, a connection was there; a dead channel is no news of one.
+            if error.verdict().reason != Reason::ChannelClosed {
+                self.gate.opened();
+            }
+            return Err(error);
+        }
+        self.gate.failed(&error, probe);
+        let waits = self.patience == Patience::WaitForReady;
+        if waits && !matches!(self.request, Pending::Spent) {
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    /// The server answered.
+    pub(super) fn answered(&mut self) {
+        self.gate.opened();
+        self.probe = None;
+    }
+
+    /// A service for the next attempt; its readiness is unknown.
+    pub(super) fn service(&self) -> S {
+        self.service.clone()
+    }
+
+    fn go(&mut self) -> Step<B> {
+        if let Some(trace) = &self.trace {
+            trace.enter(Phase::Attempt);
+        }
+        match std::mem::replace(&mut self.request, Pending::Spent) {
+            Pending::First(request, None) => Step::Go(request),
+            Pending::First(request, Some(captured)) if self.probe.is_none() => {
+                let (parts, body) = request.into_parts();
+                self.request = Pending::Again(parts.clone(), captured);
+                Step::Go(Request::from_parts(parts, body))
+            }
+            Pending::First(request, Some(captured)) => {
+                let (parts, _) = request.into_parts();
+                self.again(parts, captured)
+            }
+            Pending::Again(parts, captured) => self.again(parts, captured),
+            Pending::Spent => Step::Fail(spent()),
+        }
+    }
+
+    /// The request once more. That of a probe opens the gate as soon as the transport reads it,
+    /// so that a slow handler does not hold the others (DESIGN decision 14).
+    fn again(&mut self, parts: Parts, captured: Captured) -> Step<B> {
+        let mut replay = captured.replay();
+        if self.probe.is_some() {
+            let gate = Arc::clone(&self.gate);
+            replay.on_first_poll(move || gate.opened());
+        }
+        let request = Request::from_parts(parts.clone(), B::from_replay(replay));
+        self.request = Pending::Again(parts, captured);
+        Step::Go(request)
+    }
+
+    fn expired(&self, deadline: Deadline, last_error: Error) -> Error {
+        match &self.trace {
+            Some(trace) => Error::expired(deadline, Some(trace)),
+            None => {
+                let trace = Trace::default();
+                trace.enter(Phase::NotReady);
+                trace.failed(Arc::new(last_error));
+                Error::expired(deadline, Some(&trace))
+            }
+        }
+    }
+}
+
+/// Captures the request unless a layer above did so.
+fn keep<B: RequestBody>(request: Request<B>) -> (Request<B>, Option<Captured>) {
+    let context = request.extensions().get::<Context>();
+    if let Some(captured) = context.and_then(Context::captured) {
+        let captured = captured.clone();
+        return (request, Some(captured));
+    }
+    let (mut parts, body) = request.into_parts();
+    match capture(body, NO_LIMIT) {
+        Capture::Once(body) => (Request::from_parts(parts, body), None),
+        Capture::Whole(captured) => {
+            Context::of(&mut parts.extensions).share(captured.clone());
+            let body = B::from_replay(captured.replay());
+            (Request::from_parts(parts, body), Some(captured))
+        }
+    }
+}
+
+/// Without a deadline layer above, the caller's `grpc-timeout` still bounds the wait.
+fn caller_deadline<B>(request: &Request<B>) -> Option<Deadline> {
+    request.headers().get(TIMEOUT)?;
+    Deadline::from_headers(request.headers(), Instant::now()).ok()?
+}
+
+fn not_ready(last_error: &Error) -> Error {
+    let message = format!(
+        "the channel is not ready: {}",
+        last_error.status().message()
+    );
+    Error::local(Code::Unavailable, Reason::NotReady, message)
+        .caused_by(Some(shared(last_error)))
+        .given_up(GiveUp::NotReady, 0)
+}
+
+fn spent() -> Error {
+    let message = "a live request stream can be sent once only";
+    Error::local(Code::Unavailable, Reason::NotReady, message).given_up(GiveUp::NotReady, 0)
+}

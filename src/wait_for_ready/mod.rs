@@ -1,0 +1,45 @@
+//! Calls that wait while the channel is down, instead of failing.
+//!
+//! A call that provably was never sent, because no connection could be made, waits with connection
+//! backoff and goes again, whatever its idempotency, until its deadline. While the channel is down
+//! one call at a time tests it; the others wait for its result.
+//!
+//! ```
+//! use grpc_resilience::backoff::Exponential;
+//! use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+//! use std::time::Duration;
+//!
+//! let layer = WaitForReadyLayer::new()
+//!     .backoff(Exponential::new(Duration::from_millis(50))?.max(Duration::from_secs(2))?);
+//! # Ok::<(), grpc_resilience::backoff::InvalidBackoff>(())
+//! ```
+//!
+//! Per call: `request.call_options().fail_fast()`, or `.wait_for_ready()` where the layer was told
+//! [`fail_fast`](WaitForReadyLayer::fail_fast).
+//!
+//! - **Reads** patience and deadline (or the caller's `grpc-timeout`) from the
+//!   [`Context`](crate::call::Context), and the request if a layer above captured it.
+//!   **Writes** the captured request.
+//! - **Defaults**: calls wait; gRPC's connection backoff (1 s, x1.6, +-20 %, at most 120 s).
+//! - **Errors**: UNAVAILABLE at once for a call that fails fast while the channel is known to be
+//!   down; DEADLINE_EXCEEDED that says the channel never got ready.
+//! - **Interactions**: stands closest to the channel. What never left the client for another reason,
+//!   or was refused by the server, is the retry layer's.
+//! - **Limits**: readiness is inferred from calls: over a foreign channel there is nothing else to
+//!   see. The channel counts as down after one failed connect, or after three times
+//!   [`endpoints`](WaitForReadyLayer::endpoints) in a row on a balanced one. A live request stream
+//!   waits for a channel that is known to be down, but can't wait once it was handed on.
+
+mod body;
+mod call;
+mod future;
+mod gate;
+mod layer;
+mod policy;
+mod service;
+
+pub use body::WaitBody;
+pub use future::ResponseFuture;
+pub use layer::WaitForReadyLayer;
+pub use policy::WaitForReadyPolicy;
+pub use service::WaitForReady;
