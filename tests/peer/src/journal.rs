@@ -1,0 +1,149 @@
+//! What the peer has seen; scripts and tests wait for entries in it.
+
+use tokio::sync::watch;
+
+use crate::Reason;
+
+/// A stream whose HEADERS have arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenStream {
+    /// Which connection it came on, counted from 0.
+    pub connection: usize,
+    /// Its id.
+    pub id: u32,
+    /// The client has ended its side.
+    pub complete: bool,
+    /// The request body as far as it has arrived, with the gRPC prefix.
+    pub body: Vec<u8>,
+}
+
+/// An `RST_STREAM` from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenReset {
+    /// Which connection it came on, counted from 0.
+    pub connection: usize,
+    /// The stream that was reset.
+    pub stream: u32,
+    /// Why.
+    pub reason: Reason,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    pub(crate) connections: Vec<SeenConnection>,
+    pub(crate) streams: Vec<SeenStream>,
+    pub(crate) resets: Vec<SeenReset>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct SeenConnection {
+    pub(crate) preface: bool,
+    pub(crate) settings_acknowledged: bool,
+    /// The number of the newest PING of ours that was answered.
+    pub(crate) pong: u64,
+    /// PINGs of the client.
+    pub(crate) pings: usize,
+    pub(crate) closed: bool,
+}
+
+impl Entries {
+    pub(crate) fn connection(&self, connection: usize) -> Option<&SeenConnection> {
+        self.connections.get(connection)
+    }
+
+    pub(crate) fn streams_of(
+        &self,
+        connection: usize,
+    ) -> impl DoubleEndedIterator<Item = &SeenStream> {
+        self.streams
+            .iter()
+            .filter(move |stream| stream.connection == connection)
+    }
+
+    pub(crate) fn is_complete(&self, connection: usize, id: u32) -> bool {
+        self.streams_of(connection)
+            .rev()
+            .any(|stream| stream.id == id && stream.complete)
+    }
+
+    pub(crate) fn is_reset(&self, connection: usize, id: u32) -> bool {
+        self.resets
+            .iter()
+            .any(|reset| reset.connection == connection && reset.stream == id)
+    }
+
+    fn stream_mut(&mut self, connection: usize, id: u32) -> Option<&mut SeenStream> {
+        self.streams
+            .iter_mut()
+            .rev()
+            .find(|stream| stream.connection == connection && stream.id == id)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Journal(watch::Sender<Entries>);
+
+impl Journal {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(Entries::default()))
+    }
+
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
+        look(&self.0.borrow())
+    }
+
+    pub(crate) async fn until(&self, condition: impl FnMut(&Entries) -> bool) {
+        // The sender lives in `self`, so this cannot end before the condition holds.
+        let _ = self.0.subscribe().wait_for(condition).await;
+    }
+
+    /// Opens the page of a new connection and tells its number.
+    pub(crate) fn connected(&self) -> usize {
+        let mut number = 0;
+        self.0.send_modify(|entries| {
+            number = entries.connections.len();
+            entries.connections.push(SeenConnection::default());
+        });
+        number
+    }
+
+    pub(crate) fn on(&self, connection: usize, note: impl FnOnce(&mut SeenConnection)) {
+        self.0.send_modify(|entries| {
+            if let Some(seen) = entries.connections.get_mut(connection) {
+                note(seen);
+            }
+        });
+    }
+
+    /// Notes HEADERS; tells whether they open a stream (others are the request's trailers).
+    pub(crate) fn headers(&self, connection: usize, id: u32, complete: bool) -> bool {
+        let mut opened = false;
+        self.0.send_modify(|entries| {
+            if let Some(stream) = entries.stream_mut(connection, id) {
+                stream.complete |= complete;
+                return;
+            }
+            opened = true;
+            entries.streams.push(SeenStream {
+                connection,
+                id,
+                complete,
+                body: Vec::new(),
+            });
+        });
+        opened
+    }
+
+    pub(crate) fn data(&self, connection: usize, id: u32, data: &[u8], complete: bool) {
+        self.0.send_modify(|entries| {
+            if let Some(stream) = entries.stream_mut(connection, id) {
+                stream.body.extend_from_slice(data);
+                stream.complete |= complete;
+            }
+        });
+    }
+
+    pub(crate) fn reset(&self, reset: SeenReset) {
+        self.0.send_modify(|entries| entries.resets.push(reset));
+    }
+}

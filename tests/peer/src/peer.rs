@@ -1,0 +1,167 @@
+//! The listener, and what a test asks it.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::address::{self, DeadPort};
+use crate::connection::Host;
+use crate::journal::Journal;
+use crate::{Connection, SeenReset, SeenStream};
+
+/// A scripted HTTP/2 server on a free loopback port; it is gone, with all its connections, when dropped.
+#[derive(Debug)]
+pub struct Peer {
+    address: SocketAddr,
+    journal: Journal,
+    /// The one task that accepts and owns the connections.
+    reception: JoinSet<()>,
+}
+
+impl Peer {
+    /// Listens. Each connection meets the next script; all later ones get a correct OK for every stream.
+    #[must_use = "a dropped peer is gone"]
+    pub async fn start(connections: impl IntoIterator<Item = Connection>) -> Self {
+        Self::start_at(DeadPort::new(), connections).await
+    }
+
+    /// As [`start`](Self::start), but every connection meets the same script.
+    #[must_use = "a dropped peer is gone"]
+    pub async fn always(connection: Connection) -> Self {
+        Self::listen(DeadPort::new(), Vec::new(), connection).await
+    }
+
+    /// As [`start`](Self::start), on a port that refused connections until now.
+    #[must_use = "a dropped peer is gone"]
+    pub async fn start_at(
+        port: DeadPort,
+        connections: impl IntoIterator<Item = Connection>,
+    ) -> Self {
+        let connections = connections.into_iter().collect();
+        Self::listen(port, connections, Connection::new()).await
+    }
+
+    #[expect(
+        clippy::unused_async,
+        reason = "only a runtime can listen, so only an async test may start"
+    )]
+    async fn listen(port: DeadPort, scripts: Vec<Connection>, then: Connection) -> Self {
+        let (listener, address) = port.listen();
+        let journal = Journal::new();
+        let mut reception = JoinSet::new();
+        reception.spawn(receive(listener, scripts, then, journal.clone()));
+        Self {
+            address,
+            journal,
+            reception,
+        }
+    }
+
+    /// Cuts all connections and stops listening; the port stays taken and refuses from now on.
+    pub async fn stop(mut self) -> DeadPort {
+        self.reception.shutdown().await;
+        DeadPort::at(self.address)
+    }
+
+    /// Where it listens: `http://127.0.0.1:port`.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        address::uri(self.address)
+    }
+
+    /// All streams whose HEADERS have arrived, in the order of arrival.
+    #[must_use]
+    pub fn streams_seen(&self) -> Vec<SeenStream> {
+        self.journal.read(|seen| seen.streams.clone())
+    }
+
+    /// How many connections were accepted.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.journal.read(|seen| seen.connections.len())
+    }
+
+    /// How many of them neither side has closed yet.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.journal
+            .read(|seen| seen.connections.iter().filter(|seen| !seen.closed).count())
+    }
+
+    /// All `RST_STREAM` frames of clients, in the order of arrival.
+    #[must_use]
+    pub fn resets_received(&self) -> Vec<SeenReset> {
+        self.journal.read(|seen| seen.resets.clone())
+    }
+
+    /// How many PINGs the clients have sent.
+    #[must_use]
+    pub fn pings_received(&self) -> usize {
+        self.journal
+            .read(|seen| seen.connections.iter().map(|seen| seen.pings).sum())
+    }
+
+    /// Waits until so many streams have been seen in all.
+    pub async fn wait_for_streams(&self, count: usize) {
+        self.journal.until(|seen| seen.streams.len() >= count).await;
+    }
+
+    /// Waits until so many requests have arrived whole.
+    pub async fn wait_for_requests(&self, count: usize) {
+        self.journal
+            .until(|seen| seen.streams.iter().filter(|stream| stream.complete).count() >= count)
+            .await;
+    }
+
+    /// Waits until so many `RST_STREAM` frames have been received in all.
+    pub async fn wait_for_resets(&self, count: usize) {
+        self.journal.until(|seen| seen.resets.len() >= count).await;
+    }
+
+    /// Waits until so many connections have been accepted in all.
+    pub async fn wait_for_connections(&self, count: usize) {
+        self.journal
+            .until(|seen| seen.connections.len() >= count)
+            .await;
+    }
+
+    /// Waits until so many connections have been closed in all.
+    pub async fn wait_for_closed(&self, count: usize) {
+        self.journal
+            .until(|seen| seen.connections.iter().filter(|seen| seen.closed).count() >= count)
+            .await;
+    }
+
+    /// Waits until the client has acknowledged the first SETTINGS of this connection, counted from 0.
+    pub async fn settings_acknowledged(&self, connection: usize) {
+        self.journal
+            .until(|seen| {
+                seen.connection(connection)
+                    .is_some_and(|seen| seen.settings_acknowledged)
+            })
+            .await;
+    }
+}
+
+async fn receive(
+    listener: TcpListener,
+    scripts: Vec<Connection>,
+    then: Connection,
+    journal: Journal,
+) {
+    let mut scripts = scripts.into_iter();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => {
+                // A client that gave up in the queue is not a connection.
+                let Ok((socket, _)) = accepted else { continue };
+                let script = scripts.next().unwrap_or_else(|| then.clone());
+                let number = journal.connected();
+                connections.spawn(Host::new(number, socket, script, journal.clone()).run());
+            }
+        }
+    }
+}
