@@ -34,7 +34,7 @@ impl Jitter {
             Self::Decorrelated => {
                 let upper = scale(previous, 3.0).max(initial);
                 initial
-                    .saturating_add(scale(upper - initial, unit))
+                    .saturating_add(scale(upper.saturating_sub(initial), unit))
                     .min(max)
             }
         }

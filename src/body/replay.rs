@@ -162,15 +162,15 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
                 frame: Some(_),
                 size_hint,
                 ..
-            } => *size_hint,
-            Source::Captured { at_end: false, .. } => SizeHint::default(),
-            Source::Captured { .. } => SizeHint::with_exact(0),
-            Source::Live {
+            }
+            | Source::Live {
                 first: Some(_),
                 size_hint,
                 ..
             } => *size_hint,
-            Source::Live {
+            Source::Captured { at_end: true, .. } => SizeHint::with_exact(0),
+            Source::Captured { .. }
+            | Source::Live {
                 second: Some(_), ..
             } => SizeHint::default(),
             Source::Live { rest, .. } => rest.size_hint(),

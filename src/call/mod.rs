@@ -26,7 +26,7 @@ pub use budget::{Budget, Permit};
 pub use context::Context;
 pub use deadline::Deadline;
 pub use ext::CallOptionsExt;
-pub use options::{CallOptions, Patience};
+pub use options::{CallOptions, Patience, Timeout};
 pub use safety::Safety;
 pub(crate) use trace::SharedError;
 pub use trace::{Phase, Trace};

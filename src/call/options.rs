@@ -16,12 +16,24 @@ pub enum Patience {
     WaitForReady,
 }
 
+/// The caller's choice of a timeout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timeout {
+    /// The deadline layer's default.
+    #[default]
+    Inherited,
+    /// This long.
+    After(Duration),
+    /// None, whatever the default is.
+    Never,
+}
+
 /// The caller's wishes for one call; what is unset inherits the layers' settings.
 ///
 /// Reached through [`CallOptionsExt::call_options`](super::CallOptionsExt::call_options).
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
-    timeout: Option<Option<Duration>>,
+    timeout: Timeout,
     safety: Option<Safety>,
     patience: Option<Patience>,
     kind: Option<MethodKind>,
@@ -35,13 +47,13 @@ pub struct CallOptions {
 impl CallOptions {
     /// How long the call may take in all; needs the deadline layer. The earliest bound wins.
     pub fn timeout(&mut self, timeout: Duration) -> &mut Self {
-        self.timeout = Some(Some(timeout));
+        self.timeout = Timeout::After(timeout);
         self
     }
 
     /// Lifts the deadline layer's default, for a stream that is to live on.
     pub fn no_timeout(&mut self) -> &mut Self {
-        self.timeout = Some(None);
+        self.timeout = Timeout::Never;
         self
     }
 
@@ -106,9 +118,9 @@ impl CallOptions {
 
 /// Getters, for layers; `None` is unset.
 impl CallOptions {
-    /// The timeout; `Some(None)` if the caller wants none.
+    /// The timeout.
     #[must_use]
-    pub fn chosen_timeout(&self) -> Option<Option<Duration>> {
+    pub fn chosen_timeout(&self) -> Timeout {
         self.timeout
     }
 

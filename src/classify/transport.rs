@@ -47,7 +47,7 @@ fn proof(cause: &(dyn Error + 'static), parent: Option<&(dyn Error + 'static)>) 
         return from_h2(error);
     }
     let io = cause.downcast_ref::<io::Error>()?;
-    let under_transport = parent.is_some_and(|parent| parent.is::<tonic::transport::Error>());
+    let under_transport = parent.is_some_and(<dyn Error>::is::<tonic::transport::Error>);
     if under_transport && io.kind() == io::ErrorKind::TimedOut {
         // tonic's connect timeout around a custom connector.
         return Some(not_sent(Reason::ConnectFailed));
@@ -60,9 +60,10 @@ fn proof(cause: &(dyn Error + 'static), parent: Option<&(dyn Error + 'static)>) 
 /// What one link suggests if no link below it proves anything.
 fn guess(cause: &(dyn Error + 'static)) -> Option<Verdict> {
     if let Some(error) = cause.downcast_ref::<hyper::Error>() {
-        // A user error other than "dispatch task is gone" is the request body's own.
-        let own_body = error.is_user() && error.source().is_some();
-        return (!own_body).then(|| reached(Code::Unavailable, Reason::ConnectionLost));
+        // hyper calls both "user" errors: a connection's task that is gone, and a request body that
+        // failed by itself. Only the words tell them apart, and only the code depends on it.
+        let body_failed = error.is_user() && !error.to_string().contains("dispatch task is gone");
+        return (!body_failed).then(|| reached(Code::Unavailable, Reason::ConnectionLost));
     }
     let status = cause.downcast_ref::<tonic::Status>()?;
     Some(Verdict {
@@ -87,6 +88,10 @@ fn from_h2(error: &h2::Error) -> Option<Verdict> {
     }
     if error.is_remote() && error.is_go_away() {
         return Some(refused(Reason::GoAway));
+    }
+    if error.is_library() && error.is_go_away() {
+        // The peer broke the protocol, HTTP/1 for one, and we hung up.
+        return Some(reached(Code::Unavailable, Reason::ConnectionLost));
     }
     let reason = error.reason()?;
     if error.is_remote() && error.is_reset() && reason == H2Reason::REFUSED_STREAM {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::call::CallOptions;
+use crate::call::{CallOptions, Timeout};
 use crate::grpc::Code;
 
 /// With this much left, a cancellation or a transport's time-out is the deadline itself: clocks
@@ -21,7 +21,11 @@ impl DeadlinePolicy {
     /// The shorter of the caller's `grpc-timeout` and the call's option, which replaces the default.
     #[must_use]
     pub fn timeout(&self, header: Option<Duration>, options: &CallOptions) -> Option<Duration> {
-        let chosen = options.chosen_timeout().unwrap_or(self.default_timeout);
+        let chosen = match options.chosen_timeout() {
+            Timeout::Inherited => self.default_timeout,
+            Timeout::After(timeout) => Some(timeout),
+            Timeout::Never => None,
+        };
         match (header, chosen) {
             (Some(header), Some(chosen)) => Some(header.min(chosen)),
             (header, chosen) => header.or(chosen),

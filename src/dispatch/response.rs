@@ -15,7 +15,7 @@ pub(crate) fn tidy_head<B>(response: &mut Response<B>) {
 pub(crate) fn tidy<E: Into<BoxError>>(
     frame: Result<Frame<Bytes>, E>,
 ) -> Result<Frame<Bytes>, Error> {
-    let mut frame = frame.map_err(Error::from_inner)?;
+    let mut frame = frame.map_err(|error| Error::from_inner(error).after_headers())?;
     if let Some(trailers) = frame.trailers_mut() {
         remove_malformed_details(trailers);
     }

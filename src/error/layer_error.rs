@@ -76,6 +76,14 @@ impl Error {
         Self::build(verdict, Status::new(code, message), None)
     }
 
+    /// A failure of the response body: whatever it is, the application had begun to answer.
+    pub(crate) fn after_headers(mut self) -> Self {
+        if self.0.verdict.progress.is_unprocessed() {
+            self.0.verdict.progress = Progress::Reached;
+        }
+        self
+    }
+
     /// The same failure with an error that led to it.
     pub(crate) fn caused_by(self, cause: Option<Arc<dyn std::error::Error + Send + Sync>>) -> Self {
         let inner = *self.0;

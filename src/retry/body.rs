@@ -64,13 +64,13 @@ impl Watch {
         let Some(trailers) = frame.trailers_ref() else {
             return Ok(frame);
         };
-        match Status::from_headers(trailers).filter(|status| status.code() != Code::Ok) {
-            Some(status) => Err(self.failed(Error::answered(classify::answer(&status), status))),
-            None => {
-                self.succeeded();
-                Ok(frame)
-            }
+        let status = Status::from_headers(trailers);
+        if let Some(status) = status.filter(|status| status.code() != Code::Ok) {
+            let verdict = classify::answer(&status);
+            return Err(self.failed(Error::answered(verdict, status)));
         }
+        self.succeeded();
+        Ok(frame)
     }
 }
 

@@ -148,15 +148,15 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    let Some((head, body)) = held else {
+    let Some((parts, body)) = held else {
         return Poll::Pending;
     };
     let frame = ready!(Pin::new(body).poll_frame(cx));
-    let first = answer::first_frame(head, frame);
-    let Some((head, body)) = held.take() else {
+    let first = answer::first_frame(parts, frame);
+    let Some((parts, body)) = held.take() else {
         return Poll::Pending;
     };
-    Poll::Ready(first.map(|first| (Response::from_parts(head, body), first)))
+    Poll::Ready(first.map(|first| (Response::from_parts(parts, body), first)))
 }
 
 /// The answer to a call that the layer let pass.

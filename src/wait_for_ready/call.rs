@@ -167,15 +167,13 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     fn expired(&self, deadline: Deadline, last_error: Error) -> Error {
-        match &self.trace {
-            Some(trace) => Error::expired(deadline, Some(trace)),
-            None => {
-                let trace = Trace::default();
-                trace.enter(Phase::NotReady);
-                trace.failed(Arc::new(last_error));
-                Error::expired(deadline, Some(&trace))
-            }
-        }
+        let trace = self.trace.clone().unwrap_or_else(|| {
+            let trace = Trace::default();
+            trace.enter(Phase::NotReady);
+            trace.failed(Arc::new(last_error));
+            trace
+        });
+        Error::expired(deadline, Some(&trace))
     }
 }
 

@@ -133,8 +133,6 @@ impl Gate {
             let failures = state.failures;
             match &mut state.closed {
                 Some(closed) if is_probe => self.leave_alone(closed, error),
-                // Sent before the gate closed: it says nothing new.
-                Some(_) => {}
                 None if self.policy.is_down(failures) => {
                     let mut closed = Closed::at(Instant::now(), error);
                     self.leave_alone(&mut closed, error);
@@ -142,7 +140,8 @@ impl Gate {
                     state.epoch += 1;
                     state.closed = Some(closed);
                 }
-                None => {}
+                // Sent before the gate closed, it says nothing new; or one of several endpoints.
+                Some(_) | None => {}
             }
         }
         // Waking the others is the dropped probe's doing; it finds the gate no longer probing.

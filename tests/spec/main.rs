@@ -1,0 +1,3 @@
+//! The rules of the crate, each as a test over a real tonic server.
+
+mod smoke;
