@@ -1,0 +1,52 @@
+//! The referee sees every call of the undeclared method that reaches any node, and checks the nodes when all is quiet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::disk::Disk;
+use crate::store::Stamp;
+
+/// Counts arrivals of undeclared calls; clones share the count.
+#[derive(Clone, Default)]
+pub(crate) struct Referee {
+    arrivals: Arc<Mutex<HashMap<Stamp, u32>>>,
+}
+
+impl Referee {
+    /// To be called first thing in the handler, before it decides anything.
+    pub(crate) fn saw_undeclared_call(&self, stamp: Stamp) {
+        *self.arrivals.lock().entry(stamp).or_default() += 1;
+    }
+
+    pub(crate) fn calls_that_arrived_more_than_once(&self) -> usize {
+        self.arrivals
+            .lock()
+            .values()
+            .filter(|&&times| times > 1)
+            .count()
+    }
+}
+
+/// How many of these acknowledged writes at least one node lacks.
+pub(crate) fn missing_on_any(disks: &[Disk], acknowledged: &[Stamp]) -> usize {
+    how_many(acknowledged, |stamp| {
+        disks
+            .iter()
+            .any(|disk| disk.with_store(|store| store.times_applied(stamp) == 0))
+    })
+}
+
+/// How many of these writes at least one node applied more than once.
+pub(crate) fn applied_more_than_once(disks: &[Disk], attempted: &[Stamp]) -> usize {
+    how_many(attempted, |stamp| {
+        disks
+            .iter()
+            .any(|disk| disk.with_store(|store| store.times_applied(stamp) > 1))
+    })
+}
+
+fn how_many(stamps: &[Stamp], has_the_flaw: impl Fn(Stamp) -> bool) -> usize {
+    stamps.iter().filter(|&&stamp| has_the_flaw(stamp)).count()
+}
