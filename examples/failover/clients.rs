@@ -73,8 +73,8 @@ pub(crate) fn resilient(
     let ms = Duration::from_millis;
     // Two picks of three meet a follower, so most retries are not for an outage: the delay starts
     // small and grows slowly.
-    let backoff = Exponential::new(ms(2))?
-        .multiplier(1.3)?
+    let backoff = Exponential::new(ms(4))?
+        .multiplier(1.05)?
         .max(ms(100))?
         .jitter(Jitter::Equal);
     let dials = Exponential::new(ms(20))?.max(ms(100))?;
