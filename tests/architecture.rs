@@ -1,0 +1,122 @@
+//! Holds the house in shape: which room may name which, who may name tonic, how long a file may be.
+//!
+//! A room is a folder or a file directly in `src`. The tables below are the rule; a change to one
+//! of them is a change to the architecture. `src/lib.rs` declares the rooms and is free to name all.
+//!
+//! The files are read as tokens, so comments, doc comments and strings don't count, and the
+//! arguments of macros do.
+
+#[path = "architecture/checker.rs"]
+mod checker;
+#[path = "architecture/files.rs"]
+mod files;
+#[path = "architecture/rules.rs"]
+mod rules;
+#[path = "architecture/tokens.rs"]
+mod tokens;
+
+use std::fs;
+use std::path::Path;
+
+use files::read;
+use rules::{broken_floors, circles, long_files, strangers_to_tonic};
+
+/// The floors, lowest first. A room may name itself and the rooms of lower floors; never one that
+/// stands beside it, never one above.
+const FLOORS: [(&str, &[&str]); 9] = [
+    // The locks and atomics, real or loom's. Private.
+    ("locks", &["sync"]),
+    // The dice. Private.
+    ("chance", &["rng"]),
+    // The wire vocabulary, parsed without panics; the arithmetic of delays.
+    ("words", &["grpc", "backoff"]),
+    // Request bodies that can be sent again.
+    ("bodies", &["body"]),
+    // What an answer or an error means; what a call carries from layer to layer.
+    ("meaning", &["classify", "call"]),
+    // The one error of every layer.
+    ("failure", &["error"]),
+    // How a layer hands a request to the inner service. Private.
+    ("handover", &["dispatch"]),
+    // One folder and one feature each. They speak through `call::Context`, never to each other.
+    (
+        "layers",
+        &[
+            "retry",
+            "budget",
+            "idempotency",
+            "deadline",
+            "wait_for_ready",
+        ],
+    ),
+    // All of them in the right order: the only room that names every layer.
+    ("house", &["stack"]),
+];
+
+/// The adapters: the only files that name tonic, so that the rules outlive it. A folder ends in `/`.
+const NAME_TONIC: [&str; 7] = [
+    "grpc/code.rs",
+    "grpc/tonic.rs",
+    "body/request.rs",
+    "call/ext.rs",
+    "classify/transport.rs",
+    "error/layer_error.rs",
+    "stack/",
+];
+
+/// The wall: lines of code in a file, without comments, blank lines and tests.
+const MOST_CODE_LINES: usize = 300;
+
+#[test]
+fn every_room_names_only_lower_floors() {
+    assert_none(&broken_floors(&read(&src()).unwrap()));
+}
+
+#[test]
+fn the_files_of_a_room_do_not_import_each_other_in_a_circle() {
+    assert_none(&circles(&read(&src()).unwrap()));
+}
+
+#[test]
+fn only_adapters_name_tonic() {
+    assert_none(&strangers_to_tonic(&read(&src()).unwrap()));
+}
+
+#[test]
+fn no_file_is_longer_than_the_wall() {
+    assert_none(&long_files(&read(&src()).unwrap()));
+}
+
+#[test]
+fn an_import_added_to_a_copy_of_the_crate_is_reported() {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("architecture");
+    let _ = fs::remove_dir_all(&copy);
+    let files = read(&src()).unwrap();
+    for file in &files {
+        let target = copy.join(&file.path);
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(src().join(&file.path), target).unwrap();
+    }
+    let before = broken_floors(&read(&copy).unwrap());
+    assert_eq!(before, broken_floors(&files));
+
+    let broken = copy.join("retry/policy.rs");
+    let text = fs::read_to_string(&broken).unwrap();
+    let line = text.lines().count() + 1;
+    fs::write(&broken, text + "use crate::budget::TokenBucket;\n").unwrap();
+    let mut after = broken_floors(&read(&copy).unwrap());
+    after.retain(|message| !before.contains(message));
+    let expected = format!(
+        "src/retry/policy.rs:{line} names crate::budget::TokenBucket: `retry` and `budget` stand \
+         side by side (layers), and a room never names its neighbour"
+    );
+    assert_eq!(after, [expected]);
+}
+
+fn src() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn assert_none(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
