@@ -3,7 +3,9 @@ use std::sync::Once;
 
 use crate::grpc::Code;
 
-use super::{Progress, Reason, Verdict};
+#[cfg(feature = "tonic")]
+use super::transport::repeats_source;
+use super::{Progress, Reason, Verdict, chain};
 
 static UNRECOGNISED: Once = Once::new();
 
@@ -11,6 +13,9 @@ static UNRECOGNISED: Once = Once::new();
 ///
 /// Needs the `tonic` feature to know any transport's errors; what it does not know is
 /// [`Progress::Reached`], [`Code::Unknown`], and is logged once in the life of the process.
+///
+/// Meant for a request without a response head. After the head the same types prove nothing: a
+/// refused stream's error from a response body does not say that the application did not run.
 #[must_use]
 pub fn failure(error: &(dyn Error + 'static)) -> Verdict {
     #[cfg(feature = "tonic")]
@@ -27,16 +32,17 @@ pub fn failure(error: &(dyn Error + 'static)) -> Verdict {
     Verdict::new(Progress::Reached, Code::Unknown, Reason::Unrecognised)
 }
 
-/// The error and its sources.
-pub(crate) fn chain<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
-}
-
 /// The texts of a chain, outermost first, without repetitions.
 pub(crate) fn display_chain(error: &(dyn Error + 'static)) -> String {
-    let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
+    let mut texts: Vec<String> = chain(error)
+        .filter(|cause| !repeats_source(*cause))
+        .map(ToString::to_string)
+        .collect();
     texts.dedup();
     texts.join(": ")
+}
+
+#[cfg(not(feature = "tonic"))]
+fn repeats_source(_: &(dyn Error + 'static)) -> bool {
+    false
 }

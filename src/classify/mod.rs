@@ -23,12 +23,14 @@
 //! | `grpc-status`, or an HTTP status without | answered | that code |
 
 mod answer;
+mod chain;
 mod failure;
 #[cfg(feature = "tonic")]
 mod transport;
 mod verdict;
 
 pub use answer::{answer, head};
+pub(crate) use chain::chain;
+pub(crate) use failure::display_chain;
 pub use failure::failure;
-pub(crate) use failure::{chain, display_chain};
 pub use verdict::{Hint, Progress, Reason, Verdict};

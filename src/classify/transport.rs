@@ -10,8 +10,7 @@ use tower::buffer::error::{Closed, ServiceError};
 
 use crate::grpc::Code;
 
-use super::failure::chain;
-use super::{Progress, Reason, Verdict, answer};
+use super::{Progress, Reason, Verdict, answer, chain};
 
 /// The verdict on a chain that holds a known type; the outermost proof wins.
 pub(super) fn verdict(error: &(dyn Error + 'static)) -> Option<Verdict> {
@@ -27,6 +26,12 @@ pub(super) fn verdict(error: &(dyn Error + 'static)) -> Option<Verdict> {
         parent = Some(cause);
     }
     fallback
+}
+
+/// Whether a link is a status that tonic made of its source: its code and its words depend on
+/// tonic's features, and its source says more.
+pub(super) fn repeats_source(cause: &(dyn Error + 'static)) -> bool {
+    cause.is::<tonic::Status>() && cause.source().is_some()
 }
 
 /// What one link of the chain proves by itself.

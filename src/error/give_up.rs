@@ -1,9 +1,5 @@
 use std::fmt;
 
-use crate::classify::chain;
-
-use super::Error;
-
 /// Why no further attempt was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -31,14 +27,6 @@ pub enum GiveUp {
 }
 
 impl GiveUp {
-    /// The reason in an error's source chain, such as that of a generated client's status.
-    #[must_use]
-    pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        chain(error)
-            .filter_map(|cause| cause.downcast_ref::<Error>())
-            .find_map(Error::give_up)
-    }
-
     /// A stable name, for logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

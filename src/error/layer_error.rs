@@ -139,6 +139,16 @@ impl Error {
     }
 }
 
+impl GiveUp {
+    /// The reason in an error's source chain, such as that of a generated client's status.
+    #[must_use]
+    pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        classify::chain(error)
+            .filter_map(|cause| cause.downcast_ref::<Error>())
+            .find_map(Error::give_up)
+    }
+}
+
 /// A foreign status keeps its words; a transport error is worded by its chain.
 fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> Status {
     #[cfg(feature = "tonic")]

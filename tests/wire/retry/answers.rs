@@ -1,0 +1,155 @@
+//! Answers that are no gRPC answers, and bodies that end without one, as a generated client sees
+//! them through the layer.
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use grpc_resilience::GiveUp;
+use grpc_resilience::call::CallOptionsExt as _;
+use grpc_resilience::retry::RetryLayer;
+use http::uri::PathAndQuery;
+use http_body_util::BodyExt as _;
+use peer::{Connection, Headers, Peer, Reason, Step, Stream};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::{Code, Status};
+use tower::ServiceBuilder;
+
+use super::super::common::{channel, log};
+use super::{Client, policy};
+
+/// Messages as their bytes.
+#[derive(Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
+/// What a generated client gets, through the retry layer.
+async fn as_a_client_sees(peer: &Peer, request: tonic::Request<Bytes>) -> Result<Bytes, Status> {
+    log::listen();
+    let service = ServiceBuilder::new()
+        .layer(RetryLayer::new(policy(3)))
+        .service(channel(peer));
+    let mut client = tonic::client::Grpc::new(service);
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_static("/test.v1.Echo/Unary");
+    let answer = client.unary(request, path, Raw).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+fn proxy() -> Stream {
+    Stream::http(503, "text/html", "<html>no backend</html>")
+}
+
+// CONTRACT H2, FIELD 3
+#[tokio::test(start_paused = true)]
+async fn a_proxys_503_in_html_is_unavailable_and_not_about_compression() {
+    let peer = Peer::always(Connection::new().other_streams(proxy())).await;
+    let request = tonic::Request::new(Bytes::new());
+    let status = as_a_client_sees(&peer, request).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("503"), "{status:?}");
+    assert!(!status.message().contains("compression"), "{status:?}");
+    assert_eq!(GiveUp::find(&status), Some(GiveUp::NotIdempotent));
+    assert_eq!(peer.streams_seen().len(), 1);
+}
+
+// CONTRACT H2, I2
+#[tokio::test(start_paused = true)]
+async fn a_proxys_503_is_retried_for_a_declared_call() {
+    let scripts = [proxy(), proxy(), Stream::ok(b"at last")];
+    let peer = Peer::start([Connection::new().streams(scripts)]).await;
+    let mut request = tonic::Request::new(Bytes::new());
+    request.call_options().idempotent();
+    assert_eq!(as_a_client_sees(&peer, request).await.unwrap(), "at last");
+}
+
+// CONTRACT H2
+#[tokio::test(start_paused = true)]
+async fn every_http_status_without_a_grpc_status_has_its_code_whatever_its_body_says() {
+    for (http, code) in [
+        (400, Code::Internal),
+        (401, Code::Unauthenticated),
+        (403, Code::PermissionDenied),
+        (404, Code::Unimplemented),
+        (429, Code::Unavailable),
+        (500, Code::Unknown),
+        (502, Code::Unavailable),
+        (503, Code::Unavailable),
+        (504, Code::Unavailable),
+        (200, Code::Unknown),
+    ] {
+        for body in ["", "<html>"] {
+            let page = Stream::http(http, "text/html", body);
+            let peer = Peer::always(Connection::new().other_streams(page)).await;
+            let request = tonic::Request::new(Bytes::new());
+            let status = as_a_client_sees(&peer, request).await.unwrap_err();
+            assert_eq!(status.code(), code, "{http} {body}: {status:?}");
+        }
+    }
+}
+
+/// A head, a message, and then a reset.
+async fn cut_off(reason: Reason) -> Peer {
+    let stream = Stream::from([
+        Step::AwaitRequest,
+        Step::Headers(Headers::response()),
+        Step::message(b"half"),
+        Step::Settle,
+        Step::Reset(reason),
+    ]);
+    Peer::always(Connection::new().other_streams(stream)).await
+}
+
+// CONTRACT H3, R6
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_cancelled_is_cancelled_for_the_client_too() {
+    let peer = cut_off(Reason::CANCEL).await;
+    let mut request = tonic::Request::new(Bytes::new());
+    request.call_options().idempotent();
+    let status = as_a_client_sees(&peer, request).await.unwrap_err();
+    assert_eq!(status.code(), Code::Cancelled, "{status:?}");
+    assert_eq!(GiveUp::find(&status), Some(GiveUp::Committed));
+    assert_eq!(peer.streams_seen().len(), 1);
+}
+
+// FIELD 3: hyper ends such a body cleanly, and the layer adds nothing to what it sees.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_reset_without_error_ends_without_a_status() {
+    let peer = cut_off(Reason::NO_ERROR).await;
+    let client = Client::new(channel(&peer), policy(3));
+    let body = client.call().await.unwrap().into_body();
+    let body = body.collect().await.unwrap();
+    assert_eq!(body.trailers(), None);
+    assert_eq!(body.to_bytes().as_ref(), b"\0\0\0\0\x04half");
+    assert_eq!(client.sent().len(), 1);
+}

@@ -1,0 +1,65 @@
+//! A peer that does not speak HTTP/2.
+
+use grpc_resilience::BoxError;
+use peer::{Connection, Peer, Step};
+
+use super::super::common::connector::late;
+use super::super::common::{endpoint, failure, failure_over};
+use super::{LOST, QUEUED, verdict};
+
+pub(super) const HTTP1: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+/// Nine bytes make a frame's head, here of a DATA frame of two bytes on stream 0.
+const BAD_FRAME: &[u8] = b"\0\0\x02\0\0\0\0\0\0xx";
+/// Too short for a frame's head.
+const STUB: &[u8] = b"xx";
+
+pub(super) async fn after_the_request(bytes: &'static [u8]) -> BoxError {
+    let answer = Connection::silent()
+        .then(Step::AwaitStreams(1))
+        .then(Step::AwaitRequest)
+        .then(Step::Bytes(bytes.into()))
+        .then(Step::Close);
+    failure_over(answer).await
+}
+
+pub(super) async fn before_the_request(bytes: &'static [u8]) -> BoxError {
+    let peer = Peer::always(
+        Connection::silent()
+            .then(Step::Bytes(bytes.into()))
+            .then(Step::Close),
+    )
+    .await;
+    let error = failure(&late(&endpoint(peer.uri()))).await;
+    assert!(peer.streams_seen().is_empty());
+    error
+}
+
+// FIELD 4: never "refused"; the request was sent, and who knows what the peer did with it.
+#[tokio::test]
+async fn http1_or_garbage_after_the_request_may_have_run() {
+    for bytes in [HTTP1, BAD_FRAME, STUB] {
+        assert_eq!(verdict(&after_the_request(bytes).await), LOST);
+    }
+}
+
+// FIELD 4: hyper says that it was not sent, and it was not.
+#[tokio::test]
+async fn http1_or_garbage_before_the_request_was_not_sent() {
+    for bytes in [HTTP1, BAD_FRAME, STUB, b""] {
+        assert_eq!(verdict(&before_the_request(bytes).await), QUEUED);
+    }
+}
+
+// FIELD 4: in time with the request it is one of the two.
+#[tokio::test]
+async fn an_answer_to_the_preface_that_is_not_http2_is_either_and_never_refused() {
+    for connection in [
+        Connection::http1(),
+        Connection::garbage(BAD_FRAME),
+        Connection::garbage(STUB),
+        Connection::closed(),
+    ] {
+        let seen = verdict(&failure_over(connection).await);
+        assert!(seen == LOST || seen == QUEUED, "{seen:?}");
+    }
+}
