@@ -41,6 +41,8 @@
 //! All are on by default; none changes what another does.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// The private rooms serve all layers; with some of the layers only, parts of them rest.
+#![cfg_attr(not(feature = "stack"), allow(dead_code, unused_imports))]
 
 pub mod backoff;
 pub mod body;

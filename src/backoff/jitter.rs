@@ -10,7 +10,8 @@ pub enum Jitter {
     Full,
     /// `d/2 + U(0, d/2)`: half of the delay is certain.
     Equal,
-    /// `min(max, U(initial, 3 * previous))`: grows from what was really waited.
+    /// `min(max, U(initial, 3 * previous))`: grows from what was really waited; `previous` is
+    /// `initial` at first.
     Decorrelated,
     /// `d * U(0.8, 1.2)`, as gRFC A6 words it; may lie up to 20 % above the maximum.
     A6,
@@ -32,7 +33,7 @@ impl Jitter {
             Self::Equal => scale(base, unit.mul_add(0.5, 0.5)),
             Self::A6 => scale(base, unit.mul_add(0.4, 0.8)),
             Self::Decorrelated => {
-                let upper = scale(previous, 3.0).max(initial);
+                let upper = scale(previous.max(initial), 3.0);
                 initial
                     .saturating_add(scale(upper.saturating_sub(initial), unit))
                     .min(max)

@@ -56,10 +56,13 @@ impl Context {
     /// Whether the call may be repeated: the caller's word, then what was declared.
     #[must_use]
     pub fn safety(&self) -> Safety {
-        self.options
-            .chosen_safety()
-            .or(self.safety)
-            .unwrap_or_default()
+        self.stated_safety().unwrap_or_default()
+    }
+
+    /// The same; `None` if neither the caller nor a declaration said anything.
+    #[must_use]
+    pub fn stated_safety(&self) -> Option<Safety> {
+        self.options.chosen_safety().or(self.safety)
     }
 
     /// Declares the method; a declaration made further out stays.

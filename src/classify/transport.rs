@@ -13,13 +13,21 @@ use crate::grpc::Code;
 use super::{Progress, Reason, Verdict, answer, chain};
 
 /// The verdict on a chain that holds a known type; the outermost proof wins.
+///
+/// Below a status nothing proves that a request did not run: a status is somebody's answer, and its
+/// source may be the failure of another call that they made for it.
 pub(super) fn verdict(error: &(dyn Error + 'static)) -> Option<Verdict> {
     let mut parent = None;
     let mut fallback = None;
+    let mut below_status = false;
     for cause in chain(error) {
-        if let Some(verdict) = proof(cause, parent) {
+        if let Some(mut verdict) = proof(cause, parent) {
+            if below_status && verdict.progress.is_unprocessed() {
+                verdict.progress = Progress::Reached;
+            }
             return Some(verdict);
         }
+        below_status |= cause.is::<tonic::Status>();
         if fallback.is_none() {
             fallback = guess(cause);
         }

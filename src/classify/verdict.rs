@@ -47,7 +47,7 @@ pub enum Reason {
     HttpStatus,
     /// No connection could be made.
     ConnectFailed,
-    /// The channel's worker is gone; no later call can succeed on it.
+    /// The channel can take no call any more: its worker is gone, or its readiness failed.
     ChannelClosed,
     /// The request still waited in the client when the connection closed.
     Queued,

@@ -1,7 +1,8 @@
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::classify;
@@ -14,7 +15,8 @@ use super::bound::Bound;
 /// A response body that ends at the deadline.
 #[derive(Debug)]
 pub struct DeadlineBody<B> {
-    inner: B,
+    /// `None` once the deadline ended it: whoever keeps the body does not keep the stream.
+    inner: Option<B>,
     bound: Option<Bound>,
     began: bool,
 }
@@ -22,17 +24,18 @@ pub struct DeadlineBody<B> {
 impl<B> DeadlineBody<B> {
     pub(super) fn new(inner: B, bound: Option<Bound>) -> Self {
         Self {
-            inner,
+            inner: Some(inner),
             bound,
             began: false,
         }
     }
 
-    /// Trailers that say CANCELLED at the deadline are the deadline (CONTRACT D11).
-    fn judge(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+    /// The frame, unless it comes too late or says in other words that it does.
+    fn judge(&mut self, frame: Result<Frame<Bytes>, Error>) -> Result<Frame<Bytes>, Error> {
         let Some(bound) = &self.bound else {
-            return Ok(frame);
+            return frame;
         };
+        let frame = frame.map_err(|error| bound.name(error))?;
         let Some(trailers) = frame.trailers_ref() else {
             // A body that is always ready never lets the timer run: look at the clock instead,
             // from the second message on.
@@ -42,19 +45,18 @@ impl<B> DeadlineBody<B> {
             self.began = true;
             return Ok(frame);
         };
-        match Status::from_headers(trailers).filter(|status| status.code() == Code::Cancelled) {
-            Some(status) => {
-                let error = Error::answered(classify::answer(&status), status);
-                let named = bound.name(error);
-                if named.code() == Code::DeadlineExceeded {
-                    Err(named)
-                } else {
-                    Ok(frame)
-                }
-            }
+        match cancelled_by_deadline(trailers, bound) {
+            Some(expiry) => Err(expiry),
             None => Ok(frame),
         }
     }
+}
+
+/// Trailers that say CANCELLED at the deadline are the deadline (CONTRACT D11).
+fn cancelled_by_deadline(trailers: &HeaderMap, bound: &Bound) -> Option<Error> {
+    let status = Status::from_headers(trailers).filter(|it| it.code() == Code::Cancelled)?;
+    let named = bound.name(Error::answered(classify::answer(&status), status));
+    (named.code() == Code::DeadlineExceeded).then_some(named)
 }
 
 impl<B> Body for DeadlineBody<B>
@@ -70,36 +72,37 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let polled = Pin::new(&mut this.inner).poll_frame(cx);
-        let Poll::Ready(frame) = polled else {
-            return match &mut this.bound {
-                Some(bound) => bound.poll_expired(cx).map(|error| {
-                    this.bound = None;
-                    Some(Err(error))
-                }),
-                None => Poll::Pending,
-            };
-        };
-        let Some(frame) = frame else {
-            this.bound = None;
+        let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
-        let judged = match (tidy(frame), &this.bound) {
-            (Ok(frame), _) => this.judge(frame),
-            (Err(error), Some(bound)) => Err(bound.name(error)),
-            (Err(error), None) => Err(error),
+        let judged = match Pin::new(inner).poll_frame(cx) {
+            Poll::Ready(None) => {
+                this.bound = None;
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(frame)) => this.judge(tidy(frame)),
+            Poll::Pending => match &mut this.bound {
+                Some(bound) => Err(ready!(bound.poll_expired(cx))),
+                None => return Poll::Pending,
+            },
         };
         if judged.as_ref().map_or(true, Frame::is_trailers) {
             this.bound = None;
+        }
+        if judged.is_err() {
+            this.inner = None;
         }
         Poll::Ready(Some(judged))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Some(inner) => inner.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }

@@ -1,11 +1,13 @@
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::call::{Deadline, Phase, Trace};
+use crate::classify::Reason;
 use crate::error::Error;
 
 use super::DeadlinePolicy;
@@ -49,12 +51,15 @@ impl Bound {
 
     /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
     pub(super) fn name(&self, error: Error) -> Error {
-        let was_expiry = error.verdict().reason == crate::classify::Reason::DeadlineExceeded;
-        if !was_expiry && DeadlinePolicy::is_expiry(error.code(), self.remaining()) {
-            self.trace.failed(std::sync::Arc::new(error));
-            return self.expired();
+        let was_expiry = error.verdict().reason == Reason::DeadlineExceeded;
+        if was_expiry || !DeadlinePolicy::is_expiry(error.code(), self.remaining()) {
+            return error;
         }
-        error
+        // What failed before says more than another clock's word for the same instant.
+        if self.trace.last_failure().is_none() {
+            self.trace.failed(Arc::new(error));
+        }
+        self.expired()
     }
 
     pub(super) fn enter(&self, phase: Phase) {

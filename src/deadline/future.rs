@@ -64,8 +64,8 @@ where
     type Output = Result<Response<DeadlineBody<R>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let attempt = match this.state.project() {
+        let mut this = self.project();
+        let attempt = match this.state.as_mut().project() {
             StateProj::Attempt(attempt) => attempt,
             // Like any future, it must not be polled after it was ready.
             StateProj::Failed(error) => {
@@ -77,10 +77,14 @@ where
         if let Poll::Ready(outcome) = attempt.poll(cx) {
             return Poll::Ready(finish(outcome, this.bound.take()));
         }
-        match this.bound {
-            Some(bound) => bound.poll_expired(cx).map(Err),
-            None => Poll::Pending,
-        }
+        let Some(bound) = this.bound else {
+            return Poll::Pending;
+        };
+        bound.poll_expired(cx).map(|error| {
+            // Whoever keeps the future does not keep the attempt.
+            this.state.set(State::Failed(None));
+            Err(error)
+        })
     }
 }
 

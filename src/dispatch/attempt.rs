@@ -7,8 +7,8 @@ use pin_project::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::call;
-use crate::error::BoxError;
+use crate::call::{self, Phase};
+use crate::error::{BoxError, Error};
 
 use super::Lease;
 
@@ -40,9 +40,12 @@ where
     /// called at once.
     pub(crate) fn new(lease: Lease<S>, request: Request<B>) -> Self {
         match lease {
-            Lease::Ready(mut service) => Self::Calling {
-                future: service.call(request),
-            },
+            Lease::Ready(mut service) => {
+                enter(&request, Phase::Attempt);
+                Self::Calling {
+                    future: service.call(request),
+                }
+            }
             Lease::NotReady(service) => Self::when_ready(service, request),
             Lease::Failed(error, _) => Self::Failed { error },
         }
@@ -50,6 +53,7 @@ where
 
     /// The attempt with a service whose readiness nobody knows.
     pub(crate) fn when_ready(service: S, request: Request<B>) -> Self {
+        enter(&request, Phase::Queued);
         Self::Waiting { service, request }
     }
 }
@@ -74,15 +78,18 @@ where
                         return Poll::Pending;
                     };
                     if let Err(error) = readiness {
-                        return Poll::Ready(Err(error.into()));
+                        return Poll::Ready(Err(Error::unready(error).into()));
                     }
+                    enter(&request, Phase::Attempt);
                     let future = service.call(stamped(request));
                     self.set(Self::Calling { future });
                 }
                 AttemptProj::Calling { future } => return future.poll(cx).map_err(Into::into),
                 AttemptProj::Failed { .. } => {
                     return match self.as_mut().project_replace(Self::Done) {
-                        AttemptOwned::Failed { error } => Poll::Ready(Err(error)),
+                        AttemptOwned::Failed { error } => {
+                            Poll::Ready(Err(Error::unready(error).into()))
+                        }
                         _ => Poll::Pending,
                     };
                 }
@@ -90,6 +97,13 @@ where
                 AttemptProj::Done => return Poll::Pending,
             }
         }
+    }
+}
+
+fn enter<B>(request: &Request<B>, phase: Phase) {
+    let context = request.extensions().get::<call::Context>();
+    if let Some(trace) = context.and_then(call::Context::trace) {
+        trace.enter(phase);
     }
 }
 

@@ -56,9 +56,32 @@ impl Error {
             Ok(ours) => return *ours,
             Err(error) => error,
         };
-        let verdict = classify::failure(&*error);
-        let status = inner_status(&*error, verdict);
+        let (verdict, status) = if let Some(ours) = wrapped(&*error) {
+            (ours.verdict(), ours.status().clone())
+        } else {
+            let verdict = classify::failure(&*error);
+            (verdict, inner_status(&*error, verdict))
+        };
         Self::build(verdict, status, Some(Arc::from(error)))
+    }
+
+    /// An inner service whose `poll_ready` failed: the request was not handed on, and tower's
+    /// contract says that the service can take no other.
+    pub(crate) fn unready(error: impl Into<BoxError>) -> Self {
+        let error = match error.into().downcast::<Self>() {
+            Ok(ours) => return *ours,
+            Err(error) => error,
+        };
+        let mut verdict = classify::failure(&*error);
+        if !verdict.is_failed_connect() {
+            verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::ChannelClosed);
+        }
+        let message = format!("the service is not ready: {}", display_chain(&*error));
+        Self::build(
+            verdict,
+            Status::new(verdict.code, message),
+            Some(Arc::from(error)),
+        )
     }
 
     /// What the server answered.
@@ -149,6 +172,17 @@ impl GiveUp {
     }
 }
 
+/// Our own error inside a foreign layer's, unless a status stands before it: that may be the answer
+/// of a service to which our error belongs to another call.
+fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    let chain = classify::chain(error);
+    #[cfg(feature = "tonic")]
+    let mut chain = chain.take_while(|cause| !cause.is::<tonic::Status>());
+    #[cfg(not(feature = "tonic"))]
+    let mut chain = chain;
+    chain.find_map(|cause| cause.downcast_ref::<Error>())
+}
+
 /// A foreign status keeps its words; a transport error is worded by its chain.
 fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> Status {
     #[cfg(feature = "tonic")]
@@ -191,5 +225,42 @@ impl std::error::Error for Error {
         return Some(&self.0.shown);
         #[cfg(not(feature = "tonic"))]
         return self.0.cause.as_ref().map(|cause| &**cause as _);
+    }
+}
+
+#[cfg(all(test, feature = "tonic"))]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("a foreign layer's error")]
+    struct Foreign(#[source] BoxError);
+
+    fn unsent() -> tonic::ConnectError {
+        tonic::ConnectError("refused".into())
+    }
+
+    #[test]
+    fn an_error_of_ours_is_found_inside_a_foreign_layer_s() {
+        let ours = Error::from_inner(unsent()).given_up(GiveUp::NotReady, 1);
+        let found = Error::from_inner(Foreign(ours.into()));
+        assert_eq!(found.verdict().progress, Progress::NotSent);
+        assert_eq!(GiveUp::find(&found), Some(GiveUp::NotReady));
+    }
+
+    // CONTRACT I2
+    #[test]
+    fn the_failure_of_another_call_proves_nothing_of_this_one() {
+        let gateway = |source: BoxError| {
+            let mut status = tonic::Status::unavailable("the backend is down");
+            status.set_source(Arc::from(source));
+            Error::from_inner(status)
+        };
+        for error in [
+            gateway(unsent().into()),
+            gateway(Error::from_inner(unsent()).into()),
+        ] {
+            assert_eq!(error.verdict().progress, Progress::Reached);
+        }
     }
 }

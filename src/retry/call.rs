@@ -6,7 +6,7 @@ use http::{HeaderValue, Request};
 use tokio::time::Instant;
 
 use crate::body::{Captured, RequestBody};
-use crate::call::{Budget, Context, Permit, Phase};
+use crate::call::{Budget, Context, Permit, Phase, Trace};
 use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
 use crate::grpc::{MethodKind, PREVIOUS_ATTEMPTS};
@@ -77,10 +77,7 @@ impl<S: Clone> RetryCall<S> {
         if !std::mem::take(&mut self.repeats) {
             self.attempts = self.attempts.saturating_add(1);
         }
-        if self.attempts > 1 {
-            let previous = HeaderValue::from(self.attempts - 1);
-            self.parts.headers.insert(PREVIOUS_ATTEMPTS, previous);
-        }
+        self.count_previous();
         let context = Context::of(&mut self.parts.extensions);
         context.number(self.attempts);
         if let Some(trace) = context.trace() {
@@ -88,6 +85,15 @@ impl<S: Clone> RetryCall<S> {
         }
         let body = B::from_replay(self.captured.replay());
         Request::from_parts(self.parts.clone(), body)
+    }
+
+    /// CONTRACT R10: ours alone, whatever the caller put there.
+    fn count_previous(&mut self) {
+        let headers = &mut self.parts.headers;
+        match self.attempts.saturating_sub(1) {
+            0 => headers.remove(PREVIOUS_ATTEMPTS),
+            previous => headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(previous)),
+        };
     }
 
     /// Judges a failed attempt: charges the budget, asks the policy, then the budget.
@@ -99,6 +105,9 @@ impl<S: Clone> RetryCall<S> {
             self.budget(|budget| budget.failed());
         }
         match plan {
+            Plan::Stop(GiveUp::Deadline) if outcome.has_timed_out() => {
+                Next::Stop(self.expired(error))
+            }
             Plan::Stop(reason) => Next::Stop(self.give_up(error, reason)),
             Plan::Transparent { after } => {
                 self.repeats = true;
@@ -172,10 +181,31 @@ impl<S: Clone> RetryCall<S> {
         );
         let error = match self.last_failure.take() {
             Some(real) if not_ready => real,
-            last if reason == GiveUp::Deadline => named_expiry(error, last),
             _ => error,
         };
         error.given_up(reason, self.attempts)
+    }
+
+    /// The deadline passed during an attempt: the last real failure is the cause (DESIGN decision 12).
+    fn expired(&mut self, error: Error) -> Error {
+        let last = self.last_failure.take().map(Arc::new);
+        let deadline = self.context().and_then(Context::deadline);
+        let expiry = match deadline {
+            // Who noticed was the server or the transport (CONTRACT D11).
+            Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
+                let trace = Trace::default();
+                trace.enter(Phase::Attempt);
+                if let Some(last) = last {
+                    trace.failed(last);
+                    Error::expired(deadline, Some(&trace))
+                } else {
+                    Error::expired(deadline, Some(&trace)).caused_by(Some(Arc::new(error)))
+                }
+            }
+            // A layer below of ours did, and knows in which phase.
+            _ => error.caused_by(last.map(|last| last as _)),
+        };
+        expiry.given_up(GiveUp::Deadline, self.attempts)
     }
 
     fn budget<T>(&self, ask: impl FnOnce(&dyn Budget) -> T) -> Option<T> {
@@ -185,15 +215,5 @@ impl<S: Clone> RetryCall<S> {
 
     fn context(&self) -> Option<&Context> {
         self.parts.extensions.get::<Context>()
-    }
-}
-
-/// An expiry that a layer below noticed has the last real failure as its cause.
-fn named_expiry(error: Error, last: Option<Error>) -> Error {
-    match last {
-        Some(last) if error.verdict().reason == Reason::DeadlineExceeded => {
-            error.caused_by(Some(Arc::new(last)))
-        }
-        _ => error,
     }
 }

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use crate::call::Safety;
-use crate::classify::Verdict;
+use crate::classify::{Reason, Verdict};
 use crate::error::GiveUp;
+use crate::grpc::Code;
 
 /// What a policy decides on: an attempt that failed, and the call so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +26,30 @@ pub struct Outcome {
     pub remaining: Option<Duration>,
     /// A random number in `[0, 1)`.
     pub unit: f64,
+}
+
+impl Outcome {
+    /// CONTRACT D11: with at most 5 ms left, a time-out or a cancellation is the deadline. With more
+    /// left it is the attempt's: a deadline layer below bounds each attempt by itself.
+    pub(super) fn is_expiry(&self) -> bool {
+        let near = Duration::from_millis(5);
+        matches!(self.verdict.code, Code::Cancelled | Code::DeadlineExceeded)
+            && self.remaining.is_some_and(|remaining| remaining <= near)
+    }
+
+    /// Why a failure is final that the policy does not retry.
+    pub(super) fn why_final(&self) -> GiveUp {
+        if self.has_timed_out() {
+            GiveUp::Deadline
+        } else {
+            GiveUp::CodeNotRetryable
+        }
+    }
+
+    /// Whether the attempt ended by a deadline, of the call or of a deadline layer below.
+    pub(super) fn has_timed_out(&self) -> bool {
+        self.is_expiry() || self.verdict.reason == Reason::DeadlineExceeded
+    }
 }
 
 /// What is to be done.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::{Backoff, Exponential, Jitter};
-use crate::call::CallOptions;
+use crate::call::{Context, Safety};
 use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
 use crate::grpc::{Code, CodeSet};
@@ -105,6 +105,7 @@ impl RetryPolicy {
     }
 
     /// Treats every call as declared idempotent, for a channel to a service that is so throughout.
+    /// What is stated of a method or a call to be not idempotent wins.
     #[must_use]
     pub fn assume_idempotent(self) -> Self {
         Self {
@@ -114,15 +115,23 @@ impl RetryPolicy {
     }
 
     /// The policy with the caller's wishes for one call.
-    pub(super) fn tuned(self: &Arc<Self>, options: &CallOptions) -> Arc<Self> {
+    pub(super) fn tuned(self: &Arc<Self>, context: &Context) -> Arc<Self> {
+        let options = context.options();
         let attempts = options.chosen_max_attempts();
         let backoff = options.chosen_backoff();
         let codes = self.codes.union(options.added_codes());
-        if attempts.is_none() && backoff.is_none() && codes == self.codes {
+        let doubted = context.stated_safety() == Some(Safety::Unknown);
+        let assume_idempotent = self.assume_idempotent && !doubted;
+        if attempts.is_none()
+            && backoff.is_none()
+            && codes == self.codes
+            && assume_idempotent == self.assume_idempotent
+        {
             return Arc::clone(self);
         }
         let mut tuned = Self::clone(self);
         tuned.codes = codes;
+        tuned.assume_idempotent = assume_idempotent;
         if let Some(attempts) = attempts {
             tuned.max_attempts = Some(attempts);
         }
@@ -145,7 +154,7 @@ impl RetryPolicy {
     /// What is to be done after a failure.
     #[must_use]
     pub fn decide(&self, outcome: &Outcome) -> Plan {
-        if outcome.verdict.reason == Reason::DeadlineExceeded || is_expiry(outcome) {
+        if outcome.is_expiry() {
             return Plan::Stop(GiveUp::Deadline);
         }
         if let Some(plan) = self.transparent_retry(outcome) {
@@ -186,7 +195,7 @@ impl RetryPolicy {
         } else if verdict.reason == Reason::ChannelClosed {
             Some(GiveUp::NotReady)
         } else if !self.is_retryable(verdict) {
-            Some(GiveUp::CodeNotRetryable)
+            Some(outcome.why_final())
         } else if !safe {
             Some(GiveUp::NotIdempotent)
         } else if self.max_attempts.is_some_and(|max| outcome.attempts >= max) {
@@ -203,20 +212,26 @@ impl RetryPolicy {
             self.backoff
                 .delay(retry, outcome.previous_backoff, outcome.unit)
         };
-        let (after, hinted) = match outcome.verdict.hint {
-            Some(Hint::Exactly(delay)) => (delay, true),
+        let (after, hint) = match outcome.verdict.hint {
+            Some(Hint::Exactly(delay)) => (delay, Some(delay)),
             Some(Hint::AtLeast(floor)) => {
                 let spread = floor.as_secs_f64() * HINT_SPREAD * outcome.unit;
                 let spread = Duration::try_from_secs_f64(spread).unwrap_or(Duration::MAX);
-                (floor.saturating_add(spread).max(backoff()), true)
+                (floor.saturating_add(spread).max(backoff()), Some(floor))
             }
-            Some(Hint::Stop) | None => (backoff(), false),
+            Some(Hint::Stop) | None => (backoff(), None),
         };
-        match within(after, outcome.remaining) {
-            Some(after) => Plan::Retry { after, hinted },
-            None if hinted => Plan::Stop(GiveUp::HintPastDeadline),
-            None => Plan::Stop(GiveUp::Deadline),
+        if let Some(after) = within(after, outcome.remaining) {
+            let hinted = hint.is_some();
+            return Plan::Retry { after, hinted };
         }
+        // The hint itself may fit where our own backoff does not.
+        let past = hint.is_some_and(|hint| within(hint, outcome.remaining).is_none());
+        Plan::Stop(if past {
+            GiveUp::HintPastDeadline
+        } else {
+            GiveUp::Deadline
+        })
     }
 }
 
@@ -231,13 +246,4 @@ fn within(after: Duration, remaining: Option<Duration>) -> Option<Duration> {
     remaining
         .is_none_or(|remaining| after < remaining)
         .then_some(after)
-}
-
-/// CONTRACT D11: with at most 5 ms left, a time-out or a cancellation is the deadline.
-fn is_expiry(outcome: &Outcome) -> bool {
-    let near = Duration::from_millis(5);
-    matches!(
-        outcome.verdict.code,
-        Code::Cancelled | Code::DeadlineExceeded
-    ) && outcome.remaining.is_some_and(|remaining| remaining <= near)
 }

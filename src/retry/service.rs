@@ -77,7 +77,7 @@ where
             context.bound(deadline);
         }
         context.share(captured.clone());
-        let policy = self.policy.tuned(context.options());
+        let policy = self.policy.tuned(context);
         let rng = self.rng.clone();
         let mut call = RetryCall::new(lease.spare(), parts, captured, policy, rng);
         let first = Attempt::new(lease, call.next_request());

@@ -5,17 +5,15 @@ use http::request::Parts;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
-use crate::body::{Capture, Captured, RequestBody, capture};
+use crate::body::{Captured, RequestBody};
 use crate::call::{Context, Deadline, Patience, Phase, Trace};
 use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
-use crate::grpc::{Code, TIMEOUT};
+use crate::grpc::Code;
 
 use super::WaitForReadyPolicy;
 use super::gate::{Entry, Gate, Probe, shared};
-
-/// A call's request is kept for the dials to come whatever its size: it was never sent.
-const NO_LIMIT: usize = usize::MAX;
+use super::request::{caller_deadline, keep};
 
 /// One call on its way through the gate.
 pub(super) struct WaitCall<S, B> {
@@ -54,7 +52,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         let patience = gate.policy().patience(context.map(Context::options));
         let deadline = context.and_then(Context::deadline);
         let trace = context.and_then(Context::trace).cloned();
-        let (request, captured) = match patience {
+        let (mut request, captured) = match patience {
             Patience::WaitForReady => keep(request),
             Patience::FailFast => (request, None),
         };
@@ -62,7 +60,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             gate,
             service,
             patience,
-            deadline: deadline.or_else(|| caller_deadline(&request)),
+            deadline: deadline.or_else(|| caller_deadline(&mut request)),
             trace,
             probe: None,
             request: Pending::First(request, captured),
@@ -78,38 +76,46 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     pub(super) fn step(&mut self) -> Step<B> {
         let (next_dial, last_error) = match self.gate.enter() {
             Entry::Open => return self.go(),
-            Entry::Probe(probe) => {
+            Entry::Probe(probe, last_error) => {
                 self.probe = Some(probe);
-                return self.go();
+                (None, last_error)
             }
-            Entry::Closed {
-                next_dial,
-                last_error,
-            } => (next_dial, last_error),
+            Entry::Closed(next_dial, last_error) => (next_dial, last_error),
         };
-        if self.patience == Patience::FailFast {
+        if self.probe.is_none() && self.patience == Patience::FailFast {
             return Step::Fail(not_ready(&last_error));
         }
         if let Some(trace) = &self.trace {
             trace.enter(Phase::NotReady);
             trace.failed(shared(&last_error));
         }
-        let Some(deadline) = self.deadline else {
-            return Step::Wait(next_dial);
-        };
-        if deadline.remaining(Instant::now()).is_zero() {
-            return Step::Fail(self.expired(deadline, last_error));
+        let deadline = self.deadline;
+        if let Some(passed) = deadline.filter(|it| it.remaining(Instant::now()).is_zero()) {
+            self.probe = None;
+            return Step::Fail(self.expired(passed, last_error));
         }
-        let until = next_dial.map_or(deadline.at(), |next| next.min(deadline.at()));
-        Step::Wait(Some(until))
+        if self.probe.is_some() {
+            return self.go();
+        }
+        let last = deadline.map(|deadline| deadline.at());
+        Step::Wait(next_dial.into_iter().chain(last).min())
+    }
+
+    /// The attempt is under way: that of a probe waits for the channel until the gate opens.
+    pub(super) fn goes_on(&self) {
+        let Some(trace) = self.trace.as_ref().filter(|_| self.probe.is_some()) else {
+            return;
+        };
+        if self.gate.is_closed() {
+            trace.enter(Phase::NotReady);
+        }
     }
 
     /// An attempt failed: whether the call goes on, or its error.
     pub(super) fn after(&mut self, error: Error) -> Result<(), Error> {
         let probe = self.probe.take();
         if !WaitForReadyPolicy::is_failed_connect(&error.verdict()) {
-            // Whatever else it was, a connection was there; a dead channel is no news of one.
-            if error.verdict().reason != Reason::ChannelClosed {
+            if WaitForReadyPolicy::shows_a_connection(&error.verdict()) {
                 self.gate.opened();
             }
             return Err(error);
@@ -134,23 +140,33 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     fn go(&mut self) -> Step<B> {
-        if let Some(trace) = &self.trace {
-            trace.enter(Phase::Attempt);
-        }
         match std::mem::replace(&mut self.request, Pending::Spent) {
-            Pending::First(request, None) => Step::Go(request),
-            Pending::First(request, Some(captured)) if self.probe.is_none() => {
-                let (parts, body) = request.into_parts();
-                self.request = Pending::Again(parts.clone(), captured);
-                Step::Go(Request::from_parts(parts, body))
+            Pending::First(request, captured) if self.probe.is_some() => {
+                self.first_probe(request, captured)
             }
-            Pending::First(request, Some(captured)) => {
-                let (parts, _) = request.into_parts();
-                self.again(parts, captured)
+            Pending::First(request, captured) => {
+                let (parts, body) = request.into_parts();
+                if let Some(captured) = captured {
+                    self.request = Pending::Again(parts.clone(), captured);
+                }
+                Step::Go(Request::from_parts(parts, body))
             }
             Pending::Again(parts, captured) => self.again(parts, captured),
             Pending::Spent => Step::Fail(spent()),
         }
+    }
+
+    /// Even a call that would not wait is captured, so that it can be watched.
+    fn first_probe(&mut self, request: Request<B>, captured: Option<Captured>) -> Step<B> {
+        let (request, captured) = match captured {
+            Some(captured) => (request, Some(captured)),
+            None => keep(request),
+        };
+        let Some(captured) = captured else {
+            return Step::Go(request);
+        };
+        let (parts, _) = request.into_parts();
+        self.again(parts, captured)
     }
 
     /// The request once more. That of a probe opens the gate as soon as the transport reads it,
@@ -158,8 +174,13 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     fn again(&mut self, parts: Parts, captured: Captured) -> Step<B> {
         let mut replay = captured.replay();
         if self.probe.is_some() {
-            let gate = Arc::clone(&self.gate);
-            replay.on_first_poll(move || gate.opened());
+            let (gate, trace) = (Arc::clone(&self.gate), self.trace.clone());
+            replay.on_first_poll(move || {
+                gate.opened();
+                if let Some(trace) = trace {
+                    trace.enter(Phase::Attempt);
+                }
+            });
         }
         let request = Request::from_parts(parts.clone(), B::from_replay(replay));
         self.request = Pending::Again(parts, captured);
@@ -175,30 +196,6 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         });
         Error::expired(deadline, Some(&trace))
     }
-}
-
-/// Captures the request unless a layer above did so.
-fn keep<B: RequestBody>(request: Request<B>) -> (Request<B>, Option<Captured>) {
-    let context = request.extensions().get::<Context>();
-    if let Some(captured) = context.and_then(Context::captured) {
-        let captured = captured.clone();
-        return (request, Some(captured));
-    }
-    let (mut parts, body) = request.into_parts();
-    match capture(body, NO_LIMIT) {
-        Capture::Once(body) => (Request::from_parts(parts, body), None),
-        Capture::Whole(captured) => {
-            Context::of(&mut parts.extensions).share(captured.clone());
-            let body = B::from_replay(captured.replay());
-            (Request::from_parts(parts, body), Some(captured))
-        }
-    }
-}
-
-/// Without a deadline layer above, the caller's `grpc-timeout` still bounds the wait.
-fn caller_deadline<B>(request: &Request<B>) -> Option<Deadline> {
-    request.headers().get(TIMEOUT)?;
-    Deadline::from_headers(request.headers(), Instant::now()).ok()?
 }
 
 fn not_ready(last_error: &Error) -> Error {

@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -99,7 +99,11 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Attempt(attempt) => {
-                    match ready!(attempt.poll(cx)).map_err(Error::from_inner) {
+                    let Poll::Ready(outcome) = attempt.poll(cx) else {
+                        this.call.goes_on();
+                        return Poll::Pending;
+                    };
+                    match outcome.map_err(Error::from_inner) {
                         Ok(mut response) => {
                             this.call.answered();
                             tidy_head(&mut response);

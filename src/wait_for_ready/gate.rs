@@ -48,13 +48,10 @@ struct Closed {
 pub(super) enum Entry {
     /// Go.
     Open,
-    /// Go, and test the channel for all.
-    Probe(Probe),
+    /// Go, and test the channel for all, which last failed so.
+    Probe(Probe, Error),
     /// Wait until something changes, or until this instant if no test is under way.
-    Closed {
-        next_dial: Option<Instant>,
-        last_error: Error,
-    },
+    Closed(Option<Instant>, Error),
 }
 
 /// The right to test the channel; whoever drops it undecided passes it on.
@@ -94,15 +91,18 @@ impl Gate {
         let Some(closed) = &mut state.closed else {
             return Entry::Open;
         };
+        let last_error = closed.last_error.clone();
         if !closed.probing && Instant::now() >= closed.next_dial {
             closed.probing = true;
             let gate = Arc::clone(self);
-            return Entry::Probe(Probe { epoch, gate });
+            return Entry::Probe(Probe { epoch, gate }, last_error);
         }
-        Entry::Closed {
-            next_dial: (!closed.probing).then_some(closed.next_dial),
-            last_error: closed.last_error.clone(),
-        }
+        let next_dial = (!closed.probing).then_some(closed.next_dial);
+        Entry::Closed(next_dial, last_error)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        !self.untroubled.load(Ordering::Acquire) && self.state.lock().closed.is_some()
     }
 
     /// The channel took a request: it is ready.

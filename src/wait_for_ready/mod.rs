@@ -36,6 +36,7 @@ mod future;
 mod gate;
 mod layer;
 mod policy;
+mod request;
 mod service;
 
 pub use body::WaitBody;

@@ -41,6 +41,19 @@ impl WaitForReadyPolicy {
         verdict.reason == Reason::ConnectFailed
     }
 
+    /// Whether a failure shows that there was a connection: all do but those that need none.
+    #[must_use]
+    pub fn shows_a_connection(verdict: &Verdict) -> bool {
+        !matches!(
+            verdict.reason,
+            Reason::ConnectFailed
+                | Reason::ChannelClosed
+                | Reason::DeadlineExceeded
+                | Reason::InvalidCall
+                | Reason::NotReady
+        )
+    }
+
     /// How long the channel is left alone after the `dials`-th failed dial since it went down.
     #[must_use]
     pub fn next_dial(&self, dials: u32, previous: Duration, unit: f64) -> Duration {

@@ -1,3 +1,22 @@
 //! The rules of the crate, each as a test over a real tonic server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails in a test's helper fails the test"
+)]
 
+mod budget;
+mod common;
+mod deadline;
+mod errors;
+mod hints;
+mod idempotency;
+mod identity;
+mod retry;
 mod smoke;
+mod stack;
+mod streams;
+mod support;
+mod wait_for_ready;

@@ -1,0 +1,5 @@
+//! One instant at which a call ends, whatever it is doing then.
+
+mod expiry;
+mod response;
+mod timeouts;

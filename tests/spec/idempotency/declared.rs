@@ -1,0 +1,290 @@
+//! The layer: who declares what, and whose word counts. CONTRACT I5.
+
+use grpc_resilience::GiveUp;
+use grpc_resilience::call::{CallOptionsExt, Context, Safety};
+use grpc_resilience::idempotency::{Idempotency, IdempotencyLayer, InvalidPattern};
+use grpc_resilience::retry::{Retry, RetryLayer, RetryPolicy};
+use test_protos::EchoClient;
+use testing::{Server, method};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tower::{Layer as _, ServiceBuilder};
+
+use crate::common::{policy, unavailable, undeclared};
+
+type Client = EchoClient<Idempotency<Retry<Channel>>>;
+
+fn client(server: &Server, layer: IdempotencyLayer, policy: RetryPolicy) -> Client {
+    let channel = ServiceBuilder::new()
+        .layer(layer)
+        .layer(RetryLayer::new(policy))
+        .service(server.channel());
+    EchoClient::new(channel)
+}
+
+/// Which of the four unary methods are repeated: Unary, `UnaryIdempotent`, `UnaryNoSideEffects`,
+/// `UnaryUnknown`.
+async fn repeated(layer: IdempotencyLayer) -> [bool; 4] {
+    let server = Server::in_memory();
+    server.script().otherwise(unavailable("down"));
+    let mut client = client(&server, layer, policy());
+    let outcomes = [
+        client.unary(undeclared()).await,
+        client.unary_idempotent(undeclared()).await,
+        client.unary_no_side_effects(undeclared()).await,
+        client.unary_unknown(undeclared()).await,
+    ];
+    let methods = [
+        method::UNARY,
+        method::UNARY_IDEMPOTENT,
+        method::UNARY_NO_SIDE_EFFECTS,
+        method::UNARY_UNKNOWN,
+    ];
+    std::array::from_fn(|index| {
+        let status = outcomes[index].as_ref().unwrap_err();
+        let attempts = server.calls_to(methods[index]).len();
+        let reason = GiveUp::find(status);
+        assert!(
+            (attempts, reason) == (4, Some(GiveUp::AttemptsExhausted))
+                || (attempts, reason) == (1, Some(GiveUp::NotIdempotent)),
+            "{attempts} {reason:?}"
+        );
+        attempts > 1
+    })
+}
+
+fn layer() -> IdempotencyLayer {
+    IdempotencyLayer::new()
+}
+
+// CONTRACT I2, I5: nothing declared, nothing repeated
+#[tokio::test(start_paused = true)]
+async fn nothing_is_repeated_by_default() {
+    assert_eq!(repeated(layer()).await, [false; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exact_path_declares_one_method() {
+    let exact = layer().idempotent(method::UNARY_IDEMPOTENT).unwrap();
+    assert_eq!(repeated(exact).await, [false, true, false, false]);
+    let exact = layer().no_side_effects(method::UNARY_UNKNOWN).unwrap();
+    assert_eq!(repeated(exact).await, [false, false, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_glob_declares_what_it_matches() {
+    for (glob, expected) in [
+        ("/test.v1.Echo/*", [true; 4]),
+        ("/**", [true; 4]),
+        ("/test.v?.Echo/Unary?*", [false, true, true, true]),
+        ("/test.*/Unary", [true, false, false, false]),
+        ("/test.v1.Echo/Unary[IN]*", [false, true, true, false]),
+        ("/other.v1.Echo/*", [false; 4]),
+        ("/test.v1.Echo/unary*", [false; 4]),
+    ] {
+        let layer = layer().idempotent(glob).unwrap();
+        assert_eq!(repeated(layer).await, expected, "{glob}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closure_declares_what_it_names() {
+    let by = layer().by(|method| method.ends_with("Effects").then_some(Safety::NoSideEffects));
+    assert_eq!(repeated(by).await, [false, false, true, false]);
+}
+
+// CONTRACT I5
+#[tokio::test(start_paused = true)]
+async fn an_exact_path_beats_a_glob_a_glob_beats_a_closure_and_the_first_of_a_kind_wins() {
+    let all = |_: &str| Some(Safety::Idempotent);
+    let none = |_: &str| Some(Safety::Unknown);
+
+    let exception = layer()
+        .idempotent("/test.v1.Echo/*")
+        .unwrap()
+        .not_idempotent(method::UNARY)
+        .unwrap();
+    assert_eq!(repeated(exception).await, [false, true, true, true]);
+
+    let first_glob = layer()
+        .not_idempotent("/test.v1.Echo/UnaryI*")
+        .unwrap()
+        .idempotent("/test.v1.Echo/*")
+        .unwrap()
+        .not_idempotent("/test.v1.Echo/UnaryU*")
+        .unwrap();
+    assert_eq!(repeated(first_glob).await, [true, false, true, true]);
+
+    let glob_over_closure = layer().by(all).not_idempotent("/*/Unary").unwrap();
+    assert_eq!(repeated(glob_over_closure).await, [false, true, true, true]);
+
+    assert_eq!(repeated(layer().by(none).by(all)).await, [false; 4]);
+    assert_eq!(repeated(layer().by(|_| None).by(all)).await, [true; 4]);
+}
+
+// CONTRACT I5: the call's own word comes first
+#[tokio::test(start_paused = true)]
+async fn the_call_s_word_beats_the_layer_s() {
+    let server = Server::in_memory();
+    server.script().otherwise(unavailable("down"));
+    let declared = layer().idempotent(method::UNARY).unwrap();
+    let denied = layer().not_idempotent(method::UNARY).unwrap();
+
+    let mut request = undeclared();
+    request.call_options().not_idempotent();
+    let call = client(&server, declared.clone(), policy())
+        .unary(request)
+        .await;
+    assert_eq!(
+        GiveUp::find(&call.unwrap_err()),
+        Some(GiveUp::NotIdempotent)
+    );
+    assert_eq!(server.count(), 1);
+
+    server.clear();
+    let mut request = undeclared();
+    request.call_options().idempotent();
+    client(&server, denied, policy())
+        .unary(request)
+        .await
+        .unwrap_err();
+    assert_eq!(server.count(), 4);
+
+    // The wish was for one call.
+    server.clear();
+    client(&server, declared, policy())
+        .unary(undeclared())
+        .await
+        .unwrap_err();
+    assert_eq!(server.count(), 4);
+}
+
+// CONTRACT I5: a declaration beats an assumption
+#[tokio::test(start_paused = true)]
+async fn a_method_declared_not_idempotent_is_not_repeated_whatever_is_assumed() {
+    let server = Server::in_memory();
+    server.script().otherwise(unavailable("down"));
+    let exception = layer().not_idempotent(method::UNARY).unwrap();
+    let mut client = client(&server, exception, policy().assume_idempotent());
+    client.unary_unknown(undeclared()).await.unwrap_err();
+    assert_eq!(server.count(), 4);
+    server.clear();
+    client.unary(undeclared()).await.unwrap_err();
+    assert_eq!(server.count(), 1);
+}
+
+// DESIGN: a declaration made further out stays
+#[tokio::test(start_paused = true)]
+async fn the_outer_of_two_layers_has_the_last_word() {
+    let server = Server::in_memory();
+    server.script().otherwise(unavailable("down"));
+    for (outer, inner, attempts) in [
+        (layer().not_idempotent("/**"), layer().idempotent("/**"), 1),
+        (layer().idempotent("/**"), layer().not_idempotent("/**"), 4),
+        (Ok(layer()), layer().idempotent("/**"), 4),
+    ] {
+        server.clear();
+        let channel = ServiceBuilder::new()
+            .layer(outer.unwrap())
+            .layer(inner.unwrap())
+            .layer(RetryLayer::new(policy()))
+            .service(server.channel());
+        EchoClient::new(channel)
+            .unary(undeclared())
+            .await
+            .unwrap_err();
+        assert_eq!(server.count(), attempts);
+    }
+}
+
+// ISSUE 2 section 2: it annotates; alone it changes nothing
+#[tokio::test(start_paused = true)]
+async fn alone_the_layer_changes_nothing() {
+    let server = Server::in_memory();
+    let down = || unavailable("down").metadata("x-zone", "b").pushback("5");
+    server.script().on(method::UNARY, [down(), down()]);
+    let all = layer().idempotent("/**").unwrap().unary("/**").unwrap();
+    let fails = |status: &Status| {
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unavailable, "down")
+        );
+        assert_eq!(GiveUp::find(status), None);
+        status.metadata().clone().into_headers()
+    };
+
+    let plain = EchoClient::new(server.channel()).unary(undeclared()).await;
+    let mut expected = fails(&plain.unwrap_err());
+    let mut client = EchoClient::new(all.layer(server.channel()));
+    let mut seen = fails(&client.unary(undeclared()).await.unwrap_err());
+    for headers in [&mut expected, &mut seen] {
+        headers.remove("date");
+    }
+    assert_eq!(seen, expected);
+    let calls = server.calls();
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[0].metadata, calls[1].metadata);
+    assert_eq!(calls[0].request, calls[1].request);
+    client.unary(undeclared()).await.unwrap();
+}
+
+// What the layer writes is public, so that a user's own layer can act on it.
+#[tokio::test(start_paused = true)]
+async fn what_is_declared_is_found_in_the_context() {
+    use std::sync::{Arc, Mutex};
+
+    use grpc_resilience::grpc::MethodKind;
+
+    let server = Server::in_memory();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let see = Arc::clone(&seen);
+    let channel = ServiceBuilder::new()
+        .layer(
+            layer()
+                .no_side_effects(method::UNARY)
+                .unwrap()
+                .unary("/test.v1.Echo/Unary*")
+                .unwrap(),
+        )
+        .map_request(move |request: http::Request<tonic::body::Body>| {
+            let context = request.extensions().get::<Context>();
+            let said = context.map(|context| (context.safety(), context.kind()));
+            see.lock().unwrap().push(said);
+            request
+        })
+        .service(server.channel());
+    let mut client = EchoClient::new(channel);
+    client.unary(undeclared()).await.unwrap();
+    client.unary_unknown(undeclared()).await.unwrap();
+    client.server_stream(undeclared()).await.unwrap();
+    let unary = Some(MethodKind::Unary);
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            Some((Safety::NoSideEffects, unary)),
+            Some((Safety::Unknown, unary)),
+            None,
+        ]
+    );
+}
+
+// ISSUE 2, "Must show": bad configuration
+#[test]
+fn a_pattern_that_can_match_nothing_is_refused_at_construction() {
+    for pattern in ["", "test.v1.Echo/Unary", "/test.v1.Echo", "/a/b/c"] {
+        let refused = layer().idempotent(pattern).unwrap_err();
+        assert_eq!(refused, InvalidPattern::NotAMethod(pattern.to_owned()));
+    }
+    for pattern in ["/test.v1.Echo/Un[ary", "/test.v1.Echo/***"] {
+        for refused in [
+            layer().idempotent(pattern),
+            layer().no_side_effects(pattern),
+            layer().not_idempotent(pattern),
+            layer().unary(pattern),
+        ] {
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused, InvalidPattern::Glob { .. }));
+            assert!(refused.to_string().contains(pattern), "{refused}");
+        }
+    }
+}

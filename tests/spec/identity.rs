@@ -1,0 +1,5 @@
+//! What a layer leaves alone (CONTRACT B1 to B5).
+
+mod answers;
+mod bodies;
+mod progress;

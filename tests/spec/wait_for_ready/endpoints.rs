@@ -1,0 +1,111 @@
+//! A balanced channel: a failed connect says something of one endpoint only.
+
+use std::sync::{Arc, Mutex};
+
+use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+use testing::Server;
+use tokio::time::{Instant, sleep};
+use tonic::Code;
+use tower::Layer;
+
+use crate::common::{every, ms};
+use crate::support::{Alternating, SECOND, Turns, client, hello, settle};
+
+/// A balancer whose next picks are these; `true` is a dead endpoint.
+fn balanced(dead: &Server, live: &Server, picks: &[bool]) -> (Alternating, Arc<Mutex<Turns>>) {
+    let turns = Turns {
+        dead: picks.iter().copied().collect(),
+        ..Turns::default()
+    };
+    let turns = Arc::new(Mutex::new(turns));
+    let (dead, live) = (dead.channel(), live.channel());
+    (
+        Alternating {
+            dead,
+            live,
+            turns: Arc::clone(&turns),
+        },
+        turns,
+    )
+}
+
+fn layer() -> WaitForReadyLayer {
+    WaitForReadyLayer::new().backoff(every(SECOND))
+}
+
+// DESIGN decision 14
+#[tokio::test(start_paused = true)]
+async fn with_several_endpoints_a_waiting_call_goes_to_the_next_pick_at_once() {
+    let (dead, live) = (Server::in_memory_unstarted(), Server::in_memory());
+    let picks = [
+        true, true, false, true, false, true, true, true, true, true, false,
+    ];
+    let (balanced, turns) = balanced(&dead, &live, &picks);
+    let mut client = client(layer().endpoints(2).layer(balanced));
+    let start = Instant::now();
+    for _ in 0..3 {
+        client.unary(hello()).await.unwrap();
+    }
+    assert_eq!(start.elapsed(), ms(0));
+    assert_eq!(turns.lock().unwrap().taken.len(), picks.len());
+    assert_eq!(live.count(), 3);
+}
+
+// DESIGN decision 14
+#[tokio::test(start_paused = true)]
+async fn three_times_the_endpoints_in_a_row_close_the_gate_and_an_answer_between_starts_anew() {
+    let (dead, live) = (Server::in_memory_unstarted(), Server::in_memory());
+    let mut picks = vec![true; 5];
+    picks.push(false);
+    picks.extend([true; 6]);
+    let (balanced, turns) = balanced(&dead, &live, &picks);
+    let mut client = client(layer().endpoints(2).layer(balanced));
+    client.unary(hello()).await.unwrap();
+    let start = Instant::now();
+    client.unary(hello()).await.unwrap();
+    // Six failures closed it, the seventh pick came after the backoff.
+    assert_eq!(start.elapsed(), SECOND);
+    let taken = turns.lock().unwrap().taken.clone();
+    assert_eq!(taken[..12], [ms(0); 12]);
+    assert_eq!(taken[12], SECOND);
+}
+
+// DESIGN decision 14
+#[tokio::test(start_paused = true)]
+async fn with_one_endpoint_a_single_failed_connect_closes_the_gate() {
+    let (dead, live) = (Server::in_memory_unstarted(), Server::in_memory());
+    let (balanced, _) = balanced(&dead, &live, &[true]);
+    let mut client = client(layer().layer(balanced));
+    let start = Instant::now();
+    client.unary(hello()).await.unwrap();
+    assert_eq!(start.elapsed(), SECOND);
+}
+
+// CONTRACT W1
+#[tokio::test(start_paused = true)]
+async fn a_call_that_fails_fast_fails_at_its_pick_and_the_next_one_has_a_pick_of_its_own() {
+    let (dead, live) = (Server::in_memory_unstarted(), Server::in_memory());
+    let (balanced, _) = balanced(&dead, &live, &[true, false, true, false]);
+    let mut client = client(layer().fail_fast().endpoints(2).layer(balanced));
+    for _ in 0..2 {
+        let status = client.unary(hello()).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        client.unary(hello()).await.unwrap();
+    }
+}
+
+// DESIGN decision 14
+#[tokio::test(start_paused = true)]
+async fn calls_of_a_balanced_channel_that_is_wholly_down_dial_by_the_backoff() {
+    let dead = Server::in_memory_unstarted();
+    let (balanced, turns) = balanced(&dead, &dead, &[]);
+    let stack = layer().endpoints(2).layer(balanced);
+    for _ in 0..20 {
+        let mut client = client(stack.clone());
+        tokio::spawn(async move { client.unary(hello()).await });
+        settle().await;
+    }
+    sleep(10 * SECOND).await;
+    let taken = turns.lock().unwrap().taken.len();
+    assert_eq!(taken, 6 + 10);
+}

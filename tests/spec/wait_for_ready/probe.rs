@@ -1,0 +1,135 @@
+//! The one call that tests the channel for all.
+
+use grpc_resilience::Resilience;
+use grpc_resilience::call::CallOptionsExt;
+use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+use testing::{Answer, Server, method};
+use tokio::time::{Instant, sleep, timeout};
+use tower::Layer;
+
+use crate::common::{every, ms, unavailable};
+use crate::support::{SECOND, Stack, all_ended, client, hello, numbered, settle};
+
+fn layer() -> WaitForReadyLayer {
+    WaitForReadyLayer::new().backoff(every(SECOND))
+}
+
+// DESIGN decision 14
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_hangs_under_the_probe_does_not_hold_the_others() {
+    let server = Server::in_memory_unstarted();
+    holds_nobody(&server, layer().layer(server.channel()), false).await;
+    let full = Resilience::new().wait_for_ready(layer());
+    holds_nobody(&server, full.wrap(server.channel()), false).await;
+}
+
+// DESIGN decision 14
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_hangs_under_a_probe_that_fails_fast_does_not_hold_the_others() {
+    let server = Server::in_memory_unstarted();
+    holds_nobody(&server, layer().layer(server.channel()), true).await;
+}
+
+/// Closes the gate, makes the next call the probe and lets it hang; a further one has to pass.
+async fn holds_nobody<T: Stack>(server: &Server, stack: T, probe_fails_fast: bool) {
+    server.stop();
+    let mut first = hello();
+    first.call_options().fail_fast().never_retry();
+    let _ = client(stack.clone()).unary(first).await.unwrap_err();
+    server.clear();
+    server.script().on(method::UNARY, [Answer::hang()]);
+    server.start().await;
+    sleep(SECOND).await;
+    let probe = tokio::spawn({
+        let mut request = numbered(1);
+        if probe_fails_fast {
+            request.call_options().fail_fast();
+        }
+        let mut client = client(stack.clone());
+        async move { client.unary(request).await }
+    });
+    server.wait_for_calls(1).await;
+    let start = Instant::now();
+    for number in 2..5 {
+        let mut client = client(stack.clone());
+        timeout(SECOND, client.unary(numbered(number)))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    assert_eq!(start.elapsed(), ms(0));
+    assert!(!probe.is_finished());
+    probe.abort();
+}
+
+// DESIGN decision 14
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_dropped_hands_over_to_the_next() {
+    let server = Server::in_memory_unstarted();
+    let stack = layer().layer(server.channel());
+    let call = |number| {
+        let mut client = client(stack.clone());
+        tokio::spawn(async move { client.unary(numbered(number)).await })
+    };
+    let first = call(1);
+    settle().await;
+    let others = [call(2), call(3)];
+    server.set_dial_time(5 * SECOND);
+    // The first one dials at 1 s, and is dropped while it does.
+    sleep(ms(1_500)).await;
+    assert_eq!(server.dials(), 2);
+    first.abort();
+    server.start().await;
+    server.set_dial_time(ms(0));
+    for other in others {
+        timeout(10 * SECOND, other).await.unwrap().unwrap().unwrap();
+    }
+    all_ended(&server).await;
+    assert_eq!(server.count(), 2);
+}
+
+// DESIGN decision 14
+#[tokio::test(start_paused = true)]
+async fn a_waiting_call_that_is_dropped_leaves_the_others_waiting_as_before() {
+    let server = Server::in_memory_unstarted();
+    let stack = layer().layer(server.channel());
+    let call = |number| {
+        let mut client = client(stack.clone());
+        tokio::spawn(async move { client.unary(numbered(number)).await })
+    };
+    let mut calls: Vec<_> = (0..10).map(call).collect();
+    settle().await;
+    for number in [0, 3, 6] {
+        calls[number].abort();
+    }
+    sleep(ms(1_500)).await;
+    server.start().await;
+    let mut done = 0;
+    for call in calls.drain(..) {
+        done += usize::from(call.await.is_ok());
+    }
+    assert_eq!((done, server.count()), (7, 7));
+}
+
+// CONTRACT W3; DESIGN decision 14
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_the_server_answers_with_unavailable_opens_the_gate() {
+    let server = Server::in_memory_unstarted();
+    let stack = layer().layer(server.channel());
+    let first = tokio::spawn({
+        let mut client = client(stack.clone());
+        async move { client.unary(numbered(1)).await }
+    });
+    settle().await;
+    let second = tokio::spawn({
+        let mut client = client(stack);
+        async move { client.unary(numbered(2)).await }
+    });
+    settle().await;
+    server.script().on(method::UNARY, [unavailable("starting")]);
+    server.start().await;
+    let start = Instant::now();
+    assert_eq!(first.await.unwrap().unwrap_err().message(), "starting");
+    second.await.unwrap().unwrap();
+    assert!(start.elapsed() <= SECOND);
+}
