@@ -39,6 +39,9 @@
 //! | `tonic` | tonic's bodies, errors and `Request` |
 //!
 //! All are on by default; none changes what another does.
+//!
+//! Where a rule is cited as "CONTRACT R6", it stands under that id in the repository's
+//! `docs/CONTRACT.md`, with its source.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The private rooms serve all layers; with some of the layers only, parts of them rest.

@@ -39,17 +39,19 @@ impl Captured {
     /// A body that reads the captured request from its start.
     #[must_use]
     pub fn replay<B: Body<Data = Bytes>>(&self) -> Replay<B> {
-        Replay(Source::Captured {
+        Replay::new(Source::Captured {
             frame: self.frame.clone(),
             at_end: self.was_at_end,
             size_hint: self.size_hint,
-            on_first_poll: None,
         })
     }
 }
 
 /// A body that reads a captured request, or a live one whose first frames were already read.
-pub struct Replay<B: Body<Data = Bytes>>(Source<B>);
+pub struct Replay<B: Body<Data = Bytes>> {
+    source: Source<B>,
+    on_first_poll: Option<OnFirstPoll>,
+}
 
 /// Nothing in it is pinned but what `B` pins itself.
 impl<B: Body<Data = Bytes> + Unpin> Unpin for Replay<B> {}
@@ -62,7 +64,6 @@ enum Source<B: Body<Data = Bytes>> {
         frame: Option<Bytes>,
         at_end: bool,
         size_hint: SizeHint,
-        on_first_poll: Option<OnFirstPoll>,
     },
     Live {
         first: Option<Read<B>>,
@@ -73,12 +74,25 @@ enum Source<B: Body<Data = Bytes>> {
 }
 
 impl<B: Body<Data = Bytes>> Replay<B> {
-    /// Calls `note` when the captured request is first polled: a transport does so once a stream is
-    /// open. A live one is not watched, its frames may have been polled before.
-    #[cfg_attr(not(feature = "wait-for-ready"), expect(dead_code))]
-    pub(crate) fn on_first_poll(&mut self, note: impl FnOnce() + Send + Sync + 'static) {
-        if let Source::Captured { on_first_poll, .. } = &mut self.0 {
-            *on_first_poll = Some(Box::new(note));
+    fn new(source: Source<B>) -> Self {
+        Self {
+            source,
+            on_first_poll: None,
+        }
+    }
+
+    /// The body itself, with a note for whoever wants to know when it is first polled: a transport
+    /// does so once a stream is open.
+    pub(crate) fn noting(body: B, note: impl FnOnce() + Send + Sync + 'static) -> Self {
+        let size_hint = body.size_hint();
+        Self {
+            source: Source::Live {
+                first: None,
+                second: None,
+                rest: body,
+                size_hint,
+            },
+            on_first_poll: Some(Box::new(note)),
         }
     }
 
@@ -89,7 +103,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         rest: B,
         size_hint: SizeHint,
     ) -> Self {
-        Self(Source::Live {
+        Self::new(Source::Live {
             first: Some(first),
             second,
             rest,
@@ -100,7 +114,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
 
 impl<B: Body<Data = Bytes>> fmt::Debug for Replay<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let source = match &self.0 {
+        let source = match &self.source {
             Source::Captured { .. } => "captured",
             Source::Live { .. } => "live",
         };
@@ -116,16 +130,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match &mut self.0 {
-            Source::Captured {
-                frame,
-                at_end,
-                on_first_poll,
-                ..
-            } => {
-                if let Some(note) = on_first_poll.take() {
-                    note();
-                }
+        if let Some(note) = self.on_first_poll.take() {
+            note();
+        }
+        match &mut self.source {
+            Source::Captured { frame, at_end, .. } => {
                 *at_end = true;
                 Poll::Ready(frame.take().map(|data| Ok(Frame::data(data))))
             }
@@ -144,7 +153,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
     /// True for a captured request once its frame was read, which saves an empty frame on the
     /// wire, but not before unless the original said so: hyper would send the head alone.
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.source {
             Source::Captured { at_end, .. } => *at_end,
             Source::Live {
                 first,
@@ -157,7 +166,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
 
     /// The original's: an exact hint of our own would make hyper send `content-length`.
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.source {
             Source::Captured {
                 frame: Some(_),
                 size_hint,

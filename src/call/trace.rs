@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use crate::sync::Mutex;
 
@@ -53,6 +53,7 @@ pub struct Trace(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     phase: AtomicU8,
+    attempts: AtomicU32,
     last_failure: Mutex<Option<SharedError>>,
 }
 
@@ -67,6 +68,17 @@ impl Trace {
     pub fn phase(&self) -> Phase {
         let number = usize::from(self.0.phase.load(Ordering::Relaxed));
         Phase::ALL.get(number).copied().unwrap_or(Phase::Queued)
+    }
+
+    /// Says that this attempt starts, counted from 1.
+    pub fn attempt(&self, number: u32) {
+        self.0.attempts.store(number, Ordering::Relaxed);
+    }
+
+    /// How many attempts were started; 0 if no retry layer counts them.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts.load(Ordering::Relaxed)
     }
 
     /// Keeps the error of an attempt that failed and will be followed by another.

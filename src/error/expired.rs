@@ -5,7 +5,7 @@ use crate::grpc::Code;
 use super::{Error, GiveUp};
 
 impl Error {
-    /// The deadline passed: says in which phase and after which failure (DESIGN decision 12).
+    /// The deadline passed: says in which phase and after which failure (CONTRACT R17).
     pub(crate) fn expired(deadline: Deadline, trace: Option<&Trace>) -> Self {
         let phase = trace.map_or(Phase::Queued, Trace::phase);
         let last = trace.and_then(Trace::last_failure);
@@ -18,6 +18,6 @@ impl Error {
         }
         Self::local(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
             .caused_by(last)
-            .given_up(GiveUp::Deadline, 0)
+            .given_up(GiveUp::Deadline, trace.map_or(0, Trace::attempts))
     }
 }

