@@ -6,6 +6,7 @@
 //! The files are read as tokens, so comments, doc comments and strings don't count, and the
 //! arguments of macros do.
 
+#[cfg(test)]
 #[path = "architecture/checker.rs"]
 mod checker;
 #[path = "architecture/files.rs"]

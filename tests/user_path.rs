@@ -20,7 +20,7 @@ const FILES: [(&str, &str); 5] = [
     ("src/server.rs", "src/server.rs"),
 ];
 
-// issue 2, "A user's own path"
+// A user's own path
 #[test]
 fn a_generated_client_with_the_five_layers_survives_two_restarts_of_its_server() {
     let home = crate_outside_the_repository();

@@ -63,8 +63,8 @@ mod tests {
     type Boxed = UnsyncBoxBody<Bytes, Infallible>;
 
     /// A stream of data frames, one entry a poll; `None` is a poll that finds nothing yet.
-    fn stream(polls: &[Option<&'static str>]) -> Boxed {
-        let mut polls = polls.to_vec().into_iter();
+    fn stream(polls: &'static [Option<&'static str>]) -> Boxed {
+        let mut polls = polls.iter().copied();
         let stream = tokio_stream::StreamExt::map(PollSequence(move || polls.next()), |data| {
             Ok(Frame::data(Bytes::from_static(data.as_bytes())))
         });

@@ -112,7 +112,8 @@ impl Budget for TokenBucket {
     }
 }
 
-#[cfg(all(test, not(grpc_resilience_loom)))]
+#[cfg(not(grpc_resilience_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -190,7 +191,8 @@ mod tests {
     }
 }
 
-#[cfg(all(test, grpc_resilience_loom))]
+#[cfg(grpc_resilience_loom)]
+#[cfg(test)]
 mod loom_tests {
     use loom::sync::Arc;
     use loom::thread;

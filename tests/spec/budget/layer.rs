@@ -15,7 +15,7 @@ use tower::{Layer as _, ServiceBuilder};
 use super::{assert_down, bucket, down, spending, tokens};
 use crate::common::{declared, every, failures, ms, policy, retrying, undeclared};
 
-// DESIGN decision 10; ISSUE 2 section 2: shared by the clones of a channel
+// DESIGN decision 10
 #[tokio::test(start_paused = true)]
 async fn clones_of_a_channel_share_one_budget_and_so_do_layers_with_the_same_bucket() {
     let server = Server::in_memory();
@@ -35,7 +35,7 @@ async fn clones_of_a_channel_share_one_budget_and_so_do_layers_with_the_same_buc
     assert_eq!(attempts, [3, 1, 1]);
 }
 
-// ISSUE 2 section 2: alone it changes nothing
+// alone it changes nothing
 #[tokio::test(start_paused = true)]
 async fn alone_the_layer_changes_nothing() {
     let server = Server::in_memory();
@@ -64,7 +64,7 @@ async fn alone_the_layer_changes_nothing() {
     assert_eq!(tokens(&budget), "0.000");
 }
 
-// CONTRACT T8; ISSUE 2, "Must show": bad configuration
+// CONTRACT T8; bad configuration
 #[test]
 fn a_bucket_that_can_not_be_is_refused_at_construction() {
     let refused = |max, ratio| TokenBucket::new(max, ratio).unwrap_err();

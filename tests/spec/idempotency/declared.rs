@@ -197,7 +197,7 @@ async fn the_outer_of_two_layers_has_the_last_word() {
     }
 }
 
-// ISSUE 2 section 2: it annotates; alone it changes nothing
+// it annotates; alone it changes nothing
 #[tokio::test(start_paused = true)]
 async fn alone_the_layer_changes_nothing() {
     let server = Server::in_memory();
@@ -268,7 +268,7 @@ async fn what_is_declared_is_found_in_the_context() {
     );
 }
 
-// ISSUE 2, "Must show": bad configuration
+// Bad configuration is a typed error at construction
 #[test]
 fn a_pattern_that_can_match_nothing_is_refused_at_construction() {
     for pattern in ["", "test.v1.Echo/Unary", "/test.v1.Echo", "/a/b/c"] {

@@ -68,7 +68,7 @@ async fn a_call_brings_its_own_backoff() {
     assert_eq!(waits(&calls), [70, 70]);
 }
 
-// ISSUE 2, "Must show": bad configuration
+// Bad configuration is a typed error at construction
 #[tokio::test(start_paused = true)]
 async fn a_call_of_no_attempt_is_the_caller_s_error_said_at_once() {
     let (status, calls) = tuned(unavailable("down"), |options| {

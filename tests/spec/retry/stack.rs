@@ -122,7 +122,7 @@ macro_rules! survives {
     }};
 }
 
-// ISSUE 2 section 2: together, in any order that makes sense
+// together, in any order that makes sense
 #[tokio::test(start_paused = true)]
 async fn works_in_every_order_that_makes_sense() {
     let server = Server::in_memory();
@@ -169,7 +169,7 @@ async fn works_in_every_order_that_makes_sense() {
     );
 }
 
-// ISSUE 2 section 2; the layers speak through the context, also past a foreign layer
+// The layers speak through the context, also past a foreign layer
 #[tokio::test(start_paused = true)]
 async fn works_among_a_third_party_s_layers() {
     let server = Server::in_memory();

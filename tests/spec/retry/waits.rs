@@ -130,7 +130,7 @@ async fn a_seed_repeats_its_waits_and_no_seed_does_not() {
     assert!(drawn.len() > 2, "{drawn:?}");
 }
 
-// ISSUE 2, "Must show": bad configuration
+// Bad configuration is a typed error at construction
 #[test]
 fn a_backoff_with_its_maximum_below_its_minimum_is_refused_at_construction() {
     let refused = Exponential::new(ms(10)).unwrap().max(ms(9)).unwrap_err();

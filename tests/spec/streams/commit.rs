@@ -39,7 +39,7 @@ fn message(index: u32) -> bytes::Bytes {
     })
 }
 
-// PEER-CASES GO-stream-one, CORE-streaming; ISSUE 2: unary and server-streaming
+// PEER-CASES GO-stream-one, CORE-streaming
 #[tokio::test(start_paused = true)]
 async fn a_server_stream_is_retried_until_it_is_committed() {
     let server = Server::in_memory();

@@ -72,7 +72,7 @@ async fn a_client_stream_makes_progress_message_by_message() {
     assert_eq!(server.count(), 1);
 }
 
-// ISSUE 2 section 2: where a kind is not retried yet, it passes through untouched
+// where a kind is not retried yet, it passes through untouched
 #[tokio::test(start_paused = true)]
 async fn a_live_stream_is_not_retried_and_its_failure_comes_as_it_is() {
     for answer in [
