@@ -84,7 +84,7 @@ pub(crate) fn resilient(
         .unary("/failover.v1.Kv/*")?
         .unlimited_budget()
         .retry(RetryPolicy::until_deadline().backoff(backoff))
-        .wait_for_ready(WaitForReadyLayer::new().endpoints(3).backoff(dials));
+        .wait_for_ready(WaitForReadyLayer::new().endpoints(3)?.backoff(dials));
     Ok(stack.wrap(balanced(nodes, attempts)?))
 }
 

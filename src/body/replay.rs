@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -130,7 +130,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        if let Some(note) = self.on_first_poll.take() {
+        // A capture polls without a waker; that is no transport.
+        if !cx.waker().will_wake(Waker::noop())
+            && let Some(note) = self.on_first_poll.take()
+        {
             note();
         }
         match &mut self.source {

@@ -1,13 +1,17 @@
 use std::sync::Arc;
 
 use http::Extensions;
+use http::request::Parts;
+use tokio::time::Instant;
 
-use crate::body::Captured;
-use crate::grpc::MethodKind;
+use crate::grpc::{MethodKind, TIMEOUT};
 
 use super::{Budget, CallOptions, Deadline, Safety, Trace};
 
 /// The request extension through which layers speak to each other; see the [module](super).
+///
+/// It belongs to one call: a proxy that forwards the extensions of a request that it serves takes
+/// it out first, `extensions.remove::<Context>()`.
 ///
 /// A layer of your own reads it with `request.extensions().get::<Context>()` and writes it through
 /// [`Context::of`].
@@ -19,7 +23,6 @@ pub struct Context {
     kind: Option<MethodKind>,
     budget: Option<Arc<dyn Budget>>,
     attempt: Option<u32>,
-    captured: Option<Captured>,
     trace: Option<Trace>,
 }
 
@@ -45,6 +48,19 @@ impl Context {
         self.deadline
     }
 
+    /// The deadline of a request: the context's, or else the caller's `grpc-timeout`, which is made
+    /// the context's. Without a deadline layer that still spans all attempts and waits
+    /// (CONTRACT R2); a malformed one is the server's to refuse.
+    pub(crate) fn caller_deadline(parts: &mut Parts) -> Option<Deadline> {
+        let known = parts.extensions.get::<Self>().and_then(Self::deadline);
+        if known.is_some() || !parts.headers.contains_key(TIMEOUT) {
+            return known;
+        }
+        let deadline = Deadline::from_headers(&parts.headers, Instant::now()).ok()??;
+        Self::of(&mut parts.extensions).bound(deadline);
+        Some(deadline)
+    }
+
     /// Bounds the call; an earlier deadline stays.
     pub fn bound(&mut self, deadline: Deadline) {
         self.deadline = Some(match self.deadline {
@@ -65,8 +81,12 @@ impl Context {
         self.options.chosen_safety().or(self.safety)
     }
 
-    /// Declares the method; a declaration made further out stays.
+    /// Declares the method. A declaration made further out stays, but for one: that the method is
+    /// not safe to repeat, which always wins.
     pub fn declare(&mut self, safety: Safety) {
+        if safety == Safety::Unknown {
+            self.safety = Some(safety);
+        }
         self.safety.get_or_insert(safety);
     }
 
@@ -100,17 +120,6 @@ impl Context {
 
     pub(crate) fn number(&mut self, attempt: u32) {
         self.attempt = Some(attempt);
-    }
-
-    /// The request as a layer further out captured it.
-    #[must_use]
-    pub fn captured(&self) -> Option<&Captured> {
-        self.captured.as_ref()
-    }
-
-    /// Shares a captured request with the layers below.
-    pub fn share(&mut self, captured: Captured) {
-        self.captured = Some(captured);
     }
 
     /// Where to write what happens to the call.

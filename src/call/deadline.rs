@@ -3,10 +3,14 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::grpc::{InvalidTimeout, TIMEOUT, parse_timeout, render_timeout};
+use crate::grpc::{Code, InvalidTimeout, TIMEOUT, parse_timeout, render_timeout};
 
 /// About thirty years: what a timeout too long for an [`Instant`] becomes.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// With this much left, a cancellation or a time-out is the deadline itself: clocks differ, tonic's
+/// own timer and stock servers answer CANCELLED (CONTRACT D11).
+const GRACE: Duration = Duration::from_millis(5);
 
 /// The one instant at which a call ends, whatever it is doing then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +62,12 @@ impl Deadline {
         self.at.saturating_duration_since(now)
     }
 
+    /// Whether a failure with this code and so much time left is the deadline by another name.
+    #[must_use]
+    pub fn is_expiry(code: Code, remaining: Duration) -> bool {
+        matches!(code, Code::Cancelled | Code::DeadlineExceeded) && remaining <= GRACE
+    }
+
     /// The earlier of the two.
     #[must_use]
     pub fn earliest(self, other: Self) -> Self {
@@ -98,6 +108,14 @@ mod tests {
         deadline.stamp(&mut headers, start + Duration::from_secs(9));
         assert_eq!(headers[TIMEOUT], "1n");
         assert_eq!(headers.len(), 1);
+    }
+
+    // CONTRACT D11
+    #[test]
+    fn a_cancellation_near_the_deadline_is_the_deadline() {
+        assert!(Deadline::is_expiry(Code::Cancelled, GRACE));
+        assert!(!Deadline::is_expiry(Code::Cancelled, GRACE * 2));
+        assert!(!Deadline::is_expiry(Code::Unavailable, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,6 @@
 //! | [`Budget`] | the budget layer | retry | unlimited |
 //! | [`MethodKind`](crate::grpc::MethodKind) | the idempotency layer, the caller | retry | a stream |
 //! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
-//! | [`Captured`](crate::body::Captured) request | whoever captures first | layers that send again | not captured |
 //! | [`Trace`] | the deadline layer | whoever waits or fails writes into it | nobody listens |
 
 mod budget;
@@ -28,5 +27,4 @@ pub use deadline::Deadline;
 pub use ext::CallOptionsExt;
 pub use options::{CallOptions, Patience, Timeout};
 pub use safety::Safety;
-pub(crate) use trace::SharedError;
 pub use trace::{Phase, Trace};

@@ -42,9 +42,6 @@ impl fmt::Display for Phase {
     }
 }
 
-/// An error that can be shared.
-pub(crate) type SharedError = Arc<dyn std::error::Error + Send + Sync>;
-
 /// What happened to a call so far, shared by the layers that it passes; so that an expiry can say
 /// in which phase it came and after which error.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +51,7 @@ pub struct Trace(Arc<Inner>);
 struct Inner {
     phase: AtomicU8,
     attempts: AtomicU32,
-    last_failure: Mutex<Option<SharedError>>,
+    last_failure: Mutex<Option<Arc<dyn std::error::Error + Send + Sync>>>,
 }
 
 impl Trace {

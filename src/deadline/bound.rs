@@ -10,8 +10,6 @@ use crate::call::{Deadline, Phase, Trace};
 use crate::classify::Reason;
 use crate::error::Error;
 
-use super::DeadlinePolicy;
-
 /// The deadline of one call with its timer, which moves from the future into the body.
 #[derive(Debug)]
 pub(super) struct Bound {
@@ -52,7 +50,7 @@ impl Bound {
     /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
     pub(super) fn name(&self, error: Error) -> Error {
         let was_expiry = error.verdict().reason == Reason::DeadlineExceeded;
-        if was_expiry || !DeadlinePolicy::is_expiry(error.code(), self.remaining()) {
+        if was_expiry || !Deadline::is_expiry(error.code(), self.remaining()) {
             return error;
         }
         // What failed before says more than another clock's word for the same instant.

@@ -1,11 +1,6 @@
 use std::time::Duration;
 
 use crate::call::{CallOptions, Timeout};
-use crate::grpc::Code;
-
-/// With this much left, a cancellation or a transport's time-out is the deadline itself: clocks
-/// differ and stock servers answer CANCELLED (CONTRACT D11).
-const GRACE: Duration = Duration::from_millis(5);
 
 /// Which timeout a call gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,12 +26,6 @@ impl DeadlinePolicy {
             (header, chosen) => header.or(chosen),
         }
     }
-
-    /// Whether a failure with this code and so much time left is the deadline by another name.
-    #[must_use]
-    pub fn is_expiry(code: Code, remaining: Duration) -> bool {
-        matches!(code, Code::Cancelled | Code::DeadlineExceeded) && remaining <= GRACE
-    }
 }
 
 #[cfg(test)]
@@ -58,17 +47,5 @@ mod tests {
         options.no_timeout();
         assert_eq!(policy.timeout(None, &options), None);
         assert_eq!(policy.timeout(Some(second(2)), &options), Some(second(2)));
-    }
-
-    // CONTRACT D11
-    #[test]
-    fn a_cancellation_near_the_deadline_is_the_deadline() {
-        let near = Duration::from_millis(5);
-        assert!(DeadlinePolicy::is_expiry(Code::Cancelled, near));
-        assert!(!DeadlinePolicy::is_expiry(Code::Cancelled, near * 2));
-        assert!(!DeadlinePolicy::is_expiry(
-            Code::Unavailable,
-            Duration::ZERO
-        ));
     }
 }

@@ -16,6 +16,12 @@ pub enum MethodKind {
 }
 
 impl MethodKind {
+    /// Whether the client may send any number of messages.
+    #[must_use]
+    pub fn asks_in_a_stream(self) -> bool {
+        matches!(self, Self::ClientStreaming | Self::BidiStreaming)
+    }
+
     /// Whether the server answers with exactly one message.
     #[must_use]
     pub fn answers_once(self) -> bool {

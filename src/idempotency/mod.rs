@@ -17,8 +17,8 @@
 //! # Ok::<(), grpc_resilience::idempotency::InvalidPattern>(())
 //! ```
 //!
-//! - **Precedence**: the call's own option, an exact path, globs in the order in which they were
-//!   added, closures in the order in which they were added; then nothing, which means no.
+//! - **Precedence**: the call's own option; an exact path; a glob of `not_idempotent`; the other globs
+//!   in the order in which they were added; closures in that order; then nothing, which means no.
 //! - **Globs**: `*` any run of characters within a segment, `?` one, `[a-c]` one of these, `**` all.
 //! - **Reads** the request's path. **Writes** [`Safety`](crate::call::Safety) and
 //!   [`MethodKind`](crate::grpc::MethodKind) into the [`Context`](crate::call::Context).

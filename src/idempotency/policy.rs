@@ -22,8 +22,17 @@ impl IdempotencyPolicy {
     #[must_use]
     pub fn safety(&self, method: &str) -> Option<Safety> {
         self.safety
-            .find(method)
+            .exact(method)
+            .or_else(|| self.by_glob(method))
             .or_else(|| self.rules.iter().find_map(|rule| rule(method)))
+    }
+
+    /// An exception wins over any wider glob, whichever was added first.
+    fn by_glob(&self, method: &str) -> Option<Safety> {
+        let mut said = self.safety.globs(method);
+        let first = said.next()?;
+        let is_exception = first == Safety::Unknown || said.any(|it| it == Safety::Unknown);
+        Some(if is_exception { Safety::Unknown } else { first })
     }
 
     /// What is declared of the kind of `/package.Service/Method`.
@@ -56,5 +65,27 @@ impl fmt::Debug for IdempotencyPolicy {
             .field("kinds", &self.kinds)
             .field("rules", &self.rules.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CONTRACT I5
+    #[test]
+    fn an_exception_wins_over_a_wider_glob_whichever_was_added_first() {
+        let wide = ("/a.A/*", Safety::Idempotent);
+        let exception = ("/a.A/P*", Safety::Unknown);
+        for order in [[wide, exception], [exception, wide]] {
+            let mut policy = IdempotencyPolicy::default();
+            for (pattern, safety) in order {
+                policy.declare(pattern, safety).unwrap();
+            }
+            assert_eq!(policy.safety("/a.A/Put"), Some(Safety::Unknown));
+            assert_eq!(policy.safety("/a.A/Get"), Some(Safety::Idempotent));
+            policy.declare("/a.A/Put", Safety::Idempotent).unwrap();
+            assert_eq!(policy.safety("/a.A/Put"), Some(Safety::Idempotent));
+        }
     }
 }

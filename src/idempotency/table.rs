@@ -66,13 +66,22 @@ impl<T: Copy> MethodTable<T> {
         Ok(())
     }
 
+    /// What is said of this very path.
+    pub(super) fn exact(&self, method: &str) -> Option<T> {
+        self.exact.get(method).copied()
+    }
+
+    /// What the globs say that match, in the order in which they were added.
+    pub(super) fn globs(&self, method: &str) -> impl Iterator<Item = T> {
+        self.globs
+            .iter()
+            .filter(move |(glob, _)| glob.matches_with(method, OPTIONS))
+            .map(|(_, value)| *value)
+    }
+
+    /// The exact path's word, then the first glob's.
     pub(super) fn find(&self, method: &str) -> Option<T> {
-        self.exact.get(method).copied().or_else(|| {
-            self.globs
-                .iter()
-                .find(|(glob, _)| glob.matches_with(method, OPTIONS))
-                .map(|(_, value)| *value)
-        })
+        self.exact(method).or_else(|| self.globs(method).next())
     }
 }
 

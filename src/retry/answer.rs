@@ -5,7 +5,7 @@ use http_body::Frame;
 
 use crate::classify;
 use crate::dispatch::tidy_head;
-use crate::error::{BoxError, Error};
+use crate::error::Error;
 use crate::grpc::{Code, STATUS, Status};
 
 /// What a response head says of an attempt.
@@ -31,25 +31,17 @@ pub(super) fn judge<R>(mut response: Response<R>, answers_once: bool) -> Head<R>
     }
 }
 
-/// The failure in the first frame of a held response: trailers that come without a message.
+/// What the first read of a held body gave: a frame, the body's failure, or its end.
+pub(super) type FirstRead = Option<Result<Frame<Bytes>, Error>>;
+
+/// The failure in the first frame of a held response: trailers that come without a message. All
+/// else commits the call (CONTRACT R6).
 ///
 /// The metadata of such a status is the trailers' and the head's, as tonic's client merges them.
-pub(super) fn first_frame<E: Into<BoxError>>(
-    head: &Parts,
-    frame: Option<Result<Frame<Bytes>, E>>,
-) -> Result<Option<Frame<Bytes>>, Error> {
-    let Some(frame) = frame else { return Ok(None) };
-    let frame = crate::dispatch::tidy(frame)?;
-    let failed = frame
-        .trailers_ref()
-        .and_then(Status::from_headers)
-        .filter(|status| status.code() != Code::Ok);
-    match failed {
-        None => Ok(Some(frame)),
-        Some(mut status) => {
-            let verdict = classify::answer(&status);
-            status.metadata_mut().extend(head.headers.clone());
-            Err(Error::answered(verdict, status))
-        }
-    }
+pub(super) fn failure_in(head: &Parts, read: &FirstRead) -> Option<Error> {
+    let trailers = read.as_ref()?.as_ref().ok()?.trailers_ref()?;
+    let mut status = Status::from_headers(trailers).filter(|it| it.code() != Code::Ok)?;
+    let verdict = classify::answer(&status);
+    status.metadata_mut().extend(head.headers.clone());
+    Some(Error::answered(verdict, status))
 }

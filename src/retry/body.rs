@@ -9,9 +9,10 @@ use crate::call::Budget;
 use crate::classify;
 use crate::dispatch::tidy;
 use crate::error::{BoxError, Error, GiveUp};
-use crate::grpc::{Code, Status};
+use crate::grpc::{Code, STATUS, Status};
 
 use super::RetryPolicy;
+use super::answer::FirstRead;
 
 /// The response body of a call that the retry layer had in hand.
 ///
@@ -20,7 +21,8 @@ use super::RetryPolicy;
 #[derive(Debug)]
 pub struct RetryBody<R> {
     inner: R,
-    first: Option<Frame<Bytes>>,
+    /// What was read while the head was held, and not handed on yet.
+    first: Option<FirstRead>,
     watch: Option<Watch>,
 }
 
@@ -69,7 +71,10 @@ impl Watch {
             let verdict = classify::answer(&status);
             return Err(self.failed(Error::answered(verdict, status)));
         }
-        self.succeeded();
+        // Trailers without a status are no success, and the client's to judge.
+        if trailers.contains_key(STATUS) {
+            self.succeeded();
+        }
         Ok(frame)
     }
 }
@@ -84,12 +89,21 @@ impl<R> RetryBody<R> {
         }
     }
 
-    /// The body of an answer, of which one frame may have been read.
-    pub(super) fn watching(inner: R, first: Option<Frame<Bytes>>, watch: Watch) -> Self {
+    /// The body of an answer.
+    pub(super) fn watching(inner: R, watch: Watch) -> Self {
         Self {
             inner,
-            first,
+            first: None,
             watch: Some(watch),
+        }
+    }
+
+    /// The body of an answer of which this was read already.
+    pub(super) fn released(inner: R, first: FirstRead, watch: Option<Watch>) -> Self {
+        Self {
+            inner,
+            first: Some(first),
+            watch,
         }
     }
 }
@@ -108,7 +122,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         let frame = match this.first.take() {
-            Some(first) => Some(Ok(first)),
+            Some(first) => first,
             None => match Pin::new(&mut this.inner).poll_frame(cx) {
                 Poll::Ready(frame) => frame.map(tidy),
                 Poll::Pending => return Poll::Pending,
@@ -131,12 +145,18 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.inner.is_end_stream()
+        match &self.first {
+            Some(first) => first.is_none(),
+            None => self.inner.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.inner.size_hint();
-        let held = self.first.as_ref().and_then(Frame::data_ref);
+        let held = match &self.first {
+            Some(Some(Ok(frame))) => frame.data_ref(),
+            _ => None,
+        };
         if let Some(held) = held {
             let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
             if let Some(upper) = hint.upper() {

@@ -11,12 +11,13 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::dispatch::{Attempt, tidy_head};
+use crate::dispatch::{Attempt, tidy, tidy_head};
 use crate::error::{BoxError, Error};
 use crate::grpc::STATUS;
 
 use super::RetryBody;
-use super::answer::{self, Head};
+use super::answer::{self, FirstRead, Head};
+use super::body::Watch;
 use super::call::{Next, RetryCall};
 
 /// The future of [`Retry`](super::Retry).
@@ -137,26 +138,26 @@ where
     }
 }
 
-type FirstFrame = Option<http_body::Frame<Bytes>>;
-
 /// Reads the first frame of a held response: an answer that begins, or a failed attempt.
 fn poll_held<R>(
     held: &mut Option<(Parts, R)>,
     cx: &mut Context<'_>,
-) -> Poll<Result<(Response<R>, FirstFrame), Error>>
+) -> Poll<Result<(Response<R>, FirstRead), Error>>
 where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    let Some((parts, body)) = held else {
+    let Some((_, body)) = held else {
         return Poll::Pending;
     };
-    let frame = ready!(Pin::new(body).poll_frame(cx));
-    let first = answer::first_frame(parts, frame);
+    let read = ready!(Pin::new(body).poll_frame(cx)).map(tidy);
     let Some((parts, body)) = held.take() else {
         return Poll::Pending;
     };
-    Poll::Ready(first.map(|first| (Response::from_parts(parts, body), first)))
+    Poll::Ready(match answer::failure_in(&parts, &read) {
+        Some(error) => Err(error),
+        None => Ok((Response::from_parts(parts, body), read)),
+    })
 }
 
 /// The answer to a call that the layer let pass.
@@ -173,16 +174,14 @@ fn commit<S: Clone, R>(response: Response<R>, call: &RetryCall<S>) -> Response<R
         watch.succeeded();
         return response.map(RetryBody::passing);
     }
-    response.map(|body| RetryBody::watching(body, None, watch))
+    response.map(|body| RetryBody::watching(body, watch))
 }
 
+/// The answer whose first frame was read: what was read goes first.
 fn release<R>(
     response: Response<R>,
-    first: FirstFrame,
-    watch: Option<super::body::Watch>,
+    first: FirstRead,
+    watch: Option<Watch>,
 ) -> Response<RetryBody<R>> {
-    response.map(|body| match watch {
-        Some(watch) => RetryBody::watching(body, first, watch),
-        None => RetryBody::passing(body),
-    })
+    response.map(|body| RetryBody::released(body, first, watch))
 }

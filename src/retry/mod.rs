@@ -25,7 +25,7 @@
 //! Per call: `request.call_options().max_attempts(2).retry_on(Code::Internal).idempotent()`.
 //!
 //! - **Reads** from the [`Context`](crate::call::Context) options, safety, deadline (or the caller's
-//!   `grpc-timeout`), budget and method kind. **Writes** the attempt number and the captured request.
+//!   `grpc-timeout`), budget and method kind. **Writes** the attempt number.
 //! - **Answers**: a final failure goes up as [`Error`](crate::Error), with the server's own status
 //!   as its source and the [`GiveUp`](crate::GiveUp) reason. A success goes up untouched.
 //! - **Commit**: once response headers arrived that are no Trailers-Only, the call is not repeated.

@@ -1,9 +1,8 @@
 use std::time::Duration;
 
-use crate::call::Safety;
+use crate::call::{Deadline, Safety};
 use crate::classify::{Reason, Verdict};
 use crate::error::GiveUp;
-use crate::grpc::Code;
 
 /// What a policy decides on: an attempt that failed, and the call so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,9 +31,9 @@ impl Outcome {
     /// CONTRACT D11: with at most 5 ms left, a time-out or a cancellation is the deadline. With more
     /// left it is the attempt's: a deadline layer below bounds each attempt by itself.
     pub(super) fn is_expiry(&self) -> bool {
-        let near = Duration::from_millis(5);
-        matches!(self.verdict.code, Code::Cancelled | Code::DeadlineExceeded)
-            && self.remaining.is_some_and(|remaining| remaining <= near)
+        let code = self.verdict.code;
+        self.remaining
+            .is_some_and(|remaining| Deadline::is_expiry(code, remaining))
     }
 
     /// Why a failure is final that the policy does not retry.

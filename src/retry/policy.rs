@@ -170,8 +170,9 @@ impl RetryPolicy {
     fn transparent_retry(&self, outcome: &Outcome) -> Option<Plan> {
         let verdict = &outcome.verdict;
         let after = match verdict.progress {
-            Progress::NotSent if verdict.is_failed_connect() => return None,
-            Progress::NotSent if outcome.unsent < MAX_UNSENT => {
+            Progress::NotSent
+                if verdict.reason == Reason::Queued && outcome.unsent < MAX_UNSENT =>
+            {
                 let retry = outcome.unsent + 1;
                 self.transparent.delay(retry, Duration::ZERO, outcome.unit)
             }
@@ -192,6 +193,8 @@ impl RetryPolicy {
             || outcome.safety.may_repeat();
         if verdict.hint == Some(Hint::Stop) {
             Some(GiveUp::PushbackStop)
+        } else if verdict.reason == Reason::InvalidCall {
+            Some(GiveUp::InvalidCall)
         } else if verdict.reason == Reason::ChannelClosed {
             Some(GiveUp::NotReady)
         } else if !self.is_retryable(verdict) {
@@ -212,26 +215,24 @@ impl RetryPolicy {
             self.backoff
                 .delay(retry, outcome.previous_backoff, outcome.unit)
         };
-        let (after, hint) = match outcome.verdict.hint {
-            Some(Hint::Exactly(delay)) => (delay, Some(delay)),
+        let remaining = outcome.remaining;
+        let (after, hinted) = match outcome.verdict.hint {
+            Some(Hint::Exactly(delay)) => (within(delay, remaining), true),
             Some(Hint::AtLeast(floor)) => {
                 let spread = floor.as_secs_f64() * HINT_SPREAD * outcome.unit;
                 let spread = Duration::try_from_secs_f64(spread).unwrap_or(Duration::MAX);
-                (floor.saturating_add(spread).max(backoff()), Some(floor))
+                let wish = floor.saturating_add(spread).max(backoff());
+                // Where the hint fits and what we add does not, the hint is enough.
+                let after = within(wish, remaining).or_else(|| within(floor, remaining));
+                (after, true)
             }
-            Some(Hint::Stop) | None => (backoff(), None),
+            Some(Hint::Stop) | None => (within(backoff(), remaining), false),
         };
-        if let Some(after) = within(after, outcome.remaining) {
-            let hinted = hint.is_some();
-            return Plan::Retry { after, hinted };
+        match after {
+            Some(after) => Plan::Retry { after, hinted },
+            None if hinted => Plan::Stop(GiveUp::HintPastDeadline),
+            None => Plan::Stop(GiveUp::Deadline),
         }
-        // The hint itself may fit where our own backoff does not.
-        let past = hint.is_some_and(|hint| within(hint, outcome.remaining).is_none());
-        Plan::Stop(if past {
-            GiveUp::HintPastDeadline
-        } else {
-            GiveUp::Deadline
-        })
     }
 }
 

@@ -4,15 +4,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::{Capture, RequestBody, capture};
-use crate::call::{self, Deadline};
+use crate::call;
 use crate::classify::Reason;
 use crate::dispatch::{Attempt, Readied};
 use crate::error::{BoxError, Error, GiveUp};
-use crate::grpc::Code;
+use crate::grpc::{Code, MethodKind};
 use crate::rng::Rng;
 
 use super::call::RetryCall;
@@ -68,15 +67,11 @@ where
                 return ResponseFuture::passing(Attempt::new(lease, request));
             }
         };
-        let deadline = caller_deadline(&parts);
+        call::Context::caller_deadline(&mut parts);
         let context = call::Context::of(&mut parts.extensions);
         if context.options().chosen_max_attempts() == Some(0) {
             return ResponseFuture::failed(no_attempt());
         }
-        if let Some(deadline) = deadline {
-            context.bound(deadline);
-        }
-        context.share(captured.clone());
         let policy = self.policy.tuned(context);
         let rng = self.rng.clone();
         let mut call = RetryCall::new(lease.spare(), parts, captured, policy, rng);
@@ -85,22 +80,15 @@ where
     }
 }
 
-/// Nothing to do: the caller said so, or a retry layer further out has the call in hand.
+/// Nothing to do: the caller said so, a retry layer further out has the call in hand, or the request
+/// is a stream, even one that looks complete.
 fn stands_back<B>(request: &Request<B>) -> bool {
     let context = request.extensions().get::<call::Context>();
-    context
-        .is_some_and(|context| context.options().is_never_retried() || context.attempt().is_some())
-}
-
-/// Without a deadline layer above, the caller's `grpc-timeout` still spans all attempts
-/// (CONTRACT R2). A malformed one is the server's to refuse.
-fn caller_deadline(parts: &http::request::Parts) -> Option<Deadline> {
-    let context = parts.extensions.get::<call::Context>();
-    if context.and_then(call::Context::deadline).is_some() {
-        return None;
-    }
-    parts.headers.get(crate::grpc::TIMEOUT)?;
-    Deadline::from_headers(&parts.headers, Instant::now()).ok()?
+    context.is_some_and(|context| {
+        context.options().is_never_retried()
+            || context.attempt().is_some()
+            || context.kind().is_some_and(MethodKind::asks_in_a_stream)
+    })
 }
 
 fn no_attempt() -> Error {

@@ -5,15 +5,14 @@ use http::request::Parts;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
-use crate::body::{Captured, Replay, RequestBody};
+use crate::body::{Capture, Captured, Replay, RequestBody, capture};
 use crate::call::{Context, Deadline, Patience, Phase, Trace};
 use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
 use crate::grpc::Code;
 
 use super::WaitForReadyPolicy;
-use super::gate::{Entry, Gate, Probe, shared};
-use super::request::{caller_deadline, keep};
+use super::gate::{Entry, Gate, Probe};
 
 /// One call on its way through the gate.
 pub(super) struct WaitCall<S, B> {
@@ -25,6 +24,9 @@ pub(super) struct WaitCall<S, B> {
     probe: Option<Probe>,
     request: Pending<B>,
 }
+
+/// A call's request is kept for the dials to come whatever its size: it was never sent.
+const NO_LIMIT: usize = usize::MAX;
 
 /// What is left to send.
 enum Pending<B> {
@@ -48,19 +50,21 @@ pub(super) enum Step<B> {
 
 impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     pub(super) fn new(gate: Arc<Gate>, service: S, request: Request<B>) -> Self {
-        let context = request.extensions().get::<Context>();
+        let (mut parts, body) = request.into_parts();
+        let deadline = Context::caller_deadline(&mut parts);
+        let context = parts.extensions.get::<Context>();
         let patience = gate.policy().patience(context.map(Context::options));
-        let deadline = context.and_then(Context::deadline);
         let trace = context.and_then(Context::trace).cloned();
-        let (mut request, captured) = match patience {
-            Patience::WaitForReady => keep(request),
-            Patience::FailFast => (request, None),
+        let (body, captured) = match patience {
+            Patience::WaitForReady => keep(body),
+            Patience::FailFast => (body, None),
         };
+        let request = Request::from_parts(parts, body);
         Self {
             gate,
             service,
             patience,
-            deadline: deadline.or_else(|| caller_deadline(&mut request)),
+            deadline,
             trace,
             probe: None,
             request: Pending::First(request, captured),
@@ -80,14 +84,14 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
                 self.probe = Some(probe);
                 (None, last_error)
             }
-            Entry::Closed(next_dial, last_error) => (next_dial, last_error),
+            Entry::Closed(next_dial, last_error) => (Some(next_dial), last_error),
         };
         if self.probe.is_none() && self.patience == Patience::FailFast {
-            return Step::Fail(not_ready(&last_error));
+            return Step::Fail(not_ready(last_error));
         }
         if let Some(trace) = &self.trace {
             trace.enter(Phase::NotReady);
-            trace.failed(shared(&last_error));
+            trace.failed(last_error.clone());
         }
         let deadline = self.deadline;
         if let Some(passed) = deadline.filter(|it| it.remaining(Instant::now()).is_zero()) {
@@ -174,24 +178,32 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         })
     }
 
-    fn expired(&self, deadline: Deadline, last_error: Error) -> Error {
+    fn expired(&self, deadline: Deadline, last_error: Arc<Error>) -> Error {
         let trace = self.trace.clone().unwrap_or_else(|| {
             let trace = Trace::default();
             trace.enter(Phase::NotReady);
-            trace.failed(Arc::new(last_error));
+            trace.failed(last_error);
             trace
         });
         Error::expired(deadline, Some(&trace))
     }
 }
 
-fn not_ready(last_error: &Error) -> Error {
+/// Captures the body as it is here: a layer above may have changed what the caller sent.
+fn keep<B: RequestBody>(body: B) -> (B, Option<Captured>) {
+    match capture(body, NO_LIMIT) {
+        Capture::Once(body) => (body, None),
+        Capture::Whole(captured) => (B::from_replay(captured.replay()), Some(captured)),
+    }
+}
+
+fn not_ready(last_error: Arc<Error>) -> Error {
     let message = format!(
         "the channel is not ready: {}",
         last_error.status().message()
     );
     Error::local(Code::Unavailable, Reason::NotReady, message)
-        .caused_by(Some(shared(last_error)))
+        .caused_by(Some(last_error))
         .given_up(GiveUp::NotReady, 0)
 }
 

@@ -6,7 +6,6 @@ use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
-use crate::call::SharedError;
 use crate::error::Error;
 use crate::rng::Rng;
 use crate::sync::Mutex;
@@ -30,34 +29,48 @@ pub(super) struct Gate {
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    /// Counts the times the gate closed: a probe of an earlier time has no say.
-    epoch: u64,
+    /// Numbers the probes: an earlier one has no say.
+    probes: u64,
     closed: Option<Closed>,
 }
 
 #[derive(Debug)]
 struct Closed {
     next_dial: Instant,
-    probing: bool,
+    probing: Option<Lease>,
     dials: u32,
     previous: Duration,
-    last_error: Error,
+    last_error: Arc<Error>,
 }
+
+/// The test under way; after a while another call may take it over, for whoever holds it may have
+/// stopped polling it.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    probe: u64,
+    until: Instant,
+}
+
+/// gRPC's minimum connect timeout (CONTRACT W5): no dial is given up sooner.
+const LEASE: Duration = Duration::from_secs(20);
+
+/// A wait too long for an [`Instant`].
+const FAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// What the gate says to a call.
 pub(super) enum Entry {
     /// Go.
     Open,
     /// Go, and test the channel for all, which last failed so.
-    Probe(Probe, Error),
-    /// Wait until something changes, or until this instant if no test is under way.
-    Closed(Option<Instant>, Error),
+    Probe(Probe, Arc<Error>),
+    /// Wait until something changes, or until this instant.
+    Closed(Instant, Arc<Error>),
 }
 
 /// The right to test the channel; whoever drops it undecided passes it on.
 #[derive(Debug)]
 pub(super) struct Probe {
-    epoch: u64,
+    number: u64,
     gate: Arc<Gate>,
 }
 
@@ -87,18 +100,23 @@ impl Gate {
             return Entry::Open;
         }
         let mut state = self.state.lock();
-        let epoch = state.epoch;
+        let number = state.probes + 1;
         let Some(closed) = &mut state.closed else {
             return Entry::Open;
         };
-        let last_error = closed.last_error.clone();
-        if !closed.probing && Instant::now() >= closed.next_dial {
-            closed.probing = true;
-            let gate = Arc::clone(self);
-            return Entry::Probe(Probe { epoch, gate }, last_error);
+        let last_error = Arc::clone(&closed.last_error);
+        let due = closed.probing.map_or(closed.next_dial, |lease| lease.until);
+        let now = Instant::now();
+        if now < due {
+            return Entry::Closed(due, last_error);
         }
-        let next_dial = (!closed.probing).then_some(closed.next_dial);
-        Entry::Closed(next_dial, last_error)
+        closed.probing = Some(Lease {
+            probe: number,
+            until: after(now, LEASE),
+        });
+        state.probes = number;
+        let gate = Arc::clone(self);
+        Entry::Probe(Probe { number, gate }, last_error)
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -126,18 +144,17 @@ impl Gate {
     pub(super) fn failed(&self, error: &Error, probe: Option<Probe>) {
         {
             let mut state = self.state.lock();
-            let epoch = state.epoch;
-            let is_probe = probe.as_ref().is_some_and(|probe| probe.epoch == epoch);
             self.untroubled.store(false, Ordering::Release);
             state.failures = state.failures.saturating_add(1);
             let failures = state.failures;
             match &mut state.closed {
-                Some(closed) if is_probe => self.leave_alone(closed, error),
+                Some(closed) if closed.is_tested_by(probe.as_ref()) => {
+                    self.leave_alone(closed, error);
+                }
                 None if self.policy.is_down(failures) => {
                     let mut closed = Closed::at(Instant::now(), error);
                     self.leave_alone(&mut closed, error);
                     tracing::debug!(%error, "the channel is not ready");
-                    state.epoch += 1;
                     state.closed = Some(closed);
                 }
                 // Sent before the gate closed, it says nothing new; or one of several endpoints.
@@ -153,9 +170,8 @@ impl Gate {
         let unit = self.rng.unit();
         let wait = self.policy.next_dial(closed.dials, closed.previous, unit);
         closed.previous = wait;
-        let now = Instant::now();
-        closed.next_dial = now.checked_add(wait).unwrap_or(now);
-        closed.last_error = error.clone();
+        closed.next_dial = after(Instant::now(), wait);
+        closed.last_error = Arc::new(error.clone());
     }
 }
 
@@ -163,11 +179,16 @@ impl Closed {
     fn at(now: Instant, error: &Error) -> Self {
         Self {
             next_dial: now,
-            probing: false,
+            probing: None,
             dials: 0,
             previous: Duration::ZERO,
-            last_error: error.clone(),
+            last_error: Arc::new(error.clone()),
         }
+    }
+
+    fn is_tested_by(&self, probe: Option<&Probe>) -> bool {
+        let lease = self.probing.map(|lease| lease.probe);
+        lease.is_some() && lease == probe.map(|probe| probe.number)
     }
 }
 
@@ -175,18 +196,18 @@ impl Drop for Probe {
     fn drop(&mut self) {
         {
             let mut state = self.gate.state.lock();
-            if state.epoch != self.epoch {
-                return;
-            }
-            if let Some(closed) = &mut state.closed {
-                closed.probing = false;
+            match &mut state.closed {
+                Some(closed) if closed.is_tested_by(Some(self)) => closed.probing = None,
+                // Another has taken it over, or the gate is open.
+                _ => return,
             }
         }
         self.gate.changed.notify_waiters();
     }
 }
 
-/// The error as a trace keeps it.
-pub(super) fn shared(error: &Error) -> SharedError {
-    Arc::new(error.clone())
+fn after(now: Instant, wait: Duration) -> Instant {
+    now.checked_add(wait)
+        .or_else(|| now.checked_add(FAR))
+        .unwrap_or(now)
 }

@@ -18,6 +18,11 @@ pub struct WaitForReadyLayer {
     rng: Rng,
 }
 
+/// A channel without endpoints, which can never be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a channel has at least one endpoint")]
+pub struct NoEndpoints;
+
 impl WaitForReadyLayer {
     /// A layer under which calls wait, on gRPC's connection backoff.
     #[must_use]
@@ -43,10 +48,16 @@ impl WaitForReadyLayer {
     ///
     /// With several, one failed connect sends a waiting call to the next pick at once, and only
     /// three times as many in a row count as a channel that is down.
-    #[must_use]
-    pub fn endpoints(mut self, endpoints: u32) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`NoEndpoints`] for 0.
+    pub fn endpoints(mut self, endpoints: u32) -> Result<Self, NoEndpoints> {
+        if endpoints == 0 {
+            return Err(NoEndpoints);
+        }
         self.policy.endpoints = endpoints;
-        self
+        Ok(self)
     }
 
     /// Draws the jitter from a generator that repeats, for tests.

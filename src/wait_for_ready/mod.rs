@@ -18,8 +18,7 @@
 //! [`fail_fast`](WaitForReadyLayer::fail_fast).
 //!
 //! - **Reads** patience and deadline (or the caller's `grpc-timeout`) from the
-//!   [`Context`](crate::call::Context), and the request if a layer above captured it.
-//!   **Writes** the captured request.
+//!   [`Context`](crate::call::Context). **Writes** nothing.
 //! - **Defaults**: calls wait; gRPC's connection backoff (1 s, x1.6, +-20 %, at most 120 s).
 //! - **Errors**: UNAVAILABLE at once for a call that fails fast while the channel is known to be
 //!   down; DEADLINE_EXCEEDED that says the channel never got ready.
@@ -37,11 +36,10 @@ mod future;
 mod gate;
 mod layer;
 mod policy;
-mod request;
 mod service;
 
 pub use body::WaitBody;
 pub use future::ResponseFuture;
-pub use layer::WaitForReadyLayer;
+pub use layer::{NoEndpoints, WaitForReadyLayer};
 pub use policy::WaitForReadyPolicy;
 pub use service::WaitForReady;

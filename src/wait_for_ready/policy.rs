@@ -30,7 +30,7 @@ impl WaitForReadyPolicy {
     #[must_use]
     pub fn is_down(&self, failures: u32) -> bool {
         match self.endpoints {
-            0 | 1 => failures >= 1,
+            1 => failures >= 1,
             endpoints => failures >= endpoints.saturating_mul(ROUNDS),
         }
     }

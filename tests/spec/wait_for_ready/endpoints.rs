@@ -41,7 +41,7 @@ async fn with_several_endpoints_a_waiting_call_goes_to_the_next_pick_at_once() {
         true, true, false, true, false, true, true, true, true, true, false,
     ];
     let (balanced, turns) = balanced(&dead, &live, &picks);
-    let mut client = client(layer().endpoints(2).layer(balanced));
+    let mut client = client(layer().endpoints(2).unwrap().layer(balanced));
     let start = Instant::now();
     for _ in 0..3 {
         client.unary(hello()).await.unwrap();
@@ -59,7 +59,7 @@ async fn three_times_the_endpoints_in_a_row_close_the_gate_and_an_answer_between
     picks.push(false);
     picks.extend([true; 6]);
     let (balanced, turns) = balanced(&dead, &live, &picks);
-    let mut client = client(layer().endpoints(2).layer(balanced));
+    let mut client = client(layer().endpoints(2).unwrap().layer(balanced));
     client.unary(hello()).await.unwrap();
     let start = Instant::now();
     client.unary(hello()).await.unwrap();
@@ -86,7 +86,7 @@ async fn with_one_endpoint_a_single_failed_connect_closes_the_gate() {
 async fn a_call_that_fails_fast_fails_at_its_pick_and_the_next_one_has_a_pick_of_its_own() {
     let (dead, live) = (Server::in_memory_unstarted(), Server::in_memory());
     let (balanced, _) = balanced(&dead, &live, &[true, false, true, false]);
-    let mut client = client(layer().fail_fast().endpoints(2).layer(balanced));
+    let mut client = client(layer().fail_fast().endpoints(2).unwrap().layer(balanced));
     for _ in 0..2 {
         let status = client.unary(hello()).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);
@@ -99,7 +99,7 @@ async fn a_call_that_fails_fast_fails_at_its_pick_and_the_next_one_has_a_pick_of
 async fn calls_of_a_balanced_channel_that_is_wholly_down_dial_by_the_backoff() {
     let dead = Server::in_memory_unstarted();
     let (balanced, turns) = balanced(&dead, &dead, &[]);
-    let stack = layer().endpoints(2).layer(balanced);
+    let stack = layer().endpoints(2).unwrap().layer(balanced);
     for _ in 0..20 {
         let mut client = client(stack.clone());
         tokio::spawn(async move { client.unary(hello()).await });
