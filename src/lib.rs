@@ -44,8 +44,6 @@
 //! `docs/CONTRACT.md`, with its source.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// The private rooms serve all layers; with some of the layers only, parts of them rest.
-#![cfg_attr(not(feature = "stack"), allow(dead_code, unused_imports))]
 
 pub mod backoff;
 pub mod body;
@@ -55,6 +53,7 @@ pub mod call;
 pub mod classify;
 #[cfg(feature = "deadline")]
 pub mod deadline;
+#[cfg(any(feature = "deadline", feature = "retry", feature = "wait-for-ready"))]
 mod dispatch;
 pub mod error;
 pub mod grpc;
@@ -62,6 +61,7 @@ pub mod grpc;
 pub mod idempotency;
 #[cfg(feature = "retry")]
 pub mod retry;
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod rng;
 #[cfg(feature = "stack")]
 pub mod stack;

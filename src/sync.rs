@@ -1,8 +1,8 @@
 //! The only place that chooses between the real primitives and loom's models of them.
 
-#[cfg(grpc_resilience_loom)]
+#[cfg(all(feature = "budget", grpc_resilience_loom))]
 pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
-#[cfg(not(grpc_resilience_loom))]
+#[cfg(all(feature = "budget", not(grpc_resilience_loom)))]
 pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
 
 use std::sync::{MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use std::sync::{MutexGuard, PoisonError};
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn new(value: T) -> Self {
         Self(std::sync::Mutex::new(value))
     }

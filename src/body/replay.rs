@@ -83,6 +83,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
 
     /// The body itself, with a note for whoever wants to know when it is first polled: a transport
     /// does so once a stream is open.
+    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn noting(body: B, note: impl FnOnce() + Send + Sync + 'static) -> Self {
         let size_hint = body.size_hint();
         Self {

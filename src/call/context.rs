@@ -51,7 +51,7 @@ impl Context {
     /// The deadline of a request: the context's, or else the caller's `grpc-timeout`, which is made
     /// the context's. Without a deadline layer that still spans all attempts and waits
     /// (CONTRACT R2); a malformed one is the server's to refuse.
-    pub(crate) fn caller_deadline(parts: &mut Parts) -> Option<Deadline> {
+    pub fn caller_deadline(parts: &mut Parts) -> Option<Deadline> {
         let known = parts.extensions.get::<Self>().and_then(Self::deadline);
         if known.is_some() || !parts.headers.contains_key(TIMEOUT) {
             return known;
@@ -118,6 +118,7 @@ impl Context {
         self.attempt
     }
 
+    #[cfg(feature = "retry")]
     pub(crate) fn number(&mut self, attempt: u32) {
         self.attempt = Some(attempt);
     }

@@ -74,6 +74,7 @@ impl<S: Clone> Readied<S> {
 
 impl<S> Lease<S> {
     /// A clone whose readiness nobody knows, for later attempts.
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn spare(&self) -> S
     where
         S: Clone,

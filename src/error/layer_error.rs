@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use crate::classify::{self, Progress, Reason, Verdict, display_chain};
+use crate::classify::{self, Verdict, display_chain};
 use crate::grpc::{Code, Status};
 
 use super::{BoxError, GiveUp};
@@ -12,21 +12,21 @@ use super::{BoxError, GiveUp};
 ///
 /// `source()` is a `tonic::Status` (with the `tonic` feature), then the transport's error.
 #[derive(Clone)]
-pub struct Error(Box<Inner>);
+pub struct Error(pub(super) Box<Inner>);
 
 #[derive(Clone)]
-struct Inner {
-    verdict: Verdict,
-    status: Status,
-    give_up: Option<GiveUp>,
-    attempts: u32,
-    cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
+pub(super) struct Inner {
+    pub(super) verdict: Verdict,
+    pub(super) status: Status,
+    pub(super) give_up: Option<GiveUp>,
+    pub(super) attempts: u32,
+    pub(super) cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
     #[cfg(feature = "tonic")]
     shown: tonic::Status,
 }
 
 impl Error {
-    fn build(
+    pub(super) fn build(
         verdict: Verdict,
         status: Status,
         cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -63,66 +63,6 @@ impl Error {
             (verdict, inner_status(&*error, verdict))
         };
         Self::build(verdict, status, Some(Arc::from(error)))
-    }
-
-    /// An inner service whose `poll_ready` failed: the request was not handed on, and tower's
-    /// contract says that the service can take no other.
-    pub(crate) fn unready(error: impl Into<BoxError>) -> Self {
-        let error = match error.into().downcast::<Self>() {
-            Ok(ours) => return *ours,
-            Err(error) => error,
-        };
-        let mut verdict = classify::failure(&*error);
-        if !verdict.is_failed_connect() {
-            verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::ChannelClosed);
-        }
-        let message = format!("the service is not ready: {}", display_chain(&*error));
-        Self::build(
-            verdict,
-            Status::new(verdict.code, message),
-            Some(Arc::from(error)),
-        )
-    }
-
-    /// What the server answered.
-    pub(crate) fn answered(verdict: Verdict, status: Status) -> Self {
-        Self::build(verdict, status, None)
-    }
-
-    /// What a layer says itself.
-    pub(crate) fn local(code: Code, reason: Reason, message: impl Into<String>) -> Self {
-        let progress = match reason {
-            Reason::NotReady | Reason::InvalidCall => Progress::NotSent,
-            _ => Progress::Reached,
-        };
-        let verdict = Verdict::new(progress, code, reason);
-        Self::build(verdict, Status::new(code, message), None)
-    }
-
-    /// A failure of the response body: whatever it is, the application had begun to answer.
-    pub(crate) fn after_headers(mut self) -> Self {
-        if self.0.verdict.progress.is_unprocessed() {
-            self.0.verdict.progress = Progress::Reached;
-        }
-        self
-    }
-
-    /// The same failure with an error that led to it.
-    pub(crate) fn caused_by(self, cause: Option<Arc<dyn std::error::Error + Send + Sync>>) -> Self {
-        let inner = *self.0;
-        let built = Self::build(inner.verdict, inner.status, cause.or(inner.cause));
-        Self(Box::new(Inner {
-            give_up: inner.give_up,
-            attempts: inner.attempts,
-            ..*built.0
-        }))
-    }
-
-    /// The same failure, given up for this reason after so many attempts.
-    pub(crate) fn given_up(mut self, give_up: GiveUp, attempts: u32) -> Self {
-        self.0.give_up = Some(give_up);
-        self.0.attempts = attempts;
-        self
     }
 
     /// What the failure means.
@@ -186,7 +126,7 @@ fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error
 /// A foreign status keeps its words; a transport error is worded by its chain.
 fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> Status {
     #[cfg(feature = "tonic")]
-    if verdict.reason == Reason::ForeignStatus {
+    if verdict.reason == classify::Reason::ForeignStatus {
         let status = classify::chain(error).find_map(|cause| cause.downcast_ref::<tonic::Status>());
         if let Some(status) = status {
             return Status::from(status);
@@ -231,6 +171,7 @@ impl std::error::Error for Error {
 #[cfg(all(test, feature = "tonic"))]
 mod tests {
     use super::*;
+    use crate::classify::Progress;
 
     #[derive(Debug, thiserror::Error)]
     #[error("a foreign layer's error")]

@@ -17,9 +17,10 @@
 //! }
 //! ```
 
-mod expired;
 mod give_up;
 mod layer_error;
+#[cfg(any(feature = "deadline", feature = "retry", feature = "wait-for-ready"))]
+mod made;
 
 pub use give_up::GiveUp;
 pub use layer_error::Error;

@@ -115,10 +115,6 @@ impl Status {
     pub fn metadata(&self) -> &HeaderMap {
         &self.metadata
     }
-
-    pub(crate) fn metadata_mut(&mut self) -> &mut HeaderMap {
-        &mut self.metadata
-    }
 }
 
 /// Metadata may hold credentials, so only its names are shown.

@@ -40,8 +40,9 @@ pub(super) type FirstRead = Option<Result<Frame<Bytes>, Error>>;
 /// The metadata of such a status is the trailers' and the head's, as tonic's client merges them.
 pub(super) fn failure_in(head: &Parts, read: &FirstRead) -> Option<Error> {
     let trailers = read.as_ref()?.as_ref().ok()?.trailers_ref()?;
-    let mut status = Status::from_headers(trailers).filter(|it| it.code() != Code::Ok)?;
+    let status = Status::from_headers(trailers).filter(|it| it.code() != Code::Ok)?;
     let verdict = classify::answer(&status);
-    status.metadata_mut().extend(head.headers.clone());
-    Some(Error::answered(verdict, status))
+    let mut metadata = status.metadata().clone();
+    metadata.extend(head.headers.clone());
+    Some(Error::answered(verdict, status.with_metadata(metadata)))
 }

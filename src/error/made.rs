@@ -1,0 +1,86 @@
+//! The failures that layers make themselves.
+
+use std::sync::Arc;
+
+use crate::call::{Deadline, Phase, Trace};
+use crate::classify::{self, Progress, Reason, Verdict, display_chain};
+use crate::grpc::{Code, Status};
+
+use super::{BoxError, Error, GiveUp};
+
+impl Error {
+    /// The deadline passed: says in which phase and after which failure (CONTRACT R17).
+    pub(crate) fn expired(deadline: Deadline, trace: Option<&Trace>) -> Self {
+        let phase = trace.map_or(Phase::Queued, Trace::phase);
+        let last = trace.and_then(Trace::last_failure);
+        let mut message = format!(
+            "the deadline of {:?} passed while {phase}",
+            deadline.timeout()
+        );
+        if let Some(last) = &last {
+            message = format!("{message}; last failure: {last}");
+        }
+        Self::local(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
+            .caused_by(last)
+            .given_up(GiveUp::Deadline, trace.map_or(0, Trace::attempts))
+    }
+
+    /// An inner service whose `poll_ready` failed: the request was not handed on, and tower's
+    /// contract says that the service can take no other.
+    pub(crate) fn unready(error: impl Into<BoxError>) -> Self {
+        let error = match error.into().downcast::<Self>() {
+            Ok(ours) => return *ours,
+            Err(error) => error,
+        };
+        let mut verdict = classify::failure(&*error);
+        if !verdict.is_failed_connect() {
+            verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::ChannelClosed);
+        }
+        let message = format!("the service is not ready: {}", display_chain(&*error));
+        Self::build(
+            verdict,
+            Status::new(verdict.code, message),
+            Some(Arc::from(error)),
+        )
+    }
+
+    /// What the server answered.
+    #[cfg(any(feature = "deadline", feature = "retry"))]
+    pub(crate) fn answered(verdict: Verdict, status: Status) -> Self {
+        Self::build(verdict, status, None)
+    }
+
+    /// What a layer says itself.
+    pub(crate) fn local(code: Code, reason: Reason, message: impl Into<String>) -> Self {
+        let progress = match reason {
+            Reason::NotReady | Reason::InvalidCall => Progress::NotSent,
+            _ => Progress::Reached,
+        };
+        let verdict = Verdict::new(progress, code, reason);
+        Self::build(verdict, Status::new(code, message), None)
+    }
+
+    /// A failure of the response body: whatever it is, the application had begun to answer.
+    pub(crate) fn after_headers(mut self) -> Self {
+        if self.0.verdict.progress.is_unprocessed() {
+            self.0.verdict.progress = Progress::Reached;
+        }
+        self
+    }
+
+    /// The same failure with an error that led to it.
+    pub(crate) fn caused_by(self, cause: Option<Arc<dyn std::error::Error + Send + Sync>>) -> Self {
+        let inner = *self.0;
+        let mut built = Self::build(inner.verdict, inner.status, cause.or(inner.cause));
+        built.0.give_up = inner.give_up;
+        built.0.attempts = inner.attempts;
+        built
+    }
+
+    /// The same failure, given up for this reason after so many attempts.
+    pub(crate) fn given_up(mut self, give_up: GiveUp, attempts: u32) -> Self {
+        self.0.give_up = Some(give_up);
+        self.0.attempts = attempts;
+        self
+    }
+}
