@@ -3,7 +3,8 @@ use std::time::Duration;
 use super::jitter::scale;
 use super::{Backoff, Jitter};
 
-/// The cap of a curve that does not name one, unless its initial delay is longer.
+/// The cap of a curve that does not name one, unless its initial delay is longer: with full jitter a
+/// client then comes back every five seconds on average, soon enough for a person who waits.
 const DEFAULT_MAX: Duration = Duration::from_secs(10);
 
 /// Exponential backoff: `min(initial * multiplier^(retry - 1), max)`, then jitter.
@@ -68,7 +69,7 @@ impl Exponential {
         }
     }
 
-    /// The cap of the delay before jitter.
+    /// The cap of the delay before jitter. Default: 10 s, or `initial` if that is longer.
     ///
     /// # Errors
     ///
@@ -81,7 +82,8 @@ impl Exponential {
         Ok(Self { max, ..self })
     }
 
-    /// The factor from one delay to the next; 1 keeps it constant.
+    /// The factor from one delay to the next; 1 keeps it constant, less than 1 lets it shrink (gRFC A6
+    /// wants no more than "above zero"). Default: 2.
     ///
     /// # Errors
     ///

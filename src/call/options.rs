@@ -45,7 +45,10 @@ pub struct CallOptions {
 
 /// Setters, for the caller.
 impl CallOptions {
-    /// How long the call may take in all; needs the deadline layer. The earliest bound wins.
+    /// How long the call may take in all. The earliest bound wins.
+    ///
+    /// Needs the deadline layer, and does nothing without it; `tonic::Request::set_timeout` is what
+    /// the transport and the retry layer obey by themselves.
     pub fn timeout(&mut self, timeout: Duration) -> &mut Self {
         self.timeout = Timeout::After(timeout);
         self

@@ -13,6 +13,9 @@ use super::{Outcome, Plan};
 /// HTTP/2 server would make the client spin (CONTRACT X1).
 const MAX_UNSENT: u32 = 8;
 
+/// Short, since nothing is known to be wrong with the server; eight of them last about a second.
+const TRANSPARENT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
+
 /// A hint is a floor; chance adds up to a fifth above it.
 const HINT_SPREAD: f64 = 0.2;
 
@@ -44,7 +47,7 @@ impl RetryPolicy {
     pub fn new() -> Self {
         let ms = Duration::from_millis;
         let backoff = Exponential::standard(ms(100), 2.0, ms(1_000));
-        let transparent = Exponential::standard(ms(5), 2.0, ms(500));
+        let transparent = Exponential::standard(TRANSPARENT.0, 2.0, TRANSPARENT.1);
         Self {
             max_attempts: Some(4),
             codes: CodeSet::EMPTY.with(Code::Unavailable),
@@ -95,7 +98,7 @@ impl RetryPolicy {
         }
     }
 
-    /// How long to wait between attempts.
+    /// How long to wait between attempts. Default: 100 ms, doubling to 1 s, full jitter.
     #[must_use]
     pub fn backoff(self, backoff: impl Backoff + 'static) -> Self {
         Self {

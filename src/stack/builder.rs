@@ -14,8 +14,9 @@ use super::Resilient;
 /// Builds the whole stack; see the [module](super).
 ///
 /// Defaults: no timeout; nothing declared idempotent; A6's bucket of 300 tokens; 4 attempts on
-/// UNAVAILABLE; calls wait while the channel is down. Each `wrap` makes a budget and a readiness of
-/// its own, shared by the clones of what it returns.
+/// UNAVAILABLE; calls wait while the channel is down. Each `wrap` makes a default budget and a
+/// readiness of its own, shared by the clones of what it returns; a budget given by
+/// [`budget`](Self::budget) is shared by all that this builder wraps.
 #[derive(Clone, Debug, Default)]
 pub struct Resilience {
     deadline: DeadlineLayer,

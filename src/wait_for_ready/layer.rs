@@ -37,7 +37,8 @@ impl WaitForReadyLayer {
         self
     }
 
-    /// How long a channel that is down is left alone between two dials.
+    /// How long a channel that is down is left alone between two dials. Default: gRPC's connection
+    /// backoff, 1 s, x1.6, +-20 %, at most 120 s.
     #[must_use]
     pub fn backoff(mut self, backoff: impl Backoff + 'static) -> Self {
         self.policy.backoff = Arc::new(backoff);
