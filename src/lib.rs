@@ -4,11 +4,10 @@
 //! they cooperate through the request's [`call::Context`] only.
 //!
 //! ```no_run
-//! use grpc_resilience::budget::{BudgetLayer, TokenBucket};
-//! use grpc_resilience::deadline::DeadlineLayer;
-//! use grpc_resilience::idempotency::IdempotencyLayer;
-//! use grpc_resilience::retry::{RetryLayer, RetryPolicy};
-//! use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+//! use grpc_resilience::{
+//!     BudgetLayer, DeadlineLayer, IdempotencyLayer, RetryLayer, RetryPolicy, TokenBucket,
+//!     WaitForReadyLayer,
+//! };
 //! use std::time::Duration;
 //! use tonic::transport::Endpoint;
 //! use tower::ServiceBuilder;
@@ -69,7 +68,17 @@ mod sync;
 #[cfg(feature = "wait-for-ready")]
 pub mod wait_for_ready;
 
+#[cfg(feature = "budget")]
+pub use budget::{BudgetLayer, TokenBucket};
 pub use call::CallOptionsExt;
+#[cfg(feature = "deadline")]
+pub use deadline::DeadlineLayer;
 pub use error::{BoxError, Error, GiveUp};
+#[cfg(feature = "idempotency")]
+pub use idempotency::IdempotencyLayer;
+#[cfg(feature = "retry")]
+pub use retry::{RetryLayer, RetryPolicy};
 #[cfg(feature = "stack")]
 pub use stack::{Resilience, Resilient};
+#[cfg(feature = "wait-for-ready")]
+pub use wait_for_ready::WaitForReadyLayer;

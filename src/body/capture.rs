@@ -1,9 +1,10 @@
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::Frame;
 
+use super::waker::CAPTURING;
 use super::{Captured, Replay, RequestBody};
 
 /// What [`capture`] made of a body.
@@ -25,7 +26,7 @@ pub fn capture<B: RequestBody>(mut body: B, limit: usize) -> Capture<B> {
     if body.is_end_stream() {
         return Capture::Whole(Captured::new(None, true, size_hint));
     }
-    let mut cx = Context::from_waker(Waker::noop());
+    let mut cx = Context::from_waker(&CAPTURING);
     let first = match Pin::new(&mut body).poll_frame(&mut cx) {
         Poll::Pending => return Capture::Once(body),
         Poll::Ready(None) => return Capture::Whole(Captured::new(None, false, size_hint)),

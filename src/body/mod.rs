@@ -12,6 +12,7 @@
 mod capture;
 mod replay;
 mod request;
+mod waker;
 
 pub use capture::{Capture, capture};
 pub use replay::{Captured, Replay};

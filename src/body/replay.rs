@@ -1,9 +1,11 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+
+use super::waker::CAPTURING;
 
 /// A request that was complete when it was captured: at most one data frame.
 ///
@@ -131,8 +133,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        // A capture polls without a waker; that is no transport.
-        if !cx.waker().will_wake(Waker::noop())
+        if !cx.waker().will_wake(&CAPTURING)
             && let Some(note) = self.on_first_poll.take()
         {
             note();

@@ -9,6 +9,9 @@ use super::Replay;
 ///
 /// That is all a layer needs to send a request again without changing the type of its body, and
 /// so to work over any service that takes it.
+#[diagnostic::on_unimplemented(
+    note = "`tonic::body::Body` implements it with grpc-resilience's feature `tonic`, which is on by default"
+)]
 pub trait RequestBody: Body<Data = Bytes> + Sized + Send + Unpin + 'static {
     /// Wraps a replay as a body of this type.
     fn from_replay(replay: Replay<Self>) -> Self;

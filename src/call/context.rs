@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::grpc::{MethodKind, TIMEOUT};
 
-use super::{Budget, CallOptions, Deadline, Safety, Trace};
+use super::{Budget, CallOptions, Deadline, Safety, Timeout, Trace};
 
 /// The request extension through which layers speak to each other; see the [module](super).
 ///
@@ -48,16 +48,31 @@ impl Context {
         self.deadline
     }
 
-    /// The deadline of a request: the context's, or else the caller's `grpc-timeout`, which is made
-    /// the context's. Without a deadline layer that still spans all attempts and waits
-    /// (CONTRACT R2); a malformed one is the server's to refuse.
+    /// The deadline of a request: the context's, or else what the caller's `grpc-timeout` and
+    /// [`CallOptions::timeout`] say, which is made the context's and written into the header.
+    /// Without a deadline layer that still spans all attempts and waits (CONTRACT R2). A malformed
+    /// header is the server's to refuse.
     pub fn caller_deadline(parts: &mut Parts) -> Option<Deadline> {
-        let known = parts.extensions.get::<Self>().and_then(Self::deadline);
-        if known.is_some() || !parts.headers.contains_key(TIMEOUT) {
-            return known;
+        let context = parts.extensions.get::<Self>();
+        if let Some(known) = context.and_then(Self::deadline) {
+            return Some(known);
         }
-        let deadline = Deadline::from_headers(&parts.headers, Instant::now()).ok()??;
+        let option = match context.map(|context| context.options.chosen_timeout()) {
+            Some(Timeout::After(timeout)) => Some(timeout),
+            _ => None,
+        };
+        if option.is_none() && !parts.headers.contains_key(TIMEOUT) {
+            return None;
+        }
+        let now = Instant::now();
+        let header = Deadline::from_headers(&parts.headers, now).ok()?;
+        let option = option.map(|timeout| Deadline::after(now, timeout));
+        let deadline = match (header, option) {
+            (Some(header), Some(option)) => header.earliest(option),
+            (header, option) => header.or(option)?,
+        };
         Self::of(&mut parts.extensions).bound(deadline);
+        deadline.stamp(&mut parts.headers, now);
         Some(deadline)
     }
 

@@ -47,8 +47,8 @@ pub struct CallOptions {
 impl CallOptions {
     /// How long the call may take in all. The earliest bound wins.
     ///
-    /// Needs the deadline layer, and does nothing without it; `tonic::Request::set_timeout` is what
-    /// the transport and the retry layer obey by themselves.
+    /// The deadline layer enforces it to the response's last trailer. Without one, retry and wait for
+    /// ready obey it as they do `tonic::Request::set_timeout`: it bounds attempts and waits.
     pub fn timeout(&mut self, timeout: Duration) -> &mut Self {
         self.timeout = Timeout::After(timeout);
         self
@@ -100,13 +100,14 @@ impl CallOptions {
         self
     }
 
-    /// Waits while the channel is down; needs the wait-for-ready layer.
+    /// Waits while the channel is down; nothing waits without the wait-for-ready layer.
     pub fn wait_for_ready(&mut self) -> &mut Self {
         self.patience = Some(Patience::WaitForReady);
         self
     }
 
-    /// Fails at once while the channel is down.
+    /// Does not wait while the channel is down: each attempt fails at once. The retry layer may still
+    /// make another, as gRPC's does; for an answer at once say [`never_retry`](Self::never_retry) too.
     pub fn fail_fast(&mut self) -> &mut Self {
         self.patience = Some(Patience::FailFast);
         self

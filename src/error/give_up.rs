@@ -48,13 +48,15 @@ impl GiveUp {
 impl fmt::Display for GiveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotIdempotent => "the call may have run and is not declared idempotent",
+            Self::NotIdempotent => {
+                "the call may have run and its method is not declared with `.idempotent(..)`"
+            }
             Self::CodeNotRetryable => "this code is not retried",
             Self::AttemptsExhausted => "all attempts were made",
-            Self::Deadline => "the deadline leaves no time for another attempt",
+            Self::Deadline => "the deadline passed or leaves no time for another attempt",
             Self::HintPastDeadline => "the server asked for a wait beyond the deadline",
             Self::PushbackStop => "the server asked not to be retried",
-            Self::BudgetExhausted => "the retry budget is used up",
+            Self::BudgetExhausted => "the budget for retries is used up, see `BudgetLayer`",
             Self::Committed => "the answer had begun",
             Self::NotReady => "the channel is not ready",
             Self::InvalidCall => "the call can't be made as it was asked for",

@@ -8,7 +8,8 @@ use crate::grpc::{Code, Status};
 
 use super::{BoxError, GiveUp};
 
-/// A call that failed, as every layer of this crate and its builder return it.
+/// A call that failed, as every layer of this crate that acts on calls returns it; the two that only
+/// annotate, idempotency and budget, hand on what is below them.
 ///
 /// `source()` is a `tonic::Status` (with the `tonic` feature), then the transport's error.
 #[derive(Clone)]
@@ -147,15 +148,14 @@ impl fmt::Display for Error {
     }
 }
 
+/// One line, without metadata: tonic shows the source of a status in this form.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("verdict", &self.0.verdict)
-            .field("status", &self.0.status)
-            .field("give_up", &self.0.give_up)
-            .field("attempts", &self.0.attempts)
-            .field("cause", &self.0.cause.as_ref().map(ToString::to_string))
-            .finish()
+        write!(
+            f,
+            "grpc_resilience::Error({}: {self})",
+            self.0.verdict.reason
+        )
     }
 }
 

@@ -144,6 +144,12 @@ impl Gate {
     pub(super) fn failed(&self, error: &Error, probe: Option<Probe>) {
         {
             let mut state = self.state.lock();
+            let tested = state.closed.as_ref();
+            let is_stale = !tested.is_some_and(|closed| closed.is_tested_by(probe.as_ref()));
+            if probe.is_some() && is_stale {
+                // Another took the test over; what this one says is old.
+                return;
+            }
             self.untroubled.store(false, Ordering::Release);
             state.failures = state.failures.saturating_add(1);
             let failures = state.failures;

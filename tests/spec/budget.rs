@@ -4,16 +4,19 @@ mod layer;
 
 use std::sync::Arc;
 
-use grpc_resilience::GiveUp;
 use grpc_resilience::budget::{BudgetLayer, TokenBucket};
 use grpc_resilience::call::{Budget, CallOptionsExt};
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::RetryLayer;
+use grpc_resilience::{BoxError, GiveUp};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use test_protos::{EchoClient, EchoResponse};
 use testing::{Answer, Server, grpc_frame, method};
 use tokio::time::Instant;
+use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, ServiceExt as _};
 
 use crate::common::{declared, failures, ms, policy, unavailable, undeclared};
 
@@ -265,4 +268,47 @@ async fn the_ratio_counts_to_three_decimals() {
     let mut client = spending!(server, budget, policy());
     client.unary(declared()).await.unwrap();
     assert_eq!(tokens(&budget), "9.466");
+}
+
+/// A service whose every answer is a head, and then trailers with this and nothing else.
+macro_rules! trailing {
+    ($name:literal: $value:literal) => {
+        tower::service_fn(|_: http::Request<Body>| async {
+            let trailer = ($name.parse().unwrap(), $value.parse().unwrap());
+            let trailers = std::iter::once(trailer).collect();
+            let frame = Ok::<_, Status>(Frame::trailers(trailers));
+            let body = StreamBody::new(tokio_stream::once(frame));
+            Ok::<_, BoxError>(http::Response::new(Body::new(body)))
+        })
+    };
+}
+
+// CONTRACT T3
+#[tokio::test(start_paused = true)]
+async fn trailers_that_hold_no_status_are_no_success_and_refill_nothing() {
+    for kind in [MethodKind::Unary, MethodKind::ServerStreaming] {
+        let budget = bucket(10, 1.0);
+        budget.failed();
+        budget.failed();
+        let layers = || {
+            ServiceBuilder::new()
+                .layer(BudgetLayer::new(Arc::clone(&budget)))
+                .layer(RetryLayer::new(policy()))
+        };
+        let request = || {
+            let mut request = http::Request::new(Body::empty());
+            request.call_options().kind(kind);
+            request
+        };
+        let silent = layers().service(trailing!("x": "y"));
+        let answer = silent.oneshot(request()).await.unwrap();
+        let answer = answer.into_body().collect().await.unwrap();
+        assert_eq!(answer.trailers().unwrap()["x"], "y", "B1");
+        assert_eq!(tokens(&budget), "8.000", "{kind:?}");
+
+        let told = layers().service(trailing!("grpc-status": "0"));
+        let answer = told.oneshot(request()).await.unwrap();
+        answer.into_body().collect().await.unwrap();
+        assert_eq!(tokens(&budget), "9.000", "{kind:?}");
+    }
 }

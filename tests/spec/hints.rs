@@ -193,12 +193,36 @@ async fn a_hint_past_the_deadline_ends_the_call_at_once_with_the_server_s_status
     }
 }
 
-// CONTRACT P10, R14: the hint would fit, the layer's own backoff does not
+// CONTRACT P8, P10: the hint fits, only the layer's own backoff on top of it does not
 #[tokio::test(start_paused = true)]
-async fn a_backoff_past_the_deadline_is_not_blamed_on_the_hint() {
+async fn a_floor_that_fits_the_deadline_is_waited_exactly_where_the_backoff_does_not_fit() {
+    let slow = policy().backoff(every(ms(700)));
+    for (floor, reason) in [
+        (100, None),
+        (499, None),
+        (500, Some(GiveUp::HintPastDeadline)),
+    ] {
+        let server = Server::in_memory();
+        let busy = unavailable("busy").retry_info(ms(floor));
+        server.script().on(method::UNARY, [busy]);
+        let mut request = declared();
+        request.set_timeout(ms(500));
+        let call = retrying(&server, slow.clone()).unary(request).await;
+        if reason.is_some() {
+            assert_eq!(GiveUp::find(&call.unwrap_err()), reason);
+            assert_eq!(server.count(), 1);
+        } else {
+            call.unwrap();
+            assert_eq!(waits(&server.calls()), [floor]);
+        }
+    }
+}
+
+// CONTRACT R14: without a hint the same backoff ends the call, by its own name
+#[tokio::test(start_paused = true)]
+async fn a_backoff_past_the_deadline_without_a_hint_is_the_deadline_s() {
     let server = Server::in_memory();
-    let busy = unavailable("busy").retry_info(ms(100));
-    server.script().on(method::UNARY, [busy]);
+    server.script().on(method::UNARY, failures(1));
     let mut request = declared();
     request.set_timeout(ms(500));
     let slow = policy().backoff(every(ms(700)));

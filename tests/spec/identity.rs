@@ -3,3 +3,4 @@
 mod answers;
 mod bodies;
 mod progress;
+mod redials;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use grpc_resilience::Resilience;
 use grpc_resilience::call::{CallOptionsExt, Context, Deadline};
 use grpc_resilience::deadline::DeadlineLayer;
+use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+use grpc_resilience::{GiveUp, Resilience};
 use testing::{Server, method};
 use tokio::time::Instant;
 use tonic::Code;
@@ -178,6 +179,32 @@ async fn a_malformed_timeout_of_the_caller_s_is_said_at_once_and_never_sent() {
             );
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+    assert_eq!((server.count(), server.dials()), (0, 0));
+}
+
+// CONTRACT D4, X1: what can't be sent is no request that was not sent yet
+#[tokio::test(start_paused = true)]
+async fn a_malformed_timeout_is_one_error_at_once_even_where_the_deadline_stands_below_retry() {
+    let server = Server::in_memory();
+    let eager = RetryPolicy::new()
+        .assume_idempotent()
+        .retry_on(Code::Internal);
+    let stack = ServiceBuilder::new()
+        .layer(RetryLayer::new(eager))
+        .layer(DeadlineLayer::new())
+        .service(server.channel());
+    for kind in [MethodKind::Unary, MethodKind::ServerStreaming] {
+        let mut request = hello();
+        let malformed = "abc".parse().unwrap();
+        request.metadata_mut().insert("grpc-timeout", malformed);
+        request.call_options().kind(kind);
+        let start = Instant::now();
+        let status = client(stack.clone()).unary(request).await.unwrap_err();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(status.code(), Code::Internal);
+        assert!(status.message().starts_with("malformed grpc-timeout"));
+        assert_eq!(GiveUp::find(&status), Some(GiveUp::InvalidCall));
     }
     assert_eq!((server.count(), server.dials()), (0, 0));
 }

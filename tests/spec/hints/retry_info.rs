@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use grpc_resilience::call::CallOptionsExt;
+use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::RetryLayer;
 use prost::Message as _;
@@ -10,7 +11,7 @@ use prost_types::Any;
 use test_protos::EchoClient;
 use testing::{Answer, Server, details, method, retry_info, retry_info_any};
 use tonic::Code;
-use tower::Layer as _;
+use tower::{Layer as _, ServiceBuilder};
 
 use crate::common::{declared, every, failures, ms, policy, retrying, unavailable, waits};
 
@@ -171,4 +172,24 @@ async fn retry_info_in_trailers_is_obeyed_too() {
     retrying(&server, policy()).unary(request).await.unwrap();
     let waits = waits(&server.calls());
     assert!((300..=361).contains(&waits[0]), "{waits:?}");
+}
+
+// CONTRACT P8, P10
+#[tokio::test(start_paused = true)]
+async fn no_chance_makes_a_call_give_up_whose_floor_fits_the_deadline() {
+    let mut seen = Vec::new();
+    for seed in 0..100 {
+        let server = Server::in_memory();
+        let busy = unavailable("busy").retry_info(ms(3_000));
+        server.script().on(method::UNARY, [busy]);
+        let channel = ServiceBuilder::new()
+            .layer(DeadlineLayer::new().default_timeout(ms(3_300)))
+            .layer(RetryLayer::default().seed(seed))
+            .service(server.channel());
+        let call = EchoClient::new(channel).unary(declared()).await;
+        assert!(call.is_ok(), "seed {seed}: {call:?}");
+        seen.extend(waits(&server.calls()));
+    }
+    assert!(seen.iter().all(|wait| (3_000..3_300).contains(wait)));
+    assert!(seen.contains(&3_000) && seen.iter().any(|wait| *wait > 3_001));
 }

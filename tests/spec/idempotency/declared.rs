@@ -1,14 +1,15 @@
 //! The layer: who declares what, and whose word counts. CONTRACT I5.
 
-use grpc_resilience::GiveUp;
 use grpc_resilience::call::{CallOptionsExt, Context, Safety};
 use grpc_resilience::idempotency::{Idempotency, IdempotencyLayer, InvalidPattern};
 use grpc_resilience::retry::{Retry, RetryLayer, RetryPolicy};
+use grpc_resilience::{GiveUp, Resilience};
 use test_protos::EchoClient;
 use testing::{Server, method};
+use tonic::body::Body;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
-use tower::{Layer as _, ServiceBuilder};
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
 use crate::common::{policy, unavailable, undeclared};
 
@@ -95,7 +96,7 @@ async fn a_closure_declares_what_it_names() {
 
 // CONTRACT I5
 #[tokio::test(start_paused = true)]
-async fn an_exact_path_beats_a_glob_a_glob_beats_a_closure_and_the_first_of_a_kind_wins() {
+async fn an_exact_path_beats_a_glob_and_a_glob_beats_a_closure() {
     let all = |_: &str| Some(Safety::Idempotent);
     let none = |_: &str| Some(Safety::Unknown);
 
@@ -106,20 +107,46 @@ async fn an_exact_path_beats_a_glob_a_glob_beats_a_closure_and_the_first_of_a_ki
         .unwrap();
     assert_eq!(repeated(exception).await, [false, true, true, true]);
 
-    let first_glob = layer()
-        .not_idempotent("/test.v1.Echo/UnaryI*")
+    let declaration = layer()
+        .not_idempotent("/test.v1.Echo/*")
         .unwrap()
-        .idempotent("/test.v1.Echo/*")
-        .unwrap()
-        .not_idempotent("/test.v1.Echo/UnaryU*")
+        .idempotent(method::UNARY)
         .unwrap();
-    assert_eq!(repeated(first_glob).await, [true, false, true, true]);
+    assert_eq!(repeated(declaration).await, [true, false, false, false]);
 
     let glob_over_closure = layer().by(all).not_idempotent("/*/Unary").unwrap();
     assert_eq!(repeated(glob_over_closure).await, [false, true, true, true]);
+    let glob_over_closure = layer().by(none).idempotent("/*/Unary").unwrap();
+    assert_eq!(
+        repeated(glob_over_closure).await,
+        [true, false, false, false]
+    );
 
     assert_eq!(repeated(layer().by(none).by(all)).await, [false; 4]);
     assert_eq!(repeated(layer().by(|_| None).by(all)).await, [true; 4]);
+}
+
+// CONTRACT I5
+#[tokio::test(start_paused = true)]
+async fn a_not_idempotent_glob_beats_the_other_globs_whichever_was_added_first() {
+    let wide = |layer: IdempotencyLayer| layer.idempotent("/test.v1.Echo/*").unwrap();
+    let read_only = |layer: IdempotencyLayer| layer.no_side_effects("/**").unwrap();
+    let exception =
+        |layer: IdempotencyLayer| layer.not_idempotent("/test.v1.Echo/Unary[IU]*").unwrap();
+    for layer in [
+        exception(wide(layer())),
+        wide(exception(layer())),
+        exception(read_only(wide(layer()))),
+        read_only(exception(wide(layer()))),
+        read_only(wide(exception(layer()))),
+    ] {
+        let said = repeated(layer.clone()).await;
+        assert_eq!(said, [true, false, true, false], "{layer:?}");
+    }
+    // Also where the exception is the wider one.
+    let narrow = layer().idempotent("/test.v1.Echo/UnaryI*").unwrap();
+    let none = narrow.not_idempotent("/test.v1.Echo/*").unwrap();
+    assert_eq!(repeated(none).await, [false; 4]);
 }
 
 // CONTRACT I5: the call's own word comes first
@@ -173,15 +200,21 @@ async fn a_method_declared_not_idempotent_is_not_repeated_whatever_is_assumed() 
     assert_eq!(server.count(), 1);
 }
 
-// DESIGN: a declaration made further out stays
+// CONTRACT I5, I4: a declaration made further out stays, but an exception always wins
 #[tokio::test(start_paused = true)]
-async fn the_outer_of_two_layers_has_the_last_word() {
+async fn of_two_layers_the_outer_one_s_word_stays_unless_either_says_not_idempotent() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("down"));
     for (outer, inner, attempts) in [
         (layer().not_idempotent("/**"), layer().idempotent("/**"), 1),
-        (layer().idempotent("/**"), layer().not_idempotent("/**"), 4),
+        (layer().idempotent("/**"), layer().not_idempotent("/**"), 1),
+        (
+            layer().idempotent("/**"),
+            layer().not_idempotent("/*/UnaryU*"),
+            4,
+        ),
         (Ok(layer()), layer().idempotent("/**"), 4),
+        (layer().no_side_effects("/**"), Ok(layer()), 4),
     ] {
         server.clear();
         let channel = ServiceBuilder::new()
@@ -195,6 +228,28 @@ async fn the_outer_of_two_layers_has_the_last_word() {
             .unwrap_err();
         assert_eq!(server.count(), attempts);
     }
+}
+
+// CONTRACT I5, I4: a gateway that forwards the extensions of what it serves
+#[tokio::test(start_paused = true)]
+async fn a_declaration_that_leaks_through_a_gateway_does_not_repeat_what_is_not_idempotent() {
+    let server = Server::in_memory();
+    server.script().otherwise(unavailable("down"));
+    let backend = Resilience::new()
+        .not_idempotent(method::UNARY_UNKNOWN)
+        .unwrap()
+        .wrap(server.channel());
+    let gateway = service_fn(move |mut request: http::Request<Body>| {
+        *request.uri_mut() = method::UNARY_UNKNOWN.parse().unwrap();
+        backend.clone().oneshot(request)
+    });
+    let front = layer().idempotent(method::UNARY).unwrap().layer(gateway);
+    let status = EchoClient::new(front).unary(undeclared()).await;
+    let status = status.unwrap_err();
+    assert_eq!(status.message(), "down");
+    assert_eq!(GiveUp::find(&status), Some(GiveUp::NotIdempotent));
+    assert_eq!(server.calls_to(method::UNARY_UNKNOWN).len(), 1);
+    assert_eq!(server.count(), 1);
 }
 
 // it annotates; alone it changes nothing
@@ -266,6 +321,30 @@ async fn what_is_declared_is_found_in_the_context() {
             None,
         ]
     );
+}
+
+// CONTRACT I5
+#[tokio::test(start_paused = true)]
+async fn of_the_globs_that_allow_it_the_first_one_added_is_told() {
+    for (wide_first, expected) in [(true, Safety::Idempotent), (false, Safety::NoSideEffects)] {
+        let wide = |layer: IdempotencyLayer| layer.idempotent("/test.v1.Echo/*").unwrap();
+        let narrow = |layer: IdempotencyLayer| layer.no_side_effects("/*/Unary").unwrap();
+        let layer = if wide_first {
+            narrow(wide(layer()))
+        } else {
+            wide(narrow(layer()))
+        };
+        let server = Server::in_memory();
+        let channel = ServiceBuilder::new()
+            .layer(layer)
+            .map_request(move |request: http::Request<Body>| {
+                let context = request.extensions().get::<Context>().unwrap();
+                assert_eq!(context.safety(), expected);
+                request
+            })
+            .service(server.channel());
+        EchoClient::new(channel).unary(undeclared()).await.unwrap();
+    }
 }
 
 // Bad configuration is a typed error at construction

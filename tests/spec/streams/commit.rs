@@ -1,15 +1,22 @@
 //! What commits a call. CONTRACT R6.
 
-use grpc_resilience::GiveUp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::idempotency::IdempotencyLayer;
 use grpc_resilience::retry::RetryLayer;
+use grpc_resilience::{BoxError, GiveUp};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use test_protos::{EchoClient, EchoRequest, EchoResponse};
 use testing::{Answer, Server, grpc_frame, method};
 use tokio::time::{sleep, timeout};
-use tonic::{Code, Request};
-use tower::ServiceBuilder;
+use tonic::body::Body;
+use tonic::{Code, Request, Status};
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::indices;
 use crate::common::{
@@ -266,4 +273,31 @@ async fn a_response_that_is_dropped_cancels_its_attempt() {
     let calls = timeout(ms(1_000), ended).await.unwrap();
     assert_eq!(calls.len(), 2);
     assert!(calls[1].cancelled());
+}
+
+// CONTRACT R6, I4
+#[tokio::test(start_paused = true)]
+async fn a_held_head_whose_body_breaks_or_ends_is_committed_even_if_declared() {
+    for breaks in [true, false] {
+        let sent = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&sent);
+        let service = service_fn(move |_: http::Request<Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let reset = breaks.then(|| Err::<Frame<Bytes>, _>(Status::unavailable("reset")));
+            let body = Body::new(StreamBody::new(tokio_stream::iter(reset)));
+            async { Ok::<_, BoxError>(http::Response::new(body)) }
+        });
+        let mut request = http::Request::new(Body::empty());
+        request.call_options().idempotent().kind(MethodKind::Unary);
+        let answer = RetryLayer::new(policy()).layer(service).oneshot(request);
+        let body = answer.await.unwrap().into_body().collect().await;
+        if breaks {
+            let error = body.unwrap_err();
+            assert_eq!(error.give_up(), Some(GiveUp::Committed));
+            assert_eq!(error.code(), grpc_resilience::grpc::Code::Unavailable);
+        } else {
+            assert!(body.unwrap().to_bytes().is_empty());
+        }
+        assert_eq!(sent.load(Ordering::Relaxed), 1);
+    }
 }

@@ -1,12 +1,17 @@
 //! Requests that are live streams pass through; those that are complete are replayed.
 
+use grpc_resilience::GiveUp;
 use grpc_resilience::call::CallOptionsExt;
+use grpc_resilience::grpc::MethodKind;
+use grpc_resilience::idempotency::IdempotencyLayer;
+use grpc_resilience::retry::RetryLayer;
 use test_protos::{EchoClient, EchoRequest};
 use testing::{Answer, Outcome, Server, method};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request};
+use tower::ServiceBuilder;
 
 use crate::common::{declared, ms, policy, previous_attempts, retrying, unavailable};
 
@@ -180,4 +185,43 @@ async fn a_message_that_the_client_can_not_send_fails_as_without_the_layer() {
     let layered = layered.clone().unary(request()).await.unwrap_err();
     assert_eq!(layered.code(), plain.code());
     assert_eq!(server.count(), sent);
+}
+
+// CONTRACT B4, I4: which method it is decides, not how fast its messages come
+#[tokio::test(start_paused = true)]
+async fn what_is_declared_a_stream_of_requests_passes_through_even_if_it_is_complete_at_once() {
+    for kind in [MethodKind::BidiStreaming, MethodKind::ClientStreaming] {
+        let declare = IdempotencyLayer::new().idempotent("/**").unwrap();
+        let layers = || {
+            ServiceBuilder::new()
+                .layer(declare.clone().kind("/*/[BC]*Stream", kind).unwrap())
+                .layer(RetryLayer::new(policy()))
+        };
+        let server = Server::in_memory();
+        server
+            .script()
+            .otherwise(unavailable("down").reading_request());
+        let mut client = EchoClient::new(layers().service(server.channel()));
+        let complete = || tokio_stream::iter([text("a")]);
+        let of_bidi = client.bidi_stream(complete()).await.unwrap_err();
+        let of_upload = client.client_stream(complete()).await.unwrap_err();
+        for status in [of_bidi, of_upload] {
+            assert_eq!(status.message(), "down");
+            assert_eq!(GiveUp::find(&status), None);
+        }
+        let calls = server.calls();
+        assert_eq!(previous_attempts(&calls), [None, None]);
+        assert!(calls.iter().all(|call| call.messages().len() == 1));
+        // The other methods are retried as ever.
+        client.unary(EchoRequest::default()).await.unwrap_err();
+        assert_eq!(server.calls_to(method::UNARY).len(), 4);
+
+        // So does a call whose own options say so.
+        server.clear();
+        let mut client = retrying(&server, policy());
+        let mut request = Request::new(complete());
+        request.call_options().idempotent().kind(kind);
+        client.bidi_stream(request).await.unwrap_err();
+        assert_eq!(server.count(), 1);
+    }
 }

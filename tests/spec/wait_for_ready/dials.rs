@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use grpc_resilience::Resilience;
-use grpc_resilience::backoff::{Exponential, Jitter};
+use grpc_resilience::backoff::{Backoff, Exponential, Jitter};
 use grpc_resilience::call::CallOptionsExt;
+use grpc_resilience::deadline::DeadlineLayer;
+use grpc_resilience::retry::RetryLayer;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use testing::Server;
 use tokio::time::{Instant, sleep};
 use tonic::Code;
 use tower::Layer;
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, client, dial_times, hello, numbered, settle};
+use crate::common::{every, ms, policy};
+use crate::support::{SECOND, Stack, client, dial_times, hello, numbered, settle};
 
 fn doubling() -> Exponential {
     let curve = Exponential::new(SECOND).unwrap().max(4 * SECOND).unwrap();
@@ -177,4 +179,76 @@ async fn clones_share_what_they_know_and_two_channels_do_not() {
     let _ = client(one.clone()).unary(hello()).await.unwrap_err();
     assert_eq!(down.dials(), 1);
     client(other).unary(hello()).await.unwrap();
+}
+
+// CONTRACT W5, W6: what opens the gate is the transport that reads the request, no layer between
+#[tokio::test(start_paused = true)]
+async fn a_retry_layer_below_that_captures_the_request_does_not_open_the_gate() {
+    let retry = || RetryLayer::new(policy().max_attempts(1).unwrap());
+    let waiting = || WaitForReadyLayer::new().backoff(doubling());
+    let server = Server::in_memory_unstarted();
+    let above = waiting().layer(retry().layer(server.channel()));
+    dials_as_one(&server, above).await;
+    let server = Server::in_memory_unstarted();
+    let below = retry().layer(waiting().layer(server.channel()));
+    dials_as_one(&server, below).await;
+}
+
+/// A hundred calls to a channel whose dials take 50 ms to fail, so that many could pass meanwhile.
+async fn dials_as_one<T: Stack>(server: &Server, stack: T) {
+    server.set_dial_time(ms(50));
+    let mut calls = Vec::new();
+    let mut call = |number| {
+        let mut client = client(stack.clone());
+        calls.push(tokio::spawn(
+            async move { client.unary(numbered(number)).await },
+        ));
+    };
+    call(0);
+    sleep(ms(100)).await;
+    (1..100).for_each(call);
+    sleep(16 * SECOND).await;
+    // After waits of 0, 1, 2, 4, 4 and 4 s.
+    assert_eq!(server.dials(), 6);
+    server.start().await;
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(server.dials(), 7);
+}
+
+/// Hopeless.
+#[derive(Debug)]
+struct Never;
+
+impl Backoff for Never {
+    fn delay(&self, _: u32, _: Duration, _: f64) -> Duration {
+        Duration::MAX
+    }
+}
+
+// CONTRACT W5, D7
+#[tokio::test(start_paused = true)]
+async fn a_backoff_too_long_for_the_clock_means_never_soon_and_not_at_once() {
+    let server = Server::in_memory_unstarted();
+    server.set_dial_time(ms(1));
+    let stack = WaitForReadyLayer::new()
+        .backoff(Never)
+        .layer(server.channel());
+    let calls = [0, 1].map(|number| {
+        let mut client = client(stack.clone());
+        tokio::spawn(async move { client.unary(numbered(number)).await })
+    });
+    sleep(SECOND).await;
+    let dials = server.dials();
+    assert!(dials <= 2, "{dials} dials");
+    sleep(30 * 86_400 * SECOND).await;
+    assert_eq!(server.dials(), dials);
+    assert!(calls.iter().all(|call| !call.is_finished()));
+    // It still ends when its caller says so.
+    let mut bounded = hello();
+    bounded.call_options().timeout(SECOND);
+    let stack = DeadlineLayer::new().layer(stack);
+    let status = client(stack).unary(bounded).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
 }

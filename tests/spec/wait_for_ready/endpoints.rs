@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+use grpc_resilience::wait_for_ready::{NoEndpoints, WaitForReadyLayer};
 use testing::Server;
 use tokio::time::{Instant, sleep};
 use tonic::Code;
@@ -108,4 +108,11 @@ async fn calls_of_a_balanced_channel_that_is_wholly_down_dial_by_the_backoff() {
     sleep(10 * SECOND).await;
     let taken = turns.lock().unwrap().taken.len();
     assert_eq!(taken, 6 + 10);
+}
+
+// Bad configuration is a typed error at construction
+#[test]
+fn a_channel_of_no_endpoints_is_refused_at_construction() {
+    assert_eq!(layer().endpoints(0).unwrap_err(), NoEndpoints);
+    assert!(layer().endpoints(1).is_ok());
 }

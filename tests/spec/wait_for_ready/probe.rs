@@ -1,5 +1,8 @@
 //! The one call that tests the channel for all.
 
+use std::pin::Pin;
+use std::task::Poll;
+
 use grpc_resilience::Resilience;
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
@@ -132,4 +135,84 @@ async fn a_probe_that_the_server_answers_with_unavailable_opens_the_gate() {
     assert_eq!(first.await.unwrap().unwrap_err().message(), "starting");
     second.await.unwrap().unwrap();
     assert!(start.elapsed() <= SECOND);
+}
+
+/// Polls once, as an owner does who then looks elsewhere.
+async fn poll_once<F: Future>(call: &mut Pin<Box<F>>) {
+    let done = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
+    assert!(!done);
+}
+
+// CONTRACT W5, W6; DESIGN decision 14: the lease is gRPC's minimum connect timeout
+#[tokio::test(start_paused = true)]
+async fn a_probe_whose_owner_stopped_polling_is_taken_over_when_its_lease_ends() {
+    let server = Server::in_memory_unstarted();
+    let stack = layer().layer(server.channel());
+    let mut owner = client(stack.clone());
+    let mut kept = Box::pin(owner.unary(numbered(1)));
+    poll_once(&mut kept).await;
+    settle().await;
+    // Its dial failed, and closes the gate; the next poll waits, the one after the backoff probes.
+    poll_once(&mut kept).await;
+    sleep(SECOND).await;
+    poll_once(&mut kept).await;
+    let leased = Instant::now();
+    settle().await;
+    assert_eq!(server.dials(), 2);
+    server.start().await;
+
+    let mut others = Vec::new();
+    for number in 2..5 {
+        let mut client = client(stack.clone());
+        let call = async move { (client.unary(numbered(number)).await, Instant::now()) };
+        others.push(tokio::spawn(call));
+    }
+    sleep(19 * SECOND).await;
+    assert_eq!(server.count(), 0, "nobody breaks into the lease");
+    for other in others {
+        let (answer, at) = timeout(60 * SECOND, other).await.unwrap().unwrap();
+        answer.unwrap();
+        let waited = at - leased;
+        assert!(
+            (20 * SECOND..=20 * SECOND + ms(2)).contains(&waited),
+            "{waited:?}"
+        );
+    }
+    assert_eq!(server.dials(), 3, "one of them dialled for all");
+
+    // The owner's own call is not lost, and its old news does not close the gate again.
+    let resumed = Instant::now();
+    timeout(2 * SECOND, kept).await.unwrap().unwrap();
+    assert!(resumed.elapsed() < ms(2), "{:?}", resumed.elapsed());
+    assert_eq!((server.count(), server.dials()), (4, 3));
+}
+
+// CONTRACT W5, W6
+#[tokio::test(start_paused = true)]
+async fn a_slow_dial_within_its_lease_is_the_only_one() {
+    let server = Server::in_memory_unstarted();
+    let stack = layer().layer(server.channel());
+    let first = tokio::spawn({
+        let mut client = client(stack.clone());
+        async move { client.unary(numbered(1)).await }
+    });
+    settle().await;
+    server.set_dial_time(15 * SECOND);
+    let mut others = Vec::new();
+    for number in 2..20 {
+        let mut client = client(stack.clone());
+        others.push(tokio::spawn(
+            async move { client.unary(numbered(number)).await },
+        ));
+    }
+    // Dials at 1 s until 16 s, and at 17 s until 32 s: none beside another.
+    sleep(15 * SECOND).await;
+    assert_eq!(server.dials(), 2);
+    sleep(14 * SECOND).await;
+    assert_eq!(server.dials(), 3);
+    server.start().await;
+    first.await.unwrap().unwrap();
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use peer::{Connection, Headers, LastStream, Peer, Reason, Step, Stream};
 
 use super::super::common::{channel, request};
-use super::{Client, declared, failed, policy};
+use super::{Client, declared, policy};
 
 /// A head, and then this.
 async fn headers_then(end: Step) -> Peer {
@@ -44,18 +44,24 @@ async fn what_is_refused_after_the_head_is_not_sent_again_even_if_declared() {
     }
 }
 
-// CONTRACT X4, I4
+// CONTRACT R6, X4, I4: the head of a unary answer is held, and commits the call all the same
 #[tokio::test(start_paused = true)]
-async fn an_undeclared_unary_call_that_is_refused_after_the_head_is_not_sent_again() {
+async fn a_held_head_whose_body_breaks_goes_up_and_nothing_is_sent_again_declared_or_not() {
     for proof in proofs() {
-        let peer = headers_then(proof).await;
-        let client = Client::new(channel(&peer), policy(4));
-        let mut request = request();
-        request.call_options().kind(MethodKind::Unary);
-        // The head of a unary answer is held, so that the failure comes before it.
-        let error = failed(client.send(request).await);
-        assert_eq!(error.verdict().progress, Progress::Reached);
-        assert_eq!(error.give_up(), Some(GiveUp::NotIdempotent));
-        assert_eq!(client.sent().len(), 1);
+        for is_declared in [true, false] {
+            let peer = headers_then(proof.clone()).await;
+            let client = Client::new(channel(&peer), policy(4));
+            let mut request = request();
+            request.call_options().kind(MethodKind::Unary);
+            if is_declared {
+                request.call_options().idempotent();
+            }
+            let answer = client.send(request).await.unwrap();
+            let error = answer.into_body().collect().await.unwrap_err();
+            assert_eq!(error.code(), Code::Unavailable);
+            assert_eq!(error.verdict().progress, Progress::Reached);
+            assert_eq!(error.give_up(), Some(GiveUp::Committed));
+            assert_eq!(client.sent().len(), 1);
+        }
     }
 }
