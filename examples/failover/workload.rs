@@ -89,8 +89,10 @@ impl<T: Transport> Worker<T> {
             };
             let started = Instant::now();
             let outcome = self.call(method, stamp, started + DEADLINE).await;
-            self.orders.progress.saw_call(outcome.is_ok());
             let failed = outcome.is_err();
+            self.orders
+                .progress
+                .saw_call(failed && method.is_declared());
             self.record.add(method, stamp, started, outcome)?;
             if failed {
                 sleep(PAUSE_AFTER_FAILURE).await;
