@@ -90,6 +90,13 @@ impl Error {
         self.0.status.metadata()
     }
 
+    /// What led to it: the transport's error, or the last failure before an expiry; `None` for what
+    /// the server answered.
+    #[must_use]
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.0.cause.as_deref()
+    }
+
     /// Why there was no further attempt; `None` if no layer decided so.
     #[must_use]
     pub fn give_up(&self) -> Option<GiveUp> {
