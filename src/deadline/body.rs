@@ -2,20 +2,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::classify;
 use crate::dispatch::tidy;
 use crate::error::{BoxError, Error};
-use crate::grpc::{Code, Status};
+use crate::grpc::Status;
 
 use super::bound::Bound;
 
 /// A response body that ends at the deadline.
 #[derive(Debug)]
 pub struct DeadlineBody<B> {
-    /// `None` once the deadline ended it: whoever keeps the body does not keep the stream.
+    /// `None` once it failed or expired: whoever keeps the body does not keep the stream.
     inner: Option<B>,
     bound: Option<Bound>,
     began: bool,
@@ -45,18 +44,12 @@ impl<B> DeadlineBody<B> {
             self.began = true;
             return Ok(frame);
         };
-        match cancelled_by_deadline(trailers, bound) {
+        let status = Status::from_headers(trailers);
+        match status.and_then(|status| bound.cancelled(classify::answer(&status), status)) {
             Some(expiry) => Err(expiry),
             None => Ok(frame),
         }
     }
-}
-
-/// Trailers that say CANCELLED at the deadline are the deadline (CONTRACT D11).
-fn cancelled_by_deadline(trailers: &HeaderMap, bound: &Bound) -> Option<Error> {
-    let status = Status::from_headers(trailers).filter(|it| it.code() == Code::Cancelled)?;
-    let named = bound.name(Error::answered(classify::answer(&status), status));
-    (named.code() == Code::DeadlineExceeded).then_some(named)
 }
 
 impl<B> Body for DeadlineBody<B>

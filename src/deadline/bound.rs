@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::call::{Deadline, Phase, Trace};
-use crate::classify::Reason;
-use crate::error::Error;
+use crate::classify::{Reason, Verdict};
+use crate::error::{Error, GiveUp};
+use crate::grpc::{Code, Status};
 
 /// The deadline of one call with its timer, which moves from the future into the body.
 #[derive(Debug)]
@@ -44,7 +45,9 @@ impl Bound {
     }
 
     pub(super) fn expired(&self) -> Error {
-        Error::expired(self.deadline, Some(&self.trace))
+        let last = self.trace.last_failure();
+        Error::expired(self.deadline, self.trace.phase(), last)
+            .given_up(GiveUp::Deadline, self.trace.attempts())
     }
 
     /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
@@ -58,6 +61,15 @@ impl Bound {
             self.trace.failed(Arc::new(error));
         }
         self.expired()
+    }
+
+    /// The expiry that a CANCELLED of the server's is, near the deadline.
+    pub(super) fn cancelled(&self, verdict: Verdict, status: Status) -> Option<Error> {
+        if verdict.code != Code::Cancelled {
+            return None;
+        }
+        let named = self.name(Error::answered(verdict, status));
+        (named.code() == Code::DeadlineExceeded).then_some(named)
     }
 
     pub(super) fn enter(&self, phase: Phase) {

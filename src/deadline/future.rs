@@ -12,7 +12,6 @@ use crate::call::Phase;
 use crate::classify;
 use crate::dispatch::{Attempt, tidy_head};
 use crate::error::{BoxError, Error};
-use crate::grpc::Code;
 
 use super::DeadlineBody;
 use super::bound::Bound;
@@ -103,19 +102,10 @@ where
     tidy_head(&mut response);
     if let Some(bound) = &bound {
         bound.enter(Phase::Response);
-        if let Some(expiry) = cancelled_by_deadline(&response, bound) {
+        let head = classify::head(response.status(), response.headers());
+        if let Some(expiry) = head.and_then(|(verdict, status)| bound.cancelled(verdict, status)) {
             return Err(expiry);
         }
     }
     Ok(response.map(|body| DeadlineBody::new(body, bound)))
-}
-
-/// A server that noticed the deadline first and called it a cancellation.
-fn cancelled_by_deadline<R>(response: &Response<R>, bound: &Bound) -> Option<Error> {
-    let (verdict, status) = classify::head(response.status(), response.headers())?;
-    if verdict.code != Code::Cancelled {
-        return None;
-    }
-    let named = bound.name(Error::answered(verdict, status));
-    (named.code() == Code::DeadlineExceeded).then_some(named)
 }

@@ -8,6 +8,9 @@ use crate::grpc::{Code, Status};
 
 use super::{BoxError, GiveUp};
 
+/// An error that several may hold.
+pub(super) type SharedError = Arc<dyn std::error::Error + Send + Sync>;
+
 /// A call that failed, as every layer of this crate that acts on calls returns it; the two that only
 /// annotate, idempotency and budget, hand on what is below them.
 ///
@@ -21,17 +24,13 @@ pub(super) struct Inner {
     pub(super) status: Status,
     pub(super) give_up: Option<GiveUp>,
     pub(super) attempts: u32,
-    pub(super) cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    pub(super) cause: Option<SharedError>,
     #[cfg(feature = "tonic")]
     shown: tonic::Status,
 }
 
 impl Error {
-    pub(super) fn build(
-        verdict: Verdict,
-        status: Status,
-        cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub(super) fn build(verdict: Verdict, status: Status, cause: Option<SharedError>) -> Self {
         #[cfg(feature = "tonic")]
         let shown = {
             let mut shown = tonic::Status::from(&status);

@@ -2,27 +2,24 @@
 
 use std::sync::Arc;
 
-use crate::call::{Deadline, Phase, Trace};
+use crate::call::{Deadline, Phase};
 use crate::classify::{self, Progress, Reason, Verdict, display_chain};
 use crate::grpc::{Code, Status};
 
+use super::layer_error::SharedError;
 use super::{BoxError, Error, GiveUp};
 
 impl Error {
-    /// The deadline passed: says in which phase and after which failure (CONTRACT R17).
-    pub(crate) fn expired(deadline: Deadline, trace: Option<&Trace>) -> Self {
-        let phase = trace.map_or(Phase::Queued, Trace::phase);
-        let last = trace.and_then(Trace::last_failure);
-        let mut message = format!(
-            "the deadline of {:?} passed while {phase}",
-            deadline.timeout()
-        );
+    /// The deadline passed in this phase, after this failure (CONTRACT R17).
+    pub(crate) fn expired(deadline: Deadline, phase: Phase, last: Option<SharedError>) -> Self {
+        let timeout = deadline.timeout();
+        let mut message = format!("the deadline of {timeout:?} passed while {phase}");
         if let Some(last) = &last {
             message = format!("{message}; last failure: {last}");
         }
         Self::local(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
             .caused_by(last)
-            .given_up(GiveUp::Deadline, trace.map_or(0, Trace::attempts))
+            .given_up(GiveUp::Deadline, 0)
     }
 
     /// An inner service whose `poll_ready` failed: the request was not handed on, and tower's
@@ -69,7 +66,7 @@ impl Error {
     }
 
     /// The same failure with an error that led to it.
-    pub(crate) fn caused_by(self, cause: Option<Arc<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn caused_by(self, cause: Option<SharedError>) -> Self {
         let inner = *self.0;
         let mut built = Self::build(inner.verdict, inner.status, cause.or(inner.cause));
         built.0.give_up = inner.give_up;

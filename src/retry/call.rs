@@ -6,8 +6,8 @@ use http::{HeaderValue, Request};
 use tokio::time::Instant;
 
 use crate::body::{Captured, RequestBody};
-use crate::call::{Budget, Context, Permit, Phase, Trace};
-use crate::classify::Reason;
+use crate::call::{Budget, Context, Permit, Phase};
+use crate::classify::{Progress, Reason};
 use crate::error::{Error, GiveUp};
 use crate::grpc::{MethodKind, PREVIOUS_ATTEMPTS};
 use crate::rng::Rng;
@@ -111,7 +111,7 @@ impl<S: Clone> RetryCall<S> {
             Plan::Stop(reason) => Next::Stop(self.give_up(error, reason)),
             Plan::Transparent { after } => {
                 self.repeats = true;
-                if outcome.verdict.progress == crate::classify::Progress::Refused {
+                if outcome.verdict.progress == Progress::Refused {
                     self.refused = true;
                 } else {
                     self.unsent += 1;
@@ -188,22 +188,19 @@ impl<S: Clone> RetryCall<S> {
 
     /// The deadline passed during an attempt: the last real failure is the cause (CONTRACT R17).
     fn expired(&mut self, error: Error) -> Error {
-        let last = self.last_failure.take().map(Arc::new);
         let deadline = self.context().and_then(Context::deadline);
+        let last = self.last_failure.take();
         let expiry = match deadline {
             // Who noticed was the server or the transport (CONTRACT D11).
             Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
-                let trace = Trace::default();
-                trace.enter(Phase::Attempt);
-                if let Some(last) = last {
-                    trace.failed(last);
-                    Error::expired(deadline, Some(&trace))
-                } else {
-                    Error::expired(deadline, Some(&trace)).caused_by(Some(Arc::new(error)))
-                }
+                let last = Arc::new(last.unwrap_or(error));
+                Error::expired(deadline, Phase::Attempt, Some(last))
             }
             // A layer below of ours did, and knows in which phase.
-            _ => error.caused_by(last.map(|last| last as _)),
+            _ => match last {
+                Some(last) => error.caused_by(Some(Arc::new(last))),
+                None => error,
+            },
         };
         expiry.given_up(GiveUp::Deadline, self.attempts)
     }

@@ -43,7 +43,7 @@ pub(super) enum Step<B> {
     /// Hands this to the service.
     Go(Request<B>),
     /// Waits for a change of the gate, at the latest until this instant.
-    Wait(Option<Instant>),
+    Wait(Instant),
     /// Fails.
     Fail(Error),
 }
@@ -96,13 +96,12 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         let deadline = self.deadline;
         if let Some(passed) = deadline.filter(|it| it.remaining(Instant::now()).is_zero()) {
             self.probe = None;
-            return Step::Fail(self.expired(passed, last_error));
+            return Step::Fail(Error::expired(passed, Phase::NotReady, Some(last_error)));
         }
-        if self.probe.is_some() {
-            return self.go();
+        match next_dial {
+            Some(next) => Step::Wait(deadline.map_or(next, |deadline| next.min(deadline.at()))),
+            None => self.go(),
         }
-        let last = deadline.map(|deadline| deadline.at());
-        Step::Wait(next_dial.into_iter().chain(last).min())
     }
 
     /// The attempt is under way: that of a probe waits for the channel until the gate opens.
@@ -176,16 +175,6 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
                 }
             }))
         })
-    }
-
-    fn expired(&self, deadline: Deadline, last_error: Arc<Error>) -> Error {
-        let trace = self.trace.clone().unwrap_or_else(|| {
-            let trace = Trace::default();
-            trace.enter(Phase::NotReady);
-            trace.failed(last_error);
-            trace
-        });
-        Error::expired(deadline, Some(&trace))
     }
 }
 

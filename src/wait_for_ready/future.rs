@@ -40,7 +40,7 @@ where
         #[pin]
         changed: OwnedNotified,
         #[pin]
-        until: Option<Sleep>,
+        until: Sleep,
     },
     /// The call can't go.
     Failed(Option<Error>),
@@ -78,7 +78,7 @@ where
             Step::Fail(error) => Self::Failed(Some(error)),
             Step::Wait(until) => Self::Waiting {
                 changed: changed.unwrap_or_else(|| call.changed()),
-                until: until.map(sleep_until),
+                until: sleep_until(until),
             },
         }
     }
@@ -118,9 +118,7 @@ where
                 }
                 StateProj::Waiting { changed, until } => {
                     let woken = changed.poll(cx).is_ready();
-                    let due = until
-                        .as_pin_mut()
-                        .is_some_and(|until| until.poll(cx).is_ready());
+                    let due = until.poll(cx).is_ready();
                     if !woken && !due {
                         return Poll::Pending;
                     }
