@@ -7,6 +7,8 @@ mod code;
 mod code_set;
 mod headers;
 mod method;
+#[cfg(any(feature = "idempotency", feature = "retry"))]
+mod method_table;
 mod path;
 mod pushback;
 mod retry_info;
@@ -19,6 +21,10 @@ pub use code::Code;
 pub use code_set::CodeSet;
 pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT};
 pub use method::MethodKind;
+#[cfg(any(feature = "idempotency", feature = "retry"))]
+pub use method_table::InvalidPattern;
+#[cfg(any(feature = "idempotency", feature = "retry"))]
+pub(crate) use method_table::MethodTable;
 pub use path::method_of;
 pub use pushback::Pushback;
 pub use retry_info::retry_delay;

@@ -27,9 +27,8 @@
 mod layer;
 mod policy;
 mod service;
-mod table;
 
+pub use crate::grpc::InvalidPattern;
 pub use layer::IdempotencyLayer;
 pub use policy::IdempotencyPolicy;
 pub use service::Idempotency;
-pub use table::InvalidPattern;

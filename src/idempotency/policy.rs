@@ -2,10 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::call::Safety;
-use crate::grpc::MethodKind;
-
-use super::InvalidPattern;
-use super::table::MethodTable;
+use crate::grpc::{InvalidPattern, MethodKind, MethodTable};
 
 type Rule = Arc<dyn Fn(&str) -> Option<Safety> + Send + Sync>;
 
@@ -23,13 +20,14 @@ impl IdempotencyPolicy {
     pub fn safety(&self, method: &str) -> Option<Safety> {
         self.safety
             .exact(method)
+            .copied()
             .or_else(|| self.by_glob(method))
             .or_else(|| self.rules.iter().find_map(|rule| rule(method)))
     }
 
     /// An exception wins over any wider glob, whichever was added first.
     fn by_glob(&self, method: &str) -> Option<Safety> {
-        let mut said = self.safety.globs(method);
+        let mut said = self.safety.globs(method).copied();
         let first = said.next()?;
         let is_exception = first == Safety::Unknown || said.any(|it| it == Safety::Unknown);
         Some(if is_exception { Safety::Unknown } else { first })
@@ -38,7 +36,7 @@ impl IdempotencyPolicy {
     /// What is declared of the kind of `/package.Service/Method`.
     #[must_use]
     pub fn kind(&self, method: &str) -> Option<MethodKind> {
-        self.kinds.find(method)
+        self.kinds.find(method).copied()
     }
 
     pub(super) fn declare(&mut self, pattern: &str, safety: Safety) -> Result<(), InvalidPattern> {

@@ -28,7 +28,7 @@ pub enum InvalidPattern {
 
 /// What is said of methods, by exact path or by glob.
 #[derive(Clone, Debug)]
-pub(super) struct MethodTable<T> {
+pub(crate) struct MethodTable<T> {
     exact: HashMap<String, T>,
     globs: Vec<(Pattern, T)>,
 }
@@ -42,8 +42,8 @@ impl<T> Default for MethodTable<T> {
     }
 }
 
-impl<T: Copy> MethodTable<T> {
-    pub(super) fn add(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
+impl<T> MethodTable<T> {
+    pub(crate) fn add(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
         let not_a_method = || InvalidPattern::NotAMethod(pattern.to_owned());
         let path = pattern.strip_prefix('/').ok_or_else(not_a_method)?;
         if path == "**" {
@@ -67,20 +67,20 @@ impl<T: Copy> MethodTable<T> {
     }
 
     /// What is said of this very path.
-    pub(super) fn exact(&self, method: &str) -> Option<T> {
-        self.exact.get(method).copied()
+    pub(crate) fn exact(&self, method: &str) -> Option<&T> {
+        self.exact.get(method)
     }
 
     /// What the globs say that match, in the order in which they were added.
-    pub(super) fn globs(&self, method: &str) -> impl Iterator<Item = T> {
+    pub(crate) fn globs(&self, method: &str) -> impl Iterator<Item = &T> {
         self.globs
             .iter()
             .filter(move |(glob, _)| glob.matches_with(method, OPTIONS))
-            .map(|(_, value)| *value)
+            .map(|(_, value)| value)
     }
 
     /// The exact path's word, then the first glob's.
-    pub(super) fn find(&self, method: &str) -> Option<T> {
+    pub(crate) fn find(&self, method: &str) -> Option<&T> {
         self.exact(method).or_else(|| self.globs(method).next())
     }
 }
@@ -95,9 +95,9 @@ mod tests {
         table.add("/a.A/Get*", 1).unwrap();
         table.add("/a.A/*", 2).unwrap();
         table.add("/a.A/GetOne", 3).unwrap();
-        assert_eq!(table.find("/a.A/GetOne"), Some(3));
-        assert_eq!(table.find("/a.A/GetTwo"), Some(1));
-        assert_eq!(table.find("/a.A/Put"), Some(2));
+        assert_eq!(table.find("/a.A/GetOne"), Some(&3));
+        assert_eq!(table.find("/a.A/GetTwo"), Some(&1));
+        assert_eq!(table.find("/a.A/Put"), Some(&2));
         assert_eq!(table.find("/b.B/Put"), None);
     }
 
@@ -105,10 +105,10 @@ mod tests {
     fn a_star_stays_within_its_segment() {
         let mut table = MethodTable::default();
         table.add("/a.*/Get", 1).unwrap();
-        assert_eq!(table.find("/a.b.C/Get"), Some(1));
+        assert_eq!(table.find("/a.b.C/Get"), Some(&1));
         assert_eq!(table.find("/a.b/C/Get"), None);
         table.add("/**", 2).unwrap();
-        assert_eq!(table.find("/x.Y/Z"), Some(2));
+        assert_eq!(table.find("/x.Y/Z"), Some(&2));
     }
 
     #[test]
