@@ -5,6 +5,9 @@ pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
 #[cfg(all(feature = "budget", not(grpc_resilience_loom)))]
 pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
 
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+pub(crate) use std::sync::atomic::AtomicUsize;
+
 use std::sync::{MutexGuard, PoisonError};
 
 /// A mutex without poisoning: what it guards here is never left half-written.

@@ -1,19 +1,32 @@
 //! Request bodies that can be sent again.
 //!
 //! An HTTP body can be read once, so `http::Request` is no `Clone` and a retry can't just send it
-//! twice. [`capture`] reads a body that is complete without waiting (a unary gRPC request always
-//! is) as [`Bytes`](bytes::Bytes), with no lock and no task; every attempt then gets a [`Replay`]
-//! of it. A body with frames still to come, a live stream, is handed back untouched but for what
-//! was read, which goes first.
+//! twice. A [`Recording`] reads a body that is complete without waiting (a unary gRPC request
+//! always is) as [`Bytes`](bytes::Bytes), with no lock and no task; every attempt then gets a
+//! [`Replay`] of it. A body with frames still to come, a live stream, is never collected, which
+//! would keep a bidirectional call waiting for itself: its frames are kept as the attempt under way
+//! reads them, and the next attempt reads those and then the live rest.
+//!
+//! What does not fit, into the limit of the call or into the [`ReplayBuffer`] of the channel, goes
+//! on without being kept and can't be sent again; [`Lost`] says why.
 //!
 //! A body type takes part by implementing [`RequestBody`]; tonic's and http-body-util's boxed
 //! bodies do.
 
+mod buffer;
 mod capture;
+mod captured;
+mod live;
+mod recording;
 mod replay;
 mod request;
+mod tee;
 mod waker;
 
-pub use capture::{Capture, capture};
-pub use replay::{Captured, Replay};
+pub use buffer::{Lost, ReplayBuffer};
+pub use recording::Recording;
+pub use replay::Replay;
 pub use request::RequestBody;
+
+#[cfg(test)]
+mod tests;

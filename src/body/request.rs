@@ -15,6 +15,16 @@ use super::Replay;
 pub trait RequestBody: Body<Data = Bytes> + Sized + Send + Unpin + 'static {
     /// Wraps a replay as a body of this type.
     fn from_replay(replay: Replay<Self>) -> Self;
+
+    /// The error that makes the transport reset a stream with CANCEL, which is what becomes of an
+    /// attempt that failed before its request was read to the end.
+    ///
+    /// `None` if this type has none: then such a stream stays open until the server or the
+    /// connection ends it. Over hyper the error has an `h2::Error` with that reason in its chain.
+    #[must_use]
+    fn cancelled() -> Option<Self::Error> {
+        None
+    }
 }
 
 #[cfg(feature = "tonic")]
@@ -22,11 +32,19 @@ impl RequestBody for tonic::body::Body {
     fn from_replay(replay: Replay<Self>) -> Self {
         Self::new(replay)
     }
+
+    fn cancelled() -> Option<tonic::Status> {
+        Some(cancel())
+    }
 }
 
 impl<E: Send + 'static> RequestBody for UnsyncBoxBody<Bytes, E> {
     fn from_replay(replay: Replay<Self>) -> Self {
         replay.boxed_unsync()
+    }
+
+    fn cancelled() -> Option<E> {
+        cancelled_as()
     }
 }
 
@@ -34,4 +52,32 @@ impl<E: Send + Sync + 'static> RequestBody for BoxBody<Bytes, E> {
     fn from_replay(replay: Replay<Self>) -> Self {
         replay.boxed()
     }
+
+    fn cancelled() -> Option<E> {
+        cancelled_as()
+    }
+}
+
+/// The error as the type of boxed bodies' errors, where that is one of the usual two.
+#[cfg(feature = "tonic")]
+fn cancelled_as<E: 'static>() -> Option<E> {
+    use std::any::Any;
+    use std::error::Error;
+
+    let status: Box<dyn Any> = Box::new(cancel());
+    let boxed: Box<dyn Any> = Box::new(Box::<dyn Error + Send + Sync>::from(cancel()));
+    let error = status.downcast::<E>().or_else(|_| boxed.downcast::<E>());
+    error.ok().map(|error| *error)
+}
+
+#[cfg(not(feature = "tonic"))]
+fn cancelled_as<E>() -> Option<E> {
+    None
+}
+
+#[cfg(feature = "tonic")]
+fn cancel() -> tonic::Status {
+    let mut status = tonic::Status::cancelled("this attempt was given up");
+    status.set_source(std::sync::Arc::new(h2::Error::from(h2::Reason::CANCEL)));
+    status
 }

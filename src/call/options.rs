@@ -40,7 +40,9 @@ pub struct CallOptions {
     retry_off: bool,
     max_attempts: Option<u32>,
     retry_on: CodeSet,
+    retry_only_on: Option<CodeSet>,
     backoff: Option<Arc<dyn Backoff>>,
+    max_hint: Option<Duration>,
 }
 
 /// Setters, for the caller.
@@ -94,7 +96,24 @@ impl CallOptions {
         self
     }
 
-    /// Waits by this curve between attempts.
+    /// Retries these codes and no others, whatever the policy says.
+    pub fn retry_only_on<C: Into<Code>>(
+        &mut self,
+        codes: impl IntoIterator<Item = C>,
+    ) -> &mut Self {
+        self.retry_only_on = Some(codes.into_iter().collect());
+        self.retry_on = CodeSet::EMPTY;
+        self
+    }
+
+    /// Obeys a server's hint of at most this long; after a longer one the call fails rather than
+    /// coming back early. Zero: any hint but zero ends the call.
+    pub fn max_hint(&mut self, longest: Duration) -> &mut Self {
+        self.max_hint = Some(longest);
+        self
+    }
+
+    /// Waits by this curve between attempts, whatever the code.
     pub fn backoff(&mut self, backoff: impl Backoff + 'static) -> &mut Self {
         self.backoff = Some(Arc::new(backoff));
         self
@@ -158,10 +177,16 @@ impl CallOptions {
         self.max_attempts
     }
 
-    /// The codes that the caller adds to the retryable ones.
+    /// The codes to be retried, where these are the policy's.
     #[must_use]
-    pub fn added_codes(&self) -> CodeSet {
-        self.retry_on
+    pub fn codes(&self, policy: CodeSet) -> CodeSet {
+        self.retry_only_on.unwrap_or(policy).union(self.retry_on)
+    }
+
+    /// The longest hint that the caller obeys.
+    #[must_use]
+    pub fn chosen_max_hint(&self) -> Option<Duration> {
+        self.max_hint
     }
 
     /// The caller's curve.

@@ -18,15 +18,18 @@ pub enum Phase {
     NotReady = 3,
     /// The answer has begun and is not at its end.
     Response = 4,
+    /// It waits for what the user runs before each attempt.
+    Preparing = 5,
 }
 
 impl Phase {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Queued,
         Self::Attempt,
         Self::Backoff,
         Self::NotReady,
         Self::Response,
+        Self::Preparing,
     ];
 }
 
@@ -38,6 +41,7 @@ impl fmt::Display for Phase {
             Self::Backoff => "waiting before the next attempt",
             Self::NotReady => "waiting for the channel, which never got ready",
             Self::Response => "reading the response",
+            Self::Preparing => "preparing the next attempt",
         })
     }
 }

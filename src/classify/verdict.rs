@@ -71,6 +71,8 @@ pub enum Reason {
     DeadlineExceeded,
     /// The caller asked for something that can't be.
     InvalidCall,
+    /// What the user runs before each attempt failed.
+    HookFailed,
     /// The channel is known to be down, and the call does not wait.
     NotReady,
 }
@@ -96,6 +98,7 @@ impl Reason {
             Self::Unrecognised => "unrecognised",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::InvalidCall => "invalid_call",
+            Self::HookFailed => "hook_failed",
             Self::NotReady => "not_ready",
         }
     }

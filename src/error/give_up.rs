@@ -14,12 +14,24 @@ pub enum GiveUp {
     Deadline,
     /// The server asked for a longer wait than the deadline allows.
     HintPastDeadline,
+    /// The server asked for a longer wait than the policy or the caller obeys.
+    HintTooLong,
     /// The server asked not to be retried.
     PushbackStop,
     /// The budget for extra attempts is used up.
     BudgetExhausted,
     /// The answer had begun, so that another attempt could contradict it.
     Committed,
+    /// The request is larger than what is kept of one call, so that it can't be sent again.
+    BodyTooLarge,
+    /// The calls of this channel keep all that they may for being sent again.
+    ReplayBufferFull,
+    /// The caller's request stream failed by itself.
+    RequestFailed,
+    /// The policy never retries.
+    SwitchedOff,
+    /// A policy of the user's own said so, under this name.
+    Policy(&'static str),
     /// The channel is down and the call does not wait for it.
     NotReady,
     /// The call can't be made as the caller asked for it.
@@ -36,9 +48,15 @@ impl GiveUp {
             Self::AttemptsExhausted => "attempts_exhausted",
             Self::Deadline => "deadline",
             Self::HintPastDeadline => "hint_past_deadline",
+            Self::HintTooLong => "hint_too_long",
             Self::PushbackStop => "pushback_stop",
             Self::BudgetExhausted => "budget_exhausted",
             Self::Committed => "committed",
+            Self::BodyTooLarge => "body_too_large",
+            Self::ReplayBufferFull => "replay_buffer_full",
+            Self::RequestFailed => "request_failed",
+            Self::SwitchedOff => "switched_off",
+            Self::Policy(name) => name,
             Self::NotReady => "not_ready",
             Self::InvalidCall => "invalid_call",
         }
@@ -55,9 +73,17 @@ impl fmt::Display for GiveUp {
             Self::AttemptsExhausted => "all attempts were made",
             Self::Deadline => "the deadline passed or leaves no time for another attempt",
             Self::HintPastDeadline => "the server asked for a wait beyond the deadline",
+            Self::HintTooLong => "the server asked for a longer wait than `max_hint` allows",
             Self::PushbackStop => "the server asked not to be retried",
             Self::BudgetExhausted => "the budget for retries is used up, see `BudgetLayer`",
             Self::Committed => "the answer had begun",
+            Self::BodyTooLarge => {
+                "the request is larger than `replay_limit` and can't be sent again"
+            }
+            Self::ReplayBufferFull => "`replay_buffer` is full, the request can't be sent again",
+            Self::RequestFailed => "the request stream failed",
+            Self::SwitchedOff => "the policy never retries",
+            Self::Policy(name) => name,
             Self::NotReady => "the channel is not ready",
             Self::InvalidCall => "the call can't be made as it was asked for",
         })

@@ -132,14 +132,23 @@ fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error
 
 /// A foreign status keeps its words; a transport error is worded by its chain.
 fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> Status {
-    #[cfg(feature = "tonic")]
-    if verdict.reason == classify::Reason::ForeignStatus {
-        let status = classify::chain(error).find_map(|cause| cause.downcast_ref::<tonic::Status>());
-        if let Some(status) = status {
-            return Status::from(status);
-        }
-    }
-    Status::new(verdict.code, display_chain(error))
+    let foreign = match verdict.reason {
+        classify::Reason::ForeignStatus => foreign_status(error),
+        _ => None,
+    };
+    foreign.unwrap_or_else(|| Status::new(verdict.code, display_chain(error)))
+}
+
+/// The first status of tonic's in the chain.
+#[cfg(feature = "tonic")]
+pub(super) fn foreign_status(error: &(dyn std::error::Error + 'static)) -> Option<Status> {
+    let status = classify::chain(error).find_map(|cause| cause.downcast_ref::<tonic::Status>());
+    status.map(Status::from)
+}
+
+#[cfg(not(feature = "tonic"))]
+pub(super) fn foreign_status(_: &(dyn std::error::Error + 'static)) -> Option<Status> {
+    None
 }
 
 impl fmt::Display for Error {

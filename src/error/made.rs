@@ -7,6 +7,8 @@ use crate::classify::{self, Progress, Reason, Verdict, display_chain};
 use crate::grpc::{Code, Status};
 
 use super::layer_error::SharedError;
+#[cfg(feature = "retry")]
+use super::layer_error::foreign_status;
 use super::{BoxError, Error, GiveUp};
 
 impl Error {
@@ -39,6 +41,20 @@ impl Error {
             Status::new(verdict.code, message),
             Some(Arc::from(error)),
         )
+    }
+
+    /// What runs before an attempt failed: with the code of a status, or UNAVAILABLE as the core
+    /// implementations have it for credentials that can't be had.
+    #[cfg(feature = "retry")]
+    pub(crate) fn unprepared(error: BoxError) -> Self {
+        let status = foreign_status(&*error)
+            .filter(|status| status.code() != Code::Ok)
+            .unwrap_or_else(|| {
+                let message = format!("the attempt was not prepared: {}", display_chain(&*error));
+                Status::new(Code::Unavailable, message)
+            });
+        let verdict = Verdict::new(Progress::NotSent, status.code(), Reason::HookFailed);
+        Self::build(verdict, status, Some(Arc::from(error)))
     }
 
     /// What the server answered.

@@ -5,13 +5,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::call::Budget;
+use crate::call::{Budget, CallOptions};
 use crate::classify;
 use crate::dispatch::tidy;
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, STATUS, Status};
 
-use super::RetryPolicy;
+use super::Policy;
 use super::answer::FirstRead;
 
 /// The response body of a call that the retry layer had in hand.
@@ -29,35 +29,34 @@ pub struct RetryBody<R> {
 /// What is done with the status at the end of a body.
 #[derive(Debug)]
 pub(super) struct Watch {
-    budget: Option<Arc<dyn Budget>>,
-    policy: Arc<RetryPolicy>,
+    charge: Option<Charge>,
     attempts: u32,
 }
 
+/// A budget, and what decides which failures are charged to it.
+#[derive(Debug)]
+pub(super) struct Charge {
+    pub(super) budget: Arc<dyn Budget>,
+    pub(super) policy: Arc<dyn Policy>,
+    pub(super) options: CallOptions,
+}
+
 impl Watch {
-    pub(super) fn new(
-        budget: Option<Arc<dyn Budget>>,
-        policy: Arc<RetryPolicy>,
-        attempts: u32,
-    ) -> Self {
-        Self {
-            budget,
-            policy,
-            attempts,
-        }
+    pub(super) fn new(charge: Option<Charge>, attempts: u32) -> Self {
+        Self { charge, attempts }
     }
 
     pub(super) fn succeeded(&self) {
-        if let Some(budget) = &self.budget {
-            budget.succeeded();
+        if let Some(charge) = &self.charge {
+            charge.budget.succeeded();
         }
     }
 
     fn failed(&self, error: Error) -> Error {
-        if let Some(budget) = &self.budget
-            && self.policy.is_charged(&error.verdict())
+        if let Some(charge) = &self.charge
+            && charge.policy.is_charged(&error.verdict(), &charge.options)
         {
-            budget.failed();
+            charge.budget.failed();
         }
         error.given_up(GiveUp::Committed, self.attempts)
     }

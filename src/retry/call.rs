@@ -2,32 +2,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use tokio::time::Instant;
 
-use crate::body::{Captured, RequestBody};
-use crate::call::{Budget, Context, Permit, Phase};
+use crate::body::{Lost, Recording, RequestBody};
+use crate::call::{Budget, CallOptions, Context, Permit, Phase};
 use crate::classify::{Progress, Reason};
 use crate::error::{Error, GiveUp};
-use crate::grpc::{MethodKind, PREVIOUS_ATTEMPTS};
-use crate::rng::Rng;
+use crate::grpc::{Code, MethodKind, PREVIOUS_ATTEMPTS};
 
-use super::body::Watch;
-use super::{Outcome, Plan, RetryPolicy};
+use super::body::{Charge, Watch};
+use super::hook::Preparing;
+use super::settings::Settings;
+use super::{NextAttempt, Outcome, Plan, Policy};
 
 /// One call: what is needed for a further attempt, and what happened so far.
-pub(super) struct RetryCall<S> {
+///
+/// Dropping it commits the call.
+pub(super) struct RetryCall<S, B: RequestBody> {
     service: S,
     parts: Parts,
-    captured: Captured,
-    policy: Arc<RetryPolicy>,
-    rng: Rng,
+    recording: Recording<B>,
+    policy: Arc<dyn Policy>,
+    settings: Arc<Settings>,
     attempts: u32,
     retries: u32,
     previous_backoff: Duration,
     unsent: u32,
     refused: bool,
     repeats: bool,
+    renewed: bool,
     permit: Option<Permit>,
     last_failure: Option<Error>,
 }
@@ -38,26 +42,27 @@ pub(super) enum Next {
     Wait(Duration),
 }
 
-impl<S: Clone> RetryCall<S> {
+impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     pub(super) fn new(
         service: S,
         parts: Parts,
-        captured: Captured,
-        policy: Arc<RetryPolicy>,
-        rng: Rng,
+        recording: Recording<B>,
+        policy: Arc<dyn Policy>,
+        settings: Arc<Settings>,
     ) -> Self {
         Self {
             service,
             parts,
-            captured,
+            recording,
             policy,
-            rng,
+            settings,
             attempts: 0,
             retries: 0,
             previous_backoff: Duration::ZERO,
             unsent: 0,
             refused: false,
             repeats: false,
+            renewed: false,
             permit: None,
             last_failure: None,
         }
@@ -68,57 +73,71 @@ impl<S: Clone> RetryCall<S> {
         self.service.clone()
     }
 
-    /// The request of the next attempt, which starts now.
-    pub(super) fn next_request<B: RequestBody>(&mut self) -> Request<B> {
-        if let Some(permit) = self.permit.take() {
-            permit.start();
-        }
+    /// Begins the next attempt: what must run before its request is made, if anything.
+    pub(super) fn begin(&mut self) -> Option<Preparing> {
         // A transparent retry is the same attempt once more (CONTRACT X3, R10).
         if !std::mem::take(&mut self.repeats) {
             self.attempts = self.attempts.saturating_add(1);
         }
-        self.count_previous();
+        let hook = self.settings.hook.as_ref()?;
+        if let Some(trace) = self.context().and_then(Context::trace) {
+            trace.enter(Phase::Preparing);
+        }
+        Some(hook.prepare(NextAttempt {
+            uri: self.parts.uri.clone(),
+            number: self.attempts,
+            headers: self.parts.headers.clone(),
+            last_failure: self.last_failure.clone(),
+        }))
+    }
+
+    /// The request of the attempt, which starts now; with these headers if a hook made them.
+    pub(super) fn request(&mut self, prepared: Option<HeaderMap>) -> Request<B> {
+        if let Some(permit) = self.permit.take() {
+            permit.start();
+        }
         let context = Context::of(&mut self.parts.extensions);
         context.number(self.attempts);
         if let Some(trace) = context.trace() {
             trace.attempt(self.attempts);
         }
-        let body = B::from_replay(self.captured.replay());
-        Request::from_parts(self.parts.clone(), body)
+        let mut request = Request::from_parts(self.parts.clone(), self.recording.attempt());
+        if let Some(headers) = prepared {
+            *request.headers_mut() = headers;
+        }
+        self.count_previous(request.headers_mut());
+        request
     }
 
     /// CONTRACT R10: ours alone, whatever the caller put there.
-    fn count_previous(&mut self) {
-        let headers = &mut self.parts.headers;
+    fn count_previous(&self, headers: &mut HeaderMap) {
         match self.attempts.saturating_sub(1) {
             0 => headers.remove(PREVIOUS_ATTEMPTS),
             previous => headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(previous)),
         };
     }
 
-    /// Judges a failed attempt: charges the budget, asks the policy, then the budget.
+    /// Judges a failed attempt: asks the policy, charges the budget, asks for its permit.
     pub(super) fn after(&mut self, error: Error) -> Next {
-        let outcome = self.outcome(&error);
-        let plan = self.policy.decide(&outcome);
-        let transparent = matches!(plan, Plan::Transparent { .. });
-        if !transparent && self.policy.is_charged(&outcome.verdict) {
-            self.budget(|budget| budget.failed());
+        self.recording.end_attempt();
+        let lost = self.recording.lost();
+        if lost == Some(Lost::RequestFailed) {
+            return Next::Stop(self.give_up(error, GiveUp::RequestFailed));
         }
-        match plan {
-            Plan::Stop(GiveUp::Deadline) if outcome.has_timed_out() => {
-                Next::Stop(self.expired(error))
-            }
-            Plan::Stop(reason) => Next::Stop(self.give_up(error, reason)),
-            Plan::Transparent { after } => {
+        let (plan, timed_out) = self.plan(&error);
+        match (plan, lost.map(why_lost)) {
+            (Plan::Stop(GiveUp::Deadline), _) if timed_out => Next::Stop(self.expired(error)),
+            (Plan::Stop(reason), _) | (_, Some(reason)) => Next::Stop(self.give_up(error, reason)),
+            (Plan::Transparent { after }, None) => {
                 self.repeats = true;
-                if outcome.verdict.progress == Progress::Refused {
+                if error.verdict().progress == Progress::Refused {
                     self.refused = true;
                 } else {
                     self.unsent += 1;
                 }
                 self.wait(error, after)
             }
-            Plan::Retry { after, hinted } => {
+            (Plan::Retry { after, hinted }, None) => {
                 match self.budget(|budget| budget.permit()) {
                     Some(None) => return Next::Stop(self.give_up(error, GiveUp::BudgetExhausted)),
                     Some(permit) => self.permit = permit,
@@ -130,6 +149,7 @@ impl<S: Clone> RetryCall<S> {
                     self.retries.saturating_add(1)
                 };
                 self.previous_backoff = if hinted { Duration::ZERO } else { after };
+                self.renewed |= error.code() == Code::Unauthenticated;
                 self.wait(error, after)
             }
         }
@@ -137,8 +157,14 @@ impl<S: Clone> RetryCall<S> {
 
     /// What the body of a response that goes up has to watch for.
     pub(super) fn watch(&self) -> Watch {
-        let budget = self.context().and_then(Context::budget);
-        Watch::new(budget.cloned(), Arc::clone(&self.policy), self.attempts)
+        let context = self.context();
+        let budget = context.and_then(Context::budget);
+        let charge = budget.map(|budget| Charge {
+            budget: Arc::clone(budget),
+            policy: Arc::clone(&self.policy),
+            options: context.map(Context::options).cloned().unwrap_or_default(),
+        });
+        Watch::new(charge, self.attempts)
     }
 
     /// Whether the head may be held until the first frame: only one message can come.
@@ -148,20 +174,38 @@ impl<S: Clone> RetryCall<S> {
             .is_some_and(MethodKind::answers_once)
     }
 
-    fn outcome(&self, error: &Error) -> Outcome {
+    /// The policy's plan, and whether the attempt ended by a deadline. Charges the budget.
+    fn plan(&self, error: &Error) -> (Plan, bool) {
         let context = self.context();
         let deadline = context.and_then(Context::deadline);
-        Outcome {
-            verdict: error.verdict(),
+        let unset = CallOptions::default();
+        let verdict = error.verdict();
+        let outcome = Outcome {
+            verdict,
             attempts: self.attempts,
             retries: self.retries,
             previous_backoff: self.previous_backoff,
             unsent: self.unsent,
             refused: self.refused,
-            safety: context.map(Context::safety).unwrap_or_default(),
+            safety: context.and_then(Context::stated_safety),
+            renewable: !self.renewed && self.settings.renews_credentials(),
             remaining: deadline.map(|deadline| deadline.remaining(Instant::now())),
-            unit: self.rng.unit(),
+            unit: self.settings.rng.unit(),
+            options: context.map_or(&unset, Context::options),
+        };
+        let plan = match self.policy.decide(&outcome) {
+            Plan::Retry { .. } | Plan::Transparent { .. }
+                if !outcome.may_repeat(self.policy.assumes_idempotent()) =>
+            {
+                Plan::Stop(GiveUp::NotIdempotent)
+            }
+            plan => plan,
+        };
+        let transparent = matches!(plan, Plan::Transparent { .. });
+        if !transparent && self.policy.is_charged(&verdict, outcome.options) {
+            self.budget(|budget| budget.failed());
         }
+        (plan, outcome.has_timed_out())
     }
 
     fn wait(&mut self, error: Error, after: Duration) -> Next {
@@ -212,5 +256,13 @@ impl<S: Clone> RetryCall<S> {
 
     fn context(&self) -> Option<&Context> {
         self.parts.extensions.get::<Context>()
+    }
+}
+
+fn why_lost(lost: Lost) -> GiveUp {
+    match lost {
+        Lost::TooLarge => GiveUp::BodyTooLarge,
+        Lost::BufferFull => GiveUp::ReplayBufferFull,
+        Lost::RequestFailed => GiveUp::RequestFailed,
     }
 }

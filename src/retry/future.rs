@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::response::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
 use tokio::time::{Sleep, sleep};
@@ -19,16 +19,18 @@ use super::RetryBody;
 use super::answer::{self, FirstRead, Head};
 use super::body::Watch;
 use super::call::{Next, RetryCall};
+use super::hook::Preparing;
 
 /// The future of [`Retry`](super::Retry).
 #[pin_project]
 pub struct ResponseFuture<S, B, R>
 where
     S: Service<Request<B>>,
+    B: RequestBody,
 {
     #[pin]
     state: State<S, B, R>,
-    call: Option<RetryCall<S>>,
+    call: Option<RetryCall<S, B>>,
 }
 
 #[pin_project(project = StateProj)]
@@ -42,6 +44,8 @@ where
     Held(Option<(Parts, R)>),
     /// Between two attempts.
     Backoff(#[pin] Sleep),
+    /// Before an attempt, what the user runs.
+    Preparing(Preparing),
     /// The call could not begin.
     Failed(Option<Error>),
 }
@@ -51,6 +55,7 @@ type Done<R> = Result<Response<RetryBody<R>>, Error>;
 impl<S, B, R> ResponseFuture<S, B, R>
 where
     S: Service<Request<B>>,
+    B: RequestBody,
 {
     /// A call that the layer lets pass.
     pub(super) fn passing(attempt: Attempt<S, B>) -> Self {
@@ -60,9 +65,16 @@ where
         }
     }
 
-    pub(super) fn retrying(first: Attempt<S, B>, call: RetryCall<S>) -> Self {
+    pub(super) fn retrying(first: Attempt<S, B>, call: RetryCall<S, B>) -> Self {
         Self {
             state: State::Attempt(first),
+            call: Some(call),
+        }
+    }
+
+    pub(super) fn preparing(preparing: Preparing, call: RetryCall<S, B>) -> Self {
+        Self {
+            state: State::Preparing(preparing),
             call: Some(call),
         }
     }
@@ -96,7 +108,9 @@ where
                     };
                     match outcome.map(|response| answer::judge(response, call.answers_once())) {
                         Ok(Head::Answer(response)) => {
-                            return Poll::Ready(Ok(commit(response, call)));
+                            let watch = call.watch();
+                            *this.call = None;
+                            return Poll::Ready(Ok(commit(response, watch)));
                         }
                         Ok(Head::Open(response)) => {
                             this.state.set(State::Held(Some(response.into_parts())));
@@ -107,7 +121,7 @@ where
                 }
                 StateProj::Held(held) => match ready!(poll_held(held, cx)) {
                     Ok((response, first)) => {
-                        let watch = this.call.as_ref().map(RetryCall::watch);
+                        let watch = this.call.take().map(|call| call.watch());
                         return Poll::Ready(Ok(release(response, first, watch)));
                     }
                     Err(error) => error,
@@ -117,9 +131,24 @@ where
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Pending;
                     };
-                    let attempt = Attempt::when_ready(call.service(), call.next_request());
-                    this.state.set(State::Attempt(attempt));
+                    let next = match call.begin() {
+                        Some(preparing) => State::Preparing(preparing),
+                        None => State::attempt(call, None),
+                    };
+                    this.state.set(next);
                     continue;
+                }
+                StateProj::Preparing(preparing) => {
+                    let prepared = ready!(preparing.as_mut().poll(cx));
+                    match (prepared, this.call.as_mut()) {
+                        (Ok(prepared), Some(call)) => {
+                            let next = State::attempt(call, Some(prepared.headers));
+                            this.state.set(next);
+                            continue;
+                        }
+                        (Ok(_), None) => return Poll::Pending,
+                        (Err(error), _) => Error::unprepared(error),
+                    }
                 }
                 StateProj::Failed(error) => match error.take() {
                     Some(error) => error,
@@ -131,10 +160,25 @@ where
                 return Poll::Ready(Err(failure));
             };
             match call.after(failure) {
-                Next::Stop(error) => return Poll::Ready(Err(error)),
                 Next::Wait(after) => this.state.set(State::Backoff(sleep(after))),
+                Next::Stop(error) => {
+                    *this.call = None;
+                    this.state.set(State::Failed(None));
+                    return Poll::Ready(Err(error));
+                }
             }
         }
+    }
+}
+
+impl<S, B, R> State<S, B, R>
+where
+    S: Service<Request<B>> + Clone,
+    B: RequestBody,
+{
+    fn attempt(call: &mut RetryCall<S, B>, prepared: Option<HeaderMap>) -> Self {
+        let request = call.request(prepared);
+        Self::Attempt(Attempt::when_ready(call.service(), request))
     }
 }
 
@@ -167,8 +211,7 @@ fn pass<R>(mut response: Response<R>) -> Response<RetryBody<R>> {
 }
 
 /// The answer of an attempt: no other can follow it.
-fn commit<S: Clone, R>(response: Response<R>, call: &RetryCall<S>) -> Response<RetryBody<R>> {
-    let watch = call.watch();
+fn commit<R>(response: Response<R>, watch: Watch) -> Response<RetryBody<R>> {
     if response.headers().contains_key(STATUS) {
         // Trailers-Only and not a failure: OK, and no trailers will say so again.
         watch.succeeded();

@@ -2,37 +2,65 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
+use crate::body::ReplayBuffer;
 use crate::rng::Rng;
 
-use super::{Retry, RetryPolicy};
+use super::settings::Settings;
+use super::{BeforeAttempt, Policies, PolicyHandle, Retry, RetryPolicy};
 
-/// gRFC A6's buffer of one call.
+/// gRFC A6 leaves the sizes open: grpc-go's buffer of a call, and room for 32 such calls.
 const DEFAULT_REPLAY_LIMIT: usize = 256 * 1024;
+const DEFAULT_REPLAY_BUFFER: usize = 8 * 1024 * 1024;
 
 /// Repeats failed calls; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
-    policy: Arc<RetryPolicy>,
+    policies: PolicyHandle,
+    hook: Option<BeforeAttempt>,
     replay_limit: usize,
+    replay_buffer: usize,
     rng: Rng,
 }
 
 impl RetryLayer {
-    /// A layer with this policy.
+    /// A layer with this policy, or with [`Policies`] by method.
     #[must_use]
-    pub fn new(policy: RetryPolicy) -> Self {
+    pub fn new(policies: impl Into<Policies>) -> Self {
         Self {
-            policy: Arc::new(policy),
+            policies: PolicyHandle::new(policies.into()),
+            hook: None,
             replay_limit: DEFAULT_REPLAY_LIMIT,
+            replay_buffer: DEFAULT_REPLAY_BUFFER,
             rng: Rng::default(),
         }
     }
 
-    /// The largest request, in bytes, that is kept for another attempt. Default: 256 KiB. A larger
-    /// one is sent all the same, once.
+    /// Reads and replaces the policies while calls run.
+    #[must_use]
+    pub fn policies(&self) -> PolicyHandle {
+        self.policies.clone()
+    }
+
+    /// Runs this before each attempt.
+    #[must_use]
+    pub fn before_attempt(mut self, hook: BeforeAttempt) -> Self {
+        self.hook = Some(hook);
+        self
+    }
+
+    /// How much of the request of one call is kept for another attempt, in bytes. Default: 256 KiB.
+    /// A larger request is sent all the same, once.
     #[must_use]
     pub fn replay_limit(mut self, bytes: usize) -> Self {
         self.replay_limit = bytes;
+        self
+    }
+
+    /// How much all calls of a channel, with its clones, keep together, in bytes. Default: 8 MiB.
+    /// A call that finds no room is sent all the same, once.
+    #[must_use]
+    pub fn replay_buffer(mut self, bytes: usize) -> Self {
+        self.replay_buffer = bytes;
         self
     }
 
@@ -54,7 +82,13 @@ impl<S: Clone> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Retry<S> {
-        let policy = Arc::clone(&self.policy);
-        Retry::new(inner, policy, self.replay_limit, self.rng.clone())
+        let settings = Settings {
+            policies: self.policies.clone(),
+            hook: self.hook.clone(),
+            replay_limit: self.replay_limit,
+            replay_buffer: ReplayBuffer::new(self.replay_buffer),
+            rng: self.rng.clone(),
+        };
+        Retry::new(inner, Arc::new(settings))
     }
 }

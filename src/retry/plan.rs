@@ -1,12 +1,49 @@
+use std::fmt;
 use std::time::Duration;
 
-use crate::call::{Deadline, Safety};
-use crate::classify::{Reason, Verdict};
+use crate::call::{CallOptions, Deadline, Safety};
+use crate::classify::{Hint, Reason, Verdict};
 use crate::error::GiveUp;
+use crate::grpc::{Code, CodeSet};
+
+/// Whether, when and why not to try again: a pure decision.
+///
+/// [`RetryPolicy`](super::RetryPolicy) is the one of gRFC A6. A policy of your own decides what it
+/// wants to decide otherwise and leaves the rest to one of those; see the example `policy`.
+///
+/// It is asked after each failed attempt and gets no clock and no dice: what is left of the time
+/// and a random number are in the [`Outcome`]. Whatever it says, a call that may have run is not
+/// repeated unless it was declared safe or the policy
+/// [assumes so](Self::assumes_idempotent), and every retry needs the budget's permit.
+pub trait Policy: fmt::Debug + Send + Sync {
+    /// What is to be done after a failure.
+    fn decide(&self, outcome: &Outcome<'_>) -> Plan;
+
+    /// Whether a failure takes a token from an A6 budget (CONTRACT T2, P6): by default
+    /// UNAVAILABLE, what the call's options add, and a pushback that says not to retry.
+    fn is_charged(&self, verdict: &Verdict, options: &CallOptions) -> bool {
+        verdict.hint == Some(Hint::Stop)
+            || is_retryable(
+                verdict,
+                options.codes(CodeSet::EMPTY.with(Code::Unavailable)),
+            )
+    }
+
+    /// Whether calls of which nobody said anything count as declared idempotent. Default: no.
+    fn assumes_idempotent(&self) -> bool {
+        false
+    }
+}
+
+/// CONTRACT R15: a message too large is so next time, too.
+pub(super) fn is_retryable(verdict: &Verdict, codes: CodeSet) -> bool {
+    codes.contains(verdict.code) && verdict.reason != Reason::MessageTooLarge
+}
 
 /// What a policy decides on: an attempt that failed, and the call so far.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Outcome {
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Outcome<'a> {
     /// What the failure means.
     pub verdict: Verdict,
     /// How many attempts were made, this one counted; transparent retries are not.
@@ -19,15 +56,45 @@ pub struct Outcome {
     pub unsent: u32,
     /// Whether a refused request was sent again already.
     pub refused: bool,
-    /// Whether the call may be repeated.
-    pub safety: Safety,
+    /// What was said of the call's safety; `None` if nobody said anything.
+    pub safety: Option<Safety>,
+    /// Whether UNAUTHENTICATED may be retried: the [hook](super::BeforeAttempt) renews the
+    /// credentials, and did not yet do so for this call.
+    pub renewable: bool,
     /// What is left until the deadline; `None` without one.
     pub remaining: Option<Duration>,
     /// A random number in `[0, 1)`.
     pub unit: f64,
+    /// The caller's wishes.
+    pub options: &'a CallOptions,
 }
 
-impl Outcome {
+impl<'a> Outcome<'a> {
+    /// The first failure of a call of which nothing else is known; for tests of policies.
+    #[must_use]
+    pub fn first(verdict: Verdict, options: &'a CallOptions) -> Self {
+        Self {
+            verdict,
+            attempts: 1,
+            retries: 0,
+            previous_backoff: Duration::ZERO,
+            unsent: 0,
+            refused: false,
+            safety: None,
+            renewable: false,
+            remaining: None,
+            unit: 0.5,
+            options,
+        }
+    }
+
+    /// Whether another attempt can do no harm: this one certainly did not run, or the call is safe
+    /// to repeat (CONTRACT I1, I2), where `assumed` speaks for calls of which nobody did.
+    #[must_use]
+    pub fn may_repeat(&self, assumed: bool) -> bool {
+        self.verdict.progress.is_unprocessed() || self.safety.map_or(assumed, Safety::may_repeat)
+    }
+
     /// CONTRACT D11: with at most 5 ms left, a time-out or a cancellation is the deadline. With more
     /// left it is the attempt's: a deadline layer below bounds each attempt by itself.
     pub(super) fn is_expiry(&self) -> bool {

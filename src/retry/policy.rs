@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::{Backoff, Exponential, Jitter};
-use crate::call::{Context, Safety};
+use crate::call::CallOptions;
 use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
 use crate::grpc::{Code, CodeSet};
 
-use super::{Outcome, Plan};
+use super::plan::is_retryable;
+use super::{Outcome, Plan, Policy};
 
 /// So often a request that never left the client is sent again: without a bound a peer that is no
 /// HTTP/2 server would make the client spin (CONTRACT X1).
@@ -16,20 +17,26 @@ const MAX_UNSENT: u32 = 8;
 /// Short, since nothing is known to be wrong with the server; eight of them last about a second.
 const TRANSPARENT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
+/// An overloaded server needs longer than one that restarts. Where it says how long, that counts.
+const OVERLOAD_FACTOR: u32 = 10;
+
 /// A hint is a floor; chance adds up to a fifth above it.
 const HINT_SPREAD: f64 = 0.2;
 
-/// When to try again, and after how long: a pure decision.
+/// The policy of gRFC A6: so many attempts, these codes, this curve.
 ///
 /// Defaults: 4 attempts; UNAVAILABLE; backoff 100 ms, doubling to 1 s, full jitter (the figures of
-/// gRFC A6's example).
+/// gRFC A6's example), ten times that after RESOURCE_EXHAUSTED where it is retried.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
     max_attempts: Option<u32>,
     codes: CodeSet,
     backoff: Arc<dyn Backoff>,
+    curves: Vec<(Code, Arc<dyn Backoff>)>,
     transparent: Arc<dyn Backoff>,
+    max_hint: Option<Duration>,
     assume_idempotent: bool,
+    off: bool,
 }
 
 /// A policy that can't be: said at construction.
@@ -52,8 +59,20 @@ impl RetryPolicy {
             max_attempts: Some(4),
             codes: CodeSet::EMPTY.with(Code::Unavailable),
             backoff: Arc::new(backoff.jitter(Jitter::Full)),
+            curves: Vec::new(),
             transparent: Arc::new(transparent.jitter(Jitter::Equal)),
+            max_hint: None,
             assume_idempotent: false,
+            off: false,
+        }
+    }
+
+    /// Never retries, not even what provably never ran (CONTRACT R12).
+    #[must_use]
+    pub fn never() -> Self {
+        Self {
+            off: true,
+            ..Self::new()
         }
     }
 
@@ -98,11 +117,37 @@ impl RetryPolicy {
         }
     }
 
-    /// How long to wait between attempts. Default: 100 ms, doubling to 1 s, full jitter.
+    /// How long to wait between attempts, but after codes with a curve of their own. Default:
+    /// 100 ms, doubling to 1 s, full jitter.
+    ///
+    /// After `RESOURCE_EXHAUSTED` without a hint, ten times as long: an overloaded server needs
+    /// longer than one that restarts. [`backoff_on`](Self::backoff_on) says otherwise.
     #[must_use]
     pub fn backoff(self, backoff: impl Backoff + 'static) -> Self {
         Self {
             backoff: Arc::new(backoff),
+            ..self
+        }
+    }
+
+    /// How long to wait after this code. It does not make the code one that is retried, see
+    /// [`retry_on`](Self::retry_on). The number of the retry goes on whichever curve gives the
+    /// delay.
+    #[must_use]
+    pub fn backoff_on(mut self, code: impl Into<Code>, backoff: impl Backoff + 'static) -> Self {
+        let code = code.into();
+        self.curves.retain(|(other, _)| *other != code);
+        self.curves.push((code, Arc::new(backoff)));
+        self
+    }
+
+    /// How long a server's hint is obeyed at most. After a longer one the call fails with
+    /// [`GiveUp::HintTooLong`], since coming back early is what the server asked not to do
+    /// (CONTRACT P10). Default: as long as the deadline allows.
+    #[must_use]
+    pub fn max_hint(self, longest: Duration) -> Self {
+        Self {
+            max_hint: Some(longest),
             ..self
         }
     }
@@ -117,60 +162,8 @@ impl RetryPolicy {
         }
     }
 
-    /// The policy with the caller's wishes for one call.
-    pub(super) fn tuned(self: &Arc<Self>, context: &Context) -> Arc<Self> {
-        let options = context.options();
-        let attempts = options.chosen_max_attempts();
-        let backoff = options.chosen_backoff();
-        let codes = self.codes.union(options.added_codes());
-        let doubted = context.stated_safety() == Some(Safety::Unknown);
-        let assume_idempotent = self.assume_idempotent && !doubted;
-        if attempts.is_none()
-            && backoff.is_none()
-            && codes == self.codes
-            && assume_idempotent == self.assume_idempotent
-        {
-            return Arc::clone(self);
-        }
-        let mut tuned = Self::clone(self);
-        tuned.codes = codes;
-        tuned.assume_idempotent = assume_idempotent;
-        if let Some(attempts) = attempts {
-            tuned.max_attempts = Some(attempts);
-        }
-        if let Some(backoff) = backoff {
-            tuned.backoff = Arc::clone(backoff);
-        }
-        Arc::new(tuned)
-    }
-
-    /// Whether a failure takes a token from an A6 budget (CONTRACT T2, P6).
-    #[must_use]
-    pub fn is_charged(&self, verdict: &Verdict) -> bool {
-        verdict.hint == Some(Hint::Stop) || self.is_retryable(verdict)
-    }
-
-    fn is_retryable(&self, verdict: &Verdict) -> bool {
-        self.codes.contains(verdict.code) && verdict.reason != Reason::MessageTooLarge
-    }
-
-    /// What is to be done after a failure.
-    #[must_use]
-    pub fn decide(&self, outcome: &Outcome) -> Plan {
-        if outcome.is_expiry() {
-            return Plan::Stop(GiveUp::Deadline);
-        }
-        if let Some(plan) = self.transparent_retry(outcome) {
-            return plan;
-        }
-        match self.forbids(outcome) {
-            Some(reason) => Plan::Stop(reason),
-            None => self.next_wait(outcome),
-        }
-    }
-
     /// CONTRACT X1, X2.
-    fn transparent_retry(&self, outcome: &Outcome) -> Option<Plan> {
+    fn transparent_retry(&self, outcome: &Outcome<'_>) -> Option<Plan> {
         let verdict = &outcome.verdict;
         let after = match verdict.progress {
             Progress::NotSent
@@ -189,47 +182,49 @@ impl RetryPolicy {
         )
     }
 
-    fn forbids(&self, outcome: &Outcome) -> Option<GiveUp> {
+    fn forbids(&self, outcome: &Outcome<'_>) -> Option<GiveUp> {
         let verdict = &outcome.verdict;
-        let safe = verdict.progress.is_unprocessed()
-            || self.assume_idempotent
-            || outcome.safety.may_repeat();
+        let max_attempts = outcome.options.chosen_max_attempts().or(self.max_attempts);
         if verdict.hint == Some(Hint::Stop) {
             Some(GiveUp::PushbackStop)
         } else if verdict.reason == Reason::InvalidCall {
             Some(GiveUp::InvalidCall)
         } else if verdict.reason == Reason::ChannelClosed {
             Some(GiveUp::NotReady)
-        } else if !self.is_retryable(verdict) {
+        } else if !self.retries(verdict, outcome.options) && !renews(outcome) {
             Some(outcome.why_final())
-        } else if !safe {
+        } else if !outcome.may_repeat(self.assume_idempotent) {
             Some(GiveUp::NotIdempotent)
-        } else if self.max_attempts.is_some_and(|max| outcome.attempts >= max) {
+        } else if max_attempts.is_some_and(|max| outcome.attempts >= max) {
             Some(GiveUp::AttemptsExhausted)
         } else {
             None
         }
     }
 
+    fn retries(&self, verdict: &Verdict, options: &CallOptions) -> bool {
+        is_retryable(verdict, options.codes(self.codes))
+    }
+
     /// CONTRACT P2, P8, P10, R14.
-    fn next_wait(&self, outcome: &Outcome) -> Plan {
-        let backoff = || {
-            let retry = outcome.retries.saturating_add(1);
-            self.backoff
-                .delay(retry, outcome.previous_backoff, outcome.unit)
-        };
+    fn next_wait(&self, outcome: &Outcome<'_>) -> Plan {
         let remaining = outcome.remaining;
         let (after, hinted) = match outcome.verdict.hint {
+            Some(Hint::Exactly(delay) | Hint::AtLeast(delay))
+                if self.is_too_long(delay, outcome) =>
+            {
+                return Plan::Stop(GiveUp::HintTooLong);
+            }
             Some(Hint::Exactly(delay)) => (within(delay, remaining), true),
             Some(Hint::AtLeast(floor)) => {
                 let spread = floor.as_secs_f64() * HINT_SPREAD * outcome.unit;
                 let spread = Duration::try_from_secs_f64(spread).unwrap_or(Duration::MAX);
-                let wish = floor.saturating_add(spread).max(backoff());
+                let wish = floor.saturating_add(spread).max(self.delay(outcome));
                 // Where the hint fits and what we add does not, the hint is enough.
                 let after = within(wish, remaining).or_else(|| within(floor, remaining));
                 (after, true)
             }
-            Some(Hint::Stop) | None => (within(backoff(), remaining), false),
+            Some(Hint::Stop) | None => (within(self.delay(outcome), remaining), false),
         };
         match after {
             Some(after) => Plan::Retry { after, hinted },
@@ -237,6 +232,60 @@ impl RetryPolicy {
             None => Plan::Stop(GiveUp::Deadline),
         }
     }
+
+    fn is_too_long(&self, hint: Duration, outcome: &Outcome<'_>) -> bool {
+        let longest = outcome.options.chosen_max_hint().or(self.max_hint);
+        longest.is_some_and(|longest| hint > longest)
+    }
+
+    fn delay(&self, outcome: &Outcome<'_>) -> Duration {
+        if renews(outcome) {
+            // What was wrong is mended by the hook, not by time.
+            return Duration::ZERO;
+        }
+        let Verdict { code, hint, .. } = outcome.verdict;
+        let own = self.curves.iter().find(|(other, _)| *other == code);
+        let own = own.map(|(_, curve)| curve);
+        let own = outcome.options.chosen_backoff().or(own);
+        let retry = outcome.retries.saturating_add(1);
+        let curve = own.unwrap_or(&self.backoff);
+        let delay = curve.delay(retry, outcome.previous_backoff, outcome.unit);
+        if own.is_none() && code == Code::ResourceExhausted && hint.is_none() {
+            return delay.saturating_mul(OVERLOAD_FACTOR);
+        }
+        delay
+    }
+}
+
+impl Policy for RetryPolicy {
+    fn decide(&self, outcome: &Outcome<'_>) -> Plan {
+        if outcome.is_expiry() {
+            return Plan::Stop(GiveUp::Deadline);
+        }
+        if self.off {
+            return Plan::Stop(GiveUp::SwitchedOff);
+        }
+        if let Some(plan) = self.transparent_retry(outcome) {
+            return plan;
+        }
+        match self.forbids(outcome) {
+            Some(reason) => Plan::Stop(reason),
+            None => self.next_wait(outcome),
+        }
+    }
+
+    fn is_charged(&self, verdict: &Verdict, options: &CallOptions) -> bool {
+        verdict.hint == Some(Hint::Stop) || self.retries(verdict, options)
+    }
+
+    fn assumes_idempotent(&self) -> bool {
+        self.assume_idempotent
+    }
+}
+
+/// UNAUTHENTICATED is retried once after the hook renewed the credentials.
+fn renews(outcome: &Outcome<'_>) -> bool {
+    outcome.renewable && outcome.verdict.code == Code::Unauthenticated
 }
 
 impl Default for RetryPolicy {

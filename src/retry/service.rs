@@ -6,33 +6,29 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::body::{Capture, RequestBody, capture};
+use crate::body::{Recording, RequestBody};
 use crate::call;
 use crate::classify::Reason;
 use crate::dispatch::{Attempt, Readied};
 use crate::error::{BoxError, Error, GiveUp};
-use crate::grpc::{Code, MethodKind};
-use crate::rng::Rng;
+use crate::grpc::{Code, method_of};
 
 use super::call::RetryCall;
-use super::{ResponseFuture, RetryBody, RetryPolicy};
+use super::settings::Settings;
+use super::{ResponseFuture, RetryBody};
 
 /// The service of [`RetryLayer`](super::RetryLayer).
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: Readied<S>,
-    policy: Arc<RetryPolicy>,
-    replay_limit: usize,
-    rng: Rng,
+    settings: Arc<Settings>,
 }
 
 impl<S: Clone> Retry<S> {
-    pub(super) fn new(inner: S, policy: Arc<RetryPolicy>, replay_limit: usize, rng: Rng) -> Self {
+    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
         Self {
             inner: Readied::new(inner),
-            policy,
-            replay_limit,
-            rng,
+            settings,
         }
     }
 }
@@ -60,35 +56,27 @@ where
             return ResponseFuture::passing(Attempt::new(lease, request));
         }
         let (mut parts, body) = request.into_parts();
-        let captured = match capture(body, self.replay_limit) {
-            Capture::Whole(captured) => captured,
-            Capture::Once(body) => {
-                let request = Request::from_parts(parts, body);
-                return ResponseFuture::passing(Attempt::new(lease, request));
-            }
-        };
         call::Context::caller_deadline(&mut parts);
         let context = call::Context::of(&mut parts.extensions);
         if context.options().chosen_max_attempts() == Some(0) {
             return ResponseFuture::failed(no_attempt());
         }
-        let policy = self.policy.tuned(context);
-        let rng = self.rng.clone();
-        let mut call = RetryCall::new(lease.spare(), parts, captured, policy, rng);
-        let first = Attempt::new(lease, call.next_request());
-        ResponseFuture::retrying(first, call)
+        let settings = Arc::clone(&self.settings);
+        let policy = settings.policies.of(method_of(parts.uri.path()));
+        let recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
+        let mut call = RetryCall::new(lease.spare(), parts, recording, policy, settings);
+        match call.begin() {
+            Some(preparing) => ResponseFuture::preparing(preparing, call),
+            None => ResponseFuture::retrying(Attempt::new(lease, call.request(None)), call),
+        }
     }
 }
 
-/// Nothing to do: the caller said so, a retry layer further out has the call in hand, or the request
-/// is a stream, even one that looks complete.
+/// Nothing to do: the caller said so, or a retry layer further out has the call in hand.
 fn stands_back<B>(request: &Request<B>) -> bool {
     let context = request.extensions().get::<call::Context>();
-    context.is_some_and(|context| {
-        context.options().is_never_retried()
-            || context.attempt().is_some()
-            || context.kind().is_some_and(MethodKind::asks_in_a_stream)
-    })
+    context
+        .is_some_and(|context| context.options().is_never_retried() || context.attempt().is_some())
 }
 
 fn no_attempt() -> Error {

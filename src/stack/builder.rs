@@ -6,7 +6,7 @@ use crate::budget::{BudgetLayer, TokenBucket};
 use crate::call::{Budget, Safety};
 use crate::deadline::DeadlineLayer;
 use crate::idempotency::{IdempotencyLayer, InvalidPattern};
-use crate::retry::{RetryLayer, RetryPolicy};
+use crate::retry::{Policies, RetryLayer};
 use crate::wait_for_ready::WaitForReadyLayer;
 
 use super::Resilient;
@@ -112,10 +112,12 @@ impl Resilience {
         self
     }
 
-    /// Retries by this policy. Default: [`RetryPolicy::new`].
+    /// Retries by this policy, or by [`Policies`] by method. Default: [`RetryPolicy::new`].
+    ///
+    /// [`RetryPolicy::new`]: crate::RetryPolicy::new
     #[must_use]
-    pub fn retry(self, policy: RetryPolicy) -> Self {
-        self.retry_layer(RetryLayer::new(policy))
+    pub fn retry(self, policies: impl Into<Policies>) -> Self {
+        self.retry_layer(RetryLayer::new(policies))
     }
 
     /// Retries by this layer, for its further settings.

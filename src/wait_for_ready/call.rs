@@ -5,7 +5,7 @@ use http::request::Parts;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
-use crate::body::{Capture, Captured, Replay, RequestBody, capture};
+use crate::body::{Recording, Replay, RequestBody};
 use crate::call::{Context, Deadline, Patience, Phase, Trace};
 use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
@@ -15,7 +15,7 @@ use super::WaitForReadyPolicy;
 use super::gate::{Entry, Gate, Probe};
 
 /// One call on its way through the gate.
-pub(super) struct WaitCall<S, B> {
+pub(super) struct WaitCall<S, B: RequestBody> {
     gate: Arc<Gate>,
     service: S,
     patience: Patience,
@@ -25,16 +25,13 @@ pub(super) struct WaitCall<S, B> {
     request: Pending<B>,
 }
 
-/// A call's request is kept for the dials to come whatever its size: it was never sent.
-const NO_LIMIT: usize = usize::MAX;
-
 /// What is left to send.
-enum Pending<B> {
-    /// The request itself, not handed on yet.
-    First(Request<B>, Option<Captured>),
-    /// What it takes to make it again.
-    Again(Parts, Captured),
-    /// It was a live stream and is gone.
+enum Pending<B: RequestBody> {
+    /// The request of a call that does not wait.
+    Once(Request<B>),
+    /// Kept for the dials to come whatever its size: it was never sent.
+    Kept(Parts, Recording<B>),
+    /// It was handed on.
     Spent,
 }
 
@@ -55,11 +52,11 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         let context = parts.extensions.get::<Context>();
         let patience = gate.policy().patience(context.map(Context::options));
         let trace = context.and_then(Context::trace).cloned();
-        let (body, captured) = match patience {
-            Patience::WaitForReady => keep(body),
-            Patience::FailFast => (body, None),
+        // The body as it is here: a layer above may have changed what the caller sent.
+        let request = match patience {
+            Patience::WaitForReady => Pending::Kept(parts, Recording::until_read(body)),
+            Patience::FailFast => Pending::Once(Request::from_parts(parts, body)),
         };
-        let request = Request::from_parts(parts, body);
         Self {
             gate,
             service,
@@ -67,7 +64,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             deadline,
             trace,
             probe: None,
-            request: Pending::First(request, captured),
+            request,
         }
     }
 
@@ -124,11 +121,13 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             return Err(error);
         }
         self.gate.failed(&error, probe);
-        let waits = self.patience == Patience::WaitForReady;
-        if waits && !matches!(self.request, Pending::Spent) {
-            return Ok(());
+        match &mut self.request {
+            Pending::Kept(_, recording) if recording.lost().is_none() => {
+                recording.end_attempt();
+                Ok(())
+            }
+            _ => Err(error),
         }
-        Err(error)
     }
 
     /// The server answered.
@@ -143,21 +142,16 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     fn go(&mut self) -> Step<B> {
-        match std::mem::replace(&mut self.request, Pending::Spent) {
-            Pending::First(request, None) => Step::Go(self.watched(request)),
-            Pending::First(request, Some(captured)) => {
-                let (parts, body) = request.into_parts();
-                self.request = Pending::Again(parts.clone(), captured);
-                Step::Go(self.watched(Request::from_parts(parts, body)))
+        let request = match std::mem::replace(&mut self.request, Pending::Spent) {
+            Pending::Once(request) => request,
+            Pending::Kept(parts, mut recording) => {
+                let request = Request::from_parts(parts.clone(), recording.attempt());
+                self.request = Pending::Kept(parts, recording);
+                request
             }
-            Pending::Again(parts, captured) => {
-                let body = B::from_replay(captured.replay());
-                let request = Request::from_parts(parts.clone(), body);
-                self.request = Pending::Again(parts, captured);
-                Step::Go(self.watched(request))
-            }
-            Pending::Spent => Step::Fail(spent()),
-        }
+            Pending::Spent => return Step::Fail(spent()),
+        };
+        Step::Go(self.watched(request))
     }
 
     /// A probe's request opens the gate as soon as the transport reads it, so that a slow handler
@@ -178,14 +172,6 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 }
 
-/// Captures the body as it is here: a layer above may have changed what the caller sent.
-fn keep<B: RequestBody>(body: B) -> (B, Option<Captured>) {
-    match capture(body, NO_LIMIT) {
-        Capture::Once(body) => (body, None),
-        Capture::Whole(captured) => (B::from_replay(captured.replay()), Some(captured)),
-    }
-}
-
 fn not_ready(last_error: Arc<Error>) -> Error {
     let message = format!(
         "the channel is not ready: {}",
@@ -197,6 +183,6 @@ fn not_ready(last_error: Arc<Error>) -> Error {
 }
 
 fn spent() -> Error {
-    let message = "a live request stream can be sent once only";
+    let message = "the request was handed on already";
     Error::local(Code::Unavailable, Reason::NotReady, message).given_up(GiveUp::NotReady, 0)
 }

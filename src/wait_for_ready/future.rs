@@ -22,6 +22,7 @@ use super::call::{Step, WaitCall};
 pub struct ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
+    B: RequestBody,
 {
     #[pin]
     state: State<S, B>,

@@ -1,0 +1,42 @@
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+/// A request that was complete when it was captured: at most one data frame.
+///
+/// Cloning shares the bytes; a clone reads them from their start.
+#[derive(Clone, Debug)]
+pub(super) struct Captured {
+    frame: Option<Bytes>,
+    at_end: bool,
+    size_hint: SizeHint,
+}
+
+impl Captured {
+    pub(super) fn new(frame: Option<Bytes>, was_at_end: bool, size_hint: SizeHint) -> Self {
+        Self {
+            frame,
+            at_end: was_at_end,
+            size_hint,
+        }
+    }
+
+    pub(super) fn read<E>(&mut self) -> Option<Result<Frame<Bytes>, E>> {
+        self.at_end = true;
+        self.frame.take().map(|data| Ok(Frame::data(data)))
+    }
+
+    /// True once the frame was read, which saves an empty frame on the wire, but not before unless
+    /// the original said so: hyper would send the head alone.
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.at_end
+    }
+
+    /// The original's: an exact hint of our own would make hyper send `content-length`.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match (&self.frame, self.at_end) {
+            (Some(_), _) => self.size_hint,
+            (None, true) => SizeHint::with_exact(0),
+            (None, false) => SizeHint::default(),
+        }
+    }
+}

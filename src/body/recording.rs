@@ -1,0 +1,117 @@
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body::Body;
+
+use super::buffer::{Lost, ReplayBuffer, Share};
+use super::capture::{Capture, capture};
+use super::captured::Captured;
+use super::live::Live;
+use super::tee::Tee;
+use super::{Replay, RequestBody};
+
+/// A request that can be sent more than once, as long as it fits.
+///
+/// Dropping it commits the call: the attempt under way goes on, and what was kept is freed.
+///
+/// ```
+/// use grpc_resilience::body::{Lost, Recording, ReplayBuffer};
+/// use http_body_util::{BodyExt as _, Full};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), std::convert::Infallible> {
+/// let body = Full::<bytes::Bytes>::from("once").boxed_unsync();
+/// let mut recording = Recording::new(body, 1_024, &ReplayBuffer::new(8_192));
+/// for _ in 0..3 {
+///     assert_eq!(recording.attempt().collect().await?.to_bytes(), "once");
+/// }
+/// assert_eq!(recording.lost(), None);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Recording<B: Body<Data = Bytes> + Unpin>(Kept<B>);
+
+enum Kept<B: Body<Data = Bytes> + Unpin> {
+    Whole(
+        Captured,
+        #[expect(dead_code, reason = "given back on drop")] Share,
+    ),
+    Live(Handle<B>),
+}
+
+struct Handle<B: Body<Data = Bytes> + Unpin>(Arc<Tee<B>>);
+
+impl<B: RequestBody> Recording<B> {
+    /// Records a request of at most `limit` bytes, as far as the buffer has room for it.
+    ///
+    /// A larger one, or one for which the buffer is full, is sent all the same, once
+    /// (CONTRACT R8); what provably was not read by any attempt can still be read by the next.
+    pub fn new(body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
+        let mut share = Share::new(buffer.clone(), limit);
+        match capture(body, &mut share) {
+            Capture::Whole(captured) => Self(Kept::Whole(captured, share)),
+            Capture::Live(live) => Self::live(live, share),
+        }
+    }
+
+    /// Keeps a request until an attempt reads it: one that is complete however often it is read,
+    /// of a live one nothing.
+    #[cfg(feature = "wait-for-ready")]
+    pub(crate) fn until_read(body: B) -> Self {
+        let buffer = ReplayBuffer::unlimited();
+        let mut share = Share::new(buffer.clone(), usize::MAX);
+        match capture(body, &mut share) {
+            Capture::Whole(captured) => Self(Kept::Whole(captured, share)),
+            Capture::Live(live) => Self::live(live, Share::new(buffer, 0)),
+        }
+    }
+
+    fn live(live: Live<B>, share: Share) -> Self {
+        let tee = Tee::new(live, share, B::cancelled);
+        Self(Kept::Live(Handle(Arc::new(tee))))
+    }
+
+    /// The request of the next attempt, from its start. The attempt before can read no more of a
+    /// live request.
+    ///
+    /// Once [`lost`](Self::lost) says why not, it is not the whole request any more.
+    pub fn attempt(&mut self) -> B {
+        B::from_replay(match &self.0 {
+            Kept::Whole(captured, _) => Replay::captured(captured.clone()),
+            Kept::Live(Handle(tee)) => Replay::teed(Arc::clone(tee), tee.begin()),
+        })
+    }
+
+    /// The attempt under way has failed: it reads no more of a live request.
+    pub fn end_attempt(&mut self) {
+        if let Kept::Live(Handle(tee)) = &self.0 {
+            tee.end();
+        }
+    }
+
+    /// Why the request can't be sent again; `None` if it can.
+    #[must_use]
+    pub fn lost(&self) -> Option<Lost> {
+        match &self.0 {
+            Kept::Whole(..) => None,
+            Kept::Live(Handle(tee)) => tee.lost(),
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Drop for Handle<B> {
+    fn drop(&mut self) {
+        self.0.commit();
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> fmt::Debug for Recording<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = match &self.0 {
+            Kept::Whole(..) => "whole",
+            Kept::Live(_) => "live",
+        };
+        f.debug_tuple("Recording").field(&kept).finish()
+    }
+}

@@ -1,0 +1,182 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::Frame;
+use std::convert::Infallible;
+
+use http_body::Body;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Empty, StreamBody};
+
+use super::*;
+
+type Boxed = UnsyncBoxBody<Bytes, Infallible>;
+
+/// A stream of data frames, one entry a poll; `None` is a poll that finds nothing yet.
+fn stream(polls: &'static [Option<&'static str>]) -> Boxed {
+    let mut polls = polls.iter().copied();
+    let stream = tokio_stream::StreamExt::map(PollSequence(move || polls.next()), |data| {
+        Ok(Frame::data(Bytes::from_static(data.as_bytes())))
+    });
+    StreamBody::new(stream).boxed_unsync()
+}
+
+struct PollSequence<F>(F);
+
+impl<F: FnMut() -> Option<Option<&'static str>> + Unpin> tokio_stream::Stream for PollSequence<F> {
+    type Item = &'static str;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<&'static str>> {
+        match (self.0)() {
+            Some(None) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(frame) => Poll::Ready(frame),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+async fn frames(body: impl Body<Data = Bytes, Error = Infallible> + Unpin) -> Vec<Bytes> {
+    let mut body = body;
+    let mut frames = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        frames.push(frame.into_data().unwrap());
+    }
+    frames
+}
+
+fn record(polls: &'static [Option<&'static str>], limit: usize) -> Recording<Boxed> {
+    Recording::new(stream(polls), limit, &ReplayBuffer::unlimited())
+}
+
+#[tokio::test]
+async fn one_ready_frame_is_captured_and_replayed_as_often_as_asked() {
+    let buffer = ReplayBuffer::unlimited();
+    let mut recording = Recording::new(stream(&[Some("one")]), 3, &buffer);
+    assert_eq!(buffer.held(), 3);
+    for _ in 0..3 {
+        assert_eq!(frames(recording.attempt()).await, ["one"]);
+    }
+    drop(recording);
+    assert_eq!(buffer.held(), 0);
+}
+
+// CONTRACT R9, PEER-CASES LK-several-chunks, LK-multiple-replays
+#[tokio::test]
+async fn a_live_stream_is_replayed_in_order_as_often_as_asked() {
+    for polls in [
+        &[None, Some("a"), Some("b")][..],
+        &[Some("a"), None, Some("b")],
+        &[Some("a"), Some("b")],
+    ] {
+        let mut recording = record(polls, 100);
+        for _ in 0..3 {
+            assert_eq!(frames(recording.attempt()).await, ["a", "b"], "{polls:?}");
+        }
+        assert_eq!(recording.lost(), None);
+    }
+}
+
+// CONTRACT R8, PEER-CASES LK-too-big
+#[tokio::test]
+async fn a_request_over_the_limit_is_sent_once_and_whole() {
+    for polls in [&[Some("four")][..], &[Some("tw"), Some("oo")]] {
+        let mut recording = record(polls, 3);
+        assert_eq!(recording.lost(), None);
+        assert_eq!(
+            frames(recording.attempt()).await.concat(),
+            polls
+                .iter()
+                .flatten()
+                .copied()
+                .collect::<String>()
+                .as_bytes()
+        );
+        assert_eq!(recording.lost(), Some(Lost::TooLarge));
+    }
+}
+
+// CONTRACT X1
+#[tokio::test]
+async fn a_request_over_the_limit_that_nobody_read_can_be_sent_again() {
+    let mut recording = record(&[Some("four")], 3);
+    drop(recording.attempt());
+    recording.end_attempt();
+    assert_eq!(recording.lost(), None);
+    assert_eq!(frames(recording.attempt()).await, ["four"]);
+}
+
+// CONTRACT B3, PEER-CASES LK-empty-body, LK-size-hint
+#[test]
+fn end_and_size_of_a_replay_are_those_of_the_original() {
+    let unlimited = ReplayBuffer::unlimited();
+    let empty: Boxed = Empty::new().boxed_unsync();
+    assert!(
+        Recording::new(empty, 0, &unlimited)
+            .attempt()
+            .is_end_stream()
+    );
+
+    let silent = record(&[], 0).attempt();
+    assert!(!silent.is_end_stream());
+    assert_eq!(silent.size_hint().exact(), None);
+
+    let one = record(&[Some("one")], 3).attempt();
+    assert!(!one.is_end_stream());
+    assert_eq!(one.size_hint().exact(), None);
+}
+
+// PEER-CASES JAVA-operations-while-draining
+#[tokio::test]
+async fn the_former_attempt_reads_nothing_once_the_next_began() {
+    let mut recording = record(&[Some("a"), Some("b"), Some("c")], 100);
+    let mut former = recording.attempt();
+    assert_eq!(
+        former.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "a"
+    );
+    let next = recording.attempt();
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    // These bodies have no error by which they could be cancelled.
+    assert!(Pin::new(&mut former).poll_frame(&mut cx).is_pending());
+    assert!(!former.is_end_stream());
+    assert_eq!(frames(next).await, ["a", "b", "c"]);
+}
+
+// CONTRACT R7
+#[tokio::test]
+async fn a_committed_stream_goes_on_and_keeps_nothing() {
+    let buffer = ReplayBuffer::unlimited();
+    let polls = &[Some("a"), Some("b"), None, Some("c")];
+    let mut recording = Recording::new(stream(polls), 100, &buffer);
+    let mut attempt = recording.attempt();
+    for expected in ["a", "b"] {
+        let frame = attempt.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), expected);
+    }
+    assert_eq!(buffer.held(), 2);
+    drop(recording);
+    assert_eq!(buffer.held(), 0);
+    assert_eq!(frames(attempt).await, ["c"]);
+    assert_eq!(buffer.held(), 0);
+}
+
+// CONTRACT R7, R9
+#[tokio::test]
+async fn a_replay_that_is_committed_halfway_is_read_to_its_end() {
+    let buffer = ReplayBuffer::unlimited();
+    let polls = &[Some("a"), Some("b"), Some("c")];
+    let mut recording = Recording::new(stream(polls), 100, &buffer);
+    assert_eq!(frames(recording.attempt()).await.len(), 3);
+    let mut second = recording.attempt();
+    assert_eq!(
+        second.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "a"
+    );
+    drop(recording);
+    assert_eq!(buffer.held(), 2);
+    assert_eq!(frames(second).await, ["b", "c"]);
+    assert_eq!(buffer.held(), 0);
+}

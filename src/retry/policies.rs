@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::grpc::{InvalidPattern, MethodTable};
+
+use super::Policy;
+
+/// Which policy decides for which method.
+///
+/// ```
+/// use grpc_resilience::retry::{Policies, RetryLayer, RetryPolicy};
+///
+/// let policies = Policies::new(RetryPolicy::new())
+///     .method("/orders.v1.Orders/Get*", RetryPolicy::new().max_attempts(6)?)?
+///     .method("/orders.v1.Orders/Watch", RetryPolicy::never())?;
+/// let layer = RetryLayer::new(policies);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Policies {
+    others: Arc<dyn Policy>,
+    methods: MethodTable<Arc<dyn Policy>>,
+}
+
+impl Policies {
+    /// This policy for every method without one of its own.
+    pub fn new(policy: impl Policy + 'static) -> Self {
+        Self {
+            others: Arc::new(policy),
+            methods: MethodTable::default(),
+        }
+    }
+
+    /// This policy for the methods that match: an exact path beats a glob, the first glob the
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    pub fn method(
+        mut self,
+        pattern: &str,
+        policy: impl Policy + 'static,
+    ) -> Result<Self, InvalidPattern> {
+        self.methods.add(pattern, Arc::new(policy))?;
+        Ok(self)
+    }
+
+    /// The policy for `/package.Service/Method`.
+    #[must_use]
+    pub fn of(&self, method: &str) -> &Arc<dyn Policy> {
+        self.methods.find(method).unwrap_or(&self.others)
+    }
+}
+
+impl<P: Policy + 'static> From<P> for Policies {
+    fn from(policy: P) -> Self {
+        Self::new(policy)
+    }
+}
+
+/// Reads and replaces the policies of a running [`RetryLayer`](super::RetryLayer) and of all
+/// channels that it was laid over.
+///
+/// A call keeps to its end the policy that it started with.
+#[derive(Clone, Debug)]
+pub struct PolicyHandle(Arc<ArcSwap<Policies>>);
+
+impl PolicyHandle {
+    pub(super) fn new(policies: Policies) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(policies)))
+    }
+
+    /// The policies now.
+    #[must_use]
+    pub fn current(&self) -> Arc<Policies> {
+        self.0.load_full()
+    }
+
+    /// Replaces the policies for all calls that start from now on.
+    pub fn replace(&self, policies: impl Into<Policies>) {
+        self.0.store(Arc::new(policies.into()));
+    }
+
+    pub(super) fn of(&self, method: &str) -> Arc<dyn Policy> {
+        Arc::clone(self.0.load().of(method))
+    }
+}
