@@ -1,9 +1,9 @@
 //! Sends a call again when that helps and can't hurt.
 //!
-//! [`RetryLayer`] repeats unary and server-streaming calls as gRFC A6 says: exponential backoff
-//! with jitter, retryable codes, server pushback and `RetryInfo`, `grpc-previous-rpc-attempts`,
-//! transparent retries of what never ran. Whether a call that may have run is repeated depends on
-//! what is declared of it, see [`Safety`](crate::call::Safety): nothing declared, no repetition.
+//! [`RetryLayer`] repeats calls of all four kinds as gRFC A6 says: exponential backoff with jitter,
+//! retryable codes, server pushback and `RetryInfo`, `grpc-previous-rpc-attempts`, transparent
+//! retries of what never ran. Whether a call that may have run is repeated depends on what is
+//! declared of it, see [`Safety`](crate::call::Safety): nothing declared, no repetition.
 //!
 //! ```
 //! use grpc_resilience::backoff::{Exponential, Jitter};
@@ -22,7 +22,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Per call: `request.call_options().max_attempts(2).retry_on(Code::Internal).idempotent()`.
+//! Per call: `request.call_options().max_attempts(2).retry_on(Code::Internal).idempotent()`. Per
+//! method, and replaced while calls run: [`Policies`], [`PolicyHandle`]. Decided by yourself: a
+//! [`Policy`] of your own, as in the example `policy`. Before each attempt: [`BeforeAttempt`], which
+//! brings a fresh token.
 //!
 //! - **Reads** from the [`Context`](crate::call::Context) options, safety, deadline (or the caller's
 //!   `grpc-timeout`), budget and method kind. **Writes** the attempt number.
@@ -31,10 +34,20 @@
 //! - **Commit**: once response headers arrived that are no Trailers-Only, the call is not repeated.
 //!   A method known to answer with one message is held until its first frame, so that a status in
 //!   trailers counts too.
+//! - **Replay**: a unary request is kept as it is. A live one is kept as the attempt under way reads
+//!   it; the next attempt reads that and then the live rest, each message once and in order. At most
+//!   [`replay_limit`](RetryLayer::replay_limit) bytes a call and
+//!   [`replay_buffer`](RetryLayer::replay_buffer) bytes a channel are kept; what does not fit is
+//!   sent all the same, once. The commit frees what was kept.
 //! - **Interactions**: stands below deadline, idempotency and budget, above wait-for-ready and load
 //!   balancing. Below another retry layer it passes calls through.
-//! - **Limits**: a request that is a live stream, or larger than
-//!   [`replay_limit`](RetryLayer::replay_limit), passes through and is not repeated.
+//! - **Limits**: an attempt that failed before its live request was read to the end has its stream
+//!   reset, which needs tonic's `Body` or a boxed body whose error is a `tonic::Status` or a
+//!   `BoxError`; with others that stream stays open until the server or the connection ends it.
+//!   tonic's `CancellationHandle` acts on a live request; of a unary one nothing is left to cancel
+//!   once it was captured: drop the call instead. A server that limits its streams and resets what
+//!   came before its SETTINGS with `ENHANCE_YOUR_CALM`, as C-core's does, says RESOURCE_EXHAUSTED,
+//!   which no default retries.
 
 mod answer;
 mod body;
