@@ -6,6 +6,7 @@
 
 mod answers;
 mod committed;
+mod live;
 mod not_sent;
 mod random;
 mod refused;
