@@ -28,7 +28,7 @@ impl ReplayBuffer {
         Self::new(usize::MAX)
     }
 
-    /// How many bytes the recordings hold now.
+    /// How many bytes the recordings hold now, those it takes to keep frames apart included.
     #[must_use]
     pub fn held(&self) -> usize {
         self.0.held.load(Ordering::Relaxed)
@@ -45,6 +45,9 @@ impl ReplayBuffer {
         self.0.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
+
+/// What a frame costs that is kept, besides its data: its entry, and the allocator's share.
+pub(super) const FRAME_COST: usize = 96;
 
 /// Why a request can't be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,8 @@ pub enum Lost {
 pub(super) struct Share {
     buffer: ReplayBuffer,
     limit: usize,
-    held: usize,
+    data: usize,
+    memory: usize,
 }
 
 impl Share {
@@ -72,35 +76,56 @@ impl Share {
         Self {
             buffer,
             limit,
-            held: 0,
+            data: 0,
+            memory: 0,
         }
     }
 
-    /// Takes room for a frame. An empty one counts as a byte, so that their number is bounded too.
-    pub(super) fn grow(&mut self, frame: usize) -> Result<(), Lost> {
-        let bytes = frame.max(1);
-        let held = self.held.checked_add(bytes).ok_or(Lost::TooLarge)?;
-        if held > self.limit {
-            return Err(Lost::TooLarge);
-        }
-        if !self.buffer.reserve(bytes) {
-            return Err(Lost::BufferFull);
-        }
-        self.held = held;
-        Ok(())
+    /// Takes room for the data of a call.
+    pub(super) fn grow(&mut self, data: usize) -> Result<(), Lost> {
+        self.take(data, data)
+    }
+
+    /// Takes room for one frame of many, with what it costs to keep it.
+    pub(super) fn grow_by_frame(&mut self, data: usize) -> Result<(), Lost> {
+        self.take(data, data.saturating_add(FRAME_COST))
+    }
+
+    /// Gives back the room of the data of a call.
+    pub(super) fn shrink(&mut self, data: usize) {
+        self.give_back(data, data);
     }
 
     /// Gives back the room of a frame.
-    pub(super) fn shrink(&mut self, frame: usize) {
-        let bytes = frame.max(1).min(self.held);
-        self.held -= bytes;
-        self.buffer.release(bytes);
+    pub(super) fn shrink_by_frame(&mut self, data: usize) {
+        self.give_back(data, data.saturating_add(FRAME_COST));
+    }
+
+    /// The limit of a call is one of data, as gRPC's is; the channel's buffer is one of memory.
+    fn take(&mut self, data: usize, memory: usize) -> Result<(), Lost> {
+        let sum = self.data.checked_add(data).ok_or(Lost::TooLarge)?;
+        if sum > self.limit {
+            return Err(Lost::TooLarge);
+        }
+        if !self.buffer.reserve(memory) {
+            return Err(Lost::BufferFull);
+        }
+        self.data = sum;
+        self.memory += memory;
+        Ok(())
+    }
+
+    fn give_back(&mut self, data: usize, memory: usize) {
+        self.data = self.data.saturating_sub(data);
+        let memory = memory.min(self.memory);
+        self.memory -= memory;
+        self.buffer.release(memory);
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.buffer.release(self.held);
+        self.buffer.release(self.memory);
     }
 }
 
@@ -116,7 +141,7 @@ mod tests {
         let mut two = Share::new(buffer.clone(), 8);
         assert_eq!(one.grow(9), Err(Lost::TooLarge));
         assert_eq!(one.grow(8), Ok(()));
-        assert_eq!(one.grow(0), Err(Lost::TooLarge));
+        assert_eq!(one.grow(1), Err(Lost::TooLarge));
         assert_eq!(two.grow(3), Err(Lost::BufferFull));
         assert_eq!(two.grow(2), Ok(()));
         assert_eq!(buffer.held(), 10);

@@ -34,9 +34,8 @@ impl Captured {
     /// The original's: an exact hint of our own would make hyper send `content-length`.
     pub(super) fn size_hint(&self) -> SizeHint {
         match (&self.frame, self.at_end) {
-            (Some(_), _) => self.size_hint,
+            (Some(_), _) | (None, false) => self.size_hint,
             (None, true) => SizeHint::with_exact(0),
-            (None, false) => SizeHint::default(),
         }
     }
 }

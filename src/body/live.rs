@@ -4,11 +4,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::waker::CAPTURING;
+
 /// A body with frames still to come, of which some were read; those go first.
 pub(super) struct Live<B: Body<Data = Bytes>> {
     first: Option<Read<B>>,
     second: Option<Read<B>>,
     rest: B,
+    /// It was read to its end ahead of time.
+    ended: bool,
     size_hint: SizeHint,
 }
 
@@ -22,6 +26,7 @@ impl<B: Body<Data = Bytes>> Live<B> {
             first: None,
             second: None,
             rest,
+            ended: false,
             size_hint,
         }
     }
@@ -37,6 +42,7 @@ impl<B: Body<Data = Bytes>> Live<B> {
             first: Some(first),
             second,
             rest,
+            ended: false,
             size_hint,
         }
     }
@@ -47,12 +53,38 @@ impl<B: Body<Data = Bytes>> Live<B> {
     {
         match self.first.take().or_else(|| self.second.take()) {
             Some(read) => Poll::Ready(Some(read)),
+            None if self.ended => Poll::Ready(None),
             None => Pin::new(&mut self.rest).poll_frame(cx),
         }
     }
 
+    /// Whether it failed, without waiting for it; at most one frame is read ahead and kept for
+    /// [`poll_frame`](Self::poll_frame).
+    pub(super) fn has_failed(&mut self) -> bool
+    where
+        B: Unpin,
+    {
+        if self.first.is_none() && self.second.is_none() && !self.ended {
+            let mut cx = Context::from_waker(&CAPTURING);
+            match Pin::new(&mut self.rest).poll_frame(&mut cx) {
+                Poll::Ready(None) => self.ended = true,
+                Poll::Ready(read) => self.first = read,
+                Poll::Pending => {}
+            }
+        }
+        matches!(
+            (&self.first, &self.second),
+            (Some(Err(_)), _) | (None, Some(Err(_)))
+        )
+    }
+
+    /// Puts back what nobody got.
+    pub(super) fn unread(&mut self, frame: Frame<Bytes>) {
+        self.first = Some(Ok(frame));
+    }
+
     pub(super) fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.second.is_none() && self.rest.is_end_stream()
+        self.first.is_none() && self.second.is_none() && (self.ended || self.rest.is_end_stream())
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {

@@ -16,6 +16,7 @@
 mod buffer;
 mod capture;
 mod captured;
+mod kept;
 mod live;
 mod recording;
 mod replay;

@@ -90,6 +90,14 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
+    /// Looks, between two attempts, whether a live request failed since the last one read of it;
+    /// [`lost`](Self::lost) says so. No more than one frame is read ahead.
+    pub fn look_ahead(&mut self) {
+        if let Kept::Live(Handle(tee)) = &self.0 {
+            tee.look_ahead();
+        }
+    }
+
     /// Why the request can't be sent again; `None` if it can.
     #[must_use]
     pub fn lost(&self) -> Option<Lost> {

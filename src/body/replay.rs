@@ -25,7 +25,19 @@ type OnFirstPoll = Box<dyn FnOnce() + Send + Sync>;
 enum Source<B: Body<Data = Bytes>> {
     Captured(Captured),
     Live(Live<B>),
-    Teed { tee: Arc<Tee<B>>, reader: u64 },
+    Teed(Reader<B>),
+}
+
+/// The attempt that reads a live request.
+struct Reader<B: Body<Data = Bytes>> {
+    tee: Arc<Tee<B>>,
+    reader: u64,
+}
+
+impl<B: Body<Data = Bytes>> Drop for Reader<B> {
+    fn drop(&mut self) {
+        self.tee.release(self.reader);
+    }
 }
 
 impl<B: Body<Data = Bytes>> Replay<B> {
@@ -41,7 +53,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
     }
 
     pub(super) fn teed(tee: Arc<Tee<B>>, reader: u64) -> Self {
-        Self::new(Source::Teed { tee, reader })
+        Self::new(Source::Teed(Reader { tee, reader }))
     }
 
     /// The body itself, with a note for whoever wants to know when it is first polled: a transport
@@ -60,7 +72,7 @@ impl<B: Body<Data = Bytes>> fmt::Debug for Replay<B> {
         let source = match &self.source {
             Source::Captured(_) => "captured",
             Source::Live(_) => "live",
-            Source::Teed { .. } => "teed",
+            Source::Teed(_) => "teed",
         };
         f.debug_tuple("Replay").field(&source).finish()
     }
@@ -82,7 +94,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
         match &mut self.source {
             Source::Captured(captured) => Poll::Ready(captured.read()),
             Source::Live(live) => live.poll_frame(cx),
-            Source::Teed { tee, reader } => tee.poll_frame(*reader, cx),
+            Source::Teed(Reader { tee, reader }) => tee.poll_frame(*reader, cx),
         }
     }
 
@@ -90,7 +102,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
         match &self.source {
             Source::Captured(captured) => captured.is_end_stream(),
             Source::Live(live) => live.is_end_stream(),
-            Source::Teed { tee, reader } => tee.is_end_stream(*reader),
+            Source::Teed(Reader { tee, reader }) => tee.is_end_stream(*reader),
         }
     }
 
@@ -98,7 +110,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
         match &self.source {
             Source::Captured(captured) => captured.size_hint(),
             Source::Live(live) => live.size_hint(),
-            Source::Teed { tee, reader } => tee.size_hint(*reader),
+            Source::Teed(Reader { tee, reader }) => tee.size_hint(*reader),
         }
     }
 }

@@ -1,4 +1,5 @@
-use std::collections::VecDeque;
+use std::mem;
+use std::sync::MutexGuard;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use crate::sync::Mutex;
 
 use super::buffer::{Lost, Share};
+use super::kept::Kept;
 use super::live::{Live, Read};
 
 /// A live request whose frames are kept as an attempt reads them, for the next one.
@@ -15,32 +17,32 @@ use super::live::{Live, Read};
 /// One attempt at a time may read: what was kept from its start, then the live rest. Whoever was
 /// the reader before is told to reset its stream, since the transport drops an attempt's body
 /// only some time after the attempt has failed.
+///
+/// The caller's stream is polled and dropped without the lock, since it may do anything, such as
+/// dropping this very call.
 pub(super) struct Tee<B: Body<Data = Bytes>> {
     state: Mutex<State<B>>,
     size_hint: SizeHint,
-    was_at_end: bool,
     cancelled: fn() -> Option<B::Error>,
 }
 
 struct State<B: Body<Data = Bytes>> {
     source: Source<B>,
-    kept: VecDeque<Bytes>,
-    share: Share,
-    /// Where the reader stands in `kept`.
-    position: usize,
-    /// Whether it read anything.
+    kept: Kept,
+    /// Whether the reader read anything.
     began: bool,
     /// Which attempt it is; `None` between two.
     reader: Option<u64>,
     attempts: u64,
+    /// Who waits for the source, or for the one who polls it now.
     waker: Option<Waker>,
-    /// False once no attempt can follow.
-    keeps: bool,
     lost: Option<Lost>,
 }
 
 enum Source<B: Body<Data = Bytes>> {
     Live(Live<B>),
+    /// Somebody polls it just now.
+    Polled,
     /// It ended, with these trailers that the reader has not seen, or without.
     Ended {
         trailers: Option<HeaderMap>,
@@ -50,23 +52,19 @@ enum Source<B: Body<Data = Bytes>> {
     Gone,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Tee<B> {
+impl<B: Body<Data = Bytes>> Tee<B> {
     /// `cancelled` makes the error by which a body has its stream reset.
     pub(super) fn new(source: Live<B>, share: Share, cancelled: fn() -> Option<B::Error>) -> Self {
         Self {
             size_hint: source.size_hint(),
-            was_at_end: source.is_end_stream(),
             cancelled,
             state: Mutex::new(State {
                 source: Source::Live(source),
-                kept: VecDeque::new(),
-                share,
-                position: 0,
+                kept: Kept::new(share),
                 began: false,
                 reader: None,
                 attempts: 0,
                 waker: None,
-                keeps: true,
                 lost: None,
             }),
         }
@@ -77,185 +75,233 @@ impl<B: Body<Data = Bytes> + Unpin> Tee<B> {
         let mut state = self.state.lock();
         state.attempts += 1;
         let reader = state.attempts;
-        state.position = 0;
+        state.kept.rewind();
         state.began = false;
         if let Source::Ended { shown, .. } = &mut state.source {
             *shown = false;
         }
-        let former = state.change_reader(Some(reader));
-        drop(state);
-        wake(former);
+        change_reader(state, Some(reader));
         reader
     }
 
     /// Ends the attempt: nothing more is read for it.
     pub(super) fn end(&self) {
-        let former = self.state.lock().change_reader(None);
-        wake(former);
+        change_reader(self.state.lock(), None);
     }
 
     /// No attempt follows: the reader goes on, nothing is kept any more (CONTRACT R7).
     pub(super) fn commit(&self) {
         let mut state = self.state.lock();
-        state.keeps = false;
-        if state.reader.is_some() {
-            state.free_what_was_read();
-            return;
+        state.kept.commit();
+        clear(state);
+    }
+
+    /// The body of this attempt was dropped.
+    pub(super) fn release(&self, reader: u64) {
+        let mut state = self.state.lock();
+        if state.reader == Some(reader) {
+            state.reader = None;
+            clear(state);
         }
-        state.free_all();
-        let unread = std::mem::replace(&mut state.source, Source::Gone);
-        // The caller's stream may do anything as it is dropped.
-        drop(state);
-        drop(unread);
     }
 
     pub(super) fn lost(&self) -> Option<Lost> {
         self.state.lock().lost
     }
 
-    /// The next frame for an attempt.
-    pub(super) fn poll_frame(&self, reader: u64, cx: &mut Context<'_>) -> Poll<Option<Read<B>>> {
-        let mut state = self.state.lock();
-        if state.reader != Some(reader) {
-            drop(state);
-            // Never an end, which the server would take for a complete request.
-            return match (self.cancelled)() {
-                Some(error) => Poll::Ready(Some(Err(error))),
-                None => Poll::Pending,
-            };
-        }
-        state.began = true;
-        match state.kept_frame() {
-            Some(frame) => Poll::Ready(Some(Ok(frame))),
-            None => state.poll_source(cx),
-        }
-    }
-
     pub(super) fn is_end_stream(&self, reader: u64) -> bool {
         let state = self.state.lock();
-        if state.reader != Some(reader) || state.position < state.kept.len() {
+        if state.reader != Some(reader) || !state.kept.is_read() {
             return false;
         }
         match &state.source {
             Source::Live(live) => live.is_end_stream(),
-            Source::Ended { trailers, shown } => {
-                (trailers.is_none() || *shown) && (state.began || self.was_at_end)
-            }
-            Source::Gone => false,
+            Source::Ended { trailers, shown } => (trailers.is_none() || *shown) && state.began,
+            Source::Polled | Source::Gone => false,
         }
     }
 
     /// The original's at the start, and once the reader has caught up with it.
     pub(super) fn size_hint(&self, reader: u64) -> SizeHint {
         let state = self.state.lock();
-        if !state.began {
-            return self.size_hint;
-        }
         match &state.source {
-            Source::Live(live) if state.reader == Some(reader) && state.is_live() => {
+            _ if !state.began => self.size_hint,
+            Source::Live(live) if state.reader == Some(reader) && state.kept.is_read() => {
                 live.size_hint()
             }
             _ => SizeHint::default(),
         }
     }
+
+    /// Never an end, which the server would take for a complete request.
+    fn cut_off(&self) -> Poll<Option<Read<B>>> {
+        match (self.cancelled)() {
+            Some(error) => Poll::Ready(Some(Err(error))),
+            None => Poll::Pending,
+        }
+    }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> State<B> {
-    fn change_reader(&mut self, reader: Option<u64>) -> Option<Waker> {
-        self.reader = reader;
-        self.waker.take()
-    }
-
-    fn is_live(&self) -> bool {
-        self.position == self.kept.len()
-    }
-
-    fn kept_frame(&mut self) -> Option<Frame<Bytes>> {
-        let data = self.kept.get(self.position)?.clone();
-        self.position += 1;
-        if !self.keeps {
-            self.free_what_was_read();
+impl<B: Body<Data = Bytes> + Unpin> Tee<B> {
+    /// The next frame for an attempt.
+    pub(super) fn poll_frame(&self, reader: u64, cx: &mut Context<'_>) -> Poll<Option<Read<B>>> {
+        let mut state = self.state.lock();
+        if state.reader != Some(reader) {
+            drop(state);
+            return self.cut_off();
         }
-        Some(Frame::data(data))
-    }
-
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Read<B>>> {
-        let live = match &mut self.source {
+        state.began = true;
+        if let Some(data) = state.kept.next() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        let mut live = match mem::replace(&mut state.source, Source::Polled) {
             Source::Live(live) => live,
+            Source::Polled => {
+                state.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
             Source::Ended { trailers, shown } => {
-                let unseen = trailers.clone().filter(|_| !*shown);
-                *shown = true;
+                let unseen = trailers.clone().filter(|_| !shown);
+                let shown = true;
+                state.source = Source::Ended { trailers, shown };
                 return Poll::Ready(unseen.map(|trailers| Ok(Frame::trailers(trailers))));
             }
-            Source::Gone => return Poll::Pending,
-        };
-        let Poll::Ready(read) = live.poll_frame(cx) else {
-            if !self
-                .waker
-                .as_ref()
-                .is_some_and(|it| it.will_wake(cx.waker()))
-            {
-                self.waker = Some(cx.waker().clone());
+            Source::Gone => {
+                state.source = Source::Gone;
+                drop(state);
+                return self.cut_off();
             }
-            return Poll::Pending;
         };
-        let Some(read) = read else {
-            self.ended(None);
-            return Poll::Ready(None);
-        };
-        if let Ok(frame) = &read {
-            if let Some(data) = frame.data_ref() {
-                self.keep(data);
-            } else if let Some(trailers) = frame.trailers_ref() {
-                self.ended(Some(trailers.clone()));
+        drop(state);
+        let polled = live.poll_frame(cx);
+        self.put_back(reader, live, polled, cx)
+    }
+
+    /// Looks whether the rest of the request failed meanwhile, before an attempt is begun.
+    pub(super) fn look_ahead(&self) {
+        let mut state = self.state.lock();
+        let mut live = match mem::replace(&mut state.source, Source::Polled) {
+            Source::Live(live) => live,
+            other => {
+                state.source = other;
+                return;
             }
+        };
+        drop(state);
+        let failed = live.has_failed();
+        let mut state = self.state.lock();
+        if failed {
+            state.source = Source::Gone;
+            state.lose(Lost::RequestFailed);
+            drop(state);
+            drop(live);
         } else {
-            self.source = Source::Gone;
-            self.lose(Lost::RequestFailed);
+            state.source = Source::Live(live);
+            clear(state);
         }
-        Poll::Ready(Some(read))
     }
 
-    fn ended(&mut self, trailers: Option<HeaderMap>) {
-        self.source = Source::Ended {
-            trailers,
-            shown: true,
-        };
-    }
-
-    /// Keeps what the reader gets, while there is room.
-    fn keep(&mut self, data: &Bytes) {
-        if !self.keeps {
-            return;
-        }
-        match self.share.grow(data.len()) {
-            Ok(()) => {
-                self.kept.push_back(data.clone());
-                self.position = self.kept.len();
+    /// What was read belongs to the reader: to this one, or to the one that came meanwhile.
+    fn put_back(
+        &self,
+        reader: u64,
+        mut live: Live<B>,
+        polled: Poll<Option<Read<B>>>,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Read<B>>> {
+        let mut state = self.state.lock();
+        let is_reader = state.reader == Some(reader);
+        let rest = match &polled {
+            Poll::Ready(None) => Err(Source::Ended {
+                trailers: None,
+                shown: is_reader,
+            }),
+            Poll::Ready(Some(Err(_))) => {
+                state.lose(Lost::RequestFailed);
+                Err(Source::Gone)
             }
-            Err(lost) => self.lose(lost),
+            Poll::Ready(Some(Ok(frame))) if is_reader => match frame.trailers_ref() {
+                Some(trailers) => Err(Source::Ended {
+                    trailers: Some(trailers.clone()),
+                    shown: true,
+                }),
+                None => {
+                    state.keep(frame);
+                    Ok(())
+                }
+            },
+            Poll::Ready(Some(Ok(_))) => Ok(()),
+            Poll::Pending => {
+                if is_reader {
+                    state.waker = Some(cx.waker().clone());
+                }
+                Ok(())
+            }
+        };
+        let (polled, unread) = match polled {
+            Poll::Ready(Some(Ok(frame))) if !is_reader => (Poll::Pending, Some(frame)),
+            polled => (polled, None),
+        };
+        let ended = match rest {
+            Ok(()) => {
+                if let Some(frame) = unread {
+                    live.unread(frame);
+                }
+                state.source = Source::Live(live);
+                None
+            }
+            Err(source) => {
+                state.source = source;
+                Some(live)
+            }
+        };
+        if is_reader {
+            drop(state);
+        } else {
+            let waker = state.waker.take();
+            clear(state);
+            wake(waker);
+        }
+        drop(ended);
+        if is_reader { polled } else { self.cut_off() }
+    }
+}
+
+impl<B: Body<Data = Bytes>> State<B> {
+    fn keep(&mut self, frame: &Frame<Bytes>) {
+        let kept = frame.data_ref().map_or(Ok(()), |data| self.kept.keep(data));
+        if let Err(lost) = kept {
+            self.lose(lost);
         }
     }
 
     /// The reader goes on, and no other can follow: all that is kept was read by it.
     fn lose(&mut self, lost: Lost) {
         self.lost = Some(lost);
-        self.keeps = false;
-        self.free_all();
+        self.kept.commit();
     }
+}
 
-    fn free_what_was_read(&mut self) {
-        for data in self.kept.drain(..self.position) {
-            self.share.shrink(data.len());
-        }
-        self.position = 0;
-    }
+fn change_reader<B: Body<Data = Bytes>>(mut state: MutexGuard<'_, State<B>>, reader: Option<u64>) {
+    state.reader = reader;
+    let former = state.waker.take();
+    drop(state);
+    wake(former);
+}
 
-    fn free_all(&mut self) {
-        self.position = self.kept.len();
-        self.free_what_was_read();
-        self.kept.shrink_to_fit();
+/// Lets go of the caller's stream once nobody can read it any more.
+fn clear<B: Body<Data = Bytes>>(mut state: MutexGuard<'_, State<B>>) {
+    if state.reader.is_some() || state.kept.is_keeping() {
+        return;
     }
+    state.kept.free();
+    let unread = match &state.source {
+        // Whoever polls it puts it back, and comes here.
+        Source::Polled => None,
+        _ => Some(mem::replace(&mut state.source, Source::Gone)),
+    };
+    drop(state);
+    drop(unread);
 }
 
 fn wake(waker: Option<Waker>) {

@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -156,7 +157,8 @@ async fn a_committed_stream_goes_on_and_keeps_nothing() {
         let frame = attempt.frame().await.unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), expected);
     }
-    assert_eq!(buffer.held(), 2);
+    // Two frames of one byte.
+    assert_eq!(buffer.held(), 2 * (1 + buffer::FRAME_COST));
     drop(recording);
     assert_eq!(buffer.held(), 0);
     assert_eq!(frames(attempt).await, ["c"]);
@@ -176,7 +178,116 @@ async fn a_replay_that_is_committed_halfway_is_read_to_its_end() {
         "a"
     );
     drop(recording);
-    assert_eq!(buffer.held(), 2);
+    // Two frames of one byte.
+    assert_eq!(buffer.held(), 2 * (1 + buffer::FRAME_COST));
     assert_eq!(frames(second).await, ["b", "c"]);
     assert_eq!(buffer.held(), 0);
+}
+
+type Slot = Arc<Mutex<Option<Recording<Boxed>>>>;
+
+/// When a caller's stream drops the very call that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Drops {
+    AsItIsPolled,
+    AsItIsDropped,
+}
+
+/// Pending once, then one frame, then its end.
+struct Selfish {
+    call: Slot,
+    drops: Drops,
+    polls: usize,
+}
+
+impl Selfish {
+    fn drop_call(&self) {
+        let call = self.call.lock().unwrap().take();
+        drop(call);
+    }
+}
+
+impl Body for Selfish {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.polls += 1;
+        match self.polls {
+            1 => Poll::Pending,
+            2 => {
+                if self.drops == Drops::AsItIsPolled {
+                    self.drop_call();
+                }
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+            }
+            _ => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for Selfish {
+    fn drop(&mut self) {
+        if self.drops == Drops::AsItIsDropped {
+            self.drop_call();
+        }
+    }
+}
+
+// CONTRACT B4, B5
+#[test]
+fn a_stream_that_drops_its_own_call_does_not_deadlock() {
+    for drops in [Drops::AsItIsPolled, Drops::AsItIsDropped] {
+        let (done, is_done) = mpsc::channel();
+        std::thread::spawn(move || {
+            let call = Slot::default();
+            let polls = 0;
+            let body = Selfish {
+                call: Arc::clone(&call),
+                drops,
+                polls,
+            };
+            let buffer = ReplayBuffer::unlimited();
+            let mut recording = Recording::new(body.boxed_unsync(), 10, &buffer);
+            let mut attempt = recording.attempt();
+            *call.lock().unwrap() = Some(recording);
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            assert!(Pin::new(&mut attempt).poll_frame(&mut cx).is_ready());
+            assert!(Pin::new(&mut attempt).poll_frame(&mut cx).is_ready());
+            done.send(()).unwrap();
+        });
+        let patience = std::time::Duration::from_secs(10);
+        assert!(is_done.recv_timeout(patience).is_ok(), "{drops:?}");
+    }
+}
+
+// CONTRACT R7, B5
+#[tokio::test]
+async fn a_body_of_a_former_attempt_that_lingers_keeps_nothing_alive() {
+    let alive = Arc::new(());
+    let token = Arc::clone(&alive);
+    let mut polls = 0;
+    let sequence = PollSequence(move || {
+        let _held = &token;
+        polls += 1;
+        Some((polls % 2 == 1).then_some("abc"))
+    });
+    let frames = tokio_stream::StreamExt::map(sequence, |data| {
+        Ok(Frame::data(Bytes::from_static(data.as_bytes())))
+    });
+    let buffer = ReplayBuffer::unlimited();
+    let body: Boxed = StreamBody::new(frames).boxed_unsync();
+    let mut recording = Recording::new(body, 100, &buffer);
+    let mut stale = recording.attempt();
+    stale.frame().await.unwrap().unwrap();
+    recording.end_attempt();
+    let current = recording.attempt();
+    drop(recording);
+    drop(current);
+    assert_eq!(buffer.held(), 0);
+    assert_eq!(Arc::strong_count(&alive), 1);
+    drop(stale);
 }

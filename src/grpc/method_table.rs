@@ -66,6 +66,19 @@ impl<T> MethodTable<T> {
         Ok(())
     }
 
+    /// The same, in the place of what was said by an equal pattern.
+    #[cfg(feature = "retry")]
+    pub(crate) fn replace(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
+        self.add(pattern, value)?;
+        let equal = |(glob, _): &(Pattern, T)| glob.as_str() == pattern;
+        if let Some(first) = self.globs.iter().position(equal)
+            && first + 1 < self.globs.len()
+        {
+            self.globs.swap_remove(first);
+        }
+        Ok(())
+    }
+
     /// What is said of this very path.
     pub(crate) fn exact(&self, method: &str) -> Option<&T> {
         self.exact.get(method)
@@ -99,6 +112,24 @@ mod tests {
         assert_eq!(table.find("/a.A/GetTwo"), Some(&1));
         assert_eq!(table.find("/a.A/Put"), Some(&2));
         assert_eq!(table.find("/b.B/Put"), None);
+    }
+
+    #[cfg(feature = "retry")]
+    #[test]
+    fn an_equal_pattern_is_replaced_in_its_place() {
+        let mut table = MethodTable::default();
+        for (pattern, value) in [
+            ("/a.A/G*", 1),
+            ("/a.A/*", 2),
+            ("/a.A/G*", 3),
+            ("/a.A/One", 4),
+        ] {
+            table.replace(pattern, value).unwrap();
+        }
+        assert_eq!(table.find("/a.A/Get"), Some(&3));
+        assert_eq!(table.find("/a.A/Put"), Some(&2));
+        table.replace("/a.A/One", 5).unwrap();
+        assert_eq!(table.find("/a.A/One"), Some(&5));
     }
 
     #[test]

@@ -117,16 +117,28 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         };
     }
 
+    /// The last failure, if the request itself failed since: no attempt follows (CONTRACT R13).
+    pub(super) fn request_failed(&mut self) -> Option<Error> {
+        self.recording.look_ahead();
+        if self.recording.lost() != Some(Lost::RequestFailed) {
+            return None;
+        }
+        let last = self.last_failure.take()?;
+        Some(last.given_up(GiveUp::RequestFailed, self.attempts))
+    }
+
     /// Judges a failed attempt: asks the policy, charges the budget, asks for its permit.
     pub(super) fn after(&mut self, error: Error) -> Next {
         self.recording.end_attempt();
-        let lost = self.recording.lost();
-        if lost == Some(Lost::RequestFailed) {
-            return Next::Stop(self.give_up(error, GiveUp::RequestFailed));
-        }
+        // That of an attempt which never started is given back before the next one is asked for.
+        self.permit = None;
+        let lost = self.recording.lost().map(why_lost);
         let (plan, timed_out) = self.plan(&error);
-        match (plan, lost.map(why_lost)) {
+        match (plan, lost) {
             (Plan::Stop(GiveUp::Deadline), _) if timed_out => Next::Stop(self.expired(error)),
+            (_, Some(GiveUp::RequestFailed)) => {
+                Next::Stop(self.give_up(error, GiveUp::RequestFailed))
+            }
             (Plan::Stop(reason), _) | (_, Some(reason)) => Next::Stop(self.give_up(error, reason)),
             (Plan::Transparent { after }, None) => {
                 self.repeats = true;
@@ -143,13 +155,15 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
                     Some(permit) => self.permit = permit,
                     None => {}
                 }
-                self.retries = if hinted {
-                    0
+                if hinted {
+                    self.retries = 0;
+                    self.previous_backoff = Duration::ZERO;
+                } else if error.code() == Code::Unauthenticated && !self.renewed {
+                    self.renewed = true;
                 } else {
-                    self.retries.saturating_add(1)
-                };
-                self.previous_backoff = if hinted { Duration::ZERO } else { after };
-                self.renewed |= error.code() == Code::Unauthenticated;
+                    self.retries = self.retries.saturating_add(1);
+                    self.previous_backoff = after;
+                }
                 self.wait(error, after)
             }
         }
@@ -193,16 +207,18 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             unit: self.settings.rng.unit(),
             options: context.map_or(&unset, Context::options),
         };
-        let plan = match self.policy.decide(&outcome) {
-            Plan::Retry { .. } | Plan::Transparent { .. }
-                if !outcome.may_repeat(self.policy.assumes_idempotent()) =>
-            {
-                Plan::Stop(GiveUp::NotIdempotent)
-            }
-            plan => plan,
+        let assumed = self.policy.assumes_idempotent();
+        let plan = self
+            .policy
+            .decide(&outcome)
+            .within_bounds(&outcome, assumed);
+        let charged = match plan {
+            Plan::Retry { .. } => true,
+            Plan::Transparent { .. } => false,
+            Plan::Stop(_) => self.policy.is_charged(&verdict, outcome.options),
         };
-        let transparent = matches!(plan, Plan::Transparent { .. });
-        if !transparent && self.policy.is_charged(&verdict, outcome.options) {
+        // A token that can't be had says nothing of the server.
+        if charged && verdict.reason != Reason::HookFailed {
             self.budget(|budget| budget.failed());
         }
         (plan, outcome.has_timed_out())
@@ -219,12 +235,9 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
     /// A readiness error never hides what the server last said (CONTRACT R17).
     fn give_up(&mut self, error: Error, reason: GiveUp) -> Error {
-        let not_ready = matches!(
-            error.verdict().reason,
-            Reason::ChannelClosed | Reason::NotReady
-        );
-        let error = match self.last_failure.take() {
-            Some(real) if not_ready => real,
+        let error = match (error.verdict().reason, self.last_failure.take()) {
+            (Reason::ChannelClosed | Reason::NotReady, Some(real)) => real,
+            (Reason::HookFailed, Some(real)) => error.caused_by(Some(Arc::new(real))),
             _ => error,
         };
         error.given_up(reason, self.attempts)

@@ -131,6 +131,11 @@ where
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Pending;
                     };
+                    if let Some(error) = call.request_failed() {
+                        *this.call = None;
+                        this.state.set(State::Failed(None));
+                        return Poll::Ready(Err(error));
+                    }
                     let next = match call.begin() {
                         Some(preparing) => State::Preparing(preparing),
                         None => State::attempt(call, None),

@@ -105,8 +105,8 @@ impl NextAttempt {
         &self.headers
     }
 
-    /// The headers, to be changed. `grpc-timeout` and `grpc-previous-rpc-attempts` are written
-    /// after the hook.
+    /// The headers, to be changed. `grpc-previous-rpc-attempts` and, for a call with a deadline,
+    /// `grpc-timeout` are written after the hook.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
     }

@@ -1,8 +1,9 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::{CallOptions, Deadline, Safety};
-use crate::classify::{Hint, Reason, Verdict};
+use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
 use crate::grpc::{Code, CodeSet};
 
@@ -12,15 +13,18 @@ use crate::grpc::{Code, CodeSet};
 /// wants to decide otherwise and leaves the rest to one of those; see the example `policy`.
 ///
 /// It is asked after each failed attempt and gets no clock and no dice: what is left of the time
-/// and a random number are in the [`Outcome`]. Whatever it says, a call that may have run is not
-/// repeated unless it was declared safe or the policy
-/// [assumes so](Self::assumes_idempotent), and every retry needs the budget's permit.
+/// and a random number are in the [`Outcome`]. Whatever it says, these stay with the layer: what
+/// may have run is not repeated unless the call was declared safe or the policy
+/// [assumes so](Self::assumes_idempotent); a pushback that says no, the deadline and the caller's
+/// `max_attempts` end the call; a transparent retry is for what certainly never ran, eight times
+/// at most; every other one takes a token and needs the budget's permit.
 pub trait Policy: fmt::Debug + Send + Sync {
     /// What is to be done after a failure.
     fn decide(&self, outcome: &Outcome<'_>) -> Plan;
 
-    /// Whether a failure takes a token from an A6 budget (CONTRACT T2, P6): by default
-    /// UNAVAILABLE, what the call's options add, and a pushback that says not to retry.
+    /// Whether a failure takes a token from an A6 budget that is not retried (CONTRACT T2, P6): by
+    /// default UNAVAILABLE, what the call's options add, and a pushback that says not to retry. One
+    /// that is retried always does.
     fn is_charged(&self, verdict: &Verdict, options: &CallOptions) -> bool {
         verdict.hint == Some(Hint::Stop)
             || is_retryable(
@@ -33,7 +37,35 @@ pub trait Policy: fmt::Debug + Send + Sync {
     fn assumes_idempotent(&self) -> bool {
         false
     }
+
+    /// Whether it never retries: then calls pass through the layer untouched. Default: no.
+    fn is_off(&self) -> bool {
+        false
+    }
 }
+
+/// So that a policy read from a running layer can be part of another.
+impl<P: Policy + ?Sized> Policy for Arc<P> {
+    fn decide(&self, outcome: &Outcome<'_>) -> Plan {
+        (**self).decide(outcome)
+    }
+
+    fn is_charged(&self, verdict: &Verdict, options: &CallOptions) -> bool {
+        (**self).is_charged(verdict, options)
+    }
+
+    fn assumes_idempotent(&self) -> bool {
+        (**self).assumes_idempotent()
+    }
+
+    fn is_off(&self) -> bool {
+        (**self).is_off()
+    }
+}
+
+/// So often a request that never left the client is sent again: without a bound a peer that is no
+/// HTTP/2 server would make the client spin (CONTRACT X1).
+pub(super) const MAX_UNSENT: u32 = 8;
 
 /// CONTRACT R15: a message too large is so next time, too.
 pub(super) fn is_retryable(verdict: &Verdict, codes: CodeSet) -> bool {
@@ -95,6 +127,15 @@ impl<'a> Outcome<'a> {
         self.verdict.progress.is_unprocessed() || self.safety.map_or(assumed, Safety::may_repeat)
     }
 
+    /// CONTRACT X1, X2.
+    fn may_be_transparent(&self) -> bool {
+        match self.verdict.progress {
+            Progress::NotSent => self.unsent < MAX_UNSENT,
+            Progress::Refused => !self.refused,
+            Progress::Reached | Progress::Answered => false,
+        }
+    }
+
     /// CONTRACT D11: with at most 5 ms left, a time-out or a cancellation is the deadline. With more
     /// left it is the attempt's: a deadline layer below bounds each attempt by itself.
     pub(super) fn is_expiry(&self) -> bool {
@@ -135,4 +176,33 @@ pub enum Plan {
         /// How long to wait.
         after: Duration,
     },
+}
+
+impl Plan {
+    /// The plan, as far as no rule forbids it that holds for every policy.
+    pub(super) fn within_bounds(self, outcome: &Outcome<'_>, assumed: bool) -> Self {
+        let (Self::Retry { after, .. } | Self::Transparent { after }) = self else {
+            return self;
+        };
+        let verdict = &outcome.verdict;
+        let attempts = outcome.options.chosen_max_attempts();
+        if verdict.hint == Some(Hint::Stop) {
+            Self::Stop(GiveUp::PushbackStop)
+        } else if !outcome.may_repeat(assumed) {
+            Self::Stop(GiveUp::NotIdempotent)
+        } else if outcome.remaining.is_some_and(|left| after >= left) {
+            Self::Stop(GiveUp::Deadline)
+        } else if matches!(self, Self::Transparent { .. }) && outcome.may_be_transparent() {
+            self
+        } else if attempts.is_some_and(|max| outcome.attempts >= max) {
+            Self::Stop(GiveUp::AttemptsExhausted)
+        } else if matches!(self, Self::Transparent { .. }) {
+            Self::Retry {
+                after,
+                hinted: false,
+            }
+        } else {
+            self
+        }
+    }
 }

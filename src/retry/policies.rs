@@ -33,7 +33,7 @@ impl Policies {
     }
 
     /// This policy for the methods that match: an exact path beats a glob, the first glob the
-    /// others.
+    /// others. An equal pattern is replaced.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl Policies {
         pattern: &str,
         policy: impl Policy + 'static,
     ) -> Result<Self, InvalidPattern> {
-        self.methods.add(pattern, Arc::new(policy))?;
+        self.methods.replace(pattern, Arc::new(policy))?;
         Ok(self)
     }
 
@@ -81,6 +81,22 @@ impl PolicyHandle {
     /// Replaces the policies for all calls that start from now on.
     pub fn replace(&self, policies: impl Into<Policies>) {
         self.0.store(Arc::new(policies.into()));
+    }
+
+    /// Changes the policies; the closure runs again if somebody else was faster.
+    ///
+    /// # Errors
+    ///
+    /// What the closure returns; then nothing is changed.
+    pub fn update<E>(&self, change: impl Fn(Policies) -> Result<Policies, E>) -> Result<(), E> {
+        loop {
+            let current = self.0.load_full();
+            let changed = Arc::new(change(Policies::clone(&current))?);
+            let before = self.0.compare_and_swap(&current, changed);
+            if Arc::ptr_eq(&before, &current) {
+                return Ok(());
+            }
+        }
     }
 
     pub(super) fn of(&self, method: &str) -> Arc<dyn Policy> {

@@ -7,12 +7,8 @@ use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
 use crate::grpc::{Code, CodeSet};
 
-use super::plan::is_retryable;
+use super::plan::{MAX_UNSENT, is_retryable};
 use super::{Outcome, Plan, Policy};
-
-/// So often a request that never left the client is sent again: without a bound a peer that is no
-/// HTTP/2 server would make the client spin (CONTRACT X1).
-const MAX_UNSENT: u32 = 8;
 
 /// Short, since nothing is known to be wrong with the server; eight of them last about a second.
 const TRANSPARENT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
@@ -67,7 +63,7 @@ impl RetryPolicy {
         }
     }
 
-    /// Never retries, not even what provably never ran (CONTRACT R12).
+    /// Never retries, not even what provably never ran: calls pass through (CONTRACT R12).
     #[must_use]
     pub fn never() -> Self {
         Self {
@@ -280,6 +276,10 @@ impl Policy for RetryPolicy {
 
     fn assumes_idempotent(&self) -> bool {
         self.assume_idempotent
+    }
+
+    fn is_off(&self) -> bool {
+        self.off
     }
 }
 

@@ -52,7 +52,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B, R> {
         let lease = self.inner.take();
-        if stands_back(&request) {
+        let policy = self.settings.policies.of(method_of(request.uri().path()));
+        if policy.is_off() || stands_back(&request) {
             return ResponseFuture::passing(Attempt::new(lease, request));
         }
         let (mut parts, body) = request.into_parts();
@@ -62,7 +63,6 @@ where
             return ResponseFuture::failed(no_attempt());
         }
         let settings = Arc::clone(&self.settings);
-        let policy = settings.policies.of(method_of(parts.uri.path()));
         let recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
         let mut call = RetryCall::new(lease.spare(), parts, recording, policy, settings);
         match call.begin() {

@@ -28,7 +28,7 @@
 //! - **Limits**: readiness is inferred from calls: over a foreign channel there is nothing else to
 //!   see. The channel counts as down after one failed connect, or after three times
 //!   [`endpoints`](WaitForReadyLayer::endpoints) in a row on a balanced one. A live request stream
-//!   waits for a channel that is known to be down, but can't wait once it was handed on. Without a
+//!   waits as long as no attempt read any of it. Without a
 //!   deadline layer above, the caller's `grpc-timeout` bounds the wait but not a dial under way.
 
 mod body;
