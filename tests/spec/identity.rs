@@ -2,5 +2,7 @@
 
 mod answers;
 mod bodies;
+mod differential;
+mod laws;
 mod progress;
 mod redials;

@@ -1,8 +1,10 @@
 //! Which failures are retried, how often, and what each attempt carries.
 
 mod cancelled;
+mod hook;
 mod laws;
 mod overrides;
+mod policies;
 mod readiness;
 mod stack;
 mod waits;

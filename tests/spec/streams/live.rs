@@ -1,4 +1,6 @@
-//! Requests that are live streams pass through; those that are complete are replayed.
+//! Request streams: they flow as without the layer, and are retried as other calls are.
+
+use std::pin::Pin;
 
 use grpc_resilience::GiveUp;
 use grpc_resilience::call::CallOptionsExt;
@@ -10,34 +12,26 @@ use testing::{Answer, Outcome, Server, method};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request};
 use tower::ServiceBuilder;
 
+use super::{live, text, texts};
 use crate::common::{declared, ms, policy, previous_attempts, retrying, unavailable};
 
-fn text(text: &str) -> EchoRequest {
-    EchoRequest {
-        text: text.to_owned(),
-        ..EchoRequest::default()
-    }
-}
-
-fn live() -> (
-    mpsc::Sender<EchoRequest>,
-    Request<ReceiverStream<EchoRequest>>,
-) {
-    let (sender, receiver) = mpsc::channel(1);
-    let mut request = Request::new(ReceiverStream::new(receiver));
-    request.call_options().idempotent();
-    (sender, request)
-}
+const METHODS: [&str; 4] = [
+    method::UNARY,
+    method::SERVER_STREAM,
+    method::CLIENT_STREAM,
+    method::BIDI_STREAM,
+];
 
 // CONTRACT B4
 #[tokio::test(start_paused = true)]
 async fn a_bidi_call_makes_progress_message_by_message() {
     let server = Server::in_memory();
     let mut client = retrying(&server, policy());
-    let (sender, request) = live();
+    let (sender, request) = live(1);
     let call = async {
         // The first message goes only once the answer has begun.
         let mut answers = client.bidi_stream(request).await.unwrap().into_inner();
@@ -59,7 +53,7 @@ async fn a_bidi_call_makes_progress_message_by_message() {
 async fn a_client_stream_makes_progress_message_by_message() {
     let server = Server::in_memory();
     let mut client = retrying(&server, policy());
-    let (sender, request) = live();
+    let (sender, request) = live(1);
     let call = tokio::spawn(async move { client.client_stream(request).await });
     for count in 1..=3 {
         sender.send(text("x")).await.unwrap();
@@ -77,31 +71,73 @@ async fn a_client_stream_makes_progress_message_by_message() {
     assert_eq!(server.count(), 1);
 }
 
-// where a kind is not retried yet, it passes through untouched
+// CONTRACT R3, R6, R9; PEER-CASES GO-stream-one
 #[tokio::test(start_paused = true)]
-async fn a_live_stream_is_not_retried_and_its_failure_comes_as_it_is() {
-    for answer in [
-        unavailable("down"),
-        Answer::status_in_trailers(Code::Unavailable, "down"),
-        unavailable("down").reading_messages(1),
+async fn a_live_stream_that_is_declared_is_retried_and_replayed() {
+    for (answer, kind) in [
+        (unavailable("down"), None),
+        (unavailable("down").reading_messages(1), None),
+        (
+            Answer::status_in_trailers(Code::Unavailable, "down").reading_messages(1),
+            Some(MethodKind::ClientStreaming),
+        ),
+    ] {
+        let server = Server::in_memory();
+        server.script().on(method::CLIENT_STREAM, [answer]);
+        let mut client = retrying(&server, policy());
+        let (sender, mut request) = live(16);
+        if let Some(kind) = kind {
+            request.call_options().kind(kind);
+        }
+        for word in ["a", "b"] {
+            sender.send(text(word)).await.unwrap();
+        }
+        let close = async {
+            server.wait_for_calls(2).await;
+            drop(sender);
+        };
+        let (answer, ()) = tokio::join!(client.client_stream(request), close);
+        assert_eq!(answer.unwrap().get_ref().text, "ab");
+        let calls = server.calls();
+        assert_eq!(previous_attempts(&calls), [None, Some("1")]);
+        assert_eq!(texts(&calls[1]), ["a", "b"]);
+    }
+}
+
+// CONTRACT R6, I3, B5: one attempt, whose failure comes as it is
+#[tokio::test(start_paused = true)]
+async fn a_live_stream_that_may_not_be_repeated_is_sent_once_and_its_failure_comes_as_it_is() {
+    let in_trailers = Answer::status_in_trailers(Code::Unavailable, "down");
+    for (declared, answer, reason) in [
+        (false, unavailable("down"), GiveUp::NotIdempotent),
+        (
+            false,
+            unavailable("down").reading_messages(1),
+            GiveUp::NotIdempotent,
+        ),
+        // Nobody said that the method answers once.
+        (true, in_trailers, GiveUp::Committed),
     ] {
         let server = Server::in_memory();
         server.script().otherwise(answer.metadata("x-zone", "b"));
         let mut client = retrying(&server, policy());
-        let (sender, request) = live();
-        tokio::spawn(async move {
-            let _ = sender.send(text("one")).await;
-            sender.closed().await;
-        });
+        let (sender, receiver) = mpsc::channel(1);
+        sender.send(text("one")).await.unwrap();
+        let mut request = Request::new(ReceiverStream::new(receiver));
+        if declared {
+            request.call_options().idempotent();
+        }
         let status = client.client_stream(request).await.unwrap_err();
         assert_eq!(
             (status.code(), status.message()),
             (Code::Unavailable, "down")
         );
         assert_eq!(status.metadata().get("x-zone").unwrap(), "b");
-        let calls = server.calls();
-        assert_eq!(calls.len(), 1);
-        assert!(calls[0].previous_attempts.is_none());
+        assert_eq!(GiveUp::find(&status), Some(reason));
+        assert_eq!(previous_attempts(&server.calls()), [None]);
+        timeout(ms(1_000), sender.closed())
+            .await
+            .expect("the stream goes with its call");
     }
 }
 
@@ -118,7 +154,7 @@ macro_rules! dropped {
             let (server, mut client) = ($server, $client);
             server.clear();
             server.script().on(method::BIDI_STREAM, [answer]);
-            let (sender, request) = live();
+            let (sender, request) = live(1);
             let answers = timeout(ms(500), client.bidi_stream(request)).await;
             let sender = (!ends).then_some(sender);
             tokio::time::sleep(ms(1)).await;
@@ -187,41 +223,55 @@ async fn a_message_that_the_client_can_not_send_fails_as_without_the_layer() {
     assert_eq!(server.count(), sent);
 }
 
-// CONTRACT B4, I4: which method it is decides, not how fast its messages come
+// CONTRACT R3, I2: a call of any kind is retried if it is declared, and only then
 #[tokio::test(start_paused = true)]
-async fn what_is_declared_a_stream_of_requests_passes_through_even_if_it_is_complete_at_once() {
-    for kind in [MethodKind::BidiStreaming, MethodKind::ClientStreaming] {
-        let declare = IdempotencyLayer::new().idempotent("/**").unwrap();
-        let layers = || {
-            ServiceBuilder::new()
-                .layer(declare.clone().kind("/*/[BC]*Stream", kind).unwrap())
+async fn a_call_is_retried_as_it_is_declared_whatever_its_kind() {
+    for (declared, attempts, reason) in [
+        (true, 4, GiveUp::AttemptsExhausted),
+        (false, 1, GiveUp::NotIdempotent),
+    ] {
+        for complete in [true, false] {
+            let server = Server::in_memory();
+            let answer = unavailable("down").reading_messages(1);
+            server.script().otherwise(answer);
+            let kinds = IdempotencyLayer::new()
+                .kind("/*/Unary*", MethodKind::Unary)
+                .and_then(|it| it.kind("/*/Server*", MethodKind::ServerStreaming))
+                .and_then(|it| it.kind("/*/Client*", MethodKind::ClientStreaming))
+                .and_then(|it| it.kind("/*/Bidi*", MethodKind::BidiStreaming));
+            let mut kinds = kinds.unwrap();
+            if declared {
+                kinds = kinds.idempotent("/**").unwrap();
+            }
+            let channel = ServiceBuilder::new()
+                .layer(kinds)
                 .layer(RetryLayer::new(policy()))
-        };
-        let server = Server::in_memory();
-        server
-            .script()
-            .otherwise(unavailable("down").reading_request());
-        let mut client = EchoClient::new(layers().service(server.channel()));
-        let complete = || tokio_stream::iter([text("a")]);
-        let of_bidi = client.bidi_stream(complete()).await.unwrap_err();
-        let of_upload = client.client_stream(complete()).await.unwrap_err();
-        for status in [of_bidi, of_upload] {
-            assert_eq!(status.message(), "down");
-            assert_eq!(GiveUp::find(&status), None);
+                .service(server.channel());
+            let mut client = EchoClient::new(channel);
+            let requests = || {
+                let first = tokio_stream::once(text("a"));
+                let requests: Pin<Box<dyn Stream<Item = EchoRequest> + Send>> = if complete {
+                    Box::pin(first)
+                } else {
+                    Box::pin(first.chain(tokio_stream::pending()))
+                };
+                requests
+            };
+            for status in [
+                client.unary(text("a")).await.unwrap_err(),
+                client.server_stream(text("a")).await.unwrap_err(),
+                client.client_stream(requests()).await.unwrap_err(),
+                client.bidi_stream(requests()).await.unwrap_err(),
+            ] {
+                assert_eq!(status.message(), "down");
+                assert_eq!(GiveUp::find(&status), Some(reason));
+            }
+            for path in METHODS {
+                let calls = server.calls_to(path);
+                let all = [None, Some("1"), Some("2"), Some("3")];
+                assert_eq!(previous_attempts(&calls), all[..attempts], "{path}");
+                assert!(calls.iter().all(|call| texts(call) == ["a"]), "{path}");
+            }
         }
-        let calls = server.calls();
-        assert_eq!(previous_attempts(&calls), [None, None]);
-        assert!(calls.iter().all(|call| call.messages().len() == 1));
-        // The other methods are retried as ever.
-        client.unary(EchoRequest::default()).await.unwrap_err();
-        assert_eq!(server.calls_to(method::UNARY).len(), 4);
-
-        // So does a call whose own options say so.
-        server.clear();
-        let mut client = retrying(&server, policy());
-        let mut request = Request::new(complete());
-        request.call_options().idempotent().kind(kind);
-        client.bidi_stream(request).await.unwrap_err();
-        assert_eq!(server.count(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Live request streams, which can be sent once only.
+//! Live request streams, which wait like any call until something of them was read.
 
 use grpc_resilience::Resilience;
 use grpc_resilience::call::CallOptionsExt;
@@ -61,19 +61,55 @@ async fn waits<T: Stack>(server: &Server, stack: T) {
     assert_eq!(collect.await.unwrap().unwrap().into_inner().text, "one,two");
 }
 
+// CONTRACT W2: the failed dial read nothing of it
 #[tokio::test(start_paused = true)]
-async fn a_live_stream_is_not_waited_for_once_it_was_handed_on() {
+async fn a_live_stream_that_is_the_first_call_while_the_server_is_down_is_not_lost() {
+    for early in [true, false] {
+        let server = Server::in_memory_unstarted();
+        let mut client = client(layer().layer(server.channel()));
+        let (send, receive) = mpsc::channel(4);
+        if early {
+            send.send(message("early")).await.unwrap();
+        }
+        let start = Instant::now();
+        let call = tokio::spawn(async move {
+            let answers = client.bidi_stream(ReceiverStream::new(receive)).await;
+            answers.map(tonic::Response::into_inner)
+        });
+        sleep(ms(1_500)).await;
+        assert!(!call.is_finished());
+        assert_eq!(server.dials(), 2);
+        send.send(message("late")).await.unwrap();
+        server.start().await;
+        let mut answers = call.await.unwrap().unwrap();
+        assert!(start.elapsed() <= 2 * SECOND);
+        drop(send);
+        let mut heard = Vec::new();
+        while let Some(answer) = answers.message().await.unwrap() {
+            heard.push(answer.text);
+        }
+        let sent = if early {
+            &["early", "late"][..]
+        } else {
+            &["late"]
+        };
+        assert_eq!(heard, sent);
+        assert_eq!((server.dials(), server.count()), (3, 1));
+    }
+}
+
+// CONTRACT W1
+#[tokio::test(start_paused = true)]
+async fn a_live_stream_that_fails_fast_does_so_while_the_server_is_down() {
     let server = Server::in_memory_unstarted();
-    let mut client = client(layer().layer(server.channel()));
+    let mut client = client(layer().fail_fast().layer(server.channel()));
     let (send, receive) = mpsc::channel(4);
     send.send(message("lost")).await.unwrap();
     let start = Instant::now();
-    let status = client
-        .bidi_stream(ReceiverStream::new(receive))
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable);
+    let call = client.bidi_stream(ReceiverStream::new(receive)).await;
+    assert_eq!(call.unwrap_err().code(), Code::Unavailable);
     assert_eq!(start.elapsed(), ms(0));
+    assert!(send.is_closed());
 }
 
 // DESIGN decision 14
