@@ -220,16 +220,17 @@ impl<B: Body<Data = Bytes> + Unpin> Tee<B> {
                 state.lose(Lost::RequestFailed);
                 Err(Source::Gone)
             }
-            Poll::Ready(Some(Ok(frame))) if is_reader => match frame.trailers_ref() {
-                Some(trailers) => Err(Source::Ended {
-                    trailers: Some(trailers.clone()),
-                    shown: true,
-                }),
-                None => {
+            Poll::Ready(Some(Ok(frame))) if is_reader => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    Err(Source::Ended {
+                        trailers: Some(trailers.clone()),
+                        shown: true,
+                    })
+                } else {
                     state.keep(frame);
                     Ok(())
                 }
-            },
+            }
             Poll::Ready(Some(Ok(_))) => Ok(()),
             Poll::Pending => {
                 if is_reader {

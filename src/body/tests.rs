@@ -271,9 +271,8 @@ async fn a_body_of_a_former_attempt_that_lingers_keeps_nothing_alive() {
     let token = Arc::clone(&alive);
     let mut polls = 0;
     let sequence = PollSequence(move || {
-        let _held = &token;
-        polls += 1;
-        Some((polls % 2 == 1).then_some("abc"))
+        polls += Arc::strong_count(&token);
+        Some((polls % 4 == 2).then_some("abc"))
     });
     let frames = tokio_stream::StreamExt::map(sequence, |data| {
         Ok(Frame::data(Bytes::from_static(data.as_bytes())))

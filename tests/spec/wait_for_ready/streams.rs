@@ -88,12 +88,12 @@ async fn a_live_stream_that_is_the_first_call_while_the_server_is_down_is_not_lo
         while let Some(answer) = answers.message().await.unwrap() {
             heard.push(answer.text);
         }
-        let sent = if early {
+        let expected = if early {
             &["early", "late"][..]
         } else {
             &["late"]
         };
-        assert_eq!(heard, sent);
+        assert_eq!(heard, expected);
         assert_eq!((server.dials(), server.count()), (3, 1));
     }
 }

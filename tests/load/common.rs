@@ -1,0 +1,73 @@
+//! Requests that are live streams, and a policy without chance.
+
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use grpc_resilience::RetryPolicy;
+use grpc_resilience::backoff::{Exponential, Jitter};
+use test_protos::EchoRequest;
+use tokio::runtime::Builder;
+use tokio::time::sleep;
+use tokio_stream::Stream;
+
+/// Runs a test on a paused clock of its own, and no other beside it: what is counted is the memory
+/// of the process. The runtime is gone before the next test begins.
+pub(crate) fn alone(test: impl Future<Output = ()>) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut runtime = Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(test);
+}
+
+/// Lets every task run until all of them wait; on a paused clock this costs a millisecond of it.
+pub(crate) async fn settle() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// Two attempts, always this far apart.
+pub(crate) fn policy(backoff: Duration) -> RetryPolicy {
+    let constant = Exponential::new(backoff).unwrap().multiplier(1.0).unwrap();
+    RetryPolicy::new()
+        .max_attempts(2)
+        .unwrap()
+        .backoff(constant.jitter(Jitter::None))
+}
+
+/// A stream whose every message is waited for, so that each is sent by itself.
+///
+/// All share one payload: what is unsent of a stream holds no memory.
+pub(crate) struct Messages {
+    message: EchoRequest,
+    left: usize,
+    waited: bool,
+}
+
+impl Messages {
+    pub(crate) fn new(message: EchoRequest, count: usize) -> Self {
+        Self {
+            message,
+            left: count,
+            waited: false,
+        }
+    }
+}
+
+impl Stream for Messages {
+    type Item = EchoRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<EchoRequest>> {
+        self.waited = !self.waited;
+        if self.waited {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Some(left) = self.left.checked_sub(1) else {
+            return Poll::Ready(None);
+        };
+        self.left = left;
+        Poll::Ready(Some(self.message.clone()))
+    }
+}
