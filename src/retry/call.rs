@@ -225,6 +225,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     }
 
     fn wait(&mut self, error: Error, after: Duration) -> Next {
+        let error = self.with_what_the_server_said(error);
         if let Some(trace) = self.context().and_then(Context::trace) {
             trace.enter(Phase::Backoff);
             trace.failed(Arc::new(error.clone()));
@@ -233,11 +234,22 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         Next::Wait(after)
     }
 
+    /// Nor does a hook's failure hide it: it stays in the chain.
+    fn with_what_the_server_said(&mut self, error: Error) -> Error {
+        match (error.verdict().reason, self.last_failure.take()) {
+            (Reason::HookFailed, Some(real)) => error.caused_by(Some(Arc::new(real))),
+            (_, last) => {
+                self.last_failure = last;
+                error
+            }
+        }
+    }
+
     /// A readiness error never hides what the server last said (CONTRACT R17).
     fn give_up(&mut self, error: Error, reason: GiveUp) -> Error {
+        let error = self.with_what_the_server_said(error);
         let error = match (error.verdict().reason, self.last_failure.take()) {
             (Reason::ChannelClosed | Reason::NotReady, Some(real)) => real,
-            (Reason::HookFailed, Some(real)) => error.caused_by(Some(Arc::new(real))),
             _ => error,
         };
         error.given_up(reason, self.attempts)

@@ -1,5 +1,6 @@
 //! Which failures are retried, how often, and what each attempt carries.
 
+mod bounds;
 mod cancelled;
 mod hook;
 mod laws;
