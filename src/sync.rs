@@ -1,12 +1,11 @@
 //! The only place that chooses between the real primitives and loom's models of them.
 
 #[cfg(all(feature = "budget", grpc_resilience_loom))]
-pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use loom::sync::atomic::AtomicU32;
 #[cfg(all(feature = "budget", not(grpc_resilience_loom)))]
-pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use std::sync::atomic::AtomicU32;
 
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
-pub(crate) use std::sync::atomic::AtomicUsize;
+pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::sync::{MutexGuard, PoisonError};
 
@@ -15,7 +14,6 @@ use std::sync::{MutexGuard, PoisonError};
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn new(value: T) -> Self {
         Self(std::sync::Mutex::new(value))
     }
