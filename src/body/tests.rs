@@ -64,7 +64,7 @@ async fn one_ready_frame_is_captured_and_replayed_as_often_as_asked() {
     assert_eq!(buffer.held(), 0);
 }
 
-// CONTRACT R9, PEER-CASES LK-several-chunks, LK-multiple-replays
+// CONTRACT R9, PEER-CASES LK-one-chunk, LK-several-chunks, LK-multiple-replays
 #[tokio::test]
 async fn a_live_stream_is_replayed_in_order_as_often_as_asked() {
     for polls in [
@@ -78,6 +78,25 @@ async fn a_live_stream_is_replayed_in_order_as_often_as_asked() {
         }
         assert_eq!(recording.lost(), None);
     }
+}
+
+// PEER-CASES LK-incomplete-replays, LK-15649, LK-eos-only-when-fully-replayed
+#[tokio::test]
+async fn attempts_that_read_to_different_depths_leave_the_next_the_whole_request() {
+    let all = ["a", "b", "c"];
+    let mut recording = record(&[Some("a"), Some("b"), Some("c")], 100);
+    for depth in [0, 2, 1, 0, 3, 2] {
+        let mut attempt = recording.attempt();
+        for expected in &all[..depth] {
+            let frame = attempt.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), *expected);
+            assert!(!attempt.is_end_stream() || *expected == "c");
+        }
+        recording.end_attempt();
+    }
+    let mut last = recording.attempt();
+    assert_eq!(frames(&mut last).await, all);
+    assert!(last.is_end_stream());
 }
 
 // CONTRACT R8, PEER-CASES LK-too-big

@@ -13,7 +13,7 @@ use crate::common::{
     declared, every, ms, policy, previous_attempts, retrying, unavailable, undeclared,
 };
 
-// CONTRACT I1, R3; DESIGN decision 5: a failed connect is an attempt, and needs no declaration
+// PEER-CASES GAX-connect; CONTRACT I1, R3; DESIGN decision 5: a failed connect is an attempt, and needs no declaration
 #[tokio::test(start_paused = true)]
 async fn a_failed_connect_is_retried_without_a_declaration_and_counts() {
     let server = Server::in_memory_unstarted();

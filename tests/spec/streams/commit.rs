@@ -104,7 +104,7 @@ async fn headers_commit_a_stream_and_a_method_of_unknown_kind() {
     assert_eq!(server.count(), 3);
 }
 
-// CONTRACT R6, ours: a status in trailers counts where only one message can come
+// CONTRACT R6, ours: a status in trailers counts where only one message can come; PEER-CASES LK-peek
 #[tokio::test(start_paused = true)]
 async fn a_status_in_trailers_is_retried_where_the_method_answers_once() {
     let server = Server::in_memory();
@@ -141,7 +141,7 @@ async fn a_status_in_trailers_is_retried_where_the_method_answers_once() {
     assert_eq!(server.count(), 1);
 }
 
-// CONTRACT R6: data commits, also where one message can come
+// CONTRACT R6: data commits, also where one message can come; PEER-CASES LK-peek
 #[tokio::test(start_paused = true)]
 async fn a_message_commits_whatever_the_kind() {
     let server = Server::in_memory();

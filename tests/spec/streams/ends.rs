@@ -130,7 +130,7 @@ async fn a_stream_that_fails_by_itself_has_one_attempt() {
     assert_eq!(GiveUp::find(&status), Some(GiveUp::RequestFailed));
 }
 
-// CONTRACT B5: a server that fails the call while the caller still sends
+// CONTRACT B5; PEER-CASES LK-11529, JAVA-message-available: a server that fails the call while the caller still sends
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_failed_reads_no_more_of_the_caller_s_stream() {
     let server = Server::in_memory();

@@ -95,3 +95,33 @@ async fn a_refused_stream_whose_request_outgrew_the_buffer_is_not_sent_again() {
     assert_eq!(client.sent().len(), 1);
     assert_eq!(peer.streams_seen()[0].body.len(), 5 * 60 * 1024);
 }
+
+// CONTRACT R9; PEER-CASES NET-replay-after-partial-write
+#[tokio::test(start_paused = true)]
+async fn a_message_half_written_as_the_connection_died_is_replayed_whole() {
+    let dies = Stream::from([Step::Settle, Step::Abort]);
+    let answers = Stream::from([
+        Step::AwaitRequest,
+        Step::Headers(Headers::response()),
+        Step::Headers(Headers::trailers(0)),
+    ]);
+    let peer = Peer::start([
+        Connection::new().stream_window(10).streams([dies]),
+        Connection::new().streams([answers]),
+    ])
+    .await;
+    let client = Client::new(channel(&peer), policy(4));
+    let (sender, request) = live();
+    // More than the 65,535 bytes for which HTTP/2 needs no leave.
+    let message = vec![7; 100_000];
+    sender.send(Bytes::from(message.clone())).await.unwrap();
+    drop(sender);
+    let answer = client.send(request).await;
+    assert_eq!(status_of(answer).await, "0");
+    let [first, second] = &peer.streams_seen()[..] else {
+        panic!("two streams")
+    };
+    assert!(first.body.len() < message.len() && !first.complete);
+    assert!(second.body == message && second.complete);
+    assert_eq!(client.previous(), numbers([0, 1]));
+}

@@ -11,7 +11,7 @@ async fn refusing(streams: impl IntoIterator<Item = Stream>) -> Peer {
     Peer::start([Connection::new().streams(streams)]).await
 }
 
-// CONTRACT X2, X3, I1, PEER-CASES JAVA-refused-once
+// CONTRACT X2, X3, I1, PEER-CASES JAVA-refused-once, JAVA-no-early-commit
 #[tokio::test(start_paused = true)]
 async fn a_refused_call_goes_again_at_once_declared_or_not_and_counts_for_nothing() {
     let peer = refusing([Stream::refuse()]).await;
