@@ -8,6 +8,7 @@ use http_body::{Frame, SizeHint};
 pub(super) struct Captured {
     frame: Option<Bytes>,
     at_end: bool,
+    detached: bool,
     size_hint: SizeHint,
 }
 
@@ -16,7 +17,15 @@ impl Captured {
         Self {
             frame,
             at_end: was_at_end,
+            detached: false,
             size_hint,
+        }
+    }
+
+    /// Lets go of the encoder's buffer, of which the frame may be a small part: nobody counts it.
+    pub(super) fn detach(&mut self) {
+        if !std::mem::replace(&mut self.detached, true) {
+            self.frame = self.frame.as_deref().map(Bytes::copy_from_slice);
         }
     }
 

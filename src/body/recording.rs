@@ -83,10 +83,12 @@ impl<B: RequestBody> Recording<B> {
         })
     }
 
-    /// The attempt under way has failed: it reads no more of a live request.
+    /// The attempt under way has failed: it reads no more of a live request, and a whole one is kept
+    /// without the memory around it.
     pub fn end_attempt(&mut self) {
-        if let Kept::Live(Handle(tee)) = &self.0 {
-            tee.end();
+        match &mut self.0 {
+            Kept::Whole(captured, _) => captured.detach(),
+            Kept::Live(Handle(tee)) => tee.end(),
         }
     }
 

@@ -309,3 +309,22 @@ async fn a_body_of_a_former_attempt_that_lingers_keeps_nothing_alive() {
     assert_eq!(Arc::strong_count(&alive), 1);
     drop(stale);
 }
+
+#[tokio::test]
+async fn a_whole_request_that_waits_lets_go_of_the_buffer_it_was_cut_from() {
+    let encoder = Bytes::from(vec![7; 8_192]);
+    let stream = tokio_stream::iter([Ok(Frame::data(encoder.slice(..10)))]);
+    let body: Boxed = StreamBody::new(stream).boxed_unsync();
+    let mut recording = Recording::new(body, 100, &ReplayBuffer::unlimited());
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        let read = frames(recording.attempt()).await.concat();
+        assert_eq!(read, [7; 10]);
+        let frame = recording.attempt().frame().await.unwrap().unwrap();
+        places.push(frame.into_data().unwrap().as_ptr());
+        recording.end_attempt();
+    }
+    assert_eq!(places[0], encoder.as_ptr());
+    assert_ne!(places[1], encoder.as_ptr());
+    assert_eq!(places[1], places[2]);
+}

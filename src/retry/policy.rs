@@ -283,9 +283,12 @@ impl Policy for RetryPolicy {
     }
 }
 
-/// UNAUTHENTICATED is retried once after the hook renewed the credentials.
+/// UNAUTHENTICATED is retried once after the hook renewed the credentials, unless the caller named
+/// all codes.
 fn renews(outcome: &Outcome<'_>) -> bool {
-    outcome.renewable && outcome.verdict.code == Code::Unauthenticated
+    let code = outcome.verdict.code;
+    let codes = outcome.options.codes(CodeSet::EMPTY.with(code));
+    outcome.renewable && code == Code::Unauthenticated && codes.contains(code)
 }
 
 impl Default for RetryPolicy {

@@ -286,10 +286,16 @@ async fn unauthenticated_is_not_retried_undeclared_without_the_flag_or_beyond_th
         request.call_options().max_attempts(1);
         request
     };
+    let only_unavailable = || {
+        let mut request = declared();
+        request.call_options().retry_only_on([Code::Unavailable]);
+        request
+    };
     for (hook, request, reason) in [
         (renewing.clone(), undeclared(), GiveUp::NotIdempotent),
         (recording().0, declared(), GiveUp::CodeNotRetryable),
-        (renewing, one_attempt(), GiveUp::AttemptsExhausted),
+        (renewing.clone(), one_attempt(), GiveUp::AttemptsExhausted),
+        (renewing, only_unavailable(), GiveUp::CodeNotRetryable),
     ] {
         let server = Server::in_memory();
         server.script().on(method::UNARY, [expired_token()]);
