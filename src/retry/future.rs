@@ -46,6 +46,8 @@ where
     Backoff(#[pin] Sleep),
     /// Before an attempt, what the user runs.
     Preparing(Preparing),
+    /// The same, before the only attempt of a call that the layer lets pass.
+    PreparingOnce(Preparing, Option<(S, Request<B>)>),
     /// The call could not begin.
     Failed(Option<Error>),
 }
@@ -61,6 +63,14 @@ where
     pub(super) fn passing(attempt: Attempt<S, B>) -> Self {
         Self {
             state: State::Attempt(attempt),
+            call: None,
+        }
+    }
+
+    /// The same, once this has prepared it.
+    pub(super) fn passing_prepared(preparing: Preparing, service: S, request: Request<B>) -> Self {
+        Self {
+            state: State::PreparingOnce(preparing, Some((service, request))),
             call: None,
         }
     }
@@ -154,6 +164,22 @@ where
                         (Ok(_), None) => return Poll::Pending,
                         (Err(error), _) => Error::unprepared(error),
                     }
+                }
+                StateProj::PreparingOnce(preparing, pending) => {
+                    let prepared = ready!(preparing.as_mut().poll(cx));
+                    let Some((service, mut request)) = pending.take() else {
+                        return Poll::Pending;
+                    };
+                    match prepared {
+                        Ok(prepared) => *request.headers_mut() = prepared.headers,
+                        Err(error) => {
+                            this.state.set(State::Failed(None));
+                            return Poll::Ready(Err(Error::unprepared(error)));
+                        }
+                    }
+                    let attempt = Attempt::when_ready(service, request);
+                    this.state.set(State::Attempt(attempt));
+                    continue;
                 }
                 StateProj::Failed(error) => match error.take() {
                     Some(error) => error,

@@ -3,8 +3,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Request, Uri};
 
+use crate::call::Context;
 use crate::error::{BoxError, Error};
 use crate::grpc::method_of;
 
@@ -25,10 +26,10 @@ pub(super) type Preparing = Pin<Box<dyn Future<Output = Prepared> + Send>>;
 /// let layer = RetryLayer::default().before_attempt(credentials.renews_credentials());
 /// ```
 ///
-/// Each attempt starts from what the caller sent: what the hook adds to one does not reach the
+/// It runs for calls that are never retried, too. Each attempt starts from what the caller sent: what the hook adds to one does not reach the
 /// next. Nothing is sent while it runs, the deadline layer bounds it, and dropping the call drops
-/// it. If it fails, so does the attempt: with the code of a `tonic::Status` that it returns, or
-/// else UNAVAILABLE, as the core implementations have it; the policy decides what follows.
+/// it. If it fails, so does the attempt: with the code of a `tonic::Status` that it returns as its
+/// `BoxError`, or else UNAVAILABLE, as the core implementations have it; the policy decides what follows.
 #[derive(Clone)]
 pub struct BeforeAttempt {
     run: Arc<dyn Fn(NextAttempt) -> Preparing + Send + Sync>,
@@ -50,7 +51,9 @@ impl BeforeAttempt {
 
     /// Has UNAUTHENTICATED retried once a call, at once, since the hook then brings a new token.
     /// As any answer it is retried only for a call that is safe to repeat, within the attempts and
-    /// the budget.
+    /// the budget, and not if the caller's `retry_only_on` leaves it out. A
+    /// [`Policy`](super::Policy) of your own looks at
+    /// [`Outcome::renewable`](super::Outcome::renewable).
     #[must_use]
     pub fn renews_credentials(self) -> Self {
         Self {
@@ -87,6 +90,17 @@ pub struct NextAttempt {
 }
 
 impl NextAttempt {
+    /// The attempt of a call that this layer does not repeat.
+    pub(super) fn only<B>(request: &Request<B>) -> Self {
+        let context = request.extensions().get::<Context>();
+        Self {
+            uri: request.uri().clone(),
+            number: context.and_then(Context::attempt).unwrap_or(1),
+            headers: request.headers().clone(),
+            last_failure: None,
+        }
+    }
+
     /// The method, `/package.Service/Method`.
     #[must_use]
     pub fn method(&self) -> &str {

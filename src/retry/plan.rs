@@ -10,7 +10,8 @@ use crate::grpc::{Code, CodeSet};
 /// Whether, when and why not to try again: a pure decision.
 ///
 /// [`RetryPolicy`](super::RetryPolicy) is the one of gRFC A6. A policy of your own decides what it
-/// wants to decide otherwise and leaves the rest to one of those; see the example `policy`.
+/// wants to decide otherwise and leaves the rest to one of those; see the repository's example
+/// `policy`. Forward the other methods too if the policy that you wrap may answer them otherwise.
 ///
 /// It is asked after each failed attempt and gets no clock and no dice: what is left of the time
 /// and a random number are in the [`Outcome`]. Whatever it says, these stay with the layer: what
@@ -90,8 +91,8 @@ pub struct Outcome<'a> {
     pub refused: bool,
     /// What was said of the call's safety; `None` if nobody said anything.
     pub safety: Option<Safety>,
-    /// Whether UNAUTHENTICATED may be retried: the [hook](super::BeforeAttempt) renews the
-    /// credentials, and did not yet do so for this call.
+    /// Whether the [hook](super::BeforeAttempt) renews the credentials, and did not yet do so for
+    /// this call.
     pub renewable: bool,
     /// What is left until the deadline; `None` without one.
     pub remaining: Option<Duration>,

@@ -78,7 +78,7 @@ impl PolicyHandle {
         self.0.load_full()
     }
 
-    /// Replaces the policies for all calls that start from now on.
+    /// Replaces the policies, those by method included, for all calls that start from now on.
     pub fn replace(&self, policies: impl Into<Policies>) {
         self.0.store(Arc::new(policies.into()));
     }

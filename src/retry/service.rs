@@ -15,7 +15,7 @@ use crate::grpc::{Code, method_of};
 
 use super::call::RetryCall;
 use super::settings::Settings;
-use super::{ResponseFuture, RetryBody};
+use super::{NextAttempt, ResponseFuture, RetryBody};
 
 /// The service of [`RetryLayer`](super::RetryLayer).
 #[derive(Clone, Debug)]
@@ -54,7 +54,15 @@ where
         let lease = self.inner.take();
         let policy = self.settings.policies.of(method_of(request.uri().path()));
         if policy.is_off() || stands_back(&request) {
-            return ResponseFuture::passing(Attempt::new(lease, request));
+            let Some(hook) = &self.settings.hook else {
+                return ResponseFuture::passing(Attempt::new(lease, request));
+            };
+            // The hook delays the request, so what is left is written anew.
+            let (mut parts, body) = request.into_parts();
+            call::Context::caller_deadline(&mut parts);
+            let request = Request::from_parts(parts, body);
+            let preparing = hook.prepare(NextAttempt::only(&request));
+            return ResponseFuture::passing_prepared(preparing, lease.spare(), request);
         }
         let (mut parts, body) = request.into_parts();
         call::Context::caller_deadline(&mut parts);

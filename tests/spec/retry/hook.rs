@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use grpc_resilience::budget::BudgetLayer;
 use grpc_resilience::call::{Budget, CallOptionsExt, Permit};
 use grpc_resilience::deadline::DeadlineLayer;
-use grpc_resilience::retry::{BeforeAttempt, NextAttempt, Retry, RetryLayer};
+use grpc_resilience::retry::{BeforeAttempt, NextAttempt, Retry, RetryLayer, RetryPolicy};
 use grpc_resilience::{BoxError, GiveUp};
 use test_protos::EchoClient;
 use testing::{Answer, Server, method};
@@ -104,13 +104,37 @@ async fn the_hook_does_not_run_after_a_failure_that_is_final() {
 
 // CONTRACT R12
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_never_retried_has_no_attempts_and_passes_the_hook_by() {
-    let server = Server::in_memory();
-    let (hook, runs) = recording();
-    let mut request = declared();
-    request.call_options().never_retry();
-    hooked(&server, hook).unary(request).await.unwrap();
-    assert!(runs.lock().unwrap().is_empty());
+async fn the_hook_runs_for_calls_that_are_never_retried_too_and_their_answer_comes_as_it_is() {
+    for (policy, never) in [(RetryPolicy::never(), false), (RetryPolicy::new(), true)] {
+        for fails in [false, true] {
+            let server = Server::in_memory();
+            if fails {
+                server.script().otherwise(unavailable("down"));
+            }
+            let hook = BeforeAttempt::new(|mut next: NextAttempt| async move {
+                sleep(SECOND).await;
+                let number = next.number();
+                next.headers_mut().insert("x-token", number.into());
+                Ok(next)
+            });
+            let layer = RetryLayer::new(policy.clone()).before_attempt(hook);
+            let mut request = declared();
+            request.set_timeout(3 * SECOND);
+            if never {
+                request.call_options().never_retry();
+            }
+            let call = client(layer.layer(server.channel())).unary(request).await;
+            assert_eq!(call.is_err(), fails);
+            if let Err(status) = call {
+                assert_eq!(status.message(), "down");
+                assert_eq!(GiveUp::find(&status), None);
+            }
+            let calls = server.calls();
+            assert_eq!(calls.len(), 1);
+            assert_eq!(calls[0].metadata["x-token"], "1");
+            assert_eq!(timeouts(&calls), [Some(2_000_000)]);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
