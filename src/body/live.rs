@@ -68,7 +68,10 @@ impl<B: Body<Data = Bytes>> Live<B> {
             let mut cx = Context::from_waker(&CAPTURING);
             match Pin::new(&mut self.rest).poll_frame(&mut cx) {
                 Poll::Ready(None) => self.ended = true,
-                Poll::Ready(read) => self.first = read,
+                Poll::Ready(read) => {
+                    self.first = read;
+                    self.size_hint = SizeHint::default();
+                }
                 Poll::Pending => {}
             }
         }
@@ -81,6 +84,7 @@ impl<B: Body<Data = Bytes>> Live<B> {
     /// Puts back what nobody got.
     pub(super) fn unread(&mut self, frame: Frame<Bytes>) {
         self.first = Some(Ok(frame));
+        self.size_hint = SizeHint::default();
     }
 
     pub(super) fn is_end_stream(&self) -> bool {

@@ -217,8 +217,10 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             Plan::Transparent { .. } => false,
             Plan::Stop(_) => self.policy.is_charged(&verdict, outcome.options),
         };
-        // A token that can't be had says nothing of the server.
-        if charged && verdict.reason != Reason::HookFailed {
+        // A token that can't be had and a request that failed by itself say nothing of the server.
+        let by_the_caller = verdict.reason == Reason::HookFailed
+            || self.recording.lost() == Some(Lost::RequestFailed);
+        if charged && !by_the_caller {
             self.budget(|budget| budget.failed());
         }
         (plan, outcome.has_timed_out())

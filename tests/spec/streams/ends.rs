@@ -1,10 +1,18 @@
 //! How a live stream ends early: by its caller, or by itself. CONTRACT R13, B5.
 
-use grpc_resilience::GiveUp;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use grpc_resilience::call::CallOptionsExt as _;
+use grpc_resilience::{BudgetLayer, GiveUp, RetryLayer, TokenBucket};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use test_protos::EchoClient;
 use testing::{Answer, Outcome, Server, method};
 use tokio::time::{sleep, timeout};
-use tonic::Code;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{ServiceBuilder, ServiceExt as _};
 
 use super::{arrived, live, text, texts};
 use crate::common::{every, ms, policy, retrying, unavailable};
@@ -188,4 +196,25 @@ async fn what_the_caller_does_in_a_backoff_comes_after_what_is_replayed() {
             assert!(calls[3].request_ended);
         }
     }
+}
+
+// CONTRACT T2: what the caller's own stream does says nothing of the server
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_fails_by_itself_costs_the_server_no_token() {
+    let server = Server::in_memory();
+    let budget = Arc::new(TokenBucket::new(10, 0.1).unwrap());
+    let failure = Err::<Frame<Bytes>, _>(Status::unavailable("the caller's own"));
+    let body = StreamBody::new(tokio_stream::iter([failure]));
+    let mut request = http::Request::post(method::CLIENT_STREAM)
+        .header("content-type", "application/grpc")
+        .body(Body::new(body))
+        .unwrap();
+    request.call_options().idempotent();
+    let service = ServiceBuilder::new()
+        .layer(BudgetLayer::new(Arc::clone(&budget)))
+        .layer(RetryLayer::default().replay_limit(1_000))
+        .service(server.channel());
+    let error = service.oneshot(request).await.unwrap_err();
+    assert_eq!(error.give_up(), Some(GiveUp::RequestFailed));
+    assert!((budget.tokens() - 10.0).abs() < f64::EPSILON);
 }
