@@ -58,6 +58,7 @@ pub mod error;
 pub mod grpc;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
+pub mod report;
 #[cfg(feature = "retry")]
 pub mod retry;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]

@@ -24,7 +24,7 @@ use rules::{broken_floors, circles, long_files, strangers_to_tonic};
 
 /// The floors, lowest first. A room may name itself and the rooms of lower floors; never one that
 /// stands beside it, never one above.
-const FLOORS: [(&str, &[&str]); 9] = [
+const FLOORS: [(&str, &[&str]); 11] = [
     // The locks and atomics, real or loom's. Private.
     ("locks", &["sync"]),
     // The dice. Private.
@@ -33,8 +33,12 @@ const FLOORS: [(&str, &[&str]); 9] = [
     ("words", &["grpc", "backoff"]),
     // Request bodies that can be sent again.
     ("bodies", &["body"]),
-    // What an answer or an error means; what a call carries from layer to layer.
-    ("meaning", &["classify", "call"]),
+    // What an answer or an error means.
+    ("meaning", &["classify"]),
+    // What happened to a call, and why it ended.
+    ("record", &["report"]),
+    // What a call carries from layer to layer.
+    ("context", &["call"]),
     // The one error of every layer.
     ("failure", &["error"]),
     // How a layer hands a request to the inner service. Private.

@@ -5,8 +5,9 @@ use http::request::Parts;
 use tokio::time::Instant;
 
 use crate::grpc::{MethodKind, TIMEOUT};
+use crate::report::Trace;
 
-use super::{Budget, CallOptions, Deadline, Safety, Timeout, Trace};
+use super::{Budget, CallOptions, Deadline, Safety, Timeout};
 
 /// The request extension through which layers speak to each other; see the [module](super).
 ///

@@ -11,7 +11,7 @@
 //! | [`Budget`] | the budget layer | retry | unlimited |
 //! | [`MethodKind`](crate::grpc::MethodKind) | the idempotency layer, the caller | retry | a stream |
 //! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
-//! | [`Trace`] | the deadline layer | whoever waits or fails writes into it | nobody listens |
+//! | [`Trace`](crate::report::Trace) | the deadline layer | whoever waits or fails writes into it | nobody listens |
 
 mod budget;
 mod context;
@@ -20,7 +20,6 @@ mod ext;
 mod method;
 mod options;
 mod safety;
-mod trace;
 
 pub use budget::{Budget, Permit};
 pub use context::Context;
@@ -29,4 +28,3 @@ pub use ext::CallOptionsExt;
 pub use method::Method;
 pub use options::{CallOptions, Patience, Timeout};
 pub use safety::Safety;
-pub use trace::{Phase, Trace};

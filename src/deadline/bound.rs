@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::call::{Deadline, Phase, Trace};
+use crate::call::Deadline;
 use crate::classify::{Reason, Verdict};
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, Status};
+use crate::report::{Phase, Trace};
 
 /// The deadline of one call with its timer, which moves from the future into the body.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
-use crate::call::Phase;
 use crate::classify;
 use crate::dispatch::{Attempt, tidy_head};
 use crate::error::{BoxError, Error};
+use crate::report::Phase;
 
 use super::DeadlineBody;
 use super::bound::Bound;

@@ -7,8 +7,9 @@ use pin_project::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::call::{self, Phase};
+use crate::call;
 use crate::error::{BoxError, Error};
+use crate::report::Phase;
 
 use super::Lease;
 

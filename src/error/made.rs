@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::call::{Deadline, Phase};
+use crate::call::Deadline;
 use crate::classify::{self, Progress, Reason, Verdict, display_chain};
 use crate::grpc::{Code, Status};
+use crate::report::Phase;
 
 use super::layer_error::SharedError;
 #[cfg(feature = "retry")]

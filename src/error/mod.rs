@@ -17,12 +17,11 @@
 //! }
 //! ```
 
-mod give_up;
 mod layer_error;
 #[cfg(any(feature = "deadline", feature = "retry", feature = "wait-for-ready"))]
 mod made;
 
-pub use give_up::GiveUp;
+pub use crate::report::GiveUp;
 pub use layer_error::Error;
 
 /// What tower calls any error.

@@ -6,10 +6,11 @@ use http::{HeaderMap, HeaderValue, Request};
 use tokio::time::Instant;
 
 use crate::body::{Lost, Recording, RequestBody};
-use crate::call::{Budget, CallOptions, Context, Permit, Phase};
+use crate::call::{Budget, CallOptions, Context, Permit};
 use crate::classify::{Progress, Reason};
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, MethodKind, PREVIOUS_ATTEMPTS};
+use crate::report::Phase;
 
 use super::body::{Charge, Watch};
 use super::hook::Preparing;

@@ -6,10 +6,11 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
 use crate::body::{Recording, Replay, RequestBody};
-use crate::call::{Context, Deadline, Patience, Phase, Trace};
+use crate::call::{Context, Deadline, Patience};
 use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
 use crate::grpc::Code;
+use crate::report::{Phase, Trace};
 
 use super::WaitForReadyPolicy;
 use super::gate::{Entry, Gate, Probe};

@@ -39,7 +39,7 @@ fn reports_an_upward_import_and_says_which_floors() {
     assert_eq!(
         breaks("grpc/code.rs", "use crate::call::Context;"),
         [
-            "grpc/code.rs:1 names crate::call::Context: `call` (meaning) stands above `grpc` \
+            "grpc/code.rs:1 names crate::call::Context: `call` (context) stands above `grpc` \
              (words), and a room names only lower floors"
         ]
     );
