@@ -1,6 +1,6 @@
 use http::{HeaderMap, StatusCode};
 
-use crate::grpc::{Code, Pushback, Status, retry_delay};
+use crate::grpc::{Code, Pushback, STATUS, Status, retry_delay};
 
 use super::{Hint, Progress, Reason, Verdict};
 
@@ -28,11 +28,12 @@ pub fn answer(status: &Status) -> Verdict {
 /// The failure that a response head speaks of: `None` if the head is OK or leaves it to trailers.
 ///
 /// A `grpc-status` counts whatever the HTTP status is; without one the HTTP status is mapped
-/// (CONTRACT H1, H2). A 200 that is not gRPC at all, such as a proxy's page, is UNKNOWN.
+/// (CONTRACT H1, H2). A 200 that is not gRPC at all, such as a proxy's page, is UNKNOWN. Nothing is
+/// allocated where there is no failure.
 #[must_use]
 pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> {
-    if let Some(status) = Status::from_headers(headers) {
-        return (status.code() != Code::Ok).then(|| (answer(&status), status));
+    if headers.contains_key(STATUS) {
+        return spoken(headers);
     }
     if http == StatusCode::OK && is_grpc(headers) {
         return None;
@@ -40,6 +41,37 @@ pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> 
     let status = Status::from_http(http, headers);
     let verdict = Verdict::new(Progress::Answered, status.code(), Reason::HttpStatus);
     Some((verdict, status))
+}
+
+/// The failure that trailers speak of: `None` if they are OK. Nothing is allocated then.
+///
+/// Trailers without `grpc-status` are one, see [`no_status`].
+#[must_use]
+pub fn trailers(trailers: &HeaderMap) -> Option<(Verdict, Status)> {
+    if trailers.contains_key(STATUS) {
+        return spoken(trailers);
+    }
+    let (verdict, status) = no_status();
+    Some((verdict, status.with_metadata(trailers.clone())))
+}
+
+/// An answer that began as gRPC and ended without a status: UNKNOWN (CONTRACT R16, H2).
+///
+/// The server, or something before it, gave up half-way: hyper shows a stream that was reset with
+/// `NO_ERROR` or `CANCEL` so, and tonic's client takes it for the end of a complete answer.
+#[must_use]
+pub fn no_status() -> (Verdict, Status) {
+    let verdict = Verdict::new(Progress::Reached, Code::Unknown, Reason::NoStatus);
+    let message = "the answer ended without a grpc-status: it may be incomplete";
+    (verdict, Status::new(Code::Unknown, message))
+}
+
+/// The failure that the status in headers speaks of.
+fn spoken(headers: &HeaderMap) -> Option<(Verdict, Status)> {
+    if Code::from_headers(headers)? == Code::Ok {
+        return None;
+    }
+    Status::from_headers(headers).map(|status| (answer(&status), status))
 }
 
 /// No content type passes: in-memory services and old servers leave it out.

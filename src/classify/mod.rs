@@ -2,8 +2,26 @@
 //!
 //! Three questions decide whether a request may be sent again: did it reach the application
 //! ([`Progress`]), what did the server say (code and [`Hint`]), and which event was it
-//! ([`Reason`]). A [`Verdict`] answers them; [`answer`] gives it for a status, [`failure`] for an
-//! error.
+//! ([`Reason`]). A [`Verdict`] answers them; [`failure`] gives it for an error, [`head`] and
+//! [`trailers`] for what a server sent, [`answer`] for its status. A layer of your own can ask too:
+//!
+//! ```
+//! use grpc_resilience::classify::{self, Progress};
+//!
+//! /// What an attempt says of the server behind it, for an outlier detector say.
+//! fn is_the_server_s_fault<B>(
+//!     outcome: &Result<http::Response<B>, tonic::transport::Error>,
+//! ) -> bool {
+//!     let verdict = match outcome {
+//!         Ok(response) => classify::head(response.status(), response.headers()).map(|it| it.0),
+//!         Err(error) => Some(classify::failure(error)),
+//!     };
+//!     verdict.is_some_and(|verdict| {
+//!         tracing::debug!(progress = ?verdict.progress, reason = verdict.reason.name());
+//!         verdict.progress != Progress::Answered
+//!     })
+//! }
+//! ```
 //!
 //! Errors are judged by the *types* in their source chain, never by the code of a status made from
 //! them: tonic shows a refused stream as UNAVAILABLE with its `server` feature and as UNKNOWN
@@ -20,6 +38,7 @@
 //! | connection lost, keepalive timeout | reached | UNAVAILABLE |
 //! | other `RST_STREAM` | reached | by PROTOCOL-HTTP2's table |
 //! | tonic's own timer | reached | DEADLINE_EXCEEDED |
+//! | an answer that ended without `grpc-status` | reached | UNKNOWN |
 //! | `grpc-status`, or an HTTP status without | answered | that code |
 
 mod answer;
@@ -29,7 +48,7 @@ mod failure;
 mod transport;
 mod verdict;
 
-pub use answer::{answer, head};
+pub use answer::{answer, head, no_status, trailers};
 pub(crate) use chain::chain;
 pub(crate) use failure::display_chain;
 pub use failure::failure;

@@ -45,6 +45,8 @@ pub enum Reason {
     MessageTooLarge,
     /// An HTTP answer without `grpc-status`, such as a proxy's.
     HttpStatus,
+    /// A gRPC answer that ended without `grpc-status`.
+    NoStatus,
     /// No connection could be made.
     ConnectFailed,
     /// The channel can take no call any more: its worker is gone, or its readiness failed.
@@ -85,6 +87,7 @@ impl Reason {
             Self::Answered => "answered",
             Self::MessageTooLarge => "message_too_large",
             Self::HttpStatus => "http_status",
+            Self::NoStatus => "no_status",
             Self::ConnectFailed => "connect_failed",
             Self::ChannelClosed => "channel_closed",
             Self::Queued => "queued",

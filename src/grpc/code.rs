@@ -1,5 +1,9 @@
 use std::fmt;
 
+use http::HeaderMap;
+
+use super::STATUS;
+
 /// A gRPC status code.
 ///
 /// Source: [statuscodes.md](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md). With the
@@ -85,6 +89,13 @@ impl Code {
             [b'1', digit @ b'0'..=b'9'] => Self::from_number(10 + digit - b'0'),
             _ => Self::Unknown,
         }
+    }
+
+    /// The code in trailers or in a Trailers-Only head; `None` without `grpc-status`.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(STATUS)?;
+        Some(Self::from_header(value.as_bytes()))
     }
 
     /// The name of the code in gRPC's service config, such as `UNAVAILABLE`.
