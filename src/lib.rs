@@ -77,6 +77,7 @@ pub use deadline::DeadlineLayer;
 pub use error::{BoxError, Error, GiveUp};
 #[cfg(feature = "idempotency")]
 pub use idempotency::IdempotencyLayer;
+pub use report::CallReport;
 #[cfg(feature = "retry")]
 pub use retry::{RetryLayer, RetryPolicy};
 #[cfg(feature = "stack")]

@@ -1,3 +1,5 @@
+use crate::report::CallReport;
+
 use super::{CallOptions, Context};
 
 /// Tunes one call.
@@ -16,11 +18,18 @@ use super::{CallOptions, Context};
 pub trait CallOptionsExt {
     /// The options of this call, all unset at first.
     fn call_options(&mut self) -> &mut CallOptions;
+
+    /// What happens to this call, to be read while it is under way or hangs, and afterwards.
+    fn call_report(&mut self) -> CallReport;
 }
 
 impl<B> CallOptionsExt for http::Request<B> {
     fn call_options(&mut self) -> &mut CallOptions {
         Context::of(self.extensions_mut()).options_mut()
+    }
+
+    fn call_report(&mut self) -> CallReport {
+        Context::of(self.extensions_mut()).listen().report()
     }
 }
 
@@ -28,5 +37,9 @@ impl<B> CallOptionsExt for http::Request<B> {
 impl<T> CallOptionsExt for tonic::Request<T> {
     fn call_options(&mut self) -> &mut CallOptions {
         Context::of(self.extensions_mut()).options_mut()
+    }
+
+    fn call_report(&mut self) -> CallReport {
+        Context::of(self.extensions_mut()).listen().report()
     }
 }

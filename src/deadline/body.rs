@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::classify;
-use crate::dispatch::tidy;
+use crate::dispatch::{Recorder, tidy};
 use crate::error::{BoxError, Error};
 use crate::grpc::Status;
 
@@ -18,14 +18,16 @@ pub struct DeadlineBody<B> {
     inner: Option<B>,
     bound: Option<Bound>,
     began: bool,
+    recorder: Recorder,
 }
 
 impl<B> DeadlineBody<B> {
-    pub(super) fn new(inner: B, bound: Option<Bound>) -> Self {
+    pub(super) fn new(inner: B, bound: Option<Bound>, recorder: Recorder) -> Self {
         Self {
             inner: Some(inner),
             bound,
             began: false,
+            recorder,
         }
     }
 
@@ -71,7 +73,7 @@ where
         let judged = match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(None) => {
                 this.bound = None;
-                return Poll::Ready(None);
+                return Poll::Ready(this.recorder.read(None));
             }
             Poll::Ready(Some(frame)) => this.judge(tidy(frame)),
             Poll::Pending => match &mut this.bound {
@@ -85,7 +87,7 @@ where
         if judged.is_err() {
             this.inner = None;
         }
-        Poll::Ready(Some(judged))
+        Poll::Ready(this.recorder.read(Some(judged)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::call::Deadline;
 use crate::classify::{Reason, Verdict};
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, Status};
-use crate::report::{Phase, Trace};
+use crate::report::Trace;
 
 /// The deadline of one call with its timer, which moves from the future into the body.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ impl Bound {
 
     pub(super) fn expired(&self) -> Error {
         let last = self.trace.last_failure();
-        Error::expired(self.deadline, self.trace.phase(), last)
+        let (phase, progress) = (self.trace.phase(), self.trace.progress());
+        Error::expired(self.deadline, phase, progress, last)
             .given_up(GiveUp::Deadline, self.trace.attempts())
     }
 
@@ -71,9 +72,5 @@ impl Bound {
         }
         let named = self.name(Error::answered(verdict, status));
         (named.code() == Code::DeadlineExceeded).then_some(named)
-    }
-
-    pub(super) fn enter(&self, phase: Phase) {
-        self.trace.enter(phase);
     }
 }

@@ -9,9 +9,8 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::classify;
-use crate::dispatch::{Attempt, tidy_head};
+use crate::dispatch::{Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
-use crate::report::Phase;
 
 use super::DeadlineBody;
 use super::bound::Bound;
@@ -25,6 +24,7 @@ where
     #[pin]
     state: State<S, B>,
     bound: Option<Bound>,
+    recorder: Recorder,
 }
 
 #[pin_project(project = StateProj)]
@@ -40,15 +40,19 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) fn new(attempt: Attempt<S, B>, bound: Option<Bound>) -> Self {
-        let state = State::Attempt(attempt);
-        Self { state, bound }
+    pub(super) fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Recorder) -> Self {
+        Self {
+            state: State::Attempt(attempt),
+            bound,
+            recorder,
+        }
     }
 
-    pub(super) fn failed(error: Error) -> Self {
+    pub(super) fn failed(error: Error, recorder: Recorder) -> Self {
         Self {
             state: State::Failed(Some(error)),
             bound: None,
+            recorder,
         }
     }
 }
@@ -68,44 +72,43 @@ where
             StateProj::Attempt(attempt) => attempt,
             // Like any future, it must not be polled after it was ready.
             StateProj::Failed(error) => {
-                return error
-                    .take()
-                    .map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
+                return error.take().map_or(Poll::Pending, |error| {
+                    Poll::Ready(Err(this.recorder.failed(error)))
+                });
             }
         };
         if let Poll::Ready(outcome) = attempt.poll(cx) {
-            return Poll::Ready(finish(outcome, this.bound.take()));
+            let mut bound = this.bound.take();
+            let judged = judge(outcome, bound.as_mut());
+            let body = |inner, recorder| DeadlineBody::new(inner, bound, recorder);
+            return Poll::Ready(this.recorder.hand_up(judged, body));
         }
         let Some(bound) = this.bound else {
             return Poll::Pending;
         };
         bound.poll_expired(cx).map(|error| {
             // Whoever keeps the future does not keep the attempt.
+            let error = this.recorder.failed(error);
             this.state.set(State::Failed(None));
             Err(error)
         })
     }
 }
 
-fn finish<R, E>(
+/// The answer or the error; or the expiry that it is by another name.
+fn judge<R, E>(
     outcome: Result<Response<R>, E>,
-    bound: Option<Bound>,
-) -> Result<Response<DeadlineBody<R>>, Error>
+    bound: Option<&mut Bound>,
+) -> Result<Response<R>, Error>
 where
     E: Into<BoxError>,
 {
-    let mut response = match (outcome.map_err(Error::from_inner), &bound) {
-        (Ok(response), _) => response,
-        (Err(error), Some(bound)) => return Err(bound.name(error)),
-        (Err(error), None) => return Err(error),
-    };
-    tidy_head(&mut response);
-    if let Some(bound) = &bound {
-        bound.enter(Phase::Response);
-        let head = classify::head(response.status(), response.headers());
-        if let Some(expiry) = head.and_then(|(verdict, status)| bound.cancelled(verdict, status)) {
-            return Err(expiry);
-        }
+    let outcome = outcome.map_err(Error::from_inner).and_then(received);
+    let Some(bound) = bound else { return outcome };
+    let response = outcome.map_err(|error| bound.name(error))?;
+    let head = classify::head(response.status(), response.headers());
+    match head.and_then(|(verdict, status)| bound.cancelled(verdict, status)) {
+        Some(expiry) => Err(expiry),
+        None => Ok(response),
     }
-    Ok(response.map(|body| DeadlineBody::new(body, bound)))
 }

@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use crate::call;
 use crate::classify::Reason;
-use crate::dispatch::{Attempt, Readied};
+use crate::dispatch::{Attempt, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, InvalidTimeout, TIMEOUT, parse_timeout};
 
@@ -48,14 +48,18 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
-        let bound = match self.bind(&mut request) {
-            Ok(bound) => bound,
-            Err(invalid) => return ResponseFuture::failed(malformed(invalid)),
-        };
-        if let Some(bound) = bound.as_ref().filter(|bound| bound.has_passed()) {
-            return ResponseFuture::failed(bound.expired());
+        let bound = self.bind(&mut request);
+        let recorder = Recorder::of(request.extensions());
+        match bound {
+            Ok(Some(bound)) if bound.has_passed() => {
+                ResponseFuture::failed(bound.expired(), recorder)
+            }
+            Ok(bound) => {
+                let attempt = Attempt::new(self.inner.take(), request);
+                ResponseFuture::new(attempt, bound, recorder)
+            }
+            Err(invalid) => ResponseFuture::failed(malformed(invalid), recorder),
         }
-        ResponseFuture::new(Attempt::new(self.inner.take(), request), bound)
     }
 }
 

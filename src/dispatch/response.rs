@@ -2,12 +2,20 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Frame;
 
+use crate::classify::{self, Reason};
 use crate::error::{BoxError, Error};
 use crate::grpc::remove_malformed_details;
 
-/// A response head as every layer hands it up: it can't make tonic's client panic.
-pub(crate) fn tidy_head<B>(response: &mut Response<B>) {
+/// A response head as every layer hands it up: it can't make tonic's client panic, and what is no
+/// gRPC answer, such as a proxy's page, is the failure that its HTTP status says (CONTRACT H2).
+pub(crate) fn received<B>(mut response: Response<B>) -> Result<Response<B>, Error> {
     remove_malformed_details(response.headers_mut());
+    match classify::head(response.status(), response.headers()) {
+        Some((verdict, status)) if verdict.reason == Reason::HttpStatus => {
+            Err(Error::answered(verdict, status))
+        }
+        _ => Ok(response),
+    }
 }
 
 /// A frame of a response as every layer hands it up: errors are classified, and trailers can't

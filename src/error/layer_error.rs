@@ -6,6 +6,8 @@ use http::HeaderMap;
 use crate::classify::{self, Verdict, display_chain};
 use crate::grpc::{Code, Status};
 
+use crate::report::CallReport;
+
 use super::{BoxError, GiveUp};
 
 /// An error that several may hold.
@@ -25,6 +27,7 @@ pub(super) struct Inner {
     pub(super) give_up: Option<GiveUp>,
     pub(super) attempts: u32,
     pub(super) cause: Option<SharedError>,
+    pub(super) report: Option<CallReport>,
     #[cfg(feature = "tonic")]
     shown: tonic::Status,
 }
@@ -45,6 +48,7 @@ impl Error {
             give_up: None,
             attempts: 0,
             cause,
+            report: None,
             #[cfg(feature = "tonic")]
             shown,
         }))
@@ -107,6 +111,12 @@ impl Error {
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
+
+    /// What happened to the call; `None` if no layer wrote it down.
+    #[must_use]
+    pub fn report(&self) -> Option<&CallReport> {
+        self.0.report.as_ref()
+    }
 }
 
 impl GiveUp {
@@ -116,6 +126,17 @@ impl GiveUp {
         classify::chain(error)
             .filter_map(|cause| cause.downcast_ref::<Error>())
             .find_map(Error::give_up)
+    }
+}
+
+impl CallReport {
+    /// The report in an error's source chain, such as that of a generated client's status.
+    #[must_use]
+    pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        classify::chain(error)
+            .filter_map(|cause| cause.downcast_ref::<Error>())
+            .find_map(Error::report)
+            .cloned()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::call::Deadline;
 use crate::classify::{self, Progress, Reason, Verdict, display_chain};
 use crate::grpc::{Code, Status};
-use crate::report::Phase;
+use crate::report::{CallReport, Phase};
 
 use super::layer_error::SharedError;
 #[cfg(feature = "retry")]
@@ -13,16 +13,22 @@ use super::layer_error::foreign_status;
 use super::{BoxError, Error, GiveUp};
 
 impl Error {
-    /// The deadline passed in this phase, after this failure (CONTRACT R17).
-    pub(crate) fn expired(deadline: Deadline, phase: Phase, last: Option<SharedError>) -> Self {
+    /// The deadline passed in this phase, after this failure (CONTRACT R17), when the call had got so
+    /// far.
+    pub(crate) fn expired(
+        deadline: Deadline,
+        phase: Phase,
+        progress: Progress,
+        last: Option<SharedError>,
+    ) -> Self {
         let timeout = deadline.timeout();
         let mut message = format!("the deadline of {timeout:?} passed while {phase}");
         if let Some(last) = &last {
             message = format!("{message}; last failure: {last}");
         }
-        Self::local(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
-            .caused_by(last)
-            .given_up(GiveUp::Deadline, 0)
+        let (code, reason) = (Code::DeadlineExceeded, Reason::DeadlineExceeded);
+        let verdict = Verdict::new(progress, code, reason);
+        Self::build(verdict, Status::new(code, message), last).given_up(GiveUp::Deadline, 0)
     }
 
     /// An inner service whose `poll_ready` failed: the request was not handed on, and tower's
@@ -59,18 +65,13 @@ impl Error {
     }
 
     /// What the server answered.
-    #[cfg(any(feature = "deadline", feature = "retry"))]
     pub(crate) fn answered(verdict: Verdict, status: Status) -> Self {
         Self::build(verdict, status, None)
     }
 
-    /// What a layer says itself.
+    /// What a layer says itself of a call that it does not send.
     pub(crate) fn local(code: Code, reason: Reason, message: impl Into<String>) -> Self {
-        let progress = match reason {
-            Reason::NotReady | Reason::InvalidCall => Progress::NotSent,
-            _ => Progress::Reached,
-        };
-        let verdict = Verdict::new(progress, code, reason);
+        let verdict = Verdict::new(Progress::NotSent, code, reason);
         Self::build(verdict, Status::new(code, message), None)
     }
 
@@ -88,7 +89,14 @@ impl Error {
         let mut built = Self::build(inner.verdict, inner.status, cause.or(inner.cause));
         built.0.give_up = inner.give_up;
         built.0.attempts = inner.attempts;
+        built.0.report = inner.report;
         built
+    }
+
+    /// The same failure with what happened to the call.
+    pub(crate) fn reported(mut self, report: CallReport) -> Self {
+        self.0.report = Some(report);
+        self
     }
 
     /// The same failure, given up for this reason after so many attempts.

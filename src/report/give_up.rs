@@ -28,8 +28,12 @@ pub enum GiveUp {
     ReplayBufferFull,
     /// The caller's request stream failed by itself.
     RequestFailed,
-    /// The policy never retries.
+    /// The policy never retries, or the caller said so.
     SwitchedOff,
+    /// A retry layer further out has the call in hand, and this one let it pass.
+    Nested,
+    /// The call was dropped; only a [`CallReport`](super::CallReport) taken before can say so.
+    Cancelled,
     /// A policy of the user's own said so, under this name.
     Policy(&'static str),
     /// The channel is down and the call does not wait for it.
@@ -56,6 +60,8 @@ impl GiveUp {
             Self::ReplayBufferFull => "replay_buffer_full",
             Self::RequestFailed => "request_failed",
             Self::SwitchedOff => "switched_off",
+            Self::Nested => "nested",
+            Self::Cancelled => "cancelled",
             Self::Policy(name) => name,
             Self::NotReady => "not_ready",
             Self::InvalidCall => "invalid_call",
@@ -82,7 +88,9 @@ impl fmt::Display for GiveUp {
             }
             Self::ReplayBufferFull => "`replay_buffer` is full, the request can't be sent again",
             Self::RequestFailed => "the request stream failed",
-            Self::SwitchedOff => "the policy never retries",
+            Self::SwitchedOff => "retrying is switched off",
+            Self::Nested => "a retry layer further out decides",
+            Self::Cancelled => "the call was dropped",
             Self::Policy(name) => name,
             Self::NotReady => "the channel is not ready",
             Self::InvalidCall => "the call can't be made as it was asked for",

@@ -1,7 +1,42 @@
 //! What happened to a call, and why it ended as it did.
+//!
+//! The layers write into the call's [`Trace`]; a [`CallReport`] reads it. There are three ways to
+//! one:
+//!
+//! - before the call, [`CallOptionsExt::call_report`](crate::call::CallOptionsExt::call_report)
+//!   gives one that can be read while the call hangs, from another task;
+//! - a success has one in the extensions of its response;
+//! - a failure has one in its chain of sources: [`CallReport::find`], beside the reason that
+//!   [`GiveUp::find`] gives.
+//!
+//! ```
+//! use grpc_resilience::CallReport;
+//! use grpc_resilience::call::CallOptionsExt;
+//! use grpc_resilience::report::Phase;
+//!
+//! let mut request = tonic::Request::new(());
+//! let report: CallReport = request.call_report();
+//! // let call = tokio::spawn(async move { orders.get(request).await });
+//! assert_eq!(report.phase(), Phase::NotStarted);
+//! println!("{report}"); // how far it got, in one line
+//! ```
+//!
+//! - **Written by** the layers that act on calls: retry, deadline, wait for ready. The deadline layer
+//!   writes one only for a call with a deadline, wait for ready only where another layer or the caller
+//!   does; the retry layer for each call that it may repeat.
+//! - **Bounded**: of the attempts that failed the last 16 are kept.
+//! - **Limits**: a request that is sent twice by a layer of somebody else's adds to one report.
 
+mod attempt;
+mod call_report;
 mod give_up;
+mod phase;
+mod record;
 mod trace;
 
+pub use attempt::FailedAttempt;
+pub use call_report::CallReport;
 pub use give_up::GiveUp;
-pub use trace::{Phase, Trace};
+pub use phase::Phase;
+pub(crate) use trace::Held;
+pub use trace::Trace;

@@ -1,95 +1,116 @@
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
+use tokio::time::Instant;
+
+use crate::classify::{Progress, Verdict};
+use crate::grpc::Code;
 use crate::sync::Mutex;
 
-/// What a call is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// It waits for the inner service to take it.
-    Queued = 0,
-    /// An attempt is under way and has no answer yet.
-    Attempt = 1,
-    /// It waits between two attempts.
-    Backoff = 2,
-    /// It waits for the channel to get ready.
-    NotReady = 3,
-    /// The answer has begun and is not at its end.
-    Response = 4,
-    /// It waits for what the user runs before each attempt.
-    Preparing = 5,
-}
+use super::record::{Record, SharedError};
+use super::{CallReport, GiveUp, Phase};
 
-impl Phase {
-    const ALL: [Self; 6] = [
-        Self::Queued,
-        Self::Attempt,
-        Self::Backoff,
-        Self::NotReady,
-        Self::Response,
-        Self::Preparing,
-    ];
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Queued => "queued for the inner service",
-            Self::Attempt => "waiting for the answer to an attempt",
-            Self::Backoff => "waiting before the next attempt",
-            Self::NotReady => "waiting for the channel, which never got ready",
-            Self::Response => "reading the response",
-            Self::Preparing => "preparing the next attempt",
-        })
-    }
-}
-
-/// What happened to a call so far, shared by the layers that it passes; so that an expiry can say
-/// in which phase it came and after which error.
+/// Where the layers that a call passes write what happens to it; [`report`](Self::report) reads it.
 #[derive(Clone, Debug, Default)]
-pub struct Trace(Arc<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    phase: AtomicU8,
-    attempts: AtomicU32,
-    last_failure: Mutex<Option<Arc<dyn std::error::Error + Send + Sync>>>,
-}
+pub struct Trace(Arc<Mutex<Record>>);
 
 impl Trace {
     /// Says what the call does from now on.
     pub fn enter(&self, phase: Phase) {
-        self.0.phase.store(phase as u8, Ordering::Relaxed);
+        let mut record = self.0.lock();
+        // Layers say the same one after the other, and the clock need not be asked for that.
+        if record.phase() != phase {
+            record.enter(phase, Instant::now());
+        }
     }
 
     /// What the call does now.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        let number = usize::from(self.0.phase.load(Ordering::Relaxed));
-        Phase::ALL.get(number).copied().unwrap_or(Phase::Queued)
+        self.0.lock().phase()
     }
 
-    /// Says that this attempt starts, counted from 1.
-    pub fn attempt(&self, number: u32) {
-        self.0.attempts.store(number, Ordering::Relaxed);
-    }
-
-    /// How many attempts were started; 0 if no retry layer counts them.
+    /// What happened so far, and goes on to happen.
     #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.0.attempts.load(Ordering::Relaxed)
+    pub fn report(&self) -> CallReport {
+        CallReport::new(Arc::clone(&self.0))
     }
 
-    /// Keeps the error of an attempt that failed and will be followed by another.
+    /// Keeps an error that the call did not end with.
     pub fn failed(&self, error: Arc<dyn std::error::Error + Send + Sync>) {
-        *self.0.last_failure.lock() = Some(error);
+        self.0.lock().keep(error);
     }
 
-    /// The error of the last attempt that failed.
+    /// The last error that the call did not end with.
     #[must_use]
     pub fn last_failure(&self) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
-        self.0.last_failure.lock().clone()
+        self.0.lock().last_failure()
+    }
+}
+
+/// For the layers of this crate.
+impl Trace {
+    pub(crate) fn attempts(&self) -> u32 {
+        self.0.lock().attempts()
+    }
+
+    /// How far the call certainly got, before it has an answer.
+    pub(crate) fn progress(&self) -> Progress {
+        self.0.lock().progress()
+    }
+
+    /// This attempt begins, counted from 1; or goes once more, which counts for nothing.
+    pub(crate) fn attempt(&self, number: u32, transparent: bool) {
+        self.0.lock().attempt(number, transparent, Instant::now());
+    }
+
+    /// The attempt failed.
+    pub(crate) fn attempt_failed(&self, verdict: Verdict) {
+        self.0.lock().attempt_failed(verdict, Instant::now());
+    }
+
+    /// A failure after which the call goes on.
+    pub(crate) fn goes_on_after(&self, error: SharedError, phase: Phase) {
+        let mut record = self.0.lock();
+        record.keep(error);
+        record.enter(phase, Instant::now());
+    }
+
+    /// How the call ended; who says so last is right, for the outermost layer does.
+    pub(crate) fn ended(&self, code: Code, give_up: Option<GiveUp>) {
+        self.0.lock().end(code, give_up);
+    }
+
+    /// The answer is at its end, and said no more than its head may have.
+    pub(crate) fn ended_without_status(&self) {
+        self.0.lock().end_without_status();
+    }
+
+    /// Whether one layer only has the call in hand, which then is the outermost.
+    pub(crate) fn is_outermost(&self) -> bool {
+        self.0.lock().is_held_once()
+    }
+
+    /// Takes the call in hand until the guard is dropped.
+    pub(crate) fn hold(&self) -> Held {
+        self.0.lock().hold(Instant::now());
+        Held(self.clone())
+    }
+}
+
+/// A layer has the call in hand. When no layer has it any more it is over.
+#[derive(Debug)]
+pub(crate) struct Held(Trace);
+
+impl std::ops::Deref for Held {
+    type Target = Trace;
+
+    fn deref(&self) -> &Trace {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.0.lock().release(Instant::now());
     }
 }

@@ -4,9 +4,8 @@ use http::response::Parts;
 use http_body::Frame;
 
 use crate::classify;
-use crate::dispatch::tidy_head;
 use crate::error::Error;
-use crate::grpc::{Code, STATUS, Status};
+use crate::grpc::{STATUS, remove_malformed_details};
 
 /// What a response head says of an attempt.
 pub(super) enum Head<R> {
@@ -23,7 +22,7 @@ pub(super) fn judge<R>(mut response: Response<R>, answers_once: bool) -> Head<R>
     if let Some((verdict, status)) = classify::head(response.status(), response.headers()) {
         return Head::Failure(Error::answered(verdict, status));
     }
-    tidy_head(&mut response);
+    remove_malformed_details(response.headers_mut());
     if answers_once && !response.headers().contains_key(STATUS) {
         Head::Open(response)
     } else {
@@ -40,8 +39,7 @@ pub(super) type FirstRead = Option<Result<Frame<Bytes>, Error>>;
 /// The metadata of such a status is the trailers' and the head's, as tonic's client merges them.
 pub(super) fn failure_in(head: &Parts, read: &FirstRead) -> Option<Error> {
     let trailers = read.as_ref()?.as_ref().ok()?.trailers_ref()?;
-    let status = Status::from_headers(trailers).filter(|it| it.code() != Code::Ok)?;
-    let verdict = classify::answer(&status);
+    let (verdict, status) = classify::trailers(trailers)?;
     let mut metadata = status.metadata().clone();
     metadata.extend(head.headers.clone());
     Some(Error::answered(verdict, status.with_metadata(metadata)))

@@ -1,29 +1,39 @@
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::call::{Budget, CallOptions};
 use crate::classify;
-use crate::dispatch::tidy;
+use crate::dispatch::{Recorder, tidy};
 use crate::error::{BoxError, Error, GiveUp};
-use crate::grpc::{Code, STATUS, Status};
 
 use super::Policy;
 use super::answer::FirstRead;
 
 /// The response body of a call that the retry layer had in hand.
 ///
-/// It changes nothing of an OK answer. A failure after the answer began ends it with an
-/// [`Error`] that was given up as [`GiveUp::Committed`].
+/// It changes nothing of an OK answer. A failure after the answer began, and an end without a
+/// status, ends it with an [`Error`] that was given up as [`GiveUp::Committed`].
 #[derive(Debug)]
 pub struct RetryBody<R> {
     inner: R,
-    /// What was read while the head was held, and not handed on yet.
-    first: Option<FirstRead>,
+    known: Known,
     watch: Option<Watch>,
+    recorder: Recorder,
+}
+
+/// What is known of the inner body without polling it.
+#[derive(Debug)]
+enum Known {
+    Nothing,
+    /// What was read while the head was held, and not handed on yet.
+    Next(Result<Frame<Bytes>, Error>),
+    /// It is at its end, and is not to be polled again.
+    End,
 }
 
 /// What is done with the status at the end of a body.
@@ -61,48 +71,62 @@ impl Watch {
         error.given_up(GiveUp::Committed, self.attempts)
     }
 
-    fn judge(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
-        let Some(trailers) = frame.trailers_ref() else {
-            return Ok(frame);
+    /// An OK answer as it is; all else is the call's failure.
+    fn judge(&self, read: FirstRead) -> FirstRead {
+        let failure = match &read {
+            None => Some(classify::no_status()),
+            Some(Err(_)) => None,
+            Some(Ok(frame)) => match frame.trailers_ref() {
+                Some(trailers) => classify::trailers(trailers),
+                None => return read,
+            },
         };
-        let status = Status::from_headers(trailers);
-        if let Some(status) = status.filter(|status| status.code() != Code::Ok) {
-            let verdict = classify::answer(&status);
-            return Err(self.failed(Error::answered(verdict, status)));
+        match (failure, read) {
+            (Some((verdict, status)), _) => {
+                Some(Err(self.failed(Error::answered(verdict, status))))
+            }
+            (None, Some(Err(error))) => Some(Err(self.failed(error))),
+            (None, read) => {
+                self.succeeded();
+                read
+            }
         }
-        // Trailers without a status are no success, and the client's to judge.
-        if trailers.contains_key(STATUS) {
-            self.succeeded();
-        }
-        Ok(frame)
     }
 }
 
 impl<R> RetryBody<R> {
-    /// The body of a call that the layer let pass.
-    pub(super) fn passing(inner: R) -> Self {
+    /// The body of a call that the layer let pass, or of an answer that has said all.
+    pub(super) fn passing(inner: R, recorder: Recorder) -> Self {
         Self {
             inner,
-            first: None,
+            known: Known::Nothing,
             watch: None,
+            recorder,
         }
     }
 
     /// The body of an answer.
-    pub(super) fn watching(inner: R, watch: Watch) -> Self {
+    pub(super) fn watching(inner: R, watch: Watch, recorder: Recorder) -> Self {
         Self {
             inner,
-            first: None,
+            known: Known::Nothing,
             watch: Some(watch),
+            recorder,
         }
     }
 
     /// The body of an answer of which this was read already.
-    pub(super) fn released(inner: R, first: FirstRead, watch: Option<Watch>) -> Self {
+    pub(super) fn released(
+        inner: R,
+        first: FirstRead,
+        watch: Option<Watch>,
+        recorder: Recorder,
+    ) -> Self {
         Self {
             inner,
-            first: Some(first),
+            known: first.map_or(Known::End, Known::Next),
             watch,
+            recorder,
         }
     }
 }
@@ -120,40 +144,37 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let frame = match this.first.take() {
-            Some(first) => first,
-            None => match Pin::new(&mut this.inner).poll_frame(cx) {
-                Poll::Ready(frame) => frame.map(tidy),
-                Poll::Pending => return Poll::Pending,
-            },
+        let mut read = match mem::replace(&mut this.known, Known::Nothing) {
+            Known::Next(read) => Some(read),
+            Known::Nothing => ready!(Pin::new(&mut this.inner).poll_frame(cx)).map(tidy),
+            Known::End => None,
         };
-        let Some(watch) = &this.watch else {
-            return Poll::Ready(frame);
-        };
-        let judged = frame.map(|frame| match frame {
-            Ok(frame) => watch.judge(frame),
-            Err(error) => Err(watch.failed(error)),
-        });
-        if judged
-            .as_ref()
-            .is_none_or(|frame| frame.as_ref().map_or(true, Frame::is_trailers))
-        {
-            this.watch = None;
+        if read.is_none() {
+            this.known = Known::End;
         }
-        Poll::Ready(judged)
+        if let Some(watch) = &this.watch {
+            read = watch.judge(read);
+            if read.as_ref().is_none_or(is_last) {
+                this.watch = None;
+            }
+        }
+        Poll::Ready(this.recorder.read(read))
     }
 
+    /// Not before the watch has seen the status.
     fn is_end_stream(&self) -> bool {
-        match &self.first {
-            Some(first) => first.is_none(),
-            None => self.inner.is_end_stream(),
-        }
+        let at_its_end = match &self.known {
+            Known::Nothing => self.inner.is_end_stream(),
+            Known::Next(_) => false,
+            Known::End => true,
+        };
+        at_its_end && self.watch.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.inner.size_hint();
-        let held = match &self.first {
-            Some(Some(Ok(frame))) => frame.data_ref(),
+        let held = match &self.known {
+            Known::Next(Ok(frame)) => frame.data_ref(),
             _ => None,
         };
         if let Some(held) = held {
@@ -165,4 +186,8 @@ where
         }
         hint
     }
+}
+
+fn is_last(read: &Result<Frame<Bytes>, Error>) -> bool {
+    read.as_ref().map_or(true, Frame::is_trailers)
 }

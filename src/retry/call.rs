@@ -10,7 +10,7 @@ use crate::call::{Budget, CallOptions, Context, Permit};
 use crate::classify::{Progress, Reason};
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, MethodKind, PREVIOUS_ATTEMPTS};
-use crate::report::Phase;
+use crate::report::{Phase, Trace};
 
 use super::body::{Charge, Watch};
 use super::hook::Preparing;
@@ -35,6 +35,7 @@ pub(super) struct RetryCall<S, B: RequestBody> {
     renewed: bool,
     permit: Option<Permit>,
     last_failure: Option<Error>,
+    trace: Trace,
 }
 
 /// What follows a failure.
@@ -46,11 +47,12 @@ pub(super) enum Next {
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     pub(super) fn new(
         service: S,
-        parts: Parts,
+        mut parts: Parts,
         recording: Recording<B>,
         policy: Arc<dyn Policy>,
         settings: Arc<Settings>,
     ) -> Self {
+        let trace = Context::of(&mut parts.extensions).listen();
         Self {
             service,
             parts,
@@ -66,6 +68,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             renewed: false,
             permit: None,
             last_failure: None,
+            trace,
         }
     }
 
@@ -77,13 +80,13 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// Begins the next attempt: what must run before its request is made, if anything.
     pub(super) fn begin(&mut self) -> Option<Preparing> {
         // A transparent retry is the same attempt once more (CONTRACT X3, R10).
-        if !std::mem::take(&mut self.repeats) {
+        let transparent = std::mem::take(&mut self.repeats);
+        if !transparent {
             self.attempts = self.attempts.saturating_add(1);
         }
+        self.trace.attempt(self.attempts, transparent);
         let hook = self.settings.hook.as_ref()?;
-        if let Some(trace) = self.context().and_then(Context::trace) {
-            trace.enter(Phase::Preparing);
-        }
+        self.trace.enter(Phase::Preparing);
         Some(hook.prepare(NextAttempt {
             uri: self.parts.uri.clone(),
             number: self.attempts,
@@ -97,11 +100,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         if let Some(permit) = self.permit.take() {
             permit.start();
         }
-        let context = Context::of(&mut self.parts.extensions);
-        context.number(self.attempts);
-        if let Some(trace) = context.trace() {
-            trace.attempt(self.attempts);
-        }
+        Context::of(&mut self.parts.extensions).number(self.attempts);
         let mut request = Request::from_parts(self.parts.clone(), self.recording.attempt());
         if let Some(headers) = prepared {
             *request.headers_mut() = headers;
@@ -131,6 +130,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// Judges a failed attempt: asks the policy, charges the budget, asks for its permit.
     pub(super) fn after(&mut self, error: Error) -> Next {
         self.recording.end_attempt();
+        self.trace.attempt_failed(error.verdict());
         // That of an attempt which never started is given back before the next one is asked for.
         self.permit = None;
         let lost = self.recording.lost().map(why_lost);
@@ -229,10 +229,8 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
     fn wait(&mut self, error: Error, after: Duration) -> Next {
         let error = self.with_what_the_server_said(error);
-        if let Some(trace) = self.context().and_then(Context::trace) {
-            trace.enter(Phase::Backoff);
-            trace.failed(Arc::new(error.clone()));
-        }
+        let kept = Arc::new(error.clone());
+        self.trace.goes_on_after(kept, Phase::Backoff);
         self.last_failure = Some(error);
         Next::Wait(after)
     }
@@ -266,7 +264,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             // Who noticed was the server or the transport (CONTRACT D11).
             Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
                 let last = Arc::new(last.unwrap_or(error));
-                Error::expired(deadline, Phase::Attempt, Some(last))
+                Error::expired(deadline, Phase::Attempt, self.trace.progress(), Some(last))
             }
             // A layer below of ours did, and knows in which phase.
             _ => match last {

@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::dispatch::{Attempt, tidy, tidy_head};
+use crate::dispatch::{Attempt, Recorder, received, tidy};
 use crate::error::{BoxError, Error};
 use crate::grpc::STATUS;
 
@@ -31,6 +31,7 @@ where
     #[pin]
     state: State<S, B, R>,
     call: Option<RetryCall<S, B>>,
+    recorder: Recorder,
 }
 
 #[pin_project(project = StateProj)]
@@ -60,39 +61,46 @@ where
     B: RequestBody,
 {
     /// A call that the layer lets pass.
-    pub(super) fn passing(attempt: Attempt<S, B>) -> Self {
-        Self {
-            state: State::Attempt(attempt),
-            call: None,
-        }
+    pub(super) fn passing(attempt: Attempt<S, B>, recorder: Recorder) -> Self {
+        Self::new(State::Attempt(attempt), None, recorder)
     }
 
     /// The same, once this has prepared it.
-    pub(super) fn passing_prepared(preparing: Preparing, service: S, request: Request<B>) -> Self {
-        Self {
-            state: State::PreparingOnce(preparing, Some((service, request))),
-            call: None,
-        }
+    pub(super) fn passing_prepared(
+        preparing: Preparing,
+        service: S,
+        request: Request<B>,
+        recorder: Recorder,
+    ) -> Self {
+        let state = State::PreparingOnce(preparing, Some((service, request)));
+        Self::new(state, None, recorder)
     }
 
-    pub(super) fn retrying(first: Attempt<S, B>, call: RetryCall<S, B>) -> Self {
-        Self {
-            state: State::Attempt(first),
-            call: Some(call),
-        }
+    pub(super) fn retrying(
+        first: Attempt<S, B>,
+        call: RetryCall<S, B>,
+        recorder: Recorder,
+    ) -> Self {
+        Self::new(State::Attempt(first), Some(call), recorder)
     }
 
-    pub(super) fn preparing(preparing: Preparing, call: RetryCall<S, B>) -> Self {
-        Self {
-            state: State::Preparing(preparing),
-            call: Some(call),
-        }
+    pub(super) fn preparing(
+        preparing: Preparing,
+        call: RetryCall<S, B>,
+        recorder: Recorder,
+    ) -> Self {
+        Self::new(State::Preparing(preparing), Some(call), recorder)
     }
 
-    pub(super) fn failed(error: Error) -> Self {
+    pub(super) fn failed(error: Error, recorder: Recorder) -> Self {
+        Self::new(State::Failed(Some(error)), None, recorder)
+    }
+
+    fn new(state: State<S, B, R>, call: Option<RetryCall<S, B>>, recorder: Recorder) -> Self {
         Self {
-            state: State::Failed(Some(error)),
-            call: None,
+            state,
+            call,
+            recorder,
         }
     }
 }
@@ -114,13 +122,14 @@ where
                 StateProj::Attempt(attempt) => {
                     let outcome = ready!(attempt.poll(cx)).map_err(Error::from_inner);
                     let Some(call) = this.call.as_mut() else {
-                        return Poll::Ready(outcome.map(pass));
+                        let answer = outcome.and_then(received);
+                        return Poll::Ready(this.recorder.hand_up(answer, RetryBody::passing));
                     };
                     match outcome.map(|response| answer::judge(response, call.answers_once())) {
                         Ok(Head::Answer(response)) => {
                             let watch = call.watch();
                             *this.call = None;
-                            return Poll::Ready(Ok(commit(response, watch)));
+                            return Poll::Ready(commit(response, watch, this.recorder));
                         }
                         Ok(Head::Open(response)) => {
                             this.state.set(State::Held(Some(response.into_parts())));
@@ -132,7 +141,9 @@ where
                 StateProj::Held(held) => match ready!(poll_held(held, cx)) {
                     Ok((response, first)) => {
                         let watch = this.call.take().map(|call| call.watch());
-                        return Poll::Ready(Ok(release(response, first, watch)));
+                        let body =
+                            |inner, recorder| RetryBody::released(inner, first, watch, recorder);
+                        return Poll::Ready(this.recorder.hand_up(Ok(response), body));
                     }
                     Err(error) => error,
                 },
@@ -144,7 +155,7 @@ where
                     if let Some(error) = call.request_failed() {
                         *this.call = None;
                         this.state.set(State::Failed(None));
-                        return Poll::Ready(Err(error));
+                        return Poll::Ready(Err(this.recorder.failed(error)));
                     }
                     let next = match call.begin() {
                         Some(preparing) => State::Preparing(preparing),
@@ -174,7 +185,8 @@ where
                         Ok(prepared) => *request.headers_mut() = prepared.headers,
                         Err(error) => {
                             this.state.set(State::Failed(None));
-                            return Poll::Ready(Err(Error::unprepared(error)));
+                            let error = Error::unprepared(error);
+                            return Poll::Ready(Err(this.recorder.failed(error)));
                         }
                     }
                     let attempt = Attempt::when_ready(service, request);
@@ -188,14 +200,14 @@ where
                 },
             };
             let Some(call) = this.call.as_mut() else {
-                return Poll::Ready(Err(failure));
+                return Poll::Ready(Err(this.recorder.failed(failure)));
             };
             match call.after(failure) {
                 Next::Wait(after) => this.state.set(State::Backoff(sleep(after))),
                 Next::Stop(error) => {
                     *this.call = None;
                     this.state.set(State::Failed(None));
-                    return Poll::Ready(Err(error));
+                    return Poll::Ready(Err(this.recorder.failed(error)));
                 }
             }
         }
@@ -235,27 +247,13 @@ where
     })
 }
 
-/// The answer to a call that the layer let pass.
-fn pass<R>(mut response: Response<R>) -> Response<RetryBody<R>> {
-    tidy_head(&mut response);
-    response.map(RetryBody::passing)
-}
-
 /// The answer of an attempt: no other can follow it.
-fn commit<R>(response: Response<R>, watch: Watch) -> Response<RetryBody<R>> {
+fn commit<R>(response: Response<R>, watch: Watch, recorder: &mut Recorder) -> Done<R> {
     if response.headers().contains_key(STATUS) {
         // Trailers-Only and not a failure: OK, and no trailers will say so again.
         watch.succeeded();
-        return response.map(RetryBody::passing);
+        return recorder.hand_up(Ok(response), RetryBody::passing);
     }
-    response.map(|body| RetryBody::watching(body, watch))
-}
-
-/// The answer whose first frame was read: what was read goes first.
-fn release<R>(
-    response: Response<R>,
-    first: FirstRead,
-    watch: Option<Watch>,
-) -> Response<RetryBody<R>> {
-    response.map(|body| RetryBody::released(body, first, watch))
+    let body = |inner, recorder| RetryBody::watching(inner, watch, recorder);
+    recorder.hand_up(Ok(response), body)
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -9,13 +9,15 @@ use tower_service::Service;
 use crate::body::{Recording, RequestBody};
 use crate::call;
 use crate::classify::Reason;
-use crate::dispatch::{Attempt, Readied};
+use crate::dispatch::{Attempt, Lease, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, method_of};
 
 use super::call::RetryCall;
 use super::settings::Settings;
-use super::{NextAttempt, ResponseFuture, RetryBody};
+use super::{NextAttempt, Policy, ResponseFuture, RetryBody};
+
+static NESTED: Once = Once::new();
 
 /// The service of [`RetryLayer`](super::RetryLayer).
 #[derive(Clone, Debug)]
@@ -53,38 +55,68 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B, R> {
         let lease = self.inner.take();
         let policy = self.settings.policies.of(method_of(request.uri().path()));
-        if policy.is_off() || stands_back(&request) {
-            let Some(hook) = &self.settings.hook else {
-                return ResponseFuture::passing(Attempt::new(lease, request));
-            };
-            // The hook delays the request, so what is left is written anew.
-            let (mut parts, body) = request.into_parts();
-            call::Context::caller_deadline(&mut parts);
-            let request = Request::from_parts(parts, body);
-            let preparing = hook.prepare(NextAttempt::only(&request));
-            return ResponseFuture::passing_prepared(preparing, lease.spare(), request);
+        if let Some(reason) = why_passing(&request, &*policy) {
+            return self.pass(lease, request, reason);
         }
         let (mut parts, body) = request.into_parts();
         call::Context::caller_deadline(&mut parts);
         let context = call::Context::of(&mut parts.extensions);
+        context.listen();
         if context.options().chosen_max_attempts() == Some(0) {
-            return ResponseFuture::failed(no_attempt());
+            return ResponseFuture::failed(no_attempt(), Recorder::of(&parts.extensions));
         }
+        let recorder = Recorder::of(&parts.extensions);
         let settings = Arc::clone(&self.settings);
         let recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
         let mut call = RetryCall::new(lease.spare(), parts, recording, policy, settings);
-        match call.begin() {
-            Some(preparing) => ResponseFuture::preparing(preparing, call),
-            None => ResponseFuture::retrying(Attempt::new(lease, call.request(None)), call),
+        if let Some(preparing) = call.begin() {
+            return ResponseFuture::preparing(preparing, call, recorder);
         }
+        let first = Attempt::new(lease, call.request(None));
+        ResponseFuture::retrying(first, call, recorder)
     }
 }
 
-/// Nothing to do: the caller said so, or a retry layer further out has the call in hand.
-fn stands_back<B>(request: &Request<B>) -> bool {
+impl<S: Clone> Retry<S> {
+    /// A call that this layer does not repeat; the hook runs for it all the same.
+    fn pass<B, R>(
+        &self,
+        lease: Lease<S>,
+        request: Request<B>,
+        reason: GiveUp,
+    ) -> ResponseFuture<S, B, R>
+    where
+        S: Service<Request<B>>,
+        B: RequestBody,
+    {
+        let recorder = Recorder::of(request.extensions()).passing(reason);
+        let Some(hook) = &self.settings.hook else {
+            return ResponseFuture::passing(Attempt::new(lease, request), recorder);
+        };
+        // The hook delays the request, so what is left is written anew.
+        let (mut parts, body) = request.into_parts();
+        call::Context::caller_deadline(&mut parts);
+        let request = Request::from_parts(parts, body);
+        let preparing = hook.prepare(NextAttempt::only(&request));
+        ResponseFuture::passing_prepared(preparing, lease.spare(), request, recorder)
+    }
+}
+
+/// Why there is nothing to do, if so: a retry layer further out has the call in hand, or it is not
+/// to be retried.
+fn why_passing<B>(request: &Request<B>, policy: &dyn Policy) -> Option<GiveUp> {
     let context = request.extensions().get::<call::Context>();
-    context
-        .is_some_and(|context| context.options().is_never_retried() || context.attempt().is_some())
+    if context.is_some_and(|context| context.attempt().is_some()) {
+        NESTED.call_once(|| {
+            tracing::warn!(
+                "a RetryLayer stands below another: it lets its calls pass, or attempts would \
+                 multiply; remove one of them (said once)"
+            );
+        });
+        return Some(GiveUp::Nested);
+    }
+    let never = context.is_some_and(|context| context.options().is_never_retried());
+    (never || policy.is_off()).then_some(GiveUp::SwitchedOff)
 }
 
 fn no_attempt() -> Error {

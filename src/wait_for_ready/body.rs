@@ -1,10 +1,10 @@
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::dispatch::tidy;
+use crate::dispatch::{Recorder, tidy};
 use crate::error::{BoxError, Error};
 
 /// The response body of a call that went through the gate: only its errors are changed, into the
@@ -12,11 +12,12 @@ use crate::error::{BoxError, Error};
 #[derive(Debug)]
 pub struct WaitBody<R> {
     inner: R,
+    recorder: Recorder,
 }
 
 impl<R> WaitBody<R> {
-    pub(super) fn new(inner: R) -> Self {
-        Self { inner }
+    pub(super) fn new(inner: R, recorder: Recorder) -> Self {
+        Self { inner, recorder }
     }
 }
 
@@ -32,8 +33,8 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(cx);
-        frame.map(|frame| frame.map(tidy))
+        let read = ready!(Pin::new(&mut self.inner).poll_frame(cx)).map(tidy);
+        Poll::Ready(self.recorder.read(read))
     }
 
     fn is_end_stream(&self) -> bool {

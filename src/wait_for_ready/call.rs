@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::body::{Recording, Replay, RequestBody};
 use crate::call::{Context, Deadline, Patience};
-use crate::classify::Reason;
+use crate::classify::{Progress, Reason};
 use crate::error::{Error, GiveUp};
 use crate::grpc::Code;
 use crate::report::{Phase, Trace};
@@ -88,13 +88,17 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             return Step::Fail(not_ready(last_error));
         }
         if let Some(trace) = &self.trace {
-            trace.enter(Phase::NotReady);
-            trace.failed(last_error.clone());
+            trace.goes_on_after(last_error.clone(), Phase::NotReady);
         }
         let deadline = self.deadline;
         if let Some(passed) = deadline.filter(|it| it.remaining(Instant::now()).is_zero()) {
             self.probe = None;
-            return Step::Fail(Error::expired(passed, Phase::NotReady, Some(last_error)));
+            let progress = self
+                .trace
+                .as_ref()
+                .map_or(Progress::NotSent, Trace::progress);
+            let error = Error::expired(passed, Phase::NotReady, progress, Some(last_error));
+            return Step::Fail(error);
         }
         match next_dial {
             Some(next) => Step::Wait(deadline.map_or(next, |deadline| next.min(deadline.at()))),

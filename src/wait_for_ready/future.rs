@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::dispatch::{Attempt, Lease, tidy_head};
+use crate::dispatch::{Attempt, Lease, Recorder, received};
 use crate::error::{BoxError, Error};
 
 use super::WaitBody;
@@ -27,6 +27,7 @@ where
     #[pin]
     state: State<S, B>,
     call: WaitCall<S, B>,
+    recorder: Recorder,
 }
 
 #[pin_project(project = StateProj)]
@@ -52,9 +53,13 @@ where
     S: Service<Request<B>> + Clone,
     B: RequestBody,
 {
-    pub(super) fn new(mut call: WaitCall<S, B>, lease: Lease<S>) -> Self {
+    pub(super) fn new(mut call: WaitCall<S, B>, lease: Lease<S>, recorder: Recorder) -> Self {
         let state = State::next(&mut call, |_, request| Attempt::new(lease, request));
-        Self { state, call }
+        Self {
+            state,
+            call,
+            recorder,
+        }
     }
 }
 
@@ -105,14 +110,14 @@ where
                         return Poll::Pending;
                     };
                     match outcome.map_err(Error::from_inner) {
-                        Ok(mut response) => {
+                        Ok(response) => {
                             this.call.answered();
-                            tidy_head(&mut response);
-                            return Poll::Ready(Ok(response.map(WaitBody::new)));
+                            let answer = received(response);
+                            return Poll::Ready(this.recorder.hand_up(answer, WaitBody::new));
                         }
                         Err(error) => {
                             if let Err(last) = this.call.after(error) {
-                                return Poll::Ready(Err(last));
+                                return Poll::Ready(Err(this.recorder.failed(last)));
                             }
                         }
                     }
@@ -126,9 +131,9 @@ where
                 }
                 // Like any future, it must not be polled after it was ready.
                 StateProj::Failed(error) => {
-                    return error
-                        .take()
-                        .map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
+                    return error.take().map_or(Poll::Pending, |error| {
+                        Poll::Ready(Err(this.recorder.failed(error)))
+                    });
                 }
             }
             let next = State::next(this.call, |call, request| {

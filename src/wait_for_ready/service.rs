@@ -7,7 +7,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::dispatch::Readied;
+use crate::dispatch::{Readied, Recorder};
 use crate::error::{BoxError, Error};
 
 use super::call::WaitCall;
@@ -49,7 +49,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
         let lease = self.inner.take();
+        let recorder = Recorder::of(request.extensions());
         let call = WaitCall::new(Arc::clone(&self.gate), lease.spare(), request);
-        ResponseFuture::new(call, lease)
+        ResponseFuture::new(call, lease, recorder)
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use grpc_resilience::budget::{BudgetLayer, TokenBucket};
 use grpc_resilience::call::{Budget, CallOptionsExt};
-use grpc_resilience::grpc::MethodKind;
+use grpc_resilience::classify::Reason;
+use grpc_resilience::grpc::{self, MethodKind};
 use grpc_resilience::retry::RetryLayer;
 use grpc_resilience::{BoxError, GiveUp};
 use http_body::Frame;
@@ -283,9 +284,9 @@ macro_rules! trailing {
     };
 }
 
-// CONTRACT T3
+// CONTRACT T3, R16
 #[tokio::test(start_paused = true)]
-async fn trailers_that_hold_no_status_are_no_success_and_refill_nothing() {
+async fn trailers_that_hold_no_status_are_an_unknown_failure_and_refill_nothing() {
     for kind in [MethodKind::Unary, MethodKind::ServerStreaming] {
         let budget = bucket(10, 1.0);
         budget.failed();
@@ -301,9 +302,13 @@ async fn trailers_that_hold_no_status_are_no_success_and_refill_nothing() {
             request
         };
         let silent = layers().service(trailing!("x": "y"));
-        let answer = silent.oneshot(request()).await.unwrap();
-        let answer = answer.into_body().collect().await.unwrap();
-        assert_eq!(answer.trailers().unwrap()["x"], "y", "B1");
+        let error = match silent.oneshot(request()).await {
+            Ok(answer) => answer.into_body().collect().await.unwrap_err(),
+            Err(held_head) => held_head,
+        };
+        assert_eq!(error.verdict().reason, Reason::NoStatus);
+        assert_eq!(error.code(), grpc::Code::Unknown);
+        assert_eq!(error.metadata()["x"], "y");
         assert_eq!(tokens(&budget), "8.000", "{kind:?}");
 
         let told = layers().service(trailing!("grpc-status": "0"));

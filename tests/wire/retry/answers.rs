@@ -4,6 +4,7 @@
 use bytes::{Buf as _, BufMut as _, Bytes};
 use grpc_resilience::GiveUp;
 use grpc_resilience::call::CallOptionsExt as _;
+use grpc_resilience::classify;
 use grpc_resilience::retry::RetryLayer;
 use http::uri::PathAndQuery;
 use http_body_util::BodyExt as _;
@@ -142,14 +143,22 @@ async fn a_body_that_is_cancelled_is_cancelled_for_the_client_too() {
     assert_eq!(peer.streams_seen().len(), 1);
 }
 
-// FIELD 3: hyper ends such a body cleanly, and the layer adds nothing to what it sees.
+// FIELD 3, CONTRACT R16: hyper ends such a body cleanly, and tonic's client takes it for complete.
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_reset_without_error_ends_without_a_status() {
+async fn a_body_that_is_reset_without_error_is_no_complete_answer() {
     let peer = cut_off(Reason::NO_ERROR).await;
     let client = Client::new(channel(&peer), policy(3));
-    let body = client.call().await.unwrap().into_body();
-    let body = body.collect().await.unwrap();
-    assert_eq!(body.trailers(), None);
-    assert_eq!(body.to_bytes().as_ref(), b"\0\0\0\0\x04half");
+    let mut body = client.call().await.unwrap().into_body();
+    let half = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(half.as_ref(), b"\0\0\0\0\x04half");
+    let error = body.frame().await.unwrap().unwrap_err();
+    assert_eq!(error.verdict().reason, classify::Reason::NoStatus);
+    assert_eq!(error.code(), grpc_resilience::grpc::Code::Unknown);
+    assert_eq!(error.give_up(), Some(GiveUp::Committed));
+    assert!(body.frame().await.is_none());
     assert_eq!(client.sent().len(), 1);
+    assert_eq!(peer.streams_seen().len(), 1);
+
+    let seen = as_a_client_sees(&peer, tonic::Request::new(Bytes::new())).await;
+    assert_eq!(seen.unwrap_err().code(), Code::Unknown);
 }

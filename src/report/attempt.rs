@@ -1,0 +1,32 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::classify::Verdict;
+
+/// An attempt that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FailedAttempt {
+    /// Its number, from 1; a transparent retry has that of the attempt which it repeats.
+    pub number: u32,
+    /// Whether it was a transparent retry.
+    pub transparent: bool,
+    /// What its failure means.
+    pub verdict: Verdict,
+    /// When it began, counted from the start of the call.
+    pub began: Duration,
+    /// How long it lasted.
+    pub took: Duration,
+}
+
+impl fmt::Display for FailedAttempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let again = if self.transparent { " once more" } else { "" };
+        let Verdict { code, reason, .. } = self.verdict;
+        write!(
+            f,
+            "attempt {}{again}: {code} ({reason}) after {:.1?}",
+            self.number, self.took
+        )
+    }
+}

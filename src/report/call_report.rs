@@ -1,0 +1,122 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::grpc::Code;
+use crate::sync::Mutex;
+
+use super::record::Record;
+use super::{FailedAttempt, GiveUp, Phase};
+
+/// What happened to a call, and what happens to it now.
+///
+/// It is a view: read while the call is under way, or hangs, it says how far that got, and once it
+/// is over it changes no more. Its `Display` is one line for a log.
+#[derive(Clone)]
+pub struct CallReport(Arc<Mutex<Record>>);
+
+impl CallReport {
+    pub(super) fn new(record: Arc<Mutex<Record>>) -> Self {
+        Self(record)
+    }
+
+    /// How many attempts were begun, transparent retries not counted; 0 if no retry layer acts on
+    /// the call.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.lock().attempts()
+    }
+
+    /// How often a request that certainly did not run was sent again (CONTRACT X).
+    #[must_use]
+    pub fn transparent_retries(&self) -> u32 {
+        self.0.lock().transparent()
+    }
+
+    /// How often the call waited: between attempts, or for the channel to get ready.
+    #[must_use]
+    pub fn waits(&self) -> u32 {
+        self.0.lock().waits()
+    }
+
+    /// The attempts that failed, oldest first; the last 16 of them, if there were more.
+    #[must_use]
+    pub fn failed_attempts(&self) -> Vec<FailedAttempt> {
+        self.0.lock().failed()
+    }
+
+    /// What the call does now.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.0.lock().phase()
+    }
+
+    /// How long the call was in this phase, all its times in it together.
+    #[must_use]
+    pub fn time_in(&self, phase: Phase) -> Duration {
+        self.0.lock().time_in(phase, Instant::now())
+    }
+
+    /// How long the call has taken, to its end if it is over: the response read or dropped.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.lock().elapsed(Instant::now())
+    }
+
+    /// The code that the call ended with; `None` while it is under way. One that was dropped is
+    /// CANCELLED.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        self.0.lock().ended().map(|(code, _)| code)
+    }
+
+    /// Why a call that is over and failed was not tried again, as far as a layer decided so.
+    #[must_use]
+    pub fn give_up(&self) -> Option<GiveUp> {
+        self.0.lock().ended().and_then(|(_, give_up)| give_up)
+    }
+
+    /// The last error that the call did not end with.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
+        self.0.lock().last_failure()
+    }
+}
+
+impl fmt::Display for CallReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let now = Instant::now();
+        let record = self.0.lock();
+        match record.ended() {
+            Some((code, None)) => write!(f, "{code}")?,
+            Some((code, Some(reason))) => write!(f, "{code}, {}", reason.name())?,
+            None => write!(f, "{}", record.phase())?,
+        }
+        write!(
+            f,
+            ", {:.1?} in all; attempts: {}, transparent retries: {}, waits: {}",
+            record.elapsed(now),
+            record.attempts(),
+            record.transparent(),
+            record.waits()
+        )?;
+        for phase in Phase::ALL {
+            let time = record.time_in(phase, now);
+            if phase != Phase::Over && !time.is_zero() {
+                write!(f, "; {} {time:.1?}", phase.name())?;
+            }
+        }
+        for failed in record.failed() {
+            write!(f, "; {failed}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CallReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CallReport({self})")
+    }
+}
