@@ -1,17 +1,23 @@
-//! Compiles the examples' protos without `protoc`.
+//! Compiles the examples' protos without `protoc`, with a table of the methods of each service.
 
 use std::error::Error;
+
+use grpc_resilience_build::MethodTables;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let protos = [
         "failover/kv.proto",
         "failover/raft.proto",
+        "orders/orders.proto",
         "policy/auction.proto",
     ];
     for proto in protos {
         println!("cargo::rerun-if-changed={proto}");
     }
     let descriptors = protox::compile(protos, ["."])?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    let services = tonic_prost_build::configure().service_generator();
+    tonic_prost_build::Config::new()
+        .service_generator(Box::new(MethodTables::new(services)))
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,0 +1,104 @@
+use std::fmt;
+
+use prost_build::{Method, Service};
+
+/// The module of one service, as Rust.
+///
+/// The proto's comments are left to the client's functions: an indented line in one would be a
+/// doctest here too.
+pub(crate) struct Table<'a> {
+    service: &'a Service,
+    crate_path: &'a str,
+}
+
+impl<'a> Table<'a> {
+    pub(crate) fn new(service: &'a Service, crate_path: &'a str) -> Self {
+        Self {
+            service,
+            crate_path,
+        }
+    }
+
+    fn write_method(&self, method: &Method, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let krate = self.crate_path;
+        let path = format!("/{}/{}", full_name(self.service), method.proto_name);
+        let (safety, words) = safety(method);
+        writeln!(f, "    /// `{path}`: {words}.")?;
+        writeln!(
+            f,
+            "    pub const {}: {krate}::call::Method = {krate}::call::Method::new(",
+            constant(method)
+        )?;
+        writeln!(f, "        \"{path}\",")?;
+        writeln!(f, "        {krate}::grpc::MethodKind::{},", kind(method))?;
+        writeln!(f, "        {krate}::call::Safety::{safety},")?;
+        writeln!(f, "    );")
+    }
+}
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "/// The methods of `{}`.", full_name(self.service))?;
+        writeln!(f, "pub mod {} {{", module(self.service))?;
+        // A program rarely names all methods of a service.
+        writeln!(f, "    #![allow(dead_code)]")?;
+        for method in &self.service.methods {
+            self.write_method(method, f)?;
+        }
+        let all: Vec<_> = self.service.methods.iter().map(constant).collect();
+        writeln!(f, "    /// All of them, in the order of the proto.")?;
+        writeln!(
+            f,
+            "    pub const ALL: &[{}::call::Method] = &[{}];",
+            self.crate_path,
+            all.join(", ")
+        )?;
+        writeln!(f, "}}")
+    }
+}
+
+/// `package.Service`, as it stands in the path of a call.
+fn full_name(service: &Service) -> String {
+    if service.package.is_empty() {
+        service.proto_name.clone()
+    } else {
+        format!("{}.{}", service.package, service.proto_name)
+    }
+}
+
+/// By tonic's rule for `orders_client`, so that both names stand side by side.
+fn module(service: &Service) -> String {
+    let mut name = String::new();
+    for (index, letter) in service.name.chars().enumerate() {
+        if index > 0 && letter.is_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name + "_methods"
+}
+
+/// The name of the client's function, in upper case, where no keyword needs `r#`.
+fn constant(method: &Method) -> String {
+    let name = method.name.trim_start_matches("r#").to_ascii_uppercase();
+    // The table's own name. Prost too sets a `_` behind a name that is taken.
+    if name == "ALL" { name + "_" } else { name }
+}
+
+fn kind(method: &Method) -> &'static str {
+    match (method.client_streaming, method.server_streaming) {
+        (false, false) => "Unary",
+        (false, true) => "ServerStreaming",
+        (true, false) => "ClientStreaming",
+        (true, true) => "BidiStreaming",
+    }
+}
+
+/// The variant of `Safety`, and the words for it. A level that we don't know permits nothing.
+fn safety(method: &Method) -> (&'static str, &'static str) {
+    match method.options.idempotency_level().as_str_name() {
+        "NO_SIDE_EFFECTS" => ("NoSideEffects", "no side effects"),
+        "IDEMPOTENT" => ("Idempotent", "idempotent"),
+        _ => ("Unknown", "declares no idempotency level"),
+    }
+}
