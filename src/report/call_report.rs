@@ -35,7 +35,8 @@ impl CallReport {
         self.0.lock().transparent()
     }
 
-    /// How often the call waited: between attempts, or for the channel to get ready.
+    /// How often the call waited: between attempts, or for the channel to get ready, however many
+    /// dials that took.
     #[must_use]
     pub fn waits(&self) -> u32 {
         self.0.lock().waits()

@@ -42,11 +42,6 @@ impl Phase {
         matches!(self, Self::Attempt | Self::Response)
     }
 
-    /// Whether the call waits by a decision of ours.
-    pub(super) fn is_a_wait(self) -> bool {
-        matches!(self, Self::Backoff | Self::NotReady)
-    }
-
     /// A stable name, for logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

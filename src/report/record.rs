@@ -37,14 +37,17 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Takes the call in hand; one that ended before is sent once more.
-    pub(super) fn hold(&mut self, now: Instant) {
+    /// Takes the call in hand, and says whether nobody else had; one that ended before is sent once
+    /// more.
+    pub(super) fn hold(&mut self, now: Instant) -> bool {
+        let is_first = self.holders == 0;
         self.holders += 1;
         if self.phase == Phase::Over {
             self.end = None;
             self.enter(Phase::Queued, now);
         }
         self.started.get_or_insert(now);
+        is_first
     }
 
     /// Lets go of it; who lets go last ends it, and what has no end by then was dropped.
@@ -60,9 +63,6 @@ impl Record {
     pub(super) fn enter(&mut self, phase: Phase, now: Instant) {
         if phase == self.phase {
             return;
-        }
-        if phase.is_a_wait() {
-            self.waits = self.waits.saturating_add(1);
         }
         self.started.get_or_insert(now);
         let spent = self.spent_since(now);
@@ -98,8 +98,21 @@ impl Record {
         self.failed.push_back(attempt);
     }
 
-    pub(super) fn keep(&mut self, error: SharedError) {
-        self.last_failure = Some(error);
+    /// Keeps the error, and gives back the one before.
+    pub(super) fn keep(&mut self, error: SharedError) -> Option<SharedError> {
+        self.last_failure.replace(error)
+    }
+
+    /// The call waits in this phase, after this error.
+    pub(super) fn wait(
+        &mut self,
+        error: SharedError,
+        phase: Phase,
+        now: Instant,
+    ) -> Option<SharedError> {
+        self.waits = self.waits.saturating_add(1);
+        self.enter(phase, now);
+        self.keep(error)
     }
 
     /// How it ended; who says so last, the outermost, is right.
@@ -109,10 +122,6 @@ impl Record {
 
     pub(super) fn end_without_status(&mut self) {
         self.end.get_or_insert((Code::Unknown, None));
-    }
-
-    pub(super) fn is_held_once(&self) -> bool {
-        self.holders == 1
     }
 
     /// How far the call certainly got, before it has an answer.

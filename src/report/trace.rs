@@ -37,7 +37,8 @@ impl Trace {
 
     /// Keeps an error that the call did not end with.
     pub fn failed(&self, error: Arc<dyn std::error::Error + Send + Sync>) {
-        self.0.lock().keep(error);
+        let before = self.0.lock().keep(error);
+        drop(before);
     }
 
     /// The last error that the call did not end with.
@@ -68,11 +69,11 @@ impl Trace {
         self.0.lock().attempt_failed(verdict, Instant::now());
     }
 
-    /// A failure after which the call goes on.
-    pub(crate) fn goes_on_after(&self, error: SharedError, phase: Phase) {
-        let mut record = self.0.lock();
-        record.keep(error);
-        record.enter(phase, Instant::now());
+    /// A failure after which the call waits, in this phase.
+    pub(crate) fn waits_after(&self, error: SharedError, phase: Phase) {
+        let before = self.0.lock().wait(error, phase, Instant::now());
+        // Not under the lock: what an error holds may ask for it when it is dropped.
+        drop(before);
     }
 
     /// How the call ended; who says so last is right, for the outermost layer does.
@@ -85,32 +86,39 @@ impl Trace {
         self.0.lock().end_without_status();
     }
 
-    /// Whether one layer only has the call in hand, which then is the outermost.
-    pub(crate) fn is_outermost(&self) -> bool {
-        self.0.lock().is_held_once()
-    }
-
     /// Takes the call in hand until the guard is dropped.
     pub(crate) fn hold(&self) -> Held {
-        self.0.lock().hold(Instant::now());
-        Held(self.clone())
+        Held {
+            is_outermost: self.0.lock().hold(Instant::now()),
+            trace: self.clone(),
+        }
     }
 }
 
 /// A layer has the call in hand. When no layer has it any more it is over.
 #[derive(Debug)]
-pub(crate) struct Held(Trace);
+pub(crate) struct Held {
+    trace: Trace,
+    is_outermost: bool,
+}
+
+impl Held {
+    /// Whether no layer had it in hand before: calls go from the outermost layer inwards.
+    pub(crate) fn is_outermost(&self) -> bool {
+        self.is_outermost
+    }
+}
 
 impl std::ops::Deref for Held {
     type Target = Trace;
 
     fn deref(&self) -> &Trace {
-        &self.0
+        &self.trace
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.0.lock().release(Instant::now());
+        self.trace.0.lock().release(Instant::now());
     }
 }

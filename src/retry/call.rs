@@ -230,7 +230,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     fn wait(&mut self, error: Error, after: Duration) -> Next {
         let error = self.with_what_the_server_said(error);
         let kept = Arc::new(error.clone());
-        self.trace.goes_on_after(kept, Phase::Backoff);
+        self.trace.waits_after(kept, Phase::Backoff);
         self.last_failure = Some(error);
         Next::Wait(after)
     }

@@ -23,6 +23,8 @@ pub(super) struct WaitCall<S, B: RequestBody> {
     deadline: Option<Deadline>,
     trace: Option<Trace>,
     probe: Option<Probe>,
+    /// Whether it has met a closed gate.
+    waits: bool,
     request: Pending<B>,
 }
 
@@ -65,6 +67,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             deadline,
             trace,
             probe: None,
+            waits: false,
             request,
         }
     }
@@ -88,7 +91,12 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             return Step::Fail(not_ready(last_error));
         }
         if let Some(trace) = &self.trace {
-            trace.goes_on_after(last_error.clone(), Phase::NotReady);
+            if std::mem::replace(&mut self.waits, true) {
+                trace.failed(last_error.clone());
+                trace.enter(Phase::NotReady);
+            } else {
+                trace.waits_after(last_error.clone(), Phase::NotReady);
+            }
         }
         let deadline = self.deadline;
         if let Some(passed) = deadline.filter(|it| it.remaining(Instant::now()).is_zero()) {

@@ -14,6 +14,7 @@ mod errors;
 mod hints;
 mod idempotency;
 mod identity;
+mod report;
 mod retry;
 mod smoke;
 mod stack;

@@ -1,0 +1,208 @@
+//! What a caller learns of a call: while it runs, when it succeeded, and when it failed.
+
+mod endings;
+mod handle;
+
+use grpc_resilience::backoff::{Exponential, Jitter};
+use grpc_resilience::classify::{Progress, Reason};
+use grpc_resilience::deadline::DeadlineLayer;
+use grpc_resilience::grpc::Code;
+use grpc_resilience::report::Phase;
+use grpc_resilience::retry::RetryPolicy;
+use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+use grpc_resilience::{CallReport, GiveUp, Resilience};
+use std::time::Duration;
+use testing::{Answer, Server, details, method};
+use tokio::time::sleep;
+use tonic::Extensions;
+use tower::Layer as _;
+
+use crate::common::{declared, every, failures, ms, policy, retrying, unavailable, undeclared};
+use crate::support::{SECOND, client, hello};
+
+/// The report in the extensions of a response.
+fn of(extensions: &Extensions) -> CallReport {
+    extensions.get::<CallReport>().cloned().unwrap()
+}
+
+// DESIGN decision 13
+#[tokio::test(start_paused = true)]
+async fn a_success_reports_its_attempts_waits_and_the_time_in_each_phase() {
+    let server = Server::in_memory();
+    let slow = |number| unavailable(&format!("failure {number}")).after(ms(30));
+    server.script().on(method::UNARY, [slow(1), slow(2)]);
+    let answer = retrying(&server, policy()).unary(declared()).await.unwrap();
+    let report = of(answer.extensions());
+    assert_eq!(report.attempts(), 3);
+    assert_eq!(report.transparent_retries(), 0);
+    assert_eq!(report.waits(), 2);
+    assert_eq!(report.time_in(Phase::Backoff).as_millis() / 10, 2);
+    assert_eq!(report.time_in(Phase::Attempt).as_millis() / 10, 6);
+    assert_eq!(report.time_in(Phase::NotReady), Duration::ZERO);
+    assert_eq!(report.phase(), Phase::Over);
+    assert_eq!((report.code(), report.give_up()), (Some(Code::Ok), None));
+    assert_eq!(
+        report.last_failure().unwrap().to_string(),
+        "UNAVAILABLE: failure 2"
+    );
+
+    let failed = report.failed_attempts();
+    assert_eq!(failed.len(), 2);
+    for (attempt, number) in failed.iter().zip(1..) {
+        assert_eq!(attempt.number, number);
+        assert_eq!(attempt.verdict.code, Code::Unavailable);
+        assert_eq!(attempt.verdict.reason, Reason::Answered);
+        assert_eq!(attempt.took.as_millis() / 10, 3);
+    }
+    assert_eq!(failed[0].began, Duration::ZERO);
+    assert_eq!(failed[1].began.as_millis() / 10, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_phases_of_a_report_add_up_to_the_whole_and_stand_still_when_it_is_over() {
+    let server = Server::in_memory();
+    server.script().on(method::UNARY, failures(2));
+    let stack = Resilience::new()
+        .default_timeout(SECOND)
+        .wrap(server.channel());
+    let answer = client(stack).unary(declared()).await.unwrap();
+    let report = of(answer.extensions());
+    let phases = [
+        Phase::Queued,
+        Phase::Preparing,
+        Phase::Attempt,
+        Phase::Backoff,
+        Phase::NotReady,
+        Phase::Response,
+    ];
+    let sum = || {
+        phases
+            .map(|phase| report.time_in(phase))
+            .iter()
+            .sum::<Duration>()
+    };
+    let elapsed = report.elapsed();
+    assert_eq!(sum(), elapsed);
+    sleep(SECOND).await;
+    assert_eq!((sum(), report.elapsed()), (elapsed, elapsed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_s_chain_of_sources_holds_the_report_beside_the_reason() {
+    let server = Server::in_memory();
+    let why = details(tonic::Code::Unavailable, "why", &[]);
+    let last = unavailable("failure 4")
+        .metadata("x-zone", "b")
+        .details(&why);
+    let answers = failures(3).into_iter().chain([last]);
+    server.script().on(method::UNARY, answers);
+    let stack = Resilience::new().retry(policy()).wrap(server.channel());
+    let status = client(stack).unary(declared()).await.unwrap_err();
+    assert_eq!(status.message(), "failure 4");
+    assert_eq!(status.details(), &why);
+    assert_eq!(status.metadata().get("x-zone").unwrap(), "b");
+
+    let report = CallReport::find(&status).unwrap();
+    assert_eq!(report.attempts(), 4);
+    assert_eq!(report.failed_attempts().len(), 4);
+    assert_eq!(report.code(), Some(Code::Unavailable));
+    assert_eq!(report.give_up(), Some(GiveUp::AttemptsExhausted));
+    assert_eq!(report.give_up(), GiveUp::find(&status));
+    assert_eq!(
+        report.last_failure().unwrap().to_string(),
+        "UNAVAILABLE: failure 3"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_failed_attempts_the_last_sixteen_are_kept() {
+    let server = Server::in_memory();
+    server.script().on(method::UNARY, failures(40));
+    let policy = RetryPolicy::until_deadline().backoff(every(ms(1)));
+    let answer = retrying(&server, policy).unary(declared()).await.unwrap();
+    let report = of(answer.extensions());
+    assert_eq!((report.attempts(), report.waits()), (41, 40));
+    let kept: Vec<u32> = report
+        .failed_attempts()
+        .iter()
+        .map(|it| it.number)
+        .collect();
+    assert_eq!(kept, Vec::from_iter(25..=40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_without_a_trace_reports_nothing_and_a_bounded_call_without_retry_no_attempts() {
+    let server = Server::in_memory();
+    let patient = WaitForReadyLayer::new().layer(server.channel());
+    let answer = client(patient).unary(hello()).await.unwrap();
+    assert!(answer.extensions().get::<CallReport>().is_none());
+
+    let bounded = DeadlineLayer::new().default_timeout(SECOND);
+    let answer = client(bounded.layer(server.channel()))
+        .unary(hello())
+        .await
+        .unwrap();
+    let report = of(answer.extensions());
+    assert_eq!((report.attempts(), report.code()), (0, Some(Code::Ok)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_until_the_channel_was_ready_is_a_phase_of_its_own() {
+    let server = Server::in_memory_unstarted();
+    let dials = Exponential::new(ms(100)).unwrap().multiplier(1.0).unwrap();
+    let patient = WaitForReadyLayer::new().backoff(dials.jitter(Jitter::None));
+    let stack = Resilience::new()
+        .wait_for_ready(patient)
+        .wrap(server.channel());
+    let call = tokio::spawn(async move { client(stack).unary(undeclared()).await });
+    sleep(ms(150)).await;
+    server.start().await;
+    let report = of(call.await.unwrap().unwrap().extensions());
+    assert_eq!((report.attempts(), report.waits()), (1, 1));
+    assert_eq!(report.time_in(Phase::NotReady).as_millis() / 10, 20);
+    assert_eq!(report.time_in(Phase::Backoff), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_is_one_line_for_a_log() {
+    let server = Server::in_memory();
+    server.script().on(method::UNARY, failures(1));
+    let answer = retrying(&server, policy()).unary(declared()).await.unwrap();
+    let line = of(answer.extensions()).to_string();
+    let (head, tail) = line.split_once(" in all; ").unwrap();
+    assert!(head.starts_with("OK, 1"), "{line}");
+    let counts = "attempts: 2, transparent retries: 0, waits: 1; ";
+    assert!(tail.starts_with(counts), "{line}");
+    assert!(tail.contains("; backoff 1"), "{line}");
+    assert!(
+        tail.contains("attempt 1: UNAVAILABLE (answered) after "),
+        "{line}"
+    );
+    assert!(!line.contains('\n'));
+}
+
+// CONTRACT R17, D5: an expiry says how far the call provably got.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_never_sent_expires_as_not_sent_and_one_that_hangs_as_reached() {
+    let down = Server::in_memory_unstarted();
+    let hanging = Server::in_memory();
+    hanging.script().otherwise(Answer::hang());
+    let failing = Server::in_memory();
+    failing
+        .script()
+        .next(unavailable("once"))
+        .otherwise(Answer::hang());
+    for (server, progress) in [
+        (down, Progress::NotSent),
+        (hanging, Progress::Reached),
+        (failing, Progress::Reached),
+    ] {
+        let stack = Resilience::new()
+            .default_timeout(SECOND)
+            .wrap(server.channel());
+        let status = client(stack).unary(declared()).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        let error = crate::support::ours(&status)[0];
+        assert_eq!(error.verdict().progress, progress, "{status:?}");
+    }
+}
