@@ -24,11 +24,20 @@
 //!   [`MethodKind`](crate::grpc::MethodKind) into the [`Context`](crate::call::Context).
 //! - **Interactions**: must stand above the retry layer.
 
+mod called;
+mod described;
+mod descriptors;
+mod error;
+mod explain;
 mod layer;
 mod policy;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub use crate::grpc::InvalidPattern;
+pub use error::InvalidDescriptors;
+pub use explain::{Explanation, Source};
 pub use layer::IdempotencyLayer;
 pub use policy::IdempotencyPolicy;
 pub use service::Idempotency;

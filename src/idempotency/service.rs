@@ -5,20 +5,47 @@ use http::Request;
 use tower_service::Service;
 
 use crate::call;
-use crate::grpc::method_of;
+use crate::grpc::{is_method, method_of};
 
 use super::IdempotencyPolicy;
+use super::called::Called;
 
 /// The service of [`IdempotencyLayer`](super::IdempotencyLayer).
 #[derive(Clone, Debug)]
 pub struct Idempotency<S> {
     inner: S,
     policy: Arc<IdempotencyPolicy>,
+    called: Arc<Called>,
 }
 
 impl<S> Idempotency<S> {
-    pub(super) fn new(inner: S, policy: Arc<IdempotencyPolicy>) -> Self {
-        Self { inner, policy }
+    pub(super) fn new(inner: S, policy: Arc<IdempotencyPolicy>, called: Arc<Called>) -> Self {
+        Self {
+            inner,
+            policy,
+            called,
+        }
+    }
+
+    fn declare<B>(&self, request: &mut Request<B>) {
+        let method = method_of(request.uri().path());
+        let said = self.policy.find(method);
+        if said.safety.is_none() && !said.is_described && self.policy.is_described() {
+            let context = request.extensions().get::<call::Context>();
+            if context.is_none_or(|context| context.stated_safety().is_none()) && is_method(method)
+            {
+                self.called.note(method);
+            }
+        }
+        if said.safety.is_some() || said.kind.is_some() {
+            let context = call::Context::of(request.extensions_mut());
+            if let Some((safety, _)) = said.safety {
+                context.declare(safety);
+            }
+            if let Some((kind, _)) = said.kind {
+                context.declare_kind(kind);
+            }
+        }
     }
 }
 
@@ -35,18 +62,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        let method = method_of(request.uri().path());
-        let safety = self.policy.safety(method);
-        let kind = self.policy.kind(method);
-        if safety.is_some() || kind.is_some() {
-            let context = call::Context::of(request.extensions_mut());
-            if let Some(safety) = safety {
-                context.declare(safety);
-            }
-            if let Some(kind) = kind {
-                context.declare_kind(kind);
-            }
-        }
+        self.declare(&mut request);
         self.inner.call(request)
     }
 }
