@@ -1,3 +1,5 @@
+use http::HeaderName;
+
 /// Descriptors, or a table of methods, that nothing can be read from: said at construction.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -31,4 +33,19 @@ pub enum InvalidDescriptors {
          descriptors from one version of its proto"
     )]
     Contradiction(String),
+}
+
+/// A header that can't carry an idempotency key: said at construction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidKeyHeader {
+    /// It is no name of a header.
+    #[error("{0:?} is no name of a header: write one like idempotency-key")]
+    NotAName(String),
+    /// The name is taken.
+    #[error("{0} belongs to gRPC or to HTTP: choose a name of your own, like idempotency-key")]
+    Reserved(HeaderName),
+    /// gRPC takes the value for base64.
+    #[error("{0} ends in -bin, by which gRPC takes the value for base64: leave that out")]
+    Binary(HeaderName),
 }

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use http::HeaderName;
+
 use crate::call::Safety;
 use crate::grpc::MethodKind;
 
@@ -26,6 +28,8 @@ pub enum Source {
     Glob(String),
     /// The closure that was added as this one, from 0.
     Closure(usize),
+    /// The key in this header, on which the server de-duplicates; it counts for calls that carry one.
+    Key(HeaderName),
     /// The proto, through descriptors or a table of methods.
     Proto,
     /// Nobody.
@@ -93,6 +97,7 @@ impl fmt::Display for Source {
             Self::Path => f.write_str("by its path"),
             Self::Glob(glob) => write!(f, "by the glob {glob}"),
             Self::Closure(index) => write!(f, "by closure {index}"),
+            Self::Key(header) => write!(f, "by its key in {header}"),
             Self::Proto => f.write_str("by its proto"),
             Self::Nobody => f.write_str("nobody declared it"),
         }

@@ -9,7 +9,8 @@ use crate::grpc::MethodKind;
 use super::called::Called;
 use super::described::Description;
 use super::{
-    Explanation, Idempotency, IdempotencyPolicy, InvalidDescriptors, InvalidPattern, descriptors,
+    Explanation, Idempotency, IdempotencyKey, IdempotencyPolicy, InvalidDescriptors,
+    InvalidPattern, descriptors,
 };
 
 /// Declares which methods may be repeated; see the [module](super).
@@ -124,6 +125,18 @@ impl IdempotencyLayer {
         Ok(self)
     }
 
+    /// Calls of these methods carry this key; an exact path wins, then the first glob added.
+    ///
+    /// All attempts of a call carry the same one. What the caller put into the header stays, and counts.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    pub fn key(mut self, pattern: &str, key: IdempotencyKey) -> Result<Self, InvalidPattern> {
+        self.change().add_key(pattern, key)?;
+        Ok(self)
+    }
+
     /// What this layer declares of a method, and by whom.
     ///
     /// The [`call_options`](crate::CallOptionsExt) of a call stand above it. What has not the form
@@ -135,7 +148,7 @@ impl IdempotencyLayer {
 
     /// The methods whose safety nobody said, sorted, for a test or a start-up check. These are
     ///
-    /// - the described ones, by descriptors or tables, of which no path, glob or closure and no
+    /// - the described ones, by descriptors or tables, of which no path, glob, closure or key and no
     ///   `idempotency_level` says anything. [`not_idempotent`](Self::not_idempotent) says something;
     ///   `IDEMPOTENCY_UNKNOWN` does not;
     /// - if any method is described: those that were called through this layer and are neither

@@ -29,6 +29,7 @@ mod described;
 mod descriptors;
 mod error;
 mod explain;
+mod key;
 mod layer;
 mod policy;
 mod service;
@@ -36,8 +37,9 @@ mod service;
 mod tests;
 
 pub use crate::grpc::InvalidPattern;
-pub use error::InvalidDescriptors;
+pub use error::{InvalidDescriptors, InvalidKeyHeader};
 pub use explain::{Explanation, Source};
+pub use key::IdempotencyKey;
 pub use layer::IdempotencyLayer;
 pub use policy::IdempotencyPolicy;
 pub use service::Idempotency;

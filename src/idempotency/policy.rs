@@ -1,11 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::call::Safety;
 use crate::grpc::{InvalidPattern, MethodKind, MethodTable, is_method, method_of};
 
 use super::described::{Described, Description};
-use super::{Explanation, InvalidDescriptors, Source};
+use super::{Explanation, IdempotencyKey, InvalidDescriptors, Source};
 
 type Rule = Arc<dyn Fn(&str) -> Option<Safety> + Send + Sync>;
 
@@ -15,6 +17,7 @@ pub struct IdempotencyPolicy {
     safety: MethodTable<Safety>,
     kinds: MethodTable<MethodKind>,
     rules: Vec<Rule>,
+    keys: MethodTable<IdempotencyKey>,
     described: Described,
 }
 
@@ -33,6 +36,7 @@ pub(super) enum Origin<'a> {
     Path,
     Glob(&'a str),
     Closure(usize),
+    Key(&'a HeaderName),
     Proto,
 }
 
@@ -41,7 +45,7 @@ impl IdempotencyPolicy {
     #[must_use]
     pub fn explain(&self, path: &str) -> Explanation {
         let method = method_of(path);
-        let said = self.find(method);
+        let said = self.find(method, self.key(method));
         let source = |origin: Option<Origin>| origin.map_or(Source::Nobody, Source::from);
         Explanation {
             method: method.to_owned(),
@@ -52,24 +56,31 @@ impl IdempotencyPolicy {
         }
     }
 
-    /// The one place that knows the precedence (CONTRACT I5).
-    pub(super) fn find<'a>(&'a self, method: &str) -> Said<'a> {
+    /// The one place that knows the precedence (CONTRACT I5). `key` is the one that the call carries.
+    pub(super) fn find<'a>(&'a self, method: &str, key: Option<&'a IdempotencyKey>) -> Said<'a> {
         if !is_method(method) {
             return Said::default();
         }
         let described = self.described.get(method);
+        let by_key = key.and_then(IdempotencyKey::promotion);
         let by_proto = described.and_then(Description::stated);
         let kind_by_proto = described.map(|method| (method.kind, Origin::Proto));
         Said {
             safety: exact(&self.safety, method)
                 .or_else(|| self.by_glob(method))
                 .or_else(|| self.by_rule(method))
+                .or(by_key.map(|header| (Safety::Idempotent, Origin::Key(header))))
                 .or(by_proto.map(|safety| (safety, Origin::Proto))),
             kind: exact(&self.kinds, method)
                 .or_else(|| globs(&self.kinds, method).next())
                 .or(kind_by_proto),
             is_described: described.is_some(),
         }
+    }
+
+    /// The key that calls of the method get.
+    pub(super) fn key(&self, method: &str) -> Option<&IdempotencyKey> {
+        self.keys.find(method)
     }
 
     /// An exception wins over any wider glob, whichever was added first.
@@ -88,7 +99,7 @@ impl IdempotencyPolicy {
     /// The described methods whose safety nobody said.
     pub(super) fn unannotated(&self) -> impl Iterator<Item = &String> {
         let paths = self.described.paths();
-        paths.filter(|method| self.find(method).safety.is_none())
+        paths.filter(|method| self.find(method, self.key(method)).safety.is_none())
     }
 
     /// Whether it was told of methods by descriptors or tables.
@@ -110,6 +121,14 @@ impl IdempotencyPolicy {
 
     pub(super) fn add_rule(&mut self, rule: Rule) {
         self.rules.push(rule);
+    }
+
+    pub(super) fn add_key(
+        &mut self,
+        pattern: &str,
+        key: IdempotencyKey,
+    ) -> Result<(), InvalidPattern> {
+        self.keys.add(pattern, key)
     }
 
     pub(super) fn describe(
@@ -139,6 +158,7 @@ impl From<Origin<'_>> for Source {
             Origin::Path => Self::Path,
             Origin::Glob(glob) => Self::Glob(glob.to_owned()),
             Origin::Closure(index) => Self::Closure(index),
+            Origin::Key(header) => Self::Key(header.clone()),
             Origin::Proto => Self::Proto,
         }
     }
@@ -150,6 +170,7 @@ impl fmt::Debug for IdempotencyPolicy {
             .field("safety", &self.safety)
             .field("kinds", &self.kinds)
             .field("rules", &self.rules.len())
+            .field("keys", &self.keys)
             .field("described", &self.described)
             .finish()
     }

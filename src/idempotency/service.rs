@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
 use http::Request;
@@ -7,8 +7,9 @@ use tower_service::Service;
 use crate::call;
 use crate::grpc::{is_method, method_of};
 
-use super::IdempotencyPolicy;
 use super::called::Called;
+use super::policy::Said;
+use super::{IdempotencyKey, IdempotencyPolicy};
 
 /// The service of [`IdempotencyLayer`](super::IdempotencyLayer).
 #[derive(Clone, Debug)]
@@ -27,26 +28,64 @@ impl<S> Idempotency<S> {
         }
     }
 
-    fn declare<B>(&self, request: &mut Request<B>) {
-        let method = method_of(request.uri().path());
-        let said = self.policy.find(method);
-        if said.safety.is_none() && !said.is_described && self.policy.is_described() {
-            let context = request.extensions().get::<call::Context>();
-            if context.is_none_or(|context| context.stated_safety().is_none()) && is_method(method)
-            {
-                self.called.note(method);
+    fn declare<B>(&self, mut request: Request<B>) -> Request<B> {
+        let context = request.extensions().get::<call::Context>();
+        let is_late = context.and_then(call::Context::attempt).is_some();
+        let is_stated = context.and_then(call::Context::stated_safety).is_some();
+        let key = self.policy.key(method_of(request.uri().path()));
+        let mut carried = None;
+        if let Some(key) = key {
+            let (mut parts, body) = request.into_parts();
+            // A key that differs from attempt to attempt is worse than none.
+            if !is_late {
+                key.write(&mut parts);
             }
+            carried = Some(key).filter(|key| key.is_in(&parts));
+            request = Request::from_parts(parts, body);
         }
-        if said.safety.is_some() || said.kind.is_some() {
-            let context = call::Context::of(request.extensions_mut());
-            if let Some((safety, _)) = said.safety {
-                context.declare(safety);
-            }
-            if let Some((kind, _)) = said.kind {
-                context.declare_kind(kind);
-            }
+        let method = method_of(request.uri().path());
+        let said = self.policy.find(method, carried);
+        let is_known = said.safety.is_some() || is_stated || said.is_described;
+        if !is_known && key.and_then(IdempotencyKey::promotion).is_none() {
+            self.note(method);
+        }
+        let speaks = said.safety.is_some() || said.kind.is_some();
+        if is_late && (speaks || key.is_some()) {
+            warn_of_order();
+        }
+        if speaks {
+            said.write(call::Context::of(request.extensions_mut()));
+        }
+        request
+    }
+
+    /// Without descriptors or tables nobody claimed to know all methods.
+    fn note(&self, method: &str) {
+        if self.policy.is_described() && is_method(method) {
+            self.called.note(method);
         }
     }
+}
+
+impl Said<'_> {
+    fn write(self, context: &mut call::Context) {
+        if let Some((safety, _)) = self.safety {
+            context.declare(safety);
+        }
+        if let Some((kind, _)) = self.kind {
+            context.declare_kind(kind);
+        }
+    }
+}
+
+fn warn_of_order() {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            "an idempotency layer stands below a retry layer: its declarations come too late, and \
+             it writes no keys; put it above"
+        );
+    });
 }
 
 impl<S, B> Service<Request<B>> for Idempotency<S>
@@ -61,8 +100,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        self.declare(&mut request);
-        self.inner.call(request)
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        self.inner.call(self.declare(request))
     }
 }
