@@ -61,7 +61,7 @@ pub mod idempotency;
 pub mod report;
 #[cfg(feature = "retry")]
 pub mod retry;
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+#[cfg(any(feature = "idempotency", feature = "retry", feature = "wait-for-ready"))]
 mod rng;
 #[cfg(feature = "stack")]
 pub mod stack;

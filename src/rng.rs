@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use rand::RngExt as _;
+#[cfg(any(feature = "retry", feature = "wait-for-ready", test))]
+use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
 
 use crate::sync::Mutex;
 
@@ -14,6 +16,7 @@ pub(crate) struct Rng {
 }
 
 impl Rng {
+    #[cfg(any(feature = "retry", feature = "wait-for-ready", test))]
     pub(crate) fn seeded(seed: u64) -> Self {
         let generator = SmallRng::seed_from_u64(seed);
         Self {
@@ -21,7 +24,17 @@ impl Rng {
         }
     }
 
+    /// Random bytes, as many as are asked for.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
+        match &self.seeded {
+            Some(generator) => generator.lock().random(),
+            None => rand::random(),
+        }
+    }
+
     /// A random number in `[0, 1)`.
+    #[cfg(any(feature = "retry", feature = "wait-for-ready", test))]
     pub(crate) fn unit(&self) -> f64 {
         match &self.seeded {
             Some(generator) => generator.lock().random(),
@@ -44,6 +57,15 @@ mod tests {
         assert!((draw(7).0 - draw(8).0).abs() > f64::EPSILON);
         let (first, second) = draw(7);
         assert!((first - second).abs() > f64::EPSILON);
+    }
+
+    #[cfg(feature = "idempotency")]
+    #[test]
+    fn bytes_differ_from_draw_to_draw_and_repeat_with_the_seed() {
+        let draw = || Rng::seeded(7).bytes::<16>();
+        assert_eq!(draw(), draw());
+        let rng = Rng::default();
+        assert_ne!(rng.bytes::<16>(), rng.bytes::<16>());
     }
 
     #[test]

@@ -2,6 +2,8 @@ use std::collections::HashMap;
 
 use glob::{MatchOptions, Pattern};
 
+use super::path::is_method;
+
 /// `*` stays within a segment: a service or a method, never both.
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
@@ -44,15 +46,9 @@ impl<T> Default for MethodTable<T> {
 
 impl<T> MethodTable<T> {
     pub(crate) fn add(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
-        let not_a_method = || InvalidPattern::NotAMethod(pattern.to_owned());
-        let path = pattern.strip_prefix('/').ok_or_else(not_a_method)?;
-        if path == "**" {
-            // The one pattern without a second segment: every method.
-        } else {
-            let (service, method) = path.split_once('/').ok_or_else(not_a_method)?;
-            if service.is_empty() || method.is_empty() || method.contains('/') {
-                return Err(not_a_method());
-            }
+        // The one pattern without a second segment stands for every method.
+        if pattern != "/**" && !is_method(pattern) {
+            return Err(InvalidPattern::NotAMethod(pattern.to_owned()));
         }
         if !pattern.contains(['*', '?', '[']) {
             self.exact.insert(pattern.to_owned(), value);
@@ -84,17 +80,18 @@ impl<T> MethodTable<T> {
         self.exact.get(method)
     }
 
-    /// What the globs say that match, in the order in which they were added.
-    pub(crate) fn globs(&self, method: &str) -> impl Iterator<Item = &T> {
+    /// The globs that match and what they say, in the order in which they were added.
+    pub(crate) fn globs(&self, method: &str) -> impl Iterator<Item = (&str, &T)> {
         self.globs
             .iter()
             .filter(move |(glob, _)| glob.matches_with(method, OPTIONS))
-            .map(|(_, value)| value)
+            .map(|(glob, value)| (glob.as_str(), value))
     }
 
     /// The exact path's word, then the first glob's.
     pub(crate) fn find(&self, method: &str) -> Option<&T> {
-        self.exact(method).or_else(|| self.globs(method).next())
+        let by_glob = || self.globs(method).next().map(|(_, value)| value);
+        self.exact(method).or_else(by_glob)
     }
 }
 

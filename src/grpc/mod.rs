@@ -25,6 +25,8 @@ pub use method::MethodKind;
 pub use method_table::InvalidPattern;
 #[cfg(any(feature = "idempotency", feature = "retry"))]
 pub(crate) use method_table::MethodTable;
+#[cfg(feature = "idempotency")]
+pub(crate) use path::is_method;
 pub use path::method_of;
 pub use pushback::Pushback;
 pub use retry_info::retry_delay;

@@ -9,6 +9,16 @@ pub fn method_of(path: &str) -> &str {
         .unwrap_or(path)
 }
 
+/// Whether this is the path of a method: a service and a method, each with a name.
+#[cfg(any(feature = "idempotency", feature = "retry"))]
+pub(crate) fn is_method(path: &str) -> bool {
+    path.strip_prefix('/')
+        .and_then(|path| path.split_once('/'))
+        .is_some_and(|(service, method)| {
+            !service.is_empty() && !method.is_empty() && !method.contains('/')
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

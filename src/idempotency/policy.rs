@@ -1,8 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::call::Safety;
-use crate::grpc::{InvalidPattern, MethodKind, MethodTable};
+use crate::grpc::{InvalidPattern, MethodKind, MethodTable, is_method, method_of};
+
+use super::described::{Described, Description};
+use super::{Explanation, IdempotencyKey, InvalidDescriptors, Source};
 
 type Rule = Arc<dyn Fn(&str) -> Option<Safety> + Send + Sync>;
 
@@ -12,31 +17,94 @@ pub struct IdempotencyPolicy {
     safety: MethodTable<Safety>,
     kinds: MethodTable<MethodKind>,
     rules: Vec<Rule>,
+    keys: MethodTable<IdempotencyKey>,
+    described: Described,
+}
+
+/// What is said of a method, and by whom. It borrows, so that a call costs no allocation.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Said<'a> {
+    pub(super) safety: Option<(Safety, Origin<'a>)>,
+    pub(super) kind: Option<(MethodKind, Origin<'a>)>,
+    /// Whether descriptors or a table know the method.
+    pub(super) is_described: bool,
+}
+
+/// A [`Source`] that is borrowed.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'a> {
+    Path,
+    Glob(&'a str),
+    Closure(usize),
+    Key(&'a HeaderName),
+    Proto,
 }
 
 impl IdempotencyPolicy {
-    /// What is declared of the safety of `/package.Service/Method`.
+    /// What is declared of `/package.Service/Method`, and by whom.
     #[must_use]
-    pub fn safety(&self, method: &str) -> Option<Safety> {
-        self.safety
-            .exact(method)
-            .copied()
-            .or_else(|| self.by_glob(method))
-            .or_else(|| self.rules.iter().find_map(|rule| rule(method)))
+    pub fn explain(&self, path: &str) -> Explanation {
+        let method = method_of(path);
+        let said = self.find(method, self.key(method));
+        let source = |origin: Option<Origin>| origin.map_or(Source::Nobody, Source::from);
+        Explanation {
+            method: method.to_owned(),
+            safety: said.safety.map(|(safety, _)| safety).unwrap_or_default(),
+            source: source(said.safety.map(|(_, origin)| origin)),
+            kind: said.kind.map(|(kind, _)| kind),
+            kind_source: source(said.kind.map(|(_, origin)| origin)),
+        }
+    }
+
+    /// The one place that knows the precedence (CONTRACT I5). `key` is the one that the call carries.
+    pub(super) fn find<'a>(&'a self, method: &str, key: Option<&'a IdempotencyKey>) -> Said<'a> {
+        if !is_method(method) {
+            return Said::default();
+        }
+        let described = self.described.get(method);
+        let by_key = key.and_then(IdempotencyKey::promotion);
+        let by_proto = described.and_then(Description::stated);
+        let kind_by_proto = described.map(|method| (method.kind, Origin::Proto));
+        Said {
+            safety: exact(&self.safety, method)
+                .or_else(|| self.by_glob(method))
+                .or_else(|| self.by_rule(method))
+                .or(by_key.map(|header| (Safety::Idempotent, Origin::Key(header))))
+                .or(by_proto.map(|safety| (safety, Origin::Proto))),
+            kind: exact(&self.kinds, method)
+                .or_else(|| globs(&self.kinds, method).next())
+                .or(kind_by_proto),
+            is_described: described.is_some(),
+        }
+    }
+
+    /// The key that calls of the method get.
+    pub(super) fn key(&self, method: &str) -> Option<&IdempotencyKey> {
+        self.keys.find(method)
     }
 
     /// An exception wins over any wider glob, whichever was added first.
-    fn by_glob(&self, method: &str) -> Option<Safety> {
-        let mut said = self.safety.globs(method).copied();
-        let first = said.next()?;
-        let is_exception = first == Safety::Unknown || said.any(|it| it == Safety::Unknown);
-        Some(if is_exception { Safety::Unknown } else { first })
+    fn by_glob(&self, method: &str) -> Option<(Safety, Origin<'_>)> {
+        let first = globs(&self.safety, method).next()?;
+        let is_exception = |(safety, _): &(Safety, Origin)| *safety == Safety::Unknown;
+        let exception = globs(&self.safety, method).find(is_exception);
+        Some(exception.unwrap_or(first))
     }
 
-    /// What is declared of the kind of `/package.Service/Method`.
-    #[must_use]
-    pub fn kind(&self, method: &str) -> Option<MethodKind> {
-        self.kinds.find(method).copied()
+    fn by_rule(&self, method: &str) -> Option<(Safety, Origin<'_>)> {
+        let mut rules = self.rules.iter().enumerate();
+        rules.find_map(|(index, rule)| Some((rule(method)?, Origin::Closure(index))))
+    }
+
+    /// The described methods whose safety nobody said.
+    pub(super) fn unannotated(&self) -> impl Iterator<Item = &String> {
+        let paths = self.described.paths();
+        paths.filter(|method| self.find(method, self.key(method)).safety.is_none())
+    }
+
+    /// Whether it was told of methods by descriptors or tables.
+    pub(super) fn is_described(&self) -> bool {
+        !self.described.is_empty()
     }
 
     pub(super) fn declare(&mut self, pattern: &str, safety: Safety) -> Result<(), InvalidPattern> {
@@ -54,6 +122,46 @@ impl IdempotencyPolicy {
     pub(super) fn add_rule(&mut self, rule: Rule) {
         self.rules.push(rule);
     }
+
+    pub(super) fn add_key(
+        &mut self,
+        pattern: &str,
+        key: IdempotencyKey,
+    ) -> Result<(), InvalidPattern> {
+        self.keys.add(pattern, key)
+    }
+
+    pub(super) fn describe(
+        &mut self,
+        methods: impl IntoIterator<Item = (String, Description)>,
+    ) -> Result<(), InvalidDescriptors> {
+        self.described.add(methods)
+    }
+}
+
+fn exact<'a, T: Copy>(table: &'a MethodTable<T>, method: &str) -> Option<(T, Origin<'a>)> {
+    table.exact(method).map(|value| (*value, Origin::Path))
+}
+
+fn globs<'a, T: Copy>(
+    table: &'a MethodTable<T>,
+    method: &str,
+) -> impl Iterator<Item = (T, Origin<'a>)> {
+    table
+        .globs(method)
+        .map(|(glob, value)| (*value, Origin::Glob(glob)))
+}
+
+impl From<Origin<'_>> for Source {
+    fn from(origin: Origin<'_>) -> Self {
+        match origin {
+            Origin::Path => Self::Path,
+            Origin::Glob(glob) => Self::Glob(glob.to_owned()),
+            Origin::Closure(index) => Self::Closure(index),
+            Origin::Key(header) => Self::Key(header.clone()),
+            Origin::Proto => Self::Proto,
+        }
+    }
 }
 
 impl fmt::Debug for IdempotencyPolicy {
@@ -62,28 +170,8 @@ impl fmt::Debug for IdempotencyPolicy {
             .field("safety", &self.safety)
             .field("kinds", &self.kinds)
             .field("rules", &self.rules.len())
+            .field("keys", &self.keys)
+            .field("described", &self.described)
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // CONTRACT I5
-    #[test]
-    fn an_exception_wins_over_a_wider_glob_whichever_was_added_first() {
-        let wide = ("/a.A/*", Safety::Idempotent);
-        let exception = ("/a.A/P*", Safety::Unknown);
-        for order in [[wide, exception], [exception, wide]] {
-            let mut policy = IdempotencyPolicy::default();
-            for (pattern, safety) in order {
-                policy.declare(pattern, safety).unwrap();
-            }
-            assert_eq!(policy.safety("/a.A/Put"), Some(Safety::Unknown));
-            assert_eq!(policy.safety("/a.A/Get"), Some(Safety::Idempotent));
-            policy.declare("/a.A/Put", Safety::Idempotent).unwrap();
-            assert_eq!(policy.safety("/a.A/Put"), Some(Safety::Idempotent));
-        }
     }
 }

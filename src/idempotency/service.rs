@@ -1,25 +1,91 @@
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
 use http::Request;
 use tower_service::Service;
 
 use crate::call;
-use crate::grpc::method_of;
+use crate::grpc::{is_method, method_of};
 
-use super::IdempotencyPolicy;
+use super::called::Called;
+use super::policy::Said;
+use super::{IdempotencyKey, IdempotencyPolicy};
 
 /// The service of [`IdempotencyLayer`](super::IdempotencyLayer).
 #[derive(Clone, Debug)]
 pub struct Idempotency<S> {
     inner: S,
     policy: Arc<IdempotencyPolicy>,
+    called: Arc<Called>,
 }
 
 impl<S> Idempotency<S> {
-    pub(super) fn new(inner: S, policy: Arc<IdempotencyPolicy>) -> Self {
-        Self { inner, policy }
+    pub(super) fn new(inner: S, policy: Arc<IdempotencyPolicy>, called: Arc<Called>) -> Self {
+        Self {
+            inner,
+            policy,
+            called,
+        }
     }
+
+    fn declare<B>(&self, mut request: Request<B>) -> Request<B> {
+        let context = request.extensions().get::<call::Context>();
+        let is_late = context.and_then(call::Context::attempt).is_some();
+        let is_stated = context.and_then(call::Context::stated_safety).is_some();
+        let key = self.policy.key(method_of(request.uri().path()));
+        let mut carried = None;
+        if let Some(key) = key {
+            let (mut parts, body) = request.into_parts();
+            // A key that differs from attempt to attempt is worse than none.
+            if !is_late {
+                key.write(&mut parts);
+            }
+            carried = Some(key).filter(|key| key.is_in(&parts));
+            request = Request::from_parts(parts, body);
+        }
+        let method = method_of(request.uri().path());
+        let said = self.policy.find(method, carried);
+        let is_known = said.safety.is_some() || is_stated || said.is_described;
+        if !is_known && key.and_then(IdempotencyKey::promotion).is_none() {
+            self.note(method);
+        }
+        let speaks = said.safety.is_some() || said.kind.is_some();
+        if is_late && (speaks || key.is_some()) {
+            warn_of_order();
+        }
+        if speaks {
+            said.write(call::Context::of(request.extensions_mut()));
+        }
+        request
+    }
+
+    /// Without descriptors or tables nobody claimed to know all methods.
+    fn note(&self, method: &str) {
+        if self.policy.is_described() && is_method(method) {
+            self.called.note(method);
+        }
+    }
+}
+
+impl Said<'_> {
+    fn write(self, context: &mut call::Context) {
+        if let Some((safety, _)) = self.safety {
+            context.declare(safety);
+        }
+        if let Some((kind, _)) = self.kind {
+            context.declare_kind(kind);
+        }
+    }
+}
+
+fn warn_of_order() {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            "an idempotency layer stands below a retry layer: its declarations come too late, and \
+             it writes no keys; put it above"
+        );
+    });
 }
 
 impl<S, B> Service<Request<B>> for Idempotency<S>
@@ -34,19 +100,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        let method = method_of(request.uri().path());
-        let safety = self.policy.safety(method);
-        let kind = self.policy.kind(method);
-        if safety.is_some() || kind.is_some() {
-            let context = call::Context::of(request.extensions_mut());
-            if let Some(safety) = safety {
-                context.declare(safety);
-            }
-            if let Some(kind) = kind {
-                context.declare_kind(kind);
-            }
-        }
-        self.inner.call(request)
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        self.inner.call(self.declare(request))
     }
 }

@@ -1,11 +1,14 @@
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use tower_layer::Layer;
 
 use crate::budget::{BudgetLayer, TokenBucket};
-use crate::call::{Budget, Safety};
+use crate::call::{Budget, Method};
 use crate::deadline::DeadlineLayer;
-use crate::idempotency::{IdempotencyLayer, InvalidPattern};
+use crate::idempotency::{
+    Explanation, IdempotencyKey, IdempotencyLayer, InvalidDescriptors, InvalidPattern,
+};
 use crate::retry::{Policies, RetryLayer};
 use crate::wait_for_ready::WaitForReadyLayer;
 
@@ -78,16 +81,6 @@ impl Resilience {
         Ok(self)
     }
 
-    /// Asks a closure about methods that no path and no glob matches.
-    #[must_use]
-    pub fn idempotent_by<F>(mut self, rule: F) -> Self
-    where
-        F: Fn(&str) -> Option<Safety> + Send + Sync + 'static,
-    {
-        self.idempotency = self.idempotency.by(rule);
-        self
-    }
-
     /// These methods answer with one message, so that a status in trailers can be retried too.
     ///
     /// # Errors
@@ -96,6 +89,61 @@ impl Resilience {
     pub fn unary(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.unary(pattern)?;
         Ok(self)
+    }
+
+    /// Adds what the protos say; see [`IdempotencyLayer::descriptors`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDescriptors`] if the bytes are no serialized `FileDescriptorSet`, if it describes no
+    /// method, or if it contradicts what was added before.
+    pub fn descriptors(mut self, bytes: &[u8]) -> Result<Self, InvalidDescriptors> {
+        self.idempotency = self.idempotency.descriptors(bytes)?;
+        Ok(self)
+    }
+
+    /// Adds what the protos say, from a table of constants; see [`IdempotencyLayer::methods`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDescriptors`] if the table is empty, if a path in it is no method's, or if it
+    /// contradicts what was added before.
+    pub fn methods(
+        mut self,
+        table: impl IntoIterator<Item: Borrow<Method>>,
+    ) -> Result<Self, InvalidDescriptors> {
+        self.idempotency = self.idempotency.methods(table)?;
+        Ok(self)
+    }
+
+    /// Calls of these methods carry this key; see [`IdempotencyLayer::key`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    pub fn key(mut self, pattern: &str, key: IdempotencyKey) -> Result<Self, InvalidPattern> {
+        self.idempotency = self.idempotency.key(pattern, key)?;
+        Ok(self)
+    }
+
+    /// Declares by this layer, for its further settings, instead of what was declared before.
+    #[must_use]
+    pub fn idempotency(mut self, layer: IdempotencyLayer) -> Self {
+        self.idempotency = layer;
+        self
+    }
+
+    /// What is declared of a method, and by whom; see [`IdempotencyLayer::explain`].
+    #[must_use]
+    pub fn explain(&self, path: &str) -> Explanation {
+        self.idempotency.explain(path)
+    }
+
+    /// The methods whose safety nobody said; see [`IdempotencyLayer::unannotated_methods`]. Those that
+    /// were called are those of all that this builder wrapped.
+    #[must_use]
+    pub fn unannotated_methods(&self) -> Vec<String> {
+        self.idempotency.unannotated_methods()
     }
 
     /// Bounds extra attempts by this budget. Default: [`TokenBucket::default`].

@@ -1,6 +1,9 @@
 //! What may be repeated. CONTRACT I.
 
 mod declared;
+mod descriptors;
+mod explain;
+mod keys;
 
 use grpc_resilience::GiveUp;
 use grpc_resilience::call::CallOptionsExt;

@@ -7,7 +7,7 @@ use grpc_resilience::budget::TokenBucket;
 use grpc_resilience::call::{CallOptionsExt, Safety};
 use grpc_resilience::retry::RetryPolicy;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
-use grpc_resilience::{BoxError, GiveUp, Resilience, Resilient};
+use grpc_resilience::{BoxError, GiveUp, IdempotencyLayer, Resilience, Resilient};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use test_protos::EchoClient;
@@ -178,11 +178,11 @@ async fn methods_are_declared_before_the_retry_layer_decides() {
         declared.then_some(Safety::Idempotent)
     };
     let stack = Resilience::new()
+        .idempotency(IdempotencyLayer::new().by(rule))
         .no_side_effects(method::UNARY_NO_SIDE_EFFECTS)
         .unwrap()
         .idempotent("/test.v1.Echo/Unary*")
         .unwrap()
-        .idempotent_by(rule)
         .not_idempotent(method::UNARY)
         .unwrap()
         .wrap(server.channel());

@@ -13,9 +13,9 @@ use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
 use crate::common::{policy, unavailable, undeclared};
 
-type Client = EchoClient<Idempotency<Retry<Channel>>>;
+pub(super) type Client = EchoClient<Idempotency<Retry<Channel>>>;
 
-fn client(server: &Server, layer: IdempotencyLayer, policy: RetryPolicy) -> Client {
+pub(super) fn client(server: &Server, layer: IdempotencyLayer, policy: RetryPolicy) -> Client {
     let channel = ServiceBuilder::new()
         .layer(layer)
         .layer(RetryLayer::new(policy))
@@ -25,7 +25,7 @@ fn client(server: &Server, layer: IdempotencyLayer, policy: RetryPolicy) -> Clie
 
 /// Which of the four unary methods are repeated: Unary, `UnaryIdempotent`, `UnaryNoSideEffects`,
 /// `UnaryUnknown`.
-async fn repeated(layer: IdempotencyLayer) -> [bool; 4] {
+pub(super) async fn repeated(layer: IdempotencyLayer) -> [bool; 4] {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("down"));
     let mut client = client(&server, layer, policy());
@@ -54,7 +54,7 @@ async fn repeated(layer: IdempotencyLayer) -> [bool; 4] {
     })
 }
 
-fn layer() -> IdempotencyLayer {
+pub(super) fn layer() -> IdempotencyLayer {
     IdempotencyLayer::new()
 }
 
