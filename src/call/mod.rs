@@ -11,7 +11,7 @@
 //! | [`Budget`] | the budget layer | retry | unlimited |
 //! | [`MethodKind`](crate::grpc::MethodKind) | the idempotency layer, the caller | retry | a stream |
 //! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
-//! | [`Trace`](crate::report::Trace) | the deadline layer | whoever waits or fails writes into it | nobody listens |
+//! | [`Trace`](crate::report::Trace) | retry, deadline, the caller's `call_report()` | whoever acts on the call writes into it | nobody listens |
 
 mod budget;
 mod context;

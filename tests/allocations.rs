@@ -1,0 +1,78 @@
+//! What costs no allocation, counted.
+#![cfg(test)]
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use allocation_counter::measure;
+use grpc_resilience::classify;
+use grpc_resilience::idempotency::IdempotencyLayer;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use tower::{Layer as _, Service};
+
+fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    let pairs = pairs.iter().map(|(name, value)| {
+        let name = HeaderName::from_static(name);
+        (name, HeaderValue::from_static(value))
+    });
+    pairs.collect()
+}
+
+#[test]
+fn classifying_a_success_allocates_nothing() {
+    let head = headers(&[("content-type", "application/grpc"), ("x-zone", "b")]);
+    let trailers_only = headers(&[("content-type", "application/grpc"), ("grpc-status", "0")]);
+    let trailers = headers(&[("grpc-status", "0"), ("x-zone", "b")]);
+    let counted = measure(|| {
+        assert!(classify::head(StatusCode::OK, &head).is_none());
+        assert!(classify::head(StatusCode::OK, &trailers_only).is_none());
+        assert!(classify::trailers(&trailers).is_none());
+    });
+    assert_eq!(counted.count_total, 0);
+
+    let failed = headers(&[("grpc-status", "14")]);
+    let counted = measure(|| assert!(classify::trailers(&failed).is_some()));
+    assert_ne!(counted.count_total, 0, "or nothing is counted at all");
+}
+
+#[derive(Clone)]
+struct Nothing;
+
+impl Service<Request<()>> for Nothing {
+    type Response = ();
+    type Error = Infallible;
+    type Future = Ready<Result<(), Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Ok(()))
+    }
+}
+
+// DESIGN decision 15
+#[test]
+fn a_method_of_which_nothing_is_declared_passes_the_idempotency_layer_without_an_allocation() {
+    let layer = IdempotencyLayer::new()
+        .idempotent("/orders.v1.Orders/Put")
+        .and_then(|layer| layer.no_side_effects("/orders.v1.Orders/Get*"))
+        .unwrap();
+    let mut service = layer.layer(Nothing);
+    let request = |path: &str| Request::builder().uri(path).body(()).unwrap();
+    let (undeclared, declared) = (
+        request("/orders.v1.Orders/Create"),
+        request("/orders.v1.Orders/Get"),
+    );
+    let counted = measure(|| {
+        let _answer = service.call(undeclared);
+    });
+    // The request's own memory is freed, none is taken.
+    assert_eq!(counted.count_total, 0);
+    let counted = measure(|| {
+        let _answer = service.call(declared);
+    });
+    assert_ne!(counted.count_total, 0, "the context is written");
+}
