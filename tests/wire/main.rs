@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod common;
+mod random;
 mod retry;
 mod verdict;
 
