@@ -5,6 +5,7 @@
 //! need nothing that turns it on.
 #![cfg(test)]
 
+mod answers;
 mod common;
 mod random;
 mod retry;
