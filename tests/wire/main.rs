@@ -5,7 +5,9 @@
 //! need nothing that turns it on.
 #![cfg(test)]
 
+mod answers;
 mod common;
+mod random;
 mod retry;
 mod verdict;
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::frame::{self, Frame, Kind};
-use crate::journal::{Journal, SeenReset};
+use crate::journal::{Journal, SeenReset, Word};
 use crate::player::Player;
 use crate::script::{Connection, Reflexes};
 use crate::{Reason, Stream};
@@ -20,6 +20,10 @@ use crate::{Reason, Stream};
 #[derive(Debug)]
 pub(crate) enum Order {
     Write(Bytes),
+    /// Frames of a stream, and what they say of it.
+    Answer(u32, Word, Bytes),
+    /// GOAWAY with this last stream.
+    GoAway(u32, Reason),
     Silence,
     Close,
     Abort,
@@ -110,13 +114,26 @@ impl Host {
 
     async fn obey(&mut self, order: Order) -> io::Result<Socket> {
         match order {
-            Order::Write(bytes) => self.write(bytes).await?,
+            Order::Write(bytes) => {
+                self.write(bytes).await?;
+            }
+            Order::Answer(stream, word, bytes) => {
+                if self.write(bytes).await? {
+                    self.journal.said(self.number, stream, word);
+                }
+            }
+            Order::GoAway(last, reason) => {
+                if self.write(frame::go_away(last, reason.0)).await? {
+                    self.journal.gone_away(self.number, last);
+                }
+            }
             Order::Silence => self.script.reflexes = Reflexes::Mute,
             Order::Close => {
                 self.closed_for_writing = true;
                 self.socket.shutdown().await?;
             }
             Order::Abort => {
+                self.journal.aborted(self.number);
                 self.socket.set_zero_linger()?;
                 return Ok(Socket::Gone);
             }
@@ -211,16 +228,21 @@ impl Host {
     /// Writes what a peer says by itself.
     async fn reflex(&mut self, bytes: Bytes) -> io::Result<()> {
         match self.script.reflexes {
-            Reflexes::All | Reflexes::NoPong => self.write(bytes).await,
-            Reflexes::None | Reflexes::Mute => Ok(()),
+            Reflexes::All | Reflexes::NoPong => {
+                self.write(bytes).await?;
+            }
+            Reflexes::None | Reflexes::Mute => {}
         }
+        Ok(())
     }
 
-    async fn write(&mut self, bytes: Bytes) -> io::Result<()> {
+    /// Writes, unless the connection is past that; tells whether it did.
+    async fn write(&mut self, bytes: Bytes) -> io::Result<bool> {
         if self.closed_for_writing || self.script.reflexes == Reflexes::Mute {
-            return Ok(());
+            return Ok(false);
         }
-        self.socket.write_all(&bytes).await
+        self.socket.write_all(&bytes).await?;
+        Ok(true)
     }
 
     fn play(&mut self, stream: u32, script: Stream) {

@@ -1,5 +1,7 @@
 //! What the peer has seen; scripts and tests wait for entries in it.
 
+use std::collections::HashMap;
+
 use tokio::sync::watch;
 
 use crate::Reason;
@@ -28,11 +30,24 @@ pub struct SeenReset {
     pub reason: Reason,
 }
 
+/// What the peer has said first of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// That it was not processed: `REFUSED_STREAM`, or a GOAWAY below it.
+    Disowned,
+    /// Anything else: a header block, DATA, another reset.
+    Spoken,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     pub(crate) connections: Vec<SeenConnection>,
     pub(crate) streams: Vec<SeenStream>,
     pub(crate) resets: Vec<SeenReset>,
+    /// By connection and stream.
+    pub(crate) words: HashMap<(usize, u32), Word>,
+    /// The connections that the peer has reset.
+    pub(crate) aborted: Vec<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +59,8 @@ pub(crate) struct SeenConnection {
     /// PINGs of the client.
     pub(crate) pings: usize,
     pub(crate) closed: bool,
+    /// The last stream of the lowest GOAWAY.
+    pub(crate) last: Option<u32>,
 }
 
 impl Entries {
@@ -70,6 +87,11 @@ impl Entries {
         self.resets
             .iter()
             .any(|reset| reset.connection == connection && reset.stream == id)
+    }
+
+    /// Notes what was said of a stream, unless something was before.
+    fn said(&mut self, connection: usize, id: u32, word: Word) {
+        self.words.entry((connection, id)).or_insert(word);
     }
 
     fn stream_mut(&mut self, connection: usize, id: u32) -> Option<&mut SeenStream> {
@@ -130,6 +152,10 @@ impl Journal {
                 complete,
                 body: Vec::new(),
             });
+            let last = entries.connection(connection).and_then(|seen| seen.last);
+            if last.is_some_and(|last| id > last) {
+                entries.said(connection, id, Word::Disowned);
+            }
         });
         opened
     }
@@ -141,6 +167,33 @@ impl Journal {
                 stream.complete |= complete;
             }
         });
+    }
+
+    pub(crate) fn said(&self, connection: usize, id: u32, word: Word) {
+        self.0
+            .send_modify(|entries| entries.said(connection, id, word));
+    }
+
+    /// Notes a GOAWAY: all streams above its last one are disowned, those still to come too.
+    pub(crate) fn gone_away(&self, connection: usize, last: u32) {
+        self.0.send_modify(|entries| {
+            let above: Vec<_> = entries
+                .streams_of(connection)
+                .map(|stream| stream.id)
+                .filter(|id| *id > last)
+                .collect();
+            for id in above {
+                entries.said(connection, id, Word::Disowned);
+            }
+            if let Some(seen) = entries.connections.get_mut(connection) {
+                seen.last = Some(seen.last.map_or(last, |lowest| lowest.min(last)));
+            }
+        });
+    }
+
+    pub(crate) fn aborted(&self, connection: usize) {
+        self.0
+            .send_modify(|entries| entries.aborted.push(connection));
     }
 
     pub(crate) fn reset(&self, reset: SeenReset) {

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::address::{self, DeadPort};
 use crate::connection::Host;
-use crate::journal::Journal;
+use crate::journal::{Journal, Word};
 use crate::{Connection, SeenReset, SeenStream};
 
 /// A scripted HTTP/2 server on a free loopback port; it is gone, with all its connections, when dropped.
@@ -74,6 +74,21 @@ impl Peer {
     #[must_use]
     pub fn streams_seen(&self) -> Vec<SeenStream> {
         self.journal.read(|seen| seen.streams.clone())
+    }
+
+    /// Whether the first thing that was said of this stream proves that it was not processed:
+    /// `REFUSED_STREAM`, or a GOAWAY below it.
+    #[must_use]
+    pub fn disowned(&self, stream: &SeenStream) -> bool {
+        let of_stream = (stream.connection, stream.id);
+        self.journal
+            .read(|seen| seen.words.get(&of_stream) == Some(&Word::Disowned))
+    }
+
+    /// Whether the peer has reset this TCP connection, counted from 0: what it said last may be lost.
+    #[must_use]
+    pub fn aborted(&self, connection: usize) -> bool {
+        self.journal.read(|seen| seen.aborted.contains(&connection))
     }
 
     /// How many connections were accepted.

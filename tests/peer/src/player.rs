@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use crate::connection::Order;
 use crate::frame;
-use crate::journal::Journal;
-use crate::{Step, Stream};
+use crate::journal::{Journal, Word};
+use crate::{Reason, Step, Stream};
 
 pub(crate) struct Player {
     connection: usize,
@@ -64,17 +64,23 @@ impl Player {
                     .await;
             }
             Step::Gate(gate) => gate.passed().await,
+            Step::Wait(time) => tokio::time::sleep(time).await,
             Step::Settle => self.settle().await,
             Step::Stall => std::future::pending().await,
-            Step::Headers(headers) => self.answer(frame::headers(
-                stream,
-                headers.block(),
-                headers.ends_stream(),
-            )),
-            Step::Data(data) => self.answer(frame::data(stream, data, false)),
-            Step::LastData(data) => self.answer(frame::data(stream, data, true)),
-            Step::Reset(reason) => self.answer(frame::rst_stream(stream, reason.0)),
-            Step::GoAway(last, reason) => self.write(frame::go_away(last.id(stream), reason.0)),
+            Step::Headers(headers) => self.answer(
+                Word::Spoken,
+                frame::headers(stream, headers.block(), headers.ends_stream()),
+            ),
+            Step::Data(data) => self.answer(Word::Spoken, frame::data(stream, data, false)),
+            Step::LastData(data) => self.answer(Word::Spoken, frame::data(stream, data, true)),
+            Step::Reset(reason) => {
+                let word = match reason {
+                    Reason::REFUSED_STREAM => Word::Disowned,
+                    _ => Word::Spoken,
+                };
+                self.answer(word, frame::rst_stream(stream, reason.0));
+            }
+            Step::GoAway(last, reason) => self.order(Order::GoAway(last.id(stream), reason)),
             Step::MaxConcurrentStreams(count) => {
                 self.write(frame::settings(&[(
                     frame::SETTING_MAX_CONCURRENT_STREAMS,
@@ -113,13 +119,13 @@ impl Player {
     }
 
     /// Writes a frame of this stream, unless the client has already dropped it.
-    fn answer(&self, bytes: Bytes) {
+    fn answer(&self, word: Word, bytes: Bytes) {
         let stream = self.stream();
         if !self
             .journal
             .read(|seen| seen.is_reset(self.connection, stream))
         {
-            self.write(bytes);
+            self.order(Order::Answer(stream, word, bytes));
         }
     }
 

@@ -1,5 +1,7 @@
 //! What scripts are made of.
 
+use std::time::Duration;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use crate::frame::MAX_31_BIT;
@@ -18,6 +20,8 @@ pub enum Step {
     AwaitPreface,
     /// Waits until the test opens the gate.
     Gate(Gate),
+    /// Waits so long, by tokio's clock; for tests that pause it.
+    Wait(Duration),
     /// Sends a PING and waits for its answer: then the client has handled all that was sent before.
     Settle,
     /// Waits for ever.

@@ -169,3 +169,30 @@ async fn goaway_after_so_many_streams_lets_those_finish() {
     peer.wait_for_closed(1).await;
     assert_eq!(peer.open_connections(), 0);
 }
+
+#[tokio::test]
+async fn tells_what_it_proved_not_to_have_processed_by_what_it_said_first() {
+    let goaway = Step::GoAway(LastStream::Below, Reason::NO_ERROR);
+    let answered = [
+        Step::Headers(Headers::response()),
+        Step::Reset(Reason::REFUSED_STREAM),
+    ];
+    let streams = [
+        Stream::ok(b""),
+        Stream::refuse(),
+        Stream::reset(Reason::CANCEL),
+        Stream::from(answered),
+        Stream::from([goaway]),
+    ];
+    let peer = Peer::start([Connection::new().streams(streams)]).await;
+    let channel = channel(peer.uri());
+    for _ in 0..5 {
+        if let Ok(answer) = call(&channel).await {
+            outcome(answer.into_body()).await;
+        }
+    }
+    let seen = peer.streams_seen();
+    let disowned: Vec<_> = seen.iter().map(|stream| peer.disowned(stream)).collect();
+    assert_eq!(disowned, [false, true, false, false, true]);
+    assert!(!peer.aborted(0));
+}

@@ -1,5 +1,6 @@
 //! A tonic channel without generated code, and calls over it.
 
+pub(crate) mod client;
 pub(crate) mod connector;
 pub(crate) mod log;
 

@@ -1,58 +1,18 @@
 //! Answers that are no gRPC answers, and bodies that end without one, as a generated client sees
 //! them through the layer.
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use grpc_resilience::GiveUp;
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::classify;
 use grpc_resilience::retry::RetryLayer;
-use http::uri::PathAndQuery;
 use http_body_util::BodyExt as _;
 use peer::{Connection, Headers, Peer, Reason, Step, Stream};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Status};
 use tower::ServiceBuilder;
 
-use super::super::common::{channel, log};
+use super::super::common::{channel, client, log};
 use super::{Client, policy};
-
-/// Messages as their bytes.
-#[derive(Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
-}
 
 /// What a generated client gets, through the retry layer.
 async fn as_a_client_sees(peer: &Peer, request: tonic::Request<Bytes>) -> Result<Bytes, Status> {
@@ -60,11 +20,7 @@ async fn as_a_client_sees(peer: &Peer, request: tonic::Request<Bytes>) -> Result
     let service = ServiceBuilder::new()
         .layer(RetryLayer::new(policy(3)))
         .service(channel(peer));
-    let mut client = tonic::client::Grpc::new(service);
-    client.ready().await.unwrap();
-    let path = PathAndQuery::from_static("/test.v1.Echo/Unary");
-    let answer = client.unary(request, path, Raw).await;
-    answer.map(tonic::Response::into_inner)
+    client::unary(service, request).await
 }
 
 fn proxy() -> Stream {

@@ -8,7 +8,6 @@ mod answers;
 mod committed;
 mod live;
 mod not_sent;
-mod random;
 mod refused;
 
 use std::sync::{Arc, Mutex};
@@ -66,12 +65,6 @@ struct Sent {
     at: Instant,
     /// `None` if it was answered.
     failed: Option<Progress>,
-}
-
-impl Sent {
-    fn is_unprocessed(&self) -> bool {
-        self.failed.is_some_and(Progress::is_unprocessed)
-    }
 }
 
 impl Client {

@@ -41,8 +41,8 @@ pub(super) async fn reset(reason: peer::Reason) -> BoxError {
     error_after(None, [Step::Reset(reason)]).await.into()
 }
 
-pub(super) async fn closed() -> BoxError {
-    error_after(None, [Step::Settle, Step::Close]).await.into()
+pub(super) async fn cut(end: Step) -> BoxError {
+    error_after(None, [Step::Settle, end]).await.into()
 }
 
 // FIELD 4, CONTRACT H3, X4, PEER-CASES GO-transparent-committed

@@ -9,7 +9,7 @@ use super::{LOST, QUEUED, verdict};
 
 pub(super) const HTTP1: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
 /// Nine bytes make a frame's head, here of a DATA frame of two bytes on stream 0.
-const BAD_FRAME: &[u8] = b"\0\0\x02\0\0\0\0\0\0xx";
+pub(super) const BAD_FRAME: &[u8] = b"\0\0\x02\0\0\0\0\0\0xx";
 /// Too short for a frame's head.
 const STUB: &[u8] = b"xx";
 

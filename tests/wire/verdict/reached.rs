@@ -55,6 +55,11 @@ pub(super) async fn at_goaway(reason: peer::Reason, end: Step) -> BoxError {
     failure_with([Step::AwaitRequest, goaway, Step::Settle, end]).await
 }
 
+pub(super) async fn below_goaway() -> BoxError {
+    let goaway = Step::GoAway(LastStream::All, peer::Reason::NO_ERROR);
+    failure_with([Step::AwaitRequest, goaway, Step::Settle, Step::Close]).await
+}
+
 /// A connection that goes silent under a call and is watched by HTTP/2 keepalive.
 pub(super) async fn keepalive(connection: Connection) -> BoxError {
     let peer = Peer::always(connection).await;
@@ -102,9 +107,7 @@ async fn a_stream_at_the_last_id_of_a_goaway_may_have_run() {
 // FIELD 4, CONTRACT H4: a GOAWAY that covers more than this stream proves nothing either.
 #[tokio::test]
 async fn a_stream_below_the_last_id_of_a_goaway_may_have_run() {
-    let goaway = Step::GoAway(LastStream::All, peer::Reason::NO_ERROR);
-    let steps = [Step::AwaitRequest, goaway, Step::Settle, Step::Close];
-    assert_eq!(verdict(&failure_with(steps).await), LOST);
+    assert_eq!(verdict(&below_goaway().await), LOST);
 }
 
 // FIELD 4, CONTRACT H3

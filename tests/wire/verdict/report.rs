@@ -76,6 +76,14 @@ async fn not_sent() -> Vec<(String, BoxError)> {
             unprocessed::above_goaway(Reason::INTERNAL_ERROR).await,
         ),
         (
+            "GOAWAY below the stream, ENHANCE_YOUR_CALM",
+            unprocessed::above_goaway(Reason::ENHANCE_YOUR_CALM).await,
+        ),
+        (
+            "garbage before the request",
+            not_http2::before_the_request(not_http2::BAD_FRAME).await,
+        ),
+        (
             "HTTP/1 before the request",
             not_http2::before_the_request(not_http2::HTTP1).await,
         ),
@@ -87,6 +95,18 @@ async fn reached() -> Vec<(String, BoxError)> {
         (
             "HTTP/1 after the request",
             not_http2::after_the_request(not_http2::HTTP1).await,
+        ),
+        (
+            "garbage after the request",
+            not_http2::after_the_request(not_http2::BAD_FRAME).await,
+        ),
+        (
+            "the only call, without a slot, FIN",
+            queued::no_slot().await,
+        ),
+        (
+            "GOAWAY above the stream, then FIN",
+            reached::below_goaway().await,
         ),
         (
             "GOAWAY at the stream, then FIN",
@@ -117,7 +137,11 @@ async fn reached() -> Vec<(String, BoxError)> {
         ),
         (
             "TCP FIN after the head, in a layer",
-            answered::closed().await,
+            answered::cut(Step::Close).await,
+        ),
+        (
+            "TCP RST after the head, in a layer",
+            answered::cut(Step::Abort).await,
         ),
     ])
 }
