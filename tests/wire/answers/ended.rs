@@ -70,7 +70,6 @@ async fn a_cancelled_body_fails_and_is_cancelled() {
 
 // FIELD 3, CONTRACT H2
 #[tokio::test]
-#[ignore = "awaits the change of the retry body"]
 async fn an_answer_that_ends_without_a_status_is_an_unknown_failure_under_the_retry_layer() {
     for (name, stream) in clean_ends() {
         let error = through_the_layer(stream).await;
