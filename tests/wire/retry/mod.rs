@@ -9,6 +9,7 @@ mod committed;
 mod live;
 mod not_sent;
 mod refused;
+mod reported;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
