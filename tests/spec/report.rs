@@ -127,7 +127,7 @@ async fn of_many_failed_attempts_the_last_sixteen_are_kept() {
         .iter()
         .map(|it| it.number)
         .collect();
-    assert_eq!(kept, Vec::from_iter(25..=40));
+    assert_eq!(kept, (25..=40).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
