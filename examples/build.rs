@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let protos = [
         "failover/kv.proto",
         "failover/raft.proto",
+        "idempotency/depot.proto",
         "orders/orders.proto",
         "policy/auction.proto",
     ];

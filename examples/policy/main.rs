@@ -1,7 +1,8 @@
 //! A retry policy of one's own, over a real server: `cargo run --example policy`.
 //!
 //! The policy is in `decision.rs`. The server answers two bids with ABORTED, the next with
-//! UNAVAILABLE, and takes the fourth; under the standard policy the call ends at the first.
+//! UNAVAILABLE, and takes the fourth; under the standard policy the call ends at the first. If it ends
+//! otherwise, the program fails.
 
 mod decision;
 mod proto {
@@ -35,21 +36,25 @@ use proto::{BidReply, BidRequest};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    for (name, policies) in [
-        ("the standard policy", Policies::new(RetryPolicy::new())),
+    let (standard, own) = (RetryPolicy::new(), Collisions::default());
+    for (name, policies, code) in [
         (
-            "a policy of one's own",
-            Policies::new(Collisions::default()),
+            "the standard policy",
+            Policies::new(standard),
+            Code::Aborted,
         ),
+        ("a policy of one's own", Policies::new(own), Code::Ok),
     ] {
         println!("{name}:");
         let channel = Endpoint::try_from(format!("http://{}", serve().await?))?.connect_lazy();
-        bid(channel, policies).await?;
+        if bid(channel, policies).await? != code {
+            return Err(format!("under {name} the bid should end with {code:?}").into());
+        }
     }
     Ok(())
 }
 
-async fn bid(channel: Channel, policies: Policies) -> Result<(), Box<dyn Error>> {
+async fn bid(channel: Channel, policies: Policies) -> Result<Code, Box<dyn Error>> {
     let start = Instant::now();
     let telling = BeforeAttempt::new(move |next: NextAttempt| async move {
         let why = next.last_failure().map(ToString::to_string);
@@ -69,7 +74,10 @@ async fn bid(channel: Channel, policies: Policies) -> Result<(), Box<dyn Error>>
         .bid(BidRequest { amount: 7 })
         .await
     {
-        Ok(_) => println!("  {:>6.1?}  the bid stands\n", start.elapsed()),
+        Ok(_) => {
+            println!("  {:>6.1?}  the bid stands\n", start.elapsed());
+            Ok(Code::Ok)
+        }
         Err(status) => {
             let reason = GiveUp::find(&status).map_or("", GiveUp::name);
             println!(
@@ -77,9 +85,9 @@ async fn bid(channel: Channel, policies: Policies) -> Result<(), Box<dyn Error>>
                 start.elapsed(),
                 status.code()
             );
+            Ok(status.code())
         }
     }
-    Ok(())
 }
 
 /// Collides twice, is down once, and then takes the bid.
