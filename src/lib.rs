@@ -76,7 +76,7 @@ pub use call::CallOptionsExt;
 pub use deadline::DeadlineLayer;
 pub use error::{BoxError, Error, GiveUp};
 #[cfg(feature = "idempotency")]
-pub use idempotency::IdempotencyLayer;
+pub use idempotency::{IdempotencyKey, IdempotencyLayer};
 pub use report::CallReport;
 #[cfg(feature = "retry")]
 pub use retry::{RetryLayer, RetryPolicy};

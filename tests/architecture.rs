@@ -36,7 +36,7 @@ const FLOORS: [(&str, &[&str]); 11] = [
     // What an answer or an error means.
     ("meaning", &["classify"]),
     // What happened to a call, and why it ended.
-    ("record", &["report"]),
+    ("account", &["report"]),
     // What a call carries from layer to layer.
     ("context", &["call"]),
     // The one error of every layer.

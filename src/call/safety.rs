@@ -12,6 +12,16 @@ pub enum Safety {
     NoSideEffects,
 }
 
+impl std::fmt::Display for Safety {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "not repeated once it may have run",
+            Self::Idempotent => "safe to repeat (idempotent)",
+            Self::NoSideEffects => "safe to repeat (no side effects)",
+        })
+    }
+}
+
 impl Safety {
     /// Whether a call that may have run may be sent again.
     #[must_use]

@@ -58,7 +58,7 @@ pub fn trailers(trailers: &HeaderMap) -> Option<(Verdict, Status)> {
 /// An answer that began as gRPC and ended without a status: UNKNOWN (CONTRACT R16, H2).
 ///
 /// The server, or something before it, gave up half-way: hyper shows a stream that was reset with
-/// `NO_ERROR` or `CANCEL` so, and tonic's client takes it for the end of a complete answer.
+/// `NO_ERROR` so.
 #[must_use]
 pub fn no_status() -> (Verdict, Status) {
     let verdict = Verdict::new(Progress::Reached, Code::Unknown, Reason::NoStatus);
@@ -74,11 +74,15 @@ fn spoken(headers: &HeaderMap) -> Option<(Verdict, Status)> {
     Status::from_headers(headers).map(|status| (answer(&status), status))
 }
 
+/// How the media types of gRPC begin, whatever follows: `+proto`, `;`, `-web`.
+const GRPC: &[u8] = b"application/grpc";
+
 /// No content type passes: in-memory services and old servers leave it out.
 fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(http::header::CONTENT_TYPE)
-        .is_none_or(|value| value.as_bytes().starts_with(b"application/grpc"))
+    headers.get(http::header::CONTENT_TYPE).is_none_or(|value| {
+        let prefix = value.as_bytes().get(..GRPC.len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(GRPC))
+    })
 }
 
 /// Pushback beats `RetryInfo` (CONTRACT P9).

@@ -75,6 +75,8 @@ pub enum Reason {
     InvalidCall,
     /// What the user runs before each attempt failed.
     HookFailed,
+    /// The caller dropped the call.
+    Dropped,
     /// The channel is known to be down, and the call does not wait.
     NotReady,
 }
@@ -102,6 +104,7 @@ impl Reason {
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::InvalidCall => "invalid_call",
             Self::HookFailed => "hook_failed",
+            Self::Dropped => "dropped",
             Self::NotReady => "not_ready",
         }
     }

@@ -7,7 +7,6 @@ use http_body::{Body, Frame, SizeHint};
 use crate::classify;
 use crate::dispatch::{Recorder, tidy};
 use crate::error::{BoxError, Error};
-use crate::grpc::Status;
 
 use super::bound::Bound;
 
@@ -46,8 +45,9 @@ impl<B> DeadlineBody<B> {
             self.began = true;
             return Ok(frame);
         };
-        let status = Status::from_headers(trailers);
-        match status.and_then(|status| bound.cancelled(classify::answer(&status), status)) {
+        // Nothing to judge, and nothing to allocate, in an OK.
+        let failure = classify::trailers(trailers);
+        match failure.and_then(|(verdict, status)| bound.cancelled(verdict, status)) {
             Some(expiry) => Err(expiry),
             None => Ok(frame),
         }

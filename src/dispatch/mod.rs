@@ -3,8 +3,8 @@
 //! Every layer's `poll_ready` answers "ready": generated clients flatten a readiness error, and
 //! readiness knows no deadline. [`Readied`] polls the inner service and remembers what it found;
 //! [`Attempt`] waits for readiness inside the call's future if it must. The service that was
-//! found ready is the one that is called, its clone stays behind for later calls. What comes back goes up through [`received`] and
-//! [`tidy`], and a [`Recorder`] writes it down.
+//! found ready is the one that is called, its clone stays behind for later calls. What comes back
+//! goes up through [`received`] and [`tidy`], and a [`Recorder`] writes it down.
 
 mod attempt;
 mod readied;

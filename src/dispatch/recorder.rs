@@ -5,13 +5,15 @@ use http_body::Frame;
 use crate::call::Context;
 use crate::error::Error;
 use crate::grpc::Code;
-use crate::report::{GiveUp, Held, Phase, Trace};
+use crate::report::{GiveUp, Owner, Phase, Trace};
 
-/// Writes down what a layer hands up, from its future to the end of its body; the outermost layer
-/// hands up the report, too. Without a trace there is nothing to write.
+/// Writes down what a layer hands up. The outermost one follows the call from its future to the end
+/// of its body, and hands up the report, too. Without a trace there is nothing to write.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    held: Option<Held>,
+    /// Not in a body: an error may hold that, and the trace may hold the error.
+    trace: Option<Trace>,
+    owner: Option<Owner>,
     /// Why the layer lets the call pass, if it does.
     passing: Option<GiveUp>,
 }
@@ -19,22 +21,24 @@ pub(crate) struct Recorder {
 type Read = Option<Result<Frame<Bytes>, Error>>;
 
 impl Recorder {
-    /// Takes the call in hand, if somebody listens to it.
+    /// For a call that somebody listens to, or nobody.
     pub(crate) fn of(extensions: &Extensions) -> Self {
         let trace = extensions.get::<Context>().and_then(Context::trace);
         Self {
-            held: trace.map(Trace::hold),
+            owner: trace.and_then(Trace::own),
+            trace: trace.cloned(),
             passing: None,
         }
     }
 
-    /// The same for a layer that does not repeat the call, for this reason.
+    /// For a layer that does not repeat the call, for this reason.
     #[cfg(feature = "retry")]
-    pub(crate) fn passing(self, reason: GiveUp) -> Self {
-        Self {
-            passing: Some(reason),
-            ..self
+    pub(crate) fn passing(mut self, reason: GiveUp) -> Self {
+        self.passing = Some(reason);
+        if let Some(trace) = &self.trace {
+            trace.passes(reason);
         }
+        self
     }
 
     /// What the layer's future resolves to.
@@ -58,27 +62,27 @@ impl Recorder {
         if let (Some(reason), None) = (self.passing, error.give_up()) {
             error = error.given_up(reason, 0);
         }
-        let Some(held) = self.held.take() else {
+        let verdict = error.verdict();
+        if let Some(trace) = self.trace.take() {
+            trace.came_back(!verdict.progress.is_unprocessed());
+        }
+        let Some(owner) = self.owner.take() else {
             return error;
         };
-        held.ended(error.code(), error.give_up());
-        // Not below another layer, which may write the error down: then the report would hold itself.
-        if held.is_outermost() {
-            error.reported(held.report())
-        } else {
-            error
-        }
+        owner.ended(error.code(), error.give_up(), Some(verdict));
+        error.reported(owner.report())
     }
 
-    fn answered<B>(&self, response: &mut Response<B>) {
-        let Some(held) = &self.held else { return };
-        held.enter(Phase::Response);
+    fn answered<B>(&mut self, response: &mut Response<B>) {
+        if let Some(trace) = self.trace.take() {
+            trace.came_back(true);
+        }
+        let Some(owner) = &self.owner else { return };
+        owner.enter(Phase::Response);
         if let Some(code) = Code::from_headers(response.headers()) {
-            held.ended(code, self.reason(code));
+            owner.ended(code, None, None);
         }
-        if held.is_outermost() {
-            response.extensions_mut().insert(held.report());
-        }
+        response.extensions_mut().insert(owner.report());
     }
 
     /// This was read of the body.
@@ -98,16 +102,12 @@ impl Recorder {
         }
     }
 
-    /// The body is at its end; the head of a Trailers-Only answer has said the code already.
+    /// The body is at its end.
     fn over(&mut self, code: Option<Code>) {
-        let Some(held) = self.held.take() else { return };
-        match code {
-            Some(code) => held.ended(code, self.reason(code)),
-            None => held.ended_without_status(),
+        match (self.owner.take(), code) {
+            (Some(owner), Some(code)) => owner.ended(code, None, None),
+            (Some(owner), None) => owner.ended_in_silence(),
+            (None, _) => {}
         }
-    }
-
-    fn reason(&self, code: Code) -> Option<GiveUp> {
-        self.passing.filter(|_| code != Code::Ok)
     }
 }

@@ -133,10 +133,9 @@ impl CallReport {
     /// The report in an error's source chain, such as that of a generated client's status.
     #[must_use]
     pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        classify::chain(error)
-            .filter_map(|cause| cause.downcast_ref::<Error>())
-            .find_map(Error::report)
-            .cloned()
+        // A further one may be the cause of this, and of another call.
+        let ours = classify::chain(error).find_map(|cause| cause.downcast_ref::<Error>())?;
+        ours.report().cloned()
     }
 }
 

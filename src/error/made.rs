@@ -84,6 +84,7 @@ impl Error {
     }
 
     /// The same failure with an error that led to it.
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn caused_by(self, cause: Option<SharedError>) -> Self {
         let inner = *self.0;
         let mut built = Self::build(inner.verdict, inner.status, cause.or(inner.cause));
@@ -91,6 +92,13 @@ impl Error {
         built.0.attempts = inner.attempts;
         built.0.report = inner.report;
         built
+    }
+
+    /// The same failure for others than the call that it is of.
+    #[cfg(feature = "wait-for-ready")]
+    pub(crate) fn unreported(mut self) -> Self {
+        self.0.report = None;
+        self
     }
 
     /// The same failure with what happened to the call.

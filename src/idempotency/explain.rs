@@ -70,16 +70,15 @@ impl Explanation {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let safety = match self.safety {
-            Safety::Unknown => "not repeated once it may have run",
-            Safety::Idempotent => "safe to repeat (idempotent)",
-            Safety::NoSideEffects => "safe to repeat (no side effects)",
-        };
         let separator = match self.source {
             Source::Nobody => ':',
             _ => ',',
         };
-        write!(f, "{}: {safety}{separator} {}", self.method, self.source)?;
+        write!(
+            f,
+            "{}: {}{separator} {}",
+            self.method, self.safety, self.source
+        )?;
         let kind = match self.kind {
             None => return Ok(()),
             Some(MethodKind::Unary) => "unary",

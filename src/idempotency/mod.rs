@@ -125,6 +125,8 @@
 //! - **Reads** the request's path, and the header of a key. **Writes**
 //!   [`Safety`](crate::call::Safety) and [`MethodKind`](crate::grpc::MethodKind) into the
 //!   [`Context`](crate::call::Context), and the key into its header.
+//! - **Limits**: answers are not judged here. A proxy's page, or details that make tonic's client panic,
+//!   need a layer that acts on calls.
 //! - **Interactions**: must stand above the retry layer. Below one its declarations come too late and
 //!   each attempt would get a key of its own: it warns once and writes no key.
 

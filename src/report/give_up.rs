@@ -73,7 +73,7 @@ impl fmt::Display for GiveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotIdempotent => {
-                "the call may have run and its method is not declared with `.idempotent(..)`"
+                "the call may have run, and it is not declared safe to repeat, see `IdempotencyLayer`"
             }
             Self::CodeNotRetryable => "this code is not retried",
             Self::AttemptsExhausted => "all attempts were made",

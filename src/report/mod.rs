@@ -25,7 +25,11 @@
 //!   writes one only for a call with a deadline, wait for ready only where another layer or the caller
 //!   does; the retry layer for each call that it may repeat.
 //! - **Bounded**: of the attempts that failed the last 16 are kept.
-//! - **Limits**: a request that is sent twice by a layer of somebody else's adds to one report.
+//! - **Ended by** the outermost layer that acts on the call: what goes on below it after that, in a task
+//!   of somebody else's say, is not written down. A request that is sent again by a layer further out
+//!   than ours begins its report anew.
+//! - **Answers that pass**: a layer that does not act on the call hands a non-OK answer up as it came. The
+//!   status of such a call holds no report; one taken before does.
 
 mod attempt;
 mod call_report;
@@ -38,5 +42,9 @@ pub use attempt::FailedAttempt;
 pub use call_report::CallReport;
 pub use give_up::GiveUp;
 pub use phase::Phase;
-pub(crate) use trace::Held;
+#[cfg_attr(
+    not(any(feature = "retry", feature = "deadline", feature = "wait-for-ready")),
+    allow(unused_imports, reason = "no layer is there")
+)]
+pub(crate) use trace::Owner;
 pub use trace::Trace;

@@ -37,11 +37,6 @@ impl Phase {
         Self::Over,
     ];
 
-    /// Whether the request may be with the server.
-    pub(super) fn is_with_the_server(self) -> bool {
-        matches!(self, Self::Attempt | Self::Response)
-    }
-
     /// A stable name, for logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::classify::{Progress, Verdict};
+use crate::classify::{Progress, Reason, Verdict};
 use crate::grpc::Code;
 
 use super::{FailedAttempt, GiveUp, Phase};
@@ -16,53 +16,60 @@ const KEPT: usize = 16;
 pub(super) type SharedError = Arc<dyn std::error::Error + Send + Sync>;
 
 /// What is written down of one call; the time is passed in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     phase: Phase,
     started: Option<Instant>,
     /// Since when it is in this phase.
     since: Option<Instant>,
     spent: [Duration; Phase::COUNT],
-    waits: u32,
-    attempts: u32,
-    transparent: u32,
+    pub(super) waits: u32,
+    pub(super) attempts: u32,
+    pub(super) transparent: u32,
     attempt_began: Option<Instant>,
     is_repeat: bool,
     failed: VecDeque<FailedAttempt>,
-    may_have_run: bool,
+    reach: Reach,
     last_failure: Option<SharedError>,
+    /// Why the channel is not ready; a failure of this call itself says more (CONTRACT R17).
+    not_ready: Option<SharedError>,
+    /// Why a layer lets the call pass.
+    passing: Option<GiveUp>,
     end: Option<(Code, Option<GiveUp>)>,
-    /// How many layers have the call in hand.
-    holders: u32,
+    /// A layer has it in hand.
+    pub(super) is_owned: bool,
 }
 
-impl Record {
-    /// Takes the call in hand, and says whether nobody else had; one that ended before is sent once
-    /// more.
-    pub(super) fn hold(&mut self, now: Instant) -> bool {
-        let is_first = self.holders == 0;
-        self.holders += 1;
-        if self.phase == Phase::Over {
-            self.end = None;
-            self.enter(Phase::Queued, now);
-        }
-        self.started.get_or_insert(now);
-        is_first
-    }
+/// How far the request may have got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reach {
+    #[default]
+    NotSent,
+    /// It is with the inner service, and nothing proves yet that it was not sent.
+    InFlight,
+    /// Some attempt may have run: nothing takes that back.
+    MayHaveRun,
+}
 
-    /// Lets go of it; who lets go last ends it, and what has no end by then was dropped.
-    pub(super) fn release(&mut self, now: Instant) {
-        self.holders = self.holders.saturating_sub(1);
-        if self.holders == 0 {
-            self.end
-                .get_or_insert((Code::Cancelled, Some(GiveUp::Cancelled)));
-            self.enter(Phase::Over, now);
+/// Writing.
+impl Record {
+    /// That of a call which begins now.
+    pub(super) fn begun(now: Instant) -> Self {
+        Self {
+            phase: Phase::Queued,
+            started: Some(now),
+            since: Some(now),
+            is_owned: true,
+            ..Self::default()
         }
     }
 
     pub(super) fn enter(&mut self, phase: Phase, now: Instant) {
         if phase == self.phase {
             return;
+        }
+        if phase == Phase::Attempt && self.reach == Reach::NotSent {
+            self.reach = Reach::InFlight;
         }
         self.started.get_or_insert(now);
         let spent = self.spent_since(now);
@@ -73,64 +80,91 @@ impl Record {
         self.since = Some(now);
     }
 
-    /// This attempt begins, or goes once more.
-    pub(super) fn attempt(&mut self, number: u32, transparent: bool, now: Instant) {
+    /// This attempt is next, or the same once more.
+    pub(super) fn attempt(&mut self, number: u32, transparent: bool) {
         self.attempts = number;
         self.is_repeat = transparent;
         self.transparent = self.transparent.saturating_add(u32::from(transparent));
+    }
+
+    /// It goes now.
+    pub(super) fn attempt_began(&mut self, now: Instant) {
         self.attempt_began = Some(now);
     }
 
     /// It failed.
     pub(super) fn attempt_failed(&mut self, verdict: Verdict, now: Instant) {
-        self.may_have_run |= !verdict.progress.is_unprocessed();
+        self.came_back(!verdict.progress.is_unprocessed());
         let began = self.attempt_began.take().unwrap_or(now);
-        let attempt = FailedAttempt {
+        if self.failed.len() == KEPT {
+            self.failed.pop_front();
+        }
+        self.failed.push_back(FailedAttempt {
             number: self.attempts,
             transparent: self.is_repeat,
             verdict,
             began: began.saturating_duration_since(self.started.unwrap_or(began)),
             took: now.saturating_duration_since(began),
-        };
-        if self.failed.len() == KEPT {
-            self.failed.pop_front();
-        }
-        self.failed.push_back(attempt);
+        });
     }
 
-    /// Keeps the error, and gives back the one before.
+    /// The request is not under way any more; whether it may have run.
+    pub(super) fn came_back(&mut self, may_have_run: bool) {
+        self.reach = match (may_have_run, self.reach) {
+            (true, _) | (_, Reach::MayHaveRun) => Reach::MayHaveRun,
+            (false, _) => Reach::NotSent,
+        };
+    }
+
+    pub(super) fn waits(&mut self, phase: Phase, now: Instant) {
+        self.waits = self.waits.saturating_add(1);
+        self.enter(phase, now);
+    }
+
+    /// Keeps a failure of the call, and gives back the one before.
     pub(super) fn keep(&mut self, error: SharedError) -> Option<SharedError> {
         self.last_failure.replace(error)
     }
 
-    /// The call waits in this phase, after this error.
-    pub(super) fn wait(
+    /// Keeps why the channel is not ready, and gives back what it was before.
+    pub(super) fn keep_not_ready(&mut self, error: SharedError) -> Option<SharedError> {
+        self.not_ready.replace(error)
+    }
+
+    pub(super) fn passes(&mut self, reason: GiveUp) {
+        self.passing = Some(reason);
+    }
+
+    /// How it ended, and what that means of an attempt under way.
+    pub(super) fn end(
         &mut self,
-        error: SharedError,
-        phase: Phase,
+        code: Code,
+        give_up: Option<GiveUp>,
+        verdict: Option<Verdict>,
         now: Instant,
-    ) -> Option<SharedError> {
-        self.waits = self.waits.saturating_add(1);
-        self.enter(phase, now);
-        self.keep(error)
-    }
-
-    /// How it ended; who says so last, the outermost, is right.
-    pub(super) fn end(&mut self, code: Code, give_up: Option<GiveUp>) {
+    ) {
+        let give_up = give_up.or(self.passing).filter(|_| code != Code::Ok);
         self.end = Some((code, give_up));
-    }
-
-    pub(super) fn end_without_status(&mut self) {
-        self.end.get_or_insert((Code::Unknown, None));
-    }
-
-    /// How far the call certainly got, before it has an answer.
-    pub(super) fn progress(&self) -> Progress {
-        if self.may_have_run || self.phase.is_with_the_server() {
-            Progress::Reached
-        } else {
-            Progress::NotSent
+        match verdict {
+            Some(verdict) if self.attempt_began.is_some() => self.attempt_failed(verdict, now),
+            _ => self.attempt_began = None,
         }
+    }
+
+    /// Its answer is at its end, and said no more than its head may have (CONTRACT R16).
+    pub(super) fn end_in_silence(&mut self) {
+        self.end.get_or_insert((Code::Unknown, self.passing));
+    }
+
+    /// Nobody has it in hand any more: without an end it was dropped.
+    pub(super) fn close(&mut self, now: Instant) {
+        if self.end.is_none() {
+            let dropped = Verdict::new(self.progress(), Code::Cancelled, Reason::Dropped);
+            self.passing = None;
+            self.end(Code::Cancelled, Some(GiveUp::Cancelled), Some(dropped), now);
+        }
+        self.enter(Phase::Over, now);
+        self.is_owned = false;
     }
 
     fn spent_since(&self, now: Instant) -> Duration {
@@ -139,22 +173,22 @@ impl Record {
     }
 }
 
-/// What the report reads.
+/// Reading.
 impl Record {
     pub(super) fn phase(&self) -> Phase {
         self.phase
     }
 
-    pub(super) fn attempts(&self) -> u32 {
-        self.attempts
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Over
     }
 
-    pub(super) fn transparent(&self) -> u32 {
-        self.transparent
-    }
-
-    pub(super) fn waits(&self) -> u32 {
-        self.waits
+    /// How far the call got: not sent for certain, or else perhaps further than that.
+    pub(super) fn progress(&self) -> Progress {
+        match self.reach {
+            Reach::NotSent => Progress::NotSent,
+            Reach::InFlight | Reach::MayHaveRun => Progress::Reached,
+        }
     }
 
     pub(super) fn failed(&self) -> Vec<FailedAttempt> {
@@ -162,12 +196,12 @@ impl Record {
     }
 
     pub(super) fn last_failure(&self) -> Option<SharedError> {
-        self.last_failure.clone()
+        self.last_failure.clone().or_else(|| self.not_ready.clone())
     }
 
     /// `None` while it is under way.
     pub(super) fn ended(&self) -> Option<(Code, Option<GiveUp>)> {
-        self.end.filter(|_| self.phase == Phase::Over)
+        self.end.filter(|_| self.is_over())
     }
 
     pub(super) fn time_in(&self, phase: Phase, now: Instant) -> Duration {
@@ -180,8 +214,7 @@ impl Record {
     }
 
     pub(super) fn elapsed(&self, now: Instant) -> Duration {
-        let until = self.since.filter(|_| self.phase == Phase::Over);
-        let until = until.unwrap_or(now);
+        let until = self.since.filter(|_| self.is_over()).unwrap_or(now);
         self.started.map_or(Duration::ZERO, |started| {
             until.saturating_duration_since(started)
         })

@@ -10,17 +10,20 @@ use super::record::{Record, SharedError};
 use super::{CallReport, GiveUp, Phase};
 
 /// Where the layers that a call passes write what happens to it; [`report`](Self::report) reads it.
+///
+/// Once the call is over nothing is written any more, whoever is still at work on it.
 #[derive(Clone, Debug, Default)]
 pub struct Trace(Arc<Mutex<Record>>);
 
 impl Trace {
     /// Says what the call does from now on.
     pub fn enter(&self, phase: Phase) {
-        let mut record = self.0.lock();
-        // Layers say the same one after the other, and the clock need not be asked for that.
-        if record.phase() != phase {
-            record.enter(phase, Instant::now());
-        }
+        self.write(|record| {
+            // Layers say the same one after the other, and the clock need not be asked for that.
+            if record.phase() != phase {
+                record.enter(phase, Instant::now());
+            }
+        });
     }
 
     /// What the call does now.
@@ -35,90 +38,123 @@ impl Trace {
         CallReport::new(Arc::clone(&self.0))
     }
 
-    /// Keeps an error that the call did not end with.
-    pub fn failed(&self, error: Arc<dyn std::error::Error + Send + Sync>) {
-        let before = self.0.lock().keep(error);
-        drop(before);
-    }
-
     /// The last error that the call did not end with.
     #[must_use]
     pub fn last_failure(&self) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
         self.0.lock().last_failure()
     }
+
+    /// What is dropped by it is given back, to be dropped without the lock: an error may hold anything.
+    fn write<T: Default>(&self, write: impl FnOnce(&mut Record) -> T) -> T {
+        let mut record = self.0.lock();
+        if record.is_over() {
+            return T::default();
+        }
+        write(&mut record)
+    }
 }
 
-/// For the layers of this crate.
+/// For the layers of this crate, each of which needs some of it.
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(dead_code, reason = "a layer may be missing")
+)]
 impl Trace {
     pub(crate) fn attempts(&self) -> u32 {
-        self.0.lock().attempts()
+        self.0.lock().attempts
     }
 
-    /// How far the call certainly got, before it has an answer.
+    /// How far the call got: not sent for certain, or else perhaps further than that.
     pub(crate) fn progress(&self) -> Progress {
         self.0.lock().progress()
     }
 
-    /// This attempt begins, counted from 1; or goes once more, which counts for nothing.
+    /// This attempt is next, counted from 1; or the same once more, which counts for nothing.
     pub(crate) fn attempt(&self, number: u32, transparent: bool) {
-        self.0.lock().attempt(number, transparent, Instant::now());
+        self.write(|record| record.attempt(number, transparent));
+    }
+
+    /// The attempt goes now.
+    pub(crate) fn attempt_began(&self) {
+        self.write(|record| record.attempt_began(Instant::now()));
     }
 
     /// The attempt failed.
     pub(crate) fn attempt_failed(&self, verdict: Verdict) {
-        self.0.lock().attempt_failed(verdict, Instant::now());
+        self.write(|record| record.attempt_failed(verdict, Instant::now()));
     }
 
-    /// A failure after which the call waits, in this phase.
-    pub(crate) fn waits_after(&self, error: SharedError, phase: Phase) {
-        let before = self.0.lock().wait(error, phase, Instant::now());
-        // Not under the lock: what an error holds may ask for it when it is dropped.
+    /// The request is not under way any more.
+    pub(crate) fn came_back(&self, may_have_run: bool) {
+        self.write(|record| record.came_back(may_have_run));
+    }
+
+    /// A failure that the call does not end with.
+    pub(crate) fn failed(&self, error: SharedError) {
+        drop(self.write(|record| record.keep(error)));
+    }
+
+    /// Why the channel is not ready.
+    pub(crate) fn not_ready(&self, error: SharedError) {
+        drop(self.write(|record| record.keep_not_ready(error)));
+    }
+
+    /// The call waits from now on.
+    pub(crate) fn waits(&self, phase: Phase) {
+        self.write(|record| record.waits(phase, Instant::now()));
+    }
+
+    /// A layer does not act on the call, for this reason.
+    pub(crate) fn passes(&self, reason: GiveUp) {
+        self.write(|record| record.passes(reason));
+    }
+
+    /// Takes the call in hand, unless a layer further out has it.
+    pub(crate) fn own(&self) -> Option<Owner> {
+        let mut record = self.0.lock();
+        if record.is_owned {
+            return None;
+        }
+        // One that was over is sent once more, by somebody else's layer.
+        let before = std::mem::replace(&mut *record, Record::begun(Instant::now()));
+        drop(record);
         drop(before);
+        Some(Owner(self.clone()))
     }
+}
 
-    /// How the call ended; who says so last is right, for the outermost layer does.
-    pub(crate) fn ended(&self, code: Code, give_up: Option<GiveUp>) {
-        self.0.lock().end(code, give_up);
+/// The outermost layer that acts on a call: the one that knows when it is over, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Owner(Trace);
+
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(dead_code, reason = "a layer may be missing")
+)]
+impl Owner {
+    /// How the call ended; and what that means of an attempt under way, if it is a failure.
+    pub(crate) fn ended(&self, code: Code, give_up: Option<GiveUp>, verdict: Option<Verdict>) {
+        let now = Instant::now();
+        self.0
+            .write(|record| record.end(code, give_up, verdict, now));
     }
 
     /// The answer is at its end, and said no more than its head may have.
-    pub(crate) fn ended_without_status(&self) {
-        self.0.lock().end_without_status();
+    pub(crate) fn ended_in_silence(&self) {
+        self.0.write(Record::end_in_silence);
     }
 
-    /// Takes the call in hand until the guard is dropped.
-    pub(crate) fn hold(&self) -> Held {
-        Held {
-            is_outermost: self.0.lock().hold(Instant::now()),
-            trace: self.clone(),
-        }
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.0.enter(phase);
     }
-}
 
-/// A layer has the call in hand. When no layer has it any more it is over.
-#[derive(Debug)]
-pub(crate) struct Held {
-    trace: Trace,
-    is_outermost: bool,
-}
-
-impl Held {
-    /// Whether no layer had it in hand before: calls go from the outermost layer inwards.
-    pub(crate) fn is_outermost(&self) -> bool {
-        self.is_outermost
+    pub(crate) fn report(&self) -> CallReport {
+        self.0.report()
     }
 }
 
-impl std::ops::Deref for Held {
-    type Target = Trace;
-
-    fn deref(&self) -> &Trace {
-        &self.trace
-    }
-}
-
-impl Drop for Held {
+impl Drop for Owner {
     fn drop(&mut self) {
-        self.trace.0.lock().release(Instant::now());
+        self.0.0.lock().close(Instant::now());
     }
 }

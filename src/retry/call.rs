@@ -101,6 +101,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             permit.start();
         }
         Context::of(&mut self.parts.extensions).number(self.attempts);
+        self.trace.attempt_began();
         let mut request = Request::from_parts(self.parts.clone(), self.recording.attempt());
         if let Some(headers) = prepared {
             *request.headers_mut() = headers;
@@ -230,7 +231,8 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     fn wait(&mut self, error: Error, after: Duration) -> Next {
         let error = self.with_what_the_server_said(error);
         let kept = Arc::new(error.clone());
-        self.trace.waits_after(kept, Phase::Backoff);
+        self.trace.failed(kept);
+        self.trace.waits(Phase::Backoff);
         self.last_failure = Some(error);
         Next::Wait(after)
     }

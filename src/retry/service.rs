@@ -12,6 +12,7 @@ use crate::classify::Reason;
 use crate::dispatch::{Attempt, Lease, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, method_of};
+use crate::report::Phase;
 
 use super::call::RetryCall;
 use super::settings::Settings;
@@ -97,6 +98,10 @@ impl<S: Clone> Retry<S> {
         let (mut parts, body) = request.into_parts();
         call::Context::caller_deadline(&mut parts);
         let request = Request::from_parts(parts, body);
+        let context = request.extensions().get::<call::Context>();
+        if let Some(trace) = context.and_then(call::Context::trace) {
+            trace.enter(Phase::Preparing);
+        }
         let preparing = hook.prepare(NextAttempt::only(&request));
         ResponseFuture::passing_prepared(preparing, lease.spare(), request, recorder)
     }

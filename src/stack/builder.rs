@@ -4,8 +4,9 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use crate::budget::{BudgetLayer, TokenBucket};
-use crate::call::{Budget, Method};
+use crate::call::{Budget, Method, Safety};
 use crate::deadline::DeadlineLayer;
+use crate::grpc::MethodKind;
 use crate::idempotency::{
     Explanation, IdempotencyKey, IdempotencyLayer, InvalidDescriptors, InvalidPattern,
 };
@@ -89,6 +90,26 @@ impl Resilience {
     pub fn unary(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.unary(pattern)?;
         Ok(self)
+    }
+
+    /// These methods are of this kind.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    pub fn kind(mut self, pattern: &str, kind: MethodKind) -> Result<Self, InvalidPattern> {
+        self.idempotency = self.idempotency.kind(pattern, kind)?;
+        Ok(self)
+    }
+
+    /// Asks a closure about methods that no path and no glob matches; `None` passes on.
+    #[must_use]
+    pub fn by<F>(mut self, rule: F) -> Self
+    where
+        F: Fn(&str) -> Option<Safety> + Send + Sync + 'static,
+    {
+        self.idempotency = self.idempotency.by(rule);
+        self
     }
 
     /// Adds what the protos say; see [`IdempotencyLayer::descriptors`].

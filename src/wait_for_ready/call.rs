@@ -23,7 +23,9 @@ pub(super) struct WaitCall<S, B: RequestBody> {
     deadline: Option<Deadline>,
     trace: Option<Trace>,
     probe: Option<Probe>,
-    /// Whether it has met a closed gate.
+    /// What the probe finds mended, or not.
+    tested_after: Option<Arc<Error>>,
+    /// Whether it has waited at a closed gate.
     waits: bool,
     request: Pending<B>,
 }
@@ -67,6 +69,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             deadline,
             trace,
             probe: None,
+            tested_after: None,
             waits: false,
             request,
         }
@@ -83,6 +86,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             Entry::Open => return self.go(),
             Entry::Probe(probe, last_error) => {
                 self.probe = Some(probe);
+                self.tested_after = Some(Arc::clone(&last_error));
                 (None, last_error)
             }
             Entry::Closed(next_dial, last_error) => (Some(next_dial), last_error),
@@ -90,12 +94,12 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         if self.probe.is_none() && self.patience == Patience::FailFast {
             return Step::Fail(not_ready(last_error));
         }
-        if let Some(trace) = &self.trace {
+        if let (Some(trace), Some(_)) = (&self.trace, next_dial) {
+            trace.not_ready(last_error.clone());
             if std::mem::replace(&mut self.waits, true) {
-                trace.failed(last_error.clone());
                 trace.enter(Phase::NotReady);
             } else {
-                trace.waits_after(last_error.clone(), Phase::NotReady);
+                trace.waits(Phase::NotReady);
             }
         }
         let deadline = self.deadline;
@@ -115,12 +119,15 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     /// The attempt is under way: that of a probe waits for the channel until the gate opens.
-    pub(super) fn goes_on(&self) {
-        let Some(trace) = self.trace.as_ref().filter(|_| self.probe.is_some()) else {
+    pub(super) fn goes_on(&mut self) {
+        let (Some(trace), Some(probe)) = (&self.trace, &self.probe) else {
             return;
         };
-        if self.gate.is_closed() {
+        if self.gate.is_tested_by(probe) {
             trace.enter(Phase::NotReady);
+            if let Some(error) = self.tested_after.take() {
+                trace.not_ready(error);
+            }
         }
     }
 
@@ -134,6 +141,9 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             return Err(error);
         }
         self.gate.failed(&error, probe);
+        if let Some(trace) = &self.trace {
+            trace.came_back(false);
+        }
         match &mut self.request {
             Pending::Kept(_, recording) if recording.lost().is_none() => {
                 recording.end_attempt();

@@ -119,8 +119,11 @@ impl Gate {
         Entry::Probe(Probe { number, gate }, last_error)
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        !self.untroubled.load(Ordering::Acquire) && self.state.lock().closed.is_some()
+    /// Whether this test has no result yet.
+    pub(super) fn is_tested_by(&self, probe: &Probe) -> bool {
+        let state = self.state.lock();
+        let closed = state.closed.as_ref();
+        closed.is_some_and(|closed| closed.is_tested_by(Some(probe)))
     }
 
     /// The channel took a request: it is ready.
@@ -128,13 +131,13 @@ impl Gate {
         if self.untroubled.load(Ordering::Acquire) {
             return;
         }
-        let was_closed = {
+        let closed = {
             let mut state = self.state.lock();
             state.failures = 0;
             self.untroubled.store(true, Ordering::Release);
-            state.closed.take().is_some()
+            state.closed.take()
         };
-        if was_closed {
+        if closed.is_some() {
             tracing::debug!("the channel is ready again");
             self.changed.notify_waiters();
         }
@@ -142,53 +145,61 @@ impl Gate {
 
     /// No connection could be made; `probe` if this was the test.
     pub(super) fn failed(&self, error: &Error, probe: Option<Probe>) {
-        {
-            let mut state = self.state.lock();
-            let tested = state.closed.as_ref();
-            let is_stale = !tested.is_some_and(|closed| closed.is_tested_by(probe.as_ref()));
-            if probe.is_some() && is_stale {
-                // Another took the test over; what this one says is old.
-                return;
-            }
-            self.untroubled.store(false, Ordering::Release);
-            state.failures = state.failures.saturating_add(1);
-            let failures = state.failures;
-            match &mut state.closed {
-                Some(closed) if closed.is_tested_by(probe.as_ref()) => {
-                    self.leave_alone(closed, error);
-                }
-                None if self.policy.is_down(failures) => {
-                    let mut closed = Closed::at(Instant::now(), error);
-                    self.leave_alone(&mut closed, error);
-                    tracing::debug!(%error, "the channel is not ready");
-                    state.closed = Some(closed);
-                }
-                // Sent before the gate closed, it says nothing new; or one of several endpoints.
-                Some(_) | None => {}
-            }
-        }
+        // Other calls are told of it, and their reports are others.
+        let error = Arc::new(error.clone().unreported());
+        let before = self.note_failure(error, probe.as_ref());
+        // Without the lock: what an error holds may ask for anything when it is dropped.
+        drop(before);
         // Waking the others is the dropped probe's doing; it finds the gate no longer probing.
         drop(probe);
     }
 
-    fn leave_alone(&self, closed: &mut Closed, error: &Error) {
+    /// Gives back the failure that was noted before.
+    fn note_failure(&self, error: Arc<Error>, probe: Option<&Probe>) -> Option<Arc<Error>> {
+        let mut state = self.state.lock();
+        let tested = state.closed.as_ref();
+        let is_stale = !tested.is_some_and(|closed| closed.is_tested_by(probe));
+        if probe.is_some() && is_stale {
+            // Another took the test over; what this one says is old.
+            return None;
+        }
+        self.untroubled.store(false, Ordering::Release);
+        state.failures = state.failures.saturating_add(1);
+        let failures = state.failures;
+        match &mut state.closed {
+            Some(closed) if closed.is_tested_by(probe) => {
+                self.leave_alone(closed);
+                Some(std::mem::replace(&mut closed.last_error, error))
+            }
+            None if self.policy.is_down(failures) => {
+                tracing::debug!(%error, "the channel is not ready");
+                let mut closed = Closed::at(Instant::now(), error);
+                self.leave_alone(&mut closed);
+                state.closed = Some(closed);
+                None
+            }
+            // Sent before the gate closed, it says nothing new; or one of several endpoints.
+            Some(_) | None => None,
+        }
+    }
+
+    fn leave_alone(&self, closed: &mut Closed) {
         closed.dials = closed.dials.saturating_add(1);
         let unit = self.rng.unit();
         let wait = self.policy.next_dial(closed.dials, closed.previous, unit);
         closed.previous = wait;
         closed.next_dial = after(Instant::now(), wait);
-        closed.last_error = Arc::new(error.clone());
     }
 }
 
 impl Closed {
-    fn at(now: Instant, error: &Error) -> Self {
+    fn at(now: Instant, last_error: Arc<Error>) -> Self {
         Self {
             next_dial: now,
             probing: None,
             dials: 0,
             previous: Duration::ZERO,
-            last_error: Arc::new(error.clone()),
+            last_error,
         }
     }
 

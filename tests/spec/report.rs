@@ -2,6 +2,7 @@
 
 mod endings;
 mod handle;
+mod odd;
 
 use grpc_resilience::backoff::{Exponential, Jitter};
 use grpc_resilience::classify::{Progress, Reason};

@@ -99,7 +99,7 @@ async fn a_body_that_is_cancelled_is_cancelled_for_the_client_too() {
     assert_eq!(peer.streams_seen().len(), 1);
 }
 
-// FIELD 3, CONTRACT R16: hyper ends such a body cleanly, and tonic's client takes it for complete.
+// FIELD 3, CONTRACT R16: hyper ends such a body cleanly.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_reset_without_error_is_no_complete_answer() {
     let peer = cut_off(Reason::NO_ERROR).await;
