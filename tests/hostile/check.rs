@@ -106,7 +106,10 @@ fn head(http: StatusCode, headers: &HeaderMap, answer: Option<Verdict>) {
         return;
     }
     let content_type = headers.get(http::header::CONTENT_TYPE);
-    let is_grpc = content_type.is_none_or(|it| it.as_bytes().starts_with(b"application/grpc"));
+    let is_grpc = content_type.is_none_or(|it| {
+        let lower = it.as_bytes().to_ascii_lowercase();
+        lower.starts_with(b"application/grpc")
+    });
     assert_eq!(head.is_none(), http == StatusCode::OK && is_grpc);
     if let Some((verdict, status)) = head {
         assert_ne!(verdict.code, Code::Ok);
