@@ -34,6 +34,7 @@
 //! | `deadline` | [`deadline`]: one instant at which a call ends |
 //! | `wait-for-ready` | [`wait_for_ready`]: calls wait while the channel is down |
 //! | `budget` | [`budget`]: a bound for extra attempts |
+//! | `server-deadline` | [`server_deadline`]: handlers that stop at their caller's deadline |
 //! | `stack` | [`stack`]: `Resilience`, and all of the above |
 //! | `tonic` | tonic's bodies, errors and `Request` |
 //!
@@ -63,6 +64,8 @@ pub mod report;
 pub mod retry;
 #[cfg(any(feature = "idempotency", feature = "retry", feature = "wait-for-ready"))]
 mod rng;
+#[cfg(feature = "server-deadline")]
+pub mod server_deadline;
 #[cfg(feature = "stack")]
 pub mod stack;
 mod sync;
@@ -80,6 +83,8 @@ pub use idempotency::{IdempotencyKey, IdempotencyLayer};
 pub use report::CallReport;
 #[cfg(feature = "retry")]
 pub use retry::{RetryLayer, RetryPolicy};
+#[cfg(feature = "server-deadline")]
+pub use server_deadline::ServerDeadlineLayer;
 #[cfg(feature = "stack")]
 pub use stack::{Resilience, Resilient};
 #[cfg(feature = "wait-for-ready")]

@@ -51,6 +51,7 @@ const FLOORS: [(&str, &[&str]); 11] = [
             "budget",
             "idempotency",
             "deadline",
+            "server_deadline",
             "wait_for_ready",
         ],
     ),

@@ -67,7 +67,11 @@ pub(crate) fn surprises(rows: &[Row], unannotated: &[String]) -> Vec<String> {
 fn is_so(row: &Row, source: &Source, becomes: Becomes) -> bool {
     let safety = row.option.unwrap_or(row.explanation.safety());
     let facts = (row.count.reached, row.count.ran, row.code, row.give_up);
-    let reasons = row.failed.iter().map(|attempt| attempt.verdict.reason);
+    // What was still queued as the connection of the call before closed never left, and counts for
+    // nothing.
+    let sent = row.failed.iter().map(|attempt| attempt.verdict);
+    let sent = sent.filter(|verdict| !verdict.progress.is_unprocessed());
+    let reasons = sent.map(|verdict| verdict.reason);
     row.explanation.source() == source
         && safety.may_repeat() == (row.attempts > 1)
         && row.attempts == row.count.reached

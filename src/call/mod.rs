@@ -20,6 +20,8 @@ mod ext;
 mod method;
 mod options;
 mod safety;
+#[cfg(any(feature = "deadline", feature = "server-deadline"))]
+mod served;
 
 pub use budget::{Budget, Permit};
 pub use context::Context;
@@ -28,3 +30,5 @@ pub use ext::CallOptionsExt;
 pub use method::Method;
 pub use options::{CallOptions, Patience, Timeout};
 pub use safety::Safety;
+#[cfg(any(feature = "deadline", feature = "server-deadline"))]
+pub use served::Served;

@@ -5,6 +5,8 @@ use crate::backoff::Backoff;
 use crate::grpc::{Code, CodeSet, MethodKind};
 
 use super::Safety;
+#[cfg(feature = "deadline")]
+use super::Served;
 
 /// What a call does while the channel is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct CallOptions {
     retry_only_on: Option<CodeSet>,
     backoff: Option<Arc<dyn Backoff>>,
     max_hint: Option<Duration>,
+    #[cfg(feature = "deadline")]
+    served: Option<Served>,
 }
 
 /// Setters, for the caller.
@@ -59,6 +63,14 @@ impl CallOptions {
     /// Lifts the deadline layer's default, for a stream that is to live on.
     pub fn no_timeout(&mut self) -> &mut Self {
         self.timeout = Timeout::Never;
+        self
+    }
+
+    /// Makes this call on behalf of one that is being served: it ends when that one's time is up, and
+    /// when that one is over. In the handler's own task that needs no word.
+    #[cfg(feature = "deadline")]
+    pub fn inherit(&mut self, served: &Served) -> &mut Self {
+        self.served = Some(served.clone());
         self
     }
 
@@ -145,6 +157,13 @@ impl CallOptions {
     #[must_use]
     pub fn chosen_timeout(&self) -> Timeout {
         self.timeout
+    }
+
+    /// The served call that this one is made for.
+    #[cfg(feature = "deadline")]
+    #[must_use]
+    pub fn inherited(&self) -> Option<&Served> {
+        self.served.as_ref()
     }
 
     /// Whether the call may be repeated.

@@ -75,7 +75,7 @@ pub enum Reason {
     InvalidCall,
     /// What the user runs before each attempt failed.
     HookFailed,
-    /// The caller dropped the call.
+    /// The caller dropped the call, or the call that it was made for is over.
     Dropped,
     /// The channel is known to be down, and the call does not wait.
     NotReady,

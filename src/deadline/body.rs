@@ -39,8 +39,8 @@ impl<B> DeadlineBody<B> {
         let Some(trailers) = frame.trailers_ref() else {
             // A body that is always ready never lets the timer run: look at the clock instead,
             // from the second message on.
-            if self.began && bound.remaining().is_zero() {
-                return Err(bound.expired());
+            if let Some(expiry) = bound.passed().filter(|_| self.began) {
+                return Err(expiry);
             }
             self.began = true;
             return Ok(frame);
@@ -77,7 +77,7 @@ where
             }
             Poll::Ready(Some(frame)) => this.judge(tidy(frame)),
             Poll::Pending => match &mut this.bound {
-                Some(bound) => Err(ready!(bound.poll_expired(cx))),
+                Some(bound) => Err(ready!(bound.poll_over(cx))),
                 None => return Poll::Pending,
             },
         };

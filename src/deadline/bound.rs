@@ -5,64 +5,94 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::call::Deadline;
+use crate::call::{Deadline, Served};
 use crate::classify::{Reason, Verdict};
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, Status};
 use crate::report::Trace;
 
-/// The deadline of one call with its timer, which moves from the future into the body.
+/// What ends one call: its deadline, whose timer moves from the future into the body, and the end of
+/// the call that it is made for.
 #[derive(Debug)]
 pub(super) struct Bound {
-    deadline: Deadline,
     trace: Trace,
-    passed: bool,
+    deadline: Option<Timer>,
+    served: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+#[derive(Debug)]
+struct Timer {
+    deadline: Deadline,
     sleep: Pin<Box<Sleep>>,
 }
 
 impl Bound {
-    pub(super) fn new(deadline: Deadline, trace: Trace, now: Instant) -> Self {
+    pub(super) fn new(deadline: Option<Deadline>, served: Option<&Served>, trace: Trace) -> Self {
         Self {
-            deadline,
             trace,
-            passed: deadline.remaining(now).is_zero(),
-            sleep: Box::pin(sleep_until(deadline.at())),
+            deadline: deadline.map(|deadline| Timer {
+                deadline,
+                sleep: Box::pin(sleep_until(deadline.at())),
+            }),
+            served: served.map(|served| Box::pin(served.ending())),
         }
     }
 
-    /// Whether the deadline had passed before the call began.
-    pub(super) fn has_passed(&self) -> bool {
-        self.passed
+    fn remaining(&self) -> Option<Duration> {
+        let timer = self.deadline.as_ref()?;
+        Some(timer.deadline.remaining(Instant::now()))
     }
 
-    pub(super) fn remaining(&self) -> Duration {
-        self.deadline.remaining(Instant::now())
+    /// The expiry, if the deadline has passed by now.
+    pub(super) fn passed(&self) -> Option<Error> {
+        let timer = self.deadline.as_ref()?;
+        let left = timer.deadline.remaining(Instant::now());
+        left.is_zero().then(|| self.expired(timer.deadline))
     }
 
-    /// Wakes the task when the deadline passes, with the error of it.
-    pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        self.sleep.as_mut().poll(cx).map(|()| self.expired())
+    /// Wakes the task when the call must end, with the error of it.
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        if let Some(timer) = &mut self.deadline
+            && timer.sleep.as_mut().poll(cx).is_ready()
+        {
+            let deadline = timer.deadline;
+            return Poll::Ready(self.expired(deadline));
+        }
+        match &mut self.served {
+            Some(served) => served.as_mut().poll(cx).map(|()| self.forsaken()),
+            None => Poll::Pending,
+        }
     }
 
-    pub(super) fn expired(&self) -> Error {
+    fn expired(&self, deadline: Deadline) -> Error {
         let last = self.trace.last_failure();
         let (phase, progress) = (self.trace.phase(), self.trace.progress());
-        Error::expired(self.deadline, phase, progress, last)
+        Error::expired(deadline, phase, progress, last)
             .given_up(GiveUp::Deadline, self.trace.attempts())
+    }
+
+    fn forsaken(&self) -> Error {
+        let last = self.trace.last_failure();
+        let (phase, progress) = (self.trace.phase(), self.trace.progress());
+        Error::forsaken(phase, progress, last).given_up(GiveUp::Cancelled, self.trace.attempts())
     }
 
     /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
     pub(super) fn name(&self, error: Error) -> Error {
         let was_expiry = error.verdict().reason == Reason::DeadlineExceeded;
-        if was_expiry || !Deadline::is_expiry(error.code(), self.remaining()) {
+        let (Some(timer), Some(remaining)) = (&self.deadline, self.remaining()) else {
+            return error;
+        };
+        if was_expiry || !Deadline::is_expiry(error.code(), remaining) {
             return error;
         }
         // What failed before says more than another clock's word for the same instant.
         if self.trace.last_failure().is_none() {
             self.trace.failed(Arc::new(error));
         }
-        self.expired()
+        self.expired(timer.deadline)
     }
 
     /// The expiry that a CANCELLED of the server's is, near the deadline.

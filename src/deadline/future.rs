@@ -86,7 +86,7 @@ where
         let Some(bound) = this.bound else {
             return Poll::Pending;
         };
-        bound.poll_expired(cx).map(|error| {
+        bound.poll_over(cx).map(|error| {
             // Whoever keeps the future does not keep the attempt.
             let error = this.recorder.failed(error);
             this.state.set(State::Failed(None));

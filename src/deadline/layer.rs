@@ -17,6 +17,17 @@ impl DeadlineLayer {
         Self::default()
     }
 
+    /// A call without a deadline fails at once, with `INVALID_ARGUMENT`: neither its caller nor the
+    /// call that it is made for nor a default gives it one. Default: it may have none, as in gRPC.
+    ///
+    /// One that is to live on says so,
+    /// [`call_options().no_timeout()`](crate::call::CallOptions::no_timeout).
+    #[must_use]
+    pub fn forbid_missing_deadline(mut self) -> Self {
+        self.policy.forbids_missing = true;
+        self
+    }
+
     /// The timeout of calls that bring none of their own. Default: none.
     #[must_use]
     pub fn default_timeout(mut self, timeout: Duration) -> Self {

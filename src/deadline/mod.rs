@@ -1,7 +1,8 @@
 //! One absolute deadline for a call, whatever the call is doing.
 //!
 //! [`DeadlineLayer`] makes an instant of the earliest of: the caller's `Request::set_timeout`, the
-//! call's own option (or else the layer's default), and a deadline that the context already holds.
+//! call's own option (or else the layer's default), the deadline of the call that is being served (see
+//! [`Served`](crate::call::Served)), and a deadline that the context already holds.
 //! It bounds all that stands below it, queueing, connecting, waiting, backing off and attempts, and
 //! the response body to its last trailer. Expiry is DEADLINE_EXCEEDED with a message that says in
 //! which phase, and the last failure as its source.
@@ -17,6 +18,9 @@
 //!   **Writes** the [`Deadline`](crate::call::Deadline) into the context and what is left into
 //!   `grpc-timeout`; layers below that delay the request write it anew.
 //! - **Default**: no timeout, as in gRPC; then the layer does nothing.
+//!   [`forbid_missing_deadline`](DeadlineLayer::forbid_missing_deadline) fails such calls.
+//! - **Served calls**: a call made while another is served ends when that one is over, CANCELLED, in a
+//!   task that carries [`Served`](crate::call::Served) too.
 //! - **Errors**: DEADLINE_EXCEEDED on expiry; INTERNAL for a malformed `grpc-timeout` of the
 //!   caller's, at once (CONTRACT D4).
 //! - **Interactions**: stands above the layers that it is to bound. tonic's own timer and servers

@@ -6,6 +6,7 @@ use crate::call::{CallOptions, Timeout};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeadlinePolicy {
     default_timeout: Option<Duration>,
+    pub(super) forbids_missing: bool,
 }
 
 impl DeadlinePolicy {
@@ -26,6 +27,12 @@ impl DeadlinePolicy {
             (header, chosen) => header.or(chosen),
         }
     }
+
+    /// Whether a call may have no deadline: by default, and where its option says so.
+    #[must_use]
+    pub fn allows_none(&self, options: &CallOptions) -> bool {
+        !self.forbids_missing || options.chosen_timeout() == Timeout::Never
+    }
 }
 
 #[cfg(test)]
@@ -35,9 +42,8 @@ mod tests {
     #[test]
     fn the_shorter_timeout_wins_and_the_call_s_option_replaces_the_default() {
         let second = Duration::from_secs;
-        let policy = DeadlinePolicy {
-            default_timeout: Some(second(5)),
-        };
+        let mut policy = DeadlinePolicy::default();
+        policy.set_default(second(5));
         let mut options = CallOptions::default();
         assert_eq!(policy.timeout(None, &options), Some(second(5)));
         assert_eq!(policy.timeout(Some(second(2)), &options), Some(second(2)));
@@ -47,5 +53,16 @@ mod tests {
         options.no_timeout();
         assert_eq!(policy.timeout(None, &options), None);
         assert_eq!(policy.timeout(Some(second(2)), &options), Some(second(2)));
+    }
+
+    #[test]
+    fn a_missing_deadline_is_allowed_by_default_and_where_the_call_says_so() {
+        let mut policy = DeadlinePolicy::default();
+        let mut options = CallOptions::default();
+        assert!(policy.allows_none(&options));
+        policy.forbids_missing = true;
+        assert!(!policy.allows_none(&options));
+        options.no_timeout();
+        assert!(policy.allows_none(&options));
     }
 }

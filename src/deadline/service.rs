@@ -6,7 +6,7 @@ use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::call;
+use crate::call::{self, Served};
 use crate::classify::Reason;
 use crate::dispatch::{Attempt, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
@@ -50,47 +50,58 @@ where
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let bound = self.bind(&mut request);
         let recorder = Recorder::of(request.extensions());
-        match bound {
-            Ok(Some(bound)) if bound.has_passed() => {
-                ResponseFuture::failed(bound.expired(), recorder)
-            }
-            Ok(bound) => {
-                let attempt = Attempt::new(self.inner.take(), request);
-                ResponseFuture::new(attempt, bound, recorder)
-            }
-            Err(invalid) => ResponseFuture::failed(malformed(invalid), recorder),
+        let bound = match bound {
+            Ok(bound) => bound,
+            Err(error) => return ResponseFuture::failed(error, recorder),
+        };
+        if let Some(expiry) = bound.as_ref().and_then(Bound::passed) {
+            return ResponseFuture::failed(expiry, recorder);
         }
+        let attempt = Attempt::new(self.inner.take(), request);
+        ResponseFuture::new(attempt, bound, recorder)
     }
 }
 
 impl<S> DeadlineService<S> {
     /// Writes the deadline into the request's context and header, if the call has one.
-    fn bind<B>(&self, request: &mut Request<B>) -> Result<Option<Bound>, InvalidTimeout> {
-        let header = request
-            .headers()
-            .get(TIMEOUT)
-            .map(|value| parse_timeout(value.as_bytes()))
-            .transpose()?;
-        let found = request.extensions().get::<call::Context>();
-        let timeout = match found {
-            Some(context) => self.policy.timeout(header, context.options()),
-            None => self.policy.timeout(header, &call::CallOptions::default()),
-        };
-        if timeout.is_none() && found.and_then(call::Context::deadline).is_none() {
+    fn bind<B>(&self, request: &mut Request<B>) -> Result<Option<Bound>, Error> {
+        let header = request.headers().get(TIMEOUT);
+        let header = header.map(|value| parse_timeout(value.as_bytes()));
+        let header = header.transpose().map_err(malformed)?;
+        let unset = call::CallOptions::default();
+        let context = request.extensions().get::<call::Context>();
+        let options = context.map_or(&unset, call::Context::options);
+        let timeout = self.policy.timeout(header, options);
+        let served = options.inherited().cloned().or_else(Served::current);
+        let inherited = served.as_ref().and_then(Served::deadline);
+        let known = context.and_then(call::Context::deadline);
+        let is_bounded = timeout.is_some() || inherited.is_some() || known.is_some();
+        if !is_bounded && !self.policy.allows_none(options) {
+            return Err(missing());
+        }
+        if !is_bounded && served.is_none() {
             return Ok(None);
         }
         let now = Instant::now();
         let context = call::Context::of(request.extensions_mut());
-        if let Some(timeout) = timeout {
-            context.bound(call::Deadline::after(now, timeout));
+        let own = timeout.map(|timeout| call::Deadline::after(now, timeout));
+        for deadline in own.into_iter().chain(inherited) {
+            context.bound(deadline);
         }
         let trace = context.listen();
-        let Some(deadline) = context.deadline() else {
-            return Ok(None);
-        };
-        deadline.stamp(request.headers_mut(), now);
-        Ok(Some(Bound::new(deadline, trace, now)))
+        let deadline = context.deadline();
+        if let Some(deadline) = deadline {
+            deadline.stamp(request.headers_mut(), now);
+        }
+        Ok(Some(Bound::new(deadline, served.as_ref(), trace)))
     }
+}
+
+fn missing() -> Error {
+    let message = "the call has no deadline, and the layer forbids that: set a timeout, or say \
+                   call_options().no_timeout()";
+    Error::local(Code::InvalidArgument, Reason::InvalidCall, message)
+        .given_up(GiveUp::InvalidCall, 0)
 }
 
 fn malformed(invalid: InvalidTimeout) -> Error {

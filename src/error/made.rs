@@ -31,6 +31,15 @@ impl Error {
         Self::build(verdict, Status::new(code, message), last).given_up(GiveUp::Deadline, 0)
     }
 
+    /// The call that this one was made for is over, in this phase.
+    #[cfg(feature = "deadline")]
+    pub(crate) fn forsaken(phase: Phase, progress: Progress, last: Option<SharedError>) -> Self {
+        let verdict = Verdict::new(progress, Code::Cancelled, Reason::Dropped);
+        let message = format!("the call that this one was made for was over while {phase}");
+        Self::build(verdict, Status::new(Code::Cancelled, message), last)
+            .given_up(GiveUp::Cancelled, 0)
+    }
+
     /// An inner service whose `poll_ready` failed: the request was not handed on, and tower's
     /// contract says that the service can take no other.
     pub(crate) fn unready(error: impl Into<BoxError>) -> Self {

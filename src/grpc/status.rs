@@ -5,7 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use percent_encoding::percent_decode;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
 use super::{Code, DETAILS, MESSAGE, STATUS};
 
@@ -14,6 +14,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Written without, as the core implementations do.
+const WRITTEN: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_encode_padding(false),
+);
+
+/// All but the printable ASCII characters; and `%` itself.
+const MESSAGE_ESCAPES: &AsciiSet = &CONTROLS.add(b'%');
 
 /// What a peer said of a call: code, message, details and the rest of its metadata.
 #[derive(Clone)]
@@ -92,6 +101,24 @@ impl Status {
         Self::new(code, message).with_metadata(headers.clone())
     }
 
+    /// The trailers, or what a Trailers-Only head adds to its content type, that say this status.
+    ///
+    /// The message is percent-encoded and the details are base64 without padding, as PROTOCOL-HTTP2
+    /// asks for.
+    #[must_use]
+    pub fn into_headers(self) -> HeaderMap {
+        let mut headers = self.metadata;
+        headers.insert(STATUS, HeaderValue::from(u16::from(self.code as u8)));
+        let message = utf8_percent_encode(&self.message, MESSAGE_ESCAPES).to_string();
+        if let Some(message) = value(&message) {
+            headers.insert(MESSAGE, message);
+        }
+        if let Some(details) = value(&WRITTEN.encode(&self.details)) {
+            headers.insert(DETAILS, details);
+        }
+        headers
+    }
+
     /// The code.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -128,6 +155,13 @@ impl fmt::Debug for Status {
             .field("metadata", &names)
             .finish()
     }
+}
+
+/// A header's value; none for an empty text.
+fn value(text: &str) -> Option<HeaderValue> {
+    Some(text)
+        .filter(|text| !text.is_empty())
+        .and_then(|text| HeaderValue::from_str(text).ok())
 }
 
 fn decode(value: &HeaderValue) -> Option<Bytes> {
@@ -235,6 +269,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_is_read_again(
+            code in 0_u8..17, message in ".{0,40}", details in any::<Vec<u8>>(),
+        ) {
+            let status = Status::new(Code::from_number(code), message.clone())
+                .with_details(details.clone().into())
+                .with_metadata(headers(&[("x-zone", "b")]));
+            let written = status.into_headers();
+            prop_assert!(written.values().all(|value| value.to_str().is_ok()));
+            let read = Status::from_headers(&written).unwrap();
+            prop_assert_eq!(read.code(), Code::from_number(code));
+            prop_assert_eq!(read.message(), message);
+            prop_assert_eq!(read.details().as_ref(), details);
+            prop_assert_eq!(read.metadata().len(), 1);
+        }
+
         #[test]
         fn random_headers_never_panic(
             code in "[ -~]{0,4}", message in "[ -~]{0,20}", details in "[ -~]{0,20}",

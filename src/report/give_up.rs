@@ -32,7 +32,8 @@ pub enum GiveUp {
     SwitchedOff,
     /// A retry layer further out has the call in hand, and this one let it pass.
     Nested,
-    /// The call was dropped; only a [`CallReport`](super::CallReport) taken before can say so.
+    /// The call was dropped, which only a [`CallReport`](super::CallReport) taken before can say; or
+    /// the call that it was made for is over.
     Cancelled,
     /// A policy of the user's own said so, under this name.
     Policy(&'static str),
@@ -90,7 +91,7 @@ impl fmt::Display for GiveUp {
             Self::RequestFailed => "the request stream failed",
             Self::SwitchedOff => "retrying is switched off",
             Self::Nested => "a retry layer further out decides",
-            Self::Cancelled => "the call was dropped",
+            Self::Cancelled => "nobody waits for the answer any more",
             Self::Policy(name) => name,
             Self::NotReady => "the channel is not ready",
             Self::InvalidCall => "the call can't be made as it was asked for",

@@ -1,0 +1,88 @@
+use std::future::Future;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Deadline;
+
+tokio::task_local! {
+    static CURRENT: Served;
+}
+
+/// A call that is being served, for the calls that are made on its behalf.
+///
+/// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) puts it around the handler and into the
+/// extensions of its request. The [`DeadlineLayer`](crate::DeadlineLayer) of a client finds it in the
+/// task that makes a call: the call ends at its deadline at the latest, and at once when the served
+/// call is over, answered or cancelled. A task that the handler spawns is another one; carry it there:
+///
+/// ```
+/// use grpc_resilience::call::Served;
+///
+/// async fn handler(request: tonic::Request<()>) {
+///     let work = async { /* calls made here end with the served one */ };
+///     match request.extensions().get::<Served>() {
+///         Some(served) => tokio::spawn(served.clone().scope(work)),
+///         None => tokio::spawn(work),
+///     };
+/// }
+/// ```
+///
+/// or hand it to one call, `request.call_options().inherit(served)`.
+#[derive(Clone, Debug)]
+pub struct Served {
+    deadline: Option<Deadline>,
+    over: CancellationToken,
+}
+
+impl Served {
+    /// The call that the running task serves, if it serves one.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// When calls made on its behalf end at the latest; `None` if the caller gave no timeout.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+
+    /// Whether it is over: answered to the last trailer, expired or cancelled.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over.is_cancelled()
+    }
+
+    /// Waits until it is over.
+    pub async fn over(&self) {
+        self.over.cancelled().await;
+    }
+
+    /// Runs a future as part of it, so that its calls inherit; for a task of its own.
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        CURRENT.scope(self, future).await
+    }
+}
+
+#[cfg(feature = "server-deadline")]
+impl Served {
+    /// A call that is over when the guard is dropped.
+    pub(crate) fn begin(deadline: Option<Deadline>) -> (Self, tokio_util::sync::DropGuard) {
+        let over = CancellationToken::new();
+        let guard = over.clone().drop_guard();
+        (Self { deadline, over }, guard)
+    }
+
+    /// Runs one step of the handler.
+    pub(crate) fn step<T>(&self, step: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self.clone(), step)
+    }
+}
+
+#[cfg(feature = "deadline")]
+impl Served {
+    /// Wakes when it is over.
+    pub(crate) fn ending(&self) -> tokio_util::sync::WaitForCancellationFutureOwned {
+        self.over.clone().cancelled_owned()
+    }
+}

@@ -1,0 +1,37 @@
+//! A server that stops working on a call when nobody waits for its answer any more.
+//!
+//! [`ServerDeadlineLayer`] stands on a tonic server. It reads the caller's `grpc-timeout`, drops the
+//! handler and the response at that instant, and answers DEADLINE_EXCEEDED; tonic's own server stops
+//! too, but answers CANCELLED, and lets a response that has begun go on. Calls that the handler makes
+//! through a channel with [`DeadlineLayer`](crate::DeadlineLayer) inherit the deadline, a margin less.
+//!
+//! ```
+//! use grpc_resilience::server_deadline::ServerDeadlineLayer;
+//! use std::time::Duration;
+//!
+//! let layer = ServerDeadlineLayer::new().margin(Duration::from_millis(20));
+//! // tonic::transport::Server::builder().layer(layer).add_service(..)
+//! ```
+//!
+//! - **Reads** `grpc-timeout`. **Writes** [`Served`](crate::call::Served) into the extensions of the
+//!   request, and around the handler for calls made in its task.
+//! - **Default**: a margin of 5 ms; no timeout for calls that bring none.
+//! - **Answers**: DEADLINE_EXCEEDED at the deadline, as Trailers-Only or, once the answer has begun, in its
+//!   trailers; the same at once, without the handler, for a call whose time was up when it came;
+//!   INTERNAL, without the handler, for a malformed `grpc-timeout` (CONTRACT D4).
+//! - **Cancellation**: a call that its caller drops is dropped here by tonic, and the calls made on its
+//!   behalf end with it, those of tasks that carry [`Served`](crate::call::Served) too.
+//! - **Limits**: a handler that blocks its thread stops when it next yields.
+
+mod body;
+mod future;
+mod layer;
+mod policy;
+mod service;
+mod watch;
+
+pub use body::ServerDeadlineBody;
+pub use future::ResponseFuture;
+pub use layer::ServerDeadlineLayer;
+pub use policy::{ServerDeadlinePolicy, Terms};
+pub use service::ServerDeadline;

@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::grpc::{InvalidTimeout, TIMEOUT, parse_timeout};
+
+/// What of a call's time is for the handler, and what for the calls that it makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerDeadlinePolicy {
+    pub(super) margin: Duration,
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terms {
+    /// As long as it takes.
+    Unbounded,
+    /// The handler this long, and calls made on its behalf so long.
+    Within {
+        /// What is left for the handler.
+        handler: Duration,
+        /// What is left for the calls that it makes.
+        calls: Duration,
+    },
+    /// Its time was up when it came.
+    Expired,
+}
+
+impl ServerDeadlinePolicy {
+    /// What the caller's headers say.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTimeout`] for a `grpc-timeout` outside the grammar.
+    pub fn terms(&self, headers: &HeaderMap) -> Result<Terms, InvalidTimeout> {
+        let Some(value) = headers.get(TIMEOUT) else {
+            return Ok(Terms::Unbounded);
+        };
+        let handler = parse_timeout(value.as_bytes())?;
+        if handler.is_zero() {
+            return Ok(Terms::Expired);
+        }
+        let calls = handler.saturating_sub(self.margin);
+        Ok(Terms::Within { handler, calls })
+    }
+}
+
+impl Default for ServerDeadlinePolicy {
+    /// The answer to a call that expired downstream needs a way back before the caller's own clock
+    /// strikes: the 5 ms in which a caller takes any cancellation for the deadline (CONTRACT D11).
+    fn default() -> Self {
+        Self {
+            margin: Duration::from_millis(5),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(timeout: Option<&'static str>) -> Result<Terms, InvalidTimeout> {
+        let policy = ServerDeadlinePolicy::default();
+        let timeout = timeout.map(|text| (TIMEOUT, http::HeaderValue::from_static(text)));
+        policy.terms(&timeout.into_iter().collect())
+    }
+
+    // CONTRACT D1, D3, D4
+    #[test]
+    fn the_caller_s_timeout_is_the_handler_s_and_a_margin_less_that_of_its_calls() {
+        let ms = Duration::from_millis;
+        let within = |handler, calls| Ok(Terms::Within { handler, calls });
+        assert_eq!(terms(Some("100m")), within(ms(100), ms(95)));
+        assert_eq!(terms(Some("3m")), within(ms(3), Duration::ZERO));
+        assert_eq!(terms(Some("0m")), Ok(Terms::Expired));
+        assert_eq!(terms(None), Ok(Terms::Unbounded));
+        for malformed in ["", "1", "m", "-1m", "123456789m", "1 m"] {
+            assert_eq!(terms(Some(malformed)), Err(InvalidTimeout), "{malformed:?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::call::{Deadline, Served};
+use crate::grpc::{Code, Status};
+
+use super::watch::Watch;
+use super::{ResponseFuture, ServerDeadlineBody, ServerDeadlinePolicy, Terms};
+
+/// The service of [`ServerDeadlineLayer`](super::ServerDeadlineLayer).
+#[derive(Clone, Debug)]
+pub struct ServerDeadline<S> {
+    inner: S,
+    policy: ServerDeadlinePolicy,
+}
+
+impl<S> ServerDeadline<S> {
+    pub(super) fn new(inner: S, policy: ServerDeadlinePolicy) -> Self {
+        Self { inner, policy }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for ServerDeadline<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<ServerDeadlineBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let now = Instant::now();
+        let (handler, calls) = match self.policy.terms(request.headers()) {
+            Ok(Terms::Unbounded) => (None, None),
+            Ok(Terms::Within { handler, calls }) => (Some(handler), Some(calls)),
+            Ok(Terms::Expired) => {
+                let message = "the caller's deadline had passed when the call came";
+                return ResponseFuture::answered(Status::new(Code::DeadlineExceeded, message));
+            }
+            Err(malformed) => {
+                let status = Status::new(Code::Internal, malformed.to_string());
+                return ResponseFuture::answered(status);
+            }
+        };
+        let calls = calls.map(|timeout| Deadline::after(now, timeout));
+        let (served, over) = Served::begin(calls);
+        request.extensions_mut().insert(served.clone());
+        let deadline = handler.map(|timeout| Deadline::after(now, timeout));
+        let future = served.step(|| self.inner.call(request));
+        ResponseFuture::serving(future, Watch::new(served, over, deadline))
+    }
+}

@@ -1,0 +1,62 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::DropGuard;
+
+use crate::call::{Deadline, Served};
+use crate::grpc::{Code, Status};
+
+/// One call in hand; when it is dropped, the call is over.
+#[derive(Debug)]
+pub(super) struct Watch {
+    served: Served,
+    _over: DropGuard,
+    until: Option<(Deadline, Pin<Box<Sleep>>)>,
+}
+
+/// What became of a step of the handler.
+pub(super) enum Step<T> {
+    Done(T),
+    /// Its time is up, and this is the answer.
+    Expired(Status),
+}
+
+impl Watch {
+    pub(super) fn new(served: Served, over: DropGuard, deadline: Option<Deadline>) -> Self {
+        Self {
+            served,
+            _over: over,
+            until: deadline.map(|it| (it, Box::pin(sleep_until(it.at())))),
+        }
+    }
+
+    /// Runs one step of the handler, unless its time is up: then it is not even begun.
+    pub(super) fn step<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Step<T>> {
+        let is_late = |deadline: &Deadline| deadline.remaining(Instant::now()).is_zero();
+        if let Some((deadline, _)) = self.until.as_ref().filter(|(it, _)| is_late(it)) {
+            return Poll::Ready(Step::Expired(expired(*deadline)));
+        }
+        if let Poll::Ready(done) = self.served.step(|| step(cx)) {
+            return Poll::Ready(Step::Done(done));
+        }
+        match &mut self.until {
+            Some((deadline, sleep)) => {
+                let passed = sleep.as_mut().poll(cx);
+                passed.map(|()| Step::Expired(expired(*deadline)))
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+fn expired(deadline: Deadline) -> Status {
+    let timeout = deadline.timeout();
+    let message = format!("the caller's deadline of {timeout:?} passed; the handler was stopped");
+    Status::new(Code::DeadlineExceeded, message)
+}
