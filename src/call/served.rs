@@ -81,8 +81,8 @@ impl Served {
 
 #[cfg(feature = "deadline")]
 impl Served {
-    /// Wakes when it is over.
-    pub(crate) fn ending(&self) -> tokio_util::sync::WaitForCancellationFutureOwned {
-        self.over.clone().cancelled_owned()
+    /// Is cancelled when it is over.
+    pub(crate) fn ending(&self) -> CancellationToken {
+        self.over.clone()
     }
 }

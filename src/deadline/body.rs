@@ -39,8 +39,8 @@ impl<B> DeadlineBody<B> {
         let Some(trailers) = frame.trailers_ref() else {
             // A body that is always ready never lets the timer run: look at the clock instead,
             // from the second message on.
-            if let Some(expiry) = bound.passed().filter(|_| self.began) {
-                return Err(expiry);
+            if let Some(end) = bound.ended().filter(|_| self.began) {
+                return Err(end);
             }
             self.began = true;
             return Ok(frame);

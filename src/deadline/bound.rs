@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::call::{Deadline, Served};
 use crate::classify::{Reason, Verdict};
@@ -19,13 +19,28 @@ use crate::report::Trace;
 pub(super) struct Bound {
     trace: Trace,
     deadline: Option<Timer>,
-    served: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    served: Option<Ending>,
+}
+
+#[derive(Debug)]
+struct Ending {
+    over: CancellationToken,
+    wait: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 #[derive(Debug)]
 struct Timer {
     deadline: Deadline,
     sleep: Pin<Box<Sleep>>,
+}
+
+impl Ending {
+    fn new(over: CancellationToken) -> Self {
+        Self {
+            wait: Box::pin(over.clone().cancelled_owned()),
+            over,
+        }
+    }
 }
 
 impl Bound {
@@ -36,7 +51,7 @@ impl Bound {
                 deadline,
                 sleep: Box::pin(sleep_until(deadline.at())),
             }),
-            served: served.map(|served| Box::pin(served.ending())),
+            served: served.map(|served| Ending::new(served.ending())),
         }
     }
 
@@ -45,11 +60,15 @@ impl Bound {
         Some(timer.deadline.remaining(Instant::now()))
     }
 
-    /// The expiry, if the deadline has passed by now.
-    pub(super) fn passed(&self) -> Option<Error> {
-        let timer = self.deadline.as_ref()?;
-        let left = timer.deadline.remaining(Instant::now());
-        left.is_zero().then(|| self.expired(timer.deadline))
+    /// The end, if it has come by now.
+    pub(super) fn ended(&self) -> Option<Error> {
+        if let Some(timer) = &self.deadline
+            && timer.deadline.remaining(Instant::now()).is_zero()
+        {
+            return Some(self.expired(timer.deadline));
+        }
+        let served = self.served.as_ref()?;
+        served.over.is_cancelled().then(|| self.forsaken())
     }
 
     /// Wakes the task when the call must end, with the error of it.
@@ -61,7 +80,7 @@ impl Bound {
             return Poll::Ready(self.expired(deadline));
         }
         match &mut self.served {
-            Some(served) => served.as_mut().poll(cx).map(|()| self.forsaken()),
+            Some(served) => served.wait.as_mut().poll(cx).map(|()| self.forsaken()),
             None => Poll::Pending,
         }
     }

@@ -54,8 +54,9 @@ where
             Ok(bound) => bound,
             Err(error) => return ResponseFuture::failed(error, recorder),
         };
-        if let Some(expiry) = bound.as_ref().and_then(Bound::passed) {
-            return ResponseFuture::failed(expiry, recorder);
+        // What is over before it began is never sent.
+        if let Some(end) = bound.as_ref().and_then(Bound::ended) {
+            return ResponseFuture::failed(end, recorder);
         }
         let attempt = Attempt::new(self.inner.take(), request);
         ResponseFuture::new(attempt, bound, recorder)

@@ -2,4 +2,5 @@
 
 mod expiry;
 mod response;
+mod served;
 mod timeouts;

@@ -1,0 +1,98 @@
+//! A call that is made for another ends with it, whatever stands below (CONTRACT D10).
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use grpc_resilience::call::{CallOptionsExt, Served};
+use grpc_resilience::deadline::DeadlineLayer;
+use grpc_resilience::server_deadline::{ServerDeadlineBody, ServerDeadlineLayer};
+use grpc_resilience::{Error, GiveUp};
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use tonic::Code;
+use tonic::body::Body;
+use tower::{Layer as _, Service as _, service_fn};
+
+/// A call that is served until its response is dropped.
+async fn served() -> (Served, Response<ServerDeadlineBody<()>>) {
+    let handler = service_fn(|request: Request<()>| async move {
+        let mut response = Response::new(());
+        *response.extensions_mut() = request.extensions().clone();
+        Ok::<_, Infallible>(response)
+    });
+    let mut layered = ServerDeadlineLayer::new().layer(handler);
+    let response = layered.call(Request::new(())).await.unwrap();
+    let served = response.extensions().get::<Served>().unwrap().clone();
+    (served, response)
+}
+
+fn made_for(served: &Served) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    request.call_options().inherit(served);
+    request
+}
+
+fn is_forsaken(error: &Error, phase: &str) {
+    assert_eq!(error.code(), Code::Cancelled.into());
+    let said = format!("the call that this one was made for was over while {phase}");
+    assert_eq!(error.status().message(), said);
+    assert_eq!(GiveUp::find(error), Some(GiveUp::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_made_for_one_that_is_over_never_reaches_the_service_below() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let below = service_fn(move |_: Request<Body>| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<Result<Response<Body>, Error>>()
+    });
+    let mut stack = DeadlineLayer::new().layer(below);
+    let (served, response) = served().await;
+    let open = tokio::spawn(stack.call(made_for(&served)));
+    crate::support::settle().await;
+    drop(response);
+    is_forsaken(
+        &open.await.unwrap().unwrap_err(),
+        "waiting for the answer to an attempt",
+    );
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+    let error = stack.call(made_for(&served)).await.unwrap_err();
+    is_forsaken(&error, "queued for the inner service");
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+}
+
+/// A body that always has a frame.
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"more")))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_always_ready_is_cut_at_the_first_frame_after_the_served_call() {
+    let endless = service_fn(|_: Request<Body>| async { Ok::<_, Error>(Response::new(Endless)) });
+    let mut stack = DeadlineLayer::new().layer(endless);
+    let (served, response) = served().await;
+    let mut body = stack.call(made_for(&served)).await.unwrap().into_body();
+    for _ in 0..3 {
+        assert!(body.frame().await.unwrap().is_ok());
+    }
+    drop(response);
+    let error = body.frame().await.unwrap().unwrap_err();
+    is_forsaken(&error, "reading the response");
+    assert!(body.frame().await.is_none(), "nothing follows");
+}
