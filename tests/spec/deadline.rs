@@ -1,6 +1,7 @@
 //! One instant at which a call ends, whatever it is doing then.
 
 mod expiry;
+mod phases;
 mod response;
 mod served;
 mod timeouts;
