@@ -12,6 +12,7 @@ mod dice;
 mod generate;
 mod protobuf;
 mod reference;
+mod timeouts;
 
 use std::fmt::Debug;
 use std::thread;
