@@ -16,6 +16,7 @@ mod idempotency;
 mod identity;
 mod report;
 mod retry;
+mod server_deadline;
 mod smoke;
 mod stack;
 mod streams;

@@ -1,0 +1,10 @@
+//! The deadline of a served call: what stops at it, and what the calls made for it inherit.
+
+mod cancelled;
+mod earliest;
+mod ends;
+mod front;
+mod identity;
+mod inherited;
+mod phases;
+mod raw;
