@@ -3,5 +3,6 @@
 mod expiry;
 mod phases;
 mod response;
+mod retried;
 mod served;
 mod timeouts;
