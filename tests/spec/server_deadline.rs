@@ -8,3 +8,4 @@ mod identity;
 mod inherited;
 mod phases;
 mod raw;
+mod unread;
