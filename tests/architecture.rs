@@ -52,6 +52,7 @@ const FLOORS: [(&str, &[&str]); 11] = [
             "idempotency",
             "deadline",
             "wait_for_ready",
+            "attempt_timeout",
         ],
     ),
     // All of them in the right order: the only room that names every layer.

@@ -19,7 +19,7 @@ pub enum Patience {
 /// The caller's choice of a timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timeout {
-    /// The deadline layer's default.
+    /// The layer's default.
     #[default]
     Inherited,
     /// This long.
@@ -34,6 +34,7 @@ pub enum Timeout {
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
     timeout: Timeout,
+    attempt_timeout: Timeout,
     safety: Option<Safety>,
     patience: Option<Patience>,
     kind: Option<MethodKind>,
@@ -59,6 +60,21 @@ impl CallOptions {
     /// Lifts the deadline layer's default, for a stream that is to live on.
     pub fn no_timeout(&mut self) -> &mut Self {
         self.timeout = Timeout::Never;
+        self
+    }
+
+    /// How long each attempt may take, instead of what the attempt timeout layer says; nothing bounds
+    /// one attempt without that layer.
+    ///
+    /// A call whose attempts have no time at all fails at once with `INVALID_ARGUMENT`.
+    pub fn attempt_timeout(&mut self, timeout: Duration) -> &mut Self {
+        self.attempt_timeout = Timeout::After(timeout);
+        self
+    }
+
+    /// Lifts the attempt timeout layer's default, for a stream that a server would end with it.
+    pub fn no_attempt_timeout(&mut self) -> &mut Self {
+        self.attempt_timeout = Timeout::Never;
         self
     }
 
@@ -145,6 +161,12 @@ impl CallOptions {
     #[must_use]
     pub fn chosen_timeout(&self) -> Timeout {
         self.timeout
+    }
+
+    /// The timeout of each attempt.
+    #[must_use]
+    pub fn chosen_attempt_timeout(&self) -> Timeout {
+        self.attempt_timeout
     }
 
     /// Whether the call may be repeated.
