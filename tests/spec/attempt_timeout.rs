@@ -9,21 +9,15 @@ use std::time::Duration;
 
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::classify::{Progress, Reason};
-use grpc_resilience::retry::RetryPolicy;
 use tonic::{Code, Status};
 
-use crate::common::{every, ms};
+use crate::common::policy;
 use crate::support::ours;
 
 const LIMIT: Duration = Duration::from_millis(300);
 
 fn limit() -> AttemptTimeoutLayer {
     AttemptTimeoutLayer::new(LIMIT).unwrap()
-}
-
-/// Four attempts, 10 ms apart, UNAVAILABLE, for calls that are declared.
-fn policy() -> RetryPolicy {
-    RetryPolicy::new().backoff(every(ms(10)))
 }
 
 /// Whether it is an attempt's own end, and how far the attempt got.

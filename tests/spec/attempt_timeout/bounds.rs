@@ -228,7 +228,7 @@ async fn an_attempt_that_ends_with_the_call_is_the_call_s_expiry() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_attempt_that_the_deadline_allows_may_use_what_is_left() {
-    // One attempt of 300 ms, and then 690 ms, 390 ms and 90 ms or 590 ms and 290 ms are left.
+    // Before each attempt 1000, 690 and 380 ms are left, or 900 and 590.
     for (total, starts) in [(1_000, vec![0, 310, 620]), (900, vec![0, 310])] {
         let server = Server::in_memory();
         server.script().otherwise(Answer::hang());
