@@ -33,6 +33,7 @@
 //! | `idempotency` | [`idempotency`]: which methods may be repeated |
 //! | `deadline` | [`deadline`]: one instant at which a call ends |
 //! | `wait-for-ready` | [`wait_for_ready`]: calls wait while the channel is down |
+//! | `attempt-timeout` | [`attempt_timeout`]: a bound for each attempt by itself |
 //! | `budget` | [`budget`]: a bound for extra attempts |
 //! | `server-deadline` | [`server_deadline`]: handlers that stop at their caller's deadline |
 //! | `stack` | [`stack`]: `Resilience`, and all of the above |
@@ -45,6 +46,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "attempt-timeout")]
+pub mod attempt_timeout;
 pub mod backoff;
 pub mod body;
 #[cfg(feature = "budget")]
@@ -53,12 +56,25 @@ pub mod call;
 pub mod classify;
 #[cfg(feature = "deadline")]
 pub mod deadline;
-#[cfg(any(feature = "deadline", feature = "retry", feature = "wait-for-ready"))]
+#[cfg(any(
+    feature = "attempt-timeout",
+    feature = "deadline",
+    feature = "retry",
+    feature = "wait-for-ready"
+))]
 mod dispatch;
 pub mod error;
 pub mod grpc;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "a layer by itself writes some of it only"
+    )
+)]
 pub mod report;
 #[cfg(feature = "retry")]
 pub mod retry;
@@ -72,6 +88,8 @@ mod sync;
 #[cfg(feature = "wait-for-ready")]
 pub mod wait_for_ready;
 
+#[cfg(feature = "attempt-timeout")]
+pub use attempt_timeout::AttemptTimeoutLayer;
 #[cfg(feature = "budget")]
 pub use budget::{BudgetLayer, TokenBucket};
 pub use call::CallOptionsExt;

@@ -3,12 +3,16 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use allocation_counter::measure;
+use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::classify;
 use grpc_resilience::idempotency::IdempotencyLayer;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use tonic::body::Body;
 use tower::{Layer as _, Service};
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -75,4 +79,39 @@ fn a_method_of_which_nothing_is_declared_passes_the_idempotency_layer_without_an
         let _answer = service.call(declared);
     });
     assert_ne!(counted.count_total, 0, "the context is written");
+}
+
+#[derive(Clone)]
+struct Answering;
+
+impl Service<Request<Body>> for Answering {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        ready(Ok(Response::new(Body::empty())))
+    }
+}
+
+// DESIGN decision 15
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_nothing_bounds_passes_the_attempt_timeout_layer_without_an_allocation() {
+    let answered = |layer: AttemptTimeoutLayer| {
+        let mut service = layer.layer(Answering);
+        let mut cx = Context::from_waker(Waker::noop());
+        let request = Request::new(Body::empty());
+        assert!(service.poll_ready(&mut cx).is_ready());
+        measure(|| {
+            let mut call = pin!(service.call(request));
+            assert!(call.as_mut().poll(&mut cx).is_ready());
+        })
+    };
+    assert_eq!(answered(AttemptTimeoutLayer::default()).count_total, 0);
+    let bounded = AttemptTimeoutLayer::new(Duration::from_secs(1)).unwrap();
+    assert_ne!(answered(bounded).count_total, 0, "the timer");
 }

@@ -53,6 +53,7 @@ const FLOORS: [(&str, &[&str]); 11] = [
             "deadline",
             "server_deadline",
             "wait_for_ready",
+            "attempt_timeout",
         ],
     ),
     // All of them in the right order: the only room that names every layer.

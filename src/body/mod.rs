@@ -16,6 +16,8 @@
 mod buffer;
 mod capture;
 mod captured;
+#[cfg(feature = "attempt-timeout")]
+mod cut;
 mod kept;
 mod live;
 mod recording;
@@ -25,6 +27,8 @@ mod tee;
 mod waker;
 
 pub use buffer::{Lost, ReplayBuffer};
+#[cfg(feature = "attempt-timeout")]
+pub(crate) use cut::Cut;
 pub use recording::Recording;
 pub use replay::Replay;
 pub use request::RequestBody;

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::captured::Captured;
+#[cfg(feature = "attempt-timeout")]
+use super::cut::Cut;
 use super::tee::Tee;
 #[cfg(feature = "wait-for-ready")]
 use super::waker::CAPTURING;
@@ -26,6 +28,12 @@ enum Source<B: Body<Data = Bytes>> {
     Noted {
         body: B,
         note: Option<OnFirstPoll>,
+    },
+    #[cfg(feature = "attempt-timeout")]
+    Cuttable {
+        body: B,
+        cut: Cut,
+        cancelled: fn() -> Option<B::Error>,
     },
     Teed(Reader<B>),
 }
@@ -60,6 +68,16 @@ impl<B: Body<Data = Bytes>> Replay<B> {
             note: Some(Box::new(note)),
         })
     }
+
+    /// The body itself until it is cut; `cancelled` makes the error that it then has.
+    #[cfg(feature = "attempt-timeout")]
+    pub(crate) fn until_cut(body: B, cut: Cut, cancelled: fn() -> Option<B::Error>) -> Self {
+        Self(Source::Cuttable {
+            body,
+            cut,
+            cancelled,
+        })
+    }
 }
 
 impl<B: Body<Data = Bytes>> fmt::Debug for Replay<B> {
@@ -68,6 +86,8 @@ impl<B: Body<Data = Bytes>> fmt::Debug for Replay<B> {
             Source::Captured(_) => "captured",
             #[cfg(feature = "wait-for-ready")]
             Source::Noted { .. } => "noted",
+            #[cfg(feature = "attempt-timeout")]
+            Source::Cuttable { .. } => "cuttable",
             Source::Teed(_) => "teed",
         };
         f.debug_tuple("Replay").field(&source).finish()
@@ -93,6 +113,18 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
                 }
                 Pin::new(body).poll_frame(cx)
             }
+            #[cfg(feature = "attempt-timeout")]
+            Source::Cuttable {
+                body,
+                cut,
+                cancelled,
+            } => match cut.poll(cx) {
+                // Never an end, which the server would take for a complete request.
+                Poll::Ready(()) => {
+                    cancelled().map_or(Poll::Pending, |it| Poll::Ready(Some(Err(it))))
+                }
+                Poll::Pending => Pin::new(body).poll_frame(cx),
+            },
             Source::Teed(Reader { tee, reader }) => tee.poll_frame(*reader, cx),
         }
     }
@@ -102,6 +134,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
             Source::Captured(captured) => captured.is_end_stream(),
             #[cfg(feature = "wait-for-ready")]
             Source::Noted { body, .. } => body.is_end_stream(),
+            #[cfg(feature = "attempt-timeout")]
+            Source::Cuttable { body, .. } => body.is_end_stream(),
             Source::Teed(Reader { tee, reader }) => tee.is_end_stream(*reader),
         }
     }
@@ -111,6 +145,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
             Source::Captured(captured) => captured.size_hint(),
             #[cfg(feature = "wait-for-ready")]
             Source::Noted { body, .. } => body.size_hint(),
+            #[cfg(feature = "attempt-timeout")]
+            Source::Cuttable { body, .. } => body.size_hint(),
             Source::Teed(Reader { tee, reader }) => tee.size_hint(*reader),
         }
     }

@@ -6,7 +6,7 @@
 //! | what | written by | read by | absent means |
 //! |---|---|---|---|
 //! | [`CallOptions`] | the caller, through [`CallOptionsExt`] | every layer | the layer's own setting |
-//! | [`Deadline`] | the deadline layer | all that wait or send | no deadline |
+//! | [`Deadline`] | the deadline layer; for one attempt the attempt timeout layer | all that wait or send | no deadline |
 //! | [`Safety`] | the idempotency layer | retry | [`Safety::Unknown`]: not repeated once it may have run |
 //! | [`Budget`] | the budget layer | retry | unlimited |
 //! | [`MethodKind`](crate::grpc::MethodKind) | the idempotency layer, the caller | retry | a stream |

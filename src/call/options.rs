@@ -21,7 +21,7 @@ pub enum Patience {
 /// The caller's choice of a timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timeout {
-    /// The deadline layer's default.
+    /// The layer's default.
     #[default]
     Inherited,
     /// This long.
@@ -36,6 +36,7 @@ pub enum Timeout {
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
     timeout: Timeout,
+    attempt_timeout: Timeout,
     safety: Option<Safety>,
     patience: Option<Patience>,
     kind: Option<MethodKind>,
@@ -71,6 +72,21 @@ impl CallOptions {
     #[cfg(feature = "deadline")]
     pub fn inherit(&mut self, served: &Served) -> &mut Self {
         self.served = Some(served.clone());
+        self
+    }
+
+    /// How long each attempt may take, instead of what the attempt timeout layer says; nothing bounds
+    /// one attempt without that layer.
+    ///
+    /// A call whose attempts have no time at all fails at once with `INVALID_ARGUMENT`.
+    pub fn attempt_timeout(&mut self, timeout: Duration) -> &mut Self {
+        self.attempt_timeout = Timeout::After(timeout);
+        self
+    }
+
+    /// Lifts the attempt timeout layer's default, for a stream that a server would end with it.
+    pub fn no_attempt_timeout(&mut self) -> &mut Self {
+        self.attempt_timeout = Timeout::Never;
         self
     }
 
@@ -164,6 +180,12 @@ impl CallOptions {
     #[must_use]
     pub fn inherited(&self) -> Option<&Served> {
         self.served.as_ref()
+    }
+
+    /// The timeout of each attempt.
+    #[must_use]
+    pub fn chosen_attempt_timeout(&self) -> Timeout {
+        self.attempt_timeout
     }
 
     /// Whether the call may be repeated.

@@ -37,7 +37,8 @@
 //! | `GOAWAY`, our stream above its last id | refused | UNAVAILABLE |
 //! | connection lost, keepalive timeout | reached | UNAVAILABLE |
 //! | other `RST_STREAM` | reached | by PROTOCOL-HTTP2's table |
-//! | tonic's own timer | reached | DEADLINE_EXCEEDED |
+//! | tonic's own timer, the attempt timeout layer's | reached | DEADLINE_EXCEEDED |
+//! | the same, before the request was handed on | not sent | DEADLINE_EXCEEDED |
 //! | an answer that ended without `grpc-status` | reached | UNKNOWN |
 //! | `grpc-status`, or an HTTP status without | answered | that code |
 

@@ -63,7 +63,7 @@ pub enum Reason {
     KeepaliveTimeout,
     /// The stream was reset.
     StreamReset,
-    /// The transport's own timer ended the attempt.
+    /// The attempt's own timeout passed: that of the attempt timeout layer, or of the transport.
     AttemptTimedOut,
     /// A status from a service that is no transport.
     ForeignStatus,

@@ -57,6 +57,12 @@ where
         enter(&request, Phase::Queued);
         Self::Waiting { service, request }
     }
+
+    /// Whether the request certainly was not handed on yet.
+    #[cfg(feature = "attempt-timeout")]
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting { .. })
+    }
 }
 
 impl<S, B> Future for Attempt<S, B>

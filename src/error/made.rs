@@ -1,6 +1,7 @@
 //! The failures that layers make themselves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::call::Deadline;
 use crate::classify::{self, Progress, Reason, Verdict, display_chain};
@@ -38,6 +39,20 @@ impl Error {
         let message = format!("the call that this one was made for was over while {phase}");
         Self::build(verdict, Status::new(Code::Cancelled, message), last)
             .given_up(GiveUp::Cancelled, 0)
+    }
+
+    /// The attempt's own timeout passed in this phase, when the attempt had got so far; with what said
+    /// so in other words.
+    pub(crate) fn attempt_timed_out(
+        timeout: Duration,
+        phase: Phase,
+        progress: Progress,
+        cause: Option<SharedError>,
+    ) -> Self {
+        let message = format!("the attempt's timeout of {timeout:?} passed while {phase}");
+        let (code, reason) = (Code::DeadlineExceeded, Reason::AttemptTimedOut);
+        let verdict = Verdict::new(progress, code, reason);
+        Self::build(verdict, Status::new(code, message), cause)
     }
 
     /// An inner service whose `poll_ready` failed: the request was not handed on, and tower's

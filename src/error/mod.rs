@@ -18,7 +18,19 @@
 //! ```
 
 mod layer_error;
-#[cfg(any(feature = "deadline", feature = "retry", feature = "wait-for-ready"))]
+#[cfg(any(
+    feature = "attempt-timeout",
+    feature = "deadline",
+    feature = "retry",
+    feature = "wait-for-ready"
+))]
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(
+        dead_code,
+        reason = "a layer by itself makes some of these failures only"
+    )
+)]
 mod made;
 
 pub use crate::report::GiveUp;

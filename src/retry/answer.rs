@@ -3,7 +3,7 @@ use http::Response;
 use http::response::Parts;
 use http_body::Frame;
 
-use crate::classify;
+use crate::classify::{self, Reason};
 use crate::error::Error;
 use crate::grpc::{STATUS, remove_malformed_details};
 
@@ -33,12 +33,18 @@ pub(super) fn judge<R>(mut response: Response<R>, answers_once: bool) -> Head<R>
 /// What the first read of a held body gave: a frame, the body's failure, or its end.
 pub(super) type FirstRead = Option<Result<Frame<Bytes>, Error>>;
 
-/// The failure in the first frame of a held response: trailers that come without a message. All
-/// else commits the call (CONTRACT R6).
+/// The failure in the first frame of a held response: trailers that come without a message, or an
+/// attempt that its own timeout ended before one. All else commits the call (CONTRACT R6).
 ///
 /// The metadata of such a status is the trailers' and the head's, as tonic's client merges them.
 pub(super) fn failure_in(head: &Parts, read: &FirstRead) -> Option<Error> {
-    let trailers = read.as_ref()?.as_ref().ok()?.trailers_ref()?;
+    let trailers = match read.as_ref()? {
+        Ok(frame) => frame.trailers_ref()?,
+        Err(error) => {
+            let has_timed_out = error.verdict().reason == Reason::AttemptTimedOut;
+            return has_timed_out.then(|| error.clone());
+        }
+    };
     let (verdict, status) = classify::trailers(trailers)?;
     let mut metadata = status.metadata().clone();
     metadata.extend(head.headers.clone());

@@ -217,7 +217,14 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         let charged = match plan {
             Plan::Retry { .. } => true,
             Plan::Transparent { .. } => false,
-            Plan::Stop(_) => self.policy.is_charged(&verdict, outcome.options),
+            Plan::Stop(_) => {
+                let mut verdict = verdict;
+                if outcome.is_expiry() && verdict.reason == Reason::AttemptTimedOut {
+                    // Whoever noticed, it is the deadline, which says less of the server (CONTRACT D11).
+                    verdict.reason = Reason::DeadlineExceeded;
+                }
+                self.policy.is_charged(&verdict, outcome.options)
+            }
         };
         // A token that can't be had and a request that failed by itself say nothing of the server.
         let by_the_caller = verdict.reason == Reason::HookFailed

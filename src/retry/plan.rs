@@ -24,10 +24,11 @@ pub trait Policy: fmt::Debug + Send + Sync {
     fn decide(&self, outcome: &Outcome<'_>) -> Plan;
 
     /// Whether a failure takes a token from an A6 budget that is not retried (CONTRACT T2, P6): by
-    /// default UNAVAILABLE, what the call's options add, and a pushback that says not to retry. One
-    /// that is retried always does.
+    /// default UNAVAILABLE, what the call's options add, an attempt that its own timeout ended, and a
+    /// pushback that says not to retry. One that is retried always does.
     fn is_charged(&self, verdict: &Verdict, options: &CallOptions) -> bool {
         verdict.hint == Some(Hint::Stop)
+            || has_attempt_timed_out(verdict, options)
             || is_retryable(
                 verdict,
                 options.codes(CodeSet::EMPTY.with(Code::Unavailable)),
@@ -71,6 +72,14 @@ pub(super) const MAX_UNSENT: u32 = 8;
 /// CONTRACT R15: a message too large is so next time, too.
 pub(super) fn is_retryable(verdict: &Verdict, codes: CodeSet) -> bool {
     codes.contains(verdict.code) && verdict.reason != Reason::MessageTooLarge
+}
+
+/// Whether an attempt ended by a timeout of its own, below the deadline. It is retried whatever codes a
+/// policy names, as the core implementation does it, unless the caller named all codes.
+pub(super) fn has_attempt_timed_out(verdict: &Verdict, options: &CallOptions) -> bool {
+    let code = verdict.code;
+    let codes = options.codes(CodeSet::EMPTY.with(code));
+    verdict.reason == Reason::AttemptTimedOut && codes.contains(code)
 }
 
 /// What a policy decides on: an attempt that failed, and the call so far.

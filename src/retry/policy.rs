@@ -7,7 +7,7 @@ use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
 use crate::grpc::{Code, CodeSet};
 
-use super::plan::{MAX_UNSENT, is_retryable};
+use super::plan::{MAX_UNSENT, has_attempt_timed_out, is_retryable};
 use super::{Outcome, Plan, Policy};
 
 /// Short, since nothing is known to be wrong with the server; eight of them last about a second.
@@ -23,6 +23,12 @@ const HINT_SPREAD: f64 = 0.2;
 ///
 /// Defaults: 4 attempts; UNAVAILABLE; backoff 100 ms, doubling to 1 s, full jitter (the figures of
 /// gRFC A6's example), ten times that after RESOURCE_EXHAUSTED where it is retried.
+///
+/// An attempt that ended by a timeout of its own while the call has time left, that of the
+/// `attempt-timeout` layer or tonic's `Endpoint::timeout`, is retried whatever the codes: nobody
+/// answered. It may have run, so the call must be declared safe; and if the caller says
+/// [`retry_only_on`](crate::call::CallOptions::retry_only_on) without DEADLINE_EXCEEDED it is final. A
+/// DEADLINE_EXCEEDED that the server answers is retried only if it is among the codes.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
     max_attempts: Option<u32>,
@@ -104,7 +110,8 @@ impl RetryPolicy {
         self
     }
 
-    /// Retries these codes and no others. Default: UNAVAILABLE.
+    /// Retries these codes and no others, but for attempts that ended by a timeout of their own.
+    /// Default: UNAVAILABLE.
     #[must_use]
     pub fn retry_only_on<C: Into<Code>>(self, codes: impl IntoIterator<Item = C>) -> Self {
         Self {
@@ -199,7 +206,7 @@ impl RetryPolicy {
     }
 
     fn retries(&self, verdict: &Verdict, options: &CallOptions) -> bool {
-        is_retryable(verdict, options.codes(self.codes))
+        is_retryable(verdict, options.codes(self.codes)) || has_attempt_timed_out(verdict, options)
     }
 
     /// CONTRACT P2, P8, P10, R14.

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
+use crate::attempt_timeout::AttemptTimeoutLayer;
 use crate::budget::{BudgetLayer, TokenBucket};
 use crate::call::{Budget, Method, Safety};
 use crate::deadline::DeadlineLayer;
@@ -18,7 +19,7 @@ use super::Resilient;
 /// Builds the whole stack; see the [module](super).
 ///
 /// Defaults: no timeout; nothing declared idempotent; A6's bucket of 300 tokens; 4 attempts on
-/// UNAVAILABLE; calls wait while the channel is down. Each `wrap` makes a default budget and a
+/// UNAVAILABLE; calls wait while the channel is down; attempts are bounded by the deadline only. Each `wrap` makes a default budget and a
 /// readiness of its own, shared by the clones of what it returns; a budget given by
 /// [`budget`](Self::budget) is shared by all that this builder wraps.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,7 @@ pub struct Resilience {
     budget: Spending,
     retry: RetryLayer,
     wait_for_ready: WaitForReadyLayer,
+    attempt_timeout: AttemptTimeoutLayer,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -203,6 +205,14 @@ impl Resilience {
         self
     }
 
+    /// Bounds each attempt by this layer. Default: [`AttemptTimeoutLayer::default`], which bounds
+    /// those of calls that ask for it.
+    #[must_use]
+    pub fn attempt_timeout(mut self, layer: AttemptTimeoutLayer) -> Self {
+        self.attempt_timeout = layer;
+        self
+    }
+
     /// Puts the stack over a channel.
     pub fn wrap<S: Clone>(&self, channel: S) -> Resilient<S> {
         self.layer(channel)
@@ -213,7 +223,10 @@ impl<S: Clone> Layer<S> for Resilience {
     type Service = Resilient<S>;
 
     fn layer(&self, channel: S) -> Resilient<S> {
-        let inner = self.retry.layer(self.wait_for_ready.layer(channel));
+        let inner = self
+            .wait_for_ready
+            .layer(self.attempt_timeout.layer(channel));
+        let inner = self.retry.layer(inner);
         let inner = match &self.budget {
             Spending::Bucket => BudgetLayer::new(TokenBucket::default()).layer(inner),
             Spending::Given(layer) => layer.layer(inner),

@@ -6,6 +6,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use crate::attempt_timeout::{AttemptBody, AttemptTimeout};
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
 use crate::deadline::{self, DeadlineBody, DeadlineService};
@@ -14,7 +15,7 @@ use crate::idempotency::Idempotency;
 use crate::retry::{Retry, RetryBody};
 use crate::wait_for_ready::{WaitBody, WaitForReady};
 
-type Inner<S> = Idempotency<Budgeted<Retry<WaitForReady<S>>>>;
+type Inner<S> = Idempotency<Budgeted<Retry<WaitForReady<AttemptTimeout<S>>>>>;
 
 /// A channel under the whole stack, made by [`Resilience::wrap`](super::Resilience::wrap).
 ///
@@ -44,7 +45,7 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    type Response = Response<DeadlineBody<RetryBody<WaitBody<R>>>>;
+    type Response = Response<DeadlineBody<RetryBody<WaitBody<AttemptBody<R>>>>>;
     type Error = Error;
     type Future = deadline::ResponseFuture<Inner<S>, B>;
 

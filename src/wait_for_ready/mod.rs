@@ -22,7 +22,7 @@
 //! - **Defaults**: calls wait; gRPC's connection backoff (1 s, x1.6, +-20 %, at most 120 s).
 //! - **Errors**: UNAVAILABLE at once for a call that fails fast while the channel is known to be
 //!   down; DEADLINE_EXCEEDED that says the channel never got ready.
-//! - **Interactions**: stands closest to the channel. Above a retry layer it works too, but a test of
+//! - **Interactions**: stands closest to the channel, but for what bounds one attempt. Above a retry layer it works too, but a test of
 //!   the channel then ends with the answer only, not with the open stream. What never left the client for another reason,
 //!   or was refused by the server, is the retry layer's.
 //! - **Limits**: readiness is inferred from calls: over a foreign channel there is nothing else to

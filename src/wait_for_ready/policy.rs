@@ -48,6 +48,7 @@ impl WaitForReadyPolicy {
             verdict.reason,
             Reason::ConnectFailed
                 | Reason::ChannelClosed
+                | Reason::AttemptTimedOut
                 | Reason::DeadlineExceeded
                 | Reason::InvalidCall
                 | Reason::NotReady

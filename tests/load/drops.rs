@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::budget::BudgetLayer;
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::RetryLayer;
@@ -33,6 +34,8 @@ use calls::{answer, declared, dropped, message};
 
 const ROUNDS: u64 = 100;
 const CALLS_OF_A_ROUND: u64 = 100;
+/// Shorter than some calls live, longer than most answers take.
+const ATTEMPT: Duration = Duration::from_millis(15);
 const BACKOFF: Duration = Duration::from_millis(10);
 const SECOND: Duration = Duration::from_secs(1);
 const REPLAY_BUFFER: usize = 64 * 1024;
@@ -60,6 +63,7 @@ async fn nothing_is_left() {
     let stack = ServiceBuilder::new()
         .layer(BudgetLayer::new(Arc::clone(&budget)))
         .layer(layer)
+        .layer(AttemptTimeoutLayer::new(ATTEMPT).unwrap())
         .service(transport);
     let mut client = EchoClient::new(stack);
     // The largest request that has room in an empty buffer.

@@ -258,6 +258,7 @@ macro_rules! for_each_stack {
     ($channel:expr, |$name:ident, $stack:ident| $body:expr) => {{
         use tower::Layer as _;
 
+        use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
         use grpc_resilience::budget::{BudgetLayer, TokenBucket};
         use grpc_resilience::deadline::DeadlineLayer;
         use grpc_resilience::idempotency::IdempotencyLayer;
@@ -269,6 +270,7 @@ macro_rules! for_each_stack {
         let one_message = || declared().unary("/test.v1.Echo/Unary*").unwrap();
         let retry = || RetryLayer::new(RetryPolicy::new());
         let waiting = WaitForReadyLayer::new;
+        let attempt = || AttemptTimeoutLayer::new(60 * $crate::support::SECOND).unwrap();
         let mut run = Vec::new();
         for_each_stack!(@one run, $name, $stack, $body,
             "deadline, none" => DeadlineLayer::new().layer($channel),
@@ -278,6 +280,9 @@ macro_rules! for_each_stack {
             "retry" => retry().layer($channel),
             "wait for ready" => waiting().layer($channel),
             "fail fast" => waiting().fail_fast().layer($channel),
+            "attempt timeout, none" => AttemptTimeoutLayer::default().layer($channel),
+            "attempt timeout" => attempt().layer($channel),
+            "attempt timeout, first message" => attempt().until_first_message().layer($channel),
             "the stack" => grpc_resilience::Resilience::new().wrap($channel),
             "the stack, declared" => grpc_resilience::Resilience::new()
                 .default_timeout(60 * $crate::support::SECOND)
@@ -286,6 +291,9 @@ macro_rules! for_each_stack {
                 .wrap($channel),
             "wait for ready, retry" => waiting().layer(one_message().layer(retry().layer($channel))),
             "retry, deadline" => one_message().layer(retry().layer(minute().layer($channel))),
+            "retry, attempt timeout" => one_message().layer(
+                retry().layer(attempt().until_first_message().layer($channel)),
+            ),
             "wait, retry, deadline" => waiting().layer(retry().layer(minute().layer($channel))),
         );
         run

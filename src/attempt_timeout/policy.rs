@@ -1,0 +1,76 @@
+use std::time::Duration;
+
+use crate::call::{CallOptions, Timeout};
+
+/// Which attempts are bounded, and by how much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttemptTimeoutPolicy {
+    pub(super) timeout: Option<Duration>,
+    pub(super) until_first_message: bool,
+    pub(super) unbounded_last_attempt: bool,
+}
+
+impl AttemptTimeoutPolicy {
+    /// The timeout of each attempt of a call: its option, which replaces the layer's.
+    #[must_use]
+    pub fn timeout(&self, options: Option<&CallOptions>) -> Option<Duration> {
+        match options.map_or(Timeout::Inherited, CallOptions::chosen_attempt_timeout) {
+            Timeout::Inherited => self.timeout,
+            Timeout::After(timeout) => Some(timeout),
+            Timeout::Never => None,
+        }
+    }
+
+    /// Whether an attempt with this timeout is bounded by itself, with so much left until the deadline
+    /// of the call. What ends no later than the call is the call's (CONTRACT D11).
+    #[must_use]
+    pub fn bounds(&self, timeout: Duration, remaining: Option<Duration>) -> bool {
+        let Some(remaining) = remaining else {
+            return true;
+        };
+        let is_last = remaining < timeout.saturating_mul(2);
+        timeout < remaining && !(is_last && self.unbounded_last_attempt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_call_s_option_replaces_the_layer_s_timeout() {
+        let policy = AttemptTimeoutPolicy {
+            timeout: Some(SECOND),
+            ..AttemptTimeoutPolicy::default()
+        };
+        let mut options = CallOptions::default();
+        assert_eq!(policy.timeout(None), Some(SECOND));
+        assert_eq!(policy.timeout(Some(&options)), Some(SECOND));
+        options.attempt_timeout(5 * SECOND);
+        assert_eq!(policy.timeout(Some(&options)), Some(5 * SECOND));
+        options.no_attempt_timeout();
+        assert_eq!(policy.timeout(Some(&options)), None);
+    }
+
+    #[test]
+    fn an_attempt_that_the_deadline_ends_no_later_is_not_bounded_by_itself() {
+        let policy = AttemptTimeoutPolicy::default();
+        assert!(policy.bounds(SECOND, None));
+        assert!(policy.bounds(SECOND, Some(SECOND + Duration::from_nanos(1))));
+        assert!(!policy.bounds(SECOND, Some(SECOND)));
+        assert!(!policy.bounds(Duration::MAX, Some(Duration::MAX)));
+    }
+
+    #[test]
+    fn the_last_attempt_is_that_with_less_than_two_timeouts_left() {
+        let policy = AttemptTimeoutPolicy {
+            unbounded_last_attempt: true,
+            ..AttemptTimeoutPolicy::default()
+        };
+        assert!(policy.bounds(SECOND, Some(2 * SECOND)));
+        assert!(!policy.bounds(SECOND, Some(Duration::from_millis(1_999))));
+        assert!(policy.bounds(Duration::MAX, None));
+    }
+}

@@ -1,0 +1,103 @@
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::body::{Cut, Replay, RequestBody};
+use crate::call::{self, Deadline};
+use crate::classify::Reason;
+use crate::dispatch::{Attempt, Readied, Recorder};
+use crate::error::{BoxError, Error, GiveUp};
+use crate::grpc::{Code, TIMEOUT};
+
+use super::bound::Bound;
+use super::{AttemptBody, AttemptTimeoutPolicy, ResponseFuture};
+
+/// The service of [`AttemptTimeoutLayer`](super::AttemptTimeoutLayer).
+#[derive(Clone, Debug)]
+pub struct AttemptTimeout<S> {
+    inner: Readied<S>,
+    policy: AttemptTimeoutPolicy,
+}
+
+impl<S: Clone> AttemptTimeout<S> {
+    pub(super) fn new(inner: S, policy: AttemptTimeoutPolicy) -> Self {
+        Self {
+            inner: Readied::new(inner),
+            policy,
+        }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for AttemptTimeout<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    B: RequestBody,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<AttemptBody<R>>;
+    type Error = Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll(cx);
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
+        let recorder = Recorder::of(request.extensions());
+        let context = request.extensions().get::<call::Context>();
+        let (request, bound) = match self.policy.timeout(context.map(call::Context::options)) {
+            None => (request, None),
+            Some(Duration::ZERO) => return ResponseFuture::failed(no_time(), recorder),
+            Some(timeout) => self.bind(request, timeout),
+        };
+        let attempt = Attempt::new(self.inner.take(), request);
+        ResponseFuture::new(attempt, bound, recorder)
+    }
+}
+
+impl<S> AttemptTimeout<S> {
+    /// Writes the end of the attempt into the request's context and header, if it has one of its own.
+    fn bind<B: RequestBody>(
+        &self,
+        request: Request<B>,
+        timeout: Duration,
+    ) -> (Request<B>, Option<Bound>) {
+        let (mut parts, body) = request.into_parts();
+        let deadline = call::Context::caller_deadline(&mut parts);
+        // A malformed header is the server's to refuse, so it stays.
+        let is_malformed = deadline.is_none() && parts.headers.contains_key(TIMEOUT);
+        let now = Instant::now();
+        let remaining = deadline.map(|deadline| deadline.remaining(now));
+        if is_malformed || !self.policy.bounds(timeout, remaining) {
+            return (Request::from_parts(parts, body), None);
+        }
+        let end = Deadline::after(now, timeout);
+        let context = call::Context::of(&mut parts.extensions);
+        context.bound(end);
+        let trace = context.trace().cloned();
+        // A retry layer resets what it repeats, but not once the head has come.
+        let resets = context.attempt().is_some() && !self.policy.until_first_message;
+        end.stamp(&mut parts.headers, now);
+        let cut = (!resets && !body.is_end_stream()).then(Cut::default);
+        let body = match cut.clone() {
+            Some(cut) => B::from_replay(Replay::until_cut(body, cut, B::cancelled)),
+            None => body,
+        };
+        let bound = Bound::new(end, trace, cut, self.policy.until_first_message);
+        (Request::from_parts(parts, body), Some(bound))
+    }
+}
+
+fn no_time() -> Error {
+    let message = "attempt_timeout(0): an attempt needs more time than none";
+    Error::local(Code::InvalidArgument, Reason::InvalidCall, message)
+        .given_up(GiveUp::InvalidCall, 0)
+}

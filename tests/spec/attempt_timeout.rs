@@ -1,0 +1,29 @@
+//! A bound for each attempt by itself.
+
+mod answers;
+mod bounds;
+mod repeats;
+mod requests;
+
+use std::time::Duration;
+
+use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
+use grpc_resilience::classify::{Progress, Reason};
+use tonic::{Code, Status};
+
+use crate::common::policy;
+use crate::support::ours;
+
+const LIMIT: Duration = Duration::from_millis(300);
+
+fn limit() -> AttemptTimeoutLayer {
+    AttemptTimeoutLayer::new(LIMIT).unwrap()
+}
+
+/// Whether it is an attempt's own end, and how far the attempt got.
+fn timed_out(status: &Status) -> Progress {
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    let verdict = ours(status)[0].verdict();
+    assert_eq!(verdict.reason, Reason::AttemptTimedOut, "{status:?}");
+    verdict.progress
+}
