@@ -16,8 +16,8 @@ use crate::grpc::{Code, CodeSet};
 /// It is asked after each failed attempt and gets no clock and no dice: what is left of the time
 /// and a random number are in the [`Outcome`]. Whatever it says, these stay with the layer: what
 /// may have run is not repeated unless the call was declared safe or the policy
-/// [assumes so](Self::assumes_idempotent); a pushback that says no, the deadline and the caller's
-/// `max_attempts` end the call; a transparent retry is for what certainly never ran, eight times
+/// [assumes so](Self::assumes_idempotent); a pushback that says no, the deadline, the caller's
+/// `max_attempts` and the end of the call that it is made for end the call; a transparent retry is for what certainly never ran, eight times
 /// at most; every other one takes a token and needs the budget's permit.
 pub trait Policy: fmt::Debug + Send + Sync {
     /// What is to be done after a failure.
@@ -196,7 +196,9 @@ impl Plan {
         };
         let verdict = &outcome.verdict;
         let attempts = outcome.options.chosen_max_attempts();
-        if verdict.hint == Some(Hint::Stop) {
+        if verdict.reason == Reason::Dropped {
+            Self::Stop(GiveUp::Cancelled)
+        } else if verdict.hint == Some(Hint::Stop) {
             Self::Stop(GiveUp::PushbackStop)
         } else if !outcome.may_repeat(assumed) {
             Self::Stop(GiveUp::NotIdempotent)

@@ -190,6 +190,8 @@ impl RetryPolicy {
         let max_attempts = outcome.options.chosen_max_attempts().or(self.max_attempts);
         if verdict.hint == Some(Hint::Stop) {
             Some(GiveUp::PushbackStop)
+        } else if verdict.reason == Reason::Dropped {
+            Some(GiveUp::Cancelled)
         } else if verdict.reason == Reason::InvalidCall {
             Some(GiveUp::InvalidCall)
         } else if verdict.reason == Reason::ChannelClosed {

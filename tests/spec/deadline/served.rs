@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use grpc_resilience::call::{CallOptionsExt, Served};
 use grpc_resilience::deadline::DeadlineLayer;
+use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::server_deadline::{ServerDeadlineBody, ServerDeadlineLayer};
 use grpc_resilience::{Error, GiveUp};
 use http::{Request, Response};
@@ -95,4 +96,23 @@ async fn a_body_that_is_always_ready_is_cut_at_the_first_frame_after_the_served_
     let error = body.frame().await.unwrap().unwrap_err();
     is_forsaken(&error, "reading the response");
     assert!(body.frame().await.is_none(), "nothing follows");
+}
+
+// The deadline layer below bounds each attempt; what it says of a call that nobody waits for is final.
+#[tokio::test(start_paused = true)]
+async fn a_call_made_for_one_that_is_over_is_not_tried_again_whatever_the_policy_says() {
+    let below =
+        service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, Error>>());
+    let eager = RetryPolicy::new().retry_on(Code::Cancelled);
+    let mut stack = RetryLayer::new(eager).layer(DeadlineLayer::new().layer(below));
+    let (served, response) = served().await;
+    let mut request = made_for(&served);
+    request.call_options().idempotent();
+    let report = request.call_report();
+    let open = tokio::spawn(stack.call(request));
+    crate::support::settle().await;
+    drop(response);
+    let error = open.await.unwrap().err().unwrap();
+    assert_eq!(GiveUp::find(&error), Some(GiveUp::Cancelled));
+    assert_eq!((report.attempts(), report.waits()), (1, 0));
 }

@@ -139,7 +139,12 @@ async fn a_call_that_was_answered_cancels_what_was_left_of_those_made_for_it() {
     let start = Instant::now();
     calls_to(&front.serve()).unary(hello()).await.unwrap();
     for _ in 0..2 {
-        is_forsaken(&statuses.recv().await.unwrap());
+        is_forsaken(
+            &timeout(60 * SECOND, statuses.recv())
+                .await
+                .unwrap()
+                .unwrap(),
+        );
     }
     assert_eq!(start.elapsed(), ms(50));
     assert!(all_ended(&back).await.iter().all(Call::cancelled));
@@ -167,7 +172,12 @@ async fn a_streamed_answer_is_over_at_its_last_trailer_and_not_before() {
     let answer = raw.call(SERVER_STREAM, None).await;
     assert_eq!((answer.status().0, answer.took), (Code::Ok, ms(150)));
     for _ in 0..2 {
-        is_forsaken(&statuses.recv().await.unwrap());
+        is_forsaken(
+            &timeout(60 * SECOND, statuses.recv())
+                .await
+                .unwrap()
+                .unwrap(),
+        );
     }
     assert_eq!(start.elapsed(), ms(150));
 }
@@ -193,7 +203,12 @@ async fn a_call_made_for_one_that_is_over_never_leaves() {
     });
     calls_to(&front.serve()).unary(hello()).await.unwrap();
     for _ in 0..2 {
-        is_forsaken(&statuses.recv().await.unwrap());
+        is_forsaken(
+            &timeout(60 * SECOND, statuses.recv())
+                .await
+                .unwrap()
+                .unwrap(),
+        );
     }
     assert_eq!((back.count(), back.dials()), (0, 0));
 }
@@ -211,7 +226,10 @@ async fn a_call_that_ends_with_the_served_one_is_not_tried_again() {
     let call = async { calls_to(&front).unary(hello()).await };
     assert!(timeout(ms(100), call).await.is_err());
     for _ in 0..2 {
-        let status = statuses.recv().await.unwrap();
+        let status = timeout(60 * SECOND, statuses.recv())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(status.code(), Code::Cancelled, "{status}");
     }
     sleep(60 * SECOND).await;
@@ -235,7 +253,12 @@ async fn a_handler_that_panics_cancels_the_calls_that_were_made_for_it() {
     let front = front.serve();
     calls_to(&front).unary(hello()).await.unwrap_err();
     for _ in 0..2 {
-        is_forsaken(&statuses.recv().await.unwrap());
+        is_forsaken(
+            &timeout(60 * SECOND, statuses.recv())
+                .await
+                .unwrap()
+                .unwrap(),
+        );
     }
     assert!(all_ended(&back).await.iter().all(Call::cancelled));
 }
@@ -255,7 +278,10 @@ async fn at_the_deadline_the_calls_made_for_it_have_ended_by_the_margin_before()
     let start = Instant::now();
     let (answer, ()) = tokio::join!(raw.call(UNARY, Some("100m")), async {
         for _ in 0..2 {
-            let status = statuses.recv().await.unwrap();
+            let status = timeout(60 * SECOND, statuses.recv())
+                .await
+                .unwrap()
+                .unwrap();
             assert_eq!(status.code(), Code::DeadlineExceeded);
             assert_eq!(GiveUp::find(&status), Some(GiveUp::Deadline));
         }
