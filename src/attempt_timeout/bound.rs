@@ -46,6 +46,10 @@ impl Bound {
 
     /// Wakes the task when the time is over.
     pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // A timer has nothing to say once the inner service used up the task's budget (tokio::task::coop).
+        if self.remaining().is_zero() {
+            return Poll::Ready(());
+        }
         self.sleep.as_mut().poll(cx)
     }
 
@@ -95,7 +99,10 @@ impl Bound {
 
     /// Whoever gives a hint has spoken for itself.
     fn is_end(&self, verdict: &Verdict) -> bool {
-        verdict.hint.is_none() && Deadline::is_expiry(verdict.code, self.remaining())
+        // A short attempt is not near its end from its beginning.
+        let is_near = self.remaining() <= self.end.timeout() / 2;
+        let is_expiry = Deadline::is_expiry(verdict.code, self.remaining());
+        verdict.hint.is_none() && is_near && is_expiry
     }
 
     fn remaining(&self) -> Duration {

@@ -73,6 +73,10 @@ impl Bound {
 
     /// Wakes the task when the call must end, with the error of it.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        // A timer has nothing to say once the inner service used up the task's budget (tokio::task::coop).
+        if let Some(error) = self.ended() {
+            return Poll::Ready(error);
+        }
         if let Some(timer) = &mut self.deadline
             && timer.sleep.as_mut().poll(cx).is_ready()
         {

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::call;
+use crate::classify::Progress;
 use crate::error::{BoxError, Error};
-use crate::report::Phase;
+use crate::report::{Phase, Trace};
 
 use super::Lease;
 
@@ -87,6 +88,9 @@ where
                     if let Err(error) = readiness {
                         return Poll::Ready(Err(Error::unready(error).into()));
                     }
+                    if let Some(expiry) = expiry(&request) {
+                        return Poll::Ready(Err(expiry.into()));
+                    }
                     enter(&request, Phase::Attempt);
                     let future = service.call(stamped(request));
                     self.set(Self::Calling { future });
@@ -112,6 +116,19 @@ fn enter<B>(request: &Request<B>, phase: Phase) {
     if let Some(trace) = context.and_then(call::Context::trace) {
         trace.enter(phase);
     }
+}
+
+/// That of a call whose deadline passed while it waited: it is not sent any more.
+fn expiry<B>(request: &Request<B>) -> Option<Error> {
+    let context = request.extensions().get::<call::Context>()?;
+    let deadline = context.deadline()?;
+    if !deadline.remaining(Instant::now()).is_zero() {
+        return None;
+    }
+    let trace = context.trace();
+    let progress = trace.map_or(Progress::NotSent, Trace::progress);
+    let last = trace.and_then(Trace::last_failure);
+    Some(Error::expired(deadline, Phase::Queued, progress, last))
 }
 
 /// The request was delayed, so its `grpc-timeout` is recomputed from what is left now.

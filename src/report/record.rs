@@ -65,11 +65,12 @@ impl Record {
     }
 
     pub(super) fn enter(&mut self, phase: Phase, now: Instant) {
-        if phase == self.phase {
-            return;
-        }
+        // Also if an attempt before this one was under way: that one may have come back.
         if phase == Phase::Attempt && self.reach == Reach::NotSent {
             self.reach = Reach::InFlight;
+        }
+        if phase == self.phase {
+            return;
         }
         self.started.get_or_insert(now);
         let spent = self.spent_since(now);

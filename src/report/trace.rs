@@ -20,7 +20,7 @@ impl Trace {
     pub fn enter(&self, phase: Phase) {
         self.write(|record| {
             // Layers say the same one after the other, and the clock need not be asked for that.
-            if record.phase() != phase {
+            if record.phase() != phase || phase == Phase::Attempt {
                 record.enter(phase, Instant::now());
             }
         });

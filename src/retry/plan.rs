@@ -198,6 +198,8 @@ impl Plan {
         let attempts = outcome.options.chosen_max_attempts();
         if verdict.reason == Reason::Dropped {
             Self::Stop(GiveUp::Cancelled)
+        } else if outcome.is_expiry() {
+            Self::Stop(GiveUp::Deadline)
         } else if verdict.hint == Some(Hint::Stop) {
             Self::Stop(GiveUp::PushbackStop)
         } else if !outcome.may_repeat(assumed) {

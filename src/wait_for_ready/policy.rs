@@ -38,7 +38,7 @@ impl WaitForReadyPolicy {
     /// Whether a failure says that the channel is down, rather than something of the server.
     #[must_use]
     pub fn is_failed_connect(verdict: &Verdict) -> bool {
-        verdict.reason == Reason::ConnectFailed
+        verdict.reason == Reason::ConnectFailed && verdict.progress.is_unprocessed()
     }
 
     /// Whether a failure shows that there was a connection: all do but those that need none.

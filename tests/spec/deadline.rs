@@ -5,4 +5,5 @@ mod phases;
 mod response;
 mod retried;
 mod served;
+mod stubborn;
 mod timeouts;
