@@ -23,9 +23,7 @@ pub(super) fn verdict(error: &(dyn Error + 'static)) -> Option<Verdict> {
     for cause in chain(error) {
         if let Some(mut verdict) = proof(cause, parent) {
             if below_status && verdict.progress.is_unprocessed() {
-                // Nor does it say anything of our own channel.
                 verdict.progress = Progress::Reached;
-                verdict.reason = Reason::ForeignStatus;
             }
             return Some(verdict);
         }

@@ -143,9 +143,11 @@ impl Verdict {
     /// a transparent retry's (CONTRACT X1).
     #[must_use]
     pub fn is_failed_connect(&self) -> bool {
-        matches!(
-            self.reason,
-            Reason::ConnectFailed | Reason::ChannelClosed | Reason::NotReady
-        )
+        let is_ours = self.progress == Progress::NotSent;
+        is_ours
+            && matches!(
+                self.reason,
+                Reason::ConnectFailed | Reason::ChannelClosed | Reason::NotReady
+            )
     }
 }
