@@ -8,8 +8,8 @@
 //! ```
 //! use grpc_resilience::classify::{self, Progress};
 //!
-//! /// What an attempt says of the server behind it, for an outlier detector say.
-//! fn is_the_server_s_fault<B>(
+//! /// Whether an attempt says that its connection is bad, for a layer that drops such ones.
+//! fn is_the_connection_s_fault<B>(
 //!     outcome: &Result<http::Response<B>, tonic::transport::Error>,
 //! ) -> bool {
 //!     let verdict = match outcome {
@@ -22,6 +22,9 @@
 //!     })
 //! }
 //! ```
+//!
+//! Such a layer stands below the layers of this crate, where the transport's own errors are; an
+//! [`Error`](crate::Error) of ours has its [`verdict`](crate::Error::verdict).
 //!
 //! Errors are judged by the *types* in their source chain, never by the code of a status made from
 //! them: tonic shows a refused stream as UNAVAILABLE with its `server` feature and as UNKNOWN

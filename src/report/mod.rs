@@ -21,9 +21,10 @@
 //! println!("{report}"); // how far it got, in one line
 //! ```
 //!
-//! - **Written by** the layers that act on calls: retry, deadline, wait for ready. The deadline layer
-//!   writes one only for a call with a deadline, wait for ready only where another layer or the caller
-//!   does; the retry layer for each call that it may repeat.
+//! - **Written by** the layers that act on calls: retry, deadline, attempt timeout, wait for ready.
+//!   The deadline layer writes one only for a call with a deadline, attempt timeout and wait for ready
+//!   only where another layer or the caller does; the retry layer for each call that it may repeat.
+//!   Without it attempts are not counted.
 //! - **Bounded**: of the attempts that failed the last 16 are kept.
 //! - **Ended by** the outermost layer that acts on the call: what goes on below it after that, in a task
 //!   of somebody else's say, is not written down. A request that is sent again by a layer further out

@@ -15,7 +15,9 @@
 //! ```
 //!
 //! Per call: `request.call_options().fail_fast()`, or `.wait_for_ready()` where the layer was told
-//! [`fail_fast`](WaitForReadyLayer::fail_fast).
+//! [`fail_fast`](WaitForReadyLayer::fail_fast). An attempt that fails fast is an attempt: a retry
+//! layer above makes the next one after its backoff, as gRPC's does. For an answer at once say
+//! `.never_retry()` too.
 //!
 //! - **Reads** patience and deadline (or the caller's `grpc-timeout`) from the
 //!   [`Context`](crate::call::Context). **Writes** nothing.
