@@ -24,18 +24,9 @@ where
     S: Service<Request<B>>,
 {
     #[pin]
-    state: State<S, B>,
+    attempt: Attempt<S, B>,
     bound: Option<Bound>,
     recorder: Recorder,
-}
-
-#[pin_project(project = StateProj)]
-enum State<S, B>
-where
-    S: Service<Request<B>>,
-{
-    Attempt(#[pin] Attempt<S, B>),
-    Failed(Option<Error>),
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -44,18 +35,14 @@ where
 {
     pub(super) fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Recorder) -> Self {
         Self {
-            state: State::Attempt(attempt),
+            attempt,
             bound,
             recorder,
         }
     }
 
     pub(super) fn failed(error: Error, recorder: Recorder) -> Self {
-        Self {
-            state: State::Failed(Some(error)),
-            bound: None,
-            recorder,
-        }
+        Self::new(Attempt::refused(error), None, recorder)
     }
 }
 
@@ -70,16 +57,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let mut attempt = match this.state.as_mut().project() {
-            StateProj::Attempt(attempt) => attempt,
-            // Like any future, it must not be polled after it was ready.
-            StateProj::Failed(error) => {
-                return error.take().map_or(Poll::Pending, |error| {
-                    Poll::Ready(Err(this.recorder.failed(error)))
-                });
-            }
-        };
-        if let Poll::Ready(outcome) = attempt.as_mut().poll(cx) {
+        if let Poll::Ready(outcome) = this.attempt.as_mut().poll(cx) {
             let judged = judge(outcome, this.bound.as_ref());
             let bound = this.bound.take().filter(Bound::covers_first_message);
             let bound = bound.filter(|_| judged.as_ref().is_ok_and(is_open));
@@ -90,14 +68,14 @@ where
             return Poll::Pending;
         };
         ready!(bound.poll_passed(cx));
-        let (phase, progress) = if attempt.is_waiting() {
+        let (phase, progress) = if this.attempt.is_waiting() {
             (Phase::Queued, Progress::NotSent)
         } else {
             (Phase::Attempt, Progress::Reached)
         };
         let error = bound.expired(phase, progress, None);
         // Whoever keeps the future does not keep the attempt.
-        this.state.set(State::Failed(None));
+        this.attempt.set(Attempt::Done);
         *this.bound = None;
         Poll::Ready(Err(this.recorder.failed(error)))
     }

@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -22,18 +22,9 @@ where
     S: Service<Request<B>>,
 {
     #[pin]
-    state: State<S, B>,
+    attempt: Attempt<S, B>,
     bound: Option<Bound>,
     recorder: Recorder,
-}
-
-#[pin_project(project = StateProj)]
-enum State<S, B>
-where
-    S: Service<Request<B>>,
-{
-    Attempt(#[pin] Attempt<S, B>),
-    Failed(Option<Error>),
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -42,18 +33,14 @@ where
 {
     pub(super) fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Recorder) -> Self {
         Self {
-            state: State::Attempt(attempt),
+            attempt,
             bound,
             recorder,
         }
     }
 
     pub(super) fn failed(error: Error, recorder: Recorder) -> Self {
-        Self {
-            state: State::Failed(Some(error)),
-            bound: None,
-            recorder,
-        }
+        Self::new(Attempt::refused(error), None, recorder)
     }
 }
 
@@ -68,38 +55,25 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let attempt = match this.state.as_mut().project() {
-            StateProj::Attempt(attempt) => attempt,
-            // Like any future, it must not be polled after it was ready.
-            StateProj::Failed(error) => {
-                return error.take().map_or(Poll::Pending, |error| {
-                    Poll::Ready(Err(this.recorder.failed(error)))
-                });
-            }
-        };
-        if let Poll::Ready(outcome) = attempt.poll(cx) {
-            let mut bound = this.bound.take();
-            let judged = judge(outcome, bound.as_mut());
+        if let Poll::Ready(outcome) = this.attempt.as_mut().poll(cx) {
+            let bound = this.bound.take();
+            let judged = judge(outcome, bound.as_ref());
             let body = |inner, recorder| DeadlineBody::new(inner, bound, recorder);
             return Poll::Ready(this.recorder.hand_up(judged, body));
         }
         let Some(bound) = this.bound else {
             return Poll::Pending;
         };
-        bound.poll_over(cx).map(|error| {
-            // Whoever keeps the future does not keep the attempt.
-            let error = this.recorder.failed(error);
-            this.state.set(State::Failed(None));
-            Err(error)
-        })
+        let error = this.recorder.failed(ready!(bound.poll_over(cx)));
+        // Whoever keeps the future does not keep the attempt.
+        this.attempt.set(Attempt::Done);
+        *this.bound = None;
+        Poll::Ready(Err(error))
     }
 }
 
 /// The answer or the error; or the expiry that it is by another name.
-fn judge<R, E>(
-    outcome: Result<Response<R>, E>,
-    bound: Option<&mut Bound>,
-) -> Result<Response<R>, Error>
+fn judge<R, E>(outcome: Result<Response<R>, E>, bound: Option<&Bound>) -> Result<Response<R>, Error>
 where
     E: Into<BoxError>,
 {

@@ -53,6 +53,13 @@ where
         }
     }
 
+    /// No attempt: the call fails so.
+    #[cfg(any(feature = "deadline", feature = "attempt-timeout"))]
+    pub(crate) fn refused(error: Error) -> Self {
+        let error = error.into();
+        Self::Failed { error }
+    }
+
     /// The attempt with a service whose readiness nobody knows.
     pub(crate) fn when_ready(service: S, request: Request<B>) -> Self {
         enter(&request, Phase::Queued);
