@@ -47,12 +47,12 @@ pub(super) enum Next {
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     pub(super) fn new(
         service: S,
-        mut parts: Parts,
+        parts: Parts,
         recording: Recording<B>,
         policy: Arc<dyn Policy>,
         settings: Arc<Settings>,
+        trace: Trace,
     ) -> Self {
-        let trace = Context::of(&mut parts.extensions).listen();
         Self {
             service,
             parts,

@@ -62,14 +62,14 @@ where
         let (mut parts, body) = request.into_parts();
         call::Context::caller_deadline(&mut parts);
         let context = call::Context::of(&mut parts.extensions);
-        context.listen();
+        let trace = context.listen();
         if context.options().chosen_max_attempts() == Some(0) {
             return ResponseFuture::failed(no_attempt(), Recorder::of(&parts.extensions));
         }
         let recorder = Recorder::of(&parts.extensions);
         let settings = Arc::clone(&self.settings);
         let recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
-        let mut call = RetryCall::new(lease.spare(), parts, recording, policy, settings);
+        let mut call = RetryCall::new(lease.spare(), parts, recording, policy, settings, trace);
         if let Some(preparing) = call.begin() {
             return ResponseFuture::preparing(preparing, call, recorder);
         }
