@@ -6,12 +6,9 @@ use http::HeaderMap;
 use crate::classify::{self, Verdict, display_chain};
 use crate::grpc::{Code, Status};
 
-use crate::report::CallReport;
+use crate::report::{CallReport, SharedError};
 
 use super::{BoxError, GiveUp};
-
-/// An error that several may hold.
-pub(super) type SharedError = Arc<dyn std::error::Error + Send + Sync>;
 
 /// A call that failed, as every layer of this crate that acts on calls returns it; the two that only
 /// annotate, idempotency and budget, hand on what is below them.

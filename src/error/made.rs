@@ -6,9 +6,8 @@ use std::time::Duration;
 use crate::call::Deadline;
 use crate::classify::{self, Progress, Reason, Verdict, display_chain};
 use crate::grpc::{Code, Status};
-use crate::report::{CallReport, Phase};
+use crate::report::{CallReport, Phase, SharedError};
 
-use super::layer_error::SharedError;
 #[cfg(feature = "retry")]
 use super::layer_error::foreign_status;
 use super::{BoxError, Error, GiveUp};

@@ -13,7 +13,8 @@ use super::{FailedAttempt, GiveUp, Phase};
 /// for one without.
 const KEPT: usize = 16;
 
-pub(super) type SharedError = Arc<dyn std::error::Error + Send + Sync>;
+/// An error that several may hold.
+pub(crate) type SharedError = Arc<dyn std::error::Error + Send + Sync>;
 
 /// What is written down of one call; the time is passed in.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,7 @@ mod ends;
 mod front;
 mod identity;
 mod inherited;
+mod late;
 mod phases;
 mod raw;
 mod unread;
