@@ -54,6 +54,8 @@ pub mod body;
 pub mod budget;
 pub mod call;
 pub mod classify;
+#[cfg(any(feature = "budget", feature = "rate-limit"))]
+mod clock;
 #[cfg(feature = "deadline")]
 pub mod deadline;
 #[cfg(any(

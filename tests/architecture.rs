@@ -24,11 +24,13 @@ use rules::{broken_floors, circles, long_files, strangers_to_tonic};
 
 /// The floors, lowest first. A room may name itself and the rooms of lower floors; never one that
 /// stands beside it, never one above.
-const FLOORS: [(&str, &[&str]); 11] = [
+const FLOORS: [(&str, &[&str]); 12] = [
     // The locks and atomics, real or loom's. Private.
     ("locks", &["sync"]),
     // The dice. Private.
     ("chance", &["rng"]),
+    // The time, for governor. Private.
+    ("time", &["clock"]),
     // The wire vocabulary, parsed without panics; the arithmetic of delays.
     ("words", &["grpc", "backoff"]),
     // Request bodies that can be sent again.
@@ -54,6 +56,8 @@ const FLOORS: [(&str, &[&str]); 11] = [
             "server_deadline",
             "wait_for_ready",
             "attempt_timeout",
+            "adaptive_throttle",
+            "rate_limit",
         ],
     ),
     // All of them in the right order: the only room that names every layer.
@@ -61,13 +65,14 @@ const FLOORS: [(&str, &[&str]); 11] = [
 ];
 
 /// The adapters: the only files that name tonic, so that the rules outlive it. A folder ends in `/`.
-const NAME_TONIC: [&str; 7] = [
+const NAME_TONIC: [&str; 8] = [
     "grpc/code.rs",
     "grpc/tonic.rs",
     "body/request.rs",
     "call/ext.rs",
     "classify/transport.rs",
     "error/layer_error.rs",
+    "rate_limit/peer.rs",
     "stack/",
 ];
 

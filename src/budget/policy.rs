@@ -1,4 +1,4 @@
-use crate::call::{Budget, Permit};
+use crate::call::{AttemptKind, Budget, Permit};
 use crate::sync::{AtomicU32, Ordering};
 
 /// Tokens are counted in thousandths: gRFC A6 gives the ratio three decimals.
@@ -106,7 +106,7 @@ impl Budget for TokenBucket {
         self.update(|tokens| tokens.saturating_sub(TOKEN));
     }
 
-    fn permit(&self) -> Option<Permit> {
+    fn permit(&self, _: AttemptKind) -> Option<Permit> {
         let tokens = self.tokens.load(Ordering::Relaxed);
         (tokens > self.max / 2).then(Permit::free)
     }
@@ -126,11 +126,11 @@ mod tests {
     #[test]
     fn extra_attempts_need_more_than_half_of_the_tokens() {
         let two = bucket(2, 1.0);
-        assert!(two.permit().is_some());
+        assert!(two.permit(AttemptKind::Retry).is_some());
         two.failed();
-        assert!(two.permit().is_none());
+        assert!(two.permit(AttemptKind::Retry).is_none());
         two.succeeded();
-        assert!(two.permit().is_some());
+        assert!(two.permit(AttemptKind::Retry).is_some());
     }
 
     // CONTRACT T8
@@ -169,7 +169,7 @@ mod tests {
         let extra = (0..10_000)
             .filter(|_| {
                 default.failed();
-                default.permit().is_some()
+                default.permit(AttemptKind::Retry).is_some()
             })
             .count();
         assert_eq!(extra, 149);

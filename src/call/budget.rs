@@ -1,10 +1,38 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// Why an extra attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AttemptKind {
+    /// One before it failed.
+    Retry,
+    /// One before it is slow.
+    Hedge,
+}
+
+impl AttemptKind {
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Retry, Self::Hedge];
+
+    /// A stable name, for logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Hedge => "hedge",
+        }
+    }
+}
+
 /// Bounds the extra load that retries may put on a target; shared by the clones of a channel.
 ///
-/// Only the layer that launches attempts calls these methods.
+/// Only the layer that launches attempts calls these methods. Transparent retries need no permit
+/// (CONTRACT T6).
 pub trait Budget: fmt::Debug + Send + Sync {
+    /// A call begins: its first attempt, which always goes (CONTRACT T7).
+    fn began(&self) {}
+
     /// A call succeeded.
     fn succeeded(&self);
 
@@ -12,11 +40,15 @@ pub trait Budget: fmt::Debug + Send + Sync {
     fn failed(&self);
 
     /// Asks for one extra attempt; `None` is a refusal.
-    fn permit(&self) -> Option<Permit>;
+    fn permit(&self, kind: AttemptKind) -> Option<Permit>;
 }
 
 /// So that one budget can be shared between channels.
 impl<T: Budget + ?Sized> Budget for Arc<T> {
+    fn began(&self) {
+        (**self).began();
+    }
+
     fn succeeded(&self) {
         (**self).succeeded();
     }
@@ -25,8 +57,8 @@ impl<T: Budget + ?Sized> Budget for Arc<T> {
         (**self).failed();
     }
 
-    fn permit(&self) -> Option<Permit> {
-        (**self).permit()
+    fn permit(&self, kind: AttemptKind) -> Option<Permit> {
+        (**self).permit(kind)
     }
 }
 

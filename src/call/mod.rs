@@ -23,7 +23,7 @@ mod safety;
 #[cfg(any(feature = "deadline", feature = "server-deadline"))]
 mod served;
 
-pub use budget::{Budget, Permit};
+pub use budget::{AttemptKind, Budget, Permit};
 pub use context::Context;
 pub use deadline::Deadline;
 pub use ext::CallOptionsExt;

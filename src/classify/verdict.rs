@@ -79,6 +79,10 @@ pub enum Reason {
     Dropped,
     /// The channel is known to be down, and the call does not wait.
     NotReady,
+    /// Too many calls wait for the channel already.
+    QueueFull,
+    /// The client held it back, since the server refuses much of what it gets.
+    Throttled,
 }
 
 impl Reason {
@@ -106,7 +110,21 @@ impl Reason {
             Self::HookFailed => "hook_failed",
             Self::Dropped => "dropped",
             Self::NotReady => "not_ready",
+            Self::QueueFull => "queue_full",
+            Self::Throttled => "throttled",
         }
+    }
+}
+
+impl Reason {
+    /// Whether a layer on this side said it, of which the server knows nothing: the channel could not
+    /// take the call, or was spared it.
+    #[must_use]
+    pub fn is_readiness(self) -> bool {
+        matches!(
+            self,
+            Self::ChannelClosed | Self::NotReady | Self::QueueFull | Self::Throttled
+        )
     }
 }
 
@@ -139,15 +157,11 @@ impl Verdict {
         }
     }
 
-    /// Whether the connection was never made: wait-for-ready's or the retry policy's business, not
+    /// Whether no connection was ever picked: wait-for-ready's or the retry policy's business, not
     /// a transparent retry's (CONTRACT X1).
     #[must_use]
     pub fn is_failed_connect(&self) -> bool {
         let is_ours = self.progress == Progress::NotSent;
-        is_ours
-            && matches!(
-                self.reason,
-                Reason::ConnectFailed | Reason::ChannelClosed | Reason::NotReady
-            )
+        is_ours && (self.reason == Reason::ConnectFailed || self.reason.is_readiness())
     }
 }

@@ -7,7 +7,13 @@ mod code;
 mod code_set;
 mod headers;
 mod method;
-#[cfg(any(feature = "idempotency", feature = "retry"))]
+#[cfg(any(
+    feature = "budget",
+    feature = "idempotency",
+    feature = "rate-limit",
+    feature = "retry",
+    feature = "wait-for-ready"
+))]
 mod method_table;
 mod path;
 mod pushback;
@@ -21,9 +27,21 @@ pub use code::Code;
 pub use code_set::CodeSet;
 pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT};
 pub use method::MethodKind;
-#[cfg(any(feature = "idempotency", feature = "retry"))]
+#[cfg(any(
+    feature = "budget",
+    feature = "idempotency",
+    feature = "rate-limit",
+    feature = "retry",
+    feature = "wait-for-ready"
+))]
 pub use method_table::InvalidPattern;
-#[cfg(any(feature = "idempotency", feature = "retry"))]
+#[cfg(any(
+    feature = "budget",
+    feature = "idempotency",
+    feature = "rate-limit",
+    feature = "retry",
+    feature = "wait-for-ready"
+))]
 pub(crate) use method_table::MethodTable;
 #[cfg(feature = "idempotency")]
 pub(crate) use path::is_method;

@@ -39,6 +39,10 @@ pub enum GiveUp {
     Policy(&'static str),
     /// The channel is down and the call does not wait for it.
     NotReady,
+    /// Too many calls wait for the channel already.
+    QueueFull,
+    /// The client held it back, since the server refuses much of what it gets.
+    Throttled,
     /// The call can't be made as the caller asked for it.
     InvalidCall,
 }
@@ -65,6 +69,8 @@ impl GiveUp {
             Self::Cancelled => "cancelled",
             Self::Policy(name) => name,
             Self::NotReady => "not_ready",
+            Self::QueueFull => "queue_full",
+            Self::Throttled => "throttled",
             Self::InvalidCall => "invalid_call",
         }
     }
@@ -94,6 +100,8 @@ impl fmt::Display for GiveUp {
             Self::Cancelled => "nobody waits for the answer any more",
             Self::Policy(name) => name,
             Self::NotReady => "the channel is not ready",
+            Self::QueueFull => "too many calls wait for the channel already, see `max_waiting`",
+            Self::Throttled => "held back, since the server refuses much of what it gets",
             Self::InvalidCall => "the call can't be made as it was asked for",
         })
     }

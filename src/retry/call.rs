@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use tokio::time::Instant;
 
 use crate::body::{Lost, Recording, RequestBody};
-use crate::call::{Budget, CallOptions, Context, Permit};
+use crate::call::{AttemptKind, Budget, CallOptions, Context, Permit};
 use crate::classify::{Progress, Reason};
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, MethodKind, PREVIOUS_ATTEMPTS};
@@ -152,7 +152,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
                 self.wait(error, after)
             }
             (Plan::Retry { after, hinted }, None) => {
-                match self.budget(|budget| budget.permit()) {
+                match self.budget(|budget| budget.permit(AttemptKind::Retry)) {
                     Some(None) => return Next::Stop(self.give_up(error, GiveUp::BudgetExhausted)),
                     Some(permit) => self.permit = permit,
                     None => {}
@@ -226,10 +226,13 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
                 self.policy.is_charged(&verdict, outcome.options)
             }
         };
-        // A token that can't be had and a request that failed by itself say nothing of the server.
-        let by_the_caller = verdict.reason == Reason::HookFailed
-            || self.recording.lost() == Some(Lost::RequestFailed);
-        if charged && !by_the_caller {
+        // A token that can't be had, what was held back on this side, and a request that failed by
+        // itself say nothing of the server.
+        let on_this_side = matches!(
+            verdict.reason,
+            Reason::HookFailed | Reason::QueueFull | Reason::Throttled
+        ) || self.recording.lost() == Some(Lost::RequestFailed);
+        if charged && !on_this_side {
             self.budget(|budget| budget.failed());
         }
         (plan, outcome.has_timed_out())
@@ -259,7 +262,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     fn give_up(&mut self, error: Error, reason: GiveUp) -> Error {
         let error = self.with_what_the_server_said(error);
         let error = match (error.verdict().reason, self.last_failure.take()) {
-            (Reason::ChannelClosed | Reason::NotReady, Some(real)) => real,
+            (reason, Some(real)) if reason.is_readiness() => real,
             _ => error,
         };
         error.given_up(reason, self.attempts)

@@ -2,7 +2,7 @@ use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -57,6 +57,9 @@ where
         let lease = self.inner.take();
         let policy = self.settings.policies.of(method_of(request.uri().path()));
         if let Some(reason) = why_passing(&request, &*policy) {
+            if reason != GiveUp::Nested {
+                began(request.extensions());
+            }
             return self.pass(lease, request, reason);
         }
         let (mut parts, body) = request.into_parts();
@@ -66,6 +69,7 @@ where
         if context.options().chosen_max_attempts() == Some(0) {
             return ResponseFuture::failed(no_attempt(), Recorder::of(&parts.extensions));
         }
+        began(&parts.extensions);
         let recorder = Recorder::of(&parts.extensions);
         let settings = Arc::clone(&self.settings);
         let recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
@@ -104,6 +108,14 @@ impl<S: Clone> Retry<S> {
         }
         let preparing = hook.prepare(NextAttempt::only(&request));
         ResponseFuture::passing_prepared(preparing, lease.spare(), request, recorder)
+    }
+}
+
+/// Every call counts, those too that are not retried.
+fn began(extensions: &Extensions) {
+    let context = extensions.get::<call::Context>();
+    if let Some(budget) = context.and_then(call::Context::budget) {
+        budget.began();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use grpc_resilience::call::{Budget, Permit};
+use grpc_resilience::call::{AttemptKind, Budget, Permit};
 
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
@@ -26,7 +26,7 @@ impl Budget for Counting {
 
     fn failed(&self) {}
 
-    fn permit(&self) -> Option<Permit> {
+    fn permit(&self, _: AttemptKind) -> Option<Permit> {
         self.issued.fetch_add(1, Ordering::Relaxed);
         let refunded = Arc::clone(&self.refunded);
         Some(Permit::refundable(Arc::new(move || {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use grpc_resilience::GiveUp;
 use grpc_resilience::budget::{BudgetLayer, InvalidBudget, TokenBucket};
-use grpc_resilience::call::{Budget, Permit};
+use grpc_resilience::call::{AttemptKind, Budget, Permit};
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use test_protos::EchoClient;
 use testing::{Server, method};
@@ -119,7 +119,7 @@ impl Budget for Withdrawn {
     fn succeeded(&self) {}
     fn failed(&self) {}
 
-    fn permit(&self) -> Option<Permit> {
+    fn permit(&self, _: AttemptKind) -> Option<Permit> {
         self.taken.fetch_add(1, Ordering::Relaxed);
         let refunds = Arc::clone(&self.refunds);
         Some(Permit::refundable(Arc::new(move || {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use grpc_resilience::budget::BudgetLayer;
-use grpc_resilience::call::{Budget, CallOptionsExt, Permit};
+use grpc_resilience::call::{AttemptKind, Budget, CallOptionsExt, Permit};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{BeforeAttempt, NextAttempt, Retry, RetryLayer, RetryPolicy};
 use grpc_resilience::{BoxError, GiveUp};
@@ -408,7 +408,7 @@ impl Budget for Permits {
     fn succeeded(&self) {}
     fn failed(&self) {}
 
-    fn permit(&self) -> Option<Permit> {
+    fn permit(&self, _: AttemptKind) -> Option<Permit> {
         let taken = |left: u32| left.checked_sub(1);
         let order = Ordering::Relaxed;
         self.left.fetch_update(order, order, taken).ok()?;

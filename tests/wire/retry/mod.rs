@@ -17,7 +17,7 @@ use std::time::Duration;
 use grpc_resilience::Error;
 use grpc_resilience::backoff::{Exponential, Jitter};
 use grpc_resilience::budget::BudgetLayer;
-use grpc_resilience::call::{Budget, CallOptionsExt as _, Permit};
+use grpc_resilience::call::{AttemptKind, Budget, CallOptionsExt as _, Permit};
 use grpc_resilience::classify::{self, Progress};
 use grpc_resilience::retry::{RetryBody, RetryLayer, RetryPolicy};
 use http::{Request, Response};
@@ -177,7 +177,7 @@ impl Budget for Counter {
         self.0.lock().unwrap().failed += 1;
     }
 
-    fn permit(&self) -> Option<Permit> {
+    fn permit(&self, _: AttemptKind) -> Option<Permit> {
         self.0.lock().unwrap().permits += 1;
         Some(Permit::free())
     }
