@@ -5,6 +5,11 @@ pub(crate) use loom::sync::atomic::AtomicU32;
 #[cfg(all(feature = "budget", not(grpc_resilience_loom)))]
 pub(crate) use std::sync::atomic::AtomicU32;
 
+#[cfg(all(feature = "wait-for-ready", grpc_resilience_loom))]
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
+#[cfg(all(feature = "wait-for-ready", not(grpc_resilience_loom)))]
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
+
 pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::sync::{MutexGuard, PoisonError};

@@ -29,6 +29,11 @@ impl Captured {
         }
     }
 
+    #[cfg(feature = "wait-for-ready")]
+    pub(super) fn bytes(&self) -> usize {
+        self.frame.as_ref().map_or(0, Bytes::len)
+    }
+
     pub(super) fn read<E>(&mut self) -> Option<Result<Frame<Bytes>, E>> {
         self.at_end = true;
         self.frame.take().map(|data| Ok(Frame::data(data)))

@@ -87,6 +87,14 @@ impl<B: Body<Data = Bytes>> Live<B> {
         self.size_hint = SizeHint::default();
     }
 
+    /// How much of it was read ahead.
+    #[cfg(feature = "wait-for-ready")]
+    pub(super) fn read_ahead(&self) -> usize {
+        let frames = [&self.first, &self.second];
+        let frames = frames.into_iter().flatten().flatten();
+        frames.filter_map(Frame::data_ref).map(Bytes::len).sum()
+    }
+
     pub(super) fn is_end_stream(&self) -> bool {
         self.first.is_none() && self.second.is_none() && (self.ended || self.rest.is_end_stream())
     }

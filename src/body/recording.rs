@@ -67,6 +67,15 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
+    /// What it holds without an attempt.
+    #[cfg(feature = "wait-for-ready")]
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.0 {
+            Kept::Whole(captured, _) => captured.bytes(),
+            Kept::Live(Handle(tee)) => tee.read_ahead(),
+        }
+    }
+
     fn live(live: Live<B>, share: Share) -> Self {
         let tee = Tee::new(live, share, B::cancelled);
         Self(Kept::Live(Handle(Arc::new(tee))))

@@ -70,6 +70,15 @@ impl<B: Body<Data = Bytes>> Tee<B> {
         }
     }
 
+    /// How much was read of it that no attempt has.
+    #[cfg(feature = "wait-for-ready")]
+    pub(super) fn read_ahead(&self) -> usize {
+        match &self.state.lock().source {
+            Source::Live(live) => live.read_ahead(),
+            Source::Polled | Source::Ended { .. } | Source::Gone => 0,
+        }
+    }
+
     /// Begins an attempt, which is the reader from now on.
     pub(super) fn begin(&self) -> u64 {
         let mut state = self.state.lock();

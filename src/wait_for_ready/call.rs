@@ -1,43 +1,38 @@
 use std::sync::Arc;
+use std::task::Waker;
 
 use http::Request;
-use http::request::Parts;
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
-use crate::body::{Recording, Replay, RequestBody};
+use crate::body::{Replay, RequestBody};
 use crate::call::{Context, Deadline, Patience};
-use crate::classify::{Progress, Reason};
-use crate::error::{Error, GiveUp};
-use crate::grpc::Code;
+use crate::classify::Progress;
+use crate::error::Error;
+use crate::grpc::method_of;
 use crate::report::{Phase, Trace};
 
-use super::WaitForReadyPolicy;
-use super::gate::{Entry, Gate, Probe};
+use super::gate::{Caller, Gate, Probe, Seat, Turn};
+use super::pending::Pending;
+use super::settings::Settings;
+use super::{News, WaitForReadyPolicy, failure};
 
 /// One call on its way through the gate.
 pub(super) struct WaitCall<S, B: RequestBody> {
     gate: Arc<Gate>,
+    settings: Arc<Settings>,
     service: S,
     patience: Patience,
     deadline: Option<Deadline>,
     trace: Option<Trace>,
+    /// That of the channel in which the attempt went; 0 for none.
+    era: u64,
     probe: Option<Probe>,
-    /// What the probe finds mended, or not.
-    tested_after: Option<Arc<Error>>,
-    /// Whether it has waited at a closed gate.
+    seat: Option<Seat>,
+    /// How the channel last failed, as far as the call knows.
+    last_error: Option<Arc<Error>>,
+    /// Whether it has waited.
     waits: bool,
     request: Pending<B>,
-}
-
-/// What is left to send.
-enum Pending<B: RequestBody> {
-    /// The request of a call that does not wait.
-    Once(Request<B>),
-    /// Kept for the dials to come whatever its size: it was never sent.
-    Kept(Parts, Recording<B>),
-    /// It was handed on.
-    Spent,
 }
 
 /// What a call does next.
@@ -45,76 +40,76 @@ pub(super) enum Step<B> {
     /// Hands this to the service.
     Go(Request<B>),
     /// Waits for a change of the gate, at the latest until this instant.
-    Wait(Instant),
+    Wait(Option<Instant>),
     /// Fails.
     Fail(Error),
 }
 
 impl<S: Clone, B: RequestBody> WaitCall<S, B> {
-    pub(super) fn new(gate: Arc<Gate>, service: S, request: Request<B>) -> Self {
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        settings: Arc<Settings>,
+        service: S,
+        request: Request<B>,
+    ) -> Self {
         let (mut parts, body) = request.into_parts();
         let deadline = Context::caller_deadline(&mut parts);
         let context = parts.extensions.get::<Context>();
-        let patience = gate.policy().patience(context.map(Context::options));
+        let method = method_of(parts.uri.path());
+        let patience = settings
+            .policy
+            .patience(method, context.map(Context::options));
         let trace = context.and_then(Context::trace).cloned();
-        // The body as it is here: a layer above may have changed what the caller sent.
-        let request = match patience {
-            Patience::WaitForReady => Pending::Kept(parts, Recording::until_read(body)),
-            Patience::FailFast => Pending::Once(Request::from_parts(parts, body)),
-        };
         Self {
             gate,
+            settings,
             service,
             patience,
             deadline,
             trace,
+            era: 0,
             probe: None,
-            tested_after: None,
+            seat: None,
+            last_error: None,
             waits: false,
-            request,
+            request: Pending::new(parts, body, patience),
         }
     }
 
-    /// Wakes when the gate changes.
-    pub(super) fn changed(&self) -> OwnedNotified {
-        self.gate.changed()
-    }
-
-    /// Asks the gate.
-    pub(super) fn step(&mut self) -> Step<B> {
-        let (next_dial, last_error) = match self.gate.enter() {
-            Entry::Open => return self.go(),
-            Entry::Probe(probe, last_error) => {
-                self.probe = Some(probe);
-                self.tested_after = Some(Arc::clone(&last_error));
-                (None, last_error)
-            }
-            Entry::Closed(next_dial, last_error) => (Some(next_dial), last_error),
+    /// Asks the gate, which wakes this one when it changes.
+    pub(super) fn step(&mut self, waker: Option<&Waker>) -> Step<B> {
+        let caller = Caller {
+            patience: self.patience,
+            bytes: || self.request.bytes(),
+            waker,
         };
-        if self.probe.is_none() && self.patience == Patience::FailFast {
-            return Step::Fail(not_ready(last_error));
-        }
-        if let (Some(trace), Some(_)) = (&self.trace, next_dial) {
-            trace.not_ready(last_error.clone());
-            if std::mem::replace(&mut self.waits, true) {
-                trace.enter(Phase::NotReady);
-            } else {
-                trace.waits(Phase::NotReady);
+        let turn = self
+            .gate
+            .turn(caller, &mut self.seat, &self.settings.policy);
+        match turn {
+            Turn::Go(era) => {
+                self.era = era;
+                self.go()
             }
-        }
-        let deadline = self.deadline;
-        if let Some(passed) = deadline.filter(|it| it.remaining(Instant::now()).is_zero()) {
-            self.probe = None;
-            let progress = self
-                .trace
-                .as_ref()
-                .map_or(Progress::NotSent, Trace::progress);
-            let error = Error::expired(passed, Phase::NotReady, progress, Some(last_error));
-            return Step::Fail(error);
-        }
-        match next_dial {
-            Some(next) => Step::Wait(deadline.map_or(next, |deadline| next.min(deadline.at()))),
-            None => self.go(),
+            Turn::Test(probe, last_error) => {
+                self.era = 0;
+                self.probe = Some(probe);
+                self.last_error = last_error;
+                match self.expiry() {
+                    Some(expiry) => self.fail(expiry),
+                    None => self.go(),
+                }
+            }
+            Turn::Wait(until, last_error) => {
+                self.note_wait(last_error);
+                match self.expiry() {
+                    Some(expiry) => self.fail(expiry),
+                    None => Step::Wait(self.earliest(until)),
+                }
+            }
+            Turn::NotReady(last_error) => self.fail(failure::not_ready(last_error)),
+            Turn::Full(last_error) => self.fail(failure::queue_full(last_error)),
+            Turn::Shutdown(last_error) => self.fail(failure::shut_down(last_error)),
         }
     }
 
@@ -125,7 +120,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         };
         if self.gate.is_tested_by(probe) {
             trace.enter(Phase::NotReady);
-            if let Some(error) = self.tested_after.take() {
+            if let Some(error) = self.last_error.take() {
                 trace.not_ready(error);
             }
         }
@@ -134,29 +129,35 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     /// An attempt failed: whether the call goes on, or its error.
     pub(super) fn after(&mut self, error: Error) -> Result<(), Error> {
         let probe = self.probe.take();
-        if !WaitForReadyPolicy::is_failed_connect(&error.verdict()) {
-            if WaitForReadyPolicy::shows_a_connection(&error.verdict()) {
-                self.gate.opened();
+        let Settings { policy, rng } = &*self.settings;
+        match WaitForReadyPolicy::news(&error.verdict()) {
+            News::NotConnected => {
+                self.gate.failed(self.era, probe, &error, policy, rng);
+                if let Some(trace) = &self.trace {
+                    trace.came_back(false);
+                }
+                if self.request.goes_again() {
+                    return Ok(());
+                }
             }
-            return Err(error);
-        }
-        self.gate.failed(&error, probe);
-        if let Some(trace) = &self.trace {
-            trace.came_back(false);
-        }
-        match &mut self.request {
-            Pending::Kept(_, recording) if recording.lost().is_none() => {
-                recording.end_attempt();
-                Ok(())
+            News::Disconnected => self.gate.lost(self.era, probe, policy),
+            News::Connected => {
+                let test = probe.as_ref().map(|probe| probe.number);
+                self.gate.opened(test, policy);
             }
-            _ => Err(error),
+            News::ShutDown => self.gate.shut_down(probe, &error),
+            News::Nothing => {}
         }
+        self.seat = None;
+        Err(error)
     }
 
     /// The server answered.
     pub(super) fn answered(&mut self) {
-        self.gate.opened();
+        let test = self.probe.as_ref().map(|probe| probe.number);
+        self.gate.opened(test, &self.settings.policy);
         self.probe = None;
+        self.seat = None;
     }
 
     /// A service for the next attempt; its readiness is unknown.
@@ -165,47 +166,62 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     fn go(&mut self) -> Step<B> {
-        let request = match std::mem::replace(&mut self.request, Pending::Spent) {
-            Pending::Once(request) => request,
-            Pending::Kept(parts, mut recording) => {
-                let request = Request::from_parts(parts.clone(), recording.attempt());
-                self.request = Pending::Kept(parts, recording);
-                request
-            }
-            Pending::Spent => return Step::Fail(spent()),
-        };
-        Step::Go(self.watched(request))
+        match self.request.next() {
+            Some(request) => Step::Go(self.watched(request)),
+            None => self.fail(failure::spent()),
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> Step<B> {
+        self.probe = None;
+        self.seat = None;
+        Step::Fail(error)
+    }
+
+    /// That of a call whose deadline passed while it waited.
+    fn expiry(&self) -> Option<Error> {
+        let passed = self
+            .deadline
+            .filter(|it| it.remaining(Instant::now()).is_zero())?;
+        let progress = self.trace.as_ref().map(Trace::progress);
+        let progress = progress.unwrap_or(Progress::NotSent);
+        let last = self.last_error.clone().map(|error| error as _);
+        Some(Error::expired(passed, Phase::NotReady, progress, last))
+    }
+
+    fn earliest(&self, until: Option<Instant>) -> Option<Instant> {
+        let deadline = self.deadline.map(|deadline| deadline.at());
+        [until, deadline].into_iter().flatten().min()
+    }
+
+    fn note_wait(&mut self, last_error: Option<Arc<Error>>) {
+        if let (Some(trace), Some(error)) = (&self.trace, &last_error) {
+            trace.not_ready(error.clone());
+        }
+        self.last_error = last_error;
+        let waited = std::mem::replace(&mut self.waits, true);
+        match &self.trace {
+            Some(trace) if waited => trace.enter(Phase::NotReady),
+            Some(trace) => trace.waits(Phase::NotReady),
+            None => {}
+        }
     }
 
     /// A probe's request opens the gate as soon as the transport reads it, so that a slow handler
     /// does not hold the others.
     fn watched(&self, request: Request<B>) -> Request<B> {
-        if self.probe.is_none() {
+        let Some(probe) = &self.probe else {
             return request;
-        }
-        let (gate, trace) = (Arc::clone(&self.gate), self.trace.clone());
+        };
+        let (gate, settings) = (Arc::clone(&self.gate), Arc::clone(&self.settings));
+        let (number, trace) = (probe.number, self.trace.clone());
         request.map(|body| {
             B::from_replay(Replay::noting(body, move || {
-                gate.opened();
+                gate.opened(Some(number), &settings.policy);
                 if let Some(trace) = trace {
                     trace.enter(Phase::Attempt);
                 }
             }))
         })
     }
-}
-
-fn not_ready(last_error: Arc<Error>) -> Error {
-    let message = format!(
-        "the channel is not ready: {}",
-        last_error.status().message()
-    );
-    Error::local(Code::Unavailable, Reason::NotReady, message)
-        .caused_by(Some(last_error))
-        .given_up(GiveUp::NotReady, 0)
-}
-
-fn spent() -> Error {
-    let message = "the request was handed on already";
-    Error::local(Code::Unavailable, Reason::NotReady, message).given_up(GiveUp::NotReady, 0)
 }

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
-use tokio::sync::futures::OwnedNotified;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::body::RequestBody;
@@ -37,13 +36,8 @@ where
 {
     /// An attempt has no answer yet.
     Attempt(#[pin] Attempt<S, B>),
-    /// The gate is closed.
-    Waiting {
-        #[pin]
-        changed: OwnedNotified,
-        #[pin]
-        until: Sleep,
-    },
+    /// The gate wakes it, or this does: the deadline, a dial that is due, its turn after the others.
+    Waiting(#[pin] Option<Sleep>),
     /// The call can't go.
     Failed(Option<Error>),
 }
@@ -54,38 +48,15 @@ where
     B: RequestBody,
 {
     pub(super) fn new(mut call: WaitCall<S, B>, lease: Lease<S>, recorder: Recorder) -> Self {
-        let state = State::next(&mut call, |_, request| Attempt::new(lease, request));
+        let state = match call.step(None) {
+            Step::Go(request) => State::Attempt(Attempt::new(lease, request)),
+            Step::Wait(_) => State::Waiting(None),
+            Step::Fail(error) => State::Failed(Some(error)),
+        };
         Self {
             state,
             call,
             recorder,
-        }
-    }
-}
-
-impl<S, B> State<S, B>
-where
-    S: Service<Request<B>> + Clone,
-    B: RequestBody,
-{
-    fn next(
-        call: &mut WaitCall<S, B>,
-        start: impl FnOnce(&WaitCall<S, B>, Request<B>) -> Attempt<S, B>,
-    ) -> Self {
-        let mut step = call.step();
-        let mut changed = None;
-        if let Step::Wait(_) = step {
-            // Listen first, then ask again: a change between the two is not missed.
-            changed = Some(call.changed());
-            step = call.step();
-        }
-        match step {
-            Step::Go(request) => Self::Attempt(start(call, request)),
-            Step::Fail(error) => Self::Failed(Some(error)),
-            Step::Wait(until) => Self::Waiting {
-                changed: changed.unwrap_or_else(|| call.changed()),
-                until: sleep_until(until),
-            },
         }
     }
 }
@@ -119,16 +90,24 @@ where
                             if let Err(last) = this.call.after(error) {
                                 return Poll::Ready(Err(this.recorder.failed(last)));
                             }
+                            this.state.set(State::Waiting(None));
                         }
                     }
                 }
-                StateProj::Waiting { changed, until } => {
-                    let woken = changed.poll(cx).is_ready();
-                    let due = until.poll(cx).is_ready();
-                    if !woken && !due {
-                        return Poll::Pending;
+                StateProj::Waiting(mut timer) => match this.call.step(Some(cx.waker())) {
+                    Step::Wait(until) => {
+                        set(timer.as_mut(), until);
+                        let due = timer.as_pin_mut().map(|timer| timer.poll(cx));
+                        if due.is_none_or(|due| due.is_pending()) {
+                            return Poll::Pending;
+                        }
                     }
-                }
+                    Step::Go(request) => {
+                        let attempt = Attempt::when_ready(this.call.service(), request);
+                        this.state.set(State::Attempt(attempt));
+                    }
+                    Step::Fail(error) => this.state.set(State::Failed(Some(error))),
+                },
                 // Like any future, it must not be polled after it was ready.
                 StateProj::Failed(error) => {
                     return error.take().map_or(Poll::Pending, |error| {
@@ -136,10 +115,16 @@ where
                     });
                 }
             }
-            let next = State::next(this.call, |call, request| {
-                Attempt::when_ready(call.service(), request)
-            });
-            this.state.set(next);
         }
+    }
+}
+
+/// The one timer of a waiting call.
+fn set(mut timer: Pin<&mut Option<Sleep>>, until: Option<Instant>) {
+    match (timer.as_mut().as_pin_mut(), until) {
+        (Some(timer), Some(until)) if timer.deadline() == until => {}
+        (Some(timer), Some(until)) => timer.reset(until),
+        (None, Some(until)) => timer.set(Some(sleep_until(until))),
+        (_, None) => timer.set(None),
     }
 }

@@ -1,230 +1,229 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::task::Waker;
 
 use tokio::sync::Notify;
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
+use crate::call::Patience;
 use crate::error::Error;
-use crate::rng::Rng;
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 
 use super::WaitForReadyPolicy;
+use super::channel::{Channel, Finding};
+use super::queue::Queue;
 
-/// What the clones of a channel know of its readiness.
+/// What the clones of a channel know of its readiness, and the calls that wait for it.
 ///
-/// Open, calls go. Closed, one call at a time may test the channel, when the backoff says so; all
+/// Ready, calls go. Otherwise one call at a time tests the channel, when the backoff says so; all
 /// others wait for its result.
 #[derive(Debug)]
 pub(super) struct Gate {
-    policy: WaitForReadyPolicy,
-    rng: Rng,
-    /// Says without the lock that nothing is wrong.
-    untroubled: AtomicBool,
-    state: Mutex<State>,
-    changed: Arc<Notify>,
+    /// How often the channel got ready, while it is so; or else 0. Read without the lock.
+    era: AtomicU64,
+    /// Whether an answer would be news. Read without the lock.
+    pub(super) listens: AtomicBool,
+    pub(super) shared: Mutex<Shared>,
+    /// For those who watch the state; calls have wakers of their own, to be woken in order.
+    pub(super) changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    failures: u32,
-    /// Numbers the probes: an earlier one has no say.
-    probes: u64,
-    closed: Option<Closed>,
+pub(super) struct Shared {
+    pub(super) channel: Channel,
+    pub(super) queue: Queue,
+    eras: u64,
 }
 
-#[derive(Debug)]
-struct Closed {
-    next_dial: Instant,
-    probing: Option<Lease>,
-    dials: u32,
-    previous: Duration,
-    last_error: Arc<Error>,
+/// What a call brings to the gate.
+pub(super) struct Caller<'a, F> {
+    pub(super) patience: Patience,
+    /// Counts what its request takes while it waits.
+    pub(super) bytes: F,
+    pub(super) waker: Option<&'a Waker>,
 }
-
-/// The test under way; after a while another call may take it over, for whoever holds it may have
-/// stopped polling it.
-#[derive(Clone, Copy, Debug)]
-struct Lease {
-    probe: u64,
-    until: Instant,
-}
-
-/// gRPC's minimum connect timeout (CONTRACT W5): no dial is given up sooner.
-const LEASE: Duration = Duration::from_secs(20);
-
-/// A wait too long for an [`Instant`].
-const FAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// What the gate says to a call.
-pub(super) enum Entry {
-    /// Go.
-    Open,
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Go; the number of the channel's era.
+    Go(u64),
     /// Go, and test the channel for all, which last failed so.
-    Probe(Probe, Arc<Error>),
-    /// Wait until something changes, or until this instant.
-    Closed(Instant, Arc<Error>),
+    Test(Probe, Option<Arc<Error>>),
+    /// Wait until woken, or until this instant; the channel last failed so.
+    Wait(Option<Instant>, Option<Arc<Error>>),
+    /// The channel is down, and the call does not wait.
+    NotReady(Option<Arc<Error>>),
+    /// Too many calls wait.
+    Full(Option<Arc<Error>>),
+    /// The channel is dead for ever.
+    Shutdown(Option<Arc<Error>>),
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            era: AtomicU64::new(0),
+            listens: AtomicBool::new(true),
+            shared: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+}
+
+impl Gate {
+    /// Of a channel with several endpoints one connect shows little: it need not be tested before
+    /// calls go.
+    pub(super) fn presume_ready(&self) {
+        let mut shared = self.shared.lock();
+        if shared.eras == 0 {
+            // Nothing failed yet, so that there is no error to drop.
+            let _ = shared.channel.opened(None);
+            self.open(&mut shared);
+        }
+    }
+
+    /// Asks to go; `seat` is the caller's place in the queue, given and taken here.
+    pub(super) fn turn(
+        self: &Arc<Self>,
+        caller: Caller<'_, impl FnOnce() -> usize>,
+        seat: &mut Option<Seat>,
+        policy: &WaitForReadyPolicy,
+    ) -> Turn {
+        let era = self.era.load(Ordering::Acquire);
+        if era != 0 && seat.is_none() {
+            return Turn::Go(era);
+        }
+        let now = Instant::now();
+        // Dropped after the lock.
+        let (mut _left, mut _waker) = (None, None);
+        let mut shared = self.shared.lock();
+        let Shared {
+            channel,
+            queue,
+            eras,
+        } = &mut *shared;
+        let last_error = channel.last_error().cloned();
+        match channel.find(now) {
+            Finding::Ready => {
+                let slot = seat.as_ref().and_then(|seat| queue.slot(seat.number));
+                if let (Some(slot), Some(seat)) = (slot.filter(|slot| now < *slot), &seat) {
+                    _waker = queue.wait(seat.number, caller.waker);
+                    return Turn::Wait(Some(slot), last_error);
+                }
+                _left = seat.take();
+                Turn::Go(*eras)
+            }
+            Finding::Shutdown if seat.is_some() => {
+                _left = seat.take();
+                Turn::Shutdown(last_error)
+            }
+            Finding::Shutdown => Turn::Go(0),
+            Finding::Due => {
+                let number = channel.begin_test(now);
+                if caller.patience == Patience::WaitForReady && seat.is_none() {
+                    // If it fails, it is the first to wait.
+                    *seat = self.admit(queue, (caller.bytes)(), policy);
+                }
+                if let Some(seat) = seat {
+                    queue.tests(seat.number);
+                }
+                let gate = Arc::clone(self);
+                Turn::Test(Probe { number, gate }, last_error)
+            }
+            Finding::NotBefore(_)
+                if channel.is_failing() && caller.patience == Patience::FailFast =>
+            {
+                _left = seat.take();
+                Turn::NotReady(last_error)
+            }
+            Finding::NotBefore(due) => {
+                if seat.is_none() {
+                    *seat = self.admit(queue, (caller.bytes)(), policy);
+                }
+                let Some(seat) = seat else {
+                    return Turn::Full(last_error);
+                };
+                _waker = queue.wait(seat.number, caller.waker);
+                Turn::Wait(queue.watch(seat.number, due), last_error)
+            }
+        }
+    }
+
+    fn admit(
+        self: &Arc<Self>,
+        queue: &mut Queue,
+        bytes: usize,
+        policy: &WaitForReadyPolicy,
+    ) -> Option<Seat> {
+        let number = queue.admit(bytes, policy.bounds)?;
+        let gate = Arc::clone(self);
+        Some(Seat { number, gate })
+    }
+
+    /// Whether this test has no result yet.
+    pub(super) fn is_tested_by(&self, probe: &Probe) -> bool {
+        self.shared.lock().channel.is_tested_by(probe.number)
+    }
+
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Shared) -> T) -> T {
+        read(&self.shared.lock())
+    }
+
+    pub(super) fn is_current(&self, era: u64) -> bool {
+        era != 0 && era == self.era.load(Ordering::Acquire)
+    }
+
+    /// Calls go from now on.
+    pub(super) fn open(&self, shared: &mut Shared) {
+        shared.eras += 1;
+        self.era.store(shared.eras, Ordering::Release);
+        self.listens.store(false, Ordering::Release);
+    }
+
+    /// They wait from now on.
+    pub(super) fn close(&self, shared: &mut Shared) {
+        self.era.store(0, Ordering::Release);
+        self.listens.store(true, Ordering::Release);
+        shared.queue.hold();
+    }
+
+    /// Calls in order, then those who watch.
+    pub(super) fn wake(&self, wakers: Vec<Waker>) {
+        wakers.into_iter().for_each(Waker::wake);
+        self.changed.notify_waiters();
+    }
+}
+
+/// A call's place among those who wait; given up when it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    number: u64,
+    gate: Arc<Gate>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let wake = self.gate.shared.lock().queue.leave(self.number);
+        wake.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// The right to test the channel; whoever drops it undecided passes it on.
 #[derive(Debug)]
 pub(super) struct Probe {
-    number: u64,
+    pub(super) number: u64,
     gate: Arc<Gate>,
-}
-
-impl Gate {
-    pub(super) fn new(policy: WaitForReadyPolicy, rng: Rng) -> Self {
-        Self {
-            policy,
-            rng,
-            untroubled: AtomicBool::new(true),
-            state: Mutex::default(),
-            changed: Arc::default(),
-        }
-    }
-
-    pub(super) fn policy(&self) -> &WaitForReadyPolicy {
-        &self.policy
-    }
-
-    /// Wakes at the next change; made before the gate is asked, it misses none.
-    pub(super) fn changed(&self) -> OwnedNotified {
-        Arc::clone(&self.changed).notified_owned()
-    }
-
-    /// Asks to go.
-    pub(super) fn enter(self: &Arc<Self>) -> Entry {
-        if self.untroubled.load(Ordering::Acquire) {
-            return Entry::Open;
-        }
-        let mut state = self.state.lock();
-        let number = state.probes + 1;
-        let Some(closed) = &mut state.closed else {
-            return Entry::Open;
-        };
-        let last_error = Arc::clone(&closed.last_error);
-        let due = closed.probing.map_or(closed.next_dial, |lease| lease.until);
-        let now = Instant::now();
-        if now < due {
-            return Entry::Closed(due, last_error);
-        }
-        closed.probing = Some(Lease {
-            probe: number,
-            until: after(now, LEASE),
-        });
-        state.probes = number;
-        let gate = Arc::clone(self);
-        Entry::Probe(Probe { number, gate }, last_error)
-    }
-
-    /// Whether this test has no result yet.
-    pub(super) fn is_tested_by(&self, probe: &Probe) -> bool {
-        let state = self.state.lock();
-        let closed = state.closed.as_ref();
-        closed.is_some_and(|closed| closed.is_tested_by(Some(probe)))
-    }
-
-    /// The channel took a request: it is ready.
-    pub(super) fn opened(&self) {
-        if self.untroubled.load(Ordering::Acquire) {
-            return;
-        }
-        let closed = {
-            let mut state = self.state.lock();
-            state.failures = 0;
-            self.untroubled.store(true, Ordering::Release);
-            state.closed.take()
-        };
-        if closed.is_some() {
-            tracing::debug!("the channel is ready again");
-            self.changed.notify_waiters();
-        }
-    }
-
-    /// No connection could be made; `probe` if this was the test.
-    pub(super) fn failed(&self, error: &Error, probe: Option<Probe>) {
-        // Other calls are told of it, and their reports are others.
-        let error = Arc::new(error.clone().unreported());
-        let before = self.note_failure(error, probe.as_ref());
-        // Without the lock: what an error holds may ask for anything when it is dropped.
-        drop(before);
-        // Waking the others is the dropped probe's doing; it finds the gate no longer probing.
-        drop(probe);
-    }
-
-    /// Gives back the failure that was noted before.
-    fn note_failure(&self, error: Arc<Error>, probe: Option<&Probe>) -> Option<Arc<Error>> {
-        let mut state = self.state.lock();
-        let tested = state.closed.as_ref();
-        let is_stale = !tested.is_some_and(|closed| closed.is_tested_by(probe));
-        if probe.is_some() && is_stale {
-            // Another took the test over; what this one says is old.
-            return None;
-        }
-        self.untroubled.store(false, Ordering::Release);
-        state.failures = state.failures.saturating_add(1);
-        let failures = state.failures;
-        match &mut state.closed {
-            Some(closed) if closed.is_tested_by(probe) => {
-                self.leave_alone(closed);
-                Some(std::mem::replace(&mut closed.last_error, error))
-            }
-            None if self.policy.is_down(failures) => {
-                tracing::debug!(%error, "the channel is not ready");
-                let mut closed = Closed::at(Instant::now(), error);
-                self.leave_alone(&mut closed);
-                state.closed = Some(closed);
-                None
-            }
-            // Sent before the gate closed, it says nothing new; or one of several endpoints.
-            Some(_) | None => None,
-        }
-    }
-
-    fn leave_alone(&self, closed: &mut Closed) {
-        closed.dials = closed.dials.saturating_add(1);
-        let unit = self.rng.unit();
-        let wait = self.policy.next_dial(closed.dials, closed.previous, unit);
-        closed.previous = wait;
-        closed.next_dial = after(Instant::now(), wait);
-    }
-}
-
-impl Closed {
-    fn at(now: Instant, last_error: Arc<Error>) -> Self {
-        Self {
-            next_dial: now,
-            probing: None,
-            dials: 0,
-            previous: Duration::ZERO,
-            last_error,
-        }
-    }
-
-    fn is_tested_by(&self, probe: Option<&Probe>) -> bool {
-        let lease = self.probing.map(|lease| lease.probe);
-        lease.is_some() && lease == probe.map(|probe| probe.number)
-    }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        {
-            let mut state = self.gate.state.lock();
-            match &mut state.closed {
-                Some(closed) if closed.is_tested_by(Some(self)) => closed.probing = None,
-                // Another has taken it over, or the gate is open.
-                _ => return,
+        let wake = {
+            let mut shared = self.gate.shared.lock();
+            if !shared.channel.end_test(self.number) {
+                return;
             }
-        }
-        self.gate.changed.notify_waiters();
+            shared.queue.watchers()
+        };
+        self.gate.wake(wake);
     }
-}
-
-fn after(now: Instant, wait: Duration) -> Instant {
-    now.checked_add(wait)
-        .or_else(|| now.checked_add(FAR))
-        .unwrap_or(now)
 }

@@ -35,14 +35,23 @@
 
 mod body;
 mod call;
+mod channel;
+mod failure;
 mod future;
 mod gate;
 mod layer;
+mod news;
+mod pending;
 mod policy;
+mod queue;
+mod readiness;
 mod service;
+mod settings;
 
+pub use crate::grpc::InvalidPattern;
 pub use body::WaitBody;
 pub use future::ResponseFuture;
-pub use layer::{NoEndpoints, WaitForReadyLayer};
-pub use policy::WaitForReadyPolicy;
+pub use layer::{InvalidWait, WaitForReadyLayer};
+pub use policy::{News, WaitForReadyPolicy};
+pub use readiness::{ConnectivityState, Readiness, ReadinessSnapshot};
 pub use service::WaitForReady;

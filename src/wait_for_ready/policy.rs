@@ -1,29 +1,56 @@
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::{Backoff, Exponential, Jitter};
 use crate::call::{CallOptions, Patience};
 use crate::classify::{Reason, Verdict};
+use crate::grpc::MethodTable;
+
+use super::queue::Bounds;
 
 /// So many times the endpoints must fail in a row before a balanced channel counts as down: each
 /// failure says something of one endpoint only.
 const ROUNDS: u32 = 3;
 
+/// A few seconds of a busy client's calls; at less than 2 KiB each they take some 20 MB.
+const MAX_WAITING: usize = 10_000;
+
+/// As much as a container can be expected to spare.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// A full queue within a second, and about a sixth of what one connection carries on two cores.
+const RELEASE_RATE: u32 = 10_000;
+
 /// When the channel counts as down, and when it is tried again: a pure decision.
 #[derive(Clone, Debug)]
 pub struct WaitForReadyPolicy {
     pub(super) patience: Patience,
+    pub(super) methods: MethodTable<Patience>,
     pub(super) backoff: Arc<dyn Backoff>,
+    pub(super) max_backoff: Duration,
     pub(super) endpoints: u32,
+    pub(super) bounds: Bounds,
+    /// So many calls a second; `None` is all at once.
+    pub(super) release: Option<NonZeroU32>,
 }
 
 impl WaitForReadyPolicy {
-    /// What a call does while the channel is down: its own wish, then the layer's.
+    /// What a call of this method does while the channel is down: its own wish, then what the layer
+    /// says of the method, then what it says of all (CONTRACT W4).
     #[must_use]
-    pub fn patience(&self, options: Option<&CallOptions>) -> Patience {
+    pub fn patience(&self, method: &str, options: Option<&CallOptions>) -> Patience {
         options
             .and_then(CallOptions::chosen_patience)
+            .or_else(|| self.methods.find(method).copied())
             .unwrap_or(self.patience)
+    }
+
+    /// Whether all that is known of the channel is known of one endpoint: then a lost connection is the
+    /// channel's, and a failed connect after a success is made sure of by a second one, for the
+    /// transport may have kept the error of an earlier dial.
+    pub(super) fn is_single(&self) -> bool {
+        self.endpoints == 1
     }
 
     /// Whether the channel counts as down after so many failed connects in a row.
@@ -35,31 +62,49 @@ impl WaitForReadyPolicy {
         }
     }
 
-    /// Whether a failure says that the channel is down, rather than something of the server.
+    /// What a failure says of the channel.
     #[must_use]
-    pub fn is_failed_connect(verdict: &Verdict) -> bool {
-        verdict.reason == Reason::ConnectFailed && verdict.progress.is_unprocessed()
-    }
-
-    /// Whether a failure shows that there was a connection: all do but those that need none.
-    #[must_use]
-    pub fn shows_a_connection(verdict: &Verdict) -> bool {
-        !matches!(
-            verdict.reason,
-            Reason::ConnectFailed
-                | Reason::ChannelClosed
-                | Reason::AttemptTimedOut
-                | Reason::DeadlineExceeded
-                | Reason::InvalidCall
-                | Reason::NotReady
-        )
+    pub fn news(verdict: &Verdict) -> News {
+        match verdict.reason {
+            Reason::ConnectFailed if verdict.progress.is_unprocessed() => News::NotConnected,
+            Reason::ChannelClosed => News::ShutDown,
+            Reason::ConnectionLost | Reason::KeepaliveTimeout | Reason::Queued | Reason::GoAway => {
+                News::Disconnected
+            }
+            Reason::Answered
+            | Reason::MessageTooLarge
+            | Reason::HttpStatus
+            | Reason::NoStatus
+            | Reason::StreamRefused
+            | Reason::StreamReset
+            | Reason::ForeignStatus
+            | Reason::Unrecognised => News::Connected,
+            _ => News::Nothing,
+        }
     }
 
     /// How long the channel is left alone after the `dials`-th failed dial since it went down.
     #[must_use]
     pub fn next_dial(&self, dials: u32, previous: Duration, unit: f64) -> Duration {
-        self.backoff.delay(dials, previous, unit)
+        let delay = self.backoff.delay(dials, previous, unit);
+        delay.min(self.max_backoff)
     }
+}
+
+/// What the failure of a call says of the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum News {
+    /// No connection could be made.
+    NotConnected,
+    /// There was one, and it is gone.
+    Disconnected,
+    /// There was one.
+    Connected,
+    /// It can take no call any more.
+    ShutDown,
+    /// Nothing.
+    Nothing,
 }
 
 impl Default for WaitForReadyPolicy {
@@ -69,8 +114,15 @@ impl Default for WaitForReadyPolicy {
         let curve = Exponential::standard(Duration::from_secs(1), 1.6, Duration::from_secs(120));
         Self {
             patience: Patience::WaitForReady,
+            methods: MethodTable::default(),
             backoff: Arc::new(curve.jitter(Jitter::A6)),
+            max_backoff: Duration::MAX,
             endpoints: 1,
+            bounds: Bounds {
+                calls: MAX_WAITING,
+                bytes: MAX_WAITING_BYTES,
+            },
+            release: NonZeroU32::new(RELEASE_RATE),
         }
     }
 }
@@ -100,11 +152,19 @@ mod tests {
     }
 
     #[test]
-    fn a_call_s_own_wish_beats_the_layer_s() {
-        let policy = WaitForReadyPolicy::default();
+    fn a_call_s_own_wish_beats_the_method_s_which_beats_the_layer_s() {
+        let mut policy = WaitForReadyPolicy::default();
         let mut options = CallOptions::default();
-        assert_eq!(policy.patience(Some(&options)), Patience::WaitForReady);
-        options.fail_fast();
-        assert_eq!(policy.patience(Some(&options)), Patience::FailFast);
+        let patience = |policy: &WaitForReadyPolicy, options: Option<&CallOptions>| {
+            policy.patience("/a.B/C", options)
+        };
+        assert_eq!(patience(&policy, Some(&options)), Patience::WaitForReady);
+        policy
+            .methods
+            .replace("/a.B/*", Patience::FailFast)
+            .unwrap();
+        assert_eq!(patience(&policy, None), Patience::FailFast);
+        options.wait_for_ready();
+        assert_eq!(patience(&policy, Some(&options)), Patience::WaitForReady);
     }
 }

@@ -12,21 +12,32 @@ use crate::error::{BoxError, Error};
 
 use super::call::WaitCall;
 use super::gate::Gate;
-use super::{ResponseFuture, WaitBody};
+use super::settings::Settings;
+use super::{Readiness, ResponseFuture, WaitBody};
 
 /// The service of [`WaitForReadyLayer`](super::WaitForReadyLayer).
 #[derive(Clone, Debug)]
 pub struct WaitForReady<S> {
     inner: Readied<S>,
     gate: Arc<Gate>,
+    settings: Arc<Settings>,
 }
 
 impl<S: Clone> WaitForReady<S> {
-    pub(super) fn new(inner: S, gate: Arc<Gate>) -> Self {
+    pub(super) fn new(inner: S, gate: Arc<Gate>, settings: Arc<Settings>) -> Self {
         Self {
             inner: Readied::new(inner),
             gate,
+            settings,
         }
+    }
+}
+
+impl<S> WaitForReady<S> {
+    /// What the calls of this channel have shown of it.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        Readiness::of(&self.gate)
     }
 }
 
@@ -50,7 +61,8 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
         let lease = self.inner.take();
         let recorder = Recorder::of(request.extensions());
-        let call = WaitCall::new(Arc::clone(&self.gate), lease.spare(), request);
+        let (gate, settings) = (Arc::clone(&self.gate), Arc::clone(&self.settings));
+        let call = WaitCall::new(gate, settings, lease.spare(), request);
         ResponseFuture::new(call, lease, recorder)
     }
 }

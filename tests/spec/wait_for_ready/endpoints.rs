@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use grpc_resilience::wait_for_ready::{NoEndpoints, WaitForReadyLayer};
+use grpc_resilience::wait_for_ready::{InvalidWait, WaitForReadyLayer};
 use testing::Server;
 use tokio::time::{Instant, sleep};
 use tonic::Code;
@@ -113,6 +113,6 @@ async fn calls_of_a_balanced_channel_that_is_wholly_down_dial_by_the_backoff() {
 // Bad configuration is a typed error at construction
 #[test]
 fn a_channel_of_no_endpoints_is_refused_at_construction() {
-    assert_eq!(layer().endpoints(0).unwrap_err(), NoEndpoints);
+    assert_eq!(layer().endpoints(0).unwrap_err(), InvalidWait::NoEndpoints);
     assert!(layer().endpoints(1).is_ok());
 }

@@ -1,0 +1,270 @@
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+use super::{ConnectivityState, WaitForReadyPolicy};
+
+/// What calls have shown of a channel: a pure state machine, the time and the chance are passed in.
+#[derive(Debug, Default)]
+pub(super) struct Channel {
+    phase: Phase,
+    /// Failed connects in a row.
+    failures: u32,
+    /// Numbers the tests: an earlier one has no say.
+    tests: u64,
+    test: Option<Test>,
+    /// Which one showed it ready.
+    shown_by: Option<u64>,
+    last_error: Option<Arc<Error>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Phase {
+    /// Nothing was shown yet, or since the last connection was lost: one call shows it.
+    #[default]
+    Unproven,
+    Ready,
+    Failing(Failing),
+    /// It can never be ready again.
+    Shutdown,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    since: Instant,
+    next_dial: Instant,
+    dials: u32,
+    previous: Duration,
+}
+
+/// The test under way; after a while another call may take it over, for whoever made it may have
+/// stopped polling it.
+#[derive(Clone, Copy, Debug)]
+struct Test {
+    number: u64,
+    until: Instant,
+}
+
+/// gRPC's minimum connect timeout (CONTRACT W5): no dial is given up sooner.
+const LEASE: Duration = Duration::from_secs(20);
+
+/// A wait too long for an [`Instant`].
+const FAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// What a call finds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Finding {
+    Ready,
+    Shutdown,
+    /// One call is to test it now.
+    Due,
+    /// It is not to be tested before this.
+    NotBefore(Instant),
+}
+
+/// What a failed connect changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    /// When the next test is due.
+    Schedule,
+    /// The phase.
+    Phase,
+}
+
+impl Channel {
+    pub(super) fn find(&self, now: Instant) -> Finding {
+        let due = match (&self.phase, self.test) {
+            (Phase::Ready, _) => return Finding::Ready,
+            (Phase::Shutdown, _) => return Finding::Shutdown,
+            (_, Some(test)) => test.until,
+            (Phase::Unproven, None) => return Finding::Due,
+            (Phase::Failing(failing), None) => failing.next_dial,
+        };
+        if now < due {
+            Finding::NotBefore(due)
+        } else {
+            Finding::Due
+        }
+    }
+
+    /// A call tests it from now on; the number of its test.
+    pub(super) fn begin_test(&mut self, now: Instant) -> u64 {
+        self.tests += 1;
+        let until = after(now, LEASE);
+        let number = self.tests;
+        self.test = Some(Test { number, until });
+        number
+    }
+
+    /// The test is over without a result; whether it was the one under way.
+    pub(super) fn end_test(&mut self, number: u64) -> bool {
+        let ended = self.is_tested_by(number);
+        if ended {
+            self.test = None;
+        }
+        ended
+    }
+
+    pub(super) fn is_tested_by(&self, number: u64) -> bool {
+        self.test.is_some_and(|test| test.number == number)
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
+    }
+
+    pub(super) fn is_shut_down(&self) -> bool {
+        matches!(self.phase, Phase::Shutdown)
+    }
+
+    /// Whether a call that does not wait fails at once (CONTRACT W1).
+    pub(super) fn is_failing(&self) -> bool {
+        matches!(self.phase, Phase::Failing(_))
+    }
+
+    pub(super) fn last_error(&self) -> Option<&Arc<Error>> {
+        self.last_error.as_ref()
+    }
+
+    /// Whether what is known of the channel is this test's doing.
+    pub(super) fn is_shown_by(&self, number: u64) -> bool {
+        self.is_tested_by(number) || self.is_ready() && self.shown_by == Some(number)
+    }
+
+    /// It took a request, that of a test if it was one. Gives back the error that is of no interest
+    /// any more.
+    pub(super) fn opened(&mut self, test: Option<u64>) -> Option<Arc<Error>> {
+        self.shown_by = test;
+        self.phase = Phase::Ready;
+        self.failures = 0;
+        self.test = None;
+        self.last_error.take()
+    }
+
+    /// An answer came: what failed before it does not count.
+    pub(super) fn answered(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The connection is gone: what was shown does not hold any more.
+    pub(super) fn doubted(&mut self) {
+        self.phase = Phase::Unproven;
+        self.test = None;
+    }
+
+    /// It can never be ready again. Gives back the error of before.
+    pub(super) fn shut_down(&mut self, error: Arc<Error>) -> Option<Arc<Error>> {
+        self.phase = Phase::Shutdown;
+        self.test = None;
+        self.last_error.replace(error)
+    }
+
+    /// No connection could be made; `test` is the number of the test that this was. Swaps the error
+    /// for the one that is of no interest any more.
+    pub(super) fn failed(
+        &mut self,
+        test: Option<u64>,
+        error: &mut Arc<Error>,
+        policy: &WaitForReadyPolicy,
+        now: Instant,
+        unit: f64,
+    ) -> Change {
+        let failing = match (self.phase, test) {
+            (_, Some(number)) if !self.is_tested_by(number) => return Change::None,
+            (Phase::Unproven, Some(_)) => Failing::since(now),
+            (Phase::Failing(failing), Some(_)) => failing,
+            (Phase::Unproven | Phase::Failing(_), None) => return Change::None,
+            (Phase::Ready | Phase::Shutdown, _) => {
+                self.failures = self.failures.saturating_add(1);
+                if !policy.is_down(self.failures) {
+                    return Change::None;
+                }
+                if policy.is_single() {
+                    self.keep(error);
+                    self.doubted();
+                    return Change::Phase;
+                }
+                Failing::since(now)
+            }
+        };
+        let before = mem::replace(
+            &mut self.phase,
+            Phase::Failing(failing.left_alone(policy, now, unit)),
+        );
+        self.test = None;
+        self.keep(error);
+        match before {
+            Phase::Failing(_) => Change::Schedule,
+            _ => Change::Phase,
+        }
+    }
+
+    /// The next test is due now; whether there was one to wait for.
+    pub(super) fn reset_backoff(&mut self, now: Instant) -> bool {
+        let Phase::Failing(failing) = &mut self.phase else {
+            return false;
+        };
+        *failing = Failing {
+            since: failing.since,
+            ..Failing::since(now)
+        };
+        true
+    }
+
+    pub(super) fn state(&self) -> ConnectivityState {
+        match (&self.phase, self.test) {
+            (Phase::Unproven, None) => ConnectivityState::Idle,
+            (Phase::Unproven, Some(_)) => ConnectivityState::Connecting,
+            (Phase::Ready, _) => ConnectivityState::Ready,
+            (Phase::Failing(_), _) => ConnectivityState::TransientFailure,
+            (Phase::Shutdown, _) => ConnectivityState::Shutdown,
+        }
+    }
+
+    /// Since when connects fail, how often they did since, and when the next one goes.
+    pub(super) fn failing(&self) -> Option<(Instant, u32, Instant)> {
+        match &self.phase {
+            Phase::Failing(failing) => Some((failing.since, failing.dials, failing.next_dial)),
+            _ => None,
+        }
+    }
+
+    fn keep(&mut self, error: &mut Arc<Error>) {
+        let kept = self.last_error.get_or_insert_with(|| Arc::clone(error));
+        mem::swap(kept, error);
+    }
+}
+
+impl Failing {
+    fn since(now: Instant) -> Self {
+        Self {
+            since: now,
+            next_dial: now,
+            dials: 0,
+            previous: Duration::ZERO,
+        }
+    }
+
+    /// After one more failed dial.
+    fn left_alone(self, policy: &WaitForReadyPolicy, now: Instant, unit: f64) -> Self {
+        let dials = self.dials.saturating_add(1);
+        let wait = policy.next_dial(dials, self.previous, unit);
+        Self {
+            dials,
+            previous: wait,
+            next_dial: after(now, wait),
+            ..self
+        }
+    }
+}
+
+fn after(now: Instant, wait: Duration) -> Instant {
+    now.checked_add(wait)
+        .or_else(|| now.checked_add(FAR))
+        .unwrap_or(now)
+}

@@ -1,0 +1,68 @@
+//! Why a call can't go.
+
+use std::sync::Arc;
+
+use crate::classify::Reason;
+use crate::error::{Error, GiveUp};
+use crate::grpc::Code;
+
+pub(super) fn not_ready(last: Option<Arc<Error>>) -> Error {
+    local(
+        Code::Unavailable,
+        Reason::NotReady,
+        GiveUp::NotReady,
+        "the channel is not ready",
+        last,
+    )
+}
+
+/// CONTRACT W7.
+pub(super) fn queue_full(last: Option<Arc<Error>>) -> Error {
+    let said = "too many calls wait for the channel already";
+    local(
+        Code::ResourceExhausted,
+        Reason::QueueFull,
+        GiveUp::QueueFull,
+        said,
+        last,
+    )
+}
+
+pub(super) fn shut_down(last: Option<Arc<Error>>) -> Error {
+    let said = "the channel can take no call any more";
+    local(
+        Code::Unavailable,
+        Reason::ChannelClosed,
+        GiveUp::NotReady,
+        said,
+        last,
+    )
+}
+
+pub(super) fn spent() -> Error {
+    let said = "the request was handed on already";
+    local(
+        Code::Unavailable,
+        Reason::NotReady,
+        GiveUp::NotReady,
+        said,
+        None,
+    )
+}
+
+fn local(
+    code: Code,
+    reason: Reason,
+    give_up: GiveUp,
+    said: &str,
+    last: Option<Arc<Error>>,
+) -> Error {
+    let message = match &last {
+        Some(last) => format!("{said}: {}", last.status().message()),
+        None => said.to_owned(),
+    };
+    let cause = last.map(|last| last as _);
+    Error::local(code, reason, message)
+        .caused_by(cause)
+        .given_up(give_up, 0)
+}

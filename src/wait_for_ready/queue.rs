@@ -1,0 +1,244 @@
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The calls that wait, in order of arrival: a pure structure that wakes nobody itself.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: BTreeMap<u64, Waiting>,
+    bytes: usize,
+    last: u64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: usize,
+    /// It tests the channel just now.
+    tests: bool,
+    /// When it goes, once the channel is ready.
+    slot: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+/// How many may wait, and how much their requests may take together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) calls: usize,
+    pub(super) bytes: usize,
+}
+
+/// So many calls, the first in line, wake by themselves when it is time to test the channel: one, and
+/// another in case that nobody polls the first.
+const WATCHERS: usize = 2;
+
+/// How much later than the first in line the second one wakes.
+const DEPUTY: Duration = Duration::from_millis(100);
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number of a new place at the end; `None` if it is full.
+    pub(super) fn admit(&mut self, bytes: usize, bounds: Bounds) -> Option<u64> {
+        let sum = self.bytes.checked_add(bytes)?;
+        if self.waiting.len() >= bounds.calls || sum > bounds.bytes {
+            return None;
+        }
+        self.bytes = sum;
+        self.last += 1;
+        let place = Waiting {
+            bytes,
+            ..Waiting::default()
+        };
+        self.waiting.insert(self.last, place);
+        Some(self.last)
+    }
+
+    /// Gives up a place; who is to be woken, since the watch is theirs now.
+    pub(super) fn leave(&mut self, number: u64) -> Vec<Waker> {
+        let watched = self.rank(number).is_some();
+        let Some(left) = self.waiting.remove(&number) else {
+            return Vec::new();
+        };
+        self.bytes -= left.bytes;
+        let mut wake = if watched { self.watchers() } else { Vec::new() };
+        // Dropped by whoever wakes the others: a waker may hold anything.
+        wake.extend(left.waker);
+        wake
+    }
+
+    /// Waits for the next change; gives back a waker that is not needed any more.
+    pub(super) fn wait(&mut self, number: u64, waker: Option<&Waker>) -> Option<Waker> {
+        let place = self.waiting.get_mut(&number)?;
+        place.tests = false;
+        let waker = waker?;
+        match &place.waker {
+            Some(known) if known.will_wake(waker) => None,
+            _ => place.waker.replace(waker.clone()),
+        }
+    }
+
+    /// This one tests the channel.
+    pub(super) fn tests(&mut self, number: u64) {
+        if let Some(place) = self.waiting.get_mut(&number) {
+            place.tests = true;
+        }
+    }
+
+    /// When the call with this number is to test the channel, if the next test is due then, and if
+    /// it is among the first in line.
+    pub(super) fn watch(&self, number: u64, due: Instant) -> Option<Instant> {
+        let rank = u32::try_from(self.rank(number)?).ok()?;
+        due.checked_add(DEPUTY * rank)
+    }
+
+    /// When it goes, now that the channel is ready.
+    pub(super) fn slot(&self, number: u64) -> Option<Instant> {
+        self.waiting.get(&number)?.slot
+    }
+
+    /// The channel is ready: each gets the moment at which it goes, in order, so many a second. Who is
+    /// to be woken.
+    pub(super) fn release(&mut self, now: Instant, rate: Option<NonZeroU32>) -> Vec<Waker> {
+        // Who tested it has gone.
+        let bytes = &mut self.bytes;
+        self.waiting.retain(|_, place| {
+            *bytes -= if place.tests { place.bytes } else { 0 };
+            !place.tests
+        });
+        let slots = (0_u32..).map(|nth| match rate {
+            Some(rate) => now + Duration::from_secs(1) * nth / rate.get(),
+            None => now,
+        });
+        for (place, slot) in self.waiting.values_mut().zip(slots) {
+            place.slot = Some(slot);
+        }
+        self.everybody()
+    }
+
+    /// It is not ready any more.
+    pub(super) fn hold(&mut self) {
+        for place in self.waiting.values_mut() {
+            place.slot = None;
+        }
+    }
+
+    /// All who wait, in order.
+    pub(super) fn everybody(&mut self) -> Vec<Waker> {
+        let places = self.waiting.values_mut();
+        places.filter_map(|place| place.waker.take()).collect()
+    }
+
+    /// Those who wake by themselves.
+    pub(super) fn watchers(&mut self) -> Vec<Waker> {
+        let places = self.waiting.values_mut().filter(|place| !place.tests);
+        places
+            .take(WATCHERS)
+            .filter_map(|place| place.waker.take())
+            .collect()
+    }
+
+    fn rank(&self, number: u64) -> Option<usize> {
+        let places = self.waiting.iter().filter(|(_, place)| !place.tests);
+        places
+            .take(WATCHERS)
+            .position(|(waiting, _)| *waiting == number)
+    }
+}
+
+#[cfg(all(test, not(grpc_resilience_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WIDE: Bounds = Bounds {
+        calls: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    // CONTRACT W7
+    #[test]
+    fn a_full_queue_admits_nobody_until_one_leaves() {
+        let bounds = Bounds {
+            calls: 2,
+            bytes: 10,
+        };
+        let mut queue = Queue::default();
+        let first = queue.admit(4, bounds).unwrap();
+        assert_eq!(queue.admit(7, bounds), None, "too many bytes");
+        let second = queue.admit(6, bounds).unwrap();
+        assert_eq!(queue.admit(0, bounds), None, "too many calls");
+        queue.leave(first);
+        assert!(queue.admit(4, bounds).is_some());
+        queue.leave(second);
+        assert_eq!((queue.len(), queue.bytes()), (1, 4));
+    }
+
+    // CONTRACT W8
+    #[test]
+    fn those_who_wait_go_in_order_so_many_a_second() {
+        let mut queue = Queue::default();
+        let numbers: Vec<u64> = (0..5).map(|_| queue.admit(1, WIDE).unwrap()).collect();
+        queue.tests(numbers[0]);
+        let now = Instant::now();
+        queue.release(now, NonZeroU32::new(4));
+        let slots: Vec<u128> = numbers[1..]
+            .iter()
+            .map(|number| (queue.slot(*number).unwrap() - now).as_millis())
+            .collect();
+        assert_eq!(slots, [0, 250, 500, 750]);
+        assert_eq!(queue.slot(numbers[0]), None, "it went to test the channel");
+    }
+
+    #[test]
+    fn only_the_first_two_in_line_keep_watch() {
+        let mut queue = Queue::default();
+        let numbers: Vec<u64> = (0..4).map(|_| queue.admit(0, WIDE).unwrap()).collect();
+        let due = Instant::now();
+        let watch = |queue: &Queue| -> Vec<bool> {
+            let watches = numbers.iter().map(|number| queue.watch(*number, due));
+            watches.map(|watch| watch.is_some()).collect()
+        };
+        assert_eq!(watch(&queue), [true, true, false, false]);
+        queue.tests(numbers[0]);
+        assert_eq!(watch(&queue), [false, true, true, false]);
+        queue.leave(numbers[1]);
+        assert_eq!(watch(&queue), [false, false, true, true]);
+    }
+
+    proptest! {
+        // CONTRACT W7
+        #[test]
+        fn bytes_are_those_of_the_calls_that_wait(
+            steps in proptest::collection::vec((0_usize..100, any::<bool>(), any::<bool>()), 0..100),
+        ) {
+            let bounds = Bounds { calls: 10, bytes: 300 };
+            let mut queue = Queue::default();
+            let mut model: Vec<(u64, usize)> = Vec::new();
+            for (bytes, leaves, releases) in steps {
+                if leaves && !model.is_empty() {
+                    let (number, _) = model.remove(bytes % model.len());
+                    queue.leave(number);
+                } else if releases && !model.is_empty() {
+                    let (number, _) = model.remove(bytes % model.len());
+                    queue.tests(number);
+                    queue.release(Instant::now(), None);
+                } else if let Some(number) = queue.admit(bytes, bounds) {
+                    model.push((number, bytes));
+                }
+                let held: usize = model.iter().map(|(_, bytes)| bytes).sum();
+                prop_assert_eq!(queue.bytes(), held);
+                prop_assert_eq!(queue.len(), model.len());
+                prop_assert!(queue.len() <= 10 && held <= 300);
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+use super::gate::{Gate, Shared};
+
+/// What the calls of a channel have shown of its readiness: a handle to read, to wait on, and to tell
+/// the layer what it can't see.
+///
+/// Make one and give it to the layer with
+/// [`WaitForReadyLayer::readiness`](super::WaitForReadyLayer::readiness), or take that of a service,
+/// [`WaitForReady::readiness`](super::WaitForReady::readiness).
+///
+/// ```
+/// use grpc_resilience::wait_for_ready::{ConnectivityState, Readiness, WaitForReadyLayer};
+///
+/// let readiness = Readiness::new();
+/// let layer = WaitForReadyLayer::new().readiness(&readiness);
+/// // .. a channel under this layer, and calls; then, in a health check or a log:
+/// let now = readiness.snapshot();
+/// assert_eq!(now.state, ConnectivityState::Idle);
+/// println!("{now}");
+/// ```
+///
+/// # What it can't see
+///
+/// It knows what calls have shown, nothing else: over a foreign channel there is nothing else to be
+/// seen. A connection that dies while no call is under way still counts as ready, and a server that
+/// comes up is noticed by the next call that tests the channel; without a call nothing is tested, and
+/// [`ready`](Self::ready) waits. It dials nothing itself. Of a balanced channel it knows that some
+/// endpoint answers, not which. Whoever knows more, from a health check or a resolver, says so with
+/// [`reset_backoff`](Self::reset_backoff).
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<Gate>);
+
+/// gRPC's names for what a channel is doing, as far as calls show it. Source:
+/// [connectivity semantics](https://github.com/grpc/grpc/blob/master/doc/connectivity-semantics-and-api.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectivityState {
+    /// No call has tried it yet, or since the connection was lost.
+    Idle,
+    /// A call tries it, and the others wait for what comes of that.
+    Connecting,
+    /// It takes calls.
+    Ready,
+    /// No connection can be made; it is tried again by the backoff.
+    TransientFailure,
+    /// It can take no call any more: its worker is gone, or its readiness failed.
+    Shutdown,
+}
+
+impl ConnectivityState {
+    /// gRPC's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "IDLE",
+            Self::Connecting => "CONNECTING",
+            Self::Ready => "READY",
+            Self::TransientFailure => "TRANSIENT_FAILURE",
+            Self::Shutdown => "SHUTDOWN",
+        }
+    }
+}
+
+impl fmt::Display for ConnectivityState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is known of a channel at one moment; its `Display` is one line for a log.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReadinessSnapshot {
+    /// What it is doing.
+    pub state: ConnectivityState,
+    /// Since when no connection can be made; `None` unless it is in `TransientFailure`.
+    pub failing_since: Option<Instant>,
+    /// How many dials have failed since then.
+    pub failed_dials: u32,
+    /// Why the last one failed, or why the channel is shut down.
+    pub last_error: Option<Arc<Error>>,
+    /// When the next dial is due; a call that comes then, or waits, makes it.
+    pub next_dial: Option<Instant>,
+    /// How many calls wait.
+    pub waiting: usize,
+    /// What their requests take together: bodies and headers, as far as they are complete.
+    pub waiting_bytes: usize,
+}
+
+impl fmt::Display for ReadinessSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let now = Instant::now();
+        write!(f, "{}", self.state)?;
+        if let Some(since) = self.failing_since {
+            let since = now.saturating_duration_since(since);
+            write!(f, " for {since:.1?}, {} dials failed", self.failed_dials)?;
+        }
+        if let Some(next) = self.next_dial {
+            let next = next.saturating_duration_since(now);
+            write!(f, ", next in {next:.1?}")?;
+        }
+        let (calls, bytes) = (self.waiting, self.waiting_bytes);
+        write!(f, "; {calls} calls wait, {bytes} bytes")?;
+        if let Some(error) = &self.last_error {
+            write!(f, "; last error: {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Readiness {
+    /// A handle of a channel of which nothing is known yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn of(gate: &Arc<Gate>) -> Self {
+        Self(Arc::clone(gate))
+    }
+
+    pub(super) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.0)
+    }
+
+    /// What the channel is doing.
+    #[must_use]
+    pub fn state(&self) -> ConnectivityState {
+        self.0.read(|shared| shared.channel.state())
+    }
+
+    /// All that is known now, of one moment.
+    #[must_use]
+    pub fn snapshot(&self) -> ReadinessSnapshot {
+        self.0.read(|Shared { channel, queue, .. }| {
+            let failing = channel.failing();
+            ReadinessSnapshot {
+                state: channel.state(),
+                failing_since: failing.map(|(since, ..)| since),
+                failed_dials: failing.map_or(0, |(_, dials, _)| dials),
+                last_error: channel.last_error().cloned(),
+                next_dial: failing.map(|(.., next)| next),
+                waiting: queue.len(),
+                waiting_bytes: queue.bytes(),
+            }
+        })
+    }
+
+    /// Waits until calls have shown the channel ready; at once if they have. It makes no call itself.
+    ///
+    /// # Errors
+    ///
+    /// What is known of a channel that is shut down, which will never be ready.
+    pub async fn ready(&self) -> Result<(), Arc<Error>> {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            // Listens before it looks, so that it misses nothing.
+            changed.as_mut().enable();
+            let (state, error) = self.0.read(|shared| {
+                let error = shared.channel.last_error().cloned();
+                (shared.channel.state(), error)
+            });
+            match (state, error) {
+                (ConnectivityState::Ready, _) => return Ok(()),
+                (ConnectivityState::Shutdown, Some(error)) => return Err(error),
+                _ => changed.await,
+            }
+        }
+    }
+
+    /// Waits until the channel is in another state than this, and says in which; gRPC's
+    /// `WaitForStateChange`. A state that lasts no longer than a moment may be missed.
+    pub async fn changed(&self, from: ConnectivityState) -> ConnectivityState {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            let state = self.state();
+            if state != from {
+                return state;
+            }
+            changed.await;
+        }
+    }
+
+    /// Says that the channel is worth a dial now, from somebody who knows: the first call that waits
+    /// tests it at once, and the backoff starts anew. gRPC's `ResetConnectBackoff`. A channel that is
+    /// not in `TransientFailure` is left as it is.
+    pub fn reset_backoff(&self) {
+        self.0.reset_backoff();
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Readiness({})", self.snapshot())
+    }
+}
