@@ -12,15 +12,22 @@ pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
 
 pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+#[cfg(grpc_resilience_loom)]
+use loom::sync as imp;
+#[cfg(not(grpc_resilience_loom))]
+use std::sync as imp;
+
+pub(crate) use imp::MutexGuard;
 
 /// A mutex without poisoning: what it guards here is never left half-written.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(std::sync::Mutex::new(value))
+        Self(imp::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {

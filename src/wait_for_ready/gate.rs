@@ -227,3 +227,7 @@ impl Drop for Probe {
         self.gate.wake(wake);
     }
 }
+
+#[cfg(all(test, grpc_resilience_loom))]
+#[path = "loom_tests.rs"]
+mod loom_tests;
