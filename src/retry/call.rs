@@ -265,6 +265,11 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             (reason, Some(real)) if reason.is_readiness() => real,
             _ => error,
         };
+        let reason = match error.give_up() {
+            // A layer below said it more exactly.
+            Some(own) if reason == GiveUp::CodeNotRetryable => own,
+            _ => reason,
+        };
         error.given_up(reason, self.attempts)
     }
 

@@ -17,8 +17,8 @@ pub(super) struct Channel {
     /// Numbers the tests: an earlier one has no say.
     tests: u64,
     test: Option<Test>,
-    /// Which one showed it ready.
-    shown_by: Option<u64>,
+    /// The last one that showed it ready; those of before it have no say any more.
+    shown_by: u64,
     last_error: Option<Arc<Error>>,
 }
 
@@ -133,13 +133,18 @@ impl Channel {
 
     /// Whether what is known of the channel is this test's doing.
     pub(super) fn is_shown_by(&self, number: u64) -> bool {
-        self.is_tested_by(number) || self.is_ready() && self.shown_by == Some(number)
+        self.is_tested_by(number) || self.is_ready() && self.shown_by == number
+    }
+
+    /// Whether a success of this test says anything of the channel as it is now.
+    pub(super) fn can_be_shown_by(&self, number: u64) -> bool {
+        number > self.shown_by
     }
 
     /// It took a request, that of a test if it was one. Gives back the error that is of no interest
     /// any more.
     pub(super) fn opened(&mut self, test: Option<u64>) -> Option<Arc<Error>> {
-        self.shown_by = test;
+        self.shown_by = test.unwrap_or(self.tests);
         self.phase = Phase::Ready;
         self.failures = 0;
         self.test = None;

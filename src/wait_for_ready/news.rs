@@ -26,7 +26,9 @@ impl Gate {
             return;
         }
         // Of a single endpoint an answer to an older call shows a connection of before.
-        let counts = test.is_some() || !policy.is_single() || shared.channel.is_shut_down();
+        let counts = test.is_some_and(|number| shared.channel.can_be_shown_by(number))
+            || !policy.is_single()
+            || shared.channel.is_shut_down();
         if !counts {
             return;
         }

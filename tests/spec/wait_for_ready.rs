@@ -3,6 +3,10 @@
 mod dials;
 mod endpoints;
 mod expiry;
+mod first;
+mod methods;
 mod patience;
 mod probe;
+mod queue;
+mod readiness;
 mod streams;

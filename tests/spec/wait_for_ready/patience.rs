@@ -1,9 +1,5 @@
 //! Which calls wait, and for what.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
@@ -17,7 +13,7 @@ use tonic::{Code, Request};
 use tower::{Layer, ServiceBuilder};
 
 use crate::common::{every, ms, unavailable};
-use crate::support::{SECOND, Stack, client, has, hello, message, settle, sources};
+use crate::support::{Broken, SECOND, Stack, client, has, hello, message, settle, sources};
 
 fn layer() -> WaitForReadyLayer {
     WaitForReadyLayer::new().backoff(every(SECOND))
@@ -226,55 +222,6 @@ async fn a_channel_whose_worker_is_gone_is_reported_and_not_waited_for() {
         settle().await;
     }
     assert_eq!(start.elapsed(), ms(3));
-}
-
-/// A connection that never was.
-enum Nowhere {}
-
-impl hyper::rt::Read for Nowhere {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        _buf: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        match *self {}
-    }
-}
-
-impl hyper::rt::Write for Nowhere {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        _buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match *self {}
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match *self {}
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match *self {}
-    }
-}
-
-/// A connector that can't even get ready: it kills the channel's worker.
-#[derive(Clone)]
-struct Broken;
-
-impl tower::Service<http::Uri> for Broken {
-    type Response = Nowhere;
-    type Error = io::Error;
-    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
-        Poll::Ready(Err(io::Error::other("the connector is broken")))
-    }
-
-    fn call(&mut self, _uri: http::Uri) -> Self::Future {
-        std::future::ready(Err(io::Error::other("called though broken")))
-    }
 }
 
 // CONTRACT W2

@@ -1,0 +1,156 @@
+//! A channel that nothing is known of: fresh, or after its connection was lost.
+
+use grpc_resilience::call::CallOptionsExt;
+use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+use grpc_resilience::{GiveUp, Resilience};
+use testing::{Answer, Server, method};
+use tokio::time::{Instant, sleep};
+use tonic::Code;
+use tower::Layer;
+
+use crate::common::{every, ms};
+use crate::support::{SECOND, client, hello, numbered, settle};
+
+fn layer() -> WaitForReadyLayer {
+    WaitForReadyLayer::new().backoff(every(SECOND))
+}
+
+// CONTRACT W1, W6; FIELD.md 5: five calls took 0.3, 0.6, 0.9, 1.2 and 1.5 s
+#[tokio::test(start_paused = true)]
+async fn the_first_calls_of_a_channel_dial_as_one_and_their_dials_do_not_add_up() {
+    let server = Server::in_memory_unstarted();
+    server.set_dial_time(ms(300));
+    let stack = layer().fail_fast().layer(server.channel());
+    let start = Instant::now();
+    let calls: Vec<_> = (0..100)
+        .map(|number| {
+            let mut client = client(stack.clone());
+            tokio::spawn(async move { client.unary(numbered(number)).await })
+        })
+        .collect();
+    for call in calls {
+        let status = call.await.unwrap().unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+    }
+    assert!(start.elapsed() <= ms(302), "{:?}", start.elapsed());
+    assert_eq!(server.dials(), 1);
+}
+
+// CONTRACT W1, W6
+#[tokio::test(start_paused = true)]
+async fn the_first_calls_of_a_channel_wait_for_the_first_of_them_and_then_all_go() {
+    let server = Server::in_memory();
+    server.set_dial_time(ms(300));
+    let stack = layer().layer(server.channel());
+    let start = Instant::now();
+    let calls: Vec<_> = (0..20)
+        .map(|number| {
+            let mut client = client(stack.clone());
+            tokio::spawn(async move { client.unary(numbered(number)).await })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert!(start.elapsed() <= ms(305), "{:?}", start.elapsed());
+    assert_eq!(server.dials(), 1);
+}
+
+// CONTRACT W1, W6; FIELD.md 7: reconnect storms
+#[tokio::test(start_paused = true)]
+async fn after_a_lost_connection_a_hundred_calls_dial_as_one() {
+    let server = Server::in_memory();
+    server.script().always(method::UNARY, Answer::hang());
+    let stack = Resilience::new()
+        .wait_for_ready(layer())
+        .idempotent("/**")
+        .unwrap()
+        .wrap(server.channel());
+    let calls: Vec<_> = (0..100)
+        .map(|number| {
+            let mut client = client(stack.clone());
+            tokio::spawn(async move { client.unary(numbered(number)).await })
+        })
+        .collect();
+    server.wait_for_calls(100).await;
+    let dials = server.dials();
+    server.set_dial_time(ms(50));
+    server.stop();
+    // All are retried by now, and wait for what becomes of one dial.
+    sleep(ms(900)).await;
+    assert_eq!(server.dials() - dials, 1);
+    sleep(SECOND).await;
+    assert_eq!(server.dials() - dials, 2);
+    server.clear();
+    server.script().clear();
+    server.start().await;
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(server.dials() - dials, 3);
+}
+
+// FIELD.md 5: a transport may keep the error of an old dial, and serve it after a success
+#[tokio::test(start_paused = true)]
+async fn a_failed_connect_after_a_success_is_made_sure_of_before_it_is_believed() {
+    let dead = Server::in_memory_unstarted();
+    let live = Server::in_memory();
+    let turns = crate::support::Turns {
+        dead: [false, true, false, false, true].into_iter().collect(),
+        ..crate::support::Turns::default()
+    };
+    let stack = layer().layer(crate::support::Alternating {
+        dead: dead.channel(),
+        live: live.channel(),
+        turns: std::sync::Arc::new(std::sync::Mutex::new(turns)),
+    });
+    let mut client = client(stack);
+    let start = Instant::now();
+    for _ in 0..3 {
+        client.unary(hello()).await.unwrap();
+    }
+    assert_eq!(start.elapsed(), ms(0), "one stale error closes no gate");
+    let mut hurried = hello();
+    hurried.call_options().fail_fast();
+    let status = client.unary(hurried).await.unwrap_err();
+    assert_eq!(
+        status.code(),
+        Code::Unavailable,
+        "it is this call's failure"
+    );
+    assert_ne!(GiveUp::find(&status), Some(GiveUp::NotReady));
+    client.unary(hello()).await.unwrap();
+    assert_eq!(start.elapsed(), ms(0));
+}
+
+// DESIGN decision 14: of a single endpoint, an answer to an older call is an older connection's
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_of_an_old_connection_does_not_open_the_gate() {
+    let server = Server::in_memory();
+    let down = Server::in_memory_unstarted();
+    server
+        .script()
+        .on(method::UNARY, [Answer::handler().after(ms(500))]);
+    let turns = crate::support::Turns {
+        dead: [false, true, true, true, true, true].into_iter().collect(),
+        ..crate::support::Turns::default()
+    };
+    let stack = layer().layer(crate::support::Alternating {
+        dead: down.channel(),
+        live: server.channel(),
+        turns: std::sync::Arc::new(std::sync::Mutex::new(turns)),
+    });
+    let spawn = |number| {
+        let mut client = client(stack.clone());
+        tokio::spawn(async move { client.unary(numbered(number)).await })
+    };
+    let old = spawn(0);
+    server.wait_for_calls(1).await;
+    let waiting = spawn(1);
+    settle().await;
+    assert_eq!(down.dials(), 2, "it failed, and was made sure of");
+    old.await.unwrap().unwrap();
+    settle().await;
+    assert_eq!(down.dials(), 2, "the next dial is the schedule's");
+    waiting.abort();
+}

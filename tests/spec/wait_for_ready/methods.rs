@@ -1,0 +1,94 @@
+//! Which methods wait.
+
+use grpc_resilience::GiveUp;
+use grpc_resilience::call::{CallOptionsExt, Patience};
+use grpc_resilience::wait_for_ready::{InvalidPattern, WaitForReadyLayer};
+use testing::{Server, method};
+use tokio::time::timeout;
+use tower::Layer;
+
+use crate::common::{every, ms};
+use crate::support::{SECOND, Stack, client, hello, settle};
+
+/// Whether calls of `unary` wait, on a channel that is known to be down.
+async fn waits<T: Stack>(stack: &T, own: Option<Patience>) -> bool {
+    let mut request = hello();
+    match own {
+        Some(Patience::FailFast) => request.call_options().fail_fast(),
+        Some(Patience::WaitForReady) => request.call_options().wait_for_ready(),
+        None => request.call_options(),
+    };
+    match timeout(ms(500), client(stack.clone()).unary(request)).await {
+        Err(_) => true,
+        Ok(failed) => {
+            let status = failed.unwrap_err();
+            assert_eq!(GiveUp::find(&status), Some(GiveUp::NotReady));
+            false
+        }
+    }
+}
+
+async fn down(layer: WaitForReadyLayer) -> impl Stack {
+    let server = Server::in_memory_unstarted();
+    let stack = layer.backoff(every(60 * SECOND)).layer(server.channel());
+    let mut first = hello();
+    first.call_options().fail_fast();
+    let _ = client(stack.clone()).unary(first).await.unwrap_err();
+    settle().await;
+    stack
+}
+
+// CONTRACT W4; PEER-CASES GO-service-config-ready
+#[tokio::test(start_paused = true)]
+async fn a_call_s_own_wish_beats_its_method_s_which_beats_the_layer_s() {
+    let patient = || WaitForReadyLayer::new();
+    let hurried = || WaitForReadyLayer::new().fail_fast();
+    for (layer, waits_by_itself) in [
+        (patient(), true),
+        (hurried(), false),
+        (
+            patient().method(method::UNARY, Patience::FailFast).unwrap(),
+            false,
+        ),
+        (
+            hurried()
+                .method(method::UNARY, Patience::WaitForReady)
+                .unwrap(),
+            true,
+        ),
+        (
+            hurried()
+                .method("/test.*/*", Patience::WaitForReady)
+                .unwrap(),
+            true,
+        ),
+        (
+            hurried()
+                .method("/other.Service/*", Patience::WaitForReady)
+                .unwrap(),
+            false,
+        ),
+        (
+            hurried()
+                .method("/**", Patience::WaitForReady)
+                .unwrap()
+                .method(method::UNARY, Patience::FailFast)
+                .unwrap(),
+            false,
+        ),
+    ] {
+        let said = format!("{layer:?}");
+        let stack = down(layer).await;
+        assert_eq!(waits(&stack, None).await, waits_by_itself, "{said}");
+        assert!(waits(&stack, Some(Patience::WaitForReady)).await, "{said}");
+        assert!(!waits(&stack, Some(Patience::FailFast)).await, "{said}");
+    }
+}
+
+// Bad configuration is a typed error at construction
+#[test]
+fn a_pattern_that_matches_no_method_is_refused_at_construction() {
+    let layer = WaitForReadyLayer::new();
+    let refused = layer.method("orders", Patience::FailFast).unwrap_err();
+    assert!(matches!(refused, InvalidPattern::NotAMethod(_)));
+}

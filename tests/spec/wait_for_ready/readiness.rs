@@ -1,0 +1,212 @@
+//! What a handle shows of a channel, and what it can be told.
+
+use grpc_resilience::call::CallOptionsExt;
+use grpc_resilience::wait_for_ready::{ConnectivityState, Readiness, WaitForReadyLayer};
+use grpc_resilience::{GiveUp, Resilience};
+use testing::{Answer, Server, method};
+use tokio::time::{Instant, sleep, timeout};
+use tonic::Code;
+use tower::Layer;
+
+use crate::common::{every, ms};
+use crate::support::{Broken, SECOND, client, hello, numbered, settle};
+
+use ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
+
+fn layer() -> WaitForReadyLayer {
+    WaitForReadyLayer::new().backoff(every(SECOND))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_shows_the_way_of_a_channel_from_idle_to_ready_and_back() {
+    let server = Server::in_memory_unstarted();
+    server.set_dial_time(ms(200));
+    let readiness = Readiness::new();
+    let stack = layer().readiness(&readiness).layer(server.channel());
+    assert_eq!(readiness.state(), Idle);
+    let spawn = |number| {
+        let mut client = client(stack.clone());
+        tokio::spawn(async move { client.unary(numbered(number)).await })
+    };
+    let start = Instant::now();
+    let calls = [spawn(0), spawn(1), spawn(2)];
+    sleep(ms(100)).await;
+    let now = readiness.snapshot();
+    assert_eq!((now.state, now.waiting), (Connecting, 3));
+    assert_eq!(now.failing_since, None);
+
+    sleep(ms(150)).await;
+    let now = readiness.snapshot();
+    assert_eq!(
+        (now.state, now.waiting, now.failed_dials),
+        (TransientFailure, 3, 1)
+    );
+    assert!(now.waiting_bytes > 0);
+    let failed = now.failing_since.unwrap() - start;
+    assert!(failed >= ms(200) && failed <= ms(202), "{failed:?}");
+    let next = now.next_dial.unwrap() - now.failing_since.unwrap();
+    assert_eq!(next, SECOND);
+    let error = now.last_error.clone().unwrap();
+    assert_eq!(error.code(), grpc_resilience::grpc::Code::Unavailable);
+    let line = now.to_string();
+    for part in [
+        "TRANSIENT_FAILURE for",
+        "1 dials failed",
+        "next in",
+        "3 calls wait",
+        "last error",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
+
+    server.start().await;
+    readiness.ready().await.unwrap();
+    assert_eq!(readiness.state(), Ready);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    let now = readiness.snapshot();
+    assert_eq!(
+        (now.waiting, now.waiting_bytes, now.failed_dials),
+        (0, 0, 0)
+    );
+    assert!(now.last_error.is_none() && now.next_dial.is_none());
+
+    // A connection that is lost under a call is not ready any more.
+    server.script().on(method::UNARY, [Answer::hang()]);
+    let lost = spawn(9);
+    server.wait_until(|calls| calls.len() == 4).await;
+    server.stop();
+    let _ = lost.await.unwrap().unwrap_err();
+    assert_eq!(readiness.state(), Idle);
+    let mut hurried = hello();
+    hurried.call_options().fail_fast();
+    let _ = client(stack.clone()).unary(hurried).await.unwrap_err();
+    assert_eq!(readiness.state(), TransientFailure);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_change_hears_of_it() {
+    let server = Server::in_memory_unstarted();
+    let stack = layer().layer(server.channel());
+    let readiness = stack.readiness();
+    let heard = tokio::spawn({
+        let readiness = readiness.clone();
+        async move {
+            let mut seen = vec![Idle];
+            while seen.last() != Some(&Ready) {
+                seen.push(readiness.changed(*seen.last().unwrap()).await);
+            }
+            seen
+        }
+    });
+    settle().await;
+    let mut patient = client(stack);
+    let call = tokio::spawn(async move { patient.unary(hello()).await });
+    sleep(ms(2_500)).await;
+    server.start().await;
+    call.await.unwrap().unwrap();
+    assert_eq!(heard.await.unwrap(), [Idle, TransientFailure, Ready]);
+}
+
+// What a layer over a foreign channel can't see: it dials nothing itself.
+#[tokio::test(start_paused = true)]
+async fn without_a_call_nobody_learns_that_the_server_is_up() {
+    let server = Server::in_memory();
+    let stack = layer().layer(server.channel());
+    let readiness = stack.readiness();
+    timeout(60 * SECOND, readiness.ready()).await.unwrap_err();
+    assert_eq!(server.dials(), 0);
+    client(stack).unary(hello()).await.unwrap();
+    readiness.ready().await.unwrap();
+}
+
+// CONTRACT W5: gRPC's ResetConnectBackoff
+#[tokio::test(start_paused = true)]
+async fn whoever_knows_that_the_server_is_up_has_it_dialled_at_once() {
+    let server = Server::in_memory_unstarted();
+    let stack = layer()
+        .backoff(every(3_600 * SECOND))
+        .layer(server.channel());
+    let readiness = stack.readiness();
+    let mut patient = client(stack);
+    let call = tokio::spawn(async move { patient.unary(hello()).await });
+    sleep(60 * SECOND).await;
+    assert_eq!(server.dials(), 1);
+    server.start().await;
+    let start = Instant::now();
+    readiness.reset_backoff();
+    call.await.unwrap().unwrap();
+    assert!(start.elapsed() <= ms(2), "{:?}", start.elapsed());
+    assert_eq!(server.dials(), 2);
+    readiness.reset_backoff();
+    assert_eq!(readiness.state(), Ready);
+}
+
+// A bound on the backoff bounds how late a server is noticed that comes up.
+#[tokio::test(start_paused = true)]
+async fn no_wait_between_two_dials_is_longer_than_the_bound() {
+    let server = Server::in_memory_unstarted();
+    let stack = WaitForReadyLayer::new()
+        .max_backoff(ms(20))
+        .layer(server.channel());
+    let mut patient = client(stack);
+    let call = tokio::spawn(async move { patient.unary(hello()).await });
+    sleep(ms(2_000)).await;
+    let dials = server.dials();
+    // A timer of tokio's adds up to a millisecond to each.
+    assert!((90..=101).contains(&dials), "{dials}");
+    server.start().await;
+    let start = Instant::now();
+    call.await.unwrap().unwrap();
+    assert!(start.elapsed() <= ms(25), "{:?}", start.elapsed());
+}
+
+// FIELD.md 5: its worker is gone, and no wait brings it back
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_is_dead_for_ever_is_shut_down_and_waited_for_by_nobody() {
+    let endpoint = tonic::transport::Endpoint::from_static("http://broken.test");
+    let stack = layer().layer(endpoint.connect_with_connector_lazy(Broken));
+    let readiness = stack.readiness();
+    let start = Instant::now();
+    let watching = tokio::spawn({
+        let readiness = readiness.clone();
+        async move { readiness.ready().await }
+    });
+    let calls: Vec<_> = (0..10)
+        .map(|number| {
+            let mut client = client(stack.clone());
+            tokio::spawn(async move { client.unary(numbered(number)).await })
+        })
+        .collect();
+    for call in calls {
+        let status = call.await.unwrap().unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(status.message().contains("broken"), "{status:?}");
+    }
+    assert_eq!(readiness.state(), Shutdown);
+    let error = watching.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("broken"), "{error}");
+    assert!(start.elapsed() <= ms(2), "{:?}", start.elapsed());
+    // Nor does a retry layer above make more of it.
+    let stack = Resilience::new().wrap(stack);
+    let status = client(stack).unary(hello()).await.unwrap_err();
+    assert_eq!(GiveUp::find(&status), Some(GiveUp::NotReady));
+    assert!(start.elapsed() <= ms(3), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_with_one_handle_share_what_they_know() {
+    let server = Server::in_memory_unstarted();
+    let readiness = Readiness::new();
+    let layer = layer().readiness(&readiness);
+    let (one, other) = (layer.layer(server.channel()), layer.layer(server.channel()));
+    let mut hurried = hello();
+    hurried.call_options().fail_fast();
+    let _ = client(one).unary(hurried).await.unwrap_err();
+    let mut hurried = hello();
+    hurried.call_options().fail_fast();
+    let status = client(other).unary(hurried).await.unwrap_err();
+    assert_eq!(GiveUp::find(&status), Some(GiveUp::NotReady));
+    assert_eq!(server.dials(), 1);
+}
