@@ -101,6 +101,15 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
+    /// The attempt under way, or the one to come, is not sent soon: a whole request is kept without the
+    /// memory around it.
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    pub(crate) fn detach(&mut self) {
+        if let Kept::Whole(captured, _) = &mut self.0 {
+            captured.detach();
+        }
+    }
+
     /// Looks, between two attempts, whether a live request failed since the last one read of it;
     /// [`lost`](Self::lost) says so. No more than one frame is read ahead.
     pub fn look_ahead(&mut self) {

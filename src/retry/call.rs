@@ -110,6 +110,14 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         request
     }
 
+    /// The attempt has no answer yet. One that waits for its channel may do so for long, and with it
+    /// what is kept for the next.
+    pub(super) fn goes_on(&mut self) {
+        if self.trace.phase() == Phase::NotReady {
+            self.recording.detach();
+        }
+    }
+
     /// CONTRACT R10: ours alone, whatever the caller put there.
     fn count_previous(&self, headers: &mut HeaderMap) {
         match self.attempts.saturating_sub(1) {

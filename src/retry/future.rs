@@ -120,7 +120,13 @@ where
         loop {
             let failure = match this.state.as_mut().project() {
                 StateProj::Attempt(attempt) => {
-                    let outcome = ready!(attempt.poll(cx)).map_err(Error::from_inner);
+                    let Poll::Ready(outcome) = attempt.poll(cx) else {
+                        if let Some(call) = this.call {
+                            call.goes_on();
+                        }
+                        return Poll::Pending;
+                    };
+                    let outcome = outcome.map_err(Error::from_inner);
                     let Some(call) = this.call.as_mut() else {
                         let answer = outcome.and_then(received);
                         return Poll::Ready(this.recorder.hand_up(answer, RetryBody::passing));

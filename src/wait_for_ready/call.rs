@@ -200,6 +200,9 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
         self.last_error = last_error;
         let waited = std::mem::replace(&mut self.waits, true);
+        if !waited {
+            self.request.waits();
+        }
         match &self.trace {
             Some(trace) if waited => trace.enter(Phase::NotReady),
             Some(trace) => trace.waits(Phase::NotReady),

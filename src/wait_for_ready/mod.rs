@@ -2,16 +2,23 @@
 //!
 //! A call that provably was never sent, because no connection could be made, waits with connection
 //! backoff and goes again, whatever its idempotency, until its deadline. While the channel is down
-//! one call at a time tests it; the others wait for its result.
+//! one call at a time tests it, on schedule; the others wait for its result, and go in order of arrival.
 //!
 //! ```
-//! use grpc_resilience::backoff::Exponential;
-//! use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+//! use grpc_resilience::call::Patience;
+//! use grpc_resilience::wait_for_ready::{Readiness, WaitForReadyLayer};
 //! use std::time::Duration;
 //!
+//! let readiness = Readiness::new();
 //! let layer = WaitForReadyLayer::new()
-//!     .backoff(Exponential::new(Duration::from_millis(50))?.max(Duration::from_secs(2))?);
-//! # Ok::<(), grpc_resilience::backoff::InvalidBackoff>(())
+//!     .max_backoff(Duration::from_secs(2))
+//!     .max_waiting(1_000)
+//!     .release_rate(500)?
+//!     .method("/orders.v1.Orders/Quote", Patience::FailFast)?
+//!     .readiness(&readiness);
+//! // the layer over a channel, and calls; meanwhile, elsewhere:
+//! println!("{}", readiness.snapshot());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Per call: `request.call_options().fail_fast()`, or `.wait_for_ready()` where the layer was told
@@ -21,17 +28,40 @@
 //!
 //! - **Reads** patience and deadline (or the caller's `grpc-timeout`) from the
 //!   [`Context`](crate::call::Context). **Writes** nothing.
-//! - **Defaults**: calls wait; gRPC's connection backoff (1 s, x1.6, +-20 %, at most 120 s).
+//! - **Defaults**: calls wait; gRPC's connection backoff (1 s, x1.6, +-20 %, at most 120 s); at most
+//!   10,000 calls and 64 MiB wait; 10,000 calls a second are released.
 //! - **Errors**: UNAVAILABLE at once for a call that fails fast while the channel is known to be
-//!   down; DEADLINE_EXCEEDED that says the channel never got ready.
-//! - **Interactions**: stands closest to the channel, but for what bounds one attempt. Above a retry layer it works too, but a test of
-//!   the channel then ends with the answer only, not with the open stream. What never left the client for another reason,
+//!   down; DEADLINE_EXCEEDED that says the channel never got ready; RESOURCE_EXHAUSTED at once where
+//!   too many wait ([`GiveUp::QueueFull`](crate::GiveUp::QueueFull)).
+//! - **Interactions**: stands closest to the channel, but for what bounds one attempt. Above a retry
+//!   layer it works too, but a test of the channel then ends with the answer only, not with the open
+//!   stream: until the first answer calls go one by one. What never left the client for another reason,
 //!   or was refused by the server, is the retry layer's.
-//! - **Limits**: readiness is inferred from calls: over a foreign channel there is nothing else to
-//!   see. The channel counts as down after one failed connect, or after three times
-//!   [`endpoints`](WaitForReadyLayer::endpoints) in a row on a balanced one. A live request stream
-//!   waits as long as no attempt read any of it. Without a
-//!   deadline layer above, the caller's `grpc-timeout` bounds the wait but not a dial under way.
+//!
+//! # What it takes for what
+//!
+//! Readiness is inferred from calls: over a foreign channel there is nothing else to see.
+//! [`Readiness`] says what can't be seen.
+//!
+//! | seen | the channel is | a call that waits | one that fails fast |
+//! |---|---|---|---|
+//! | nothing yet, or a lost connection | `Idle`, then `Connecting` | one tests it at once, the others wait | the same |
+//! | a stream was opened, or any answer | `Ready` | goes | goes |
+//! | a failed connect while `Ready` | tested once more at once, for the error may be an old one's | is that test, or waits for it | fails if it was this one's connect |
+//! | a failed connect of a test | `TransientFailure` | waits; the first in line tests it when the backoff says so | fails at once, or is the test if one is due |
+//! | the worker gone, `poll_ready` failed | `Shutdown` | fails at once | fails at once |
+//!
+//! A balanced channel ([`endpoints`](WaitForReadyLayer::endpoints)) counts as ready until three times
+//! as many connects failed in a row, and a lost connection says nothing of it.
+//!
+//! # Costs and limits
+//!
+//! - A waiting call has no timer but for its deadline; the first two in line have one for the next dial.
+//!   It holds 4 KiB with its task and a request of 100 bytes, where tonic's own queue holds 3.3 KiB
+//!   (`cargo test --test load waiting -- --nocapture`), and as much more as its request is larger.
+//! - A live request stream waits as long as no attempt read any of it.
+//! - A test whose owner stops polling it is taken over after 20 s, gRPC's minimum connect timeout.
+//! - Without a deadline layer above, the caller's `grpc-timeout` bounds the wait but not a dial under way.
 
 mod body;
 mod call;

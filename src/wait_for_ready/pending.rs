@@ -47,6 +47,13 @@ impl<B: RequestBody> Pending<B> {
         }
     }
 
+    /// It waits: the encoder's buffer, of which a request may be a small part, need not.
+    pub(super) fn waits(&mut self) {
+        if let Self::Kept(_, recording) = self {
+            recording.detach();
+        }
+    }
+
     /// What it takes while it waits: headers, and the body as far as it is complete.
     pub(super) fn bytes(&self) -> usize {
         let (headers, body) = match self {

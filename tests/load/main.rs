@@ -4,6 +4,7 @@
 mod common;
 mod drops;
 mod memory;
+mod waiting;
 
 use peak_alloc::PeakAlloc;
 

@@ -9,4 +9,5 @@ mod patience;
 mod probe;
 mod queue;
 mod readiness;
+mod started_before;
 mod streams;
