@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "idempotency/depot.proto",
         "orders/orders.proto",
         "policy/auction.proto",
+        "storm/storm.proto",
     ];
     for proto in protos {
         println!("cargo::rerun-if-changed={proto}");

@@ -1,0 +1,56 @@
+//! What reaches a server that is in trouble, by client.
+//!
+//! Calls are offered on schedule, whatever becomes of them, to a real server over loopback, by this crate with its
+//! defaults and by what a tonic user would take instead, one after the other. The server counts every attempt. Run it
+//! with `cargo run --release --example storm`; it ends with one table of what was promised and what was seen, and exits
+//! non-zero if a promise is broken. `--only` names experiments, `--quick` shortens them.
+
+mod args;
+mod arrivals;
+mod clients;
+mod faults;
+mod flaky;
+mod load;
+mod outage;
+mod plot;
+mod progress;
+mod promise;
+mod proto;
+mod record;
+mod series;
+mod server;
+mod table;
+mod trial;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Experiment};
+use crate::clients::Client;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+// One thread for the clients; the server has the other core.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode, Failure> {
+    let args = Args::parse();
+    let mut promises = Vec::new();
+    for experiment in args.experiments() {
+        promises.extend(match experiment {
+            Experiment::Outage => outage::run(&args).await?,
+            Experiment::Flaky => flaky::run(&args).await?,
+        });
+    }
+    println!();
+    for client in Client::ALL {
+        println!("{}: {}.", client.name(), client.settings());
+    }
+    println!("\n{}", promise::verdict(&promises));
+    let is_kept = promises.iter().all(|promise| promise.kept);
+    Ok(if is_kept {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,58 @@
+//! Events counted per 100 ms.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+pub(crate) const BUCKET: Duration = Duration::from_millis(100);
+
+/// How many events there were in each 100 ms since the load began.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Series {
+    buckets: BTreeMap<u32, u32>,
+}
+
+impl Series {
+    pub(crate) fn add(&mut self, at: Duration) {
+        *self.buckets.entry(bucket(at)).or_default() += 1;
+    }
+
+    /// The events of a time; its ends lie between buckets.
+    pub(crate) fn within(&self, time: Range<Duration>) -> u32 {
+        self.buckets
+            .range(bucket(time.start)..bucket(time.end))
+            .map(|(_, events)| events)
+            .sum()
+    }
+
+    pub(crate) fn total(&self) -> u32 {
+        self.buckets.values().sum()
+    }
+
+    /// Each bucket of a time, empty ones too: when it begins, and its events.
+    pub(crate) fn each(&self, time: Range<Duration>) -> impl Iterator<Item = (Duration, u32)> {
+        (bucket(time.start)..bucket(time.end)).map(|bucket| {
+            (
+                BUCKET * bucket,
+                self.buckets.get(&bucket).copied().unwrap_or(0),
+            )
+        })
+    }
+}
+
+impl FromIterator<Duration> for Series {
+    fn from_iter<T: IntoIterator<Item = Duration>>(events: T) -> Self {
+        let mut series = Self::default();
+        events.into_iter().for_each(|at| series.add(at));
+        series
+    }
+}
+
+fn bucket(at: Duration) -> u32 {
+    u32::try_from(at.as_millis() / BUCKET.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// `part` of `whole`; of nothing it is 0.
+pub(crate) fn ratio(part: u32, whole: u32) -> f64 {
+    f64::from(part) / f64::from(whole.max(1))
+}
