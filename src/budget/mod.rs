@@ -20,10 +20,13 @@
 //! - **Sharing**: two channels that reach the same servers should share one:
 //!   `BudgetLayer::new(Arc::clone(&bucket))`.
 
+mod decimals;
+mod error;
 mod layer;
-mod policy;
 mod service;
+mod token_bucket;
 
+pub use error::InvalidBudget;
 pub use layer::BudgetLayer;
-pub use policy::{InvalidBudget, TokenBucket};
 pub use service::Budgeted;
+pub use token_bucket::TokenBucket;

@@ -1,8 +1,11 @@
 use crate::call::{AttemptKind, Budget, Permit};
 use crate::sync::{AtomicU32, Ordering};
 
+use super::InvalidBudget;
+use super::decimals::{THOUSANDTHS, thousandths};
+
 /// Tokens are counted in thousandths: gRFC A6 gives the ratio three decimals.
-const TOKEN: u32 = 1_000;
+const TOKEN: u32 = THOUSANDTHS;
 const MAX_TOKENS: u32 = 1_000;
 
 /// gRFC A6's retry throttling.
@@ -20,18 +23,6 @@ pub struct TokenBucket {
     tokens: AtomicU32,
     max: u32,
     ratio: u32,
-}
-
-/// A bucket that can't be: said at construction.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidBudget {
-    /// A6 wants more than 0 and at most 1000 tokens.
-    #[error("a token bucket holds 1 to 1000 tokens, not {0}")]
-    MaxTokens(u32),
-    /// A6 wants a ratio above zero, and cuts it off after three decimals.
-    #[error("the token ratio must be a number of at least 0.001, not {0}")]
-    TokenRatio(f64),
 }
 
 impl TokenBucket {
@@ -73,19 +64,6 @@ impl TokenBucket {
                 Some(change(tokens))
             });
     }
-}
-
-/// `None` if nothing is left of it after three decimals.
-fn thousandths(ratio: f64) -> Option<u32> {
-    // The nudge keeps a written 0.29 from being read as 289.99999.
-    let scaled = (ratio * f64::from(TOKEN) + 1e-6).floor();
-    let in_range = (1.0..=f64::from(u32::MAX)).contains(&scaled);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the line above checked the range"
-    )]
-    in_range.then_some(scaled as u32)
 }
 
 impl Default for TokenBucket {
