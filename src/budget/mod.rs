@@ -23,6 +23,7 @@
 mod decimals;
 mod error;
 mod layer;
+mod ledger;
 mod service;
 mod token_bucket;
 

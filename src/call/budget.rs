@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::BudgetSnapshot;
+
 /// Why an extra attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -41,6 +43,11 @@ pub trait Budget: fmt::Debug + Send + Sync {
 
     /// Asks for one extra attempt; `None` is a refusal.
     fn permit(&self, kind: AttemptKind) -> Option<Permit>;
+
+    /// What it holds and what was asked of it. By default nothing is known.
+    fn snapshot(&self) -> BudgetSnapshot {
+        BudgetSnapshot::default()
+    }
 }
 
 /// So that one budget can be shared between channels.
@@ -60,6 +67,10 @@ impl<T: Budget + ?Sized> Budget for Arc<T> {
     fn permit(&self, kind: AttemptKind) -> Option<Permit> {
         (**self).permit(kind)
     }
+
+    fn snapshot(&self) -> BudgetSnapshot {
+        (**self).snapshot()
+    }
 }
 
 /// The right to one extra attempt.
@@ -71,7 +82,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// A permit that took nothing, as A6's bucket gives.
+    /// A permit that took nothing.
     pub fn free() -> Self {
         Self { refund: None }
     }

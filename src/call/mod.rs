@@ -14,6 +14,7 @@
 //! | [`Trace`](crate::report::Trace) | retry, deadline, the caller's `call_report()` | whoever acts on the call writes into it | nobody listens |
 
 mod budget;
+mod budget_snapshot;
 mod context;
 mod deadline;
 mod ext;
@@ -24,6 +25,9 @@ mod safety;
 mod served;
 
 pub use budget::{AttemptKind, Budget, Permit};
+pub use budget_snapshot::BudgetSnapshot;
+#[cfg(feature = "budget")]
+pub(crate) use budget_snapshot::PerKind;
 pub use context::Context;
 pub use deadline::Deadline;
 pub use ext::CallOptionsExt;
