@@ -93,7 +93,7 @@ pub mod wait_for_ready;
 #[cfg(feature = "attempt-timeout")]
 pub use attempt_timeout::AttemptTimeoutLayer;
 #[cfg(feature = "budget")]
-pub use budget::{BudgetLayer, TokenBucket};
+pub use budget::{BudgetLayer, PercentageBudget, TokenBucket};
 pub use call::CallOptionsExt;
 #[cfg(feature = "deadline")]
 pub use deadline::DeadlineLayer;

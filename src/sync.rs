@@ -7,15 +7,22 @@ pub(crate) use std::sync::atomic::AtomicU32;
 
 pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+#[cfg(grpc_resilience_loom)]
+use loom::sync as locks;
+#[cfg(not(grpc_resilience_loom))]
+use std::sync as locks;
+
+pub(crate) use locks::MutexGuard;
 
 /// A mutex without poisoning: what it guards here is never left half-written.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+pub(crate) struct Mutex<T>(locks::Mutex<T>);
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(std::sync::Mutex::new(value))
+        Self(locks::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {

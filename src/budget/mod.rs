@@ -20,14 +20,19 @@
 //! - **Sharing**: two channels that reach the same servers should share one:
 //!   `BudgetLayer::new(Arc::clone(&bucket))`.
 
+mod account;
 mod decimals;
 mod error;
+mod floor;
 mod layer;
 mod ledger;
+mod percentage;
 mod service;
 mod token_bucket;
+mod window;
 
 pub use error::InvalidBudget;
 pub use layer::BudgetLayer;
+pub use percentage::PercentageBudget;
 pub use service::Budgeted;
 pub use token_bucket::TokenBucket;

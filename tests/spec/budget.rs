@@ -1,6 +1,7 @@
 //! The budget for extra attempts. CONTRACT T.
 
 mod layer;
+mod percentage;
 
 use std::sync::Arc;
 
