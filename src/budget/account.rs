@@ -57,10 +57,10 @@ impl Account {
         })
     }
 
-    pub(super) fn pay_back(&self, paid: Paid) {
+    pub(super) fn pay_back(&self, paid: &Paid) {
         self.with(|funds, _| match (paid, &mut funds.floor) {
-            (Paid::Calls(withdrawal), _) => funds.window.put_back(&withdrawal),
-            (Paid::Floor(grant), Some(floor)) => floor.put_back(grant),
+            (Paid::Calls(withdrawal), _) => funds.window.put_back(withdrawal),
+            (Paid::Floor(grant), Some(floor)) => floor.put_back(*grant),
             (Paid::Floor(_), None) => {}
         });
     }

@@ -120,7 +120,7 @@ impl Budget for PercentageBudget {
         self.ledger.granted(kind);
         let (account, ledger) = (Arc::clone(&self.account), self.ledger.clone());
         Some(Permit::refundable(Arc::new(move || {
-            account.pay_back(paid);
+            account.pay_back(&paid);
             ledger.given_back(kind);
         })))
     }

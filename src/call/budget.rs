@@ -1,31 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::BudgetSnapshot;
-
-/// Why an extra attempt is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AttemptKind {
-    /// One before it failed.
-    Retry,
-    /// One before it is slow.
-    Hedge,
-}
-
-impl AttemptKind {
-    /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Retry, Self::Hedge];
-
-    /// A stable name, for logs and metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Hedge => "hedge",
-        }
-    }
-}
+use super::{AttemptKind, BudgetSnapshot};
 
 /// Bounds the extra load that retries may put on a target; shared by the clones of a channel.
 ///

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::AttemptKind;
+use super::attempt_kind::PerKind;
 
 /// What a budget holds and what was asked of it, as read at one moment.
 ///
@@ -69,37 +70,6 @@ impl fmt::Display for BudgetSnapshot {
             write!(f, ", {name}: {spent} spent, {denied} denied")?;
         }
         Ok(())
-    }
-}
-
-/// One of these for each kind of attempt.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct PerKind<T> {
-    retry: T,
-    hedge: T,
-}
-
-impl<T> PerKind<T> {
-    #[cfg(feature = "budget")]
-    pub(crate) fn new(make: impl Fn(AttemptKind) -> T) -> Self {
-        Self {
-            retry: make(AttemptKind::Retry),
-            hedge: make(AttemptKind::Hedge),
-        }
-    }
-
-    pub(crate) fn of(&self, kind: AttemptKind) -> &T {
-        match kind {
-            AttemptKind::Retry => &self.retry,
-            AttemptKind::Hedge => &self.hedge,
-        }
-    }
-
-    fn of_mut(&mut self, kind: AttemptKind) -> &mut T {
-        match kind {
-            AttemptKind::Retry => &mut self.retry,
-            AttemptKind::Hedge => &mut self.hedge,
-        }
     }
 }
 

@@ -89,7 +89,7 @@ impl Reference {
         let by_floor = |attempt: &&Attempt| attempt.paid.is_empty() && !attempt.given_back;
         let last = self.attempts.iter().rev().find(by_floor);
         let interval = |floor| Duration::from_nanos(1_000_000_000_u64.div_ceil(floor));
-        self.floor > 0 && last.is_none_or(|last| at - last.at >= interval(u64::from(self.floor)))
+        self.floor > 0 && last.is_none_or(|last| at >= last.at + interval(u64::from(self.floor)))
     }
 
     /// CONTRACT T10, of every span of time that an attempt begins and one ends: attempts <= p % of the
@@ -106,7 +106,7 @@ impl Reference {
             for (count, end) in went[first..].iter().enumerate() {
                 let pays = |call: &&Call| call.at + self.window > *start && call.at <= *end;
                 let calls = self.calls.iter().filter(pays).count() as u128;
-                let floor = u128::from(self.floor) * (*end - *start).as_nanos()
+                let floor = u128::from(self.floor) * end.abs_diff(*start).as_nanos()
                     + if self.floor > 0 { second } else { 0 };
                 let attempt = u128::from(ATTEMPT);
                 let paid = u128::from(self.share) * calls * second + floor * attempt;
