@@ -34,7 +34,7 @@
 //! | `deadline` | [`deadline`]: one instant at which a call ends |
 //! | `wait-for-ready` | [`wait_for_ready`]: calls wait while the channel is down |
 //! | `attempt-timeout` | [`attempt_timeout`]: a bound for each attempt by itself |
-//! | `budget` | [`budget`]: a bound for extra attempts |
+//! | `budget` | [`budget`]: a bound for extra attempts, by tokens or a percentage |
 //! | `server-deadline` | [`server_deadline`]: handlers that stop at their caller's deadline |
 //! | `stack` | [`stack`]: `Resilience`, and all of the above |
 //! | `tonic` | tonic's bodies, errors and `Request` |
@@ -93,7 +93,7 @@ pub mod wait_for_ready;
 #[cfg(feature = "attempt-timeout")]
 pub use attempt_timeout::AttemptTimeoutLayer;
 #[cfg(feature = "budget")]
-pub use budget::{BudgetLayer, TokenBucket};
+pub use budget::{BudgetLayer, PercentageBudget, TokenBucket};
 pub use call::CallOptionsExt;
 #[cfg(feature = "deadline")]
 pub use deadline::DeadlineLayer;

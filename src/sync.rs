@@ -15,19 +15,19 @@ pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::PoisonError;
 
 #[cfg(grpc_resilience_loom)]
-use loom::sync as imp;
+use loom::sync as locks;
 #[cfg(not(grpc_resilience_loom))]
-use std::sync as imp;
+use std::sync as locks;
 
-pub(crate) use imp::MutexGuard;
+pub(crate) use locks::MutexGuard;
 
 /// A mutex without poisoning: what it guards here is never left half-written.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(imp::Mutex<T>);
+pub(crate) struct Mutex<T>(locks::Mutex<T>);
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(imp::Mutex::new(value))
+        Self(locks::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
+use grpc_resilience::budget::{BudgetLayer, TokenBucket};
+use grpc_resilience::call::{AttemptKind, Budget as _};
 use grpc_resilience::classify;
 use grpc_resilience::idempotency::IdempotencyLayer;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -79,6 +81,37 @@ fn a_method_of_which_nothing_is_declared_passes_the_idempotency_layer_without_an
         let _answer = service.call(declared);
     });
     assert_ne!(counted.count_total, 0, "the context is written");
+}
+
+// DESIGN decision 15
+#[test]
+fn a_budget_by_method_costs_no_more_memory_than_one_for_all_once_the_method_was_called() {
+    let counted = |layer: BudgetLayer| {
+        let mut service = layer.layer(Nothing);
+        let request = || {
+            let request = Request::builder().uri("/orders.v1.Orders/Get");
+            request.body(()).unwrap()
+        };
+        let _first = service.call(request());
+        let second = request();
+        measure(|| {
+            let _answer = service.call(second);
+        })
+    };
+    let one_for_all = counted(BudgetLayer::new(TokenBucket::default())).count_total;
+    let by_method = counted(BudgetLayer::per_method(TokenBucket::default)).count_total;
+    assert_eq!(by_method, one_for_all);
+    assert_eq!(counted(BudgetLayer::unlimited()).count_total, 0);
+}
+
+#[test]
+fn a_permit_of_the_token_bucket_costs_no_memory() {
+    let bucket = TokenBucket::default();
+    let counted = measure(|| {
+        bucket.permit(AttemptKind::Retry).unwrap().start();
+        drop(bucket.permit(AttemptKind::Hedge));
+    });
+    assert_eq!(counted.count_total, 0);
 }
 
 #[derive(Clone)]

@@ -4,18 +4,21 @@ use std::task::{Context, Poll};
 use http::Request;
 use tower_service::Service;
 
-use crate::call::{self, Budget};
+use crate::call;
+use crate::grpc::method_of;
+
+use super::budgets::Budgets;
 
 /// The service of [`BudgetLayer`](super::BudgetLayer).
 #[derive(Clone, Debug)]
 pub struct Budgeted<S> {
     inner: S,
-    budget: Option<Arc<dyn Budget>>,
+    budgets: Arc<Budgets>,
 }
 
 impl<S> Budgeted<S> {
-    pub(super) fn new(inner: S, budget: Option<Arc<dyn Budget>>) -> Self {
-        Self { inner, budget }
+    pub(super) fn new(inner: S, budgets: Arc<Budgets>) -> Self {
+        Self { inner, budgets }
     }
 }
 
@@ -32,8 +35,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if let Some(budget) = &self.budget {
-            call::Context::of(request.extensions_mut()).charge(Arc::clone(budget));
+        if let Some(budget) = self.budgets.of(method_of(request.uri().path())) {
+            call::Context::of(request.extensions_mut()).charge(budget);
         }
         self.inner.call(request)
     }

@@ -1,29 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Why an extra attempt is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AttemptKind {
-    /// One before it failed.
-    Retry,
-    /// One before it is slow.
-    Hedge,
-}
-
-impl AttemptKind {
-    /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Retry, Self::Hedge];
-
-    /// A stable name, for logs and metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Hedge => "hedge",
-        }
-    }
-}
+use super::{AttemptKind, BudgetSnapshot};
 
 /// Bounds the extra load that retries may put on a target; shared by the clones of a channel.
 ///
@@ -41,6 +19,11 @@ pub trait Budget: fmt::Debug + Send + Sync {
 
     /// Asks for one extra attempt; `None` is a refusal.
     fn permit(&self, kind: AttemptKind) -> Option<Permit>;
+
+    /// What it holds and what was asked of it. By default nothing is known.
+    fn snapshot(&self) -> BudgetSnapshot {
+        BudgetSnapshot::default()
+    }
 }
 
 /// So that one budget can be shared between channels.
@@ -60,6 +43,10 @@ impl<T: Budget + ?Sized> Budget for Arc<T> {
     fn permit(&self, kind: AttemptKind) -> Option<Permit> {
         (**self).permit(kind)
     }
+
+    fn snapshot(&self) -> BudgetSnapshot {
+        (**self).snapshot()
+    }
 }
 
 /// The right to one extra attempt.
@@ -71,7 +58,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// A permit that took nothing, as A6's bucket gives.
+    /// A permit that took nothing.
     pub fn free() -> Self {
         Self { refund: None }
     }

@@ -13,7 +13,9 @@
 //! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
 //! | [`Trace`](crate::report::Trace) | retry, deadline, the caller's `call_report()` | whoever acts on the call writes into it | nobody listens |
 
+mod attempt_kind;
 mod budget;
+mod budget_snapshot;
 mod context;
 mod deadline;
 mod ext;
@@ -23,7 +25,11 @@ mod safety;
 #[cfg(any(feature = "deadline", feature = "server-deadline"))]
 mod served;
 
-pub use budget::{AttemptKind, Budget, Permit};
+pub use attempt_kind::AttemptKind;
+#[cfg(feature = "budget")]
+pub(crate) use attempt_kind::PerKind;
+pub use budget::{Budget, Permit};
+pub use budget_snapshot::BudgetSnapshot;
 pub use context::Context;
 pub use deadline::Deadline;
 pub use ext::CallOptionsExt;

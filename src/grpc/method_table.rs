@@ -63,7 +63,7 @@ impl<T> MethodTable<T> {
     }
 
     /// The same, in the place of what was said by an equal pattern.
-    #[cfg(feature = "retry")]
+    #[cfg(any(feature = "budget", feature = "retry"))]
     pub(crate) fn replace(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
         self.add(pattern, value)?;
         let equal = |(glob, _): &(Pattern, T)| glob.as_str() == pattern;
@@ -86,6 +86,17 @@ impl<T> MethodTable<T> {
             .iter()
             .filter(move |(glob, _)| glob.matches_with(method, OPTIONS))
             .map(|(glob, value)| (glob.as_str(), value))
+    }
+
+    /// All patterns and what is said by them, in no order.
+    #[cfg(feature = "budget")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        let exact = self.exact.iter().map(|(path, value)| (&**path, value));
+        let globs = self
+            .globs
+            .iter()
+            .map(|(glob, value)| (glob.as_str(), value));
+        exact.chain(globs)
     }
 
     /// The exact path's word, then the first glob's.
@@ -111,7 +122,7 @@ mod tests {
         assert_eq!(table.find("/b.B/Put"), None);
     }
 
-    #[cfg(feature = "retry")]
+    #[cfg(any(feature = "budget", feature = "retry"))]
     #[test]
     fn an_equal_pattern_is_replaced_in_its_place() {
         let mut table = MethodTable::default();

@@ -20,8 +20,8 @@ use super::Resilient;
 ///
 /// Defaults: no timeout; nothing declared idempotent; A6's bucket of 300 tokens; 4 attempts on
 /// UNAVAILABLE; calls wait while the channel is down; attempts are bounded by the deadline only. Each `wrap` makes a default budget and a
-/// readiness of its own, shared by the clones of what it returns; a budget given by
-/// [`budget`](Self::budget) is shared by all that this builder wraps.
+/// readiness of its own, shared by the clones of what it returns; what is given by
+/// [`budget`](Self::budget) or [`budget_layer`](Self::budget_layer) is shared by all that this builder wraps.
 #[derive(Clone, Debug, Default)]
 pub struct Resilience {
     deadline: DeadlineLayer,
@@ -176,6 +176,13 @@ impl Resilience {
         self
     }
 
+    /// Bounds extra attempts by the budgets of this layer, such as one for each method.
+    #[must_use]
+    pub fn budget_layer(mut self, layer: BudgetLayer) -> Self {
+        self.budget = Spending::Given(layer);
+        self
+    }
+
     /// Does not bound extra attempts but by the policy and the deadline.
     #[must_use]
     pub fn unlimited_budget(mut self) -> Self {
@@ -227,11 +234,12 @@ impl<S: Clone> Layer<S> for Resilience {
             .wait_for_ready
             .layer(self.attempt_timeout.layer(channel));
         let inner = self.retry.layer(inner);
-        let inner = match &self.budget {
-            Spending::Bucket => BudgetLayer::new(TokenBucket::default()).layer(inner),
-            Spending::Given(layer) => layer.layer(inner),
-            Spending::Unlimited => BudgetLayer::unlimited().layer(inner),
+        let budget = match &self.budget {
+            Spending::Bucket => BudgetLayer::new(TokenBucket::default()),
+            Spending::Given(layer) => layer.clone(),
+            Spending::Unlimited => BudgetLayer::unlimited(),
         };
-        Resilient::new(self.deadline.layer(self.idempotency.layer(inner)))
+        let inner = self.idempotency.layer(budget.layer(inner));
+        Resilient::new(self.deadline.layer(inner), budget)
     }
 }

@@ -8,7 +8,8 @@ use tower_service::Service;
 
 use crate::attempt_timeout::{AttemptBody, AttemptTimeout};
 use crate::body::RequestBody;
-use crate::budget::Budgeted;
+use crate::budget::{BudgetLayer, Budgeted};
+use crate::call::BudgetSnapshot;
 use crate::deadline::{self, DeadlineBody, DeadlineService};
 use crate::error::{BoxError, Error};
 use crate::idempotency::Idempotency;
@@ -29,11 +30,26 @@ type Inner<S> = Idempotency<Budgeted<Retry<WaitForReady<AttemptTimeout<S>>>>>;
 #[derive(Clone)]
 pub struct Resilient<S> {
     inner: DeadlineService<Inner<S>>,
+    budget: BudgetLayer,
 }
 
 impl<S> Resilient<S> {
-    pub(super) fn new(inner: DeadlineService<Inner<S>>) -> Self {
-        Self { inner }
+    pub(super) fn new(inner: DeadlineService<Inner<S>>, budget: BudgetLayer) -> Self {
+        Self { inner, budget }
+    }
+
+    /// What the budgets of this channel hold and what was asked of them, by pattern or method; the one
+    /// of all other methods is `/**`. See [`BudgetLayer::snapshots`].
+    ///
+    /// ```
+    /// # use grpc_resilience::Resilience;
+    /// let channel = Resilience::new().wrap(tower::service_fn(|_: ()| async { Ok::<_, ()>(()) }));
+    /// let [(name, bucket)] = &channel.budgets()[..] else { unreachable!() };
+    /// assert_eq!((&**name, bucket.tokens()), ("/**", Some(300.0)));
+    /// ```
+    #[must_use]
+    pub fn budgets(&self) -> Vec<(String, BudgetSnapshot)> {
+        self.budget.snapshots()
     }
 }
 
@@ -62,6 +78,6 @@ impl<S: fmt::Debug> fmt::Debug for Resilient<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resilient")
             .field("inner", &self.inner)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 mod budget;
 mod calls;
 mod patience;
+mod spent;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,9 @@
 //! The budget for extra attempts. CONTRACT T.
 
+mod charged;
 mod layer;
+mod percentage;
+mod shared;
 
 use std::sync::Arc;
 

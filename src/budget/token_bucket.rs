@@ -1,14 +1,19 @@
-use crate::call::{AttemptKind, Budget, Permit};
+use crate::call::{AttemptKind, Budget, BudgetSnapshot, Permit};
 use crate::sync::{AtomicU32, Ordering};
 
+use super::InvalidBudget;
+use super::decimals::{THOUSANDTHS, thousandths};
+use super::ledger::Ledger;
+
 /// Tokens are counted in thousandths: gRFC A6 gives the ratio three decimals.
-const TOKEN: u32 = 1_000;
+const TOKEN: u32 = THOUSANDTHS;
 const MAX_TOKENS: u32 = 1_000;
 
 /// gRFC A6's retry throttling.
 ///
 /// Starts full. A failure takes one token, a success gives back `token_ratio`, and extra attempts go
-/// only while more than half of the tokens are there. First attempts always go. One atomic word.
+/// only while more than half of the tokens are there. First attempts always go. The tokens are one
+/// atomic word.
 ///
 /// The default is 300 tokens and a ratio of 0.2: it bounds an outage to about 150 extra attempts
 /// and still serves a service that fails one answer in ten. A6's example of 10 and 0.1 would spend
@@ -20,18 +25,7 @@ pub struct TokenBucket {
     tokens: AtomicU32,
     max: u32,
     ratio: u32,
-}
-
-/// A bucket that can't be: said at construction.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidBudget {
-    /// A6 wants more than 0 and at most 1000 tokens.
-    #[error("a token bucket holds 1 to 1000 tokens, not {0}")]
-    MaxTokens(u32),
-    /// A6 wants a ratio above zero, and cuts it off after three decimals.
-    #[error("the token ratio must be a number of at least 0.001, not {0}")]
-    TokenRatio(f64),
+    ledger: Ledger,
 }
 
 impl TokenBucket {
@@ -56,6 +50,7 @@ impl TokenBucket {
             tokens: AtomicU32::new(max),
             max,
             ratio,
+            ledger: Ledger::new(),
         }
     }
 
@@ -73,19 +68,6 @@ impl TokenBucket {
                 Some(change(tokens))
             });
     }
-}
-
-/// `None` if nothing is left of it after three decimals.
-fn thousandths(ratio: f64) -> Option<u32> {
-    // The nudge keeps a written 0.29 from being read as 289.99999.
-    let scaled = (ratio * f64::from(TOKEN) + 1e-6).floor();
-    let in_range = (1.0..=f64::from(u32::MAX)).contains(&scaled);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the line above checked the range"
-    )]
-    in_range.then_some(scaled as u32)
 }
 
 impl Default for TokenBucket {
@@ -106,9 +88,16 @@ impl Budget for TokenBucket {
         self.update(|tokens| tokens.saturating_sub(TOKEN));
     }
 
-    fn permit(&self, _: AttemptKind) -> Option<Permit> {
-        let tokens = self.tokens.load(Ordering::Relaxed);
-        (tokens > self.max / 2).then(Permit::free)
+    fn permit(&self, kind: AttemptKind) -> Option<Permit> {
+        if self.tokens.load(Ordering::Relaxed) > self.max / 2 {
+            return Some(self.ledger.permit(kind));
+        }
+        self.ledger.denied(kind);
+        None
+    }
+
+    fn snapshot(&self) -> BudgetSnapshot {
+        self.ledger.snapshot(self.tokens())
     }
 }
 
@@ -161,6 +150,22 @@ mod tests {
         ] {
             assert_eq!(bucket(10, ratio).ratio, expected);
         }
+    }
+
+    #[test]
+    fn a_permit_is_spent_unless_it_is_given_back_and_a_refusal_is_counted() {
+        let bucket = bucket(2, 1.0);
+        let (retry, hedge) = (AttemptKind::Retry, AttemptKind::Hedge);
+        bucket.permit(retry).unwrap().start();
+        bucket.permit(hedge).unwrap().start();
+        drop(bucket.permit(retry));
+        bucket.failed();
+        assert!(bucket.permit(hedge).is_none());
+        let expected = BudgetSnapshot::new(1.0)
+            .with_spent(retry, 1)
+            .with_spent(hedge, 1)
+            .with_denied(hedge, 1);
+        assert_eq!(bucket.snapshot(), expected);
     }
 
     #[test]

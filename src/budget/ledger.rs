@@ -1,0 +1,75 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::call::{AttemptKind, BudgetSnapshot, PerKind, Permit};
+
+/// How many extra attempts of each kind were permitted and refused.
+#[derive(Clone)]
+pub(super) struct Ledger {
+    counts: Arc<Counts>,
+    /// Made once, so that a permit costs no memory.
+    refunds: PerKind<Refund>,
+}
+
+type Refund = Arc<dyn Fn() + Send + Sync>;
+
+#[derive(Debug, Default)]
+struct Counts {
+    spent: PerKind<AtomicU64>,
+    denied: PerKind<AtomicU64>,
+}
+
+impl Ledger {
+    pub(super) fn new() -> Self {
+        let counts = Arc::new(Counts::default());
+        let refunds = PerKind::new(|kind| {
+            let counts = Arc::clone(&counts);
+            Arc::new(move || counts.given_back(kind)) as Refund
+        });
+        Self { counts, refunds }
+    }
+
+    /// A permit that only the ledger knows of.
+    pub(super) fn permit(&self, kind: AttemptKind) -> Permit {
+        self.granted(kind);
+        Permit::refundable(Arc::clone(self.refunds.of(kind)))
+    }
+
+    pub(super) fn granted(&self, kind: AttemptKind) {
+        self.counts.spent.of(kind).fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn given_back(&self, kind: AttemptKind) {
+        self.counts.given_back(kind);
+    }
+
+    pub(super) fn denied(&self, kind: AttemptKind) {
+        self.counts.denied.of(kind).fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn snapshot(&self, tokens: f64) -> BudgetSnapshot {
+        let snapshot = BudgetSnapshot::new(tokens);
+        AttemptKind::ALL
+            .into_iter()
+            .fold(snapshot, |snapshot, kind| {
+                let count = |of: &PerKind<AtomicU64>| of.of(kind).load(Ordering::Relaxed);
+                snapshot
+                    .with_spent(kind, count(&self.counts.spent))
+                    .with_denied(kind, count(&self.counts.denied))
+            })
+    }
+}
+
+impl Counts {
+    /// Never below zero: what is given back was granted before.
+    fn given_back(&self, kind: AttemptKind) {
+        self.spent.of(kind).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.counts.fmt(f)
+    }
+}

@@ -1,0 +1,94 @@
+use std::fmt;
+
+use super::AttemptKind;
+use super::attempt_kind::PerKind;
+
+/// What a budget holds and what was asked of it, as read at one moment.
+///
+/// While calls run, the figures are read one after another: each is right, their sum may be off by
+/// what happened in between.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BudgetSnapshot {
+    tokens: Option<f64>,
+    spent: PerKind<u64>,
+    denied: PerKind<u64>,
+}
+
+impl BudgetSnapshot {
+    /// A snapshot with this many tokens, and of which nothing was asked so far. [`Default`] is that
+    /// of a budget that keeps no account.
+    #[must_use]
+    pub fn new(tokens: f64) -> Self {
+        Self {
+            tokens: Some(tokens),
+            ..Self::default()
+        }
+    }
+
+    /// The same, after so many extra attempts of a kind.
+    #[must_use]
+    pub fn with_spent(mut self, kind: AttemptKind, attempts: u64) -> Self {
+        *self.spent.of_mut(kind) = attempts;
+        self
+    }
+
+    /// The same, after so many refusals of a kind.
+    #[must_use]
+    pub fn with_denied(mut self, kind: AttemptKind, refusals: u64) -> Self {
+        *self.denied.of_mut(kind) = refusals;
+        self
+    }
+
+    /// What is left. Of A6's bucket: its tokens. Of a percentage budget: the extra attempts that the
+    /// calls of its window still pay for, its floor aside. `None` if the budget keeps no account.
+    #[must_use]
+    pub fn tokens(&self) -> Option<f64> {
+        self.tokens
+    }
+
+    /// The extra attempts that were permitted and whose permit was not given back.
+    #[must_use]
+    pub fn spent(&self, kind: AttemptKind) -> u64 {
+        *self.spent.of(kind)
+    }
+
+    /// How often an extra attempt was refused.
+    #[must_use]
+    pub fn denied(&self, kind: AttemptKind) -> u64 {
+        *self.denied.of(kind)
+    }
+}
+
+impl fmt::Display for BudgetSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tokens {
+            Some(tokens) => write!(f, "{tokens:.3} tokens")?,
+            None => f.write_str("unknown tokens")?,
+        }
+        for kind in AttemptKind::ALL {
+            let (spent, denied, name) = (self.spent(kind), self.denied(kind), kind.name());
+            write!(f, ", {name}: {spent} spent, {denied} denied")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_reads_as_one_line() {
+        let snapshot = BudgetSnapshot::new(2.5)
+            .with_spent(AttemptKind::Retry, 7)
+            .with_denied(AttemptKind::Hedge, 1);
+        assert_eq!(
+            snapshot.to_string(),
+            "2.500 tokens, retry: 7 spent, 0 denied, hedge: 0 spent, 1 denied"
+        );
+        assert_eq!(
+            BudgetSnapshot::default().to_string(),
+            "unknown tokens, retry: 0 spent, 0 denied, hedge: 0 spent, 0 denied"
+        );
+    }
+}
