@@ -158,6 +158,8 @@ impl<'a> Outcome<'a> {
     pub(super) fn why_final(&self) -> GiveUp {
         if self.has_timed_out() {
             GiveUp::Deadline
+        } else if self.verdict.reason == Reason::Throttled {
+            GiveUp::Throttled
         } else {
             GiveUp::CodeNotRetryable
         }

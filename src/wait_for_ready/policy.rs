@@ -52,6 +52,7 @@ impl WaitForReadyPolicy {
                 | Reason::DeadlineExceeded
                 | Reason::InvalidCall
                 | Reason::NotReady
+                | Reason::Throttled
         )
     }
 
@@ -78,6 +79,8 @@ impl Default for WaitForReadyPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::classify::Progress;
+    use crate::grpc::Code;
 
     #[test]
     fn one_failure_says_that_a_single_endpoint_is_down_but_not_that_all_of_several_are() {
@@ -97,6 +100,14 @@ mod tests {
         assert_eq!(middle(1), 1_000);
         assert_eq!(middle(2), 1_600);
         assert_eq!(middle(50), 120_000);
+    }
+
+    #[test]
+    fn what_was_held_back_below_shows_no_connection() {
+        let failure = |reason| Verdict::new(Progress::NotSent, Code::Unavailable, reason);
+        let shows = WaitForReadyPolicy::shows_a_connection;
+        assert!(!shows(&failure(Reason::Throttled)));
+        assert!(shows(&failure(Reason::Queued)));
     }
 
     #[test]
