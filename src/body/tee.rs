@@ -1,4 +1,5 @@
 use std::mem;
+
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -66,6 +67,15 @@ impl<B: Body<Data = Bytes>> Tee<B> {
                 waker: None,
                 lost: None,
             }),
+        }
+    }
+
+    /// How much was read of it that no attempt has.
+    #[cfg(feature = "wait-for-ready")]
+    pub(super) fn read_ahead(&self) -> usize {
+        match &self.state.lock().source {
+            Source::Live(live) => live.read_ahead(),
+            Source::Polled | Source::Ended { .. } | Source::Gone => 0,
         }
     }
 

@@ -29,7 +29,7 @@ where
         ..EchoRequest::default()
     };
     let mut calls = JoinSet::new();
-    let mut start = |calls: &mut JoinSet<_>| {
+    let start = |calls: &mut JoinSet<_>| {
         let mut client = EchoClient::new(channel.clone());
         let request = Request::new(message.clone());
         calls.spawn(async move { client.unary(request).await.map(drop) });
