@@ -269,14 +269,14 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// A readiness error never hides what the server last said (CONTRACT R17).
     fn give_up(&mut self, error: Error, reason: GiveUp) -> Error {
         let error = self.with_what_the_server_said(error);
-        let error = match (error.verdict().reason, self.last_failure.take()) {
-            (reason, Some(real)) if reason.is_readiness() => real,
-            _ => error,
-        };
         let reason = match error.give_up() {
             // A layer below said it more exactly.
             Some(own) if reason == GiveUp::CodeNotRetryable => own,
             _ => reason,
+        };
+        let error = match (error.verdict().reason, self.last_failure.take()) {
+            (it, Some(real)) if it.is_readiness() => real,
+            _ => error,
         };
         error.given_up(reason, self.attempts)
     }

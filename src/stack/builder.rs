@@ -233,6 +233,7 @@ impl<S: Clone> Layer<S> for Resilience {
         let inner = self
             .wait_for_ready
             .layer(self.attempt_timeout.layer(channel));
+        let readiness = inner.readiness();
         let inner = self.retry.layer(inner);
         let budget = match &self.budget {
             Spending::Bucket => BudgetLayer::new(TokenBucket::default()),
@@ -240,6 +241,6 @@ impl<S: Clone> Layer<S> for Resilience {
             Spending::Unlimited => BudgetLayer::unlimited(),
         };
         let inner = self.idempotency.layer(budget.layer(inner));
-        Resilient::new(self.deadline.layer(inner), budget)
+        Resilient::new(self.deadline.layer(inner), budget, readiness)
     }
 }

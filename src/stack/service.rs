@@ -14,7 +14,7 @@ use crate::deadline::{self, DeadlineBody, DeadlineService};
 use crate::error::{BoxError, Error};
 use crate::idempotency::Idempotency;
 use crate::retry::{Retry, RetryBody};
-use crate::wait_for_ready::{WaitBody, WaitForReady};
+use crate::wait_for_ready::{Readiness, WaitBody, WaitForReady};
 
 type Inner<S> = Idempotency<Budgeted<Retry<WaitForReady<AttemptTimeout<S>>>>>;
 
@@ -31,11 +31,26 @@ type Inner<S> = Idempotency<Budgeted<Retry<WaitForReady<AttemptTimeout<S>>>>>;
 pub struct Resilient<S> {
     inner: DeadlineService<Inner<S>>,
     budget: BudgetLayer,
+    readiness: Readiness,
 }
 
 impl<S> Resilient<S> {
-    pub(super) fn new(inner: DeadlineService<Inner<S>>, budget: BudgetLayer) -> Self {
-        Self { inner, budget }
+    pub(super) fn new(
+        inner: DeadlineService<Inner<S>>,
+        budget: BudgetLayer,
+        readiness: Readiness,
+    ) -> Self {
+        Self {
+            inner,
+            budget,
+            readiness,
+        }
+    }
+
+    /// What the calls of this channel have shown of it: to be read, logged and awaited.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
     }
 
     /// What the budgets of this channel hold and what was asked of them, by pattern or method; the one

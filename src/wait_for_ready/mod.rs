@@ -66,6 +66,7 @@
 mod body;
 mod call;
 mod channel;
+mod connectivity;
 mod failure;
 mod future;
 mod gate;
@@ -80,8 +81,9 @@ mod settings;
 
 pub use crate::grpc::InvalidPattern;
 pub use body::WaitBody;
+pub use connectivity::ConnectivityState;
 pub use future::ResponseFuture;
 pub use layer::{InvalidWait, WaitForReadyLayer};
 pub use policy::{News, WaitForReadyPolicy};
-pub use readiness::{ConnectivityState, Readiness, ReadinessSnapshot};
+pub use readiness::{Readiness, ReadinessSnapshot};
 pub use service::WaitForReady;

@@ -88,7 +88,9 @@ async fn a_handle_shows_the_way_of_a_channel_from_idle_to_ready_and_back() {
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_change_hears_of_it() {
     let server = Server::in_memory_unstarted();
-    let stack = layer().layer(server.channel());
+    let stack = Resilience::new()
+        .wait_for_ready(layer())
+        .wrap(server.channel());
     let readiness = stack.readiness();
     let heard = tokio::spawn({
         let readiness = readiness.clone();
