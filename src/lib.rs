@@ -35,8 +35,9 @@
 //! | `wait-for-ready` | [`wait_for_ready`]: calls wait while the channel is down |
 //! | `attempt-timeout` | [`attempt_timeout`]: a bound for each attempt by itself |
 //! | `budget` | [`budget`]: a bound for extra attempts |
+//! | `adaptive-throttle` | [`adaptive_throttle`]: calls that the server would refuse are not sent |
 //! | `server-deadline` | [`server_deadline`]: handlers that stop at their caller's deadline |
-//! | `stack` | [`stack`]: `Resilience`, and all of the above |
+//! | `stack` | [`stack`]: `Resilience`, and all of the above but the last two |
 //! | `tonic` | tonic's bodies, errors and `Request` |
 //!
 //! All are on by default; none changes what another does.
@@ -46,6 +47,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "adaptive-throttle")]
+pub mod adaptive_throttle;
 #[cfg(feature = "attempt-timeout")]
 pub mod attempt_timeout;
 pub mod backoff;
@@ -59,6 +62,7 @@ mod clock;
 #[cfg(feature = "deadline")]
 pub mod deadline;
 #[cfg(any(
+    feature = "adaptive-throttle",
     feature = "attempt-timeout",
     feature = "deadline",
     feature = "retry",
@@ -80,7 +84,12 @@ pub mod idempotency;
 pub mod report;
 #[cfg(feature = "retry")]
 pub mod retry;
-#[cfg(any(feature = "idempotency", feature = "retry", feature = "wait-for-ready"))]
+#[cfg(any(
+    feature = "adaptive-throttle",
+    feature = "idempotency",
+    feature = "retry",
+    feature = "wait-for-ready"
+))]
 mod rng;
 #[cfg(feature = "server-deadline")]
 pub mod server_deadline;
@@ -90,6 +99,8 @@ mod sync;
 #[cfg(feature = "wait-for-ready")]
 pub mod wait_for_ready;
 
+#[cfg(feature = "adaptive-throttle")]
+pub use adaptive_throttle::AdaptiveThrottleLayer;
 #[cfg(feature = "attempt-timeout")]
 pub use attempt_timeout::AttemptTimeoutLayer;
 #[cfg(feature = "budget")]

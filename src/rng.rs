@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use rand::RngExt as _;
-#[cfg(any(feature = "retry", feature = "wait-for-ready", test))]
+#[cfg(any(
+    feature = "adaptive-throttle",
+    feature = "retry",
+    feature = "wait-for-ready",
+    test
+))]
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
@@ -16,7 +21,12 @@ pub(crate) struct Rng {
 }
 
 impl Rng {
-    #[cfg(any(feature = "retry", feature = "wait-for-ready", test))]
+    #[cfg(any(
+        feature = "adaptive-throttle",
+        feature = "retry",
+        feature = "wait-for-ready",
+        test
+    ))]
     pub(crate) fn seeded(seed: u64) -> Self {
         let generator = SmallRng::seed_from_u64(seed);
         Self {
@@ -34,7 +44,12 @@ impl Rng {
     }
 
     /// A random number in `[0, 1)`.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready", test))]
+    #[cfg(any(
+        feature = "adaptive-throttle",
+        feature = "retry",
+        feature = "wait-for-ready",
+        test
+    ))]
     pub(crate) fn unit(&self) -> f64 {
         match &self.seeded {
             Some(generator) => generator.lock().random(),

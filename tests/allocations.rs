@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use allocation_counter::measure;
+use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::classify;
 use grpc_resilience::idempotency::IdempotencyLayer;
@@ -114,4 +115,19 @@ async fn an_attempt_that_nothing_bounds_passes_the_attempt_timeout_layer_without
     assert_eq!(answered(AttemptTimeoutLayer::default()).count_total, 0);
     let bounded = AttemptTimeoutLayer::new(Duration::from_secs(1)).unwrap();
     assert_ne!(answered(bounded).count_total, 0, "the timer");
+}
+
+// DESIGN decision 15
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_not_held_back_passes_the_adaptive_throttle_without_an_allocation() {
+    let mut service = AdaptiveThrottleLayer::new().layer(Answering);
+    let mut cx = Context::from_waker(Waker::noop());
+    let request = Request::new(Body::empty());
+    assert!(service.poll_ready(&mut cx).is_ready());
+    let counted = measure(|| {
+        let mut call = pin!(service.call(request));
+        assert!(call.as_mut().poll(&mut cx).is_ready());
+    });
+    assert_eq!(counted.count_total, 0);
+    assert_eq!(service.throttle().snapshot().accepts, 1);
 }

@@ -54,7 +54,11 @@ where
     }
 
     /// No attempt: the call fails so.
-    #[cfg(any(feature = "deadline", feature = "attempt-timeout"))]
+    #[cfg(any(
+        feature = "adaptive-throttle",
+        feature = "attempt-timeout",
+        feature = "deadline"
+    ))]
     pub(crate) fn refused(error: Error) -> Self {
         let error = error.into();
         Self::Failed { error }

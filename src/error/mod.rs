@@ -19,6 +19,7 @@
 
 mod layer_error;
 #[cfg(any(
+    feature = "adaptive-throttle",
     feature = "attempt-timeout",
     feature = "deadline",
     feature = "retry",

@@ -108,7 +108,7 @@ async fn a_connection_lost_under_a_call_is_unavailable_with_the_transport_s_erro
             assert!(has::<tonic::transport::Error>(&status), "{name}");
         }
     });
-    assert_eq!(stacks.len(), 16);
+    assert_eq!(stacks.len(), 17);
 }
 
 async fn lost_in_the_answer<T: Stack>(server: &Server, stack: T) -> Status {
@@ -137,7 +137,7 @@ async fn a_connection_lost_in_the_middle_of_an_answer_is_unavailable() {
             is_lost(&status, name);
         }
     });
-    assert_eq!(stacks.len(), 16);
+    assert_eq!(stacks.len(), 17);
 }
 
 // SEEDS.md 1; DESIGN decision 13
@@ -203,7 +203,7 @@ async fn malformed_details_do_not_panic_under_any_layer() {
                 assert!(status.details().is_empty());
             }
         });
-        assert_eq!(stacks.len(), 16);
+        assert_eq!(stacks.len(), 17);
     }
 }
 

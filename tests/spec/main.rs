@@ -7,6 +7,7 @@
     reason = "what fails in a test's helper fails the test"
 )]
 
+mod adaptive_throttle;
 mod attempt_timeout;
 mod budget;
 mod common;

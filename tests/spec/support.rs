@@ -258,6 +258,7 @@ macro_rules! for_each_stack {
     ($channel:expr, |$name:ident, $stack:ident| $body:expr) => {{
         use tower::Layer as _;
 
+        use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
         use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
         use grpc_resilience::budget::{BudgetLayer, TokenBucket};
         use grpc_resilience::deadline::DeadlineLayer;
@@ -271,6 +272,8 @@ macro_rules! for_each_stack {
         let retry = || RetryLayer::new(RetryPolicy::new());
         let waiting = WaitForReadyLayer::new;
         let attempt = || AttemptTimeoutLayer::new(60 * $crate::support::SECOND).unwrap();
+        // Nothing that is answered makes it hold the next call back.
+        let calm = || AdaptiveThrottleLayer::new().refused_only_on(Vec::<tonic::Code>::new());
         let mut run = Vec::new();
         for_each_stack!(@one run, $name, $stack, $body,
             "deadline, none" => DeadlineLayer::new().layer($channel),
@@ -283,6 +286,7 @@ macro_rules! for_each_stack {
             "attempt timeout, none" => AttemptTimeoutLayer::default().layer($channel),
             "attempt timeout" => attempt().layer($channel),
             "attempt timeout, first message" => attempt().until_first_message().layer($channel),
+            "adaptive throttle" => calm().layer($channel),
             "the stack" => grpc_resilience::Resilience::new().wrap($channel),
             "the stack, declared" => grpc_resilience::Resilience::new()
                 .default_timeout(60 * $crate::support::SECOND)

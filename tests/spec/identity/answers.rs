@@ -139,7 +139,7 @@ async fn is_transparent(answer: Answer) {
         assert_eq!(seen, client_s, "{name}, at the client, of {answer:?}");
         assert_eq!(heard, server_s, "{name}, at the server, of {answer:?}");
     });
-    assert_eq!(stacks.len(), 16);
+    assert_eq!(stacks.len(), 17);
 }
 
 // CONTRACT B1, B3

@@ -78,7 +78,7 @@ async fn frames_size_hints_and_ends_are_the_transport_s() {
                 "{name}, {answer:?}"
             );
         });
-        assert_eq!(stacks.len(), 16);
+        assert_eq!(stacks.len(), 17);
     }
     // A request made by hand may say its length; a replay of it then says the same.
     let lengths: Vec<_> = server

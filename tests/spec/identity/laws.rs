@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use grpc_resilience::BoxError;
+use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
 use grpc_resilience::call::{self, CallOptionsExt};
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
@@ -302,7 +303,14 @@ fn retry() -> RetryLayer {
     RetryLayer::new(policy.max_attempts(5).unwrap())
 }
 
-fn idle_call(asked: &Asked, reply: &Reply, idle: Idle, layered: bool) -> (Seen, Call) {
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    Bare,
+    Retry,
+    AdaptiveThrottle,
+}
+
+fn idle_call(asked: &Asked, reply: &Reply, idle: Idle, over: Over) -> (Seen, Call) {
     on_a_paused_clock(async {
         let server = Server::in_memory();
         server.script().otherwise(reply.answer());
@@ -315,10 +323,13 @@ fn idle_call(asked: &Asked, reply: &Reply, idle: Idle, layered: bool) -> (Seen, 
             }
             Idle::Undeclared => {}
         });
-        let seen = if layered {
-            see(retry().layer(server.channel()), request).await
-        } else {
-            see(server.channel(), request).await
+        let channel = server.channel();
+        let seen = match over {
+            Over::Bare => see(channel, request).await,
+            Over::Retry => see(retry().layer(channel), request).await,
+            Over::AdaptiveThrottle => {
+                see(AdaptiveThrottleLayer::new().layer(channel), request).await
+            }
         };
         let mut calls = all_ended(&server).await;
         assert_eq!(calls.len(), 1);
@@ -391,19 +402,21 @@ proptest! {
         asked in asked(),
         (idle, reply) in idle(),
     ) {
-        let (bare, bare_call) = idle_call(&asked, &reply, idle, false);
-        let (layered, call) = idle_call(&asked, &reply, idle, true);
-        prop_assert_eq!(&layered, &bare);
-        if let Reply::Stream(sizes, _) = &reply {
-            let sent = sizes.iter().enumerate();
-            let sent: Vec<u8> = sent.flat_map(|(seed, size)| data(seed + 100, *size)).collect();
-            prop_assert_eq!(layered.data.concat(), sent);
+        let (bare, bare_call) = idle_call(&asked, &reply, idle, Over::Bare);
+        for over in [Over::Retry, Over::AdaptiveThrottle] {
+            let (layered, call) = idle_call(&asked, &reply, idle, over);
+            prop_assert_eq!(&layered, &bare, "{:?}", over);
+            if let Reply::Stream(sizes, _) = &reply {
+                let sent = sizes.iter().enumerate();
+                let sent: Vec<u8> = sent.flat_map(|(seed, size)| data(seed + 100, *size)).collect();
+                prop_assert_eq!(layered.data.concat(), sent);
+            }
+            prop_assert_eq!(&call.request, &bare_call.request);
+            prop_assert_eq!(&call.request[..], asked.bytes());
+            prop_assert!(call.request_ended);
+            prop_assert_eq!(call.outcome, bare_call.outcome);
+            prop_assert_eq!(sorted(&call.metadata), sorted(&bare_call.metadata));
         }
-        prop_assert_eq!(&call.request, &bare_call.request);
-        prop_assert_eq!(&call.request[..], asked.bytes());
-        prop_assert!(call.request_ended);
-        prop_assert_eq!(call.outcome, bare_call.outcome);
-        prop_assert_eq!(sorted(&call.metadata), sorted(&bare_call.metadata));
     }
 
     // CONTRACT B2, B3, R6, R9
@@ -416,7 +429,7 @@ proptest! {
         let once = asked.kind.is_some_and(MethodKind::answers_once);
         let retried = |fault: &Fault| once || !matches!(fault, Fault::InTrailers);
         let faults: Vec<_> = faults.into_iter().filter(retried).collect();
-        let (bare, bare_call) = idle_call(&asked, &reply, Idle::Fine, false);
+        let (bare, bare_call) = idle_call(&asked, &reply, Idle::Fine, Over::Bare);
         let (seen, calls) = on_a_paused_clock(async {
             let server = Server::in_memory();
             let answers = faults.iter().map(|fault| fault.answer());

@@ -1,0 +1,68 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project::pin_project;
+use tower_service::Service;
+
+use crate::dispatch::{Attempt, Recorder, received};
+use crate::error::{BoxError, Error};
+
+use super::{Throttle, ThrottleBody};
+
+/// The future of [`AdaptiveThrottle`](super::AdaptiveThrottle).
+#[pin_project]
+pub struct ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    #[pin]
+    attempt: Attempt<S, B>,
+    /// `None` for a call that was counted already.
+    throttle: Option<Throttle>,
+    recorder: Recorder,
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    pub(super) fn new(attempt: Attempt<S, B>, throttle: Throttle, recorder: Recorder) -> Self {
+        Self {
+            attempt,
+            throttle: Some(throttle),
+            recorder,
+        }
+    }
+
+    pub(super) fn held_back(error: Error, recorder: Recorder) -> Self {
+        Self {
+            attempt: Attempt::refused(error),
+            throttle: None,
+            recorder,
+        }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Output = Result<Response<ThrottleBody<R>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let outcome = ready!(this.attempt.poll(cx));
+        let outcome = outcome.map_err(Error::from_inner).and_then(received);
+        let throttle = this.throttle.take();
+        let accepted = throttle.and_then(|throttle| throttle.heard(&outcome));
+        let body = |inner, recorder| ThrottleBody::new(inner, accepted, recorder);
+        Poll::Ready(this.recorder.hand_up(outcome, body))
+    }
+}

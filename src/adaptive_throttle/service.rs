@@ -1,0 +1,62 @@
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::dispatch::{Attempt, Readied, Recorder};
+use crate::error::{BoxError, Error};
+
+use super::{ResponseFuture, Throttle, ThrottleBody};
+
+/// The service of [`AdaptiveThrottleLayer`](super::AdaptiveThrottleLayer).
+#[derive(Clone, Debug)]
+pub struct AdaptiveThrottle<S> {
+    inner: Readied<S>,
+    throttle: Throttle,
+}
+
+impl<S: Clone> AdaptiveThrottle<S> {
+    pub(super) fn new(inner: S, throttle: Throttle) -> Self {
+        Self {
+            inner: Readied::new(inner),
+            throttle,
+        }
+    }
+}
+
+impl<S> AdaptiveThrottle<S> {
+    /// The counts of this service and its clones, to be looked at while others have it in their
+    /// stack.
+    #[must_use]
+    pub fn throttle(&self) -> Throttle {
+        self.throttle.clone()
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for AdaptiveThrottle<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<ThrottleBody<R>>;
+    type Error = Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll(cx);
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
+        let recorder = Recorder::of(request.extensions());
+        if let Err(error) = self.throttle.admit() {
+            return ResponseFuture::held_back(error, recorder);
+        }
+        let attempt = Attempt::new(self.inner.take(), request);
+        ResponseFuture::new(attempt, self.throttle.clone(), recorder)
+    }
+}
