@@ -7,17 +7,24 @@ use http_body::{Body, Frame, SizeHint};
 use crate::dispatch::{Recorder, tidy};
 use crate::error::{BoxError, Error};
 
+use super::watch::Watch;
+
 /// The response body of a call that went through the gate: only its errors are changed, into the
 /// code that they deserve.
 #[derive(Debug)]
 pub struct WaitBody<R> {
     inner: R,
+    watch: Option<Watch>,
     recorder: Recorder,
 }
 
 impl<R> WaitBody<R> {
-    pub(super) fn new(inner: R, recorder: Recorder) -> Self {
-        Self { inner, recorder }
+    pub(super) fn new(inner: R, watch: Option<Watch>, recorder: Recorder) -> Self {
+        Self {
+            inner,
+            watch,
+            recorder,
+        }
     }
 }
 
@@ -34,6 +41,11 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let read = ready!(Pin::new(&mut self.inner).poll_frame(cx)).map(tidy);
+        if let Some(Err(error)) = &read
+            && let Some(watch) = self.watch.take()
+        {
+            watch.failed(error);
+        }
         Poll::Ready(self.recorder.read(read))
     }
 

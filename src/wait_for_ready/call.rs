@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use http::Request;
 use tokio::time::Instant;
@@ -14,6 +15,7 @@ use crate::report::{Phase, Trace};
 use super::gate::{Caller, Gate, Probe, Seat, Turn};
 use super::pending::Pending;
 use super::settings::Settings;
+use super::watch::Watch;
 use super::{News, WaitForReadyPolicy, failure};
 
 /// One call on its way through the gate.
@@ -30,6 +32,10 @@ pub(super) struct WaitCall<S, B: RequestBody> {
     seat: Option<Seat>,
     /// How the channel last failed, as far as the call knows.
     last_error: Option<Arc<Error>>,
+    /// Its picks of a balanced channel that failed since it last paused.
+    failures: u32,
+    /// Until when it leaves the channel alone, whatever the gate says.
+    pause: Option<Instant>,
     /// Whether it has waited.
     waits: bool,
     request: Pending<B>,
@@ -71,6 +77,8 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             probe: None,
             seat: None,
             last_error: None,
+            failures: 0,
+            pause: None,
             waits: false,
             request: Pending::new(parts, body, patience),
         }
@@ -78,15 +86,23 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     /// Asks the gate, which wakes this one when it changes.
     pub(super) fn step(&mut self, waker: Option<&Waker>) -> Step<B> {
+        if let Some(at) = self.pause.take_if(|at| Instant::now() < *at) {
+            self.pause = Some(at);
+            return self.rest(Some(at), None);
+        }
+        if self.seat.is_none() && !self.gate.is_open() {
+            self.request.measure();
+        }
         let caller = Caller {
             patience: self.patience,
-            bytes: || self.request.bytes(),
+            bytes: if self.seat.is_none() {
+                self.request.bytes()
+            } else {
+                0
+            },
             waker,
         };
-        let turn = self
-            .gate
-            .turn(caller, &mut self.seat, &self.settings.policy);
-        match turn {
+        match self.gate.turn(caller, &mut self.seat, &self.settings) {
             Turn::Go(era) => {
                 self.era = era;
                 self.go()
@@ -100,13 +116,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
                     None => self.go(),
                 }
             }
-            Turn::Wait(until, last_error) => {
-                self.note_wait(last_error);
-                match self.expiry() {
-                    Some(expiry) => self.fail(expiry),
-                    None => Step::Wait(self.earliest(until)),
-                }
-            }
+            Turn::Wait(until, last_error) => self.rest(until, last_error),
             Turn::NotReady(last_error) => self.fail(failure::not_ready(last_error)),
             Turn::Full(last_error) => self.fail(failure::queue_full(last_error)),
             Turn::Shutdown(last_error) => self.fail(failure::shut_down(last_error)),
@@ -129,21 +139,25 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     /// An attempt failed: whether the call goes on, or its error.
     pub(super) fn after(&mut self, error: Error) -> Result<(), Error> {
         let probe = self.probe.take();
-        let Settings { policy, rng } = &*self.settings;
+        let settings = &*self.settings;
         match WaitForReadyPolicy::news(&error.verdict()) {
             News::NotConnected => {
-                self.gate.failed(self.era, probe, &error, policy, rng);
+                self.gate.failed(self.era, probe, &error, settings);
                 if let Some(trace) = &self.trace {
                     trace.came_back(false);
                 }
                 if self.request.goes_again() {
+                    self.pause(error);
                     return Ok(());
                 }
             }
-            News::Disconnected => self.gate.lost(self.era, probe, policy),
+            News::Disconnected => {
+                let test = probe.as_ref().map(|probe| probe.number);
+                self.gate.lost(self.era, test, settings);
+            }
             News::Connected => {
                 let test = probe.as_ref().map(|probe| probe.number);
-                self.gate.opened(test, policy);
+                self.gate.answered(test, &settings.policy);
             }
             News::ShutDown => self.gate.shut_down(probe, &error),
             News::Nothing => {}
@@ -152,12 +166,13 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         Err(error)
     }
 
-    /// The server answered.
-    pub(super) fn answered(&mut self) {
+    /// The server answered; what watches the connection while the answer is read.
+    pub(super) fn answered(&mut self) -> Watch {
         let test = self.probe.as_ref().map(|probe| probe.number);
-        self.gate.opened(test, &self.settings.policy);
+        self.gate.answered(test, &self.settings.policy);
         self.probe = None;
         self.seat = None;
+        Watch::new(&self.gate, &self.settings, self.era, test)
     }
 
     /// A service for the next attempt; its readiness is unknown.
@@ -169,6 +184,28 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         match self.request.next() {
             Some(request) => Step::Go(self.watched(request)),
             None => self.fail(failure::spent()),
+        }
+    }
+
+    fn rest(&mut self, until: Option<Instant>, last_error: Option<Arc<Error>>) -> Step<B> {
+        self.note_wait(last_error);
+        match self.expiry() {
+            Some(expiry) => self.fail(expiry),
+            None => Step::Wait(self.earliest(until)),
+        }
+    }
+
+    /// One pick after the other of a balanced channel may fail while others' are answered: then this
+    /// call by itself leaves it alone for a while.
+    fn pause(&mut self, error: Error) {
+        let policy = &self.settings.policy;
+        self.failures = self.failures.saturating_add(1);
+        self.last_error = Some(Arc::new(error.unreported()));
+        if !policy.is_single() && policy.is_down(self.failures) {
+            let unit = self.settings.rng.unit();
+            let wait = policy.next_dial(1, Duration::ZERO, unit);
+            self.failures = 0;
+            self.pause = Instant::now().checked_add(wait);
         }
     }
 
@@ -195,10 +232,10 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     fn note_wait(&mut self, last_error: Option<Arc<Error>>) {
-        if let (Some(trace), Some(error)) = (&self.trace, &last_error) {
+        self.last_error = last_error.or(self.last_error.take());
+        if let (Some(trace), Some(error)) = (&self.trace, &self.last_error) {
             trace.not_ready(error.clone());
         }
-        self.last_error = last_error;
         let waited = std::mem::replace(&mut self.waits, true);
         if !waited {
             self.request.waits();
@@ -220,7 +257,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         let (number, trace) = (probe.number, self.trace.clone());
         request.map(|body| {
             B::from_replay(Replay::noting(body, move || {
-                gate.opened(Some(number), &settings.policy);
+                gate.opened(number, &settings.policy);
                 if let Some(trace) = trace {
                     trace.enter(Phase::Attempt);
                 }

@@ -8,7 +8,7 @@ use crate::error::Error;
 
 use super::{ConnectivityState, WaitForReadyPolicy};
 
-/// What calls have shown of a channel: a pure state machine, the time and the chance are passed in.
+/// What calls have shown of a channel: a pure state machine, the time is passed in.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
     phase: Phase,
@@ -27,6 +27,12 @@ enum Phase {
     /// Nothing was shown yet, or since the last connection was lost: one call shows it.
     #[default]
     Unproven,
+    /// A test opened a stream, and nobody has answered yet: a proxy without a server does as much. What
+    /// failed before is not forgotten.
+    Opened {
+        at: Instant,
+        before: Failing,
+    },
     Ready,
     Failing(Failing),
     /// It can never be ready again.
@@ -79,7 +85,7 @@ pub(super) enum Change {
 impl Channel {
     pub(super) fn find(&self, now: Instant) -> Finding {
         let due = match (&self.phase, self.test) {
-            (Phase::Ready, _) => return Finding::Ready,
+            (Phase::Ready | Phase::Opened { .. }, _) => return Finding::Ready,
             (Phase::Shutdown, _) => return Finding::Shutdown,
             (_, Some(test)) => test.until,
             (Phase::Unproven, None) => return Finding::Due,
@@ -115,7 +121,7 @@ impl Channel {
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        matches!(self.phase, Phase::Ready)
+        matches!(self.phase, Phase::Ready | Phase::Opened { .. })
     }
 
     pub(super) fn is_shut_down(&self) -> bool {
@@ -143,23 +149,22 @@ impl Channel {
 
     /// It took a request, that of a test if it was one. Gives back the error that is of no interest
     /// any more.
-    pub(super) fn opened(&mut self, test: Option<u64>) -> Option<Arc<Error>> {
+    pub(super) fn opened(&mut self, test: Option<u64>, now: Instant) -> Option<Arc<Error>> {
+        let before = match self.phase {
+            Phase::Failing(failing) => failing,
+            _ => Failing::since(now),
+        };
+        self.phase = Phase::Opened { at: now, before };
         self.shown_by = test.unwrap_or(self.tests);
-        self.phase = Phase::Ready;
         self.failures = 0;
         self.test = None;
         self.last_error.take()
     }
 
-    /// An answer came: what failed before it does not count.
+    /// An answer came while it was ready: what failed before does not count.
     pub(super) fn answered(&mut self) {
+        self.phase = Phase::Ready;
         self.failures = 0;
-    }
-
-    /// The connection is gone: what was shown does not hold any more.
-    pub(super) fn doubted(&mut self) {
-        self.phase = Phase::Unproven;
-        self.test = None;
     }
 
     /// It can never be ready again. Gives back the error of before.
@@ -169,6 +174,21 @@ impl Channel {
         self.last_error.replace(error)
     }
 
+    /// The connection of a current call is gone, or that of this test; whether that changes anything.
+    pub(super) fn lost(&mut self, test: Option<u64>, wait: Duration, now: Instant) -> Change {
+        let tested = test.is_some_and(|number| self.is_tested_by(number));
+        self.phase = match self.phase {
+            // One that lived and answered: there may well be another.
+            Phase::Ready => Phase::Unproven,
+            Phase::Opened { at, before } => Phase::Failing(before.left_alone(wait, at)),
+            Phase::Unproven if tested => Phase::Failing(Failing::since(now).left_alone(wait, now)),
+            Phase::Failing(failing) if tested => Phase::Failing(failing.left_alone(wait, now)),
+            Phase::Unproven | Phase::Failing(_) | Phase::Shutdown => return Change::None,
+        };
+        self.test = None;
+        Change::Phase
+    }
+
     /// No connection could be made; `test` is the number of the test that this was. Swaps the error
     /// for the one that is of no interest any more.
     pub(super) fn failed(
@@ -176,36 +196,67 @@ impl Channel {
         test: Option<u64>,
         error: &mut Arc<Error>,
         policy: &WaitForReadyPolicy,
+        wait: Duration,
         now: Instant,
-        unit: f64,
     ) -> Change {
         let failing = match (self.phase, test) {
-            (_, Some(number)) if !self.is_tested_by(number) => return Change::None,
+            // One of before the last success.
+            (_, Some(number)) if !self.is_shown_by(number) && !self.can_be_shown_by(number) => {
+                return Change::None;
+            }
             (Phase::Unproven, Some(_)) => Failing::since(now),
             (Phase::Failing(failing), Some(_)) => failing,
             (Phase::Unproven | Phase::Failing(_), None) => return Change::None,
-            (Phase::Ready | Phase::Shutdown, _) => {
+            // A layer below had read the request, which is no stream.
+            (Phase::Opened { before, .. }, _) if policy.is_single() => before,
+            (Phase::Ready | Phase::Opened { .. } | Phase::Shutdown, _) => {
                 self.failures = self.failures.saturating_add(1);
                 if !policy.is_down(self.failures) {
                     return Change::None;
                 }
                 if policy.is_single() {
                     self.keep(error);
-                    self.doubted();
+                    self.phase = Phase::Unproven;
+                    self.test = None;
                     return Change::Phase;
                 }
                 Failing::since(now)
             }
         };
-        let before = mem::replace(
-            &mut self.phase,
-            Phase::Failing(failing.left_alone(policy, now, unit)),
-        );
-        self.test = None;
+        let phase = Phase::Failing(failing.left_alone(wait, now));
+        let before = mem::replace(&mut self.phase, phase);
+        // Another may be under way, where this one was taken over.
+        self.test = self.test.filter(|other| Some(other.number) != test);
         self.keep(error);
         match before {
             Phase::Failing(_) => Change::Schedule,
             _ => Change::Phase,
+        }
+    }
+
+    /// Whether the test under way had all the time that a dial gets (CONTRACT W5).
+    pub(super) fn has_overdue_test(&self, now: Instant) -> bool {
+        self.test.is_some_and(|test| now >= test.until)
+    }
+
+    /// That counts as a failed dial, though its call may still succeed.
+    pub(super) fn give_up_test(&mut self, wait: Duration, now: Instant) {
+        let failing = match self.phase {
+            Phase::Failing(failing) => failing,
+            _ => Failing::since(now),
+        };
+        self.phase = Phase::Failing(failing.left_alone(wait, now));
+        self.test = None;
+    }
+
+    /// How many dials have failed, and how long the last wait was: what the next wait depends on.
+    pub(super) fn backoff(&self) -> (u32, Duration) {
+        match self.phase {
+            Phase::Failing(failing)
+            | Phase::Opened {
+                before: failing, ..
+            } => (failing.dials, failing.previous),
+            _ => (0, Duration::ZERO),
         }
     }
 
@@ -225,7 +276,7 @@ impl Channel {
         match (&self.phase, self.test) {
             (Phase::Unproven, None) => ConnectivityState::Idle,
             (Phase::Unproven, Some(_)) => ConnectivityState::Connecting,
-            (Phase::Ready, _) => ConnectivityState::Ready,
+            (Phase::Ready | Phase::Opened { .. }, _) => ConnectivityState::Ready,
             (Phase::Failing(_), _) => ConnectivityState::TransientFailure,
             (Phase::Shutdown, _) => ConnectivityState::Shutdown,
         }
@@ -255,14 +306,12 @@ impl Failing {
         }
     }
 
-    /// After one more failed dial.
-    fn left_alone(self, policy: &WaitForReadyPolicy, now: Instant, unit: f64) -> Self {
-        let dials = self.dials.saturating_add(1);
-        let wait = policy.next_dial(dials, self.previous, unit);
+    /// After one more failed dial, for so long from then on.
+    fn left_alone(self, wait: Duration, from: Instant) -> Self {
         Self {
-            dials,
+            dials: self.dials.saturating_add(1),
             previous: wait,
-            next_dial: after(now, wait),
+            next_dial: after(from, wait),
             ..self
         }
     }

@@ -73,6 +73,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let mut failed = false;
         loop {
             match this.state.as_mut().project() {
                 StateProj::Attempt(attempt) => {
@@ -82,15 +83,20 @@ where
                     };
                     match outcome.map_err(Error::from_inner) {
                         Ok(response) => {
-                            this.call.answered();
-                            let answer = received(response);
-                            return Poll::Ready(this.recorder.hand_up(answer, WaitBody::new));
+                            let watch = Some(this.call.answered());
+                            let body = |inner, recorder| WaitBody::new(inner, watch, recorder);
+                            return Poll::Ready(this.recorder.hand_up(received(response), body));
                         }
                         Err(error) => {
                             if let Err(last) = this.call.after(error) {
                                 return Poll::Ready(Err(this.recorder.failed(last)));
                             }
                             this.state.set(State::Waiting(None));
+                            if std::mem::replace(&mut failed, true) {
+                                // A service that fails without waiting must not keep the thread.
+                                cx.waker().wake_by_ref();
+                                return Poll::Pending;
+                            }
                         }
                     }
                 }

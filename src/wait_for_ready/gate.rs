@@ -11,6 +11,7 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use super::WaitForReadyPolicy;
 use super::channel::{Channel, Finding};
 use super::queue::Queue;
+use super::settings::Settings;
 
 /// What the clones of a channel know of its readiness, and the calls that wait for it.
 ///
@@ -35,10 +36,11 @@ pub(super) struct Shared {
 }
 
 /// What a call brings to the gate.
-pub(super) struct Caller<'a, F> {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller<'a> {
     pub(super) patience: Patience,
-    /// Counts what its request takes while it waits.
-    pub(super) bytes: F,
+    /// What its request takes while it waits.
+    pub(super) bytes: usize,
     pub(super) waker: Option<&'a Waker>,
 }
 
@@ -76,27 +78,46 @@ impl Gate {
     pub(super) fn presume_ready(&self) {
         let mut shared = self.shared.lock();
         if shared.eras == 0 {
-            // Nothing failed yet, so that there is no error to drop.
-            let _ = shared.channel.opened(None);
+            shared.channel.answered();
             self.open(&mut shared);
+            self.listens.store(false, Ordering::Release);
         }
     }
 
     /// Asks to go; `seat` is the caller's place in the queue, given and taken here.
     pub(super) fn turn(
         self: &Arc<Self>,
-        caller: Caller<'_, impl FnOnce() -> usize>,
+        caller: Caller<'_>,
         seat: &mut Option<Seat>,
-        policy: &WaitForReadyPolicy,
+        settings: &Settings,
     ) -> Turn {
         let era = self.era.load(Ordering::Acquire);
         if era != 0 && seat.is_none() {
             return Turn::Go(era);
         }
         let now = Instant::now();
+        self.give_up_overdue_test(settings, now);
+        let turn = self.slow_turn(caller, seat, &settings.policy, now);
+        if matches!(turn, Turn::Test(..)) {
+            self.changed.notify_waiters();
+        }
+        turn
+    }
+
+    fn slow_turn(
+        self: &Arc<Self>,
+        caller: Caller<'_>,
+        seat: &mut Option<Seat>,
+        policy: &WaitForReadyPolicy,
+        now: Instant,
+    ) -> Turn {
         // Dropped after the lock.
-        let (mut _left, mut _waker) = (None, None);
+        let (mut _left, mut _lost, mut _waker) = (None, None, None);
         let mut shared = self.shared.lock();
+        if seat.as_ref().is_some_and(|it| !shared.queue.has(it.number)) {
+            // It was given up when the channel got ready, while its test was taken over.
+            _lost = seat.take();
+        }
         let Shared {
             channel,
             queue,
@@ -122,7 +143,7 @@ impl Gate {
                 let number = channel.begin_test(now);
                 if caller.patience == Patience::WaitForReady && seat.is_none() {
                     // If it fails, it is the first to wait.
-                    *seat = self.admit(queue, (caller.bytes)(), policy);
+                    *seat = self.admit(queue, caller.bytes, policy);
                 }
                 if let Some(seat) = seat {
                     queue.tests(seat.number);
@@ -138,7 +159,7 @@ impl Gate {
             }
             Finding::NotBefore(due) => {
                 if seat.is_none() {
-                    *seat = self.admit(queue, (caller.bytes)(), policy);
+                    *seat = self.admit(queue, caller.bytes, policy);
                 }
                 let Some(seat) = seat else {
                     return Turn::Full(last_error);
@@ -169,6 +190,11 @@ impl Gate {
         read(&self.shared.lock())
     }
 
+    /// Whether calls go without asking.
+    pub(super) fn is_open(&self) -> bool {
+        self.era.load(Ordering::Acquire) != 0
+    }
+
     pub(super) fn is_current(&self, era: u64) -> bool {
         era != 0 && era == self.era.load(Ordering::Acquire)
     }
@@ -177,7 +203,6 @@ impl Gate {
     pub(super) fn open(&self, shared: &mut Shared) {
         shared.eras += 1;
         self.era.store(shared.eras, Ordering::Release);
-        self.listens.store(false, Ordering::Release);
     }
 
     /// They wait from now on.

@@ -29,10 +29,10 @@ fn waker() -> (Arc<Count>, Waker) {
 fn ask(gate: &Arc<Gate>, seat: &mut Option<Seat>, waker: &Waker, settings: &Settings) -> Turn {
     let caller = Caller {
         patience: Patience::WaitForReady,
-        bytes: || 1,
+        bytes: 1,
         waker: Some(waker),
     };
-    gate.turn(caller, seat, &settings.policy)
+    gate.turn(caller, seat, settings)
 }
 
 fn settings() -> Arc<Settings> {
@@ -68,7 +68,7 @@ fn loom_no_call_sleeps_through_the_opening() {
                 }
             })
         };
-        gate.opened(Some(probe.number), &settings.policy);
+        gate.opened(probe.number, &settings.policy);
         drop(probe);
         if let Some((woken, seat)) = waiting.join().unwrap() {
             assert_eq!(woken.0.load(Ordering::SeqCst), 1);
@@ -148,7 +148,7 @@ fn loom_a_failed_test_and_a_call_that_gives_up_leave_no_place_behind() {
                 drop(seat);
             })
         };
-        gate.failed(0, Some(probe), &refused(), &settings.policy, &settings.rng);
+        gate.failed(0, Some(probe), &refused(), &settings);
         waiting.join().unwrap();
         drop(first);
         assert_eq!(gate.read(|shared| shared.queue.len()), 0);

@@ -45,10 +45,10 @@
 //!
 //! | seen | the channel is | a call that waits | one that fails fast |
 //! |---|---|---|---|
-//! | nothing yet, or a lost connection | `Idle`, then `Connecting` | one tests it at once, the others wait | the same |
+//! | nothing yet, or a connection lost that had answered | `Idle`, then `Connecting` | one tests it at once, the others wait | the same |
 //! | a stream was opened, or any answer | `Ready` | goes | goes |
 //! | a failed connect while `Ready` | tested once more at once, for the error may be an old one's | is that test, or waits for it | fails if it was this one's connect |
-//! | a failed connect of a test | `TransientFailure` | waits; the first in line tests it when the backoff says so | fails at once, or is the test if one is due |
+//! | a failed connect of a test, one that takes 20 s, or a connection lost before any answer | `TransientFailure` | waits; the first in line tests it when the backoff says so | fails at once, or is the test if one is due |
 //! | the worker gone, `poll_ready` failed | `Shutdown` | fails at once | fails at once |
 //!
 //! A balanced channel ([`endpoints`](WaitForReadyLayer::endpoints)) counts as ready until three times
@@ -56,11 +56,17 @@
 //!
 //! # Costs and limits
 //!
-//! - A waiting call has no timer but for its deadline; the first two in line have one for the next dial.
+//! - A waiting call has no timer but for its deadline; the first eight in line have one for the next dial.
 //!   It holds 4 KiB with its task and a request of 100 bytes, where tonic's own queue holds 3.3 KiB
 //!   (`cargo test --test load waiting -- --nocapture`), and as much more as its request is larger.
 //! - A live request stream waits as long as no attempt read any of it.
-//! - A test whose owner stops polling it is taken over after 20 s, gRPC's minimum connect timeout.
+//! - A test whose owner stops polling it is taken over after 20 s, gRPC's minimum connect timeout. Give
+//!   the endpoint a `connect_timeout`: what tonic's channel has begun to dial goes on, and the next dial
+//!   stands in line behind it.
+//! - Calls that were handed on before the first failed connect each make a dial, as those of a burst
+//!   after the connection was lost while idle. HTTP/2 keepalive while idle lets the channel know before.
+//! - An [attempt timeout](crate::call::CallOptions::attempt_timeout) counts the time to connect: what it
+//!   ends is a failed attempt, not a failed connect, so make it longer than a dial may take.
 //! - Without a deadline layer above, the caller's `grpc-timeout` bounds the wait but not a dial under way.
 
 mod body;
@@ -78,6 +84,7 @@ mod queue;
 mod readiness;
 mod service;
 mod settings;
+mod watch;
 
 pub use crate::grpc::InvalidPattern;
 pub use body::WaitBody;

@@ -77,9 +77,9 @@ impl WaitForReadyPolicy {
             | Reason::HttpStatus
             | Reason::NoStatus
             | Reason::StreamRefused
-            | Reason::StreamReset
-            | Reason::ForeignStatus
-            | Reason::Unrecognised => News::Connected,
+            | Reason::StreamReset => News::Connected,
+            // A status of somebody else's and an unknown error may be of a layer below, such as a
+            // time-out of its own.
             _ => News::Nothing,
         }
     }

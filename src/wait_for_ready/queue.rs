@@ -31,10 +31,10 @@ pub(super) struct Bounds {
 }
 
 /// So many calls, the first in line, wake by themselves when it is time to test the channel: one, and
-/// another in case that nobody polls the first.
-const WATCHERS: usize = 2;
+/// others in case that nobody polls those before them.
+const WATCHERS: usize = 8;
 
-/// How much later than the first in line the second one wakes.
+/// How much later than the one before it each of them wakes.
 const DEPUTY: Duration = Duration::from_millis(100);
 
 impl Queue {
@@ -75,6 +75,10 @@ impl Queue {
         wake
     }
 
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.waiting.contains_key(&number)
+    }
+
     /// Waits for the next change; gives back a waker that is not needed any more.
     pub(super) fn wait(&mut self, number: u64, waker: Option<&Waker>) -> Option<Waker> {
         let place = self.waiting.get_mut(&number)?;
@@ -108,12 +112,14 @@ impl Queue {
     /// The channel is ready: each gets the moment at which it goes, in order, so many a second. Who is
     /// to be woken.
     pub(super) fn release(&mut self, now: Instant, rate: Option<NonZeroU32>) -> Vec<Waker> {
-        // Who tested it has gone.
-        let bytes = &mut self.bytes;
-        self.waiting.retain(|_, place| {
-            *bytes -= if place.tests { place.bytes } else { 0 };
-            !place.tests
-        });
+        // Who tested it has gone; a waker may hold anything, and is dropped by whoever wakes.
+        let tests = self.waiting.iter().filter(|(_, place)| place.tests);
+        let gone: Vec<u64> = tests.map(|(number, _)| *number).collect();
+        let mut wake = Vec::new();
+        for place in gone.iter().filter_map(|it| self.waiting.remove(it)) {
+            self.bytes -= place.bytes;
+            wake.extend(place.waker);
+        }
         let slots = (0_u32..).map(|nth| match rate {
             Some(rate) => now + Duration::from_secs(1) * nth / rate.get(),
             None => now,
@@ -121,7 +127,8 @@ impl Queue {
         for (place, slot) in self.waiting.values_mut().zip(slots) {
             place.slot = Some(slot);
         }
-        self.everybody()
+        wake.extend(self.everybody());
+        wake
     }
 
     /// It is not ready any more.
@@ -199,19 +206,23 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_two_in_line_keep_watch() {
+    fn only_the_first_eight_in_line_keep_watch_one_after_the_other() {
         let mut queue = Queue::default();
-        let numbers: Vec<u64> = (0..4).map(|_| queue.admit(0, WIDE).unwrap()).collect();
+        let numbers: Vec<u64> = (0..10).map(|_| queue.admit(0, WIDE).unwrap()).collect();
         let due = Instant::now();
-        let watch = |queue: &Queue| -> Vec<bool> {
-            let watches = numbers.iter().map(|number| queue.watch(*number, due));
-            watches.map(|watch| watch.is_some()).collect()
+        let watch = |queue: &Queue| -> Vec<u128> {
+            let watches = numbers.iter().filter_map(|it| queue.watch(*it, due));
+            watches.map(|watch| (watch - due).as_millis()).collect()
         };
-        assert_eq!(watch(&queue), [true, true, false, false]);
+        let all = [0, 100, 200, 300, 400, 500, 600, 700];
+        assert_eq!(watch(&queue), all);
         queue.tests(numbers[0]);
-        assert_eq!(watch(&queue), [false, true, true, false]);
+        assert_eq!(watch(&queue), all);
+        assert_eq!(queue.watch(numbers[0], due), None);
         queue.leave(numbers[1]);
-        assert_eq!(watch(&queue), [false, false, true, true]);
+        assert_eq!(watch(&queue), all);
+        queue.leave(numbers[2]);
+        assert_eq!(watch(&queue), &all[..7]);
     }
 
     proptest! {

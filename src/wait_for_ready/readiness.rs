@@ -46,7 +46,7 @@ pub struct ReadinessSnapshot {
     pub state: ConnectivityState,
     /// Since when no connection can be made; `None` unless it is in `TransientFailure`.
     pub failing_since: Option<Instant>,
-    /// How many dials have failed since then.
+    /// How many dials have failed since then, or since the backoff was reset.
     pub failed_dials: u32,
     /// Why the last one failed, or why the channel is shut down.
     pub last_error: Option<Arc<Error>>,

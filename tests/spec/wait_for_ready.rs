@@ -1,5 +1,6 @@
 //! Calls that wait for a channel which is down.
 
+mod adversity;
 mod dials;
 mod endpoints;
 mod expiry;

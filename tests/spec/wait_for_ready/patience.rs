@@ -107,10 +107,12 @@ async fn a_server_that_answers_unavailable_is_not_a_channel_that_is_down() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_lost_under_a_call_is_its_failure_and_closes_no_gate() {
     let server = Server::in_memory();
-    server
-        .script()
-        .on(method::UNARY, [Answer::drop_connection()]);
+    server.script().on(
+        method::UNARY,
+        [Answer::handler(), Answer::drop_connection()],
+    );
     let mut client = waiting(&server);
+    client.unary(hello()).await.unwrap();
     let start = Instant::now();
     assert_eq!(
         client.unary(hello()).await.unwrap_err().code(),
@@ -118,7 +120,22 @@ async fn a_connection_lost_under_a_call_is_its_failure_and_closes_no_gate() {
     );
     client.unary(hello()).await.unwrap();
     assert_eq!(start.elapsed(), ms(0));
-    assert_eq!((server.count(), server.dials()), (2, 2));
+    assert_eq!((server.count(), server.dials()), (3, 2));
+}
+
+// CONTRACT W5: a proxy without a server does as much
+#[tokio::test(start_paused = true)]
+async fn a_connection_lost_before_any_answer_is_a_failed_dial() {
+    let server = Server::in_memory();
+    server
+        .script()
+        .on(method::UNARY, [Answer::drop_connection()]);
+    let mut client = waiting(&server);
+    let start = Instant::now();
+    client.unary(hello()).await.unwrap_err();
+    client.unary(hello()).await.unwrap();
+    let took = start.elapsed();
+    assert!(took >= SECOND && took <= SECOND + ms(2), "{took:?}");
 }
 
 // CONTRACT W4; PEER-CASES GO-service-config-ready

@@ -108,7 +108,10 @@ async fn whoever_waits_for_a_change_hears_of_it() {
     sleep(ms(2_500)).await;
     server.start().await;
     call.await.unwrap().unwrap();
-    assert_eq!(heard.await.unwrap(), [Idle, TransientFailure, Ready]);
+    assert_eq!(
+        heard.await.unwrap(),
+        [Idle, Connecting, TransientFailure, Ready]
+    );
 }
 
 // What a layer over a foreign channel can't see: it dials nothing itself.
