@@ -5,6 +5,8 @@ pub(crate) use loom::sync::atomic::AtomicU32;
 #[cfg(all(feature = "budget", not(grpc_resilience_loom)))]
 pub(crate) use std::sync::atomic::AtomicU32;
 
+#[cfg(feature = "rate-limit")]
+pub(crate) use std::sync::atomic::AtomicU64;
 pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::sync::{MutexGuard, PoisonError};

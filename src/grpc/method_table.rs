@@ -63,7 +63,7 @@ impl<T> MethodTable<T> {
     }
 
     /// The same, in the place of what was said by an equal pattern.
-    #[cfg(feature = "retry")]
+    #[cfg(any(feature = "rate-limit", feature = "retry"))]
     pub(crate) fn replace(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
         self.add(pattern, value)?;
         let equal = |(glob, _): &(Pattern, T)| glob.as_str() == pattern;
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(table.find("/b.B/Put"), None);
     }
 
-    #[cfg(feature = "retry")]
+    #[cfg(any(feature = "rate-limit", feature = "retry"))]
     #[test]
     fn an_equal_pattern_is_replaced_in_its_place() {
         let mut table = MethodTable::default();
