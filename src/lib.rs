@@ -37,10 +37,11 @@
 //! | `budget` | [`budget`]: a bound for extra attempts, by tokens or a percentage |
 //! | `adaptive-throttle` | [`adaptive_throttle`]: calls that the server would refuse are not sent |
 //! | `server-deadline` | [`server_deadline`]: handlers that stop at their caller's deadline |
-//! | `stack` | [`stack`]: `Resilience`, and all of the above but the last two |
+//! | `rate-limit` | [`rate_limit`]: a server's quotas, and refused callers that come back once, on time |
+//! | `stack` | [`stack`]: `Resilience`, and all of the above but the last three |
 //! | `tonic` | tonic's bodies, errors and `Request` |
 //!
-//! All are on by default; none changes what another does.
+//! All but `rate-limit` are on by default; none changes what another does.
 //!
 //! Where a rule is cited as "CONTRACT R6", it stands under that id in the repository's
 //! `docs/CONTRACT.md`, with its source.
@@ -73,6 +74,8 @@ pub mod error;
 pub mod grpc;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
 #[cfg_attr(
     not(feature = "stack"),
     allow(
@@ -111,6 +114,8 @@ pub use deadline::DeadlineLayer;
 pub use error::{BoxError, Error, GiveUp};
 #[cfg(feature = "idempotency")]
 pub use idempotency::{IdempotencyKey, IdempotencyLayer};
+#[cfg(feature = "rate-limit")]
+pub use rate_limit::RateLimitLayer;
 pub use report::CallReport;
 #[cfg(feature = "retry")]
 pub use retry::{RetryLayer, RetryPolicy};

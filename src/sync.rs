@@ -6,9 +6,19 @@ pub(crate) use loom::sync::atomic::AtomicU32;
 pub(crate) use std::sync::atomic::AtomicU32;
 
 #[cfg(all(feature = "wait-for-ready", grpc_resilience_loom))]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
+pub(crate) use loom::sync::atomic::AtomicBool;
+#[cfg(all(
+    any(feature = "rate-limit", feature = "wait-for-ready"),
+    grpc_resilience_loom
+))]
+pub(crate) use loom::sync::atomic::AtomicU64;
 #[cfg(all(feature = "wait-for-ready", not(grpc_resilience_loom)))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
+pub(crate) use std::sync::atomic::AtomicBool;
+#[cfg(all(
+    any(feature = "rate-limit", feature = "wait-for-ready"),
+    not(grpc_resilience_loom)
+))]
+pub(crate) use std::sync::atomic::AtomicU64;
 
 pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -63,7 +63,12 @@ impl<T> MethodTable<T> {
     }
 
     /// The same, in the place of what was said by an equal pattern.
-    #[cfg(any(feature = "budget", feature = "retry"))]
+    #[cfg(any(
+        feature = "budget",
+        feature = "rate-limit",
+        feature = "retry",
+        feature = "wait-for-ready"
+    ))]
     pub(crate) fn replace(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
         self.add(pattern, value)?;
         let equal = |(glob, _): &(Pattern, T)| glob.as_str() == pattern;
@@ -122,7 +127,12 @@ mod tests {
         assert_eq!(table.find("/b.B/Put"), None);
     }
 
-    #[cfg(any(feature = "budget", feature = "retry"))]
+    #[cfg(any(
+        feature = "budget",
+        feature = "rate-limit",
+        feature = "retry",
+        feature = "wait-for-ready"
+    ))]
     #[test]
     fn an_equal_pattern_is_replaced_in_its_place() {
         let mut table = MethodTable::default();

@@ -48,5 +48,7 @@ pub(crate) use path::is_method;
 pub use path::method_of;
 pub use pushback::Pushback;
 pub use retry_info::retry_delay;
+#[cfg(feature = "rate-limit")]
+pub use retry_info::retry_info_details;
 pub use status::{Status, remove_malformed_details};
 pub use timeout::{InvalidTimeout, parse_timeout, render_timeout};

@@ -16,6 +16,7 @@ mod errors;
 mod hints;
 mod idempotency;
 mod identity;
+mod rate_limit;
 mod report;
 mod retry;
 mod server_deadline;

@@ -1,0 +1,44 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project::pin_project;
+
+/// The handler's response body as it is, or the empty one of a refusal.
+#[pin_project]
+#[derive(Debug)]
+pub struct RateLimitBody<R>(#[pin] Option<R>);
+
+impl<R> RateLimitBody<R> {
+    pub(super) fn passed(inner: R) -> Self {
+        Self(Some(inner))
+    }
+
+    pub(super) fn empty() -> Self {
+        Self(None)
+    }
+}
+
+impl<R: Body> Body for RateLimitBody<R> {
+    type Data = R::Data;
+    type Error = R::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
+        match self.project().0.as_pin_mut() {
+            Some(inner) => inner.poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let none = || SizeHint::with_exact(0);
+        self.0.as_ref().map_or_else(none, Body::size_hint)
+    }
+}

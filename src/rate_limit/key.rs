@@ -1,0 +1,90 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderName;
+use http::request::Parts;
+
+#[cfg(feature = "tonic")]
+use super::peer;
+
+/// A name that is no key of metadata: said at construction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no key of ASCII metadata: write x-tenant, in lower case and without -bin")]
+pub struct InvalidMetadataKey(pub(super) String);
+
+/// Whose quota a request counts against.
+#[derive(Clone, Default)]
+pub(super) enum Key {
+    /// That of all.
+    #[default]
+    Common,
+    Metadata(HeaderName),
+    #[cfg(feature = "tonic")]
+    Peer,
+    Closure(Arc<Closure>),
+}
+
+type Closure = dyn Fn(&Parts) -> Option<String> + Send + Sync;
+
+impl Key {
+    pub(super) fn metadata(name: &str) -> Result<Self, InvalidMetadataKey> {
+        let invalid = || InvalidMetadataKey(name.to_owned());
+        // Equal bytes have more than one form as base64.
+        if name.ends_with("-bin") || name.contains(|it: char| it.is_ascii_uppercase()) {
+            return Err(invalid());
+        }
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+        Ok(Self::Metadata(name))
+    }
+
+    /// Hands the request's key on, or `None` for that of all; does nothing for one without a limit.
+    pub(super) fn with<T>(
+        &self,
+        parts: &mut Parts,
+        then: impl FnOnce(&Parts, Option<&[u8]>) -> T,
+    ) -> Option<T> {
+        Some(match self {
+            Self::Common => then(parts, None),
+            Self::Metadata(name) => {
+                let value = parts.headers.get(name).map(http::HeaderValue::as_bytes);
+                then(parts, value)
+            }
+            #[cfg(feature = "tonic")]
+            Self::Peer => match peer::address(parts) {
+                Some(std::net::IpAddr::V4(address)) => then(parts, Some(&address.octets())),
+                Some(std::net::IpAddr::V6(address)) => then(parts, Some(&address.octets())),
+                None => then(parts, None),
+            },
+            Self::Closure(key) => {
+                let key = key(parts)?;
+                then(parts, Some(key.as_bytes()))
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Common => f.write_str("Common"),
+            Self::Metadata(name) => f.debug_tuple("Metadata").field(name).finish(),
+            #[cfg(feature = "tonic")]
+            Self::Peer => f.write_str("Peer"),
+            Self::Closure(_) => f.write_str("Closure"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_keys_of_ascii_metadata_are_taken() {
+        assert!(Key::metadata("x-tenant").is_ok());
+        for name in ["", "x tenant", "x-tenant-bin", "X-Tenant", "x\n"] {
+            let expected = InvalidMetadataKey(name.to_owned());
+            assert_eq!(Key::metadata(name).unwrap_err(), expected);
+        }
+    }
+}

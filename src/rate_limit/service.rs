@@ -1,0 +1,47 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::limits::Limits;
+use super::refused::status;
+use super::{RateLimitBody, ResponseFuture};
+
+/// The service of [`RateLimitLayer`](super::RateLimitLayer).
+#[derive(Clone, Debug)]
+pub struct RateLimit<S> {
+    inner: S,
+    limits: Arc<Limits>,
+}
+
+impl<S> RateLimit<S> {
+    pub(super) fn new(inner: S, limits: Arc<Limits>) -> Self {
+        Self { inner, limits }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for RateLimit<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<RateLimitBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        match self.limits.check(&mut parts, Instant::now()) {
+            Ok(()) => {
+                let request = Request::from_parts(parts, body);
+                ResponseFuture::admitted(self.inner.call(request))
+            }
+            Err(refusal) => ResponseFuture::refused(status(refusal, self.limits.says_hints())),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! A server's quotas: who is let through, and what the others are told.
+
+mod door;
+mod hints;
+mod identity;
+mod keys;
+mod laws;
+mod load;
+mod promises;
+mod returning;
+mod threads;
