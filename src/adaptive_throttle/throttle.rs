@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::classify::{self, Reason, Verdict};
 use crate::error::{Error, GiveUp};
-use crate::grpc::{Code, STATUS};
+use crate::grpc::{Code, STATUS, find};
 use crate::rng::Rng;
 use crate::sync::Mutex;
 
@@ -88,7 +88,7 @@ impl Throttle {
     pub(super) fn heard<R>(self, outcome: &Result<Response<R>, Error>) -> Option<Accepted> {
         let fate = match outcome {
             Err(error) => self.0.policy.fate(&error.verdict()),
-            Ok(response) if response.headers().contains_key(STATUS) => {
+            Ok(response) if find(response.headers(), &STATUS).is_some() => {
                 let failure = classify::head(response.status(), response.headers());
                 failure.map_or(Fate::Accepted, |(verdict, _)| self.0.policy.fate(&verdict))
             }

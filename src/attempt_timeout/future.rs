@@ -11,7 +11,7 @@ use tower_service::Service;
 use crate::classify::{self, Progress};
 use crate::dispatch::{Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
-use crate::grpc::STATUS;
+use crate::grpc::{STATUS, find};
 use crate::report::Phase;
 
 use super::AttemptBody;
@@ -95,5 +95,5 @@ where
 
 /// Whether a message may still come.
 fn is_open<R: Body>(response: &Response<R>) -> bool {
-    !response.headers().contains_key(STATUS) && !response.body().is_end_stream()
+    find(response.headers(), &STATUS).is_none() && !response.body().is_end_stream()
 }

@@ -12,7 +12,7 @@ use crate::call::{self, Deadline};
 use crate::classify::Reason;
 use crate::dispatch::{Attempt, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
-use crate::grpc::{Code, TIMEOUT};
+use crate::grpc::{Code, TIMEOUT, find};
 
 use super::bound::Bound;
 use super::{AttemptBody, AttemptTimeoutPolicy, ResponseFuture};
@@ -73,7 +73,7 @@ impl<S> AttemptTimeout<S> {
         let (mut parts, body) = request.into_parts();
         let deadline = call::Context::caller_deadline(&mut parts);
         // A malformed header is the server's to refuse, so it stays.
-        let is_malformed = deadline.is_none() && parts.headers.contains_key(TIMEOUT);
+        let is_malformed = deadline.is_none() && find(&parts.headers, &TIMEOUT).is_some();
         let now = Instant::now();
         let remaining = deadline.map(|deadline| deadline.remaining(now));
         if is_malformed || !self.policy.bounds(timeout, remaining) {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::call::{Budget, BudgetSnapshot};
-use crate::grpc::{InvalidPattern, MethodTable};
+use crate::grpc::{InvalidPattern, MethodTable, method_of};
 
 use super::per_method::{OTHERS, PerMethod};
 
@@ -36,12 +36,12 @@ impl Budgets {
         self.methods.replace(pattern, budget)
     }
 
-    pub(super) fn of(&self, method: &str) -> Option<Arc<dyn Budget>> {
-        let by_pattern = self.methods.find(method).map(Arc::clone);
+    pub(super) fn of(&self, path: &str) -> Option<Arc<dyn Budget>> {
+        let by_pattern = self.methods.find_path(path).map(Arc::clone);
         by_pattern.or_else(|| match &self.others {
             Others::None => None,
             Others::Common(budget) => Some(Arc::clone(budget)),
-            Others::Each(methods) => Some(methods.of(method)),
+            Others::Each(methods) => Some(methods.of(method_of(path))),
         })
     }
 

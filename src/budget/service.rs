@@ -5,7 +5,6 @@ use http::Request;
 use tower_service::Service;
 
 use crate::call;
-use crate::grpc::method_of;
 
 use super::budgets::Budgets;
 
@@ -35,7 +34,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if let Some(budget) = self.budgets.of(method_of(request.uri().path())) {
+        if let Some(budget) = self.budgets.of(request.uri().path()) {
             call::Context::of(request.extensions_mut()).charge(budget);
         }
         self.inner.call(request)

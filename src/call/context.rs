@@ -4,7 +4,7 @@ use http::Extensions;
 use http::request::Parts;
 use tokio::time::Instant;
 
-use crate::grpc::{MethodKind, TIMEOUT};
+use crate::grpc::{MethodKind, TIMEOUT, find};
 use crate::report::Trace;
 
 use super::{Budget, CallOptions, Deadline, Safety, Timeout};
@@ -62,7 +62,7 @@ impl Context {
             Some(Timeout::After(timeout)) => Some(timeout),
             _ => None,
         };
-        if option.is_none() && !parts.headers.contains_key(TIMEOUT) {
+        if option.is_none() && find(&parts.headers, &TIMEOUT).is_none() {
             return None;
         }
         let now = Instant::now();

@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::grpc::{Code, InvalidTimeout, TIMEOUT, parse_timeout, render_timeout};
+use crate::grpc::{Code, InvalidTimeout, TIMEOUT, find, parse_timeout, render_timeout};
 
 /// About thirty years: what a timeout too long for an [`Instant`] becomes.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
@@ -37,8 +37,7 @@ impl Deadline {
     ///
     /// [`InvalidTimeout`] if the header is outside the grammar.
     pub fn from_headers(headers: &HeaderMap, now: Instant) -> Result<Option<Self>, InvalidTimeout> {
-        headers
-            .get(TIMEOUT)
+        find(headers, &TIMEOUT)
             .map(|value| parse_timeout(value.as_bytes()))
             .transpose()
             .map(|timeout| timeout.map(|timeout| Self::after(now, timeout)))

@@ -1,6 +1,6 @@
 use http::{HeaderMap, StatusCode};
 
-use crate::grpc::{Code, Pushback, STATUS, Status, retry_delay};
+use crate::grpc::{Code, Pushback, STATUS, Status, find, retry_delay};
 
 use super::{Hint, Progress, Reason, Verdict};
 
@@ -32,7 +32,7 @@ pub fn answer(status: &Status) -> Verdict {
 /// allocated where there is no failure.
 #[must_use]
 pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> {
-    if headers.contains_key(STATUS) {
+    if find(headers, &STATUS).is_some() {
         return spoken(headers);
     }
     if http == StatusCode::OK && is_grpc(headers) {
@@ -48,7 +48,7 @@ pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> 
 /// Trailers without `grpc-status` are one, see [`no_status`].
 #[must_use]
 pub fn trailers(trailers: &HeaderMap) -> Option<(Verdict, Status)> {
-    if trailers.contains_key(STATUS) {
+    if find(trailers, &STATUS).is_some() {
         return spoken(trailers);
     }
     let (verdict, status) = no_status();
@@ -79,7 +79,7 @@ const GRPC: &[u8] = b"application/grpc";
 
 /// No content type passes: in-memory services and old servers leave it out.
 fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(http::header::CONTENT_TYPE).is_none_or(|value| {
+    find(headers, &http::header::CONTENT_TYPE).is_none_or(|value| {
         let prefix = value.as_bytes().get(..GRPC.len());
         prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(GRPC))
     })

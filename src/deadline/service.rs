@@ -10,7 +10,7 @@ use crate::call::{self, Served};
 use crate::classify::Reason;
 use crate::dispatch::{Attempt, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
-use crate::grpc::{Code, InvalidTimeout, TIMEOUT, parse_timeout};
+use crate::grpc::{Code, InvalidTimeout, TIMEOUT, find, parse_timeout};
 
 use super::bound::Bound;
 use super::{DeadlineBody, DeadlinePolicy, ResponseFuture};
@@ -66,7 +66,7 @@ where
 impl<S> DeadlineService<S> {
     /// Writes the deadline into the request's context and header, if the call has one.
     fn bind<B>(&self, request: &mut Request<B>) -> Result<Option<Bound>, Error> {
-        let header = request.headers().get(TIMEOUT);
+        let header = find(request.headers(), &TIMEOUT);
         let header = header.map(|value| parse_timeout(value.as_bytes()));
         let header = header.transpose().map_err(malformed)?;
         let unset = call::CallOptions::default();

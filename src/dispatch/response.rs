@@ -4,13 +4,13 @@ use http_body::Frame;
 
 use crate::classify;
 use crate::error::{BoxError, Error};
-use crate::grpc::{STATUS, remove_malformed_details};
+use crate::grpc::{STATUS, find, remove_malformed_details};
 
 /// A response head as every layer hands it up: it can't make tonic's client panic, and what is no
 /// gRPC answer, such as a proxy's page, is the failure that its HTTP status says (CONTRACT H2).
 pub(crate) fn received<B>(mut response: Response<B>) -> Result<Response<B>, Error> {
     remove_malformed_details(response.headers_mut());
-    if response.headers().contains_key(STATUS) {
+    if find(response.headers(), &STATUS).is_some() {
         // Whatever it says, a gRPC answer says it: who acts on it reads it.
         return Ok(response);
     }

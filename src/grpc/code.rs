@@ -3,6 +3,7 @@ use std::fmt;
 use http::HeaderMap;
 
 use super::STATUS;
+use super::headers::find;
 
 /// A gRPC status code.
 ///
@@ -94,7 +95,7 @@ impl Code {
     /// The code in trailers or in a Trailers-Only head; `None` without `grpc-status`.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(STATUS)?;
+        let value = find(headers, &STATUS)?;
         Some(Self::from_header(value.as_bytes()))
     }
 

@@ -1,6 +1,6 @@
 //! The names of the headers and trailers that this crate reads or writes.
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// `grpc-status`: the code of the call, in ASCII decimal.
 pub const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -14,3 +14,36 @@ pub const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 /// `grpc-retry-pushback-ms`: the server's word on when to retry (gRFC A6).
 pub const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+
+/// Up to so many headers are looked through: hashing a name costs more than comparing some.
+const FEW: usize = 8;
+
+/// The first value of this name.
+pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    if headers.len() > FEW {
+        return headers.get(name);
+    }
+    let mut named = headers.iter().filter(|(it, _)| *it == name);
+    named.next().map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_headers_and_many_are_found_alike() {
+        let mut headers = HeaderMap::new();
+        for count in 0..20 {
+            assert_eq!(find(&headers, &STATUS), headers.get(STATUS), "{count}");
+            let name = match count {
+                5 => STATUS,
+                _ => HeaderName::try_from(format!("x-{count}")).unwrap(),
+            };
+            headers.append(name, HeaderValue::from(count));
+            headers.append("x-twice", HeaderValue::from(count));
+        }
+        let twice = HeaderName::from_static("x-twice");
+        assert_eq!(find(&headers, &twice), Some(&HeaderValue::from(0)));
+    }
+}

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use glob::{MatchOptions, Pattern};
 
-use super::path::is_method;
+use super::path::{is_method, method_of};
 
 /// `*` stays within a segment: a service or a method, never both.
 const OPTIONS: MatchOptions = MatchOptions {
@@ -102,6 +102,24 @@ impl<T> MethodTable<T> {
             .iter()
             .map(|(glob, value)| (glob.as_str(), value));
         exact.chain(globs)
+    }
+
+    /// What is said of the method of this path, which may have a prefix.
+    #[cfg(any(
+        feature = "budget",
+        feature = "rate-limit",
+        feature = "retry",
+        feature = "wait-for-ready"
+    ))]
+    pub(crate) fn find_path(&self, path: &str) -> Option<&T> {
+        if self.is_empty() {
+            return None;
+        }
+        self.find(method_of(path))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.globs.is_empty()
     }
 
     /// The exact path's word, then the first glob's.

@@ -25,6 +25,7 @@ mod tonic;
 
 pub use code::Code;
 pub use code_set::CodeSet;
+pub(crate) use headers::find;
 pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT};
 pub use method::MethodKind;
 #[cfg(any(

@@ -3,10 +3,13 @@
 /// A channel's origin may put a prefix before them.
 #[must_use]
 pub fn method_of(path: &str) -> &str {
-    path.rmatch_indices('/')
-        .nth(1)
-        .and_then(|(start, _)| path.get(start..))
-        .unwrap_or(path)
+    // By bytes: a search for a character is made for longer texts.
+    let slash = |text: &[u8]| text.iter().rposition(|byte| *byte == b'/');
+    let bytes = path.as_bytes();
+    let service = slash(bytes)
+        .and_then(|method| bytes.get(..method))
+        .and_then(slash);
+    service.and_then(|start| path.get(start..)).unwrap_or(path)
 }
 
 /// Whether this is the path of a method: a service and a method, each with a name.

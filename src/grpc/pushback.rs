@@ -3,6 +3,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::PUSHBACK;
+use super::headers::find;
 
 /// The server's word on retrying, from `grpc-retry-pushback-ms`.
 ///
@@ -20,6 +21,7 @@ impl Pushback {
     /// Reads the header from trailers or from a Trailers-Only head; `None` if it is absent.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        find(headers, &PUSHBACK)?;
         let mut values = headers.get_all(PUSHBACK).iter();
         let first = values.next()?;
         if values.next().is_some() {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
+use super::headers::find;
 use super::{Code, DETAILS, MESSAGE, STATUS};
 
 /// gRPC's binary headers may come with padding or without.
@@ -65,13 +66,13 @@ impl Status {
     /// replacement characters (CONTRACT H5): neither hides the code.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let code = Code::from_header(headers.get(STATUS)?.as_bytes());
-        let message = headers.get(MESSAGE).map_or_else(String::new, |value| {
+        let code = Code::from_header(find(headers, &STATUS)?.as_bytes());
+        let message = find(headers, &MESSAGE).map_or_else(String::new, |value| {
             percent_decode(value.as_bytes())
                 .decode_utf8_lossy()
                 .into_owned()
         });
-        let details = headers.get(DETAILS).and_then(decode).unwrap_or_default();
+        let details = find(headers, &DETAILS).and_then(decode).unwrap_or_default();
         let mut metadata = headers.clone();
         for name in [STATUS, MESSAGE, DETAILS] {
             metadata.remove(name);
@@ -172,6 +173,9 @@ fn decode(value: &HeaderValue) -> Option<Bytes> {
 ///
 /// tonic's client panics on such a value, in the caller's task.
 pub fn remove_malformed_details(headers: &mut HeaderMap) -> bool {
+    if find(headers, &DETAILS).is_none() {
+        return false;
+    }
     let malformed = headers
         .get_all(DETAILS)
         .iter()

@@ -102,6 +102,15 @@ impl IdempotencyPolicy {
         paths.filter(|method| self.find(method, self.key(method)).safety.is_none())
     }
 
+    /// Whether it was told nothing at all.
+    pub(super) fn is_silent(&self) -> bool {
+        self.safety.is_empty()
+            && self.kinds.is_empty()
+            && self.keys.is_empty()
+            && self.rules.is_empty()
+            && self.described.is_empty()
+    }
+
     /// Whether it was told of methods by descriptors or tables.
     pub(super) fn is_described(&self) -> bool {
         !self.described.is_empty()

@@ -29,6 +29,9 @@ impl<S> Idempotency<S> {
     }
 
     fn declare<B>(&self, mut request: Request<B>) -> Request<B> {
+        if self.policy.is_silent() {
+            return request;
+        }
         let context = request.extensions().get::<call::Context>();
         let is_late = context.and_then(call::Context::attempt).is_some();
         let is_stated = context.and_then(call::Context::stated_safety).is_some();

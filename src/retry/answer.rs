@@ -5,7 +5,7 @@ use http_body::Frame;
 
 use crate::classify::{self, Reason};
 use crate::error::Error;
-use crate::grpc::{STATUS, remove_malformed_details};
+use crate::grpc::{STATUS, find, remove_malformed_details};
 
 /// What a response head says of an attempt.
 pub(super) enum Head<R> {
@@ -23,7 +23,7 @@ pub(super) fn judge<R>(mut response: Response<R>, answers_once: bool) -> Head<R>
         return Head::Failure(Error::answered(verdict, status));
     }
     remove_malformed_details(response.headers_mut());
-    if answers_once && !response.headers().contains_key(STATUS) {
+    if answers_once && find(response.headers(), &STATUS).is_none() {
         Head::Open(response)
     } else {
         Head::Answer(response)

@@ -9,7 +9,7 @@ use crate::body::{Lost, Recording, RequestBody};
 use crate::call::{AttemptKind, Budget, CallOptions, Context, Permit};
 use crate::classify::{Progress, Reason};
 use crate::error::{Error, GiveUp};
-use crate::grpc::{Code, MethodKind, PREVIOUS_ATTEMPTS};
+use crate::grpc::{Code, MethodKind, PREVIOUS_ATTEMPTS, find};
 use crate::report::{Phase, Trace};
 
 use super::body::{Charge, Watch};
@@ -121,6 +121,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// CONTRACT R10: ours alone, whatever the caller put there.
     fn count_previous(&self, headers: &mut HeaderMap) {
         match self.attempts.saturating_sub(1) {
+            0 if find(headers, &PREVIOUS_ATTEMPTS).is_none() => return,
             0 => headers.remove(PREVIOUS_ATTEMPTS),
             previous => headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(previous)),
         };

@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::body::RequestBody;
 use crate::dispatch::{Attempt, Recorder, received, tidy};
 use crate::error::{BoxError, Error};
-use crate::grpc::STATUS;
+use crate::grpc::{STATUS, find};
 
 use super::RetryBody;
 use super::answer::{self, FirstRead, Head};
@@ -255,7 +255,7 @@ where
 
 /// The answer of an attempt: no other can follow it.
 fn commit<R>(response: Response<R>, watch: Watch, recorder: &mut Recorder) -> Done<R> {
-    if response.headers().contains_key(STATUS) {
+    if find(response.headers(), &STATUS).is_some() {
         // Trailers-Only and not a failure: OK, and no trailers will say so again.
         watch.succeeded();
         return recorder.hand_up(Ok(response), RetryBody::passing);

@@ -47,10 +47,10 @@ impl Policies {
         Ok(self)
     }
 
-    /// The policy for `/package.Service/Method`.
+    /// The policy for `/package.Service/Method`; an origin's path may stand before it.
     #[must_use]
-    pub fn of(&self, method: &str) -> &Arc<dyn Policy> {
-        self.methods.find(method).unwrap_or(&self.others)
+    pub fn of(&self, path: &str) -> &Arc<dyn Policy> {
+        self.methods.find_path(path).unwrap_or(&self.others)
     }
 }
 

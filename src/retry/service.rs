@@ -11,7 +11,7 @@ use crate::call;
 use crate::classify::Reason;
 use crate::dispatch::{Attempt, Lease, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
-use crate::grpc::{Code, method_of};
+use crate::grpc::Code;
 use crate::report::Phase;
 
 use super::call::RetryCall;
@@ -55,7 +55,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B, R> {
         let lease = self.inner.take();
-        let policy = self.settings.policies.of(method_of(request.uri().path()));
+        let policy = self.settings.policies.of(request.uri().path());
         if let Some(reason) = why_passing(&request, &*policy) {
             if reason != GiveUp::Nested {
                 began(request.extensions());

@@ -9,7 +9,6 @@ use crate::body::{Replay, RequestBody};
 use crate::call::{Context, Deadline, Patience};
 use crate::classify::Progress;
 use crate::error::Error;
-use crate::grpc::method_of;
 use crate::report::{Phase, Trace};
 
 use super::gate::{Caller, Gate, Probe, Seat, Turn};
@@ -61,10 +60,8 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         let (mut parts, body) = request.into_parts();
         let deadline = Context::caller_deadline(&mut parts);
         let context = parts.extensions.get::<Context>();
-        let method = method_of(parts.uri.path());
-        let patience = settings
-            .policy
-            .patience(method, context.map(Context::options));
+        let options = context.map(Context::options);
+        let patience = settings.policy.patience(parts.uri.path(), options);
         let trace = context.and_then(Context::trace).cloned();
         Self {
             gate,

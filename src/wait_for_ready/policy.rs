@@ -40,10 +40,10 @@ impl WaitForReadyPolicy {
     /// What a call of this method does while the channel is down: its own wish, then what the layer
     /// says of the method, then what it says of all (CONTRACT W4).
     #[must_use]
-    pub fn patience(&self, method: &str, options: Option<&CallOptions>) -> Patience {
+    pub fn patience(&self, path: &str, options: Option<&CallOptions>) -> Patience {
         options
             .and_then(CallOptions::chosen_patience)
-            .or_else(|| self.methods.find(method).copied())
+            .or_else(|| self.methods.find_path(path).copied())
             .unwrap_or(self.patience)
     }
 
