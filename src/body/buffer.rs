@@ -64,7 +64,8 @@ pub enum Lost {
 /// What one recording holds of the channel's buffer; given back on drop.
 #[derive(Debug)]
 pub(super) struct Share {
-    buffer: ReplayBuffer,
+    /// `None` where nobody counts.
+    buffer: Option<ReplayBuffer>,
     limit: usize,
     data: usize,
     memory: usize,
@@ -74,7 +75,18 @@ impl Share {
     /// An empty share that may grow to `limit` bytes.
     pub(super) fn new(buffer: ReplayBuffer, limit: usize) -> Self {
         Self {
-            buffer,
+            buffer: Some(buffer),
+            limit,
+            data: 0,
+            memory: 0,
+        }
+    }
+
+    /// The same, of no buffer.
+    #[cfg(feature = "wait-for-ready")]
+    pub(super) fn uncounted(limit: usize) -> Self {
+        Self {
+            buffer: None,
             limit,
             data: 0,
             memory: 0,
@@ -107,7 +119,8 @@ impl Share {
         if sum > self.limit {
             return Err(Lost::TooLarge);
         }
-        if !self.buffer.reserve(memory) {
+        let buffer = self.buffer.as_ref();
+        if !buffer.is_none_or(|buffer| buffer.reserve(memory)) {
             return Err(Lost::BufferFull);
         }
         self.data = sum;
@@ -119,13 +132,17 @@ impl Share {
         self.data = self.data.saturating_sub(data);
         let memory = memory.min(self.memory);
         self.memory -= memory;
-        self.buffer.release(memory);
+        if let Some(buffer) = &self.buffer {
+            buffer.release(memory);
+        }
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.buffer.release(self.memory);
+        if let Some(buffer) = &self.buffer {
+            buffer.release(self.memory);
+        }
     }
 }
 

@@ -59,11 +59,10 @@ impl<B: RequestBody> Recording<B> {
     /// of a live one nothing.
     #[cfg(feature = "wait-for-ready")]
     pub(crate) fn until_read(body: B) -> Self {
-        let buffer = ReplayBuffer::unlimited();
-        let mut share = Share::new(buffer.clone(), usize::MAX);
+        let mut share = Share::uncounted(usize::MAX);
         match capture(body, &mut share) {
             Capture::Whole(captured) => Self(Kept::Whole(captured, share)),
-            Capture::Live(live) => Self::live(live, Share::new(buffer, 0)),
+            Capture::Live(live) => Self::live(live, Share::uncounted(0)),
         }
     }
 
