@@ -30,6 +30,15 @@ pub(crate) enum Experiment {
     Outage,
     /// The server fails a tenth of its answers.
     Flaky,
+    /// The server is not there yet when it is called.
+    Waiting,
+}
+
+impl Experiment {
+    /// Whether it runs each [`Client`](crate::clients::Client).
+    pub(crate) fn compares_clients(self) -> bool {
+        matches!(self, Self::Outage | Self::Flaky)
+    }
 }
 
 impl Args {
