@@ -32,6 +32,8 @@ pub(crate) enum Experiment {
     Flaky,
     /// The server is not there yet when it is called.
     Waiting,
+    /// The server takes half of what it is offered.
+    Limited,
 }
 
 impl Experiment {

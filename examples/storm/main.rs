@@ -2,7 +2,7 @@
 //!
 //! Calls are offered on schedule, whatever becomes of them, to a real server over loopback, by this crate and by what a
 //! tonic user would take or write instead, one after the other: to one that fails for a while, one that fails now and
-//! then, and one that is not up yet. The server counts every attempt. Run it with
+//! then, one that is not up yet, and one that is limited. The server counts every attempt. Run it with
 //! `cargo run --release --example storm`; it ends with one table of what was promised and what was seen, and exits
 //! non-zero if a promise is broken. `--only` names experiments, `--quick` shortens them.
 
@@ -11,6 +11,7 @@ mod arrivals;
 mod clients;
 mod faults;
 mod flaky;
+mod limited;
 mod load;
 mod outage;
 mod plot;
@@ -43,6 +44,7 @@ async fn main() -> Result<ExitCode, Failure> {
             Experiment::Outage => outage::run(&args).await?,
             Experiment::Flaky => flaky::run(&args).await?,
             Experiment::Waiting => waiting::run(&args).await?,
+            Experiment::Limited => limited::run(&args).await?,
         });
     }
     if args.experiments().any(Experiment::compares_clients) {
