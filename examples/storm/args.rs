@@ -30,6 +30,17 @@ pub(crate) enum Experiment {
     Outage,
     /// The server fails a tenth of its answers.
     Flaky,
+    /// The server is not there yet when it is called.
+    Waiting,
+    /// The server takes half of what it is offered.
+    Limited,
+}
+
+impl Experiment {
+    /// Whether it runs each [`Client`](crate::clients::Client).
+    pub(crate) fn compares_clients(self) -> bool {
+        matches!(self, Self::Outage | Self::Flaky)
+    }
 }
 
 impl Args {

@@ -5,17 +5,25 @@ use std::time::Duration;
 /// What the server answers UNAVAILABLE to; times are those since the load began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Faults {
+    None,
     /// Everything that arrives in this time.
-    Outage { from: Duration, until: Duration },
+    Outage {
+        from: Duration,
+        until: Duration,
+    },
     /// This share of all attempts. Whether the second attempt of call 7 fails depends on the seed
     /// and on nothing else.
-    Share { share: f64, seed: u64 },
+    Share {
+        share: f64,
+        seed: u64,
+    },
 }
 
 impl Faults {
     /// `attempt` counts those of this call from 1.
     pub(crate) fn strike(self, at: Duration, call: u32, attempt: u32) -> bool {
         match self {
+            Self::None => false,
             Self::Outage { from, until } => (from..until).contains(&at),
             Self::Share { share, seed } => chance(seed, call, attempt) < share,
         }

@@ -35,14 +35,17 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
         };
         runs.push(trial.run(client).await?);
     }
-    let figures: Vec<_> = runs.iter().map(|run| Figures::of(run, args.seed)).collect();
+    let columns: Vec<_> = runs
+        .iter()
+        .map(|run| (run.client.name(), Figures::of(run, args.seed)))
+        .collect();
     let title = format!("{PER_SECOND} calls/s, 10 % UNAVAILABLE");
-    println!("\n{}", compare(&title, &runs, &figures, &ROWS));
+    println!("\n{}", compare(&title, &columns, &ROWS));
     println!("{}", caption(args.seed));
-    let ours = runs.iter().zip(&figures);
+    let ours = runs.iter().zip(&columns);
     let promises = ours
         .filter(|(run, _)| run.client == Client::Resilience)
-        .flat_map(|(_, figures)| figures.promises());
+        .flat_map(|(_, (_, figures))| figures.promises());
     Ok(promises.collect())
 }
 

@@ -1,8 +1,9 @@
 //! What reaches a server that is in trouble, by client.
 //!
-//! Calls are offered on schedule, whatever becomes of them, to a real server over loopback, by this crate with its
-//! defaults and by what a tonic user would take instead, one after the other. The server counts every attempt. Run it
-//! with `cargo run --release --example storm`; it ends with one table of what was promised and what was seen, and exits
+//! Calls are offered on schedule, whatever becomes of them, to a real server over loopback, by this crate and by what a
+//! tonic user would take or write instead, one after the other: to one that fails for a while, one that fails now and
+//! then, one that is not up yet, and one that is limited. The server counts every attempt. Run it with
+//! `cargo run --release --example storm`; it ends with one table of what was promised and what was seen, and exits
 //! non-zero if a promise is broken. `--only` names experiments, `--quick` shortens them.
 
 mod args;
@@ -10,6 +11,7 @@ mod arrivals;
 mod clients;
 mod faults;
 mod flaky;
+mod limited;
 mod load;
 mod outage;
 mod plot;
@@ -21,6 +23,7 @@ mod series;
 mod server;
 mod table;
 mod trial;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -40,11 +43,15 @@ async fn main() -> Result<ExitCode, Failure> {
         promises.extend(match experiment {
             Experiment::Outage => outage::run(&args).await?,
             Experiment::Flaky => flaky::run(&args).await?,
+            Experiment::Waiting => waiting::run(&args).await?,
+            Experiment::Limited => limited::run(&args).await?,
         });
     }
-    println!();
-    for client in Client::ALL {
-        println!("{}: {}.", client.name(), client.settings());
+    if args.experiments().any(Experiment::compares_clients) {
+        println!();
+        for client in Client::ALL {
+            println!("{}: {}.", client.name(), client.settings());
+        }
     }
     println!("\n{}", promise::verdict(&promises));
     let is_kept = promises.iter().all(|promise| promise.kept);

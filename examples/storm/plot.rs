@@ -3,6 +3,7 @@
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
@@ -10,6 +11,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::Failure;
+use crate::series::{BUCKET, Series};
 
 const SIZE: (u32, u32) = (1_000, 520);
 const FONT: &str = "sans-serif";
@@ -31,6 +33,14 @@ pub(crate) struct Line {
     pub(crate) name: &'static str,
     pub(crate) is_ours: bool,
     pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// The events of each 100 ms up to an end, at the middle of them.
+pub(crate) fn points(series: &Series, end: Duration) -> Vec<(f64, f64)> {
+    series
+        .each(Duration::ZERO..end)
+        .map(|(at, events)| ((at + BUCKET / 2).as_secs_f64(), f64::from(events)))
+        .collect()
 }
 
 /// Lines over the same axes; both begin at 0.
@@ -76,7 +86,7 @@ impl Plot {
             .x_desc(self.x)
             .y_desc(self.y)
             .x_labels(13)
-            .x_label_formatter(&|x| format!("{x:.0}"))
+            .x_label_formatter(&|x| format!("{}", (x * 10.0).round() / 10.0))
             .y_label_formatter(&|y| format!("{y:.0}"))
             .draw()?;
         self.draw_lines(&mut chart)?;

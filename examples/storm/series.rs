@@ -10,11 +10,24 @@ pub(crate) const BUCKET: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Series {
     buckets: BTreeMap<u32, u32>,
+    ends: Option<(Duration, Duration)>,
 }
 
 impl Series {
     pub(crate) fn add(&mut self, at: Duration) {
         *self.buckets.entry(bucket(at)).or_default() += 1;
+        let (first, last) = self.ends.unwrap_or((at, at));
+        self.ends = Some((first.min(at), last.max(at)));
+    }
+
+    /// When the first event was and when the last, exactly; `None` if there was none.
+    pub(crate) fn ends(&self) -> Option<(Duration, Duration)> {
+        self.ends
+    }
+
+    /// The most events of a bucket.
+    pub(crate) fn fullest(&self) -> u32 {
+        self.buckets.values().copied().max().unwrap_or(0)
     }
 
     /// The events of a time; its ends lie between buckets.

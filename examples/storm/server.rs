@@ -4,18 +4,38 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use grpc_resilience::RateLimitLayer;
+use http::Request as HttpRequest;
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::codegen::tokio_stream::StreamExt;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
+use tower::ServiceBuilder;
 
 use crate::Failure;
 use crate::arrivals::Arrivals;
 use crate::faults::Faults;
 use crate::proto::storm_server::{Storm, StormServer};
 use crate::proto::{Answer, Question};
+
+/// What the server does to the calls that come.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) faults: Faults,
+    pub(crate) limit: RateLimitLayer,
+}
+
+impl Setup {
+    /// Fails some, and takes as many as come.
+    pub(crate) fn faulty(faults: Faults) -> Self {
+        let limit = RateLimitLayer::unlimited();
+        Self { faults, limit }
+    }
+}
 
 /// A running server.
 pub(crate) struct Server {
@@ -27,13 +47,20 @@ pub(crate) struct Server {
 
 impl Server {
     /// Times are counted from `opening`.
-    pub(crate) fn start(faults: Faults, opening: Instant) -> Result<Self, Failure> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+    pub(crate) fn start(setup: Setup, opening: Instant) -> Result<Self, Failure> {
+        Self::start_on(TcpListener::bind("127.0.0.1:0")?, setup, opening)
+    }
+
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        setup: Setup,
+        opening: Instant,
+    ) -> Result<Self, Failure> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let arrivals = Arc::<Mutex<Arrivals>>::default();
         let weather = Weather {
-            faults,
+            setup,
             opening,
             arrivals: Arc::clone(&arrivals),
         };
@@ -72,9 +99,21 @@ fn serve(
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        let (door, arrivals) = (weather.clone(), Arc::clone(&weather.arrivals));
+        let incoming =
+            TcpIncoming::from(listener)
+                .with_nodelay(Some(true))
+                .map(move |connection| {
+                    arrivals.lock().connections += u32::from(connection.is_ok());
+                    connection
+                });
+        let layers = ServiceBuilder::new()
+            .map_request(move |request| door.count(request))
+            .layer(weather.setup.limit.clone());
         let serving = tonic::transport::Server::builder()
+            .layer(layers)
             .add_service(StormServer::new(weather))
-            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+            .serve_with_incoming(incoming);
         tokio::select! {
             ended = serving => ended?,
             _ = stopped => {}
@@ -83,10 +122,20 @@ fn serve(
     })
 }
 
+#[derive(Clone)]
 struct Weather {
-    faults: Faults,
+    setup: Setup,
     opening: Instant,
     arrivals: Arc<Mutex<Arrivals>>,
+}
+
+impl Weather {
+    /// Before the limit, so that those count too that are over it.
+    fn count(&self, request: HttpRequest<Body>) -> HttpRequest<Body> {
+        let at = self.opening.elapsed();
+        self.arrivals.lock().add(at, request.headers());
+        request
+    }
 }
 
 #[tonic::async_trait]
@@ -94,8 +143,8 @@ impl Storm for Weather {
     async fn ask(&self, request: Request<Question>) -> Result<Response<Answer>, Status> {
         let at = self.opening.elapsed();
         let call = request.get_ref().call;
-        let attempt = self.arrivals.lock().add(at, call, request.metadata());
-        if self.faults.strike(at, call, attempt) {
+        let attempt = self.arrivals.lock().handle(call);
+        if self.setup.faults.strike(at, call, attempt) {
             return Err(Status::unavailable("stormy"));
         }
         Ok(Response::new(Answer { call }))

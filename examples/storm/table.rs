@@ -1,25 +1,23 @@
-//! A table of figures, one column a client.
+//! A table of figures, one column a client or setting.
 
 use std::collections::BTreeMap;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 
-use crate::trial::Run;
-
 /// What a row is called, and what stands in it.
 pub(crate) type Row<F> = (&'static str, fn(&F) -> String);
 
-/// `figures` are those of the runs, in their order.
-pub(crate) fn compare<F>(title: &str, runs: &[Run], figures: &[F], rows: &[Row<F>]) -> Table {
+/// Each column has a name and its figures.
+pub(crate) fn compare<F>(title: &str, columns: &[(&str, F)], rows: &[Row<F>]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
-    let names = runs.iter().map(|run| run.client.name());
+    let names = columns.iter().map(|(name, _)| *name);
     table.set_header(std::iter::once(title).chain(names));
     for (name, show) in rows {
-        let cells = figures
+        let cells = columns
             .iter()
-            .map(|figures| Cell::new(show(figures)).set_alignment(CellAlignment::Right));
+            .map(|(_, figures)| Cell::new(show(figures)).set_alignment(CellAlignment::Right));
         table.add_row(std::iter::once(Cell::new(name)).chain(cells));
     }
     table

@@ -11,10 +11,10 @@ use crate::faults::Faults;
 use crate::load::Load;
 use crate::progress::{Phase, Progress};
 use crate::record::Record;
-use crate::server::Server;
+use crate::server::{Server, Setup};
 
 /// Time to connect before the load begins.
-const LEAD: Duration = Duration::from_millis(200);
+pub(crate) const LEAD: Duration = Duration::from_millis(200);
 
 /// What a client is put through.
 pub(crate) struct Trial {
@@ -34,7 +34,7 @@ pub(crate) struct Run {
 impl Trial {
     pub(crate) async fn run(&self, client: Client) -> Result<Run, Failure> {
         let opening = Instant::now() + LEAD;
-        let server = Server::start(self.faults, opening)?;
+        let server = Server::start(Setup::faulty(self.faults), opening)?;
         let address = server.address();
         let record = match client {
             Client::Resilience => {

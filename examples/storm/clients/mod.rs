@@ -100,7 +100,7 @@ impl<T: Transport> Caller for StormClient<T> {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<Channel, Failure> {
+pub(crate) async fn connect(address: SocketAddr) -> Result<Channel, Failure> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?
         .connect()
         .await?)

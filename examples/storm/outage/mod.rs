@@ -9,9 +9,8 @@ use crate::args::Args;
 use crate::clients::Client;
 use crate::faults::Faults;
 use crate::load::Load;
-use crate::plot::{Line, Plot};
+use crate::plot::{Line, Plot, points};
 use crate::promise::Promise;
-use crate::series::BUCKET;
 use crate::table::compare;
 use crate::trial::{Run, Trial};
 
@@ -79,16 +78,19 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     for &client in clients {
         runs.push(trial.run(client).await?);
     }
-    let figures: Vec<_> = runs.iter().map(|run| Figures::of(run, timeline)).collect();
+    let columns: Vec<_> = runs
+        .iter()
+        .map(|run| (run.client.name(), Figures::of(run, timeline)))
+        .collect();
     let title = format!("{PER_SECOND} calls/s, UNAVAILABLE for 5 s");
-    println!("\n{}", compare(&title, &runs, &figures, &ROWS));
+    println!("\n{}", compare(&title, &columns, &ROWS));
     println!("{CAPTION}");
     let path = plot(&runs, timeline).write(&args.out, "outage.svg")?;
     println!("plot: {}", path.display());
-    let ours = runs.iter().zip(&figures);
+    let ours = runs.iter().zip(&columns);
     let promises = ours
         .filter(|(run, _)| run.client == Client::Resilience)
-        .flat_map(|(_, figures)| figures.promises());
+        .flat_map(|(_, (_, figures))| figures.promises());
     Ok(promises.collect())
 }
 
@@ -96,12 +98,7 @@ fn plot(runs: &[Run], timeline: Timeline) -> Plot {
     let line = |run: &Run| Line {
         name: run.client.name(),
         is_ours: run.client == Client::Resilience,
-        points: run
-            .arrivals
-            .attempts
-            .each(Duration::ZERO..timeline.end)
-            .map(|(at, attempts)| ((at + BUCKET / 2).as_secs_f64(), f64::from(attempts)))
-            .collect(),
+        points: points(&run.arrivals.attempts, timeline.end),
     };
     Plot {
         title: format!("Attempts that reach a server, {PER_SECOND} calls/s offered"),
