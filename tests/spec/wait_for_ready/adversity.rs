@@ -119,7 +119,7 @@ async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule_by_one_that_fail
         .unwrap()
         .connect_lazy();
     let mut client = client(layer().fail_fast().layer(channel));
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     let mut calls = 0;
     while start.elapsed() < ms(200) {
         let _ = client.unary(hello()).await.unwrap_err();
@@ -282,14 +282,14 @@ async fn requests_that_fail_fast_count_while_they_wait() {
 async fn two_first_in_line_that_nobody_polls_do_not_hold_the_others_for_ever() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
-    let mut stuck = Vec::new();
+    let mut blocked = Vec::new();
     let first = spawn(&stack, numbered(0));
     settle().await;
     for number in 1..3 {
         let mut client = client(stack.clone());
         let mut call = Box::pin(async move { client.unary(numbered(number)).await });
         poll_once(&mut call).await;
-        stuck.push(call);
+        blocked.push(call);
     }
     let last = spawn(&stack, numbered(3));
     settle().await;

@@ -213,12 +213,12 @@ async fn a_released_call_whose_owner_stopped_polling_holds_up_nobody() {
     let stack = layer().release_rate(100).unwrap().layer(server.channel());
     let first = spawn(&stack, numbered(0));
     settle().await;
-    let mut stuck = Vec::new();
+    let mut blocked = Vec::new();
     for number in 1..5 {
         let mut client = client(stack.clone());
         let mut call = Box::pin(async move { client.unary(numbered(number)).await });
         assert!(futures_poll(&mut call).await);
-        stuck.push(call);
+        blocked.push(call);
     }
     let last = spawn(&stack, numbered(5));
     settle().await;
@@ -227,7 +227,7 @@ async fn a_released_call_whose_owner_stopped_polling_holds_up_nobody() {
     first.await.unwrap().unwrap();
     last.await.unwrap().unwrap();
     assert!(start.elapsed() <= SECOND + ms(50), "{:?}", start.elapsed());
-    for call in stuck {
+    for call in blocked {
         call.await.unwrap();
     }
 }
@@ -246,13 +246,13 @@ async fn a_first_in_line_whose_owner_stopped_polling_is_replaced_by_the_second()
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
     let mut client = client(stack.clone());
-    let mut stuck = Box::pin(async move { client.unary(numbered(0)).await });
+    let mut blocked = Box::pin(async move { client.unary(numbered(0)).await });
     // Its dial fails at once, and it waits.
     while server.dials() < 1 {
-        assert!(futures_poll(&mut stuck).await);
+        assert!(futures_poll(&mut blocked).await);
         settle().await;
     }
-    assert!(futures_poll(&mut stuck).await);
+    assert!(futures_poll(&mut blocked).await);
     let others: Vec<_> = (1..4).map(|n| spawn(&stack, numbered(n))).collect();
     settle().await;
     server.start().await;
@@ -262,7 +262,7 @@ async fn a_first_in_line_whose_owner_stopped_polling_is_replaced_by_the_second()
     }
     let took = start.elapsed();
     assert!(took >= ms(900) && took <= ms(1_150), "{took:?}");
-    stuck.await.unwrap();
+    blocked.await.unwrap();
 }
 
 // CONTRACT W1: a call that fails fast is never in the way of those that wait
