@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use glob::{MatchOptions, Pattern};
 
-use super::path::{is_method, method_of};
+use super::path::is_method;
 
 /// `*` stays within a segment: a service or a method, never both.
 const OPTIONS: MatchOptions = MatchOptions {
@@ -105,19 +105,20 @@ impl<T> MethodTable<T> {
     }
 
     /// What is said of the method of this path, which may have a prefix.
-    #[cfg(any(
-        feature = "budget",
-        feature = "rate-limit",
-        feature = "retry",
-        feature = "wait-for-ready"
-    ))]
+    #[cfg(any(feature = "budget", feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn find_path(&self, path: &str) -> Option<&T> {
         if self.is_empty() {
             return None;
         }
-        self.find(method_of(path))
+        self.find(super::path::method_of(path))
     }
 
+    #[cfg(any(
+        feature = "budget",
+        feature = "idempotency",
+        feature = "retry",
+        feature = "wait-for-ready"
+    ))]
     pub(crate) fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.globs.is_empty()
     }
