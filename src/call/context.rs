@@ -23,6 +23,7 @@ pub struct Context {
     safety: Option<Safety>,
     kind: Option<MethodKind>,
     budget: Option<Arc<dyn Budget>>,
+    paid_in: bool,
     attempt: Option<u32>,
     trace: Option<Trace>,
 }
@@ -126,6 +127,17 @@ impl Context {
     /// Sets the budget.
     pub fn charge(&mut self, budget: Arc<dyn Budget>) {
         self.budget = Some(budget);
+        self.paid_in = false;
+    }
+
+    /// Tells the budget that a call begins: once, however many layers could launch attempts of it.
+    #[cfg(feature = "retry")]
+    pub(crate) fn begin(&mut self) {
+        if let Some(budget) = &self.budget
+            && !std::mem::replace(&mut self.paid_in, true)
+        {
+            budget.began();
+        }
     }
 
     /// The number of the attempt that this request is, from 1; `None` above a retry layer.

@@ -2,7 +2,7 @@ use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -53,12 +53,15 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B, R> {
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B, R> {
         let lease = self.inner.take();
         let policy = self.settings.policies.of(request.uri().path());
         if let Some(reason) = why_passing(&request, &*policy) {
-            if reason != GiveUp::Nested {
-                began(request.extensions());
+            // Every call counts, those too that are not retried.
+            if reason != GiveUp::Nested
+                && let Some(context) = request.extensions_mut().get_mut::<call::Context>()
+            {
+                context.begin();
             }
             return self.pass(lease, request, reason);
         }
@@ -69,7 +72,7 @@ where
         if context.options().chosen_max_attempts() == Some(0) {
             return ResponseFuture::failed(no_attempt(), Recorder::of(&parts.extensions));
         }
-        began(&parts.extensions);
+        context.begin();
         let recorder = Recorder::of(&parts.extensions);
         let settings = Arc::clone(&self.settings);
         let recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
@@ -108,14 +111,6 @@ impl<S: Clone> Retry<S> {
         }
         let preparing = hook.prepare(NextAttempt::only(&request));
         ResponseFuture::passing_prepared(preparing, lease.spare(), request, recorder)
-    }
-}
-
-/// Every call counts, those too that are not retried.
-fn began(extensions: &Extensions) {
-    let context = extensions.get::<call::Context>();
-    if let Some(budget) = context.and_then(call::Context::budget) {
-        budget.began();
     }
 }
 
