@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use tokio::time::Instant;
 
 use crate::body::{Lost, Recording, RequestBody};
-use crate::call::{AttemptKind, Budget, CallOptions, Context, Permit};
+use crate::call::{AttemptKind, Budget, CallOptions, Context};
 use crate::classify::{Progress, Reason};
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, MethodKind, PREVIOUS_ATTEMPTS, find};
@@ -15,6 +15,7 @@ use crate::report::{Phase, Trace};
 use super::body::{Charge, Watch};
 use super::hook::Preparing;
 use super::settings::Settings;
+use super::spend::Spend;
 use super::{NextAttempt, Outcome, Plan, Policy};
 
 /// One call: what is needed for a further attempt, and what happened so far.
@@ -33,7 +34,7 @@ pub(super) struct RetryCall<S, B: RequestBody> {
     refused: bool,
     repeats: bool,
     renewed: bool,
-    permit: Option<Permit>,
+    spend: Spend,
     last_failure: Option<Error>,
     trace: Trace,
 }
@@ -66,7 +67,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             refused: false,
             repeats: false,
             renewed: false,
-            permit: None,
+            spend: Spend::default(),
             last_failure: None,
             trace,
         }
@@ -97,9 +98,6 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
     /// The request of the attempt, which starts now; with these headers if a hook made them.
     pub(super) fn request(&mut self, prepared: Option<HeaderMap>) -> Request<B> {
-        if let Some(permit) = self.permit.take() {
-            permit.start();
-        }
         Context::of(&mut self.parts.extensions).number(self.attempts);
         self.trace.attempt_began();
         let mut request = Request::from_parts(self.parts.clone(), self.recording.attempt());
@@ -113,9 +111,16 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// The attempt has no answer yet. One that waits for its channel may do so for long, and with it
     /// what is kept for the next.
     pub(super) fn goes_on(&mut self) {
-        if self.trace.phase() == Phase::NotReady {
+        let phase = self.trace.phase();
+        self.spend.is_with_channel(phase == Phase::Attempt);
+        if phase == Phase::NotReady {
             self.recording.detach();
         }
+    }
+
+    /// The attempt has an answer.
+    pub(super) fn answered(&mut self) {
+        self.spend.answered();
     }
 
     /// CONTRACT R10: ours alone, whatever the caller put there.
@@ -141,8 +146,9 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     pub(super) fn after(&mut self, error: Error) -> Next {
         self.recording.end_attempt();
         self.trace.attempt_failed(error.verdict());
-        // That of an attempt which never started is given back before the next one is asked for.
-        self.permit = None;
+        self.spend.failed(error.verdict().reason);
+        // What an attempt that never left took is given back before the next is asked for.
+        self.spend = Spend::default();
         let lost = self.recording.lost().map(why_lost);
         let (plan, timed_out) = self.plan(&error);
         match (plan, lost) {
@@ -163,7 +169,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             (Plan::Retry { after, hinted }, None) => {
                 match self.budget(|budget| budget.permit(AttemptKind::Retry)) {
                     Some(None) => return Next::Stop(self.give_up(error, GiveUp::BudgetExhausted)),
-                    Some(permit) => self.permit = permit,
+                    Some(permit) => self.spend = Spend::new(permit),
                     None => {}
                 }
                 if hinted {

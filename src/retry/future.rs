@@ -131,6 +131,9 @@ where
                         let answer = outcome.and_then(received);
                         return Poll::Ready(this.recorder.hand_up(answer, RetryBody::passing));
                     };
+                    if outcome.is_ok() {
+                        call.answered();
+                    }
                     match outcome.map(|response| answer::judge(response, call.answers_once())) {
                         Ok(Head::Answer(response)) => {
                             let watch = call.watch();

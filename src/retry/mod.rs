@@ -62,6 +62,7 @@ mod policies;
 mod policy;
 mod service;
 mod settings;
+mod spend;
 
 pub use body::RetryBody;
 pub use future::ResponseFuture;

@@ -1,6 +1,7 @@
 //! The budget for extra attempts. CONTRACT T.
 
 mod charged;
+mod given_back;
 mod layer;
 mod percentage;
 mod shared;
