@@ -84,6 +84,23 @@ impl AdaptiveThrottleLayer {
         self
     }
 
+    /// A throttle with these settings, to be looked at wherever the service ends up. It is a layer too,
+    /// whose services share it.
+    ///
+    /// ```
+    /// use grpc_resilience::Resilience;
+    /// use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
+    ///
+    /// let throttle = AdaptiveThrottleLayer::new().shared();
+    /// let stack = Resilience::new().attempt_layer(throttle.clone());
+    /// // .. stack.wrap(channel), and calls; then, in a log:
+    /// println!("{}", throttle.snapshot()); // of 0 calls the server accepted 0 and 0 were held back; ..
+    /// ```
+    #[must_use]
+    pub fn shared(&self) -> Throttle {
+        Throttle::new(self.policy, self.rng.clone())
+    }
+
     /// Draws from a generator that repeats, for tests.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -96,6 +113,6 @@ impl<S: Clone> Layer<S> for AdaptiveThrottleLayer {
     type Service = AdaptiveThrottle<S>;
 
     fn layer(&self, inner: S) -> AdaptiveThrottle<S> {
-        AdaptiveThrottle::new(inner, Throttle::new(self.policy, self.rng.clone()))
+        self.shared().layer(inner)
     }
 }

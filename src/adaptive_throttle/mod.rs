@@ -12,16 +12,18 @@
 //! use grpc_resilience::adaptive_throttle::{AdaptiveThrottleLayer, InvalidThrottle};
 //! use std::time::Duration;
 //! use tonic::transport::Endpoint;
-//! use tower::{Layer, ServiceBuilder};
+//! use tower::ServiceBuilder;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), InvalidThrottle> {
 //! let channel = Endpoint::from_static("http://orders:50051").connect_lazy();
-//! let throttled = AdaptiveThrottleLayer::new()
+//! let throttle = AdaptiveThrottleLayer::new()
 //!     .window(Duration::from_secs(30))?
-//!     .layer(channel);
-//! let throttle = throttled.throttle(); // to be looked at while calls run
-//! let channel = ServiceBuilder::new().layer(RetryLayer::default()).service(throttled);
+//!     .shared(); // a layer, and to be looked at while calls run
+//! let channel = ServiceBuilder::new()
+//!     .layer(RetryLayer::default())
+//!     .layer(throttle.clone())
+//!     .service(channel);
 //! // let mut orders = OrdersClient::new(channel);
 //! assert_eq!(throttle.snapshot().shed, 0);
 //! # Ok(())
@@ -54,9 +56,9 @@
 //!   attempt, and not of calls that wait for the channel. A held-back attempt is not retried, unless
 //!   RESOURCE_EXHAUSTED is made retryable, and then by the policy's backoff; it takes nothing from a
 //!   budget. Above a retry layer it holds back whole calls, but counts each by its last answer only: a
-//!   call that was refused twice and then served is an accept. Below wait for ready each failed dial is a
-//!   refusal. `Resilience` has none: put it
-//!   around the channel that is given to `wrap`.
+//!   call that was refused twice and then served is an accept. Below wait for ready it must not
+//!   stand: each failed dial is a refusal there, and calls fail that should wait. In `Resilience` it is the
+//!   [`attempt_layer`](crate::Resilience::attempt_layer).
 //! - **Sharing**: the clones of a service share their counts, for all methods together.
 //! - **Limits**: the counts are those of one client; a client of few calls learns little. It says nothing
 //!   of which backend of a balanced channel refuses. And an outage is an overload to it. The

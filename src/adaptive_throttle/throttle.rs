@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Response;
 use tokio::time::Instant;
+use tower_layer::Layer;
 
 use crate::classify::{self, Reason, Verdict};
 use crate::error::{Error, GiveUp};
@@ -12,9 +13,10 @@ use crate::rng::Rng;
 use crate::sync::Mutex;
 
 use super::window::{Counts, Epoch, Window};
-use super::{AdaptiveThrottlePolicy, Fate, probability};
+use super::{AdaptiveThrottle, AdaptiveThrottlePolicy, Fate, probability};
 
-/// The counts that the clones of a service share, to be looked at.
+/// The counts that the clones of a service share, to be looked at; and the layer that makes services
+/// that share them, from [`AdaptiveThrottleLayer::shared`](super::AdaptiveThrottleLayer::shared).
 #[derive(Clone)]
 pub struct Throttle(Arc<Shared>);
 
@@ -141,6 +143,31 @@ fn held_back(before: Counts, window: Duration) -> Error {
         "held back by the client: the server accepted {accepts} of {requests} calls in the last {window:?}"
     );
     Error::local(Code::ResourceExhausted, Reason::Throttled, message).given_up(GiveUp::Throttled, 0)
+}
+
+impl<S: Clone> Layer<S> for Throttle {
+    type Service = AdaptiveThrottle<S>;
+
+    fn layer(&self, inner: S) -> AdaptiveThrottle<S> {
+        AdaptiveThrottle::new(inner, self.clone())
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            requests,
+            accepts,
+            shed,
+            probability,
+        } = self;
+        let percent = probability * 100.0;
+        write!(
+            f,
+            "of {requests} calls the server accepted {accepts} and {shed} were held back; the next \
+             is with {percent:.0} %"
+        )
+    }
 }
 
 impl fmt::Debug for Throttle {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::time::Instant;
 
 use crate::body::{Lost, Recording, RequestBody};
@@ -12,6 +12,7 @@ use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, MethodKind, PREVIOUS_ATTEMPTS, find};
 use crate::report::{Phase, Trace};
 
+use super::answer::{self, Head};
 use super::body::{Charge, Watch};
 use super::hook::Preparing;
 use super::settings::Settings;
@@ -118,9 +119,15 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         }
     }
 
-    /// The attempt has an answer.
-    pub(super) fn answered(&mut self) {
-        self.spend.answered();
+    /// What the outcome of the attempt says, as far as the head of its answer does.
+    pub(super) fn judge<R>(&mut self, outcome: Result<Response<R>, Error>) -> Head<R> {
+        match outcome {
+            Ok(response) => {
+                self.spend.answered();
+                answer::judge(response, self.answers_once())
+            }
+            Err(error) => Head::Failure(error),
+        }
     }
 
     /// CONTRACT R10: ours alone, whatever the caller put there.
@@ -199,7 +206,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     }
 
     /// Whether the head may be held until the first frame: only one message can come.
-    pub(super) fn answers_once(&self) -> bool {
+    fn answers_once(&self) -> bool {
         self.context()
             .and_then(Context::kind)
             .is_some_and(MethodKind::answers_once)

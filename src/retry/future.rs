@@ -131,20 +131,17 @@ where
                         let answer = outcome.and_then(received);
                         return Poll::Ready(this.recorder.hand_up(answer, RetryBody::passing));
                     };
-                    if outcome.is_ok() {
-                        call.answered();
-                    }
-                    match outcome.map(|response| answer::judge(response, call.answers_once())) {
-                        Ok(Head::Answer(response)) => {
+                    match call.judge(outcome) {
+                        Head::Answer(response) => {
                             let watch = call.watch();
                             *this.call = None;
                             return Poll::Ready(commit(response, watch, this.recorder));
                         }
-                        Ok(Head::Open(response)) => {
+                        Head::Open(response) => {
                             this.state.set(State::Held(Some(response.into_parts())));
                             continue;
                         }
-                        Ok(Head::Failure(error)) | Err(error) => error,
+                        Head::Failure(error) => error,
                     }
                 }
                 StateProj::Held(held) => match ready!(poll_held(held, cx)) {

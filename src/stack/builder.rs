@@ -1,7 +1,7 @@
 use std::borrow::Borrow;
 use std::time::Duration;
 
-use tower_layer::Layer;
+use tower_layer::{Identity, Layer};
 
 use crate::attempt_timeout::AttemptTimeoutLayer;
 use crate::budget::{BudgetLayer, TokenBucket};
@@ -15,6 +15,7 @@ use crate::retry::{Policies, RetryLayer};
 use crate::wait_for_ready::WaitForReadyLayer;
 
 use super::Resilient;
+use super::service::Waiting;
 
 /// Builds the whole stack; see the [module](super).
 ///
@@ -22,12 +23,15 @@ use super::Resilient;
 /// UNAVAILABLE; calls wait while the channel is down; attempts are bounded by the deadline only. Each `wrap` makes a default budget and a
 /// readiness of its own, shared by the clones of what it returns; what is given by
 /// [`budget`](Self::budget) or [`budget_layer`](Self::budget_layer) is shared by all that this builder wraps.
-#[derive(Clone, Debug, Default)]
-pub struct Resilience {
+///
+/// `A` is the layer around each attempt, which [`attempt_layer`](Self::attempt_layer) sets.
+#[derive(Clone, Debug)]
+pub struct Resilience<A = Identity> {
     deadline: DeadlineLayer,
     idempotency: IdempotencyLayer,
     budget: Spending,
     retry: RetryLayer,
+    around_attempts: A,
     wait_for_ready: WaitForReadyLayer,
     attempt_timeout: AttemptTimeoutLayer,
 }
@@ -40,6 +44,20 @@ enum Spending {
     Unlimited,
 }
 
+impl Default for Resilience {
+    fn default() -> Self {
+        Self {
+            deadline: DeadlineLayer::default(),
+            idempotency: IdempotencyLayer::default(),
+            budget: Spending::default(),
+            retry: RetryLayer::default(),
+            around_attempts: Identity::new(),
+            wait_for_ready: WaitForReadyLayer::default(),
+            attempt_timeout: AttemptTimeoutLayer::default(),
+        }
+    }
+}
+
 impl Resilience {
     /// The stack with its defaults.
     #[must_use]
@@ -47,6 +65,43 @@ impl Resilience {
         Self::default()
     }
 
+    /// Puts a layer around each attempt, such as an
+    /// [`AdaptiveThrottleLayer`](crate::adaptive_throttle::AdaptiveThrottleLayer) or one of yours:
+    /// below retry, so that it sees every attempt, and above wait for ready, so that what it lets
+    /// through may wait. Default: none. Several go in a `tower::ServiceBuilder`, which is a layer too.
+    ///
+    /// ```
+    /// # #[cfg(feature = "adaptive-throttle")] {
+    /// use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
+    /// use grpc_resilience::{Resilience, Resilient};
+    /// use tonic::transport::{Channel, Endpoint};
+    ///
+    /// struct Shop {
+    ///     orders: Resilient<Channel, AdaptiveThrottleLayer>,
+    /// }
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # let _guard = runtime.enter();
+    /// let channel = Endpoint::from_static("http://orders:50051").connect_lazy();
+    /// let stack = Resilience::new().attempt_layer(AdaptiveThrottleLayer::new());
+    /// let shop = Shop { orders: stack.wrap(channel) };
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn attempt_layer<A>(self, layer: A) -> Resilience<A> {
+        Resilience {
+            deadline: self.deadline,
+            idempotency: self.idempotency,
+            budget: self.budget,
+            retry: self.retry,
+            around_attempts: layer,
+            wait_for_ready: self.wait_for_ready,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+}
+
+impl<A> Resilience<A> {
     /// The timeout of calls that bring none of their own. Default: none.
     #[must_use]
     pub fn default_timeout(mut self, timeout: Duration) -> Self {
@@ -221,20 +276,28 @@ impl Resilience {
     }
 
     /// Puts the stack over a channel.
-    pub fn wrap<S: Clone>(&self, channel: S) -> Resilient<S> {
+    pub fn wrap<S: Clone>(&self, channel: S) -> Resilient<S, A>
+    where
+        A: Layer<Waiting<S>>,
+        A::Service: Clone,
+    {
         self.layer(channel)
     }
 }
 
-impl<S: Clone> Layer<S> for Resilience {
-    type Service = Resilient<S>;
+impl<S: Clone, A> Layer<S> for Resilience<A>
+where
+    A: Layer<Waiting<S>>,
+    A::Service: Clone,
+{
+    type Service = Resilient<S, A>;
 
-    fn layer(&self, channel: S) -> Resilient<S> {
-        let inner = self
+    fn layer(&self, channel: S) -> Resilient<S, A> {
+        let waiting = self
             .wait_for_ready
             .layer(self.attempt_timeout.layer(channel));
-        let readiness = inner.readiness();
-        let inner = self.retry.layer(inner);
+        let readiness = waiting.readiness();
+        let inner = self.retry.layer(self.around_attempts.layer(waiting));
         let budget = match &self.budget {
             Spending::Bucket => BudgetLayer::new(TokenBucket::default()),
             Spending::Given(layer) => layer.clone(),

@@ -21,6 +21,7 @@
 //! 2. **idempotency**: declares the method before anybody decides on it.
 //! 3. **budget**: hands the retry layer what it may spend.
 //! 4. **retry**: above load balancing, so that each attempt may pick another connection.
+//!    Below it stands what [`Resilience::attempt_layer`] puts there, by default nothing.
 //! 5. **wait for ready**: close to the channel; a call that never left costs no attempt.
 //! 6. **attempt timeout**: innermost; waiting for the channel is no attempt, so it takes none of its
 //!    time.

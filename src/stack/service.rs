@@ -4,9 +4,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tower_layer::{Identity, Layer};
 use tower_service::Service;
 
-use crate::attempt_timeout::{AttemptBody, AttemptTimeout};
+use crate::attempt_timeout::AttemptTimeout;
 use crate::body::RequestBody;
 use crate::budget::{BudgetLayer, Budgeted};
 use crate::call::BudgetSnapshot;
@@ -14,9 +15,10 @@ use crate::deadline::{self, DeadlineBody, DeadlineService};
 use crate::error::{BoxError, Error};
 use crate::idempotency::Idempotency;
 use crate::retry::{Retry, RetryBody};
-use crate::wait_for_ready::{Readiness, WaitBody, WaitForReady};
+use crate::wait_for_ready::{Readiness, WaitForReady};
 
-type Inner<S> = Idempotency<Budgeted<Retry<WaitForReady<AttemptTimeout<S>>>>>;
+pub(super) type Waiting<S> = WaitForReady<AttemptTimeout<S>>;
+type Inner<S, A> = Idempotency<Budgeted<Retry<<A as Layer<Waiting<S>>>::Service>>>;
 
 /// A channel under the whole stack, made by [`Resilience::wrap`](super::Resilience::wrap).
 ///
@@ -27,16 +29,23 @@ type Inner<S> = Idempotency<Budgeted<Retry<WaitForReady<AttemptTimeout<S>>>>>;
 ///     orders: Resilient<Channel>, // or OrdersClient<Resilient<Channel>>
 /// }
 /// ```
-#[derive(Clone)]
-pub struct Resilient<S> {
-    inner: DeadlineService<Inner<S>>,
+///
+/// `A` is what [`Resilience::attempt_layer`](super::Resilience::attempt_layer) was given.
+pub struct Resilient<S, A = Identity>
+where
+    A: Layer<Waiting<S>>,
+{
+    inner: DeadlineService<Inner<S, A>>,
     budget: BudgetLayer,
     readiness: Readiness,
 }
 
-impl<S> Resilient<S> {
+impl<S, A> Resilient<S, A>
+where
+    A: Layer<Waiting<S>>,
+{
     pub(super) fn new(
-        inner: DeadlineService<Inner<S>>,
+        inner: DeadlineService<Inner<S, A>>,
         budget: BudgetLayer,
         readiness: Readiness,
     ) -> Self {
@@ -68,17 +77,18 @@ impl<S> Resilient<S> {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Resilient<S>
+impl<S, A, B, R> Service<Request<B>> for Resilient<S, A>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-    S::Error: Into<BoxError>,
+    A: Layer<Waiting<S>>,
+    A::Service: Service<Request<B>, Response = Response<R>> + Clone,
+    <A::Service as Service<Request<B>>>::Error: Into<BoxError>,
     B: RequestBody,
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    type Response = Response<DeadlineBody<RetryBody<WaitBody<AttemptBody<R>>>>>;
+    type Response = Response<DeadlineBody<RetryBody<R>>>;
     type Error = Error;
-    type Future = deadline::ResponseFuture<Inner<S>, B>;
+    type Future = deadline::ResponseFuture<Inner<S, A>, B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -89,7 +99,25 @@ where
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for Resilient<S> {
+impl<S, A> Clone for Resilient<S, A>
+where
+    A: Layer<Waiting<S>>,
+    A::Service: Clone,
+{
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            budget: self.budget.clone(),
+            readiness: self.readiness.clone(),
+        }
+    }
+}
+
+impl<S, A> fmt::Debug for Resilient<S, A>
+where
+    A: Layer<Waiting<S>>,
+    A::Service: fmt::Debug,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resilient")
             .field("inner", &self.inner)
