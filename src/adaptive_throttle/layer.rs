@@ -39,7 +39,9 @@ impl AdaptiveThrottleLayer {
     /// K: calls are held back only while the server accepts less than one in so many. Default: 2.
     ///
     /// An overloaded server gets about K times the calls that it accepts. A lower K spares it more, but
-    /// sheds calls that it would accept; a higher one learns sooner that it is well again.
+    /// sheds calls that it would accept; a higher one learns sooner that it is well again. Leave it well
+    /// above 1, say at 1.1: what is held back counts as a request that was not accepted, so at 1 a few
+    /// seconds of overload go on to hold calls back for hours.
     ///
     /// # Errors
     ///
@@ -114,5 +116,13 @@ impl<S: Clone> Layer<S> for AdaptiveThrottleLayer {
 
     fn layer(&self, inner: S) -> AdaptiveThrottle<S> {
         self.shared().layer(inner)
+    }
+}
+
+impl<S: Clone> Layer<S> for Throttle {
+    type Service = AdaptiveThrottle<S>;
+
+    fn layer(&self, inner: S) -> AdaptiveThrottle<S> {
+        AdaptiveThrottle::new(inner, self.clone())
     }
 }

@@ -59,6 +59,9 @@
 //!   call that was refused twice and then served is an accept. Below wait for ready it must not
 //!   stand: each failed dial is a refusal there, and calls fail that should wait. In `Resilience` it is the
 //!   [`attempt_layer`](crate::Resilience::attempt_layer).
+//!   A quota's refusals, which say when to come back, count as refusals of an overloaded server; where a
+//!   quota is all that refuses, leave RESOURCE_EXHAUSTED out with
+//!   [`refused_only_on`](AdaptiveThrottleLayer::refused_only_on).
 //! - **Sharing**: the clones of a service share their counts, for all methods together.
 //! - **Limits**: the counts are those of one client; a client of few calls learns little. It says nothing
 //!   of which backend of a balanced channel refuses. And an outage is an overload to it. The

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::Response;
 use tokio::time::Instant;
-use tower_layer::Layer;
 
 use crate::classify::{self, Reason, Verdict};
 use crate::error::{Error, GiveUp};
@@ -13,7 +12,7 @@ use crate::rng::Rng;
 use crate::sync::Mutex;
 
 use super::window::{Counts, Epoch, Window};
-use super::{AdaptiveThrottle, AdaptiveThrottlePolicy, Fate, probability};
+use super::{AdaptiveThrottlePolicy, Fate, probability};
 
 /// The counts that the clones of a service share, to be looked at; and the layer that makes services
 /// that share them, from [`AdaptiveThrottleLayer::shared`](super::AdaptiveThrottleLayer::shared).
@@ -143,14 +142,6 @@ fn held_back(before: Counts, window: Duration) -> Error {
         "held back by the client: the server accepted {accepts} of {requests} calls in the last {window:?}"
     );
     Error::local(Code::ResourceExhausted, Reason::Throttled, message).given_up(GiveUp::Throttled, 0)
-}
-
-impl<S: Clone> Layer<S> for Throttle {
-    type Service = AdaptiveThrottle<S>;
-
-    fn layer(&self, inner: S) -> AdaptiveThrottle<S> {
-        AdaptiveThrottle::new(inner, self.clone())
-    }
 }
 
 impl fmt::Display for Snapshot {

@@ -8,7 +8,7 @@ use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::classify::Reason;
 use grpc_resilience::retry::RetryLayer;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
-use grpc_resilience::{CallReport, GiveUp};
+use grpc_resilience::{CallReport, GiveUp, Resilience};
 use testing::{Answer, Server, method};
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
@@ -179,4 +179,41 @@ async fn a_call_that_waits_for_the_channel_below_counts_when_it_is_answered() {
     server.start().await;
     call.await.unwrap().unwrap();
     assert_eq!(counts(&throttle), (1, 1, 0));
+}
+
+// CONTRACT W2
+#[tokio::test(start_paused = true)]
+async fn in_the_whole_stack_a_call_still_waits_for_its_channel() {
+    for seed in 0..4 {
+        let server = Server::in_memory_unstarted();
+        let stack = Resilience::new()
+            .default_timeout(60 * SECOND)
+            .attempt_layer(AdaptiveThrottleLayer::new().seed(seed))
+            .wrap(server.channel());
+        let call = tokio::spawn(async move { client(stack).unary(hello()).await });
+        sleep(20 * SECOND).await;
+        server.start().await;
+        let answer = call.await.unwrap();
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_whole_stack_every_attempt_is_counted_and_a_call_is_held_back() {
+    let server = Server::in_memory();
+    let throttle = AdaptiveThrottleLayer::new().seed(7).shared();
+    let stack = Resilience::new()
+        .retry(policy().backoff(every(ms(1))))
+        .attempt_layer(throttle.clone())
+        .wrap(server.channel());
+    client(stack.clone()).unary(declared()).await.unwrap();
+    server.script().on(method::UNARY, failures(1));
+    client(stack.clone()).unary(declared()).await.unwrap();
+    assert_eq!(counts(&throttle), (3, 2, 0));
+    closed(&server, stack.clone()).await;
+    let status = client(stack).unary(hello()).await.unwrap_err();
+    assert!(was_shed(&status), "{status:?}");
+    assert_eq!(server.count(), 0);
+    let said = throttle.snapshot().to_string();
+    assert!(said.contains("the server accepted 2 and"), "{said}");
 }
