@@ -24,6 +24,10 @@ const MIN_WINDOW: Duration = Duration::from_millis(1);
 /// lock, held for a constant number of steps. From cold, there is the floor and no burst
 /// (CONTRACT T9, T10).
 ///
+/// What is bounded so is the moment at which an attempt is granted, which is that of the failure before it.
+/// It goes a backoff later, or when the server's hint says: one that tells many calls to come back at the same
+/// moment gets them then.
+///
 /// | | default | why |
 /// |---|---|---|
 /// | percentage | 20 % | an outage costs the servers a fifth more at most |

@@ -64,14 +64,14 @@ impl fmt::Display for ReadinessSnapshot {
         write!(f, "{}", self.state)?;
         if let Some(since) = self.failing_since {
             let since = now.saturating_duration_since(since);
-            write!(f, " for {since:.1?}, {} dials failed", self.failed_dials)?;
+            write!(f, " for {since:.1?}, failed dials: {}", self.failed_dials)?;
         }
         if let Some(next) = self.next_dial {
             let next = next.saturating_duration_since(now);
             write!(f, ", next in {next:.1?}")?;
         }
         let (calls, bytes) = (self.waiting, self.waiting_bytes);
-        write!(f, "; {calls} calls wait, {bytes} bytes")?;
+        write!(f, "; waiting calls: {calls}, {bytes} bytes")?;
         if let Some(error) = &self.last_error {
             write!(f, "; last error: {error}")?;
         }

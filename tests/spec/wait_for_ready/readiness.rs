@@ -51,7 +51,7 @@ async fn a_handle_shows_the_way_of_a_channel_from_idle_to_ready_and_back() {
     let line = now.to_string();
     for part in [
         "TRANSIENT_FAILURE for",
-        "1 dials failed",
+        "failed dials: 1",
         "next in",
         "3 calls wait",
         "last error",
