@@ -53,7 +53,7 @@ async fn a_handle_shows_the_way_of_a_channel_from_idle_to_ready_and_back() {
         "TRANSIENT_FAILURE for",
         "failed dials: 1",
         "next in",
-        "3 calls wait",
+        "waiting calls: 3",
         "last error",
     ] {
         assert!(line.contains(part), "{line}");
