@@ -1,0 +1,19 @@
+//! What the benches share: the calls, the stacks that are compared, and how numbers become tables,
+//! plots and the sections of `BENCHMARKS.md`.
+
+pub mod call;
+pub mod rounds;
+pub mod subjects;
+
+mod collect;
+mod driven;
+mod noop;
+mod pass_through;
+mod tower_retry;
+
+pub use driven::Driven;
+pub use noop::{Answering, NoOp};
+pub use subjects::Subject;
+
+/// Whatever went wrong; a bench then ends with it.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
