@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -19,10 +20,18 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Measures the bare service and these; with times, if wanted.
-    pub(crate) fn all(subjects: &[Subject], answering: Answering) -> Result<Vec<Self>, Failure> {
+    /// Measures these, of which the first is the bare service; with times, if wanted.
+    pub(crate) fn all(
+        subjects: &[Subject],
+        answering: Answering,
+        with_times: bool,
+    ) -> Result<Vec<Self>, Failure> {
         let instructions = counted(subjects, answering)?;
-        let times = times::all(answering)?;
+        let times = if with_times {
+            times::all(answering)?
+        } else {
+            BTreeMap::new()
+        };
         let mut all = Vec::new();
         for (subject, instructions) in subjects.iter().zip(instructions) {
             let allocated = allocations::of(subject, answering)?;

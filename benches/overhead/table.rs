@@ -1,46 +1,75 @@
-use benches::Answering;
-use comfy_table::{CellAlignment, Table, presets};
+//! How the measured is shown.
+
+use benches::document::{short, table, whole};
+use benches::plot::{self, Bar};
+use benches::subjects::Group;
+use benches::{Answering, Failure};
 
 use crate::measured::Measured;
 
 pub(crate) fn title(answering: Answering) -> &'static str {
     match answering {
-        Answering::AtOnce => "The service answers at once: no timer is registered.",
-        Answering::Later => "The service answers on the second poll: timers are registered.",
+        Answering::AtOnce => {
+            "The service answers on the first poll; a timer that is polled only by who must wait is not registered:"
+        }
+        Answering::Later => "The service answers on the second poll, so timers are registered:",
     }
 }
 
-pub(crate) fn of(measured: &[Measured]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header([
+pub(crate) fn of(measured: &[Measured]) -> String {
+    let header = [
         "on top of bare",
         "instructions",
         "allocations",
         "bytes",
         "ns",
-        "future",
-    ]);
-    for one in measured {
-        table.add_row([
+        "bytes of future",
+    ];
+    let rows = measured.iter().map(|one| {
+        [
             one.name.to_owned(),
             whole(one.instructions),
-            format!("{:.2}", one.allocations)
-                .trim_end_matches('0')
-                .trim_end_matches('.')
-                .to_owned(),
+            short(one.allocations),
             whole(one.bytes),
             one.nanoseconds.map(whole).unwrap_or_default(),
             whole(one.future),
-        ]);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+        ]
+    });
+    table(header, rows)
 }
 
-/// Without a minus before a 0.
-pub(crate) fn whole(number: f64) -> String {
-    format!("{:.0}", number.round() + 0.0)
+/// Of stacks and peers, and of each layer.
+pub(crate) fn plots(measured: &[Measured]) -> Result<(), Failure> {
+    let is_stack = |group| matches!(group, Group::Stack | Group::Peer);
+    let is_layer = |group| matches!(group, Group::Idle | Group::Active);
+    let instructions = |one: &Measured| one.instructions;
+    let allocations = |one: &Measured| one.allocations;
+    let stacks = "Instructions of a call on top of a bare one: stacks and peers";
+    plot::bars(
+        "instructions",
+        stacks,
+        &bars(measured, is_stack, instructions),
+    )?;
+    let stacks = "Allocations of a call on top of a bare one: stacks and peers";
+    plot::bars(
+        "allocations",
+        stacks,
+        &bars(measured, is_stack, allocations),
+    )?;
+    let layers = "Instructions of a call on top of a bare one: each layer, idle and active";
+    plot::bars("layers", layers, &bars(measured, is_layer, instructions))
+}
+
+fn bars(
+    measured: &[Measured],
+    is_shown: impl Fn(Group) -> bool,
+    value: impl Fn(&Measured) -> f64,
+) -> Vec<Bar> {
+    let shown = measured.iter().filter(|one| is_shown(one.group));
+    let bar = |one: &Measured| Bar {
+        label: one.name.to_owned(),
+        value: value(one),
+        kind: usize::from(matches!(one.group, Group::Peer | Group::Idle)),
+    };
+    shown.map(bar).collect()
 }

@@ -1,3 +1,5 @@
+//! The replay that the user of a retry that clones requests must write.
+
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -12,16 +14,17 @@ use tower::Service;
 use crate::Failure;
 
 /// A request that can be cloned, with its extensions.
-pub(crate) type Collected = Request<Full<Bytes>>;
+pub type Collected = Request<Full<Bytes>>;
 
-/// The replay that the user of a retry that clones requests must write: collects the body first.
-#[derive(Clone)]
-pub(crate) struct Collect<S> {
+/// Collects the body of each request first.
+#[derive(Clone, Debug)]
+pub struct Collect<S> {
     inner: S,
 }
 
 impl<S> Collect<S> {
-    pub(crate) fn new(inner: S) -> Self {
+    /// Collects for this service.
+    pub fn new(inner: S) -> Self {
         Self { inner }
     }
 }

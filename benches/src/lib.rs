@@ -2,17 +2,19 @@
 //! plots and the sections of `BENCHMARKS.md`.
 
 pub mod call;
+pub mod document;
+pub mod plot;
 pub mod rounds;
 pub mod subjects;
 
-mod collect;
+pub mod collect;
 mod driven;
 mod noop;
 mod pass_through;
-mod tower_retry;
+pub mod tower_retry;
 
 pub use driven::Driven;
-pub use noop::{Answering, NoOp};
+pub use noop::{Answering, NoOp, Reading};
 pub use subjects::Subject;
 
 /// Whatever went wrong; a bench then ends with it.

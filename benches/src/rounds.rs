@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::Failure;
 
-/// How long each of `subjects` took in each round. A round is one turn of each, in an order that
-/// differs from round to round.
+/// How long each of `subjects` took in each round. A round is one turn of each, the other way round
+/// every other time: nobody always follows the same one.
 ///
 /// # Errors
 ///
@@ -20,8 +20,12 @@ pub fn interleaved<T>(
     let count = subjects.len();
     let mut times = vec![Vec::with_capacity(rounds); count];
     for round in 0..rounds {
-        let (first, rest) = (round % count.max(1), 0..count);
-        for at in rest.clone().cycle().skip(first).take(count) {
+        for step in 0..count {
+            let at = if round % 2 == 0 {
+                step
+            } else {
+                count - 1 - step
+            };
             let (Some(subject), Some(times)) = (subjects.get_mut(at), times.get_mut(at)) else {
                 continue;
             };

@@ -1,3 +1,5 @@
+//! The policy that the user of `tower::retry` must write.
+
 use std::sync::Arc;
 
 use http::Response;
@@ -10,22 +12,29 @@ use tower::retry::budget::{Budget, TpsBudget};
 
 use crate::collect::Collected;
 
-/// The policy that the user of `tower::retry` must write: four attempts on UNAVAILABLE, backed off
-/// exponentially, within a budget that the clones share.
-#[derive(Clone)]
-pub(crate) struct Unavailable {
+/// Four attempts on UNAVAILABLE, backed off exponentially, within a budget that the clones share.
+#[derive(Clone, Debug)]
+pub struct Unavailable {
     retries_left: u32,
     backoff: ExponentialBackoff,
     budget: Arc<TpsBudget>,
 }
 
 impl Unavailable {
-    pub(crate) fn new() -> Self {
+    /// A policy with tower's own backoff and budget.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             retries_left: 3,
             backoff: ExponentialBackoffMaker::default().make_backoff(),
             budget: Arc::default(),
         }
+    }
+}
+
+impl Default for Unavailable {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -54,7 +63,7 @@ impl Policy<Collected, Response<Body>, Status> for Unavailable {
 }
 
 /// Of a Trailers-Only answer, the only one that can be judged before the body is read.
-pub(crate) fn code(outcome: &Result<Response<Body>, Status>) -> Code {
+fn code(outcome: &Result<Response<Body>, Status>) -> Code {
     match outcome {
         Ok(response) => {
             let status = response.headers().get("grpc-status");
