@@ -20,6 +20,7 @@ mod table;
 #[path = "overhead/times.rs"]
 mod times;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use benches::subjects::{self, Group};
@@ -67,10 +68,13 @@ fn main() -> Result<(), Failure> {
         measured = Measured::all(&subjects, answering, !is_gate)?;
         found.add(answering, &measured);
         let title = table::title(answering);
-        text += &format!("{title}\n\n{}\n\n", table::of(&measured));
+        write!(text, "{title}\n\n{}\n\n", table::of(&measured))?;
     }
     let promised = document::table(promises::HEADER, promises::rows(&measured));
-    text += &format!("The promises, held against the second table:\n\n{promised}\n");
+    writeln!(
+        text,
+        "The promises, held against the second table:\n\n{promised}"
+    )?;
     println!("{text}");
     if options.write {
         document::write_section("overhead", &text)?;

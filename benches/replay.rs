@@ -10,6 +10,7 @@ mod call;
 #[path = "replay/stacks.rs"]
 mod stacks;
 
+use std::fmt::Write as _;
 use std::iter::zip;
 
 use benches::document::{self, short, table};
@@ -19,7 +20,7 @@ use clap::Parser;
 use tokio::runtime::Builder;
 
 use call::Kind;
-use stacks::Stack;
+use stacks::Subject;
 
 /// What it costs to keep a request for another attempt, by its size.
 #[derive(Parser)]
@@ -51,7 +52,7 @@ fn main() -> Result<(), Failure> {
     let mut text = String::new();
     for kind in [Kind::Unary, Kind::Stream] {
         let lines = measure(kind)?;
-        text += &format!("{}\n\n{}\n\n", kind.title(), show(&lines));
+        write!(text, "{}\n\n{}\n\n", kind.title(), show(&lines))?;
         if options.write {
             let title = "The time of a call by the size of its request";
             let axes = ("KiB of request", "us a call");
@@ -73,14 +74,14 @@ fn main() -> Result<(), Failure> {
 /// Microseconds of a call by KiB of its request, for each stack.
 fn measure(kind: Kind) -> Result<Vec<Line>, Failure> {
     let runtime = Builder::new_current_thread().enable_time().build()?;
-    let mut stacks = stacks::all()?;
+    let mut stacks = stacks::all();
     let mut lines: Vec<Line> = stacks
         .iter()
         .map(|(name, _)| ((*name).into(), vec![]))
         .collect();
     for size in SIZES {
         let calls = (TURN / size).clamp(1, MOST_CALLS);
-        let mut turn = |(_, stack): &mut (&str, Box<dyn Stack>)| {
+        let mut turn = |(_, stack): &mut Subject| {
             let calls = (0..calls).map(|_| call::request(kind, size));
             runtime.block_on(stack.run(calls.collect()))
         };

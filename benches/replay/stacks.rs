@@ -46,7 +46,10 @@ where
 /// More than the largest request.
 const ROOM: usize = 64 << 20;
 
-pub(crate) fn all() -> Result<Vec<(&'static str, Box<dyn Stack>)>, Failure> {
+/// A stack by name.
+pub(crate) type Subject = (&'static str, Box<dyn Stack>);
+
+pub(crate) fn all() -> Vec<Subject> {
     let policy = || RetryPolicy::new().assume_idempotent();
     let kept = || {
         RetryLayer::new(policy())
@@ -57,7 +60,7 @@ pub(crate) fn all() -> Result<Vec<(&'static str, Box<dyn Stack>)>, Failure> {
         .layer_fn(Collect::new)
         .retry(Unavailable::new())
         .map_request(|request: Collected| request.map(Body::new));
-    Ok(vec![
+    vec![
         ("bare", Box::new(Reader)),
         (
             "retry, its defaults",
@@ -68,5 +71,5 @@ pub(crate) fn all() -> Result<Vec<(&'static str, Box<dyn Stack>)>, Failure> {
             "tower::retry, collected",
             Box::new(collected.service(Reader)),
         ),
-    ])
+    ]
 }

@@ -23,11 +23,8 @@ static URI: LazyLock<Uri> = LazyLock::new(|| Uri::from_static(METHOD));
 const MESSAGE: [u8; 133] = {
     let mut message = [7; 133];
     let head = [0, 0, 0, 0, 128];
-    let mut at = 0;
-    while at < 5 {
-        message[at] = head[at];
-        at += 1;
-    }
+    let (start, _) = message.split_at_mut(head.len());
+    start.copy_from_slice(&head);
     message
 };
 
@@ -39,7 +36,7 @@ struct Message {
 }
 
 impl Message {
-    fn new(trailers: Option<HeaderMap>) -> Body {
+    fn body(trailers: Option<HeaderMap>) -> Body {
         Body::new(Self {
             data: Some(Bytes::copy_from_slice(&MESSAGE)),
             trailers,
@@ -64,7 +61,7 @@ impl http_body::Body for Message {
 /// A request with the headers and the extension that a generated client of tonic's gives it.
 #[must_use]
 pub fn request() -> Request<Body> {
-    let mut request = Request::new(Message::new(None));
+    let mut request = Request::new(Message::body(None));
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = URI.clone();
@@ -81,7 +78,7 @@ pub fn request() -> Request<Body> {
 pub fn response() -> Response<Body> {
     let mut trailers = HeaderMap::new();
     trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
-    let mut response = Response::new(Message::new(Some(trailers)));
+    let mut response = Response::new(Message::body(Some(trailers)));
     *response.version_mut() = Version::HTTP_2;
     let kind = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(CONTENT_TYPE, kind);

@@ -43,11 +43,8 @@ pub(crate) struct Messages {
 static MESSAGE: [u8; 5 + (1 << 20)] = {
     let mut message = [7; 5 + (1 << 20)];
     let head = [0, 0, 16, 0, 0];
-    let mut at = 0;
-    while at < head.len() {
-        message[at] = head[at];
-        at += 1;
-    }
+    let (start, _) = message.split_at_mut(head.len());
+    start.copy_from_slice(&head);
     message
 };
 

@@ -65,8 +65,8 @@ fn times(answering: Answering) -> Result<BTreeMap<&'static str, f64>, Failure> {
     let of = |(subject, times): (&Subject, Vec<_>)| {
         let is_bare = subject.name == subjects::BARE;
         let over = zip(times, &bare).map(|(time, bare): (std::time::Duration, _)| {
-            let base = if is_bare { 0.0 } else { bare.as_secs_f64() };
-            (time.as_secs_f64() - base) * 1e9 / f64::from(CALLS)
+            let less = if is_bare { 0.0 } else { bare.as_secs_f64() };
+            (time.as_secs_f64() - less) * 1e9 / f64::from(CALLS)
         });
         (subject.name, rounds::median(over))
     };
