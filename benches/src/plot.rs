@@ -63,7 +63,7 @@ pub fn bars(name: &str, title: &str, bars: &[Bar]) -> Result<(), Failure> {
             [(LABELS, top + 2), (end, top + BAR - 4)],
             colour,
         ))?;
-        let value = document::short(bar.value);
+        let value = document::whole(bar.value);
         area.draw(&Text::new(value, (end + 6, top + 3), small))?;
     }
     area.present()?;
