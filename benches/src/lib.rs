@@ -1,0 +1,21 @@
+//! What the benches share: the calls, the stacks that are compared, and how numbers become tables,
+//! plots and the sections of `BENCHMARKS.md`.
+
+pub mod call;
+pub mod document;
+pub mod plot;
+pub mod rounds;
+pub mod subjects;
+
+pub mod collect;
+mod driven;
+mod noop;
+mod pass_through;
+pub mod tower_retry;
+
+pub use driven::Driven;
+pub use noop::{Answering, NoOp, Reading};
+pub use subjects::Subject;
+
+/// Whatever went wrong; a bench then ends with it.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,47 @@
+//! Times measured in turns, so that what else the machine does meets every subject alike.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Failure;
+
+/// How long each of `subjects` took in each round. A round is one turn of each, the other way round
+/// every other time: nobody always follows the same one.
+///
+/// # Errors
+///
+/// If a turn fails.
+pub fn interleaved<T>(
+    rounds: usize,
+    subjects: &mut [T],
+    mut turn: impl FnMut(&mut T) -> Result<(), Failure>,
+) -> Result<Vec<Vec<Duration>>, Failure> {
+    let count = subjects.len();
+    let mut times = vec![Vec::with_capacity(rounds); count];
+    for round in 0..rounds {
+        for step in 0..count {
+            let at = if round % 2 == 0 {
+                step
+            } else {
+                count - 1 - step
+            };
+            let (Some(subject), Some(times)) = (subjects.get_mut(at), times.get_mut(at)) else {
+                continue;
+            };
+            let start = Instant::now();
+            turn(subject)?;
+            times.push(start.elapsed());
+        }
+    }
+    Ok(times)
+}
+
+/// The one in the middle; that of nothing is 0.
+#[must_use]
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    values.get(middle).copied().unwrap_or_default()
+}
