@@ -59,7 +59,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let outcome = ready!(this.attempt.poll(cx));
-        let outcome = outcome.map_err(Error::from_inner).and_then(received);
+        let outcome = outcome.and_then(received);
         let throttle = this.throttle.take();
         let accepted = throttle.and_then(|throttle| throttle.heard(&outcome));
         let body = |inner, recorder| ThrottleBody::new(inner, accepted, recorder);

@@ -3,9 +3,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::dispatch::{Attempt, Readied, Recorder};
+use crate::dispatch::{Readied, Recorder};
 use crate::error::{BoxError, Error};
 
 use super::{ResponseFuture, Throttle, ThrottleBody};
@@ -52,11 +53,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
-        let recorder = Recorder::of(request.extensions());
+        let recorder = Recorder::of(request.extensions().get());
         if let Err(error) = self.throttle.admit() {
             return ResponseFuture::held_back(error, recorder);
         }
-        let attempt = Attempt::new(self.inner.take(), request);
+        let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
         ResponseFuture::new(attempt, self.throttle.clone(), recorder)
     }
 }

@@ -2,12 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Response;
 use tokio::time::Instant;
 
 use crate::classify::{self, Reason, Verdict};
+use crate::dispatch::Answer;
 use crate::error::{Error, GiveUp};
-use crate::grpc::{Code, STATUS, find};
+use crate::grpc::Code;
 use crate::rng::Rng;
 use crate::sync::Mutex;
 
@@ -86,10 +86,10 @@ impl Throttle {
     }
 
     /// The outcome of a call that was let through, as far as it is known with the head.
-    pub(super) fn heard<R>(self, outcome: &Result<Response<R>, Error>) -> Option<Accepted> {
+    pub(super) fn heard<R>(self, outcome: &Result<Answer<R>, Error>) -> Option<Accepted> {
         let fate = match outcome {
             Err(error) => self.0.policy.fate(&error.verdict()),
-            Ok(response) if find(response.headers(), &STATUS).is_some() => {
+            Ok(Answer { response, code }) if code.is_some() => {
                 let failure = classify::head(response.status(), response.headers());
                 failure.map_or(Fate::Accepted, |(verdict, _)| self.0.policy.fate(&verdict))
             }

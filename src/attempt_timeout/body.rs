@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::classify::{self, Progress};
-use crate::dispatch::{Recorder, tidy};
+use crate::dispatch::{Recorder, passed, tidy};
 use crate::error::{BoxError, Error};
 use crate::report::Phase;
 
@@ -18,15 +18,24 @@ pub struct AttemptBody<R> {
     inner: Option<R>,
     /// `None` from the first frame on.
     bound: Option<Bound>,
-    recorder: Recorder,
+    /// `None` for a call of which nobody writes anything down.
+    recorder: Option<Recorder>,
 }
 
 impl<R> AttemptBody<R> {
+    pub(super) fn passing(inner: R) -> Self {
+        Self {
+            inner: Some(inner),
+            bound: None,
+            recorder: None,
+        }
+    }
+
     pub(super) fn new(inner: R, bound: Option<Bound>, recorder: Recorder) -> Self {
         Self {
             inner: Some(inner),
             bound,
-            recorder,
+            recorder: Some(recorder),
         }
     }
 }
@@ -48,8 +57,11 @@ where
             return Poll::Ready(None);
         };
         let polled = Pin::new(inner).poll_frame(cx);
+        let Some(recorder) = &mut this.recorder else {
+            return passed(polled);
+        };
         let Some(bound) = &mut this.bound else {
-            return polled.map(|read| this.recorder.read(read.map(tidy)));
+            return polled.map(|read| recorder.read(read.map(tidy)));
         };
         let read = match polled {
             Poll::Ready(read) => read.map(tidy).map(|read| judge(read, bound)),
@@ -62,7 +74,7 @@ where
         if let Some(Err(_)) = &read {
             this.inner = None;
         }
-        Poll::Ready(this.recorder.read(read))
+        Poll::Ready(recorder.read(read))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,9 +9,8 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::classify::{self, Progress};
-use crate::dispatch::{Attempt, Recorder, received};
+use crate::dispatch::{Answer, Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
-use crate::grpc::{STATUS, find};
 use crate::report::Phase;
 
 use super::AttemptBody;
@@ -26,7 +25,8 @@ where
     #[pin]
     attempt: Attempt<S, B>,
     bound: Option<Bound>,
-    recorder: Recorder,
+    /// `None` for a call of which nobody writes anything down, and which is not bounded.
+    recorder: Option<Recorder>,
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -34,15 +34,20 @@ where
     S: Service<Request<B>>,
 {
     pub(super) fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Recorder) -> Self {
+        let is_silent = bound.is_none() && recorder.trace().is_none();
         Self {
             attempt,
             bound,
-            recorder,
+            recorder: (!is_silent).then_some(recorder),
         }
     }
 
     pub(super) fn failed(error: Error, recorder: Recorder) -> Self {
-        Self::new(Attempt::refused(error), None, recorder)
+        Self {
+            attempt: Attempt::refused(error),
+            bound: None,
+            recorder: Some(recorder),
+        }
     }
 }
 
@@ -57,12 +62,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Poll::Ready(outcome) = this.attempt.as_mut().poll(cx) {
+        let polled = this.attempt.as_mut().poll(cx);
+        let Some(recorder) = this.recorder else {
+            return polled.map_ok(|response| response.map(AttemptBody::passing));
+        };
+        if let Poll::Ready(outcome) = polled {
             let judged = judge(outcome, this.bound.as_ref());
             let bound = this.bound.take().filter(Bound::covers_first_message);
             let bound = bound.filter(|_| judged.as_ref().is_ok_and(is_open));
             let body = |inner, recorder| AttemptBody::new(inner, bound, recorder);
-            return Poll::Ready(this.recorder.hand_up(judged, body));
+            return Poll::Ready(recorder.hand_up(judged, body));
         }
         let Some(bound) = this.bound else {
             return Poll::Pending;
@@ -77,23 +86,27 @@ where
         // Whoever keeps the future does not keep the attempt.
         this.attempt.set(Attempt::Done);
         *this.bound = None;
-        Poll::Ready(Err(this.recorder.failed(error)))
+        Poll::Ready(Err(recorder.failed(error)))
     }
 }
 
 /// The answer or the error; or the end of the attempt that it is by another name.
-fn judge<R, E>(outcome: Result<Response<R>, E>, bound: Option<&Bound>) -> Result<Response<R>, Error>
-where
-    E: Into<BoxError>,
-{
-    let outcome = outcome.map_err(Error::from_inner).and_then(received);
-    let Some(bound) = bound else { return outcome };
-    let response = outcome.map_err(|error| bound.name(error, Phase::Attempt))?;
-    let said = classify::head(response.status(), response.headers());
-    bound.said(said, Phase::Attempt).map(|()| response)
+fn judge<R>(
+    outcome: Result<Response<R>, Error>,
+    bound: Option<&Bound>,
+) -> Result<Answer<R>, Error> {
+    let answer = outcome.and_then(received);
+    let Some(bound) = bound else { return answer };
+    let answer = answer.map_err(|error| bound.name(error, Phase::Attempt))?;
+    if answer.code.is_some() {
+        let head = &answer.response;
+        let said = classify::head(head.status(), head.headers());
+        bound.said(said, Phase::Attempt)?;
+    }
+    Ok(answer)
 }
 
 /// Whether a message may still come.
-fn is_open<R: Body>(response: &Response<R>) -> bool {
-    find(response.headers(), &STATUS).is_none() && !response.body().is_end_stream()
+fn is_open<R: Body>(answer: &Answer<R>) -> bool {
+    answer.code.is_none() && !answer.response.body().is_end_stream()
 }

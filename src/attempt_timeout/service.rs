@@ -10,7 +10,7 @@ use tower_service::Service;
 use crate::body::{Cut, Replay, RequestBody};
 use crate::call::{self, Deadline};
 use crate::classify::Reason;
-use crate::dispatch::{Attempt, Readied, Recorder};
+use crate::dispatch::{Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, TIMEOUT, find};
 
@@ -50,15 +50,19 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
-        let recorder = Recorder::of(request.extensions());
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let context = request.extensions().get::<call::Context>();
-        let (request, bound) = match self.policy.timeout(context.map(call::Context::options)) {
-            None => (request, None),
+        let recorder = Recorder::of(context);
+        let bound = match self.policy.timeout(context.map(call::Context::options)) {
+            None => None,
             Some(Duration::ZERO) => return ResponseFuture::failed(no_time(), recorder),
-            Some(timeout) => self.bind(request, timeout),
+            Some(timeout) => {
+                let bound;
+                (request, bound) = self.bind(request, timeout);
+                bound
+            }
         };
-        let attempt = Attempt::new(self.inner.take(), request);
+        let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
         ResponseFuture::new(attempt, bound, recorder)
     }
 }
@@ -67,32 +71,31 @@ impl<S> AttemptTimeout<S> {
     /// Writes the end of the attempt into the request's context and header, if it has one of its own.
     fn bind<B: RequestBody>(
         &self,
-        request: Request<B>,
+        mut request: Request<B>,
         timeout: Duration,
     ) -> (Request<B>, Option<Bound>) {
-        let (mut parts, body) = request.into_parts();
-        let deadline = call::Context::caller_deadline(&mut parts);
+        let deadline = call::Context::caller_deadline(&mut request);
         // A malformed header is the server's to refuse, so it stays.
-        let is_malformed = deadline.is_none() && find(&parts.headers, &TIMEOUT).is_some();
+        let is_malformed = deadline.is_none() && find(request.headers(), &TIMEOUT).is_some();
         let now = Instant::now();
         let remaining = deadline.map(|deadline| deadline.remaining(now));
         if is_malformed || !self.policy.bounds(timeout, remaining) {
-            return (Request::from_parts(parts, body), None);
+            return (request, None);
         }
         let end = Deadline::after(now, timeout);
-        let context = call::Context::of(&mut parts.extensions);
+        let context = call::Context::of(request.extensions_mut());
         context.bound(end);
         let trace = context.trace().cloned();
         // A retry layer resets what it repeats, but not once the head has come.
         let resets = context.attempt().is_some() && !self.policy.until_first_message;
-        end.stamp(&mut parts.headers, now);
-        let cut = (!resets && !body.is_end_stream()).then(Cut::default);
-        let body = match cut.clone() {
-            Some(cut) => B::from_replay(Replay::until_cut(body, cut, B::cancelled)),
-            None => body,
-        };
+        end.stamp(request.headers_mut(), now);
+        let cut = (!resets && !request.body().is_end_stream()).then(Cut::default);
+        if let Some(cut) = cut.clone() {
+            request = request
+                .map(|body| B::from_replay(Replay::until_cut(body, cut, B::cancelled)));
+        }
         let bound = Bound::new(end, trace, cut, self.policy.until_first_message);
-        (Request::from_parts(parts, body), Some(bound))
+        (request, Some(bound))
     }
 }
 

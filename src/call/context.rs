@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
-use http::Extensions;
-use http::request::Parts;
+use http::{Extensions, Request};
 use tokio::time::Instant;
 
 use crate::grpc::{MethodKind, TIMEOUT, find};
@@ -18,7 +17,8 @@ use super::{Budget, CallOptions, Deadline, Safety, Timeout};
 /// [`Context::of`].
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    options: CallOptions,
+    /// Few calls have any, so they lie apart: what is moved with each request stays small.
+    options: Option<Arc<CallOptions>>,
     deadline: Option<Deadline>,
     safety: Option<Safety>,
     kind: Option<MethodKind>,
@@ -37,11 +37,17 @@ impl Context {
     /// The caller's options.
     #[must_use]
     pub fn options(&self) -> &CallOptions {
-        &self.options
+        self.options.as_deref().unwrap_or(&CallOptions::UNSET)
+    }
+
+    /// The same for whoever outlives the request.
+    #[cfg(feature = "retry")]
+    pub(crate) fn shared_options(&self) -> Option<&Arc<CallOptions>> {
+        self.options.as_ref()
     }
 
     pub(super) fn options_mut(&mut self) -> &mut CallOptions {
-        &mut self.options
+        Arc::make_mut(self.options.get_or_insert_default())
     }
 
     /// When the call ends.
@@ -54,27 +60,27 @@ impl Context {
     /// [`CallOptions::timeout`] say, which is made the context's and written into the header.
     /// Without a deadline layer that still spans all attempts and waits (CONTRACT R2). A malformed
     /// header is the server's to refuse.
-    pub fn caller_deadline(parts: &mut Parts) -> Option<Deadline> {
-        let context = parts.extensions.get::<Self>();
+    pub fn caller_deadline<B>(request: &mut Request<B>) -> Option<Deadline> {
+        let context = request.extensions().get::<Self>();
         if let Some(known) = context.and_then(Self::deadline) {
             return Some(known);
         }
-        let option = match context.map(|context| context.options.chosen_timeout()) {
+        let option = match context.map(|context| context.options().chosen_timeout()) {
             Some(Timeout::After(timeout)) => Some(timeout),
             _ => None,
         };
-        if option.is_none() && find(&parts.headers, &TIMEOUT).is_none() {
+        if option.is_none() && find(request.headers(), &TIMEOUT).is_none() {
             return None;
         }
         let now = Instant::now();
-        let header = Deadline::from_headers(&parts.headers, now).ok()?;
+        let header = Deadline::from_headers(request.headers(), now).ok()?;
         let option = option.map(|timeout| Deadline::after(now, timeout));
         let deadline = match (header, option) {
             (Some(header), Some(option)) => header.earliest(option),
             (header, option) => header.or(option)?,
         };
-        Self::of(&mut parts.extensions).bound(deadline);
-        deadline.stamp(&mut parts.headers, now);
+        Self::of(request.extensions_mut()).bound(deadline);
+        deadline.stamp(request.headers_mut(), now);
         Some(deadline)
     }
 
@@ -95,7 +101,7 @@ impl Context {
     /// The same; `None` if neither the caller nor a declaration said anything.
     #[must_use]
     pub fn stated_safety(&self) -> Option<Safety> {
-        self.options.chosen_safety().or(self.safety)
+        self.options().chosen_safety().or(self.safety)
     }
 
     /// Declares the method. A declaration made further out stays, but for one: that the method is
@@ -110,7 +116,7 @@ impl Context {
     /// The kind of the method: the caller's word, then what was declared.
     #[must_use]
     pub fn kind(&self) -> Option<MethodKind> {
-        self.options.chosen_kind().or(self.kind)
+        self.options().chosen_kind().or(self.kind)
     }
 
     /// Declares the kind of the method; a declaration made further out stays.
@@ -160,5 +166,11 @@ impl Context {
     /// Listens to what happens to the call; a listener further out is shared.
     pub fn listen(&mut self) -> Trace {
         self.trace.get_or_insert_default().clone()
+    }
+
+    /// Writes down from now on what happens to a call that nobody listens to yet.
+    #[cfg(any(feature = "deadline", feature = "retry"))]
+    pub(crate) fn follow(&mut self, trace: Trace) {
+        self.trace = Some(trace);
     }
 }

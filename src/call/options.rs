@@ -50,6 +50,25 @@ pub struct CallOptions {
     served: Option<Served>,
 }
 
+impl CallOptions {
+    /// Nothing is set.
+    pub(crate) const UNSET: Self = Self {
+        timeout: Timeout::Inherited,
+        attempt_timeout: Timeout::Inherited,
+        safety: None,
+        patience: None,
+        kind: None,
+        retry_off: false,
+        max_attempts: None,
+        retry_on: CodeSet::EMPTY,
+        retry_only_on: None,
+        backoff: None,
+        max_hint: None,
+        #[cfg(feature = "deadline")]
+        served: None,
+    };
+}
+
 /// Setters, for the caller.
 impl CallOptions {
     /// How long the call may take in all. The earliest bound wins.

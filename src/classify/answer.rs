@@ -1,6 +1,6 @@
 use http::{HeaderMap, StatusCode};
 
-use crate::grpc::{Code, Pushback, STATUS, Status, find, retry_delay};
+use crate::grpc::{Code, Glance, Pushback, Status, retry_delay};
 
 use super::{Hint, Progress, Reason, Verdict};
 
@@ -32,11 +32,12 @@ pub fn answer(status: &Status) -> Verdict {
 /// allocated where there is no failure.
 #[must_use]
 pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> {
-    if find(headers, &STATUS).is_some() {
-        return spoken(headers);
-    }
-    if http == StatusCode::OK && is_grpc(headers) {
+    let glance = Glance::at(headers);
+    if glance.is_no_failure(http) {
         return None;
+    }
+    if glance.code.is_some() {
+        return spoken(headers);
     }
     let status = Status::from_http(http, headers);
     let verdict = Verdict::new(Progress::Answered, status.code(), Reason::HttpStatus);
@@ -48,11 +49,14 @@ pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> 
 /// Trailers without `grpc-status` are one, see [`no_status`].
 #[must_use]
 pub fn trailers(trailers: &HeaderMap) -> Option<(Verdict, Status)> {
-    if find(trailers, &STATUS).is_some() {
-        return spoken(trailers);
+    match Code::from_headers(trailers) {
+        Some(Code::Ok) => None,
+        Some(_) => spoken(trailers),
+        None => {
+            let (verdict, status) = no_status();
+            Some((verdict, status.with_metadata(trailers.clone())))
+        }
     }
-    let (verdict, status) = no_status();
-    Some((verdict, status.with_metadata(trailers.clone())))
 }
 
 /// An answer that began as gRPC and ended without a status: UNKNOWN (CONTRACT R16, H2).
@@ -68,21 +72,7 @@ pub fn no_status() -> (Verdict, Status) {
 
 /// The failure that the status in headers speaks of.
 fn spoken(headers: &HeaderMap) -> Option<(Verdict, Status)> {
-    if Code::from_headers(headers)? == Code::Ok {
-        return None;
-    }
     Status::from_headers(headers).map(|status| (answer(&status), status))
-}
-
-/// How the media types of gRPC begin, whatever follows: `+proto`, `;`, `-web`.
-const GRPC: &[u8] = b"application/grpc";
-
-/// No content type passes: in-memory services and old servers leave it out.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    find(headers, &http::header::CONTENT_TYPE).is_none_or(|value| {
-        let prefix = value.as_bytes().get(..GRPC.len());
-        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(GRPC))
-    })
 }
 
 /// Pushback beats `RetryInfo` (CONTRACT P9).

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::call::{Deadline, Served};
@@ -13,12 +13,12 @@ use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, Status};
 use crate::report::Trace;
 
-/// What ends one call: its deadline, whose timer moves from the future into the body, and the end of
-/// the call that it is made for.
+/// What ends one call: its deadline, and the end of the call that it is made for. Whoever holds it has
+/// the timer.
 #[derive(Debug)]
 pub(super) struct Bound {
     trace: Trace,
-    deadline: Option<Timer>,
+    deadline: Option<Deadline>,
     served: Option<Ending>,
 }
 
@@ -26,12 +26,6 @@ pub(super) struct Bound {
 struct Ending {
     over: CancellationToken,
     wait: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-#[derive(Debug)]
-struct Timer {
-    deadline: Deadline,
-    sleep: Pin<Box<Sleep>>,
 }
 
 impl Ending {
@@ -44,43 +38,48 @@ impl Ending {
 }
 
 impl Bound {
-    pub(super) fn new(deadline: Option<Deadline>, served: Option<&Served>, trace: Trace) -> Self {
+    pub(super) fn new(
+        deadline: Option<Deadline>,
+        served: Option<&Served>,
+        trace: Trace,
+    ) -> Self {
         Self {
             trace,
-            deadline: deadline.map(|deadline| Timer {
-                deadline,
-                sleep: Box::pin(sleep_until(deadline.at())),
-            }),
+            deadline,
             served: served.map(|served| Ending::new(served.ending())),
         }
     }
 
     fn remaining(&self) -> Option<Duration> {
-        let timer = self.deadline.as_ref()?;
-        Some(timer.deadline.remaining(Instant::now()))
+        let deadline = self.deadline?;
+        Some(deadline.remaining(Instant::now()))
     }
 
     /// The end, if it has come by now.
-    pub(super) fn ended(&self) -> Option<Error> {
-        if let Some(timer) = &self.deadline
-            && timer.deadline.remaining(Instant::now()).is_zero()
+    pub(super) fn ended(&self, now: Instant) -> Option<Error> {
+        if let Some(deadline) = self.deadline
+            && deadline.at() <= now
         {
-            return Some(self.expired(timer.deadline));
+            return Some(self.expired(deadline));
         }
         let served = self.served.as_ref()?;
         served.over.is_cancelled().then(|| self.forsaken())
     }
 
-    /// Wakes the task when the call must end, with the error of it.
-    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+    /// Wakes the task when the call must end, with the error of it; by this timer, which is made once a
+    /// call waits.
+    pub(super) fn poll_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll_timer: impl FnOnce(&mut Context<'_>, Instant) -> Poll<()>,
+    ) -> Poll<Error> {
         // A timer has nothing to say once the inner service used up the task's budget (tokio::task::coop).
-        if let Some(error) = self.ended() {
+        if let Some(error) = self.ended(Instant::now()) {
             return Poll::Ready(error);
         }
-        if let Some(timer) = &mut self.deadline
-            && timer.sleep.as_mut().poll(cx).is_ready()
+        if let Some(deadline) = self.deadline
+            && poll_timer(cx, deadline.at()).is_ready()
         {
-            let deadline = timer.deadline;
             return Poll::Ready(self.expired(deadline));
         }
         match &mut self.served {
@@ -89,23 +88,24 @@ impl Bound {
         }
     }
 
+    #[cold]
     fn expired(&self, deadline: Deadline) -> Error {
-        let last = self.trace.last_failure();
-        let (phase, progress) = (self.trace.phase(), self.trace.progress());
-        Error::expired(deadline, phase, progress, last)
-            .given_up(GiveUp::Deadline, self.trace.attempts())
+        let trace = &self.trace;
+        Error::expired(deadline, trace.phase(), trace.progress(), trace.last_failure())
+            .given_up(GiveUp::Deadline, trace.attempts())
     }
 
+    #[cold]
     fn forsaken(&self) -> Error {
-        let last = self.trace.last_failure();
-        let (phase, progress) = (self.trace.phase(), self.trace.progress());
-        Error::forsaken(phase, progress, last).given_up(GiveUp::Cancelled, self.trace.attempts())
+        let trace = &self.trace;
+        Error::forsaken(trace.phase(), trace.progress(), trace.last_failure())
+            .given_up(GiveUp::Cancelled, trace.attempts())
     }
 
     /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
     pub(super) fn name(&self, error: Error) -> Error {
         let was_expiry = error.verdict().reason == Reason::DeadlineExceeded;
-        let (Some(timer), Some(remaining)) = (&self.deadline, self.remaining()) else {
+        let (Some(deadline), Some(remaining)) = (self.deadline, self.remaining()) else {
             return error;
         };
         if was_expiry || !Deadline::is_expiry(error.code(), remaining) {
@@ -115,7 +115,7 @@ impl Bound {
         if self.trace.last_failure().is_none() {
             self.trace.failed(Arc::new(error));
         }
-        self.expired(timer.deadline)
+        self.expired(deadline)
     }
 
     /// The expiry that a CANCELLED of the server's is, near the deadline.

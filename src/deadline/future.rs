@@ -6,11 +6,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
+use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::classify;
-use crate::dispatch::{Attempt, Recorder, received};
+use crate::dispatch::{Answer, Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
+use crate::grpc::Code;
 
 use super::DeadlineBody;
 use super::bound::Bound;
@@ -23,24 +25,38 @@ where
 {
     #[pin]
     attempt: Attempt<S, B>,
+    /// Made once the call has to wait.
+    #[pin]
+    timer: Option<Sleep>,
     bound: Option<Bound>,
-    recorder: Recorder,
+    /// `None` for a call of which nobody writes anything down.
+    recorder: Option<Recorder>,
 }
 
 impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Recorder) -> Self {
-        Self {
-            attempt,
-            bound,
-            recorder,
-        }
+    /// Of a call that the layer does not end.
+    pub(super) fn passing(attempt: Attempt<S, B>, recorder: Recorder) -> Self {
+        Self::new(attempt, None, recorder.trace().is_some().then_some(recorder))
+    }
+
+    pub(super) fn bound(attempt: Attempt<S, B>, bound: Bound, recorder: Recorder) -> Self {
+        Self::new(attempt, Some(bound), Some(recorder))
     }
 
     pub(super) fn failed(error: Error, recorder: Recorder) -> Self {
-        Self::new(Attempt::refused(error), None, recorder)
+        Self::new(Attempt::refused(error), None, Some(recorder))
+    }
+
+    fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Option<Recorder>) -> Self {
+        Self {
+            attempt,
+            timer: None,
+            bound,
+            recorder,
+        }
     }
 }
 
@@ -55,16 +71,27 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Poll::Ready(outcome) = this.attempt.as_mut().poll(cx) {
+        let polled = this.attempt.as_mut().poll(cx);
+        let Some(recorder) = this.recorder else {
+            return polled.map_ok(|response| response.map(DeadlineBody::passing));
+        };
+        if let Poll::Ready(outcome) = polled {
             let bound = this.bound.take();
             let judged = judge(outcome, bound.as_ref());
             let body = |inner, recorder| DeadlineBody::new(inner, bound, recorder);
-            return Poll::Ready(this.recorder.hand_up(judged, body));
+            return Poll::Ready(recorder.hand_up(judged, body));
         }
         let Some(bound) = this.bound else {
             return Poll::Pending;
         };
-        let error = this.recorder.failed(ready!(bound.poll_over(cx)));
+        let mut timer = this.timer;
+        let over = bound.poll_over(cx, |cx, at| {
+            if timer.is_none() {
+                timer.set(Some(sleep_until(at)));
+            }
+            timer.as_pin_mut().map_or(Poll::Pending, |it| it.poll(cx))
+        });
+        let error = recorder.failed(ready!(over));
         // Whoever keeps the future does not keep the attempt.
         this.attempt.set(Attempt::Done);
         *this.bound = None;
@@ -73,16 +100,20 @@ where
 }
 
 /// The answer or the error; or the expiry that it is by another name.
-fn judge<R, E>(outcome: Result<Response<R>, E>, bound: Option<&Bound>) -> Result<Response<R>, Error>
-where
-    E: Into<BoxError>,
-{
-    let outcome = outcome.map_err(Error::from_inner).and_then(received);
-    let Some(bound) = bound else { return outcome };
-    let response = outcome.map_err(|error| bound.name(error))?;
-    let head = classify::head(response.status(), response.headers());
+#[inline]
+fn judge<R>(
+    outcome: Result<Response<R>, Error>,
+    bound: Option<&Bound>,
+) -> Result<Answer<R>, Error> {
+    let answer = outcome.and_then(received);
+    let Some(bound) = bound else { return answer };
+    let answer = answer.map_err(|error| bound.name(error))?;
+    if answer.code != Some(Code::Cancelled) {
+        return Ok(answer);
+    }
+    let head = classify::head(answer.response.status(), answer.response.headers());
     match head.and_then(|(verdict, status)| bound.cancelled(verdict, status)) {
         Some(expiry) => Err(expiry),
-        None => Ok(response),
+        None => Ok(answer),
     }
 }

@@ -1,14 +1,15 @@
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::call::{self, Served};
+use crate::call::{self, CallOptions, Deadline, Served};
 use crate::classify::Reason;
-use crate::dispatch::{Attempt, Readied, Recorder};
+use crate::dispatch::{Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, InvalidTimeout, TIMEOUT, find, parse_timeout};
 
@@ -48,53 +49,71 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
-        let bound = self.bind(&mut request);
-        let recorder = Recorder::of(request.extensions());
-        let bound = match bound {
-            Ok(bound) => bound,
-            Err(error) => return ResponseFuture::failed(error, recorder),
+        let context = request.extensions().get::<call::Context>();
+        let terms = match self.terms(request.headers(), context) {
+            Ok(Some(terms)) => terms,
+            Ok(None) => {
+                let recorder = Recorder::of(context);
+                let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+                return ResponseFuture::passing(attempt, recorder);
+            }
+            Err(error) => return ResponseFuture::failed(error, Recorder::of(context)),
         };
+        let now = Instant::now();
+        let (bound, recorder) = terms.bind(&mut request, now);
         // What is over before it began is never sent.
-        if let Some(end) = bound.as_ref().and_then(Bound::ended) {
+        if let Some(end) = bound.ended(now) {
             return ResponseFuture::failed(end, recorder);
         }
-        let attempt = Attempt::new(self.inner.take(), request);
-        ResponseFuture::new(attempt, bound, recorder)
+        let attempt = self.inner.attempt(request, recorder.trace(), || now);
+        ResponseFuture::bound(attempt, bound, recorder)
     }
 }
 
+/// What ends a call.
+struct Terms {
+    timeout: Option<Duration>,
+    served: Option<Served>,
+}
+
 impl<S> DeadlineService<S> {
-    /// Writes the deadline into the request's context and header, if the call has one.
-    fn bind<B>(&self, request: &mut Request<B>) -> Result<Option<Bound>, Error> {
-        let header = find(request.headers(), &TIMEOUT);
-        let header = header.map(|value| parse_timeout(value.as_bytes()));
+    /// `None` if nothing does.
+    #[inline]
+    fn terms(
+        &self,
+        headers: &HeaderMap,
+        context: Option<&call::Context>,
+    ) -> Result<Option<Terms>, Error> {
+        let header = find(headers, &TIMEOUT).map(|value| parse_timeout(value.as_bytes()));
         let header = header.transpose().map_err(malformed)?;
-        let unset = call::CallOptions::default();
-        let context = request.extensions().get::<call::Context>();
-        let options = context.map_or(&unset, call::Context::options);
+        let options = context.map_or(&CallOptions::UNSET, call::Context::options);
         let timeout = self.policy.timeout(header, options);
         let served = options.inherited().cloned().or_else(Served::current);
-        let inherited = served.as_ref().and_then(Served::deadline);
         let known = context.and_then(call::Context::deadline);
+        let inherited = served.as_ref().and_then(Served::deadline);
         let is_bounded = timeout.is_some() || inherited.is_some() || known.is_some();
         if !is_bounded && !self.policy.allows_none(options) {
             return Err(missing());
         }
-        if !is_bounded && served.is_none() {
-            return Ok(None);
-        }
-        let now = Instant::now();
+        Ok((is_bounded || served.is_some()).then_some(Terms { timeout, served }))
+    }
+}
+
+impl Terms {
+    /// Writes the deadline into the request's context and header, if the call has one.
+    fn bind<B>(self, request: &mut Request<B>, now: Instant) -> (Bound, Recorder) {
         let context = call::Context::of(request.extensions_mut());
-        let own = timeout.map(|timeout| call::Deadline::after(now, timeout));
+        let own = self.timeout.map(|timeout| Deadline::after(now, timeout));
+        let inherited = self.served.as_ref().and_then(Served::deadline);
         for deadline in own.into_iter().chain(inherited) {
             context.bound(deadline);
         }
-        let trace = context.listen();
+        let (trace, recorder) = Recorder::acting(context, now);
         let deadline = context.deadline();
         if let Some(deadline) = deadline {
             deadline.stamp(request.headers_mut(), now);
         }
-        Ok(Some(Bound::new(deadline, served.as_ref(), trace)))
+        (Bound::new(deadline, self.served.as_ref(), trace), recorder)
     }
 }
 

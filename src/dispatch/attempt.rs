@@ -12,8 +12,6 @@ use crate::classify::Progress;
 use crate::error::{BoxError, Error};
 use crate::report::{Phase, Trace};
 
-use super::Lease;
-
 /// One attempt: waits until the service is ready, then calls it.
 #[pin_project(project = AttemptProj, project_replace = AttemptOwned)]
 pub(crate) enum Attempt<S, B>
@@ -29,7 +27,7 @@ where
         future: S::Future,
     },
     Failed {
-        error: BoxError,
+        error: Error,
     },
     Done,
 }
@@ -38,29 +36,8 @@ impl<S, B> Attempt<S, B>
 where
     S: Service<Request<B>>,
 {
-    /// The attempt with a service from [`Readied::take`](super::Readied::take): a ready one is
-    /// called at once.
-    pub(crate) fn new(lease: Lease<S>, request: Request<B>) -> Self {
-        match lease {
-            Lease::Ready(mut service) => {
-                enter(&request, Phase::Attempt);
-                Self::Calling {
-                    future: service.call(request),
-                }
-            }
-            Lease::NotReady(service) => Self::when_ready(service, request),
-            Lease::Failed(error, _) => Self::Failed { error },
-        }
-    }
-
     /// No attempt: the call fails so.
-    #[cfg(any(
-        feature = "adaptive-throttle",
-        feature = "attempt-timeout",
-        feature = "deadline"
-    ))]
     pub(crate) fn refused(error: Error) -> Self {
-        let error = error.into();
         Self::Failed { error }
     }
 
@@ -82,42 +59,47 @@ where
     S: Service<Request<B>>,
     S::Error: Into<BoxError>,
 {
-    type Output = Result<S::Response, BoxError>;
+    type Output = Result<S::Response, Error>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match self.as_mut().project() {
-                AttemptProj::Waiting { service, .. } => {
-                    let readiness = ready!(service.poll_ready(cx));
-                    let AttemptOwned::Waiting {
-                        mut service,
-                        request,
-                    } = self.as_mut().project_replace(Self::Done)
-                    else {
-                        return Poll::Pending;
-                    };
-                    if let Err(error) = readiness {
-                        return Poll::Ready(Err(Error::unready(error).into()));
-                    }
-                    if let Some(expiry) = expiry(&request) {
-                        return Poll::Ready(Err(expiry.into()));
-                    }
-                    enter(&request, Phase::Attempt);
-                    let future = service.call(stamped(request));
-                    self.set(Self::Calling { future });
+        if let AttemptProj::Calling { future } = self.as_mut().project() {
+            return future.poll(cx).map_err(Error::from_inner);
+        }
+        self.poll_waiting(cx)
+    }
+}
+
+impl<S, B> Attempt<S, B>
+where
+    S: Service<Request<B>>,
+    S::Error: Into<BoxError>,
+{
+    fn poll_waiting(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, Error>> {
+        let readiness = match self.as_mut().project() {
+            AttemptProj::Waiting { service, .. } => ready!(service.poll_ready(cx)),
+            _ => Ok(()),
+        };
+        match self.as_mut().project_replace(Self::Done) {
+            AttemptOwned::Waiting {
+                mut service,
+                request,
+            } => {
+                readiness.map_err(Error::unready)?;
+                if let Some(expiry) = expiry(&request) {
+                    return Poll::Ready(Err(expiry));
                 }
-                AttemptProj::Calling { future } => return future.poll(cx).map_err(Into::into),
-                AttemptProj::Failed { .. } => {
-                    return match self.as_mut().project_replace(Self::Done) {
-                        AttemptOwned::Failed { error } => {
-                            Poll::Ready(Err(Error::unready(error).into()))
-                        }
-                        _ => Poll::Pending,
-                    };
-                }
-                // Like any future, it must not be polled after it was ready.
-                AttemptProj::Done => return Poll::Pending,
+                enter(&request, Phase::Attempt);
+                let future = service.call(stamped(request));
+                self.set(Self::Calling { future });
+                self.poll(cx)
             }
+            AttemptOwned::Failed { error } => Poll::Ready(Err(error)),
+            // Like any future, it must not be polled after it was ready.
+            AttemptOwned::Calling { .. } | AttemptOwned::Done => Poll::Pending,
         }
     }
 }

@@ -3,15 +3,21 @@
 //! Every layer's `poll_ready` answers "ready": generated clients flatten a readiness error, and
 //! readiness knows no deadline. [`Readied`] polls the inner service and remembers what it found;
 //! [`Attempt`] waits for readiness inside the call's future if it must. The service that was
-//! found ready is the one that is called, its clone stays behind for later calls. What comes back
-//! goes up through [`received`] and [`tidy`], and a [`Recorder`] writes it down.
+//! found ready is the one that is called; one that was not goes with the call, and its clone stays
+//! behind. What comes back goes up through [`received`] and [`tidy`], and a [`Recorder`] writes it
+//! down; a [`Head`] is what is kept of a request to send it again. A call on which a layer does not act
+//! goes past all of that.
 
 mod attempt;
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+mod head;
 mod readied;
 mod recorder;
 mod response;
 
 pub(crate) use attempt::Attempt;
-pub(crate) use readied::{Lease, Readied};
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+pub(crate) use head::Head;
+pub(crate) use readied::Readied;
 pub(crate) use recorder::Recorder;
-pub(crate) use response::{received, tidy};
+pub(crate) use response::{Answer, Read, passed, received, tidy};

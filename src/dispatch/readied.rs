@@ -2,9 +2,14 @@ use std::fmt;
 use std::mem;
 use std::task::{Context, Poll};
 
+use http::Request;
+use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
+use crate::report::{Phase, Trace};
+
+use super::Attempt;
 
 /// An inner service, and whether it was found ready.
 #[derive(Clone)]
@@ -24,16 +29,6 @@ impl Clone for Found {
     fn clone(&self) -> Self {
         Self::NotYet
     }
-}
-
-/// A service taken out for one call.
-pub(crate) enum Lease<S> {
-    /// It is ready: call it now.
-    Ready(S),
-    /// It must be polled ready first.
-    NotReady(S),
-    /// Polling it ready failed.
-    Failed(BoxError, S),
 }
 
 impl<S: Clone> Readied<S> {
@@ -60,30 +55,50 @@ impl<S: Clone> Readied<S> {
         };
     }
 
-    /// Takes the polled service and leaves a clone.
-    pub(crate) fn take(&mut self) -> Lease<S> {
-        let clone = self.service.clone();
-        let service = mem::replace(&mut self.service, clone);
+    /// The first attempt of a call. A service that was found ready is called at once, where it is; one
+    /// that was not goes into the attempt, and its clone stays behind. `now` is asked only if somebody
+    /// listens.
+    #[inline]
+    pub(crate) fn attempt<B>(
+        &mut self,
+        request: Request<B>,
+        trace: Option<&Trace>,
+        now: impl FnOnce() -> Instant,
+    ) -> Attempt<S, B>
+    where
+        S: Service<Request<B>>,
+    {
         match mem::replace(&mut self.found, Found::NotYet) {
-            Found::Ready => Lease::Ready(service),
-            Found::NotYet => Lease::NotReady(service),
-            Found::Failed(error) => Lease::Failed(error, service),
+            Found::Ready => {
+                if let Some(trace) = trace {
+                    trace.enter_at(Phase::Attempt, now);
+                }
+                Attempt::Calling {
+                    future: self.service.call(request),
+                }
+            }
+            Found::NotYet => Attempt::when_ready(self.take(), request),
+            Found::Failed(error) => Attempt::refused(Error::unready(error)),
         }
     }
-}
 
-impl<S> Lease<S> {
+    /// The service, which was polled, for a call that must wait for it.
+    fn take(&mut self) -> S {
+        let clone = self.service.clone();
+        mem::replace(&mut self.service, clone)
+    }
+
+    /// The call at hand does not go now: what the service holds ready for it is for others.
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    pub(crate) fn release(&mut self) {
+        self.found = Found::NotYet;
+        drop(self.take());
+    }
+
     /// A clone whose readiness nobody knows, for later attempts.
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
-    pub(crate) fn spare(&self) -> S
-    where
-        S: Clone,
-    {
-        match self {
-            Self::Ready(service) | Self::NotReady(service) | Self::Failed(_, service) => {
-                service.clone()
-            }
-        }
+    pub(crate) fn spare(&self) -> S {
+        self.service.clone()
     }
 }
 

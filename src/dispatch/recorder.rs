@@ -1,33 +1,74 @@
-use bytes::Bytes;
-use http::{Extensions, Response};
-use http_body::Frame;
+use http::Response;
+use tokio::time::Instant;
 
 use crate::call::Context;
 use crate::error::Error;
 use crate::grpc::Code;
-use crate::report::{GiveUp, Owner, Phase, Trace};
+use crate::report::{GiveUp, Owner, Trace};
+
+use super::{Answer, Read};
 
 /// Writes down what a layer hands up. The outermost one follows the call from its future to the end
 /// of its body, and hands up the report, too. Without a trace there is nothing to write.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    /// Not in a body: an error may hold that, and the trace may hold the error.
-    trace: Option<Trace>,
-    owner: Option<Owner>,
+    listener: Listener,
     /// Why the layer lets the call pass, if it does.
     passing: Option<GiveUp>,
 }
 
-type Read = Option<Result<Frame<Bytes>, Error>>;
+#[derive(Debug, Default)]
+enum Listener {
+    #[default]
+    Nobody,
+    /// A layer further out follows the call. Not in a body: an error may hold that, and the trace may
+    /// hold the error.
+    Other(Trace),
+    Us(Owner),
+}
 
 impl Recorder {
     /// For a call that somebody listens to, or nobody.
-    pub(crate) fn of(extensions: &Extensions) -> Self {
-        let trace = extensions.get::<Context>().and_then(Context::trace);
+    #[inline]
+    pub(crate) fn of(context: Option<&Context>) -> Self {
+        match context.and_then(Context::trace) {
+            Some(trace) => Self::listening(trace),
+            None => Self::default(),
+        }
+    }
+
+    /// For a layer that writes whether somebody listens or not, with where it writes; the call begins
+    /// now.
+    #[cfg(any(feature = "deadline", feature = "retry"))]
+    pub(crate) fn acting(context: &mut Context, now: Instant) -> (Trace, Self) {
+        if let Some(trace) = context.trace() {
+            return (trace.clone(), Self::listening(trace));
+        }
+        let (trace, owner) = Trace::begun(now);
+        context.follow(trace.clone());
+        (trace, Self::new(Listener::Us(owner)))
+    }
+
+    fn listening(trace: &Trace) -> Self {
+        Self::new(match trace.own() {
+            Some(owner) => Listener::Us(owner),
+            None => Listener::Other(trace.clone()),
+        })
+    }
+
+    fn new(listener: Listener) -> Self {
         Self {
-            owner: trace.and_then(Trace::own),
-            trace: trace.cloned(),
+            listener,
             passing: None,
+        }
+    }
+
+    /// Where to write what happens.
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        match &self.listener {
+            Listener::Nobody => None,
+            Listener::Other(trace) => Some(trace),
+            Listener::Us(owner) => Some(owner.trace()),
         }
     }
 
@@ -35,21 +76,22 @@ impl Recorder {
     #[cfg(feature = "retry")]
     pub(crate) fn passing(mut self, reason: GiveUp) -> Self {
         self.passing = Some(reason);
-        if let Some(trace) = &self.trace {
+        if let Some(trace) = self.trace() {
             trace.passes(reason);
         }
         self
     }
 
     /// What the layer's future resolves to.
+    #[inline]
     pub(crate) fn hand_up<R, B>(
         &mut self,
-        outcome: Result<Response<R>, Error>,
+        outcome: Result<Answer<R>, Error>,
         body: impl FnOnce(R, Self) -> B,
     ) -> Result<Response<B>, Error> {
         match outcome {
-            Ok(mut response) => {
-                self.answered(&mut response);
+            Ok(Answer { mut response, code }) => {
+                self.answered(&mut response, code);
                 let recorder = std::mem::take(self);
                 Ok(response.map(|inner| body(inner, recorder)))
             }
@@ -58,35 +100,49 @@ impl Recorder {
     }
 
     /// The call failed.
+    #[cold]
     pub(crate) fn failed(&mut self, mut error: Error) -> Error {
         if let (Some(reason), None) = (self.passing, error.give_up()) {
             error = error.given_up(reason, 0);
         }
         let verdict = error.verdict();
-        if let Some(trace) = self.trace.take() {
-            trace.came_back(!verdict.progress.is_unprocessed());
+        match std::mem::take(&mut self.listener) {
+            Listener::Nobody => error,
+            Listener::Other(trace) => {
+                trace.came_back(!verdict.progress.is_unprocessed());
+                error
+            }
+            Listener::Us(owner) => {
+                owner.failed(error.code(), error.give_up(), verdict);
+                error.reported(owner.report())
+            }
         }
-        let Some(owner) = self.owner.take() else {
-            return error;
-        };
-        owner.ended(error.code(), error.give_up(), Some(verdict));
-        error.reported(owner.report())
     }
 
-    fn answered<B>(&mut self, response: &mut Response<B>) {
-        if let Some(trace) = self.trace.take() {
-            trace.came_back(true);
+    fn answered<B>(&mut self, response: &mut Response<B>, code: Option<Code>) {
+        match &self.listener {
+            Listener::Nobody => {}
+            Listener::Other(trace) => {
+                trace.came_back(true);
+                self.listener = Listener::Nobody;
+            }
+            Listener::Us(owner) => {
+                if let Some(report) = owner.answered(code) {
+                    response.extensions_mut().insert(report);
+                }
+            }
         }
-        let Some(owner) = &self.owner else { return };
-        owner.enter(Phase::Response);
-        if let Some(code) = Code::from_headers(response.headers()) {
-            owner.ended(code, None, None);
-        }
-        response.extensions_mut().insert(owner.report());
     }
 
     /// This was read of the body.
+    #[inline]
     pub(crate) fn read(&mut self, read: Read) -> Read {
+        if !matches!(self.listener, Listener::Us(_)) {
+            return match read {
+                Some(Err(error)) => Some(Err(self.failed(error))),
+                read => read,
+            };
+        }
         match read {
             Some(Err(error)) => Some(Err(self.failed(error))),
             Some(Ok(frame)) => {
@@ -104,10 +160,11 @@ impl Recorder {
 
     /// The body is at its end.
     fn over(&mut self, code: Option<Code>) {
-        match (self.owner.take(), code) {
-            (Some(owner), Some(code)) => owner.ended(code, None, None),
-            (Some(owner), None) => owner.ended_in_silence(),
-            (None, _) => {}
+        if let Listener::Us(owner) = std::mem::take(&mut self.listener) {
+            match code {
+                Some(code) => owner.ended(code),
+                None => owner.ended_in_silence(),
+            }
         }
     }
 }

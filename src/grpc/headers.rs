@@ -16,9 +16,10 @@ pub const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous
 pub const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
 /// Up to so many headers are looked through: hashing a name costs more than comparing some.
-const FEW: usize = 8;
+pub(super) const FEW: usize = 8;
 
 /// The first value of this name.
+#[inline]
 pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     if headers.len() > FEW {
         return headers.get(name);

@@ -5,6 +5,7 @@
 
 mod code;
 mod code_set;
+mod glance;
 mod headers;
 mod method;
 #[cfg(any(
@@ -25,6 +26,7 @@ mod tonic;
 
 pub use code::Code;
 pub use code_set::CodeSet;
+pub(crate) use glance::Glance;
 pub(crate) use headers::find;
 pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT};
 pub use method::MethodKind;

@@ -39,6 +39,8 @@ pub(super) struct Record {
     end: Option<(Code, Option<GiveUp>)>,
     /// A layer has it in hand.
     pub(super) is_owned: bool,
+    /// Somebody listened before a layer did.
+    is_asked: bool,
 }
 
 /// How far the request may have got.
@@ -65,11 +67,23 @@ impl Record {
         }
     }
 
-    pub(super) fn enter(&mut self, phase: Phase, now: Instant) {
-        // Also if an attempt before this one was under way: that one may have come back.
+    /// The same for somebody who listens already.
+    pub(super) fn asked(now: Instant) -> Self {
+        Self {
+            is_asked: true,
+            ..Self::begun(now)
+        }
+    }
+
+    /// Also if an attempt before this one was under way: that one may have come back.
+    pub(super) fn reaches(&mut self, phase: Phase) {
         if phase == Phase::Attempt && self.reach == Reach::NotSent {
             self.reach = Reach::InFlight;
         }
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase, now: Instant) {
+        self.reaches(phase);
         if phase == self.phase {
             return;
         }
@@ -142,15 +156,29 @@ impl Record {
         &mut self,
         code: Code,
         give_up: Option<GiveUp>,
-        verdict: Option<Verdict>,
+        verdict: Verdict,
         now: Instant,
     ) {
         let give_up = give_up.or(self.passing).filter(|_| code != Code::Ok);
         self.end = Some((code, give_up));
-        match verdict {
-            Some(verdict) if self.attempt_began.is_some() => self.attempt_failed(verdict, now),
-            _ => self.attempt_began = None,
+        if self.attempt_began.is_some() {
+            self.attempt_failed(verdict, now);
         }
+    }
+
+    /// The answer begins; a head that says all ends it, too.
+    pub(super) fn answered(&mut self, code: Option<Code>, now: Instant) {
+        self.came_back(true);
+        self.enter(Phase::Response, now);
+        if let Some(code) = code {
+            self.end_with(code);
+        }
+    }
+
+    /// The answer ended with this.
+    pub(super) fn end_with(&mut self, code: Code) {
+        self.end = Some((code, self.passing.filter(|_| code != Code::Ok)));
+        self.attempt_began = None;
     }
 
     /// Its answer is at its end, and said no more than its head may have (CONTRACT R16).
@@ -163,7 +191,7 @@ impl Record {
         if self.end.is_none() {
             let dropped = Verdict::new(self.progress(), Code::Cancelled, Reason::Dropped);
             self.passing = None;
-            self.end(Code::Cancelled, Some(GiveUp::Cancelled), Some(dropped), now);
+            self.end(Code::Cancelled, Some(GiveUp::Cancelled), dropped, now);
         }
         self.enter(Phase::Over, now);
         self.is_owned = false;
@@ -177,6 +205,12 @@ impl Record {
 
 /// Reading.
 impl Record {
+    /// Whether an answer carries the report: where there is more to tell than of one attempt that went
+    /// at once, or where somebody wants to know.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_asked || self.attempts > 1 || self.transparent > 0 || self.waits > 0
+    }
+
     pub(super) fn phase(&self) -> Phase {
         self.phase
     }

@@ -18,12 +18,7 @@ pub struct Trace(Arc<Mutex<Record>>);
 impl Trace {
     /// Says what the call does from now on.
     pub fn enter(&self, phase: Phase) {
-        self.write(|record| {
-            // Layers say the same one after the other, and the clock need not be asked for that.
-            if record.phase() != phase || phase == Phase::Attempt {
-                record.enter(phase, Instant::now());
-            }
-        });
+        self.enter_at(phase, Instant::now);
     }
 
     /// What the call does now.
@@ -60,6 +55,24 @@ impl Trace {
     allow(dead_code, reason = "a layer may be missing")
 )]
 impl Trace {
+    /// That of a call which begins now, and which nobody listened to before.
+    pub(crate) fn begun(now: Instant) -> (Self, Owner) {
+        let trace = Self(Arc::new(Mutex::new(Record::begun(now))));
+        (trace.clone(), Owner(trace))
+    }
+
+    /// The same as [`enter`](Self::enter), by a clock that is asked only if that is news: layers say the
+    /// same one after the other.
+    pub(crate) fn enter_at(&self, phase: Phase, now: impl FnOnce() -> Instant) {
+        self.write(|record| {
+            if record.phase() == phase {
+                record.reaches(phase);
+            } else {
+                record.enter(phase, now());
+            }
+        });
+    }
+
     pub(crate) fn attempts(&self) -> u32 {
         self.0.lock().attempts
     }
@@ -75,8 +88,8 @@ impl Trace {
     }
 
     /// The attempt goes now.
-    pub(crate) fn attempt_began(&self) {
-        self.write(|record| record.attempt_began(Instant::now()));
+    pub(crate) fn attempt_began(&self, now: Instant) {
+        self.write(|record| record.attempt_began(now));
     }
 
     /// The attempt failed.
@@ -116,7 +129,7 @@ impl Trace {
             return None;
         }
         // One that was over is sent once more, by somebody else's layer.
-        let before = std::mem::replace(&mut *record, Record::begun(Instant::now()));
+        let before = std::mem::replace(&mut *record, Record::asked(Instant::now()));
         drop(record);
         drop(before);
         Some(Owner(self.clone()))
@@ -132,11 +145,16 @@ pub(crate) struct Owner(Trace);
     allow(dead_code, reason = "a layer may be missing")
 )]
 impl Owner {
-    /// How the call ended; and what that means of an attempt under way, if it is a failure.
-    pub(crate) fn ended(&self, code: Code, give_up: Option<GiveUp>, verdict: Option<Verdict>) {
+    /// How the call failed, and what that means of an attempt under way.
+    pub(crate) fn failed(&self, code: Code, give_up: Option<GiveUp>, verdict: Verdict) {
         let now = Instant::now();
         self.0
             .write(|record| record.end(code, give_up, verdict, now));
+    }
+
+    /// The answer is at its end, which says this.
+    pub(crate) fn ended(&self, code: Code) {
+        self.0.write(|record| record.end_with(code));
     }
 
     /// The answer is at its end, and said no more than its head may have.
@@ -144,8 +162,18 @@ impl Owner {
         self.0.write(Record::end_in_silence);
     }
 
-    pub(crate) fn enter(&self, phase: Phase) {
-        self.0.enter(phase);
+    /// The answer begins, and has said this already if it is no more than a head; the report, if there
+    /// is more to tell than that, or if somebody asked for it.
+    pub(crate) fn answered(&self, code: Option<Code>) -> Option<CallReport> {
+        let is_told = self.0.write(|record| {
+            record.answered(code, Instant::now());
+            record.is_told()
+        });
+        is_told.then(|| self.report())
+    }
+
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.0
     }
 
     pub(crate) fn report(&self) -> CallReport {
@@ -155,6 +183,9 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.0.lock().close(Instant::now());
+        // Nobody can come to look at it any more, which is how most calls end.
+        if Arc::strong_count(&self.0.0) > 1 {
+            self.0.0.lock().close(Instant::now());
+        }
     }
 }

@@ -1,16 +1,15 @@
-use bytes::Bytes;
 use http::Response;
 use http::response::Parts;
-use http_body::Frame;
 
 use crate::classify::{self, Reason};
+use crate::dispatch::{Answer, Read, received};
 use crate::error::Error;
-use crate::grpc::{STATUS, find, remove_malformed_details};
+use crate::grpc::Code;
 
 /// What a response head says of an attempt.
-pub(super) enum Head<R> {
+pub(super) enum Said<R> {
     /// The call is committed: this is the answer.
-    Answer(Response<R>),
+    Answer(Answer<R>),
     /// The status is still to come, and one message at most before it.
     Open(Response<R>),
     /// The attempt failed.
@@ -18,20 +17,24 @@ pub(super) enum Head<R> {
 }
 
 /// Judges a head (CONTRACT R6): Trailers-Only decides, headers alone commit a stream.
-pub(super) fn judge<R>(mut response: Response<R>, answers_once: bool) -> Head<R> {
-    if let Some((verdict, status)) = classify::head(response.status(), response.headers()) {
-        return Head::Failure(Error::answered(verdict, status));
-    }
-    remove_malformed_details(response.headers_mut());
-    if answers_once && find(response.headers(), &STATUS).is_none() {
-        Head::Open(response)
-    } else {
-        Head::Answer(response)
+#[inline]
+pub(super) fn judge<R>(response: Response<R>, answers_once: bool) -> Said<R> {
+    let Answer { response, code } = match received(response) {
+        Ok(answer) => answer,
+        Err(error) => return Said::Failure(error),
+    };
+    match code {
+        None if answers_once => Said::Open(response),
+        None | Some(Code::Ok) => Said::Answer(Answer { response, code }),
+        Some(_) => match classify::head(response.status(), response.headers()) {
+            Some((verdict, status)) => Said::Failure(Error::answered(verdict, status)),
+            None => Said::Answer(Answer { response, code }),
+        },
     }
 }
 
 /// What the first read of a held body gave: a frame, the body's failure, or its end.
-pub(super) type FirstRead = Option<Result<Frame<Bytes>, Error>>;
+pub(super) type FirstRead = Read;
 
 /// The failure in the first frame of a held response: trailers that come without a message, or an
 /// attempt that its own timeout ended before one. All else commits the call (CONTRACT R6).

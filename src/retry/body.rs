@@ -8,8 +8,9 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::call::{Budget, CallOptions};
 use crate::classify;
-use crate::dispatch::{Recorder, tidy};
+use crate::dispatch::{Recorder, passed, tidy};
 use crate::error::{BoxError, Error, GiveUp};
+use crate::grpc::Code;
 
 use super::Policy;
 use super::answer::FirstRead;
@@ -21,6 +22,12 @@ use super::answer::FirstRead;
 #[derive(Debug)]
 pub struct RetryBody<R> {
     inner: R,
+    /// `None` for a call that the layer let pass and of which nobody writes anything down.
+    active: Option<Active>,
+}
+
+#[derive(Debug)]
+struct Active {
     known: Known,
     watch: Option<Watch>,
     recorder: Recorder,
@@ -48,7 +55,7 @@ pub(super) struct Watch {
 pub(super) struct Charge {
     pub(super) budget: Arc<dyn Budget>,
     pub(super) policy: Arc<dyn Policy>,
-    pub(super) options: CallOptions,
+    pub(super) options: Option<Arc<CallOptions>>,
 }
 
 impl Watch {
@@ -63,16 +70,33 @@ impl Watch {
     }
 
     fn failed(&self, error: Error) -> Error {
-        if let Some(charge) = &self.charge
-            && charge.policy.is_charged(&error.verdict(), &charge.options)
-        {
-            charge.budget.failed();
+        if let Some(charge) = &self.charge {
+            let options = charge.options.as_deref().unwrap_or(&CallOptions::UNSET);
+            if charge.policy.is_charged(&error.verdict(), options) {
+                charge.budget.failed();
+            }
         }
         error.given_up(GiveUp::Committed, self.attempts)
     }
 
     /// An OK answer as it is; all else is the call's failure.
+    #[inline]
     fn judge(&self, read: FirstRead) -> FirstRead {
+        let Some(Ok(frame)) = &read else {
+            return self.judge_end(read);
+        };
+        match frame.trailers_ref().map(Code::from_headers) {
+            None => read,
+            Some(Some(Code::Ok)) => {
+                self.succeeded();
+                read
+            }
+            Some(_) => self.judge_end(read),
+        }
+    }
+
+    #[cold]
+    fn judge_end(&self, read: FirstRead) -> FirstRead {
         let failure = match &read {
             None => Some(classify::no_status()),
             Some(Err(_)) => None,
@@ -97,22 +121,23 @@ impl Watch {
 impl<R> RetryBody<R> {
     /// The body of a call that the layer let pass, or of an answer that has said all.
     pub(super) fn passing(inner: R, recorder: Recorder) -> Self {
+        match recorder.trace() {
+            None => Self::untouched(inner),
+            Some(_) => Self::new(inner, Known::Nothing, None, recorder),
+        }
+    }
+
+    /// The body of a call of which nobody writes anything down.
+    pub(super) fn untouched(inner: R) -> Self {
         Self {
             inner,
-            known: Known::Nothing,
-            watch: None,
-            recorder,
+            active: None,
         }
     }
 
     /// The body of an answer.
     pub(super) fn watching(inner: R, watch: Watch, recorder: Recorder) -> Self {
-        Self {
-            inner,
-            known: Known::Nothing,
-            watch: Some(watch),
-            recorder,
-        }
+        Self::new(inner, Known::Nothing, Some(watch), recorder)
     }
 
     /// The body of an answer of which this was read already.
@@ -122,12 +147,43 @@ impl<R> RetryBody<R> {
         watch: Option<Watch>,
         recorder: Recorder,
     ) -> Self {
-        Self {
-            inner,
-            known: first.map_or(Known::End, Known::Next),
+        Self::new(inner, first.map_or(Known::End, Known::Next), watch, recorder)
+    }
+
+    fn new(inner: R, known: Known, watch: Option<Watch>, recorder: Recorder) -> Self {
+        let active = Active {
+            known,
             watch,
             recorder,
+        };
+        Self {
+            inner,
+            active: Some(active),
         }
+    }
+}
+
+impl Active {
+    fn poll<R>(&mut self, inner: &mut R, cx: &mut Context<'_>) -> Poll<FirstRead>
+    where
+        R: Body<Data = Bytes> + Unpin,
+        R::Error: Into<BoxError>,
+    {
+        let mut read = match mem::replace(&mut self.known, Known::Nothing) {
+            Known::Next(read) => Some(read),
+            Known::Nothing => ready!(Pin::new(inner).poll_frame(cx)).map(tidy),
+            Known::End => None,
+        };
+        if read.is_none() {
+            self.known = Known::End;
+        }
+        if let Some(watch) = &self.watch {
+            read = watch.judge(read);
+            if read.as_ref().is_none_or(is_last) {
+                self.watch = None;
+            }
+        }
+        Poll::Ready(self.recorder.read(read))
     }
 }
 
@@ -139,42 +195,31 @@ where
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FirstRead> {
         let this = &mut *self;
-        let mut read = match mem::replace(&mut this.known, Known::Nothing) {
-            Known::Next(read) => Some(read),
-            Known::Nothing => ready!(Pin::new(&mut this.inner).poll_frame(cx)).map(tidy),
-            Known::End => None,
-        };
-        if read.is_none() {
-            this.known = Known::End;
+        match &mut this.active {
+            None => passed(Pin::new(&mut this.inner).poll_frame(cx)),
+            Some(active) => active.poll(&mut this.inner, cx),
         }
-        if let Some(watch) = &this.watch {
-            read = watch.judge(read);
-            if read.as_ref().is_none_or(is_last) {
-                this.watch = None;
-            }
-        }
-        Poll::Ready(this.recorder.read(read))
     }
 
     /// Not before the watch has seen the status.
     fn is_end_stream(&self) -> bool {
-        let at_its_end = match &self.known {
+        let Some(active) = &self.active else {
+            return self.inner.is_end_stream();
+        };
+        let at_its_end = match &active.known {
             Known::Nothing => self.inner.is_end_stream(),
             Known::Next(_) => false,
             Known::End => true,
         };
-        at_its_end && self.watch.is_none()
+        at_its_end && active.watch.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.inner.size_hint();
-        let held = match &self.known {
-            Known::Next(Ok(frame)) => frame.data_ref(),
+        let held = match self.active.as_ref().map(|active| &active.known) {
+            Some(Known::Next(Ok(frame))) => frame.data_ref(),
             _ => None,
         };
         if let Some(held) = held {

@@ -8,11 +8,12 @@ use tokio::time::Instant;
 use crate::body::{Lost, Recording, RequestBody};
 use crate::call::{AttemptKind, Budget, CallOptions, Context};
 use crate::classify::{Progress, Reason};
+use crate::dispatch::Head;
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, MethodKind, PREVIOUS_ATTEMPTS, find};
 use crate::report::{Phase, Trace};
 
-use super::answer::{self, Head};
+use super::answer::{self, Said};
 use super::body::{Charge, Watch};
 use super::hook::Preparing;
 use super::settings::Settings;
@@ -24,7 +25,7 @@ use super::{NextAttempt, Outcome, Plan, Policy};
 /// Dropping it commits the call.
 pub(super) struct RetryCall<S, B: RequestBody> {
     service: S,
-    parts: Parts,
+    head: Head,
     recording: Recording<B>,
     policy: Arc<dyn Policy>,
     settings: Arc<Settings>,
@@ -49,7 +50,7 @@ pub(super) enum Next {
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     pub(super) fn new(
         service: S,
-        parts: Parts,
+        head: Head,
         recording: Recording<B>,
         policy: Arc<dyn Policy>,
         settings: Arc<Settings>,
@@ -57,7 +58,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     ) -> Self {
         Self {
             service,
-            parts,
+            head,
             recording,
             policy,
             settings,
@@ -90,18 +91,26 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         let hook = self.settings.hook.as_ref()?;
         self.trace.enter(Phase::Preparing);
         Some(hook.prepare(NextAttempt {
-            uri: self.parts.uri.clone(),
+            uri: self.head.uri().clone(),
             number: self.attempts,
-            headers: self.parts.headers.clone(),
+            headers: self.head.headers(),
             last_failure: self.last_failure.clone(),
         }))
     }
 
+    /// The first attempt starts now, with the caller's own head; its body.
+    pub(super) fn begin_first(&mut self, parts: &mut Parts, now: Instant) -> B {
+        Context::of(&mut parts.extensions).number(self.attempts);
+        self.count_previous(&mut parts.headers);
+        self.trace.attempt_began(now);
+        self.recording.attempt()
+    }
+
     /// The request of the attempt, which starts now; with these headers if a hook made them.
     pub(super) fn request(&mut self, prepared: Option<HeaderMap>) -> Request<B> {
-        Context::of(&mut self.parts.extensions).number(self.attempts);
-        self.trace.attempt_began();
-        let mut request = Request::from_parts(self.parts.clone(), self.recording.attempt());
+        self.head.context_mut().number(self.attempts);
+        self.trace.attempt_began(Instant::now());
+        let mut request = self.head.request(self.recording.attempt());
         if let Some(headers) = prepared {
             *request.headers_mut() = headers;
         }
@@ -120,13 +129,13 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     }
 
     /// What the outcome of the attempt says, as far as the head of its answer does.
-    pub(super) fn judge<R>(&mut self, outcome: Result<Response<R>, Error>) -> Head<R> {
+    pub(super) fn judge<R>(&mut self, outcome: Result<Response<R>, Error>) -> Said<R> {
         match outcome {
             Ok(response) => {
                 self.spend.answered();
                 answer::judge(response, self.answers_once())
             }
-            Err(error) => Head::Failure(error),
+            Err(error) => Said::Failure(error),
         }
     }
 
@@ -200,7 +209,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         let charge = budget.map(|budget| Charge {
             budget: Arc::clone(budget),
             policy: Arc::clone(&self.policy),
-            options: context.map(Context::options).cloned().unwrap_or_default(),
+            options: context.and_then(Context::shared_options).cloned(),
         });
         Watch::new(charge, self.attempts)
     }
@@ -216,7 +225,6 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     fn plan(&self, error: &Error) -> (Plan, bool) {
         let context = self.context();
         let deadline = context.and_then(Context::deadline);
-        let unset = CallOptions::default();
         let verdict = error.verdict();
         let outcome = Outcome {
             verdict,
@@ -229,7 +237,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             renewable: !self.renewed && self.settings.renews_credentials(),
             remaining: deadline.map(|deadline| deadline.remaining(Instant::now())),
             unit: self.settings.rng.unit(),
-            options: context.map_or(&unset, Context::options),
+            options: context.map_or(&CallOptions::UNSET, Context::options),
         };
         let assumed = self.policy.assumes_idempotent();
         let plan = self
@@ -320,7 +328,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     }
 
     fn context(&self) -> Option<&Context> {
-        self.parts.extensions.get::<Context>()
+        self.head.context()
     }
 }
 

@@ -11,12 +11,11 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::dispatch::{Attempt, Recorder, received, tidy};
+use crate::dispatch::{Answer, Attempt, Recorder, received, tidy};
 use crate::error::{BoxError, Error};
-use crate::grpc::{STATUS, find};
 
 use super::RetryBody;
-use super::answer::{self, FirstRead, Head};
+use super::answer::{self, FirstRead, Said};
 use super::body::Watch;
 use super::call::{Next, RetryCall};
 use super::hook::Preparing;
@@ -126,22 +125,20 @@ where
                         }
                         return Poll::Pending;
                     };
-                    let outcome = outcome.map_err(Error::from_inner);
                     let Some(call) = this.call.as_mut() else {
-                        let answer = outcome.and_then(received);
-                        return Poll::Ready(this.recorder.hand_up(answer, RetryBody::passing));
+                        return Poll::Ready(pass(outcome, this.recorder));
                     };
                     match call.judge(outcome) {
-                        Head::Answer(response) => {
+                        Said::Answer(answer) => {
                             let watch = call.watch();
                             *this.call = None;
-                            return Poll::Ready(commit(response, watch, this.recorder));
+                            return Poll::Ready(commit(answer, watch, this.recorder));
                         }
-                        Head::Open(response) => {
+                        Said::Open(response) => {
                             this.state.set(State::Held(Some(response.into_parts())));
                             continue;
                         }
-                        Head::Failure(error) => error,
+                        Said::Failure(error) => error,
                     }
                 }
                 StateProj::Held(held) => match ready!(poll_held(held, cx)) {
@@ -149,7 +146,9 @@ where
                         let watch = this.call.take().map(|call| call.watch());
                         let body =
                             |inner, recorder| RetryBody::released(inner, first, watch, recorder);
-                        return Poll::Ready(this.recorder.hand_up(Ok(response), body));
+                        let code = None;
+                        let answer = Answer { response, code };
+                        return Poll::Ready(this.recorder.hand_up(Ok(answer), body));
                     }
                     Err(error) => error,
                 },
@@ -253,13 +252,22 @@ where
     })
 }
 
+/// What became of a call that the layer let pass: as it came, if nobody writes it down.
+#[inline]
+fn pass<R>(outcome: Result<Response<R>, Error>, recorder: &mut Recorder) -> Done<R> {
+    match outcome {
+        Ok(response) if recorder.trace().is_none() => Ok(response.map(RetryBody::untouched)),
+        outcome => recorder.hand_up(outcome.and_then(received), RetryBody::passing),
+    }
+}
+
 /// The answer of an attempt: no other can follow it.
-fn commit<R>(response: Response<R>, watch: Watch, recorder: &mut Recorder) -> Done<R> {
-    if find(response.headers(), &STATUS).is_some() {
+fn commit<R>(answer: Answer<R>, watch: Watch, recorder: &mut Recorder) -> Done<R> {
+    if answer.code.is_some() {
         // Trailers-Only and not a failure: OK, and no trailers will say so again.
         watch.succeeded();
-        return recorder.hand_up(Ok(response), RetryBody::passing);
+        return recorder.hand_up(Ok(answer), RetryBody::passing);
     }
     let body = |inner, recorder| RetryBody::watching(inner, watch, recorder);
-    recorder.hand_up(Ok(response), body)
+    recorder.hand_up(Ok(answer), body)
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use crate::grpc::{InvalidPattern, MethodTable};
 
@@ -99,7 +99,8 @@ impl PolicyHandle {
         }
     }
 
-    pub(super) fn of(&self, method: &str) -> Arc<dyn Policy> {
-        Arc::clone(self.0.load().of(method))
+    /// The same for a moment, without counting who has them.
+    pub(super) fn load(&self) -> Guard<Arc<Policies>> {
+        self.0.load()
     }
 }

@@ -4,12 +4,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::{Recording, RequestBody};
 use crate::call;
 use crate::classify::Reason;
-use crate::dispatch::{Attempt, Lease, Readied, Recorder};
+use crate::dispatch::{Head, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::Code;
 use crate::report::Phase;
@@ -53,71 +54,81 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B, R> {
-        let lease = self.inner.take();
-        let policy = self.settings.policies.of(request.uri().path());
-        if let Some(reason) = why_passing(&request, &*policy) {
-            // Every call counts, those too that are not retried.
-            if reason != GiveUp::Nested
-                && let Some(context) = request.extensions_mut().get_mut::<call::Context>()
-            {
-                context.begin();
-            }
-            return self.pass(lease, request, reason);
+    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B, R> {
+        let policies = self.settings.policies.load();
+        let policy = policies.of(request.uri().path());
+        let context = request.extensions().get::<call::Context>();
+        match why_passing(context, &**policy) {
+            Some(reason) => self.pass(request, reason),
+            None => self.retry(request, Arc::clone(policy)),
         }
-        let (mut parts, body) = request.into_parts();
-        call::Context::caller_deadline(&mut parts);
-        let context = call::Context::of(&mut parts.extensions);
-        let trace = context.listen();
-        if context.options().chosen_max_attempts() == Some(0) {
-            return ResponseFuture::failed(no_attempt(), Recorder::of(&parts.extensions));
-        }
-        context.begin();
-        let recorder = Recorder::of(&parts.extensions);
-        let settings = Arc::clone(&self.settings);
-        let recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
-        let mut call = RetryCall::new(lease.spare(), parts, recording, policy, settings, trace);
-        if let Some(preparing) = call.begin() {
-            return ResponseFuture::preparing(preparing, call, recorder);
-        }
-        let first = Attempt::new(lease, call.request(None));
-        ResponseFuture::retrying(first, call, recorder)
     }
 }
 
 impl<S: Clone> Retry<S> {
-    /// A call that this layer does not repeat; the hook runs for it all the same.
-    fn pass<B, R>(
-        &self,
-        lease: Lease<S>,
-        request: Request<B>,
-        reason: GiveUp,
+    /// A call that may have to be repeated.
+    fn retry<B, R>(
+        &mut self,
+        mut request: Request<B>,
+        policy: Arc<dyn Policy>,
     ) -> ResponseFuture<S, B, R>
     where
         S: Service<Request<B>>,
         B: RequestBody,
     {
-        let recorder = Recorder::of(request.extensions()).passing(reason);
+        call::Context::caller_deadline(&mut request);
+        let now = Instant::now();
+        let context = call::Context::of(request.extensions_mut());
+        let (trace, recorder) = Recorder::acting(context, now);
+        if context.options().chosen_max_attempts() == Some(0) {
+            return ResponseFuture::failed(no_attempt(), recorder);
+        }
+        context.begin();
+        let settings = Arc::clone(&self.settings);
+        let (mut parts, body) = request.into_parts();
+        let recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
+        let head = Head::of(&parts);
+        let mut call = RetryCall::new(self.inner.spare(), head, recording, policy, settings, trace);
+        if let Some(preparing) = call.begin() {
+            self.inner.release();
+            return ResponseFuture::preparing(preparing, call, recorder);
+        }
+        let body = call.begin_first(&mut parts, now);
+        let request = Request::from_parts(parts, body);
+        let first = self.inner.attempt(request, recorder.trace(), || now);
+        ResponseFuture::retrying(first, call, recorder)
+    }
+
+    /// A call that this layer does not repeat; the hook runs for it all the same.
+    fn pass<B, R>(&mut self, mut request: Request<B>, reason: GiveUp) -> ResponseFuture<S, B, R>
+    where
+        S: Service<Request<B>>,
+        B: RequestBody,
+    {
+        let mut context = request.extensions_mut().get_mut::<call::Context>();
+        // Every call counts, those too that are not retried.
+        if let Some(context) = context.as_mut().filter(|_| reason != GiveUp::Nested) {
+            context.begin();
+        }
+        let recorder = Recorder::of(context.as_deref()).passing(reason);
         let Some(hook) = &self.settings.hook else {
-            return ResponseFuture::passing(Attempt::new(lease, request), recorder);
+            let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+            return ResponseFuture::passing(attempt, recorder);
         };
         // The hook delays the request, so what is left is written anew.
-        let (mut parts, body) = request.into_parts();
-        call::Context::caller_deadline(&mut parts);
-        let request = Request::from_parts(parts, body);
-        let context = request.extensions().get::<call::Context>();
-        if let Some(trace) = context.and_then(call::Context::trace) {
+        call::Context::caller_deadline(&mut request);
+        if let Some(trace) = recorder.trace() {
             trace.enter(Phase::Preparing);
         }
         let preparing = hook.prepare(NextAttempt::only(&request));
-        ResponseFuture::passing_prepared(preparing, lease.spare(), request, recorder)
+        self.inner.release();
+        ResponseFuture::passing_prepared(preparing, self.inner.spare(), request, recorder)
     }
 }
 
 /// Why there is nothing to do, if so: a retry layer further out has the call in hand, or it is not
 /// to be retried.
-fn why_passing<B>(request: &Request<B>, policy: &dyn Policy) -> Option<GiveUp> {
-    let context = request.extensions().get::<call::Context>();
+fn why_passing(context: Option<&call::Context>, policy: &dyn Policy) -> Option<GiveUp> {
     if context.is_some_and(|context| context.attempt().is_some()) {
         NESTED.call_once(|| {
             tracing::warn!(

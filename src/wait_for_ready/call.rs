@@ -6,28 +6,23 @@ use http::Request;
 use tokio::time::Instant;
 
 use crate::body::{Replay, RequestBody};
-use crate::call::{Context, Deadline, Patience};
+use crate::call::{Deadline, Patience};
 use crate::classify::Progress;
 use crate::error::Error;
 use crate::report::{Phase, Trace};
 
-use super::gate::{Caller, Gate, Probe, Seat, Turn};
+use super::gate::{Caller, Seat, Turn};
 use super::pending::Pending;
-use super::settings::Settings;
-use super::watch::Watch;
-use super::{News, WaitForReadyPolicy, failure};
+use super::settings::{Door, Settings};
+use super::watch::Pass;
+use super::{News, failure};
 
-/// One call on its way through the gate.
+/// One call that waits for the channel, or may have to.
 pub(super) struct WaitCall<S, B: RequestBody> {
-    gate: Arc<Gate>,
-    settings: Arc<Settings>,
     service: S,
     patience: Patience,
     deadline: Option<Deadline>,
     trace: Option<Trace>,
-    /// That of the channel in which the attempt went; 0 for none.
-    era: u64,
-    probe: Option<Probe>,
     seat: Option<Seat>,
     /// How the channel last failed, as far as the call knows.
     last_error: Option<Arc<Error>>,
@@ -51,43 +46,36 @@ pub(super) enum Step<B> {
 }
 
 impl<S: Clone, B: RequestBody> WaitCall<S, B> {
+    /// A call with this service for its later attempts, whose readiness is unknown.
     pub(super) fn new(
-        gate: Arc<Gate>,
-        settings: Arc<Settings>,
         service: S,
-        request: Request<B>,
+        patience: Patience,
+        deadline: Option<Deadline>,
+        trace: Option<Trace>,
+        request: Pending<B>,
     ) -> Self {
-        let (mut parts, body) = request.into_parts();
-        let deadline = Context::caller_deadline(&mut parts);
-        let context = parts.extensions.get::<Context>();
-        let options = context.map(Context::options);
-        let patience = settings.policy.patience(parts.uri.path(), options);
-        let trace = context.and_then(Context::trace).cloned();
         Self {
-            gate,
-            settings,
             service,
             patience,
             deadline,
             trace,
-            era: 0,
-            probe: None,
             seat: None,
             last_error: None,
             failures: 0,
             pause: None,
             waits: false,
-            request: Pending::new(parts, body, patience),
+            request,
         }
     }
 
     /// Asks the gate, which wakes this one when it changes.
-    pub(super) fn step(&mut self, waker: Option<&Waker>) -> Step<B> {
+    pub(super) fn step(&mut self, pass: &mut Pass, waker: Option<&Waker>) -> Step<B> {
         if let Some(at) = self.pause.take_if(|at| Instant::now() < *at) {
             self.pause = Some(at);
             return self.rest(Some(at), None);
         }
-        if self.seat.is_none() && !self.gate.is_open() {
+        let Door { gate, settings } = &*pass.door;
+        if self.seat.is_none() && !gate.is_open() {
             self.request.measure();
         }
         let caller = Caller {
@@ -99,18 +87,21 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             },
             waker,
         };
-        match self.gate.turn(caller, &mut self.seat, &self.settings) {
+        match gate.turn(caller, &mut self.seat, settings) {
             Turn::Go(era) => {
-                self.era = era;
-                self.go()
+                pass.era = era;
+                self.go(pass)
             }
             Turn::Test(probe, last_error) => {
-                self.era = 0;
-                self.probe = Some(probe);
+                pass.era = 0;
+                pass.probe = Some(probe);
                 self.last_error = last_error;
                 match self.expiry() {
-                    Some(expiry) => self.fail(expiry),
-                    None => self.go(),
+                    Some(expiry) => {
+                        pass.probe = None;
+                        self.fail(expiry)
+                    }
+                    None => self.go(pass),
                 }
             }
             Turn::Wait(until, last_error) => self.rest(until, last_error),
@@ -121,11 +112,11 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     /// The attempt is under way: that of a probe waits for the channel until the gate opens.
-    pub(super) fn goes_on(&mut self) {
-        let (Some(trace), Some(probe)) = (&self.trace, &self.probe) else {
+    pub(super) fn goes_on(&mut self, pass: &Pass) {
+        let (Some(trace), Some(probe)) = (&self.trace, &pass.probe) else {
             return;
         };
-        if self.gate.is_tested_by(probe) {
+        if pass.door.gate.is_tested_by(probe) {
             trace.enter(Phase::NotReady);
             if let Some(error) = self.last_error.take() {
                 trace.not_ready(error);
@@ -134,42 +125,18 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     /// An attempt failed: whether the call goes on, or its error.
-    pub(super) fn after(&mut self, error: Error) -> Result<(), Error> {
-        let probe = self.probe.take();
-        let settings = &*self.settings;
-        match WaitForReadyPolicy::news(&error.verdict()) {
-            News::NotConnected => {
-                self.gate.failed(self.era, probe, &error, settings);
-                if let Some(trace) = &self.trace {
-                    trace.came_back(false);
-                }
-                if self.request.goes_again() {
-                    self.pause(error);
-                    return Ok(());
-                }
+    pub(super) fn after(&mut self, pass: &mut Pass, error: Error) -> Result<(), Error> {
+        if pass.failed(&error) == News::NotConnected {
+            if let Some(trace) = &self.trace {
+                trace.came_back(false);
             }
-            News::Disconnected => {
-                let test = probe.as_ref().map(|probe| probe.number);
-                self.gate.lost(self.era, test, settings);
+            if self.request.goes_again() {
+                self.pause(&pass.door.settings, error);
+                return Ok(());
             }
-            News::Connected => {
-                let test = probe.as_ref().map(|probe| probe.number);
-                self.gate.answered(test, &settings.policy);
-            }
-            News::ShutDown => self.gate.shut_down(probe, &error),
-            News::Nothing => {}
         }
         self.seat = None;
         Err(error)
-    }
-
-    /// The server answered; what watches the connection while the answer is read.
-    pub(super) fn answered(&mut self) -> Watch {
-        let test = self.probe.as_ref().map(|probe| probe.number);
-        self.gate.answered(test, &self.settings.policy);
-        self.probe = None;
-        self.seat = None;
-        Watch::new(&self.gate, &self.settings, self.era, test)
     }
 
     /// A service for the next attempt; its readiness is unknown.
@@ -177,10 +144,13 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         self.service.clone()
     }
 
-    fn go(&mut self) -> Step<B> {
+    fn go(&mut self, pass: &mut Pass) -> Step<B> {
         match self.request.next() {
-            Some(request) => Step::Go(self.watched(request)),
-            None => self.fail(failure::spent()),
+            Some(request) => Step::Go(self.watched(pass, request)),
+            None => {
+                pass.probe = None;
+                self.fail(failure::spent())
+            }
         }
     }
 
@@ -194,12 +164,12 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     /// One pick after the other of a balanced channel may fail while others' are answered: then this
     /// call by itself leaves it alone for a while.
-    fn pause(&mut self, error: Error) {
-        let policy = &self.settings.policy;
+    fn pause(&mut self, settings: &Settings, error: Error) {
+        let policy = &settings.policy;
         self.failures = self.failures.saturating_add(1);
         self.last_error = Some(Arc::new(error.unreported()));
         if !policy.is_single() && policy.is_down(self.failures) {
-            let unit = self.settings.rng.unit();
+            let unit = settings.rng.unit();
             let wait = policy.next_dial(1, Duration::ZERO, unit);
             self.failures = 0;
             self.pause = Instant::now().checked_add(wait);
@@ -207,7 +177,6 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     fn fail(&mut self, error: Error) -> Step<B> {
-        self.probe = None;
         self.seat = None;
         Step::Fail(error)
     }
@@ -246,15 +215,15 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     /// A probe's request opens the gate as soon as the transport reads it, so that a slow handler
     /// does not hold the others.
-    fn watched(&self, request: Request<B>) -> Request<B> {
-        let Some(probe) = &self.probe else {
+    fn watched(&self, pass: &Pass, request: Request<B>) -> Request<B> {
+        let Some(probe) = &pass.probe else {
             return request;
         };
-        let (gate, settings) = (Arc::clone(&self.gate), Arc::clone(&self.settings));
+        let door = Arc::clone(&pass.door);
         let (number, trace) = (probe.number, self.trace.clone());
         request.map(|body| {
             B::from_replay(Replay::noting(body, move || {
-                gate.opened(number, &settings.policy);
+                door.gate.opened(number, &door.settings.policy);
                 if let Some(trace) = trace {
                     trace.enter(Phase::Attempt);
                 }

@@ -10,11 +10,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::dispatch::{Attempt, Lease, Recorder, received};
+use crate::dispatch::{Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
 
 use super::WaitBody;
 use super::call::{Step, WaitCall};
+use super::watch::{Pass, Watch};
 
 /// The future of [`WaitForReady`](super::WaitForReady).
 #[pin_project]
@@ -25,7 +26,10 @@ where
 {
     #[pin]
     state: State<S, B>,
-    call: WaitCall<S, B>,
+    /// Until the answer comes.
+    pass: Option<Pass>,
+    /// `None` for a call that does not wait, whatever happens.
+    call: Option<WaitCall<S, B>>,
     recorder: Recorder,
 }
 
@@ -44,18 +48,38 @@ where
 
 impl<S, B> ResponseFuture<S, B>
 where
-    S: Service<Request<B>> + Clone,
+    S: Service<Request<B>>,
     B: RequestBody,
 {
-    pub(super) fn new(mut call: WaitCall<S, B>, lease: Lease<S>, recorder: Recorder) -> Self {
-        let state = match call.step(None) {
-            Step::Go(request) => State::Attempt(Attempt::new(lease, request)),
-            Step::Wait(_) => State::Waiting(None),
-            Step::Fail(error) => State::Failed(Some(error)),
-        };
+    /// Of a call that goes, and of what is needed if it comes back.
+    pub(super) fn going(
+        attempt: Attempt<S, B>,
+        pass: Pass,
+        call: Option<WaitCall<S, B>>,
+        recorder: Recorder,
+    ) -> Self {
         Self {
-            state,
+            state: State::Attempt(attempt),
+            pass: Some(pass),
             call,
+            recorder,
+        }
+    }
+
+    pub(super) fn waiting(pass: Pass, call: WaitCall<S, B>, recorder: Recorder) -> Self {
+        Self {
+            state: State::Waiting(None),
+            pass: Some(pass),
+            call: Some(call),
+            recorder,
+        }
+    }
+
+    pub(super) fn failed(error: Error, pass: Pass, recorder: Recorder) -> Self {
+        Self {
+            state: State::Failed(Some(error)),
+            pass: Some(pass),
+            call: None,
             recorder,
         }
     }
@@ -75,47 +99,62 @@ where
         let mut this = self.project();
         let mut failed = false;
         loop {
-            match this.state.as_mut().project() {
-                StateProj::Attempt(attempt) => {
+            // Like any future, it must not be polled after it was ready.
+            let Some(pass) = this.pass.as_mut() else {
+                return Poll::Pending;
+            };
+            match (this.state.as_mut().project(), this.call.as_mut()) {
+                (StateProj::Attempt(attempt), call) => {
                     let Poll::Ready(outcome) = attempt.poll(cx) else {
-                        this.call.goes_on();
+                        if let Some(call) = call {
+                            call.goes_on(pass);
+                        }
                         return Poll::Pending;
                     };
-                    match outcome.map_err(Error::from_inner) {
+                    let error = match outcome {
                         Ok(response) => {
-                            let watch = Some(this.call.answered());
-                            let body = |inner, recorder| WaitBody::new(inner, watch, recorder);
-                            return Poll::Ready(this.recorder.hand_up(received(response), body));
+                            let watch = this.pass.take().map(Pass::answered);
+                            *this.call = None;
+                            return Poll::Ready(hand_up(response, watch, this.recorder));
                         }
-                        Err(error) => {
-                            if let Err(last) = this.call.after(error) {
-                                return Poll::Ready(Err(this.recorder.failed(last)));
-                            }
-                            this.state.set(State::Waiting(None));
-                            if std::mem::replace(&mut failed, true) {
-                                // A service that fails without waiting must not keep the thread.
-                                cx.waker().wake_by_ref();
+                        Err(error) => error,
+                    };
+                    let last = match call {
+                        Some(call) => call.after(pass, error),
+                        None => {
+                            pass.failed(&error);
+                            Err(error)
+                        }
+                    };
+                    if let Err(last) = last {
+                        *this.pass = None;
+                        return Poll::Ready(Err(this.recorder.failed(last)));
+                    }
+                    this.state.set(State::Waiting(None));
+                    if std::mem::replace(&mut failed, true) {
+                        // A service that fails without waiting must not keep the thread.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                (StateProj::Waiting(mut timer), Some(call)) => {
+                    match call.step(pass, Some(cx.waker())) {
+                        Step::Wait(until) => {
+                            set(timer.as_mut(), until);
+                            let due = timer.as_pin_mut().map(|timer| timer.poll(cx));
+                            if due.is_none_or(|due| due.is_pending()) {
                                 return Poll::Pending;
                             }
                         }
+                        Step::Go(request) => {
+                            let attempt = Attempt::when_ready(call.service(), request);
+                            this.state.set(State::Attempt(attempt));
+                        }
+                        Step::Fail(error) => this.state.set(State::Failed(Some(error))),
                     }
                 }
-                StateProj::Waiting(mut timer) => match this.call.step(Some(cx.waker())) {
-                    Step::Wait(until) => {
-                        set(timer.as_mut(), until);
-                        let due = timer.as_pin_mut().map(|timer| timer.poll(cx));
-                        if due.is_none_or(|due| due.is_pending()) {
-                            return Poll::Pending;
-                        }
-                    }
-                    Step::Go(request) => {
-                        let attempt = Attempt::when_ready(this.call.service(), request);
-                        this.state.set(State::Attempt(attempt));
-                    }
-                    Step::Fail(error) => this.state.set(State::Failed(Some(error))),
-                },
-                // Like any future, it must not be polled after it was ready.
-                StateProj::Failed(error) => {
+                (StateProj::Waiting(_), None) => return Poll::Pending,
+                (StateProj::Failed(error), _) => {
                     return error.take().map_or(Poll::Pending, |error| {
                         Poll::Ready(Err(this.recorder.failed(error)))
                     });
@@ -123,6 +162,17 @@ where
             }
         }
     }
+}
+
+/// An answer, with what watches its connection.
+#[inline]
+fn hand_up<R>(
+    response: Response<R>,
+    watch: Option<Watch>,
+    recorder: &mut Recorder,
+) -> Result<Response<WaitBody<R>>, Error> {
+    let body = |inner, recorder| WaitBody::new(inner, watch, recorder);
+    recorder.hand_up(received(response), body)
 }
 
 /// The one timer of a waiting call.

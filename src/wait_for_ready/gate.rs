@@ -190,9 +190,15 @@ impl Gate {
         read(&self.shared.lock())
     }
 
+    /// The number of the channel's era, while calls go without asking.
+    #[inline]
+    pub(super) fn era(&self) -> Option<u64> {
+        Some(self.era.load(Ordering::Acquire)).filter(|era| *era != 0)
+    }
+
     /// Whether calls go without asking.
     pub(super) fn is_open(&self) -> bool {
-        self.era.load(Ordering::Acquire) != 0
+        self.era().is_some()
     }
 
     pub(super) fn is_current(&self, era: u64) -> bool {

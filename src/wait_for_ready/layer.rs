@@ -9,7 +9,7 @@ use crate::call::Patience;
 use crate::grpc::InvalidPattern;
 use crate::rng::Rng;
 
-use super::settings::Settings;
+use super::settings::{Door, Settings};
 use super::{Readiness, WaitForReady, WaitForReadyPolicy};
 
 /// Lets calls wait while the channel is down; see the [module](super).
@@ -163,6 +163,6 @@ impl<S: Clone> Layer<S> for WaitForReadyLayer {
             policy: self.policy.clone(),
             rng: self.rng.clone(),
         };
-        WaitForReady::new(inner, gate, Arc::new(settings))
+        WaitForReady::new(inner, Door { gate, settings })
     }
 }

@@ -1,39 +1,48 @@
 use http::Request;
-use http::request::Parts;
 
 use crate::body::{Recording, RequestBody};
 use crate::call::Patience;
+use crate::dispatch::Head;
 
 /// What is left to send.
 pub(super) enum Pending<B: RequestBody> {
     /// The request of a call that goes once, and did not have to wait so far.
     Once(Request<B>),
     /// Kept for the dials to come whatever its size: it was never sent.
-    Kept {
-        parts: Parts,
-        recording: Recording<B>,
-        /// Whether it may go again.
-        again: bool,
-    },
+    Kept(Kept<B>),
     /// It was handed on.
     Spent,
 }
 
+/// A request that waits, or may have to.
+pub(super) struct Kept<B: RequestBody> {
+    head: Head,
+    recording: Recording<B>,
+    /// Whether it may go again.
+    again: bool,
+}
+
 impl<B: RequestBody> Pending<B> {
-    pub(super) fn new(parts: Parts, body: B, patience: Patience) -> Self {
-        // The body as it is here: a layer above may have changed what the caller sent.
+    /// The request of a call that has to ask the gate.
+    pub(super) fn new(request: Request<B>, patience: Patience) -> Self {
         match patience {
-            Patience::WaitForReady => Self::kept(parts, body, true),
-            Patience::FailFast => Self::Once(Request::from_parts(parts, body)),
+            Patience::WaitForReady => Self::Kept(Kept::new(request, true)),
+            Patience::FailFast => Self::Once(request),
         }
     }
 
-    fn kept(parts: Parts, body: B, again: bool) -> Self {
-        Self::Kept {
-            parts,
+    /// The request of a call that goes at once and waits for the channel if it was not sent; and what is
+    /// kept for that.
+    pub(super) fn first(request: Request<B>) -> (Request<B>, Self) {
+        // The body as it is here: a layer above may have changed what the caller sent.
+        let (parts, body) = request.into_parts();
+        let mut kept = Kept {
+            head: Head::of(&parts),
             recording: Recording::until_read(body),
-            again,
-        }
+            again: true,
+        };
+        let request = Request::from_parts(parts, kept.recording.attempt());
+        (request, Self::Kept(kept))
     }
 
     /// It may have to wait, so it is to be known how large it is.
@@ -41,41 +50,30 @@ impl<B: RequestBody> Pending<B> {
         if let Self::Once(_) = self
             && let Self::Once(request) = std::mem::replace(self, Self::Spent)
         {
-            let (parts, body) = request.into_parts();
-            *self = Self::kept(parts, body, false);
+            *self = Self::Kept(Kept::new(request, false));
         }
     }
 
     /// The request of the next attempt; `None` if there can be no other.
     pub(super) fn next(&mut self) -> Option<Request<B>> {
+        if let Self::Kept(kept) = self {
+            let request = kept.head.request(kept.recording.attempt());
+            if !kept.again {
+                *self = Self::Spent;
+            }
+            return Some(request);
+        }
         match std::mem::replace(self, Self::Spent) {
             Self::Once(request) => Some(request),
-            Self::Kept {
-                parts,
-                mut recording,
-                again,
-            } => {
-                let attempt = recording.attempt();
-                if !again {
-                    return Some(Request::from_parts(parts, attempt));
-                }
-                let request = Request::from_parts(parts.clone(), attempt);
-                *self = Self::Kept {
-                    parts,
-                    recording,
-                    again,
-                };
-                Some(request)
-            }
-            Self::Spent => None,
+            Self::Kept(_) | Self::Spent => None,
         }
     }
 
     /// An attempt was not sent: whether another can be made.
     pub(super) fn goes_again(&mut self) -> bool {
         match self {
-            Self::Kept { recording, .. } if recording.lost().is_none() => {
-                recording.end_attempt();
+            Self::Kept(kept) if kept.recording.lost().is_none() => {
+                kept.recording.end_attempt();
                 true
             }
             _ => false,
@@ -84,23 +82,27 @@ impl<B: RequestBody> Pending<B> {
 
     /// It waits: the encoder's buffer, of which a request may be a small part, need not.
     pub(super) fn waits(&mut self) {
-        if let Self::Kept { recording, .. } = self {
-            recording.detach();
+        if let Self::Kept(kept) = self {
+            kept.recording.detach();
         }
     }
 
     /// What it takes while it waits: headers, and the body as far as it is complete.
     pub(super) fn bytes(&self) -> usize {
-        let Self::Kept {
-            parts, recording, ..
-        } = self
-        else {
-            return 0;
-        };
-        let sizes = parts
-            .headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len());
-        sizes.fold(recording.bytes(), usize::saturating_add)
+        match self {
+            Self::Kept(kept) => kept.recording.bytes().saturating_add(kept.head.bytes()),
+            Self::Once(_) | Self::Spent => 0,
+        }
+    }
+}
+
+impl<B: RequestBody> Kept<B> {
+    fn new(request: Request<B>, again: bool) -> Self {
+        let (parts, body) = request.into_parts();
+        Self {
+            head: Head::of(&parts),
+            recording: Recording::until_read(body),
+            again,
+        }
     }
 }

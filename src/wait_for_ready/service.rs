@@ -4,31 +4,32 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestBody;
+use crate::call::{self, Patience};
 use crate::dispatch::{Readied, Recorder};
 use crate::error::{BoxError, Error};
 
-use super::call::WaitCall;
-use super::gate::Gate;
-use super::settings::Settings;
+use super::call::{Step, WaitCall};
+use super::pending::Pending;
+use super::settings::Door;
+use super::watch::Pass;
 use super::{Readiness, ResponseFuture, WaitBody};
 
 /// The service of [`WaitForReadyLayer`](super::WaitForReadyLayer).
 #[derive(Clone, Debug)]
 pub struct WaitForReady<S> {
     inner: Readied<S>,
-    gate: Arc<Gate>,
-    settings: Arc<Settings>,
+    door: Arc<Door>,
 }
 
 impl<S: Clone> WaitForReady<S> {
-    pub(super) fn new(inner: S, gate: Arc<Gate>, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(inner: S, door: Door) -> Self {
         Self {
             inner: Readied::new(inner),
-            gate,
-            settings,
+            door: Arc::new(door),
         }
     }
 }
@@ -37,7 +38,7 @@ impl<S> WaitForReady<S> {
     /// What the calls of this channel have shown of it.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        Readiness::of(&self.gate)
+        Readiness::of(&self.door.gate)
     }
 }
 
@@ -59,10 +60,74 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
-        let lease = self.inner.take();
-        let recorder = Recorder::of(request.extensions());
-        let (gate, settings) = (Arc::clone(&self.gate), Arc::clone(&self.settings));
-        let call = WaitCall::new(gate, settings, lease.spare(), request);
-        ResponseFuture::new(call, lease, recorder)
+        let context = request.extensions().get::<call::Context>();
+        let options = context.map(call::Context::options);
+        let policy = &self.door.settings.policy;
+        let patience = policy.patience(request.uri().path(), options);
+        let recorder = Recorder::of(context);
+        match (self.door.gate.era(), patience) {
+            (Some(era), Patience::FailFast) => {
+                let pass = Pass::new(&self.door, era);
+                let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+                ResponseFuture::going(attempt, pass, None, recorder)
+            }
+            (Some(era), Patience::WaitForReady) => self.go(request, era, recorder),
+            (None, patience) => self.ask(request, patience, recorder),
+        }
+    }
+}
+
+impl<S: Clone> WaitForReady<S> {
+    /// A call that goes at once, and waits if it was not sent.
+    fn go<B>(
+        &mut self,
+        mut request: Request<B>,
+        era: u64,
+        recorder: Recorder,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        B: RequestBody,
+    {
+        let deadline = call::Context::caller_deadline(&mut request);
+        let trace = recorder.trace().cloned();
+        let (request, kept) = Pending::first(request);
+        let spare = self.inner.spare();
+        let call = WaitCall::new(spare, Patience::WaitForReady, deadline, trace, kept);
+        let pass = Pass::new(&self.door, era);
+        let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+        ResponseFuture::going(attempt, pass, Some(call), recorder)
+    }
+
+    /// A call that asks the gate first.
+    fn ask<B>(
+        &mut self,
+        mut request: Request<B>,
+        patience: Patience,
+        recorder: Recorder,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        B: RequestBody,
+    {
+        let deadline = call::Context::caller_deadline(&mut request);
+        let trace = recorder.trace().cloned();
+        let pending = Pending::new(request, patience);
+        let mut call = WaitCall::new(self.inner.spare(), patience, deadline, trace, pending);
+        let mut pass = Pass::new(&self.door, 0);
+        match call.step(&mut pass, None) {
+            Step::Go(request) => {
+                let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+                ResponseFuture::going(attempt, pass, Some(call), recorder)
+            }
+            Step::Wait(_) => {
+                self.inner.release();
+                ResponseFuture::waiting(pass, call, recorder)
+            }
+            Step::Fail(error) => {
+                self.inner.release();
+                ResponseFuture::failed(error, pass, recorder)
+            }
+        }
     }
 }

@@ -1,16 +1,66 @@
-use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Error;
 
-use super::gate::Gate;
-use super::settings::Settings;
+use super::gate::Probe;
+use super::settings::Door;
 use super::{News, WaitForReadyPolicy};
 
+/// The way of an attempt through the gate: what became of it is news of the channel.
+pub(super) struct Pass {
+    pub(super) door: Arc<Door>,
+    /// That of the channel in which the attempt went; 0 for none.
+    pub(super) era: u64,
+    /// If it tests the channel.
+    pub(super) probe: Option<Probe>,
+}
+
+impl Pass {
+    pub(super) fn new(door: &Arc<Door>, era: u64) -> Self {
+        Self {
+            door: Arc::clone(door),
+            era,
+            probe: None,
+        }
+    }
+
+    fn test(&self) -> Option<u64> {
+        self.probe.as_ref().map(|probe| probe.number)
+    }
+
+    /// The attempt failed; what that says of the channel.
+    pub(super) fn failed(&mut self, error: &Error) -> News {
+        let Door { gate, settings } = &*self.door;
+        let news = WaitForReadyPolicy::news(&error.verdict());
+        let test = self.test();
+        match news {
+            News::NotConnected => gate.failed(self.era, self.probe.take(), error, settings),
+            News::Disconnected => gate.lost(self.era, test, settings),
+            News::Connected => gate.answered(test, &settings.policy),
+            News::ShutDown => gate.shut_down(self.probe.take(), error),
+            News::Nothing => {}
+        }
+        self.probe = None;
+        news
+    }
+
+    /// The server answered; what watches the connection while the answer is read.
+    #[inline]
+    pub(super) fn answered(self) -> Watch {
+        let test = self.test();
+        self.door.gate.answered(test, &self.door.settings.policy);
+        Watch {
+            door: self.door,
+            era: self.era,
+            test,
+        }
+    }
+}
+
 /// What tells the gate when the connection is lost while an answer is read.
+#[derive(Debug)]
 pub(super) struct Watch {
-    gate: Arc<Gate>,
-    settings: Arc<Settings>,
+    door: Arc<Door>,
     /// That of the channel in which the call went.
     era: u64,
     /// The number of the test that it was, if so.
@@ -18,29 +68,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(
-        gate: &Arc<Gate>,
-        settings: &Arc<Settings>,
-        era: u64,
-        test: Option<u64>,
-    ) -> Self {
-        Self {
-            gate: Arc::clone(gate),
-            settings: Arc::clone(settings),
-            era,
-            test,
-        }
-    }
-
     pub(super) fn failed(&self, error: &Error) {
         if WaitForReadyPolicy::news(&error.verdict()) == News::Disconnected {
-            self.gate.lost(self.era, self.test, &self.settings);
+            let Door { gate, settings } = &*self.door;
+            gate.lost(self.era, self.test, settings);
         }
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").finish_non_exhaustive()
     }
 }

@@ -1,0 +1,90 @@
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::headers::FEW;
+use super::{Code, DETAILS, STATUS};
+
+/// What one look through the headers of an answer tells, or through its trailers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Glance {
+    /// What `grpc-status` says, if there is one.
+    pub(crate) code: Option<Code>,
+    /// Whether there is a `grpc-status-details-bin`.
+    pub(crate) has_details: bool,
+    /// Whether a content type says that this is no gRPC.
+    pub(crate) is_foreign: bool,
+}
+
+impl Glance {
+    pub(crate) fn at(headers: &HeaderMap) -> Self {
+        if headers.len() > FEW {
+            return Self {
+                code: Code::from_headers(headers),
+                has_details: headers.contains_key(DETAILS),
+                is_foreign: headers.get(CONTENT_TYPE).is_some_and(is_foreign),
+            };
+        }
+        let (mut status, mut has_details, mut kind) = (None, false, None);
+        for (name, value) in headers {
+            if *name == CONTENT_TYPE {
+                kind = kind.or(Some(value));
+            } else if *name == STATUS {
+                status = status.or(Some(value));
+            } else if *name == DETAILS {
+                has_details = true;
+            }
+        }
+        Self {
+            code: status.map(|value| Code::from_header(value.as_bytes())),
+            has_details,
+            is_foreign: kind.is_some_and(is_foreign),
+        }
+    }
+
+    /// Whether a head with this HTTP status leaves the word to trailers, or says OK itself
+    /// (CONTRACT H1, H2).
+    pub(crate) fn is_no_failure(&self, http: StatusCode) -> bool {
+        match self.code {
+            Some(code) => code == Code::Ok,
+            None => http == StatusCode::OK && !self.is_foreign,
+        }
+    }
+}
+
+/// How the media types of gRPC begin, whatever follows: `+proto`, `;`, `-web`.
+const GRPC: &[u8] = b"application/grpc";
+
+/// No content type passes: in-memory services and old servers leave it out.
+fn is_foreign(kind: &HeaderValue) -> bool {
+    let prefix = kind.as_bytes().get(..GRPC.len());
+    !prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(GRPC))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    #[test]
+    fn few_headers_and_many_tell_the_same() {
+        let mut headers = HeaderMap::new();
+        headers.append(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        headers.append(STATUS, HeaderValue::from_static("14"));
+        headers.append(STATUS, HeaderValue::from_static("0"));
+        headers.append(DETAILS, HeaderValue::from_static("AA"));
+        headers.append(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let few = Glance::at(&headers);
+        for count in 0..FEW {
+            let name = HeaderName::try_from(format!("x-{count}")).unwrap();
+            headers.append(name, HeaderValue::from(count));
+        }
+        assert_eq!(few, Glance::at(&headers));
+        let expected = Glance {
+            code: Some(Code::Unavailable),
+            has_details: true,
+            is_foreign: true,
+        };
+        assert_eq!(few, expected);
+    }
+}
