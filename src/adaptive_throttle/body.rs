@@ -2,10 +2,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, SizeHint};
 
-use crate::classify::{self, Progress, Verdict};
-use crate::dispatch::{Recorder, tidy};
+use crate::classify;
+use crate::dispatch::{Read, Recorder, Seen, broken};
 use crate::error::{BoxError, Error};
 
 use super::throttle::Accepted;
@@ -41,15 +41,33 @@ where
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    ) -> Poll<Read> {
         let this = &mut *self;
-        let read = ready!(Pin::new(&mut this.inner).poll_frame(cx)).map(tidy);
-        if let Some(accepted) = this.accepted.take()
-            && let Some(verdict) = read.as_ref().and_then(answered)
-        {
-            accepted.failed(&verdict);
-        }
-        Poll::Ready(this.recorder.read(read))
+        let read = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        let accepted = this.accepted.take();
+        Poll::Ready(match read {
+            Some(Ok(mut frame)) => {
+                let seen = Seen::tidy(&mut frame);
+                if let Some(accepted) = accepted
+                    && let Some((verdict, _)) = frame.trailers_ref().and_then(classify::trailers)
+                {
+                    accepted.failed(&verdict);
+                }
+                this.recorder.saw(seen);
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                let error = broken(error);
+                if let Some(accepted) = accepted {
+                    accepted.failed(&error.verdict());
+                }
+                Some(Err(this.recorder.failed(error)))
+            }
+            None => {
+                this.recorder.over(None);
+                None
+            }
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -59,13 +77,4 @@ where
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
-}
-
-/// The failure that the server spoke of: in trailers, or as a retry layer below hands them up.
-fn answered(read: &Result<Frame<Bytes>, Error>) -> Option<Verdict> {
-    let verdict = match read {
-        Ok(frame) => classify::trailers(frame.trailers_ref()?)?.0,
-        Err(error) => error.verdict(),
-    };
-    (verdict.progress == Progress::Answered).then_some(verdict)
 }

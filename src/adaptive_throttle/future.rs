@@ -59,10 +59,19 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let outcome = ready!(this.attempt.poll(cx));
-        let outcome = outcome.and_then(received);
+        let outcome = outcome.and_then(|mut response| {
+            let code = received(&mut response)?;
+            Ok((response, code))
+        });
+        let heard = outcome.as_ref().map(|(response, code)| (response, *code));
         let throttle = this.throttle.take();
-        let accepted = throttle.and_then(|throttle| throttle.heard(&outcome));
-        let body = |inner, recorder| ThrottleBody::new(inner, accepted, recorder);
-        Poll::Ready(this.recorder.hand_up(outcome, body))
+        let accepted = throttle.and_then(|throttle| throttle.heard(heard));
+        Poll::Ready(match outcome {
+            Ok((response, code)) => {
+                let body = |inner, recorder| ThrottleBody::new(inner, accepted, recorder);
+                Ok(this.recorder.hand_up(response, code, body))
+            }
+            Err(error) => Err(this.recorder.failed(error)),
+        })
     }
 }

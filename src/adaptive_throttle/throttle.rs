@@ -2,10 +2,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Response;
 use tokio::time::Instant;
 
-use crate::classify::{self, Reason, Verdict};
-use crate::dispatch::Answer;
+use crate::classify::{self, Progress, Reason, Verdict};
 use crate::error::{Error, GiveUp};
 use crate::grpc::Code;
 use crate::rng::Rng;
@@ -85,15 +85,19 @@ impl Throttle {
         Err(held_back(before, self.0.policy.window))
     }
 
-    /// The outcome of a call that was let through, as far as it is known with the head.
-    pub(super) fn heard<R>(self, outcome: &Result<Answer<R>, Error>) -> Option<Accepted> {
+    /// The outcome of a call that was let through, as far as it is known with the head, which has said
+    /// this already.
+    pub(super) fn heard<R>(
+        self,
+        outcome: Result<(&Response<R>, Option<Code>), &Error>,
+    ) -> Option<Accepted> {
         let fate = match outcome {
             Err(error) => self.0.policy.fate(&error.verdict()),
-            Ok(Answer { response, code }) if code.is_some() => {
+            Ok((response, Some(_))) => {
                 let failure = classify::head(response.status(), response.headers());
                 failure.map_or(Fate::Accepted, |(verdict, _)| self.0.policy.fate(&verdict))
             }
-            Ok(_) => {
+            Ok((_, None)) => {
                 let counted = self.count(Counts::ACCEPTED);
                 return Some(Accepted {
                     throttle: self,
@@ -124,10 +128,11 @@ impl Throttle {
 }
 
 impl Accepted {
-    /// The answer went on without a message, and this failure was its end.
+    /// The answer went on without a message, and this failure was its end: what counts is what the
+    /// server spoke of, in trailers or as a retry layer below hands them up.
     pub(super) fn failed(self, verdict: &Verdict) {
         let Throttle(shared) = &self.throttle;
-        if shared.policy.fate(verdict) == Fate::Refused {
+        if verdict.progress == Progress::Answered && shared.policy.fate(verdict) == Fate::Refused {
             let elapsed = self.throttle.elapsed();
             shared.window.lock().take_back_accept(elapsed, self.counted);
         }

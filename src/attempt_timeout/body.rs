@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::classify::{self, Progress};
-use crate::dispatch::{Recorder, passed, tidy};
+use crate::dispatch::{Read, Recorder, Seen, broken, passed};
 use crate::error::{BoxError, Error};
 use crate::report::Phase;
 
@@ -51,7 +51,7 @@ where
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    ) -> Poll<Read> {
         let this = &mut *self;
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
@@ -60,21 +60,39 @@ where
         let Some(recorder) = &mut this.recorder else {
             return passed(polled);
         };
-        let Some(bound) = &mut this.bound else {
-            return polled.map(|read| recorder.read(read.map(tidy)));
-        };
-        let read = match polled {
-            Poll::Ready(read) => read.map(tidy).map(|read| judge(read, bound)),
-            Poll::Pending => {
+        let bound = this.bound.take();
+        let error = match (polled, &bound) {
+            (Poll::Ready(Some(Ok(mut frame))), bound) => {
+                let seen = Seen::tidy(&mut frame);
+                match bound.as_ref().and_then(|bound| end_of(bound, &frame)) {
+                    Some(end) => end,
+                    None => {
+                        recorder.saw(seen);
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
+            }
+            (Poll::Ready(Some(Err(error))), Some(bound)) => {
+                bound.name(broken(error), Phase::Response)
+            }
+            (Poll::Ready(Some(Err(error))), None) => broken(error),
+            (Poll::Ready(None), _) => {
+                recorder.over(None);
+                return Poll::Ready(None);
+            }
+            (Poll::Pending, _) => {
+                this.bound = bound;
+                let Some(bound) = &mut this.bound else {
+                    return Poll::Pending;
+                };
                 ready!(bound.poll_passed(cx));
-                Some(Err(bound.expired(Phase::Response, Progress::Reached, None)))
+                let end = bound.expired(Phase::Response, Progress::Reached, None);
+                this.bound = None;
+                end
             }
         };
-        this.bound = None;
-        if let Some(Err(_)) = &read {
-            this.inner = None;
-        }
-        Poll::Ready(recorder.read(read))
+        this.inner = None;
+        Poll::Ready(Some(Err(recorder.failed(error))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -89,9 +107,8 @@ where
     }
 }
 
-/// The first frame; or the end of the attempt that it is by another name.
-fn judge(read: Result<Frame<Bytes>, Error>, bound: &Bound) -> Result<Frame<Bytes>, Error> {
-    let frame = read.map_err(|error| bound.name(error, Phase::Response))?;
-    let said = frame.trailers_ref().and_then(classify::trailers);
-    bound.said(said, Phase::Response).map(|()| frame)
+/// The end of the attempt that its first frame is by another name.
+fn end_of(bound: &Bound, first: &Frame<Bytes>) -> Option<Error> {
+    let said = first.trailers_ref().and_then(classify::trailers);
+    bound.said(said, Phase::Response).err()
 }

@@ -9,8 +9,9 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::classify::{self, Progress};
-use crate::dispatch::{Answer, Attempt, Recorder, received};
+use crate::dispatch::{Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
+use crate::grpc::Code;
 use crate::report::Phase;
 
 use super::AttemptBody;
@@ -67,11 +68,20 @@ where
             return polled.map_ok(|response| response.map(AttemptBody::passing));
         };
         if let Poll::Ready(outcome) = polled {
-            let judged = judge(outcome, this.bound.as_ref());
-            let bound = this.bound.take().filter(Bound::covers_first_message);
-            let bound = bound.filter(|_| judged.as_ref().is_ok_and(is_open));
-            let body = |inner, recorder| AttemptBody::new(inner, bound, recorder);
-            return Poll::Ready(recorder.hand_up(judged, body));
+            let bound = this.bound.take();
+            let judged = outcome.and_then(|mut response| {
+                let code = received(&mut response)?;
+                Ok((response, code))
+            });
+            return Poll::Ready(match judge(judged, bound.as_ref()) {
+                Ok((response, code)) => {
+                    let is_open = code.is_none() && !response.body().is_end_stream();
+                    let bound = bound.filter(|it| is_open && it.covers_first_message());
+                    let body = |inner, recorder| AttemptBody::new(inner, bound, recorder);
+                    Ok(recorder.hand_up(response, code, body))
+                }
+                Err(error) => Err(recorder.failed(error)),
+            });
         }
         let Some(bound) = this.bound else {
             return Poll::Pending;
@@ -90,23 +100,16 @@ where
     }
 }
 
+/// An answer, and what it says already.
+type Answer<R> = (Response<R>, Option<Code>);
+
 /// The answer or the error; or the end of the attempt that it is by another name.
-fn judge<R>(
-    outcome: Result<Response<R>, Error>,
-    bound: Option<&Bound>,
-) -> Result<Answer<R>, Error> {
-    let answer = outcome.and_then(received);
-    let Some(bound) = bound else { return answer };
-    let answer = answer.map_err(|error| bound.name(error, Phase::Attempt))?;
-    if answer.code.is_some() {
-        let head = &answer.response;
-        let said = classify::head(head.status(), head.headers());
+fn judge<R>(outcome: Result<Answer<R>, Error>, bound: Option<&Bound>) -> Result<Answer<R>, Error> {
+    let Some(bound) = bound else { return outcome };
+    let (response, code) = outcome.map_err(|error| bound.name(error, Phase::Attempt))?;
+    if code.is_some() {
+        let said = classify::head(response.status(), response.headers());
         bound.said(said, Phase::Attempt)?;
     }
-    Ok(answer)
-}
-
-/// Whether a message may still come.
-fn is_open<R: Body>(answer: &Answer<R>) -> bool {
-    answer.code.is_none() && !answer.response.body().is_end_stream()
+    Ok((response, code))
 }

@@ -7,7 +7,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::classify;
-use crate::dispatch::{Read, Recorder, passed, tidy};
+use crate::dispatch::{Read, Recorder, Seen, broken, passed};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
@@ -54,49 +54,63 @@ impl<B> DeadlineBody<B> {
 }
 
 impl Active {
-    /// What was read, or the end of the call.
+    /// What was read, unless it comes too late or says in other words that it does; or the end.
+    #[inline]
     fn poll<E: Into<BoxError>>(
         &mut self,
         polled: Poll<Option<Result<Frame<Bytes>, E>>>,
         cx: &mut Context<'_>,
     ) -> Poll<Read> {
-        let judged = match polled {
-            Poll::Ready(None) => {
-                self.end();
-                return Poll::Ready(self.recorder.read(None));
+        let error = match polled {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                let seen = Seen::tidy(&mut frame);
+                match self.judge(seen, &frame) {
+                    Some(end) => end,
+                    None => {
+                        self.saw(seen);
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
             }
-            Poll::Ready(Some(frame)) => self.judge(tidy(frame)),
-            Poll::Pending => Err(ready!(self.poll_over(cx))),
+            Poll::Ready(Some(Err(error))) => {
+                let error = broken(error);
+                match &self.bound {
+                    Some(bound) => bound.name(error),
+                    None => error,
+                }
+            }
+            Poll::Ready(None) => {
+                self.saw(Seen::Trailers(None));
+                return Poll::Ready(None);
+            }
+            Poll::Pending => ready!(self.poll_over(cx)),
         };
-        if judged.as_ref().map_or(true, Frame::is_trailers) {
-            self.end();
-        }
-        Poll::Ready(self.recorder.read(Some(judged)))
+        self.bound = None;
+        self.timer = None;
+        Poll::Ready(Some(Err(self.recorder.failed(error))))
     }
 
-    /// The frame, unless it comes too late or says in other words that it does.
-    fn judge(&mut self, frame: Result<Frame<Bytes>, Error>) -> Result<Frame<Bytes>, Error> {
-        let Some(bound) = &self.bound else {
-            return frame;
-        };
-        let frame = frame.map_err(|error| bound.name(error))?;
-        let Some(trailers) = frame.trailers_ref() else {
+    /// The end of the call, if this comes too late or says in other words that it does.
+    #[inline]
+    fn judge(&mut self, seen: Seen, frame: &Frame<Bytes>) -> Option<Error> {
+        let bound = self.bound.as_ref()?;
+        match seen {
             // A body that is always ready never lets the timer run: look at the clock instead,
             // from the second message on.
-            if std::mem::replace(&mut self.began, true)
-                && let Some(end) = bound.ended(Instant::now())
-            {
-                return Err(end);
+            Seen::Data if std::mem::replace(&mut self.began, true) => bound.ended(Instant::now()),
+            Seen::Trailers(Some(Code::Cancelled)) => {
+                let (verdict, status) = classify::trailers(frame.trailers_ref()?)?;
+                bound.cancelled(verdict, status)
             }
-            return Ok(frame);
-        };
-        if Code::from_headers(trailers) != Some(Code::Cancelled) {
-            return Ok(frame);
+            _ => None,
         }
-        let failure = classify::trailers(trailers);
-        match failure.and_then(|(verdict, status)| bound.cancelled(verdict, status)) {
-            Some(expiry) => Err(expiry),
-            None => Ok(frame),
+    }
+
+    fn saw(&mut self, seen: Seen) {
+        if let Seen::Trailers(code) = seen {
+            self.bound = None;
+            self.timer = None;
+            self.recorder.over(code);
         }
     }
 
@@ -109,11 +123,6 @@ impl Active {
             let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
             timer.as_mut().poll(cx)
         })
-    }
-
-    fn end(&mut self) {
-        self.bound = None;
-        self.timer = None;
     }
 }
 

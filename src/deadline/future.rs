@@ -10,7 +10,7 @@ use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::classify;
-use crate::dispatch::{Answer, Attempt, Recorder, received};
+use crate::dispatch::{Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
@@ -77,9 +77,21 @@ where
         };
         if let Poll::Ready(outcome) = polled {
             let bound = this.bound.take();
-            let judged = judge(outcome, bound.as_ref());
-            let body = |inner, recorder| DeadlineBody::new(inner, bound, recorder);
-            return Poll::Ready(recorder.hand_up(judged, body));
+            let failure = match outcome {
+                Ok(mut response) => match judge(&mut response, bound.as_ref()) {
+                    Ok(code) => {
+                        let body = |inner, recorder| DeadlineBody::new(inner, bound, recorder);
+                        return Poll::Ready(Ok(recorder.hand_up(response, code, body)));
+                    }
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            let failure = match &bound {
+                Some(bound) => bound.name(failure),
+                None => failure,
+            };
+            return Poll::Ready(Err(recorder.failed(failure)));
         }
         let Some(bound) = this.bound else {
             return Poll::Pending;
@@ -99,21 +111,17 @@ where
     }
 }
 
-/// The answer or the error; or the expiry that it is by another name.
+/// What the answer says already; or the failure that it is, which may be the expiry by another name.
 #[inline]
 fn judge<R>(
-    outcome: Result<Response<R>, Error>,
+    response: &mut Response<R>,
     bound: Option<&Bound>,
-) -> Result<Answer<R>, Error> {
-    let answer = outcome.and_then(received);
-    let Some(bound) = bound else { return answer };
-    let answer = answer.map_err(|error| bound.name(error))?;
-    if answer.code != Some(Code::Cancelled) {
-        return Ok(answer);
-    }
-    let head = classify::head(answer.response.status(), answer.response.headers());
-    match head.and_then(|(verdict, status)| bound.cancelled(verdict, status)) {
-        Some(expiry) => Err(expiry),
-        None => Ok(answer),
-    }
+) -> Result<Option<Code>, Error> {
+    let code = received(response)?;
+    let (Some(bound), Some(Code::Cancelled)) = (bound, code) else {
+        return Ok(code);
+    };
+    let head = classify::head(response.status(), response.headers());
+    let expiry = head.and_then(|(verdict, status)| bound.cancelled(verdict, status));
+    expiry.map_or(Ok(code), Err)
 }

@@ -18,10 +18,8 @@ pub(crate) enum Attempt<S, B>
 where
     S: Service<Request<B>>,
 {
-    Waiting {
-        service: S,
-        request: Request<B>,
-    },
+    /// By itself in memory: what is moved with each call stays small, and few calls wait here.
+    Waiting(Box<Waiting<S, B>>),
     Calling {
         #[pin]
         future: S::Future,
@@ -30,6 +28,12 @@ where
         error: Error,
     },
     Done,
+}
+
+/// What waits, and what for.
+pub(crate) struct Waiting<S, B> {
+    service: S,
+    request: Request<B>,
 }
 
 impl<S, B> Attempt<S, B>
@@ -44,13 +48,13 @@ where
     /// The attempt with a service whose readiness nobody knows.
     pub(crate) fn when_ready(service: S, request: Request<B>) -> Self {
         enter(&request, Phase::Queued);
-        Self::Waiting { service, request }
+        Self::Waiting(Box::new(Waiting { service, request }))
     }
 
     /// Whether the request certainly was not handed on yet.
     #[cfg(feature = "attempt-timeout")]
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self, Self::Waiting { .. })
+        matches!(self, Self::Waiting(_))
     }
 }
 
@@ -80,14 +84,15 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<S::Response, Error>> {
         let readiness = match self.as_mut().project() {
-            AttemptProj::Waiting { service, .. } => ready!(service.poll_ready(cx)),
+            AttemptProj::Waiting(waiting) => ready!(waiting.service.poll_ready(cx)),
             _ => Ok(()),
         };
         match self.as_mut().project_replace(Self::Done) {
-            AttemptOwned::Waiting {
-                mut service,
-                request,
-            } => {
+            AttemptOwned::Waiting(waiting) => {
+                let Waiting {
+                    mut service,
+                    request,
+                } = *waiting;
                 readiness.map_err(Error::unready)?;
                 if let Some(expiry) = expiry(&request) {
                     return Poll::Ready(Err(expiry));

@@ -4,7 +4,7 @@
 //! readiness knows no deadline. [`Readied`] polls the inner service and remembers what it found;
 //! [`Attempt`] waits for readiness inside the call's future if it must. The service that was
 //! found ready is the one that is called; one that was not goes with the call, and its clone stays
-//! behind. What comes back goes up through [`received`] and [`tidy`], and a [`Recorder`] writes it
+//! behind. What comes back goes up through [`received`] and [`Seen::tidy`], and a [`Recorder`] writes it
 //! down; a [`Head`] is what is kept of a request to send it again. A call on which a layer does not act
 //! goes past all of that.
 
@@ -20,4 +20,4 @@ pub(crate) use attempt::Attempt;
 pub(crate) use head::Head;
 pub(crate) use readied::Readied;
 pub(crate) use recorder::Recorder;
-pub(crate) use response::{Answer, Read, passed, received, tidy};
+pub(crate) use response::{Read, Seen, broken, failure_of, passed, received};

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::grpc::Code;
 use crate::report::{GiveUp, Owner, Trace};
 
-use super::{Answer, Read};
+use super::Seen;
 
 /// Writes down what a layer hands up. The outermost one follows the call from its future to the end
 /// of its body, and hands up the report, too. Without a trace there is nothing to write.
@@ -82,21 +82,17 @@ impl Recorder {
         self
     }
 
-    /// What the layer's future resolves to.
+    /// What the layer's future resolves to, for an answer that has said this already.
     #[inline]
     pub(crate) fn hand_up<R, B>(
         &mut self,
-        outcome: Result<Answer<R>, Error>,
+        mut response: Response<R>,
+        code: Option<Code>,
         body: impl FnOnce(R, Self) -> B,
-    ) -> Result<Response<B>, Error> {
-        match outcome {
-            Ok(Answer { mut response, code }) => {
-                self.answered(&mut response, code);
-                let recorder = std::mem::take(self);
-                Ok(response.map(|inner| body(inner, recorder)))
-            }
-            Err(error) => Err(self.failed(error)),
-        }
+    ) -> Response<B> {
+        self.answered(&mut response, code);
+        let recorder = std::mem::take(self);
+        response.map(|inner| body(inner, recorder))
     }
 
     /// The call failed.
@@ -134,32 +130,16 @@ impl Recorder {
         }
     }
 
-    /// This was read of the body.
+    /// This was read of the body, and goes up.
     #[inline]
-    pub(crate) fn read(&mut self, read: Read) -> Read {
-        if !matches!(self.listener, Listener::Us(_)) {
-            return match read {
-                Some(Err(error)) => Some(Err(self.failed(error))),
-                read => read,
-            };
-        }
-        match read {
-            Some(Err(error)) => Some(Err(self.failed(error))),
-            Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_ref() {
-                    self.over(Code::from_headers(trailers));
-                }
-                Some(Ok(frame))
-            }
-            None => {
-                self.over(None);
-                None
-            }
+    pub(crate) fn saw(&mut self, seen: Seen) {
+        if let Seen::Trailers(code) = seen {
+            self.over(code);
         }
     }
 
-    /// The body is at its end.
-    fn over(&mut self, code: Option<Code>) {
+    /// The body is at its end, which says this.
+    pub(crate) fn over(&mut self, code: Option<Code>) {
         if let Listener::Us(owner) = std::mem::take(&mut self.listener) {
             match code {
                 Some(code) => owner.ended(code),

@@ -8,47 +8,60 @@ use crate::classify;
 use crate::error::{BoxError, Error};
 use crate::grpc::{Code, Glance, remove_malformed_details};
 
-/// A response head as every layer that acts hands it up.
-pub(crate) struct Answer<B> {
-    pub(crate) response: Response<B>,
-    /// What it says already, if it is Trailers-Only.
-    pub(crate) code: Option<Code>,
-}
-
-/// A response head as every layer hands it up that acts on the call: it can't make tonic's client
+/// Makes a response head what every layer hands up that acts on the call: it can't make tonic's client
 /// panic, and what is no gRPC answer, such as a proxy's page, is the failure that its HTTP status says
-/// (CONTRACT H2).
+/// (CONTRACT H2). What it says already, if it is Trailers-Only.
 #[inline]
-pub(crate) fn received<B>(mut response: Response<B>) -> Result<Answer<B>, Error> {
+pub(crate) fn received<B>(response: &mut Response<B>) -> Result<Option<Code>, Error> {
     let glance = Glance::at(response.headers());
     if glance.has_details {
         remove_malformed_details(response.headers_mut());
     }
     // Whatever it says, a gRPC answer says it: who acts on it reads it.
-    if glance.code.is_none()
-        && !glance.is_no_failure(response.status())
-        && let Some((verdict, status)) = classify::head(response.status(), response.headers())
-    {
-        return Err(Error::answered(verdict, status));
+    if glance.code.is_some() || glance.is_no_failure(response.status()) {
+        return Ok(glance.code);
     }
-    let code = glance.code;
-    Ok(Answer { response, code })
+    failure_of(response).map_or(Ok(None), Err)
 }
 
-/// What was read of a response body.
+/// The failure that a response head speaks of.
+#[cold]
+pub(crate) fn failure_of<B>(response: &Response<B>) -> Option<Error> {
+    let head = classify::head(response.status(), response.headers());
+    head.map(|(verdict, status)| Error::answered(verdict, status))
+}
+
+/// What a response body gives to whoever polls it.
 pub(crate) type Read = Option<Result<Frame<Bytes>, Error>>;
 
-/// A frame of a response as every layer hands it up that acts on the call: errors are classified, and
-/// trailers can't make tonic's client panic.
-#[inline]
-pub(crate) fn tidy<E: Into<BoxError>>(
-    frame: Result<Frame<Bytes>, E>,
-) -> Result<Frame<Bytes>, Error> {
-    let mut frame = frame.map_err(|error| Error::from_inner(error).after_headers())?;
-    if let Some(trailers) = frame.trailers_mut() {
-        remove_malformed_details(trailers);
+/// What is to be known of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Data,
+    /// With the code that they say.
+    Trailers(Option<Code>),
+}
+
+impl Seen {
+    /// Makes a frame what every layer hands up that acts on the call: trailers can't make tonic's client
+    /// panic.
+    #[inline]
+    pub(crate) fn tidy(frame: &mut Frame<Bytes>) -> Self {
+        let Some(trailers) = frame.trailers_mut() else {
+            return Self::Data;
+        };
+        let glance = Glance::at(trailers);
+        if glance.has_details {
+            remove_malformed_details(trailers);
+        }
+        Self::Trailers(glance.code)
     }
-    Ok(frame)
+}
+
+/// What broke a response body off, as every layer hands it up.
+#[cold]
+pub(crate) fn broken(error: impl Into<BoxError>) -> Error {
+    Error::from_inner(error).after_headers()
 }
 
 /// What was read for a call on which the layer does not act: an error in the one type that layers
@@ -57,5 +70,5 @@ pub(crate) fn tidy<E: Into<BoxError>>(
 pub(crate) fn passed<E: Into<BoxError>>(
     polled: Poll<Option<Result<Frame<Bytes>, E>>>,
 ) -> Poll<Read> {
-    polled.map_err(|error| Error::from_inner(error).after_headers())
+    polled.map_err(broken)
 }

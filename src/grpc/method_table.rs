@@ -1,6 +1,5 @@
-use std::collections::HashMap;
-
 use glob::{MatchOptions, Pattern};
+use rustc_hash::FxHashMap;
 
 use super::path::is_method;
 
@@ -31,14 +30,15 @@ pub enum InvalidPattern {
 /// What is said of methods, by exact path or by glob.
 #[derive(Clone, Debug)]
 pub(crate) struct MethodTable<T> {
-    exact: HashMap<String, T>,
+    /// Its keys are configured, so nobody can choose them to collide.
+    exact: FxHashMap<String, T>,
     globs: Vec<(Pattern, T)>,
 }
 
 impl<T> Default for MethodTable<T> {
     fn default() -> Self {
         Self {
-            exact: HashMap::new(),
+            exact: FxHashMap::default(),
             globs: Vec::new(),
         }
     }
@@ -82,6 +82,10 @@ impl<T> MethodTable<T> {
 
     /// What is said of this very path.
     pub(crate) fn exact(&self, method: &str) -> Option<&T> {
+        // Without keys there is nothing to hash for.
+        if self.exact.is_empty() {
+            return None;
+        }
         self.exact.get(method)
     }
 

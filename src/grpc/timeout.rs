@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 const MAX_DIGITS: usize = 8;
-const MAX_VALUE: u128 = 99_999_999;
+const MAX_VALUE: u32 = 99_999_999;
 
 /// The units of the grammar, finest first, with their length in nanoseconds.
 const UNITS: [(u8, u128); 6] = [
@@ -54,19 +54,35 @@ pub fn parse_timeout(value: &[u8]) -> Result<Duration, InvalidTimeout> {
 #[must_use]
 pub fn render_timeout(timeout: Duration) -> HeaderValue {
     let nanos = timeout.as_nanos().max(1);
-    for (unit, length) in UNITS {
-        let count = nanos / length;
-        if count <= MAX_VALUE {
-            return value(count, unit);
+    // Most are this short, and then the sum needs no wide arithmetic.
+    if let Ok(nanos) = u64::try_from(nanos) {
+        for (unit, length) in [(b'n', 1), (b'u', 1_000), (b'm', 1_000_000)] {
+            if let Some(value) = value(u128::from(nanos / length), unit) {
+                return value;
+            }
         }
     }
-    value(MAX_VALUE, b'H')
+    let mut values = UNITS.iter().map(|(unit, length)| value(nanos / length, *unit));
+    let finest = values.find_map(|value| value);
+    finest.unwrap_or(HeaderValue::from_static("99999999H"))
 }
 
-fn value(count: u128, unit: u8) -> HeaderValue {
-    let text = format!("{count}{}", char::from(unit));
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("1n"))
+/// `None` if that has more than eight digits.
+fn value(count: u128, unit: u8) -> Option<HeaderValue> {
+    let mut count = u32::try_from(count).ok().filter(|it| *it <= MAX_VALUE)?;
+    let mut text = [unit; MAX_DIGITS + 1];
+    let mut start = MAX_DIGITS;
+    for place in text.iter_mut().rev().skip(1) {
+        *place = b'0' + u8::try_from(count % 10).ok()?;
+        count /= 10;
+        start -= 1;
+        if count == 0 {
+            break;
+        }
+    }
+    HeaderValue::from_bytes(text.get(start..)?).ok()
 }
+
 
 fn from_nanos(nanos: u128) -> Duration {
     let seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX);

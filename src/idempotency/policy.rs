@@ -58,7 +58,9 @@ impl IdempotencyPolicy {
 
     /// The one place that knows the precedence (CONTRACT I5). `key` is the one that the call carries.
     pub(super) fn find<'a>(&'a self, method: &str, key: Option<&'a IdempotencyKey>) -> Said<'a> {
-        if !is_method(method) {
+        let by_path = exact(&self.safety, method);
+        // What was declared by its path is a method.
+        if by_path.is_none() && !is_method(method) {
             return Said::default();
         }
         let described = self.described.get(method);
@@ -66,7 +68,7 @@ impl IdempotencyPolicy {
         let by_proto = described.and_then(Description::stated);
         let kind_by_proto = described.map(|method| (method.kind, Origin::Proto));
         Said {
-            safety: exact(&self.safety, method)
+            safety: by_path
                 .or_else(|| self.by_glob(method))
                 .or_else(|| self.by_rule(method))
                 .or(by_key.map(|header| (Safety::Idempotent, Origin::Key(header))))

@@ -2,45 +2,37 @@ use http::Response;
 use http::response::Parts;
 
 use crate::classify::{self, Reason};
-use crate::dispatch::{Answer, Read, received};
+use crate::dispatch::{Read, failure_of, received};
 use crate::error::Error;
 use crate::grpc::Code;
 
-/// What a response head says of an attempt.
-pub(super) enum Said<R> {
+/// What a response head says of an attempt that has not failed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
     /// The call is committed: this is the answer.
-    Answer(Answer<R>),
+    Answer,
+    /// The same, and it says OK already: it is all of it.
+    Ok,
     /// The status is still to come, and one message at most before it.
-    Open(Response<R>),
-    /// The attempt failed.
-    Failure(Error),
+    Open,
 }
 
 /// Judges a head (CONTRACT R6): Trailers-Only decides, headers alone commit a stream.
 #[inline]
-pub(super) fn judge<R>(response: Response<R>, answers_once: bool) -> Said<R> {
-    let Answer { response, code } = match received(response) {
-        Ok(answer) => answer,
-        Err(error) => return Said::Failure(error),
-    };
-    match code {
-        None if answers_once => Said::Open(response),
-        None | Some(Code::Ok) => Said::Answer(Answer { response, code }),
-        Some(_) => match classify::head(response.status(), response.headers()) {
-            Some((verdict, status)) => Said::Failure(Error::answered(verdict, status)),
-            None => Said::Answer(Answer { response, code }),
-        },
+pub(super) fn judge<R>(response: &mut Response<R>, answers_once: bool) -> Result<Said, Error> {
+    match received(response)? {
+        None if answers_once => Ok(Said::Open),
+        None => Ok(Said::Answer),
+        Some(Code::Ok) => Ok(Said::Ok),
+        Some(_) => failure_of(response).map_or(Ok(Said::Answer), Err),
     }
 }
 
-/// What the first read of a held body gave: a frame, the body's failure, or its end.
-pub(super) type FirstRead = Read;
-
-/// The failure in the first frame of a held response: trailers that come without a message, or an
+/// The failure in what was read first of a held body: trailers that come without a message, or an
 /// attempt that its own timeout ended before one. All else commits the call (CONTRACT R6).
 ///
 /// The metadata of such a status is the trailers' and the head's, as tonic's client merges them.
-pub(super) fn failure_in(head: &Parts, read: &FirstRead) -> Option<Error> {
+pub(super) fn failure_in(head: &Parts, read: &Read) -> Option<Error> {
     let trailers = match read.as_ref()? {
         Ok(frame) => frame.trailers_ref()?,
         Err(error) => {

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::call::{Budget, CallOptions};
 use crate::classify;
-use crate::dispatch::{Recorder, passed, tidy};
+use crate::dispatch::{Read, Recorder, Seen, broken, passed};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::Code;
 
 use super::Policy;
-use super::answer::FirstRead;
 
 /// The response body of a call that the retry layer had in hand.
 ///
@@ -79,42 +79,14 @@ impl Watch {
         error.given_up(GiveUp::Committed, self.attempts)
     }
 
-    /// An OK answer as it is; all else is the call's failure.
-    #[inline]
-    fn judge(&self, read: FirstRead) -> FirstRead {
-        let Some(Ok(frame)) = &read else {
-            return self.judge_end(read);
-        };
-        match frame.trailers_ref().map(Code::from_headers) {
-            None => read,
-            Some(Some(Code::Ok)) => {
-                self.succeeded();
-                read
-            }
-            Some(_) => self.judge_end(read),
-        }
-    }
-
+    /// The failure that these trailers are, or an end without any.
     #[cold]
-    fn judge_end(&self, read: FirstRead) -> FirstRead {
-        let failure = match &read {
+    fn unhappy(&self, trailers: Option<&HeaderMap>) -> Option<Error> {
+        let said = match trailers {
+            Some(trailers) => classify::trailers(trailers),
             None => Some(classify::no_status()),
-            Some(Err(_)) => None,
-            Some(Ok(frame)) => match frame.trailers_ref() {
-                Some(trailers) => classify::trailers(trailers),
-                None => return read,
-            },
         };
-        match (failure, read) {
-            (Some((verdict, status)), _) => {
-                Some(Err(self.failed(Error::answered(verdict, status))))
-            }
-            (None, Some(Err(error))) => Some(Err(self.failed(error))),
-            (None, read) => {
-                self.succeeded();
-                read
-            }
-        }
+        said.map(|(verdict, status)| self.failed(Error::answered(verdict, status)))
     }
 }
 
@@ -143,7 +115,7 @@ impl<R> RetryBody<R> {
     /// The body of an answer of which this was read already.
     pub(super) fn released(
         inner: R,
-        first: FirstRead,
+        first: Read,
         watch: Option<Watch>,
         recorder: Recorder,
     ) -> Self {
@@ -164,26 +136,61 @@ impl<R> RetryBody<R> {
 }
 
 impl Active {
-    fn poll<R>(&mut self, inner: &mut R, cx: &mut Context<'_>) -> Poll<FirstRead>
+    fn poll<R>(&mut self, inner: &mut R, cx: &mut Context<'_>) -> Poll<Read>
     where
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
     {
-        let mut read = match mem::replace(&mut self.known, Known::Nothing) {
+        let read = match mem::replace(&mut self.known, Known::Nothing) {
+            Known::Nothing => match ready!(Pin::new(inner).poll_frame(cx)) {
+                Some(read) => Some(read.map_err(broken)),
+                None => None,
+            },
             Known::Next(read) => Some(read),
-            Known::Nothing => ready!(Pin::new(inner).poll_frame(cx)).map(tidy),
             Known::End => None,
         };
-        if read.is_none() {
-            self.known = Known::End;
-        }
-        if let Some(watch) = &self.watch {
-            read = watch.judge(read);
-            if read.as_ref().is_none_or(is_last) {
-                self.watch = None;
+        let failure = match read {
+            Some(Ok(mut frame)) => {
+                let seen = Seen::tidy(&mut frame);
+                match self.judge(seen, &frame) {
+                    Some(failure) => failure,
+                    None => {
+                        self.recorder.saw(seen);
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
             }
+            Some(Err(error)) => match &self.watch {
+                Some(watch) => watch.failed(error),
+                None => error,
+            },
+            None => {
+                self.known = Known::End;
+                match self.watch.take().and_then(|watch| watch.unhappy(None)) {
+                    Some(failure) => failure,
+                    None => {
+                        self.recorder.over(None);
+                        return Poll::Ready(None);
+                    }
+                }
+            }
+        };
+        self.watch = None;
+        Poll::Ready(Some(Err(self.recorder.failed(failure))))
+    }
+
+    /// An OK answer is handed on as it is; all else is the call's failure.
+    #[inline]
+    fn judge(&mut self, seen: Seen, frame: &Frame<Bytes>) -> Option<Error> {
+        let Seen::Trailers(code) = seen else {
+            return None;
+        };
+        let watch = self.watch.take()?;
+        if code == Some(Code::Ok) {
+            watch.succeeded();
+            return None;
         }
-        Poll::Ready(self.recorder.read(read))
+        watch.unhappy(frame.trailers_ref())
     }
 }
 
@@ -195,7 +202,7 @@ where
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FirstRead> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
         let this = &mut *self;
         match &mut this.active {
             None => passed(Pin::new(&mut this.inner).poll_frame(cx)),
@@ -231,8 +238,4 @@ where
         }
         hint
     }
-}
-
-fn is_last(read: &Result<Frame<Bytes>, Error>) -> bool {
-    read.as_ref().map_or(true, Frame::is_trailers)
 }

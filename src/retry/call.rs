@@ -128,15 +128,11 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         }
     }
 
-    /// What the outcome of the attempt says, as far as the head of its answer does.
-    pub(super) fn judge<R>(&mut self, outcome: Result<Response<R>, Error>) -> Said<R> {
-        match outcome {
-            Ok(response) => {
-                self.spend.answered();
-                answer::judge(response, self.answers_once())
-            }
-            Err(error) => Said::Failure(error),
-        }
+    /// What the head of an answer says of the attempt.
+    #[inline]
+    pub(super) fn judge<R>(&mut self, response: &mut Response<R>) -> Result<Said, Error> {
+        self.spend.answered();
+        answer::judge(response, self.answers_once())
     }
 
     /// CONTRACT R10: ours alone, whatever the caller put there.

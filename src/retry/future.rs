@@ -11,11 +11,12 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::dispatch::{Answer, Attempt, Recorder, received, tidy};
+use crate::dispatch::{Attempt, Read, Recorder, Seen, broken, received};
 use crate::error::{BoxError, Error};
+use crate::grpc::Code;
 
 use super::RetryBody;
-use super::answer::{self, FirstRead, Said};
+use super::answer::{self, Said};
 use super::body::Watch;
 use super::call::{Next, RetryCall};
 use super::hook::Preparing;
@@ -43,11 +44,11 @@ where
     /// The head is held until the first frame.
     Held(Option<(Parts, R)>),
     /// Between two attempts.
-    Backoff(#[pin] Sleep),
+    Backoff(Pin<Box<Sleep>>),
     /// Before an attempt, what the user runs.
     Preparing(Preparing),
     /// The same, before the only attempt of a call that the layer lets pass.
-    PreparingOnce(Preparing, Option<(S, Request<B>)>),
+    PreparingOnce(Preparing, Option<Box<(S, Request<B>)>>),
     /// The call could not begin.
     Failed(Option<Error>),
 }
@@ -71,7 +72,7 @@ where
         request: Request<B>,
         recorder: Recorder,
     ) -> Self {
-        let state = State::PreparingOnce(preparing, Some((service, request)));
+        let state = State::PreparingOnce(preparing, Some(Box::new((service, request))));
         Self::new(state, None, recorder)
     }
 
@@ -128,17 +129,21 @@ where
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Ready(pass(outcome, this.recorder));
                     };
-                    match call.judge(outcome) {
-                        Said::Answer(answer) => {
-                            let watch = call.watch();
-                            *this.call = None;
-                            return Poll::Ready(commit(answer, watch, this.recorder));
-                        }
-                        Said::Open(response) => {
+                    let judged = outcome.and_then(|mut response| {
+                        let said = call.judge(&mut response)?;
+                        Ok((response, said))
+                    });
+                    match judged {
+                        Ok((response, Said::Open)) => {
                             this.state.set(State::Held(Some(response.into_parts())));
                             continue;
                         }
-                        Said::Failure(error) => error,
+                        Ok((response, said)) => {
+                            let watch = call.watch();
+                            *this.call = None;
+                            return Poll::Ready(Ok(commit(response, said, watch, this.recorder)));
+                        }
+                        Err(error) => error,
                     }
                 }
                 StateProj::Held(held) => match ready!(poll_held(held, cx)) {
@@ -146,14 +151,12 @@ where
                         let watch = this.call.take().map(|call| call.watch());
                         let body =
                             |inner, recorder| RetryBody::released(inner, first, watch, recorder);
-                        let code = None;
-                        let answer = Answer { response, code };
-                        return Poll::Ready(this.recorder.hand_up(Ok(answer), body));
+                        return Poll::Ready(Ok(this.recorder.hand_up(response, None, body)));
                     }
                     Err(error) => error,
                 },
                 StateProj::Backoff(sleep) => {
-                    ready!(sleep.poll(cx));
+                    ready!(sleep.as_mut().poll(cx));
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Pending;
                     };
@@ -183,7 +186,7 @@ where
                 }
                 StateProj::PreparingOnce(preparing, pending) => {
                     let prepared = ready!(preparing.as_mut().poll(cx));
-                    let Some((service, mut request)) = pending.take() else {
+                    let Some((service, mut request)) = pending.take().map(|it| *it) else {
                         return Poll::Pending;
                     };
                     match prepared {
@@ -208,7 +211,7 @@ where
                 return Poll::Ready(Err(this.recorder.failed(failure)));
             };
             match call.after(failure) {
-                Next::Wait(after) => this.state.set(State::Backoff(sleep(after))),
+                Next::Wait(after) => this.state.set(State::Backoff(Box::pin(sleep(after)))),
                 Next::Stop(error) => {
                     *this.call = None;
                     this.state.set(State::Failed(None));
@@ -234,7 +237,7 @@ where
 fn poll_held<R>(
     held: &mut Option<(Parts, R)>,
     cx: &mut Context<'_>,
-) -> Poll<Result<(Response<R>, FirstRead), Error>>
+) -> Poll<Result<(Response<R>, Read), Error>>
 where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
@@ -242,7 +245,11 @@ where
     let Some((_, body)) = held else {
         return Poll::Pending;
     };
-    let read = ready!(Pin::new(body).poll_frame(cx)).map(tidy);
+    let read = ready!(Pin::new(body).poll_frame(cx)).map(|read| {
+        let mut frame = read.map_err(broken)?;
+        Seen::tidy(&mut frame);
+        Ok(frame)
+    });
     let Some((parts, body)) = held.take() else {
         return Poll::Pending;
     };
@@ -255,19 +262,32 @@ where
 /// What became of a call that the layer let pass: as it came, if nobody writes it down.
 #[inline]
 fn pass<R>(outcome: Result<Response<R>, Error>, recorder: &mut Recorder) -> Done<R> {
-    match outcome {
-        Ok(response) if recorder.trace().is_none() => Ok(response.map(RetryBody::untouched)),
-        outcome => recorder.hand_up(outcome.and_then(received), RetryBody::passing),
+    let mut response = match outcome {
+        Ok(response) if recorder.trace().is_none() => {
+            return Ok(response.map(RetryBody::untouched));
+        }
+        Ok(response) => response,
+        Err(error) => return Err(recorder.failed(error)),
+    };
+    match received(&mut response) {
+        Ok(code) => Ok(recorder.hand_up(response, code, RetryBody::passing)),
+        Err(error) => Err(recorder.failed(error)),
     }
 }
 
 /// The answer of an attempt: no other can follow it.
-fn commit<R>(answer: Answer<R>, watch: Watch, recorder: &mut Recorder) -> Done<R> {
-    if answer.code.is_some() {
-        // Trailers-Only and not a failure: OK, and no trailers will say so again.
+#[inline]
+fn commit<R>(
+    response: Response<R>,
+    said: Said,
+    watch: Watch,
+    recorder: &mut Recorder,
+) -> Response<RetryBody<R>> {
+    if said == Said::Ok {
+        // No trailers will say so again.
         watch.succeeded();
-        return recorder.hand_up(Ok(answer), RetryBody::passing);
+        return recorder.hand_up(response, Some(Code::Ok), RetryBody::passing);
     }
     let body = |inner, recorder| RetryBody::watching(inner, watch, recorder);
-    recorder.hand_up(Ok(answer), body)
+    recorder.hand_up(response, None, body)
 }

@@ -2,9 +2,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, SizeHint};
 
-use crate::dispatch::{Recorder, tidy};
+use crate::dispatch::{Read, Recorder, Seen, broken};
 use crate::error::{BoxError, Error};
 
 use super::watch::Watch;
@@ -39,14 +39,25 @@ where
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let read = ready!(Pin::new(&mut self.inner).poll_frame(cx)).map(tidy);
-        if let Some(Err(error)) = &read
-            && let Some(watch) = self.watch.take()
-        {
-            watch.failed(error);
-        }
-        Poll::Ready(self.recorder.read(read))
+    ) -> Poll<Read> {
+        let this = &mut *self;
+        Poll::Ready(match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+            Some(Ok(mut frame)) => {
+                this.recorder.saw(Seen::tidy(&mut frame));
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                let error = broken(error);
+                if let Some(watch) = this.watch.take() {
+                    watch.failed(&error);
+                }
+                Some(Err(this.recorder.failed(error)))
+            }
+            None => {
+                this.recorder.over(None);
+                None
+            }
+        })
     }
 
     fn is_end_stream(&self) -> bool {

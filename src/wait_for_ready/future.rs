@@ -41,7 +41,7 @@ where
     /// An attempt has no answer yet.
     Attempt(#[pin] Attempt<S, B>),
     /// The gate wakes it, or this does: the deadline, a dial that is due, its turn after the others.
-    Waiting(#[pin] Option<Sleep>),
+    Waiting(Option<Pin<Box<Sleep>>>),
     /// The call can't go.
     Failed(Option<Error>),
 }
@@ -137,11 +137,11 @@ where
                         return Poll::Pending;
                     }
                 }
-                (StateProj::Waiting(mut timer), Some(call)) => {
+                (StateProj::Waiting(timer), Some(call)) => {
                     match call.step(pass, Some(cx.waker())) {
                         Step::Wait(until) => {
-                            set(timer.as_mut(), until);
-                            let due = timer.as_pin_mut().map(|timer| timer.poll(cx));
+                            set(timer, until);
+                            let due = timer.as_mut().map(|timer| timer.as_mut().poll(cx));
                             if due.is_none_or(|due| due.is_pending()) {
                                 return Poll::Pending;
                             }
@@ -167,20 +167,23 @@ where
 /// An answer, with what watches its connection.
 #[inline]
 fn hand_up<R>(
-    response: Response<R>,
+    mut response: Response<R>,
     watch: Option<Watch>,
     recorder: &mut Recorder,
 ) -> Result<Response<WaitBody<R>>, Error> {
     let body = |inner, recorder| WaitBody::new(inner, watch, recorder);
-    recorder.hand_up(received(response), body)
+    match received(&mut response) {
+        Ok(code) => Ok(recorder.hand_up(response, code, body)),
+        Err(error) => Err(recorder.failed(error)),
+    }
 }
 
 /// The one timer of a waiting call.
-fn set(mut timer: Pin<&mut Option<Sleep>>, until: Option<Instant>) {
-    match (timer.as_mut().as_pin_mut(), until) {
+fn set(timer: &mut Option<Pin<Box<Sleep>>>, until: Option<Instant>) {
+    match (timer.as_mut(), until) {
         (Some(timer), Some(until)) if timer.deadline() == until => {}
-        (Some(timer), Some(until)) => timer.reset(until),
-        (None, Some(until)) => timer.set(Some(sleep_until(until))),
-        (_, None) => timer.set(None),
+        (Some(timer), Some(until)) => timer.as_mut().reset(until),
+        (None, Some(until)) => *timer = Some(Box::pin(sleep_until(until))),
+        (_, None) => *timer = None,
     }
 }
