@@ -92,6 +92,8 @@ impl Throttle {
         outcome: Result<(&Response<R>, Option<Code>), &Error>,
     ) -> Option<Accepted> {
         let fate = match outcome {
+            // The same request goes once more, and is no other.
+            Err(error) if error.is_handed_back() => Fate::Unknown,
             Err(error) => self.0.policy.fate(&error.verdict()),
             Ok((response, Some(_))) => {
                 let failure = classify::head(response.status(), response.headers());

@@ -117,6 +117,12 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
+    /// Whether all of it is kept, so that nothing can get lost any more.
+    #[cfg(feature = "retry")]
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.0, Kept::Whole(..))
+    }
+
     /// Why the request can't be sent again; `None` if it can.
     #[must_use]
     pub fn lost(&self) -> Option<Lost> {

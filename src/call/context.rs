@@ -24,6 +24,7 @@ pub struct Context {
     kind: Option<MethodKind>,
     budget: Option<Arc<dyn Budget>>,
     paid_in: bool,
+    is_kept: bool,
     attempt: Option<u32>,
     trace: Option<Trace>,
 }
@@ -38,12 +39,6 @@ impl Context {
     #[must_use]
     pub fn options(&self) -> &CallOptions {
         self.options.as_deref().unwrap_or(&CallOptions::UNSET)
-    }
-
-    /// The same for whoever outlives the request.
-    #[cfg(feature = "retry")]
-    pub(crate) fn shared_options(&self) -> Option<&Arc<CallOptions>> {
-        self.options.as_ref()
     }
 
     pub(super) fn options_mut(&mut self) -> &mut CallOptions {
@@ -157,6 +152,18 @@ impl Context {
         self.attempt = Some(attempt);
     }
 
+    /// Whether a layer further out keeps the whole request and sends it once more if a layer below hands
+    /// it back: then that one need not keep it, too.
+    #[cfg(feature = "wait-for-ready")]
+    pub(crate) fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    #[cfg(feature = "retry")]
+    pub(crate) fn keep(&mut self) {
+        self.is_kept = true;
+    }
+
     /// Where to write what happens to the call.
     #[must_use]
     pub fn trace(&self) -> Option<&Trace> {
@@ -166,6 +173,12 @@ impl Context {
     /// Listens to what happens to the call; a listener further out is shared.
     pub fn listen(&mut self) -> Trace {
         self.trace.get_or_insert_default().clone()
+    }
+
+    /// Whoever holds this does not listen any more.
+    #[cfg(feature = "retry")]
+    pub(crate) fn unfollow(&mut self) {
+        self.trace = None;
     }
 
     /// Writes down from now on what happens to a call that nobody listens to yet.

@@ -75,7 +75,7 @@ impl Active {
             Poll::Ready(Some(Err(error))) => {
                 let error = broken(error);
                 match &self.bound {
-                    Some(bound) => bound.name(error),
+                    Some(bound) => bound.name(error, self.recorder.trace()),
                     None => error,
                 }
             }
@@ -97,10 +97,12 @@ impl Active {
         match seen {
             // A body that is always ready never lets the timer run: look at the clock instead,
             // from the second message on.
-            Seen::Data if std::mem::replace(&mut self.began, true) => bound.ended(Instant::now()),
+            Seen::Data if std::mem::replace(&mut self.began, true) => {
+                bound.ended(Instant::now(), self.recorder.trace())
+            }
             Seen::Trailers(Some(Code::Cancelled)) => {
                 let (verdict, status) = classify::trailers(frame.trailers_ref()?)?;
-                bound.cancelled(verdict, status)
+                bound.cancelled(verdict, status, self.recorder.trace())
             }
             _ => None,
         }
@@ -119,7 +121,7 @@ impl Active {
         let Some(bound) = &mut self.bound else {
             return Poll::Pending;
         };
-        bound.poll_over(cx, |cx, at| {
+        bound.poll_over(cx, self.recorder.trace(), |cx, at| {
             let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
             timer.as_mut().poll(cx)
         })

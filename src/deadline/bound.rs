@@ -14,12 +14,12 @@ use crate::grpc::{Code, Status};
 use crate::report::Trace;
 
 /// What ends one call: its deadline, and the end of the call that it is made for. Whoever holds it has
-/// the timer.
+/// the timer and the trace.
 #[derive(Debug)]
 pub(super) struct Bound {
-    trace: Trace,
     deadline: Option<Deadline>,
-    served: Option<Ending>,
+    /// Few calls are made for another.
+    served: Option<Box<Ending>>,
 }
 
 #[derive(Debug)]
@@ -38,15 +38,10 @@ impl Ending {
 }
 
 impl Bound {
-    pub(super) fn new(
-        deadline: Option<Deadline>,
-        served: Option<&Served>,
-        trace: Trace,
-    ) -> Self {
+    pub(super) fn new(deadline: Option<Deadline>, served: Option<&Served>) -> Self {
         Self {
-            trace,
             deadline,
-            served: served.map(|served| Ending::new(served.ending())),
+            served: served.map(|served| Box::new(Ending::new(served.ending()))),
         }
     }
 
@@ -56,14 +51,14 @@ impl Bound {
     }
 
     /// The end, if it has come by now.
-    pub(super) fn ended(&self, now: Instant) -> Option<Error> {
+    pub(super) fn ended(&self, now: Instant, trace: Option<&Trace>) -> Option<Error> {
         if let Some(deadline) = self.deadline
             && deadline.at() <= now
         {
-            return Some(self.expired(deadline));
+            return Some(expired(deadline, trace));
         }
         let served = self.served.as_ref()?;
-        served.over.is_cancelled().then(|| self.forsaken())
+        served.over.is_cancelled().then(|| forsaken(trace))
     }
 
     /// Wakes the task when the call must end, with the error of it; by this timer, which is made once a
@@ -71,39 +66,26 @@ impl Bound {
     pub(super) fn poll_over(
         &mut self,
         cx: &mut Context<'_>,
+        trace: Option<&Trace>,
         poll_timer: impl FnOnce(&mut Context<'_>, Instant) -> Poll<()>,
     ) -> Poll<Error> {
         // A timer has nothing to say once the inner service used up the task's budget (tokio::task::coop).
-        if let Some(error) = self.ended(Instant::now()) {
+        if let Some(error) = self.ended(Instant::now(), trace) {
             return Poll::Ready(error);
         }
         if let Some(deadline) = self.deadline
             && poll_timer(cx, deadline.at()).is_ready()
         {
-            return Poll::Ready(self.expired(deadline));
+            return Poll::Ready(expired(deadline, trace));
         }
         match &mut self.served {
-            Some(served) => served.wait.as_mut().poll(cx).map(|()| self.forsaken()),
+            Some(served) => served.wait.as_mut().poll(cx).map(|()| forsaken(trace)),
             None => Poll::Pending,
         }
     }
 
-    #[cold]
-    fn expired(&self, deadline: Deadline) -> Error {
-        let trace = &self.trace;
-        Error::expired(deadline, trace.phase(), trace.progress(), trace.last_failure())
-            .given_up(GiveUp::Deadline, trace.attempts())
-    }
-
-    #[cold]
-    fn forsaken(&self) -> Error {
-        let trace = &self.trace;
-        Error::forsaken(trace.phase(), trace.progress(), trace.last_failure())
-            .given_up(GiveUp::Cancelled, trace.attempts())
-    }
-
     /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
-    pub(super) fn name(&self, error: Error) -> Error {
+    pub(super) fn name(&self, error: Error, trace: Option<&Trace>) -> Error {
         let was_expiry = error.verdict().reason == Reason::DeadlineExceeded;
         let (Some(deadline), Some(remaining)) = (self.deadline, self.remaining()) else {
             return error;
@@ -112,18 +94,39 @@ impl Bound {
             return error;
         }
         // What failed before says more than another clock's word for the same instant.
-        if self.trace.last_failure().is_none() {
-            self.trace.failed(Arc::new(error));
+        if let Some(trace) = trace
+            && trace.last_failure().is_none()
+        {
+            trace.failed(Arc::new(error));
         }
-        self.expired(deadline)
+        expired(deadline, trace)
     }
 
     /// The expiry that a CANCELLED of the server's is, near the deadline.
-    pub(super) fn cancelled(&self, verdict: Verdict, status: Status) -> Option<Error> {
+    pub(super) fn cancelled(
+        &self,
+        verdict: Verdict,
+        status: Status,
+        trace: Option<&Trace>,
+    ) -> Option<Error> {
         if verdict.code != Code::Cancelled {
             return None;
         }
-        let named = self.name(Error::answered(verdict, status));
+        let named = self.name(Error::answered(verdict, status), trace);
         (named.code() == Code::DeadlineExceeded).then_some(named)
     }
+}
+
+#[cold]
+fn expired(deadline: Deadline, trace: Option<&Trace>) -> Error {
+    let trace = trace.cloned().unwrap_or_default();
+    let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
+    Error::expired(deadline, phase, progress, last).given_up(GiveUp::Deadline, trace.attempts())
+}
+
+#[cold]
+fn forsaken(trace: Option<&Trace>) -> Error {
+    let trace = trace.cloned().unwrap_or_default();
+    let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
+    Error::forsaken(phase, progress, last).given_up(GiveUp::Cancelled, trace.attempts())
 }

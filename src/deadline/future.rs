@@ -78,7 +78,7 @@ where
         if let Poll::Ready(outcome) = polled {
             let bound = this.bound.take();
             let failure = match outcome {
-                Ok(mut response) => match judge(&mut response, bound.as_ref()) {
+                Ok(mut response) => match judge(&mut response, bound.as_ref(), recorder) {
                     Ok(code) => {
                         let body = |inner, recorder| DeadlineBody::new(inner, bound, recorder);
                         return Poll::Ready(Ok(recorder.hand_up(response, code, body)));
@@ -88,7 +88,7 @@ where
                 Err(error) => error,
             };
             let failure = match &bound {
-                Some(bound) => bound.name(failure),
+                Some(bound) => bound.name(failure, recorder.trace()),
                 None => failure,
             };
             return Poll::Ready(Err(recorder.failed(failure)));
@@ -97,7 +97,7 @@ where
             return Poll::Pending;
         };
         let mut timer = this.timer;
-        let over = bound.poll_over(cx, |cx, at| {
+        let over = bound.poll_over(cx, recorder.trace(), |cx, at| {
             if timer.is_none() {
                 timer.set(Some(sleep_until(at)));
             }
@@ -116,12 +116,13 @@ where
 fn judge<R>(
     response: &mut Response<R>,
     bound: Option<&Bound>,
+    recorder: &Recorder,
 ) -> Result<Option<Code>, Error> {
     let code = received(response)?;
     let (Some(bound), Some(Code::Cancelled)) = (bound, code) else {
         return Ok(code);
     };
     let head = classify::head(response.status(), response.headers());
-    let expiry = head.and_then(|(verdict, status)| bound.cancelled(verdict, status));
+    let expiry = head.and_then(|(verdict, status)| bound.cancelled(verdict, status, recorder.trace()));
     expiry.map_or(Ok(code), Err)
 }

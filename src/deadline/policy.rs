@@ -14,6 +14,12 @@ impl DeadlinePolicy {
         self.default_timeout = Some(timeout);
     }
 
+    /// The layer's default.
+    #[must_use]
+    pub fn default_timeout(&self) -> Option<Duration> {
+        self.default_timeout
+    }
+
     /// The shorter of the caller's `grpc-timeout` and the call's option, which replaces the default.
     #[must_use]
     pub fn timeout(&self, header: Option<Duration>, options: &CallOptions) -> Option<Duration> {

@@ -2,7 +2,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -11,7 +11,7 @@ use crate::call::{self, CallOptions, Deadline, Served};
 use crate::classify::Reason;
 use crate::dispatch::{Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
-use crate::grpc::{Code, InvalidTimeout, TIMEOUT, find, parse_timeout};
+use crate::grpc::{Code, InvalidTimeout, TIMEOUT, find, parse_timeout, render_timeout};
 
 use super::bound::Bound;
 use super::{DeadlineBody, DeadlinePolicy, ResponseFuture};
@@ -21,6 +21,8 @@ use super::{DeadlineBody, DeadlinePolicy, ResponseFuture};
 pub struct DeadlineService<S> {
     inner: Readied<S>,
     policy: DeadlinePolicy,
+    /// The default timeout as `grpc-timeout`: most calls have that, and none of it is used up yet.
+    rendered: Option<HeaderValue>,
 }
 
 impl<S: Clone> DeadlineService<S> {
@@ -28,6 +30,7 @@ impl<S: Clone> DeadlineService<S> {
         Self {
             inner: Readied::new(inner),
             policy,
+            rendered: policy.default_timeout().map(render_timeout),
         }
     }
 }
@@ -62,7 +65,7 @@ where
         let now = Instant::now();
         let (bound, recorder) = terms.bind(&mut request, now);
         // What is over before it began is never sent.
-        if let Some(end) = bound.ended(now) {
+        if let Some(end) = bound.ended(now, recorder.trace()) {
             return ResponseFuture::failed(end, recorder);
         }
         let attempt = self.inner.attempt(request, recorder.trace(), || now);
@@ -73,6 +76,8 @@ where
 /// What ends a call.
 struct Terms {
     timeout: Option<Duration>,
+    /// The timeout as `grpc-timeout`, where that is known.
+    rendered: Option<HeaderValue>,
     served: Option<Served>,
 }
 
@@ -95,7 +100,15 @@ impl<S> DeadlineService<S> {
         if !is_bounded && !self.policy.allows_none(options) {
             return Err(missing());
         }
-        Ok((is_bounded || served.is_some()).then_some(Terms { timeout, served }))
+        if !is_bounded && served.is_none() {
+            return Ok(None);
+        }
+        let is_default = timeout == self.policy.default_timeout();
+        Ok(Some(Terms {
+            timeout,
+            rendered: self.rendered.as_ref().filter(|_| is_default).cloned(),
+            served,
+        }))
     }
 }
 
@@ -108,12 +121,16 @@ impl Terms {
         for deadline in own.into_iter().chain(inherited) {
             context.bound(deadline);
         }
-        let (trace, recorder) = Recorder::acting(context, now);
+        let recorder = Recorder::acting(context, now);
         let deadline = context.deadline();
-        if let Some(deadline) = deadline {
-            deadline.stamp(request.headers_mut(), now);
+        match (deadline, self.rendered) {
+            (Some(_), Some(rendered)) if deadline == own => {
+                request.headers_mut().insert(TIMEOUT, rendered);
+            }
+            (Some(deadline), _) => deadline.stamp(request.headers_mut(), now),
+            (None, _) => {}
         }
-        (Bound::new(deadline, self.served.as_ref(), trace), recorder)
+        (Bound::new(deadline, self.served.as_ref()), recorder)
     }
 }
 

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use smallvec::SmallVec;
@@ -97,6 +99,15 @@ impl Head {
             request.extensions_mut().insert(context.clone());
         }
         request
+    }
+}
+
+/// No header values, which may be secret.
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("uri", &self.uri)
+            .finish_non_exhaustive()
     }
 }
 

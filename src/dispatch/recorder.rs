@@ -4,27 +4,41 @@ use tokio::time::Instant;
 use crate::call::Context;
 use crate::error::Error;
 use crate::grpc::Code;
-use crate::report::{GiveUp, Owner, Trace};
+use crate::report::{GiveUp, Trace};
 
 use super::Seen;
 
-/// Writes down what a layer hands up. The outermost one follows the call from its future to the end
-/// of its body, and hands up the report, too. Without a trace there is nothing to write.
+/// Writes down what a layer hands up. The outermost one owns the trace: it follows the call from its
+/// future to the end of its body, and hands up the report, too. Without a trace there is nothing to
+/// write.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    listener: Listener,
-    /// Why the layer lets the call pass, if it does.
-    passing: Option<GiveUp>,
+    /// Not in a body unless it is ours: an error may hold that, and the trace may hold the error.
+    trace: Option<Trace>,
+    owns: bool,
+    passing: Option<Passing>,
 }
 
-#[derive(Debug, Default)]
-enum Listener {
-    #[default]
-    Nobody,
-    /// A layer further out follows the call. Not in a body: an error may hold that, and the trace may
-    /// hold the error.
-    Other(Trace),
-    Us(Owner),
+/// Why a layer that repeats calls lets one pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "retry"),
+    allow(dead_code, reason = "one layer does so")
+)]
+pub(crate) enum Passing {
+    /// A layer further out has it in hand.
+    Nested,
+    /// It is not to be retried.
+    SwitchedOff,
+}
+
+impl Passing {
+    fn reason(self) -> GiveUp {
+        match self {
+            Self::Nested => GiveUp::Nested,
+            Self::SwitchedOff => GiveUp::SwitchedOff,
+        }
+    }
 }
 
 impl Recorder {
@@ -37,47 +51,41 @@ impl Recorder {
         }
     }
 
-    /// For a layer that writes whether somebody listens or not, with where it writes; the call begins
-    /// now.
+    /// For a layer that writes whether somebody listens or not; the call begins now.
     #[cfg(any(feature = "deadline", feature = "retry"))]
-    pub(crate) fn acting(context: &mut Context, now: Instant) -> (Trace, Self) {
+    pub(crate) fn acting(context: &mut Context, now: Instant) -> Self {
         if let Some(trace) = context.trace() {
-            return (trace.clone(), Self::listening(trace));
+            return Self::listening(trace);
         }
-        let (trace, owner) = Trace::begun(now);
+        let trace = Trace::begun(now);
         context.follow(trace.clone());
-        (trace, Self::new(Listener::Us(owner)))
+        Self::new(trace, true)
     }
 
     fn listening(trace: &Trace) -> Self {
-        Self::new(match trace.own() {
-            Some(owner) => Listener::Us(owner),
-            None => Listener::Other(trace.clone()),
-        })
+        Self::new(trace.clone(), trace.own())
     }
 
-    fn new(listener: Listener) -> Self {
+    fn new(trace: Trace, owns: bool) -> Self {
         Self {
-            listener,
+            trace: Some(trace),
+            owns,
             passing: None,
         }
     }
 
     /// Where to write what happens.
+    #[inline]
     pub(crate) fn trace(&self) -> Option<&Trace> {
-        match &self.listener {
-            Listener::Nobody => None,
-            Listener::Other(trace) => Some(trace),
-            Listener::Us(owner) => Some(owner.trace()),
-        }
+        self.trace.as_ref()
     }
 
     /// For a layer that does not repeat the call, for this reason.
     #[cfg(feature = "retry")]
-    pub(crate) fn passing(mut self, reason: GiveUp) -> Self {
-        self.passing = Some(reason);
-        if let Some(trace) = self.trace() {
-            trace.passes(reason);
+    pub(crate) fn passing(mut self, why: Passing) -> Self {
+        self.passing = Some(why);
+        if let Some(trace) = &self.trace {
+            trace.passes(why.reason());
         }
         self
     }
@@ -90,7 +98,16 @@ impl Recorder {
         code: Option<Code>,
         body: impl FnOnce(R, Self) -> B,
     ) -> Response<B> {
-        self.answered(&mut response, code);
+        if let Some(trace) = &self.trace {
+            if self.owns {
+                if let Some(report) = trace.answered(code) {
+                    response.extensions_mut().insert(report);
+                }
+            } else {
+                trace.came_back(true);
+                self.trace = None;
+            }
+        }
         let recorder = std::mem::take(self);
         response.map(|inner| body(inner, recorder))
     }
@@ -98,36 +115,21 @@ impl Recorder {
     /// The call failed.
     #[cold]
     pub(crate) fn failed(&mut self, mut error: Error) -> Error {
-        if let (Some(reason), None) = (self.passing, error.give_up()) {
-            error = error.given_up(reason, 0);
+        if let (Some(why), None) = (self.passing, error.give_up()) {
+            error = error.given_up(why.reason(), 0);
         }
         let verdict = error.verdict();
-        match std::mem::take(&mut self.listener) {
-            Listener::Nobody => error,
-            Listener::Other(trace) => {
-                trace.came_back(!verdict.progress.is_unprocessed());
-                error
-            }
-            Listener::Us(owner) => {
-                owner.failed(error.code(), error.give_up(), verdict);
-                error.reported(owner.report())
-            }
+        let Some(trace) = &self.trace else {
+            return error;
+        };
+        if self.owns {
+            trace.failed_for_good(error.code(), error.give_up(), verdict);
+            error = error.reported(trace.report());
+        } else {
+            trace.came_back(!verdict.progress.is_unprocessed());
         }
-    }
-
-    fn answered<B>(&mut self, response: &mut Response<B>, code: Option<Code>) {
-        match &self.listener {
-            Listener::Nobody => {}
-            Listener::Other(trace) => {
-                trace.came_back(true);
-                self.listener = Listener::Nobody;
-            }
-            Listener::Us(owner) => {
-                if let Some(report) = owner.answered(code) {
-                    response.extensions_mut().insert(report);
-                }
-            }
-        }
+        self.close();
+        error
     }
 
     /// This was read of the body, and goes up.
@@ -140,11 +142,26 @@ impl Recorder {
 
     /// The body is at its end, which says this.
     pub(crate) fn over(&mut self, code: Option<Code>) {
-        if let Listener::Us(owner) = std::mem::take(&mut self.listener) {
-            match code {
-                Some(code) => owner.ended(code),
-                None => owner.ended_in_silence(),
-            }
+        if let (true, Some(trace)) = (self.owns, &self.trace) {
+            trace.ended(code);
+        }
+        self.close();
+    }
+
+    fn close(&mut self) {
+        if let Some(trace) = self.trace.take()
+            && self.owns
+        {
+            trace.close();
+        }
+    }
+}
+
+impl Drop for Recorder {
+    #[inline]
+    fn drop(&mut self) {
+        if self.trace.is_some() {
+            self.close();
         }
     }
 }

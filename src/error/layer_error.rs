@@ -25,6 +25,7 @@ pub(super) struct Inner {
     pub(super) attempts: u32,
     pub(super) cause: Option<SharedError>,
     pub(super) report: Option<CallReport>,
+    pub(super) handed_back: bool,
     #[cfg(feature = "tonic")]
     shown: tonic::Status,
 }
@@ -46,6 +47,7 @@ impl Error {
             attempts: 0,
             cause,
             report: None,
+            handed_back: false,
             #[cfg(feature = "tonic")]
             shown,
         }))
@@ -57,13 +59,15 @@ impl Error {
             Ok(ours) => return *ours,
             Err(error) => error,
         };
-        let (verdict, status) = if let Some(ours) = wrapped(&*error) {
-            (ours.verdict(), ours.status().clone())
+        let (verdict, status, handed_back) = if let Some(ours) = wrapped(&*error) {
+            (ours.verdict(), ours.status().clone(), ours.0.handed_back)
         } else {
             let verdict = classify::failure(&*error);
-            (verdict, inner_status(&*error, verdict))
+            (verdict, inner_status(&*error, verdict), false)
         };
-        Self::build(verdict, status, Some(Arc::from(error)))
+        let mut built = Self::build(verdict, status, Some(Arc::from(error)));
+        built.0.handed_back = handed_back;
+        built
     }
 
     /// What the failure means.

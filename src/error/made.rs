@@ -124,6 +124,20 @@ impl Error {
         self
     }
 
+    /// The same failure, of a request that goes once more at once: it was never sent, and the layer that
+    /// would wait with it leaves it to the one above that keeps it.
+    #[cfg(feature = "wait-for-ready")]
+    pub(crate) fn handed_back(mut self) -> Self {
+        self.0.handed_back = true;
+        self
+    }
+
+    /// Whether its request goes once more at once, within the same attempt.
+    #[cfg(any(feature = "retry", feature = "adaptive-throttle"))]
+    pub(crate) fn is_handed_back(&self) -> bool {
+        self.0.handed_back
+    }
+
     /// The same failure with what happened to the call.
     pub(crate) fn reported(mut self, report: CallReport) -> Self {
         self.0.report = Some(report);

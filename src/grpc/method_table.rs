@@ -109,7 +109,12 @@ impl<T> MethodTable<T> {
     }
 
     /// What is said of the method of this path, which may have a prefix.
-    #[cfg(any(feature = "budget", feature = "retry", feature = "wait-for-ready"))]
+    #[cfg(any(
+        feature = "budget",
+        feature = "idempotency",
+        feature = "retry",
+        feature = "wait-for-ready"
+    ))]
     pub(crate) fn find_path(&self, path: &str) -> Option<&T> {
         if self.is_empty() {
             return None;

@@ -1,5 +1,6 @@
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+
+use rustc_hash::FxHashMap;
 
 use crate::call::Safety;
 use crate::grpc::{MethodKind, is_method};
@@ -9,7 +10,7 @@ use super::InvalidDescriptors;
 /// What the protos say of their methods, by path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Described {
-    methods: HashMap<String, Description>,
+    methods: FxHashMap<String, Description>,
 }
 
 /// What its proto says of one method.
@@ -62,6 +63,10 @@ impl Described {
     }
 
     pub(super) fn get(&self, method: &str) -> Option<Description> {
+        // Without methods there is nothing to hash for.
+        if self.methods.is_empty() {
+            return None;
+        }
         self.methods.get(method).copied()
     }
 

@@ -56,12 +56,18 @@ impl IdempotencyPolicy {
         }
     }
 
-    /// The one place that knows the precedence (CONTRACT I5). `key` is the one that the call carries.
-    pub(super) fn find<'a>(&'a self, method: &str, key: Option<&'a IdempotencyKey>) -> Said<'a> {
-        let by_path = exact(&self.safety, method);
-        // What was declared by its path is a method.
-        if by_path.is_none() && !is_method(method) {
-            return Said::default();
+    /// The one place that knows the precedence (CONTRACT I5), for the method of this path. `key` is the
+    /// one that the call carries.
+    pub(super) fn find<'a>(&'a self, path: &str, key: Option<&'a IdempotencyKey>) -> Said<'a> {
+        // What is declared by its path is found by it, without looking for the method in it.
+        let mut by_path = exact(&self.safety, path);
+        let mut method = path;
+        if by_path.is_none() {
+            method = method_of(path);
+            if !is_method(method) {
+                return Said::default();
+            }
+            by_path = exact(&self.safety, method);
         }
         let described = self.described.get(method);
         let by_key = key.and_then(IdempotencyKey::promotion);
@@ -80,9 +86,9 @@ impl IdempotencyPolicy {
         }
     }
 
-    /// The key that calls of the method get.
-    pub(super) fn key(&self, method: &str) -> Option<&IdempotencyKey> {
-        self.keys.find(method)
+    /// The key that calls of the method of this path get.
+    pub(super) fn key(&self, path: &str) -> Option<&IdempotencyKey> {
+        self.keys.find_path(path)
     }
 
     /// An exception wins over any wider glob, whichever was added first.

@@ -35,7 +35,7 @@ impl<S> Idempotency<S> {
         let context = request.extensions().get::<call::Context>();
         let is_late = context.and_then(call::Context::attempt).is_some();
         let is_stated = context.and_then(call::Context::stated_safety).is_some();
-        let key = self.policy.key(method_of(request.uri().path()));
+        let key = self.policy.key(request.uri().path());
         let mut carried = None;
         if let Some(key) = key {
             let (mut parts, body) = request.into_parts();
@@ -46,11 +46,11 @@ impl<S> Idempotency<S> {
             carried = Some(key).filter(|key| key.is_in(&parts));
             request = Request::from_parts(parts, body);
         }
-        let method = method_of(request.uri().path());
-        let said = self.policy.find(method, carried);
+        let path = request.uri().path();
+        let said = self.policy.find(path, carried);
         let is_known = said.safety.is_some() || is_stated || said.is_described;
         if !is_known && key.and_then(IdempotencyKey::promotion).is_none() {
-            self.note(method);
+            self.note(method_of(path));
         }
         let speaks = said.safety.is_some() || said.kind.is_some();
         if is_late && (speaks || key.is_some()) {

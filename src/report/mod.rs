@@ -44,9 +44,4 @@ pub use call_report::CallReport;
 pub use give_up::GiveUp;
 pub use phase::Phase;
 pub(crate) use record::SharedError;
-#[cfg_attr(
-    not(any(feature = "retry", feature = "deadline", feature = "wait-for-ready")),
-    allow(unused_imports, reason = "no layer is there")
-)]
-pub(crate) use trace::Owner;
 pub use trace::Trace;

@@ -88,7 +88,11 @@ impl Record {
             return;
         }
         self.started.get_or_insert(now);
-        let spent = self.spent_since(now);
+        let spent = match self.since {
+            // What begins with the call is not worth a subtraction.
+            Some(since) if since == now => Duration::ZERO,
+            _ => self.spent_since(now),
+        };
         if let Some(total) = self.spent.get_mut(self.phase as usize) {
             *total = total.saturating_add(spent);
         }

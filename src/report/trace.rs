@@ -56,9 +56,8 @@ impl Trace {
 )]
 impl Trace {
     /// That of a call which begins now, and which nobody listened to before.
-    pub(crate) fn begun(now: Instant) -> (Self, Owner) {
-        let trace = Self(Arc::new(Mutex::new(Record::begun(now))));
-        (trace.clone(), Owner(trace))
+    pub(crate) fn begun(now: Instant) -> Self {
+        Self(Arc::new(Mutex::new(Record::begun(now))))
     }
 
     /// The same as [`enter`](Self::enter), by a clock that is asked only if that is news: layers say the
@@ -123,69 +122,55 @@ impl Trace {
     }
 
     /// Takes the call in hand, unless a layer further out has it.
-    pub(crate) fn own(&self) -> Option<Owner> {
+    pub(crate) fn own(&self) -> bool {
         let mut record = self.0.lock();
         if record.is_owned {
-            return None;
+            return false;
         }
         // One that was over is sent once more, by somebody else's layer.
         let before = std::mem::replace(&mut *record, Record::asked(Instant::now()));
         drop(record);
         drop(before);
-        Some(Owner(self.clone()))
+        true
     }
 }
 
-/// The outermost layer that acts on a call: the one that knows when it is over, and how it ended.
-#[derive(Debug)]
-pub(crate) struct Owner(Trace);
-
+/// For the layer that has the call in hand, the outermost that acts on it: it knows when it is over, and
+/// how it ended.
 #[cfg_attr(
     not(feature = "stack"),
     allow(dead_code, reason = "a layer may be missing")
 )]
-impl Owner {
+impl Trace {
     /// How the call failed, and what that means of an attempt under way.
-    pub(crate) fn failed(&self, code: Code, give_up: Option<GiveUp>, verdict: Verdict) {
+    pub(crate) fn failed_for_good(&self, code: Code, give_up: Option<GiveUp>, verdict: Verdict) {
         let now = Instant::now();
-        self.0
-            .write(|record| record.end(code, give_up, verdict, now));
-    }
-
-    /// The answer is at its end, which says this.
-    pub(crate) fn ended(&self, code: Code) {
-        self.0.write(|record| record.end_with(code));
-    }
-
-    /// The answer is at its end, and said no more than its head may have.
-    pub(crate) fn ended_in_silence(&self) {
-        self.0.write(Record::end_in_silence);
+        self.write(|record| record.end(code, give_up, verdict, now));
     }
 
     /// The answer begins, and has said this already if it is no more than a head; the report, if there
     /// is more to tell than that, or if somebody asked for it.
     pub(crate) fn answered(&self, code: Option<Code>) -> Option<CallReport> {
-        let is_told = self.0.write(|record| {
+        let is_told = self.write(|record| {
             record.answered(code, Instant::now());
             record.is_told()
         });
         is_told.then(|| self.report())
     }
 
-    pub(crate) fn trace(&self) -> &Trace {
-        &self.0
+    /// The answer is at its end, which says this, or no more than its head may have.
+    pub(crate) fn ended(&self, code: Option<Code>) {
+        self.write(|record| match code {
+            Some(code) => record.end_with(code),
+            None => record.end_in_silence(),
+        });
     }
 
-    pub(crate) fn report(&self) -> CallReport {
-        self.0.report()
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        // Nobody can come to look at it any more, which is how most calls end.
-        if Arc::strong_count(&self.0.0) > 1 {
-            self.0.0.lock().close(Instant::now());
+    /// The call is in nobody's hand any more.
+    pub(crate) fn close(self) {
+        // Mostly nobody can come to look at it any more.
+        if Arc::strong_count(&self.0) > 1 {
+            self.0.lock().close(Instant::now());
         }
     }
 }

@@ -1,19 +1,17 @@
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::call::{Budget, CallOptions};
 use crate::classify;
 use crate::dispatch::{Read, Recorder, Seen, broken, passed};
-use crate::error::{BoxError, Error, GiveUp};
+use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
-use super::Policy;
+use super::course::Course;
 
 /// The response body of a call that the retry layer had in hand.
 ///
@@ -29,7 +27,8 @@ pub struct RetryBody<R> {
 #[derive(Debug)]
 struct Active {
     known: Known,
-    watch: Option<Watch>,
+    /// Until the status has come.
+    course: Option<Box<Course>>,
     recorder: Recorder,
 }
 
@@ -38,56 +37,11 @@ struct Active {
 enum Known {
     Nothing,
     /// What was read while the head was held, and not handed on yet.
-    Next(Result<Frame<Bytes>, Error>),
+    Data(Bytes),
+    /// The same, if it is anything else.
+    Next(Box<Result<Frame<Bytes>, Error>>),
     /// It is at its end, and is not to be polled again.
     End,
-}
-
-/// What is done with the status at the end of a body.
-#[derive(Debug)]
-pub(super) struct Watch {
-    charge: Option<Charge>,
-    attempts: u32,
-}
-
-/// A budget, and what decides which failures are charged to it.
-#[derive(Debug)]
-pub(super) struct Charge {
-    pub(super) budget: Arc<dyn Budget>,
-    pub(super) policy: Arc<dyn Policy>,
-    pub(super) options: Option<Arc<CallOptions>>,
-}
-
-impl Watch {
-    pub(super) fn new(charge: Option<Charge>, attempts: u32) -> Self {
-        Self { charge, attempts }
-    }
-
-    pub(super) fn succeeded(&self) {
-        if let Some(charge) = &self.charge {
-            charge.budget.succeeded();
-        }
-    }
-
-    fn failed(&self, error: Error) -> Error {
-        if let Some(charge) = &self.charge {
-            let options = charge.options.as_deref().unwrap_or(&CallOptions::UNSET);
-            if charge.policy.is_charged(&error.verdict(), options) {
-                charge.budget.failed();
-            }
-        }
-        error.given_up(GiveUp::Committed, self.attempts)
-    }
-
-    /// The failure that these trailers are, or an end without any.
-    #[cold]
-    fn unhappy(&self, trailers: Option<&HeaderMap>) -> Option<Error> {
-        let said = match trailers {
-            Some(trailers) => classify::trailers(trailers),
-            None => Some(classify::no_status()),
-        };
-        said.map(|(verdict, status)| self.failed(Error::answered(verdict, status)))
-    }
 }
 
 impl<R> RetryBody<R> {
@@ -108,24 +62,41 @@ impl<R> RetryBody<R> {
     }
 
     /// The body of an answer.
-    pub(super) fn watching(inner: R, watch: Watch, recorder: Recorder) -> Self {
-        Self::new(inner, Known::Nothing, Some(watch), recorder)
+    pub(super) fn answering(
+        inner: R,
+        course: Option<Box<Course>>,
+        recorder: Recorder,
+    ) -> Self {
+        Self::new(inner, Known::Nothing, course, recorder)
     }
 
     /// The body of an answer of which this was read already.
     pub(super) fn released(
         inner: R,
         first: Read,
-        watch: Option<Watch>,
+        course: Option<Box<Course>>,
         recorder: Recorder,
     ) -> Self {
-        Self::new(inner, first.map_or(Known::End, Known::Next), watch, recorder)
+        let known = match first {
+            None => Known::End,
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => Known::Data(data),
+                Err(frame) => Known::Next(Box::new(Ok(frame))),
+            },
+            Some(Err(error)) => Known::Next(Box::new(Err(error))),
+        };
+        Self::new(inner, known, course, recorder)
     }
 
-    fn new(inner: R, known: Known, watch: Option<Watch>, recorder: Recorder) -> Self {
+    fn new(
+        inner: R,
+        known: Known,
+        course: Option<Box<Course>>,
+        recorder: Recorder,
+    ) -> Self {
         let active = Active {
             known,
-            watch,
+            course,
             recorder,
         };
         Self {
@@ -146,7 +117,8 @@ impl Active {
                 Some(read) => Some(read.map_err(broken)),
                 None => None,
             },
-            Known::Next(read) => Some(read),
+            Known::Data(data) => Some(Ok(Frame::data(data))),
+            Known::Next(read) => Some(*read),
             Known::End => None,
         };
         let failure = match read {
@@ -160,13 +132,13 @@ impl Active {
                     }
                 }
             }
-            Some(Err(error)) => match &self.watch {
-                Some(watch) => watch.failed(error),
+            Some(Err(error)) => match &self.course {
+                Some(course) => course.broke_off(error),
                 None => error,
             },
             None => {
                 self.known = Known::End;
-                match self.watch.take().and_then(|watch| watch.unhappy(None)) {
+                match self.course.take().and_then(|course| unhappy(&course, None)) {
                     Some(failure) => failure,
                     None => {
                         self.recorder.over(None);
@@ -175,7 +147,7 @@ impl Active {
                 }
             }
         };
-        self.watch = None;
+        self.course = None;
         Poll::Ready(Some(Err(self.recorder.failed(failure))))
     }
 
@@ -185,13 +157,23 @@ impl Active {
         let Seen::Trailers(code) = seen else {
             return None;
         };
-        let watch = self.watch.take()?;
+        let course = self.course.take()?;
         if code == Some(Code::Ok) {
-            watch.succeeded();
+            course.succeeded();
             return None;
         }
-        watch.unhappy(frame.trailers_ref())
+        unhappy(&course, frame.trailers_ref())
     }
+}
+
+/// The failure that these trailers are, or an end without any.
+#[cold]
+fn unhappy(course: &Course, trailers: Option<&HeaderMap>) -> Option<Error> {
+    let said = match trailers {
+        Some(trailers) => classify::trailers(trailers),
+        None => Some(classify::no_status()),
+    };
+    said.map(|(verdict, status)| course.broke_off(Error::answered(verdict, status)))
 }
 
 impl<R> Body for RetryBody<R>
@@ -217,19 +199,15 @@ where
         };
         let at_its_end = match &active.known {
             Known::Nothing => self.inner.is_end_stream(),
-            Known::Next(_) => false,
+            Known::Data(_) | Known::Next(_) => false,
             Known::End => true,
         };
-        at_its_end && active.watch.is_none()
+        at_its_end && active.course.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.inner.size_hint();
-        let held = match self.active.as_ref().map(|active| &active.known) {
-            Some(Known::Next(Ok(frame))) => frame.data_ref(),
-            _ => None,
-        };
-        if let Some(held) = held {
+        if let Some(Known::Data(held)) = self.active.as_ref().map(|active| &active.known) {
             let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
             if let Some(upper) = hint.upper() {
                 hint.set_upper(upper.saturating_add(held));

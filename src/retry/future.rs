@@ -17,8 +17,8 @@ use crate::grpc::Code;
 
 use super::RetryBody;
 use super::answer::{self, Said};
-use super::body::Watch;
-use super::call::{Next, RetryCall};
+use super::call::RetryCall;
+use super::course::{Course, Next};
 use super::hook::Preparing;
 
 /// The future of [`Retry`](super::Retry).
@@ -139,18 +139,17 @@ where
                             continue;
                         }
                         Ok((response, said)) => {
-                            let watch = call.watch();
-                            *this.call = None;
-                            return Poll::Ready(Ok(commit(response, said, watch, this.recorder)));
+                            let course = this.call.take().map(RetryCall::commit);
+                            return Poll::Ready(Ok(commit(response, said, course, this.recorder)));
                         }
                         Err(error) => error,
                     }
                 }
                 StateProj::Held(held) => match ready!(poll_held(held, cx)) {
                     Ok((response, first)) => {
-                        let watch = this.call.take().map(|call| call.watch());
+                        let course = this.call.take().map(RetryCall::commit);
                         let body =
-                            |inner, recorder| RetryBody::released(inner, first, watch, recorder);
+                            |inner, recorder| RetryBody::released(inner, first, course, recorder);
                         return Poll::Ready(Ok(this.recorder.hand_up(response, None, body)));
                     }
                     Err(error) => error,
@@ -211,6 +210,10 @@ where
                 return Poll::Ready(Err(this.recorder.failed(failure)));
             };
             match call.after(failure) {
+                Next::GoOn => {
+                    let next = State::attempt(call, None);
+                    this.state.set(next);
+                }
                 Next::Wait(after) => this.state.set(State::Backoff(Box::pin(sleep(after)))),
                 Next::Stop(error) => {
                     *this.call = None;
@@ -280,14 +283,17 @@ fn pass<R>(outcome: Result<Response<R>, Error>, recorder: &mut Recorder) -> Done
 fn commit<R>(
     response: Response<R>,
     said: Said,
-    watch: Watch,
+    course: Option<Box<Course>>,
     recorder: &mut Recorder,
 ) -> Response<RetryBody<R>> {
-    if said == Said::Ok {
-        // No trailers will say so again.
-        watch.succeeded();
-        return recorder.hand_up(response, Some(Code::Ok), RetryBody::passing);
+    match course {
+        Some(course) if said == Said::Ok => {
+            // No trailers will say so again.
+            course.succeeded();
+            recorder.hand_up(response, Some(Code::Ok), RetryBody::passing)
+        }
+        course => recorder.hand_up(response, None, |inner, recorder| {
+            RetryBody::answering(inner, course, recorder)
+        }),
     }
-    let body = |inner, recorder| RetryBody::watching(inner, watch, recorder);
-    recorder.hand_up(response, None, body)
 }

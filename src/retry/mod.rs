@@ -54,6 +54,7 @@
 mod answer;
 mod body;
 mod call;
+mod course;
 mod future;
 mod hook;
 mod layer;

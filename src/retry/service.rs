@@ -10,12 +10,13 @@ use tower_service::Service;
 use crate::body::{Recording, RequestBody};
 use crate::call;
 use crate::classify::Reason;
-use crate::dispatch::{Head, Readied, Recorder};
+use crate::dispatch::{Head, Passing, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::Code;
 use crate::report::Phase;
 
 use super::call::RetryCall;
+use super::course::Course;
 use super::settings::Settings;
 use super::{NextAttempt, Policy, ResponseFuture, RetryBody};
 
@@ -59,7 +60,7 @@ where
         let policy = policies.of(request.uri().path());
         let context = request.extensions().get::<call::Context>();
         match why_passing(context, &**policy) {
-            Some(reason) => self.pass(request, reason),
+            Some(why) => self.pass(request, why),
             None => self.retry(request, Arc::clone(policy)),
         }
     }
@@ -79,38 +80,40 @@ impl<S: Clone> Retry<S> {
         call::Context::caller_deadline(&mut request);
         let now = Instant::now();
         let context = call::Context::of(request.extensions_mut());
-        let (trace, recorder) = Recorder::acting(context, now);
+        let recorder = Recorder::acting(context, now);
         if context.options().chosen_max_attempts() == Some(0) {
             return ResponseFuture::failed(no_attempt(), recorder);
         }
         context.begin();
         let settings = Arc::clone(&self.settings);
-        let (mut parts, body) = request.into_parts();
-        let recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
-        let head = Head::of(&parts);
-        let mut call = RetryCall::new(self.inner.spare(), head, recording, policy, settings, trace);
-        if let Some(preparing) = call.begin() {
+        let (parts, body) = request.into_parts();
+        let mut course = Box::new(Course::new(Head::of(&parts), policy, settings));
+        let settings = &self.settings;
+        let mut recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
+        if let Some(preparing) = course.begin() {
+            let call = RetryCall::new(self.inner.spare(), recording, course);
             self.inner.release();
             return ResponseFuture::preparing(preparing, call, recorder);
         }
-        let body = call.begin_first(&mut parts, now);
-        let request = Request::from_parts(parts, body);
+        let mut request = Request::from_parts(parts, recording.attempt());
+        course.begin_first(&mut request, recording.is_whole(), now);
+        let call = RetryCall::new(self.inner.spare(), recording, course);
         let first = self.inner.attempt(request, recorder.trace(), || now);
         ResponseFuture::retrying(first, call, recorder)
     }
 
     /// A call that this layer does not repeat; the hook runs for it all the same.
-    fn pass<B, R>(&mut self, mut request: Request<B>, reason: GiveUp) -> ResponseFuture<S, B, R>
+    fn pass<B, R>(&mut self, mut request: Request<B>, why: Passing) -> ResponseFuture<S, B, R>
     where
         S: Service<Request<B>>,
         B: RequestBody,
     {
         let mut context = request.extensions_mut().get_mut::<call::Context>();
         // Every call counts, those too that are not retried.
-        if let Some(context) = context.as_mut().filter(|_| reason != GiveUp::Nested) {
+        if let Some(context) = context.as_mut().filter(|_| why != Passing::Nested) {
             context.begin();
         }
-        let recorder = Recorder::of(context.as_deref()).passing(reason);
+        let recorder = Recorder::of(context.as_deref()).passing(why);
         let Some(hook) = &self.settings.hook else {
             let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
             return ResponseFuture::passing(attempt, recorder);
@@ -128,7 +131,7 @@ impl<S: Clone> Retry<S> {
 
 /// Why there is nothing to do, if so: a retry layer further out has the call in hand, or it is not
 /// to be retried.
-fn why_passing(context: Option<&call::Context>, policy: &dyn Policy) -> Option<GiveUp> {
+fn why_passing(context: Option<&call::Context>, policy: &dyn Policy) -> Option<Passing> {
     if context.is_some_and(|context| context.attempt().is_some()) {
         NESTED.call_once(|| {
             tracing::warn!(
@@ -136,10 +139,10 @@ fn why_passing(context: Option<&call::Context>, policy: &dyn Policy) -> Option<G
                  multiply; remove one of them (said once)"
             );
         });
-        return Some(GiveUp::Nested);
+        return Some(Passing::Nested);
     }
     let never = context.is_some_and(|context| context.options().is_never_retried());
-    (never || policy.is_off()).then_some(GiveUp::SwitchedOff)
+    (never || policy.is_off()).then_some(Passing::SwitchedOff)
 }
 
 fn no_attempt() -> Error {

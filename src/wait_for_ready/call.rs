@@ -13,7 +13,8 @@ use crate::report::{Phase, Trace};
 
 use super::gate::{Caller, Seat, Turn};
 use super::pending::Pending;
-use super::settings::{Door, Settings};
+use super::door::Door;
+use super::settings::Settings;
 use super::watch::Pass;
 use super::{News, failure};
 

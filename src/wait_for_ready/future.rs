@@ -29,7 +29,7 @@ where
     /// Until the answer comes.
     pass: Option<Pass>,
     /// `None` for a call that does not wait, whatever happens.
-    call: Option<WaitCall<S, B>>,
+    call: Option<Box<WaitCall<S, B>>>,
     recorder: Recorder,
 }
 
@@ -55,7 +55,7 @@ where
     pub(super) fn going(
         attempt: Attempt<S, B>,
         pass: Pass,
-        call: Option<WaitCall<S, B>>,
+        call: Option<Box<WaitCall<S, B>>>,
         recorder: Recorder,
     ) -> Self {
         Self {
@@ -66,7 +66,7 @@ where
         }
     }
 
-    pub(super) fn waiting(pass: Pass, call: WaitCall<S, B>, recorder: Recorder) -> Self {
+    pub(super) fn waiting(pass: Pass, call: Box<WaitCall<S, B>>, recorder: Recorder) -> Self {
         Self {
             state: State::Waiting(None),
             pass: Some(pass),
@@ -121,10 +121,7 @@ where
                     };
                     let last = match call {
                         Some(call) => call.after(pass, error),
-                        None => {
-                            pass.failed(&error);
-                            Err(error)
-                        }
+                        None => Err(pass.end(error)),
                     };
                     if let Err(last) = last {
                         *this.pass = None;

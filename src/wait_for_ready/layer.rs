@@ -9,7 +9,8 @@ use crate::call::Patience;
 use crate::grpc::InvalidPattern;
 use crate::rng::Rng;
 
-use super::settings::{Door, Settings};
+use super::door::Door;
+use super::settings::Settings;
 use super::{Readiness, WaitForReady, WaitForReadyPolicy};
 
 /// Lets calls wait while the channel is down; see the [module](super).

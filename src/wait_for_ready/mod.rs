@@ -73,6 +73,7 @@ mod body;
 mod call;
 mod channel;
 mod connectivity;
+mod door;
 mod failure;
 mod future;
 mod gate;

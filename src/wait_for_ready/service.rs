@@ -14,7 +14,7 @@ use crate::error::{BoxError, Error};
 
 use super::call::{Step, WaitCall};
 use super::pending::Pending;
-use super::settings::Door;
+use super::door::Door;
 use super::watch::Pass;
 use super::{Readiness, ResponseFuture, WaitBody};
 
@@ -64,10 +64,17 @@ where
         let options = context.map(call::Context::options);
         let policy = &self.door.settings.policy;
         let patience = policy.patience(request.uri().path(), options);
+        // One call's failed picks of a balanced channel are counted here.
+        let is_kept = policy.is_single() && context.is_some_and(call::Context::is_kept);
         let recorder = Recorder::of(context);
         match (self.door.gate.era(), patience) {
             (Some(era), Patience::FailFast) => {
                 let pass = Pass::new(&self.door, era);
+                let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+                ResponseFuture::going(attempt, pass, None, recorder)
+            }
+            (Some(era), Patience::WaitForReady) if is_kept => {
+                let pass = Pass::new(&self.door, era).handing_back();
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
                 ResponseFuture::going(attempt, pass, None, recorder)
             }
@@ -94,6 +101,7 @@ impl<S: Clone> WaitForReady<S> {
         let (request, kept) = Pending::first(request);
         let spare = self.inner.spare();
         let call = WaitCall::new(spare, Patience::WaitForReady, deadline, trace, kept);
+        let call = Box::new(call);
         let pass = Pass::new(&self.door, era);
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
         ResponseFuture::going(attempt, pass, Some(call), recorder)
@@ -113,7 +121,8 @@ impl<S: Clone> WaitForReady<S> {
         let deadline = call::Context::caller_deadline(&mut request);
         let trace = recorder.trace().cloned();
         let pending = Pending::new(request, patience);
-        let mut call = WaitCall::new(self.inner.spare(), patience, deadline, trace, pending);
+        let call = WaitCall::new(self.inner.spare(), patience, deadline, trace, pending);
+        let mut call = Box::new(call);
         let mut pass = Pass::new(&self.door, 0);
         match call.step(&mut pass, None) {
             Step::Go(request) => {

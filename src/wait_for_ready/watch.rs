@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::error::Error;
 
 use super::gate::Probe;
-use super::settings::Door;
+use super::door::Door;
 use super::{News, WaitForReadyPolicy};
 
 /// The way of an attempt through the gate: what became of it is news of the channel.
@@ -13,6 +13,8 @@ pub(super) struct Pass {
     pub(super) era: u64,
     /// If it tests the channel.
     pub(super) probe: Option<Probe>,
+    /// A layer above keeps the request and sends it once more.
+    hands_back: bool,
 }
 
 impl Pass {
@@ -21,6 +23,24 @@ impl Pass {
             door: Arc::clone(door),
             era,
             probe: None,
+            hands_back: false,
+        }
+    }
+
+    /// That of a call whose request is kept above.
+    pub(super) fn handing_back(self) -> Self {
+        Self {
+            hands_back: true,
+            ..self
+        }
+    }
+
+    /// The attempt of a call that does not wait here failed: its error.
+    pub(super) fn end(&mut self, error: Error) -> Error {
+        if self.failed(&error) == News::NotConnected && self.hands_back {
+            error.handed_back()
+        } else {
+            error
         }
     }
 
