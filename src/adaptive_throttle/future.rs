@@ -67,9 +67,9 @@ where
         let throttle = this.throttle.take();
         let accepted = throttle.and_then(|throttle| throttle.heard(heard));
         Poll::Ready(match outcome {
-            Ok((response, code)) => {
-                let body = |inner, recorder| ThrottleBody::new(inner, accepted, recorder);
-                Ok(this.recorder.hand_up(response, code, body))
+            Ok((mut response, code)) => {
+                let recorder = this.recorder.answered(&mut response, code);
+                Ok(response.map(|inner| ThrottleBody::new(inner, accepted, recorder)))
             }
             Err(error) => Err(this.recorder.failed(error)),
         })

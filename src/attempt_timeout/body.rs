@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::classify::{self, Progress};
-use crate::dispatch::{Read, Recorder, Seen, broken, passed};
+use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
 use crate::report::Phase;
 
@@ -58,7 +58,7 @@ where
         };
         let polled = Pin::new(inner).poll_frame(cx);
         let Some(recorder) = &mut this.recorder else {
-            return passed(polled);
+            return read_past(polled);
         };
         let bound = this.bound.take();
         let error = match (polled, &bound) {

@@ -9,7 +9,7 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::classify::{self, Progress};
-use crate::dispatch::{Attempt, Recorder, received};
+use crate::dispatch::{Attempt, Recorder, passed, received};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 use crate::report::Phase;
@@ -65,7 +65,7 @@ where
         let mut this = self.project();
         let polled = this.attempt.as_mut().poll(cx);
         let Some(recorder) = this.recorder else {
-            return polled.map_ok(|response| response.map(AttemptBody::passing));
+            return passed(polled, AttemptBody::passing);
         };
         if let Poll::Ready(outcome) = polled {
             let bound = this.bound.take();
@@ -74,11 +74,11 @@ where
                 Ok((response, code))
             });
             return Poll::Ready(match judge(judged, bound.as_ref()) {
-                Ok((response, code)) => {
+                Ok((mut response, code)) => {
                     let is_open = code.is_none() && !response.body().is_end_stream();
                     let bound = bound.filter(|it| is_open && it.covers_first_message());
-                    let body = |inner, recorder| AttemptBody::new(inner, bound, recorder);
-                    Ok(recorder.hand_up(response, code, body))
+                    let recorder = recorder.answered(&mut response, code);
+                    Ok(response.map(|inner| AttemptBody::new(inner, bound, recorder)))
                 }
                 Err(error) => Err(recorder.failed(error)),
             });

@@ -7,7 +7,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::classify;
-use crate::dispatch::{Read, Recorder, Seen, broken, passed};
+use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
@@ -143,7 +143,7 @@ where
         };
         let polled = Pin::new(inner).poll_frame(cx);
         let Some(active) = &mut this.active else {
-            return passed(polled);
+            return read_past(polled);
         };
         let read = ready!(active.poll(polled, cx));
         if let Some(Err(_)) = read {

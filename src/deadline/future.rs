@@ -10,7 +10,7 @@ use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::classify;
-use crate::dispatch::{Attempt, Recorder, received};
+use crate::dispatch::{Attempt, Recorder, passed, received};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
@@ -73,15 +73,16 @@ where
         let mut this = self.project();
         let polled = this.attempt.as_mut().poll(cx);
         let Some(recorder) = this.recorder else {
-            return polled.map_ok(|response| response.map(DeadlineBody::passing));
+            return passed(polled, DeadlineBody::passing);
         };
         if let Poll::Ready(outcome) = polled {
             let bound = this.bound.take();
             let failure = match outcome {
                 Ok(mut response) => match judge(&mut response, bound.as_ref(), recorder) {
                     Ok(code) => {
-                        let body = |inner, recorder| DeadlineBody::new(inner, bound, recorder);
-                        return Poll::Ready(Ok(recorder.hand_up(response, code, body)));
+                        let recorder = recorder.answered(&mut response, code);
+                        let body = |inner| DeadlineBody::new(inner, bound, recorder);
+                        return Poll::Ready(Ok(response.map(body)));
                     }
                     Err(error) => error,
                 },

@@ -38,16 +38,18 @@ impl Head {
     pub(crate) fn of(parts: &Parts) -> Self {
         let context = parts.extensions.get::<Context>();
         let is_stamped = context.is_some_and(|context| context.deadline().is_some());
-        let headers = parts.headers.iter();
-        // What is left of the time is written anew into whatever is sent.
-        let headers = headers.filter(|(name, _)| !is_stamped || **name != TIMEOUT);
+        let mut headers = SmallVec::new();
+        for (name, value) in &parts.headers {
+            // What is left of the time is written anew into whatever is sent.
+            if !is_stamped || *name != TIMEOUT {
+                headers.push((name.clone(), value.clone()));
+            }
+        }
         Self {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             version: parts.version,
-            headers: headers
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
+            headers,
             extensions: Kept::of(&parts.extensions, usize::from(context.is_some())),
             context: context.cloned(),
         }

@@ -5,8 +5,7 @@
 //! [`Attempt`] waits for readiness inside the call's future if it must. The service that was
 //! found ready is the one that is called; one that was not goes with the call, and its clone stays
 //! behind. What comes back goes up through [`received`] and [`Seen::tidy`], and a [`Recorder`] writes it
-//! down; a [`Head`] is what is kept of a request to send it again. A call on which a layer does not act
-//! goes past all of that.
+//! down; a [`Head`] is what is kept of a request to send it again.
 
 mod attempt;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
@@ -22,4 +21,4 @@ pub(crate) use readied::Readied;
 #[cfg(feature = "retry")]
 pub(crate) use recorder::Passing;
 pub(crate) use recorder::Recorder;
-pub(crate) use response::{Read, Seen, broken, failure_of, passed, received};
+pub(crate) use response::{Read, Seen, broken, failure_of, passed, read_past, received};

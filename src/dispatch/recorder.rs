@@ -90,26 +90,18 @@ impl Recorder {
         self
     }
 
-    /// What the layer's future resolves to, for an answer that has said this already.
+    /// An answer goes up, which has said this already. What goes on to write, in its body.
     #[inline]
-    pub(crate) fn hand_up<R, B>(
-        &mut self,
-        mut response: Response<R>,
-        code: Option<Code>,
-        body: impl FnOnce(R, Self) -> B,
-    ) -> Response<B> {
+    pub(crate) fn answered<B>(&mut self, response: &mut Response<B>, code: Option<Code>) -> Self {
         if let Some(trace) = &self.trace {
-            if self.owns {
-                if let Some(report) = trace.answered(code) {
-                    response.extensions_mut().insert(report);
-                }
-            } else {
+            if !self.owns {
                 trace.came_back(true);
                 self.trace = None;
+            } else if let Some(report) = trace.answered(code) {
+                response.extensions_mut().insert(report);
             }
         }
-        let recorder = std::mem::take(self);
-        response.map(|inner| body(inner, recorder))
+        std::mem::take(self)
     }
 
     /// The call failed.

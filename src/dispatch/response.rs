@@ -8,8 +8,7 @@ use crate::classify;
 use crate::error::{BoxError, Error};
 use crate::grpc::{Code, Glance, remove_malformed_details};
 
-/// Makes a response head what every layer hands up that acts on the call: it can't make tonic's client
-/// panic, and what is no gRPC answer, such as a proxy's page, is the failure that its HTTP status says
+/// Makes a response head what every layer hands up: it can't make tonic's client panic, and what is no gRPC answer, such as a proxy's page, is the failure that its HTTP status says
 /// (CONTRACT H2). What it says already, if it is Trailers-Only.
 #[inline]
 pub(crate) fn received<B>(response: &mut Response<B>) -> Result<Option<Code>, Error> {
@@ -43,8 +42,7 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    /// Makes a frame what every layer hands up that acts on the call: trailers can't make tonic's client
-    /// panic.
+    /// Makes a frame what every layer hands up: trailers can't make tonic's client panic.
     #[inline]
     pub(crate) fn tidy(frame: &mut Frame<Bytes>) -> Self {
         let Some(trailers) = frame.trailers_mut() else {
@@ -64,11 +62,29 @@ pub(crate) fn broken(error: impl Into<BoxError>) -> Error {
     Error::from_inner(error).after_headers()
 }
 
-/// What was read for a call on which the layer does not act: an error in the one type that layers
-/// have, all else as it came.
+/// The outcome of a call on which the layer does not act, and of which nobody writes anything down.
 #[inline]
-pub(crate) fn passed<E: Into<BoxError>>(
+pub(crate) fn passed<R, B>(
+    polled: Poll<Result<Response<R>, Error>>,
+    body: impl FnOnce(R) -> B,
+) -> Poll<Result<Response<B>, Error>> {
+    polled.map(|outcome| {
+        let mut response = outcome?;
+        received(&mut response)?;
+        Ok(response.map(body))
+    })
+}
+
+/// What was read for such a call.
+#[inline]
+pub(crate) fn read_past<E: Into<BoxError>>(
     polled: Poll<Option<Result<Frame<Bytes>, E>>>,
 ) -> Poll<Read> {
-    polled.map_err(broken)
+    polled.map(|read| {
+        read.map(|read| {
+            let mut frame = read.map_err(broken)?;
+            Seen::tidy(&mut frame);
+            Ok(frame)
+        })
+    })
 }

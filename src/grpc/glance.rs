@@ -2,7 +2,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::headers::FEW;
-use super::{Code, DETAILS, STATUS};
+use super::{Code, DETAILS};
 
 /// What one look through the headers of an answer tells, or through its trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,11 @@ impl Glance {
         }
         let (mut status, mut has_details, mut kind) = (None, false, None);
         for (name, value) in headers {
-            if *name == CONTENT_TYPE {
-                kind = kind.or(Some(value));
-            } else if *name == STATUS {
-                status = status.or(Some(value));
-            } else if *name == DETAILS {
-                has_details = true;
+            match name.as_str() {
+                "content-type" => kind = kind.or(Some(value)),
+                "grpc-status" => status = status.or(Some(value)),
+                "grpc-status-details-bin" => has_details = true,
+                _ => {}
             }
         }
         Self {
@@ -65,6 +64,7 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
+    use crate::grpc::STATUS;
 
     #[test]
     fn few_headers_and_many_tell_the_same() {

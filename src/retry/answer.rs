@@ -17,6 +17,13 @@ pub(super) enum Said {
     Open,
 }
 
+impl Said {
+    /// The code in the head.
+    pub(super) fn code(self) -> Option<Code> {
+        (self == Self::Ok).then_some(Code::Ok)
+    }
+}
+
 /// Judges a head (CONTRACT R6): Trailers-Only decides, headers alone commit a stream.
 #[inline]
 pub(super) fn judge<R>(response: &mut Response<R>, answers_once: bool) -> Result<Said, Error> {

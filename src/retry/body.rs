@@ -7,10 +7,11 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::classify;
-use crate::dispatch::{Read, Recorder, Seen, broken, passed};
+use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
+use super::answer::Said;
 use super::course::Course;
 
 /// The response body of a call that the retry layer had in hand.
@@ -48,26 +49,30 @@ impl<R> RetryBody<R> {
     /// The body of a call that the layer let pass, or of an answer that has said all.
     pub(super) fn passing(inner: R, recorder: Recorder) -> Self {
         match recorder.trace() {
-            None => Self::untouched(inner),
+            None => Self {
+                inner,
+                active: None,
+            },
             Some(_) => Self::new(inner, Known::Nothing, None, recorder),
         }
     }
 
-    /// The body of a call of which nobody writes anything down.
-    pub(super) fn untouched(inner: R) -> Self {
-        Self {
-            inner,
-            active: None,
-        }
-    }
-
     /// The body of an answer.
+    #[inline]
     pub(super) fn answering(
         inner: R,
+        said: Said,
         course: Option<Box<Course>>,
         recorder: Recorder,
     ) -> Self {
-        Self::new(inner, Known::Nothing, course, recorder)
+        if said != Said::Ok {
+            return Self::new(inner, Known::Nothing, course, recorder);
+        }
+        // No trailers will say so again.
+        if let Some(course) = course {
+            course.succeeded();
+        }
+        Self::passing(inner, recorder)
     }
 
     /// The body of an answer of which this was read already.
@@ -187,7 +192,7 @@ where
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
         let this = &mut *self;
         match &mut this.active {
-            None => passed(Pin::new(&mut this.inner).poll_frame(cx)),
+            None => read_past(Pin::new(&mut this.inner).poll_frame(cx)),
             Some(active) => active.poll(&mut this.inner, cx),
         }
     }

@@ -13,12 +13,11 @@ use tower_service::Service;
 use crate::body::RequestBody;
 use crate::dispatch::{Attempt, Read, Recorder, Seen, broken, received};
 use crate::error::{BoxError, Error};
-use crate::grpc::Code;
 
 use super::RetryBody;
 use super::answer::{self, Said};
 use super::call::RetryCall;
-use super::course::{Course, Next};
+use super::course::Next;
 use super::hook::Preparing;
 
 /// The future of [`Retry`](super::Retry).
@@ -129,28 +128,29 @@ where
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Ready(pass(outcome, this.recorder));
                     };
-                    let judged = outcome.and_then(|mut response| {
-                        let said = call.judge(&mut response)?;
-                        Ok((response, said))
-                    });
-                    match judged {
-                        Ok((response, Said::Open)) => {
-                            this.state.set(State::Held(Some(response.into_parts())));
-                            continue;
-                        }
-                        Ok((response, said)) => {
-                            let course = this.call.take().map(RetryCall::commit);
-                            return Poll::Ready(Ok(commit(response, said, course, this.recorder)));
-                        }
+                    match outcome {
+                        Ok(mut response) => match call.judge(&mut response) {
+                            Ok(Said::Open) => {
+                                this.state.set(State::Held(Some(response.into_parts())));
+                                continue;
+                            }
+                            Ok(said) => {
+                                let course = this.call.take().map(RetryCall::commit);
+                                let recorder = this.recorder.answered(&mut response, said.code());
+                                let body = |inner| RetryBody::answering(inner, said, course, recorder);
+                                return Poll::Ready(Ok(response.map(body)));
+                            }
+                            Err(error) => error,
+                        },
                         Err(error) => error,
                     }
                 }
                 StateProj::Held(held) => match ready!(poll_held(held, cx)) {
-                    Ok((response, first)) => {
+                    Ok((mut response, first)) => {
                         let course = this.call.take().map(RetryCall::commit);
-                        let body =
-                            |inner, recorder| RetryBody::released(inner, first, course, recorder);
-                        return Poll::Ready(Ok(this.recorder.hand_up(response, None, body)));
+                        let recorder = this.recorder.answered(&mut response, None);
+                        let body = |inner| RetryBody::released(inner, first, course, recorder);
+                        return Poll::Ready(Ok(response.map(body)));
                     }
                     Err(error) => error,
                 },
@@ -262,38 +262,18 @@ where
     })
 }
 
-/// What became of a call that the layer let pass: as it came, if nobody writes it down.
+/// What became of a call that the layer let pass.
 #[inline]
 fn pass<R>(outcome: Result<Response<R>, Error>, recorder: &mut Recorder) -> Done<R> {
-    let mut response = match outcome {
-        Ok(response) if recorder.trace().is_none() => {
-            return Ok(response.map(RetryBody::untouched));
+    let judged = outcome.and_then(|mut response| {
+        let code = received(&mut response)?;
+        Ok((response, code))
+    });
+    match judged {
+        Ok((mut response, code)) => {
+            let recorder = recorder.answered(&mut response, code);
+            Ok(response.map(|inner| RetryBody::passing(inner, recorder)))
         }
-        Ok(response) => response,
-        Err(error) => return Err(recorder.failed(error)),
-    };
-    match received(&mut response) {
-        Ok(code) => Ok(recorder.hand_up(response, code, RetryBody::passing)),
         Err(error) => Err(recorder.failed(error)),
-    }
-}
-
-/// The answer of an attempt: no other can follow it.
-#[inline]
-fn commit<R>(
-    response: Response<R>,
-    said: Said,
-    course: Option<Box<Course>>,
-    recorder: &mut Recorder,
-) -> Response<RetryBody<R>> {
-    match course {
-        Some(course) if said == Said::Ok => {
-            // No trailers will say so again.
-            course.succeeded();
-            recorder.hand_up(response, Some(Code::Ok), RetryBody::passing)
-        }
-        course => recorder.hand_up(response, None, |inner, recorder| {
-            RetryBody::answering(inner, course, recorder)
-        }),
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{BoxError, Error};
 
 use super::WaitBody;
 use super::call::{Step, WaitCall};
-use super::watch::{Pass, Watch};
+use super::watch::Pass;
 
 /// The future of [`WaitForReady`](super::WaitForReady).
 #[pin_project]
@@ -29,7 +29,7 @@ where
     /// Until the answer comes.
     pass: Option<Pass>,
     /// `None` for a call that does not wait, whatever happens.
-    call: Option<Box<WaitCall<S, B>>>,
+    call: Option<WaitCall<S, B>>,
     recorder: Recorder,
 }
 
@@ -55,7 +55,7 @@ where
     pub(super) fn going(
         attempt: Attempt<S, B>,
         pass: Pass,
-        call: Option<Box<WaitCall<S, B>>>,
+        call: Option<WaitCall<S, B>>,
         recorder: Recorder,
     ) -> Self {
         Self {
@@ -66,7 +66,7 @@ where
         }
     }
 
-    pub(super) fn waiting(pass: Pass, call: Box<WaitCall<S, B>>, recorder: Recorder) -> Self {
+    pub(super) fn waiting(pass: Pass, call: WaitCall<S, B>, recorder: Recorder) -> Self {
         Self {
             state: State::Waiting(None),
             pass: Some(pass),
@@ -112,10 +112,16 @@ where
                         return Poll::Pending;
                     };
                     let error = match outcome {
-                        Ok(response) => {
+                        Ok(mut response) => {
                             let watch = this.pass.take().map(Pass::answered);
                             *this.call = None;
-                            return Poll::Ready(hand_up(response, watch, this.recorder));
+                            let code = match received(&mut response) {
+                                Ok(code) => code,
+                                Err(error) => return Poll::Ready(Err(this.recorder.failed(error))),
+                            };
+                            let recorder = this.recorder.answered(&mut response, code);
+                            let body = |inner| WaitBody::new(inner, watch, recorder);
+                            return Poll::Ready(Ok(response.map(body)));
                         }
                         Err(error) => error,
                     };
@@ -158,20 +164,6 @@ where
                 }
             }
         }
-    }
-}
-
-/// An answer, with what watches its connection.
-#[inline]
-fn hand_up<R>(
-    mut response: Response<R>,
-    watch: Option<Watch>,
-    recorder: &mut Recorder,
-) -> Result<Response<WaitBody<R>>, Error> {
-    let body = |inner, recorder| WaitBody::new(inner, watch, recorder);
-    match received(&mut response) {
-        Ok(code) => Ok(recorder.hand_up(response, code, body)),
-        Err(error) => Err(recorder.failed(error)),
     }
 }
 

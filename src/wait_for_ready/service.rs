@@ -101,7 +101,6 @@ impl<S: Clone> WaitForReady<S> {
         let (request, kept) = Pending::first(request);
         let spare = self.inner.spare();
         let call = WaitCall::new(spare, Patience::WaitForReady, deadline, trace, kept);
-        let call = Box::new(call);
         let pass = Pass::new(&self.door, era);
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
         ResponseFuture::going(attempt, pass, Some(call), recorder)
@@ -121,8 +120,7 @@ impl<S: Clone> WaitForReady<S> {
         let deadline = call::Context::caller_deadline(&mut request);
         let trace = recorder.trace().cloned();
         let pending = Pending::new(request, patience);
-        let call = WaitCall::new(self.inner.spare(), patience, deadline, trace, pending);
-        let mut call = Box::new(call);
+        let mut call = WaitCall::new(self.inner.spare(), patience, deadline, trace, pending);
         let mut pass = Pass::new(&self.door, 0);
         match call.step(&mut pass, None) {
             Step::Go(request) => {
