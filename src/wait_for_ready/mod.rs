@@ -51,6 +51,10 @@
 //! | a failed connect of a test, one that takes 20 s, or a connection lost before any answer | `TransientFailure` | waits; the first in line tests it when the backoff says so | fails at once, or is the test if one is due |
 //! | the worker gone, `poll_ready` failed | `Shutdown` | fails at once | fails at once |
 //!
+//! A failed connect of a test may be that of an earlier one whose caller left meanwhile, for the transport
+//! keeps its error: then the backoff counts from when that caller left, so that a call after a long pause
+//! tests the channel once more at once.
+//!
 //! A balanced channel ([`endpoints`](WaitForReadyLayer::endpoints)) counts as ready until three times
 //! as many connects failed in a row, and a lost connection says nothing of it.
 //!

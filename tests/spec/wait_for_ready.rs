@@ -12,3 +12,4 @@ mod queue;
 mod readiness;
 mod started_before;
 mod streams;
+mod unheard;
