@@ -61,8 +61,9 @@
 //! # Costs and limits
 //!
 //! - A waiting call has no timer but for its deadline; the first eight in line have one for the next dial.
-//!   It holds 4 KiB with its task and a request of 100 bytes, where tonic's own queue holds 3.3 KiB
-//!   (`cargo test --test load waiting -- --nocapture`), and as much more as its request is larger.
+//!   It holds 4 KiB with its task and a request of 100 bytes, less than 7 KiB under all of `Resilience`,
+//!   where tonic's own queue holds 3.3 KiB (`cargo test --test load waiting -- --nocapture`), and as much
+//!   more as its request is larger.
 //! - A live request stream waits as long as no attempt read any of it.
 //! - A test whose owner stops polling it is taken over after 20 s, gRPC's minimum connect timeout. Give
 //!   the endpoint a `connect_timeout`: what tonic's channel has begun to dial goes on, and the next dial
