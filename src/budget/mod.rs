@@ -27,7 +27,7 @@
 //! |---|---|---|
 //! | the rule | gRFC A6's retry throttling: a failure takes a token, a success gives a part of one back, extra attempts go while more than half are there | extra attempts are at most a percentage of the calls of a window, and a floor |
 //! | what fills it | successes | calls, whatever becomes of them, and time (the floor) |
-//! | in an outage | stops after `max_tokens / 2` failures until successes come back | goes on at its percentage and its floor |
+//! | in an outage | stops after `max_tokens / 2` failures until successes come back | spends what the window before it left, then goes on at its percentage and its floor |
 //! | few failures | as many retries as failures, while successes outweigh them | as many, up to the percentage |
 //! | idle time | changes nothing | what calls paid in is gone after the window |
 //! | from cold | full: up to `max_tokens / 2` at once | the floor, one at a time |

@@ -30,7 +30,7 @@ const MIN_WINDOW: Duration = Duration::from_millis(1);
 ///
 /// | | default | why |
 /// |---|---|---|
-/// | percentage | 20 % | an outage costs the servers a fifth more at most |
+/// | percentage | 20 % | an outage costs the servers a fifth more, and at its start what the window before it left |
 /// | window | 10 s | bridges a failover; what calls paid in a minute ago is no reason to retry now |
 /// | floor | 10 attempts a second | too little to hurt a server, enough for a caller of few calls |
 ///

@@ -222,4 +222,47 @@ mod loom_tests {
             assert_eq!(bucket.tokens.load(Ordering::Relaxed), 7_500);
         });
     }
+
+    // CONTRACT T1, T4: of two failures at once that leave half of four tokens, one is retried at most
+    #[test]
+    fn loom_failures_at_once_get_no_more_attempts_than_one_after_the_other() {
+        loom::model(|| {
+            let bucket = Arc::new(TokenBucket::full(4, 1_000));
+            let fails = |bucket: &TokenBucket| {
+                bucket.failed();
+                bucket.permit(AttemptKind::Retry).map(Permit::start)
+            };
+            let other = {
+                let bucket = Arc::clone(&bucket);
+                thread::spawn(move || fails(&bucket))
+            };
+            let one = fails(&bucket);
+            let other = other.join().unwrap();
+            assert!(one.is_none() || other.is_none());
+            let spent = u64::from(one.is_some()) + u64::from(other.is_some());
+            let expected = BudgetSnapshot::new(2.0)
+                .with_spent(AttemptKind::Retry, spent)
+                .with_denied(AttemptKind::Retry, 2 - spent);
+            assert_eq!(bucket.snapshot(), expected);
+        });
+    }
+
+    // CONTRACT T1: at both ends of its range
+    #[test]
+    fn loom_a_bucket_neither_runs_over_nor_below_nothing() {
+        loom::model(|| {
+            let bucket = Arc::new(TokenBucket::full(1, 1_500));
+            let other = {
+                let bucket = Arc::clone(&bucket);
+                thread::spawn(move || {
+                    bucket.failed();
+                    bucket.succeeded();
+                })
+            };
+            bucket.failed();
+            other.join().unwrap();
+            let tokens = bucket.tokens.load(Ordering::Relaxed);
+            assert!(matches!(tokens, 0 | 1_000), "{tokens}");
+        });
+    }
 }

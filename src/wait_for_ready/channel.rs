@@ -19,6 +19,8 @@ pub(super) struct Channel {
     test: Option<Test>,
     /// The last one that showed it ready; those of before it have no say any more.
     shown_by: u64,
+    /// When a test was abandoned without a result, and none was begun since.
+    abandoned: Option<Instant>,
     last_error: Option<Arc<Error>>,
 }
 
@@ -53,6 +55,9 @@ struct Failing {
 struct Test {
     number: u64,
     until: Instant,
+    /// When the one before it was abandoned: that dial went on, and its error may have been
+    /// kept for this one.
+    abandoned: Option<Instant>,
 }
 
 /// gRPC's minimum connect timeout (CONTRACT W5): no dial is given up sooner.
@@ -103,15 +108,21 @@ impl Channel {
         self.tests += 1;
         let until = after(now, LEASE);
         let number = self.tests;
-        self.test = Some(Test { number, until });
+        let abandoned = self.abandoned.take();
+        self.test = Some(Test {
+            number,
+            until,
+            abandoned,
+        });
         number
     }
 
     /// The test is over without a result; whether it was the one under way.
-    pub(super) fn end_test(&mut self, number: u64) -> bool {
+    pub(super) fn end_test(&mut self, number: u64, now: Instant) -> bool {
         let ended = self.is_tested_by(number);
         if ended {
             self.test = None;
+            self.abandoned = Some(now);
         }
         ended
     }
@@ -158,6 +169,7 @@ impl Channel {
         self.shown_by = test.unwrap_or(self.tests);
         self.failures = 0;
         self.test = None;
+        self.abandoned = None;
         self.last_error.take()
     }
 
@@ -223,7 +235,7 @@ impl Channel {
                 Failing::since(now)
             }
         };
-        let phase = Phase::Failing(failing.left_alone(wait, now));
+        let phase = Phase::Failing(failing.left_alone(wait, self.dialled(test, now)));
         let before = mem::replace(&mut self.phase, phase);
         // Another may be under way, where this one was taken over.
         self.test = self.test.filter(|other| Some(other.number) != test);
@@ -232,6 +244,13 @@ impl Channel {
             Phase::Failing(_) => Change::Schedule,
             _ => Change::Phase,
         }
+    }
+
+    /// From when on the channel is left alone after this test failed. What failed may be the dial that
+    /// another abandoned, however long ago; if it was its own, no other was made since then.
+    fn dialled(&self, test: Option<u64>, now: Instant) -> Instant {
+        let failed = self.test.filter(|it| Some(it.number) == test);
+        failed.and_then(|it| it.abandoned).unwrap_or(now)
     }
 
     /// Whether the test under way had all the time that a dial gets (CONTRACT W5).

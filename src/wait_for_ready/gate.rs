@@ -250,7 +250,7 @@ impl Drop for Probe {
     fn drop(&mut self) {
         let wake = {
             let mut shared = self.gate.shared.lock();
-            if !shared.channel.end_test(self.number) {
+            if !shared.channel.end_test(self.number, Instant::now()) {
                 return;
             }
             shared.queue.watchers()

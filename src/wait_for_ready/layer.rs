@@ -37,7 +37,8 @@ pub enum InvalidWait {
 }
 
 impl WaitForReadyLayer {
-    /// A layer under which calls wait, on gRPC's connection backoff.
+    /// A layer under which calls wait, on gRPC's connection backoff. gRPC's own default is to fail fast,
+    /// and so it is without this layer: whoever adds it wants them to wait.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -13,8 +13,8 @@ use super::queue::Bounds;
 /// failure says something of one endpoint only.
 const ROUNDS: u32 = 3;
 
-/// A few seconds of a busy client's calls; small ones take some 40 MB then, see the
-/// [module](super).
+/// A few seconds of a busy client's calls; small ones take some 40 MB then, 70 MB under all layers, see
+/// the [module](super).
 const MAX_WAITING: usize = 10_000;
 
 /// As much as a container can be expected to spare.

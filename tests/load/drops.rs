@@ -4,6 +4,7 @@ mod budget;
 mod calls;
 mod patience;
 mod spent;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,6 @@
 //! The budget for extra attempts. CONTRACT T.
 
+mod bucket;
 mod charged;
 mod given_back;
 mod layer;

@@ -1,6 +1,7 @@
 //! Calls that wait for a channel which is down.
 
 mod adversity;
+mod asleep;
 mod dials;
 mod endpoints;
 mod expiry;
@@ -12,3 +13,4 @@ mod queue;
 mod readiness;
 mod started_before;
 mod streams;
+mod unheard;

@@ -123,6 +123,31 @@ async fn calls_count_for_the_window_and_no_longer() {
     assert_eq!(granted(&budget, 5), 1);
 }
 
+/// A thousand calls over a window, all of which are retried for as long as they may be, or none.
+async fn window_of_calls(budget: &PercentageBudget, fail: bool) -> u32 {
+    let mut extra = 0;
+    for _ in 0..1_000 {
+        budget.began();
+        while fail && goes(budget) {
+            extra += 1;
+        }
+        advance(ms(10)).await;
+    }
+    extra
+}
+
+// CONTRACT T10: the calls of a span, and of the window before it
+#[tokio::test(start_paused = true)]
+async fn an_outage_gets_what_the_window_before_it_left_once_and_then_its_own_percentage() {
+    let budget = without_floor(20.0);
+    assert_eq!(window_of_calls(&budget, false).await, 0);
+    let first = window_of_calls(&budget, true).await;
+    assert!((380..=400).contains(&first), "{first}");
+    for _ in 0..3 {
+        assert_eq!(window_of_calls(&budget, true).await, 200);
+    }
+}
+
 // CONTRACT T9
 #[tokio::test(start_paused = true)]
 async fn a_permit_that_is_dropped_unstarted_gives_back_what_it_took() {

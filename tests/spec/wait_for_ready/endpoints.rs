@@ -3,13 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use grpc_resilience::wait_for_ready::{InvalidWait, WaitForReadyLayer};
+use test_protos::EchoResponse;
 use testing::Server;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tonic::Code;
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
 use tower::Layer;
 
 use crate::common::{every, ms};
-use crate::support::{Alternating, SECOND, Turns, client, hello, settle};
+use crate::support::{Alternating, SECOND, Stack, Turns, client, hello, settle};
 
 /// A balancer whose next picks are these; `true` is a dead endpoint.
 fn balanced(dead: &Server, live: &Server, picks: &[bool]) -> (Alternating, Arc<Mutex<Turns>>) {
@@ -108,6 +111,48 @@ async fn calls_of_a_balanced_channel_that_is_wholly_down_dial_by_the_backoff() {
     sleep(10 * SECOND).await;
     let taken = turns.lock().unwrap().taken.len();
     assert_eq!(taken, 6 + 10);
+}
+
+/// tonic's own balancer over these.
+fn balance(servers: &[&Server]) -> Channel {
+    Channel::balance_list(servers.iter().map(|server| server.endpoint()))
+}
+
+// FIELD.md 5: of tonic's balanced channel, one dead endpoint of two fails 37.6 % of calls
+#[tokio::test]
+async fn under_tonic_s_own_balancer_a_dead_endpoint_fails_no_call_that_waits() {
+    let (dead, live) = (Server::tcp_unstarted(), Server::tcp().await);
+    let stack = layer().endpoints(2).unwrap();
+    let stack = stack.layer(balance(&[&dead, &live]));
+    for _ in 0..100 {
+        // Each in a task of its own, so that the balancer's comes between.
+        spawn(&stack).await.unwrap().unwrap();
+    }
+    assert_eq!(live.count(), 100);
+}
+
+// FIELD.md 5: it serves the errors of old dials after the server is back, in 15 of 20 rounds
+#[tokio::test]
+async fn under_tonic_s_own_balancer_the_errors_of_old_dials_fail_no_call_that_waits() {
+    for _ in 0..5 {
+        let servers = [Server::tcp_unstarted(), Server::tcp_unstarted()];
+        let quick = WaitForReadyLayer::new().backoff(every(ms(20))).endpoints(2);
+        let stack = quick.unwrap().layer(balance(&[&servers[0], &servers[1]]));
+        let mut calls: Vec<_> = (0..20).map(|_| spawn(&stack)).collect();
+        sleep(ms(50)).await;
+        for server in &servers {
+            server.start().await;
+        }
+        calls.extend((0..20).map(|_| spawn(&stack)));
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+    }
+}
+
+fn spawn<T: Stack>(stack: &T) -> JoinHandle<Result<Response<EchoResponse>, Status>> {
+    let mut client = client(stack.clone());
+    tokio::spawn(async move { client.unary(hello()).await })
 }
 
 // Bad configuration is a typed error at construction

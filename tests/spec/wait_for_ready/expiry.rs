@@ -1,5 +1,6 @@
 //! How a wait ends that is in vain.
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use grpc_resilience::call::CallOptionsExt;
@@ -41,7 +42,7 @@ fn with_timeout() -> tonic::Request<test_protos::EchoRequest> {
     request
 }
 
-// CONTRACT W2, R17; SEEDS.md 1 (A1); PEER-CASES GO-bad-certificates
+// CONTRACT W2, R17; SEEDS.md 1 (A1)
 #[tokio::test(start_paused = true)]
 async fn with_no_node_up_a_waiting_call_ends_at_its_deadline_and_says_it_never_got_ready() {
     let server = Server::in_memory_unstarted();
@@ -62,6 +63,43 @@ async fn with_no_node_up_a_waiting_call_ends_at_its_deadline_and_says_it_never_g
         2,
         "the expiry and the failed connect: {status:?}"
     );
+}
+
+/// A connector that reaches the server, whose certificate it does not trust.
+#[derive(Clone)]
+struct Distrustful;
+
+impl tower::Service<http::Uri> for Distrustful {
+    type Response = crate::support::Nowhere;
+    type Error = std::io::Error;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Uri) -> Self::Future {
+        let untrusted = "invalid peer certificate: UnknownIssuer";
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, untrusted);
+        std::future::ready(Err(error))
+    }
+}
+
+// CONTRACT W2, R17; PEER-CASES GO-bad-certificates
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_fails_each_time_is_in_the_text_of_the_expiry() {
+    let endpoint = tonic::transport::Endpoint::from_static("https://orders.test");
+    let full = Resilience::new()
+        .default_timeout(SECOND)
+        .wait_for_ready(layer());
+    let stack = full.wrap(endpoint.connect_with_connector_lazy(Distrustful));
+    let start = Instant::now();
+    let status = client(stack).unary(hello()).await.unwrap_err();
+    assert_eq!(start.elapsed(), SECOND);
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    let untrusted = "invalid peer certificate: UnknownIssuer";
+    assert!(status.message().contains(untrusted), "{status}");
+    assert!(has::<std::io::Error>(&status), "{}", sources(&status));
 }
 
 // CONTRACT W2, R2

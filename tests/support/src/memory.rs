@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{DuplexStream, duplex},
     sync::mpsc,
+    task::JoinSet,
 };
 use tokio_stream::{Stream, wrappers::UnboundedReceiverStream};
 use tower::Service;
@@ -71,9 +72,20 @@ impl Address {
             state.dials += 1;
             state.dial_time
         };
-        if !time.is_zero() {
-            tokio::time::sleep(time).await;
+        if time.is_zero() {
+            return self.accept();
         }
+        // The network answers in its own time, whether or not anybody looks; who leaves breaks it off.
+        let mut network = JoinSet::new();
+        network.spawn(async move {
+            tokio::time::sleep(time).await;
+            self.accept()
+        });
+        let answer = network.join_next().await;
+        answer.map_or(Err(io::ErrorKind::ConnectionRefused.into()), |it| it?)
+    }
+
+    fn accept(&self) -> io::Result<TokioIo<DuplexStream>> {
         let state = lock(&self.state);
         let Some(accepting) = &state.accepting else {
             return Err(io::ErrorKind::ConnectionRefused.into());
