@@ -5,6 +5,7 @@ pub mod call;
 pub mod document;
 pub mod plot;
 pub mod rounds;
+pub mod server;
 pub mod subjects;
 
 pub mod collect;
