@@ -12,6 +12,7 @@ pub mod collect;
 mod driven;
 mod noop;
 mod pass_through;
+pub mod peer_stacks;
 pub mod tower_retry;
 
 pub use driven::Driven;
