@@ -24,7 +24,8 @@ pub fn interleaved<T>(
 }
 
 /// What a turn of each of `subjects` found in each round. A round is one turn of each, the other way
-/// round every other time: nobody always follows the same one.
+/// round every other time, and the next one begins it every other time: nobody always follows the
+/// same one, nor itself more often than others do.
 ///
 /// # Errors
 ///
@@ -44,6 +45,7 @@ pub fn of<T, R>(
             } else {
                 count - 1 - step
             };
+            let at = (at + round / 2) % count;
             let (Some(subject), Some(found)) = (subjects.get_mut(at), found.get_mut(at)) else {
                 continue;
             };
