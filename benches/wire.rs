@@ -22,7 +22,7 @@ mod turn;
 
 use std::fmt::Write as _;
 use std::iter::zip;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use benches::{Failure, document, rounds, server};
 use clap::Parser;
@@ -42,7 +42,7 @@ struct Options {
     /// This Envoy, by its path from the root of the repository, is called through as a sidecar too.
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
-    /// Make few calls, to see that they succeed: no time that it shows is of use.
+    /// Only see that calls succeed, and measure nothing.
     #[arg(long)]
     quick: bool,
     /// Write the tables into BENCHMARKS.md, and the plots into docs/benchmarks.
@@ -69,50 +69,37 @@ const LOADS: [Load; 2] = [
     },
 ];
 
+/// In all, to see whether calls succeed.
+const FEW: u32 = 256;
+
 fn main() -> Result<(), Failure> {
     let options = Options::parse();
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let address = server::start(Echo)?;
+    let echo = Echo::default();
+    let address = server::start(echo.clone())?;
     let server = Endpoint::from_shared(address.clone())?;
-    let sidecar = match &options.envoy {
-        // Cargo runs a bench in its package's folder.
-        Some(path) => Some(runtime.block_on(Envoy::start(&document::root().join(path), &address))?),
-        None => None,
+    // It runs until this is dropped.
+    let sidecar = start_envoy(&runtime, options.envoy.as_deref(), &address)?;
+    let envoy = sidecar.as_ref().map(|envoy| envoy.address.clone());
+    let envoy = envoy.map(Endpoint::from_shared).transpose()?;
+    let connect = || {
+        let _entered = runtime.enter();
+        subjects::all(&server, envoy.as_ref())
     };
-    let envoy = sidecar
-        .as_ref()
-        .map(|(_, address)| Endpoint::from_shared(address.clone()))
-        .transpose()?;
-    let (connections, rounds) = if options.quick {
-        (1, 2)
-    } else {
-        (CONNECTIONS, ROUNDS)
-    };
+    check(&runtime, connect()?, &echo)?;
+    if options.quick {
+        return Ok(());
+    }
     let _awake = Awake::start()?;
     let mut all = Vec::new();
     let mut text = String::new();
     for load in LOADS {
-        let mut turns: Vec<(&'static str, Vec<Turn>)> = Vec::new();
-        for _ in 0..connections {
-            let subjects = {
-                let _entered = runtime.enter();
-                subjects::all(&server, envoy.as_ref())?
-            };
-            let found = measure(&runtime, subjects, load, rounds)?;
-            turns.resize_with(found.len(), Default::default);
-            for ((name, turns), (as_named, all)) in zip(found, &mut turns) {
-                *as_named = name;
-                all.extend(turns);
-            }
-        }
+        let turns = measure(&runtime, connect, load)?;
         let measured = Measured::all(&turns);
         write!(text, "{}\n\n", table::of(load, &measured))?;
         all.push((load, measured));
     }
     println!("{text}");
-    if options.envoy.is_none() {
-        println!("Without Envoy: '.ci/run envoy' installs one and says where, for --envoy.\n");
-    }
     if options.write {
         document::write_section("wire", &text)?;
         table::plots(&all)?;
@@ -120,20 +107,63 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The turns of each of them, over new connections.
+fn start_envoy(
+    runtime: &Runtime,
+    path: Option<&Path>,
+    server: &str,
+) -> Result<Option<Envoy>, Failure> {
+    let Some(path) = path else {
+        println!("Without Envoy: '.ci/run envoy' installs one, and says its path for --envoy.\n");
+        return Ok(None);
+    };
+    // Cargo runs a bench in its package's folder.
+    let path = document::root().join(path);
+    Ok(Some(runtime.block_on(Envoy::start(&path, server))?))
+}
+
+/// Whether calls succeed, and those of who retries after a failure too.
+fn check(runtime: &Runtime, mut subjects: Vec<Subject>, echo: &Echo) -> Result<(), Failure> {
+    for subject in &mut subjects {
+        for load in LOADS {
+            take_turn(runtime, subject, Load { calls: FEW, ..load })?;
+        }
+        let mut also = "";
+        if subject.retries {
+            echo.fail_once();
+            let [one, ..] = LOADS;
+            take_turn(runtime, subject, Load { calls: 1, ..one })?;
+            also = ", also after UNAVAILABLE";
+        }
+        println!("calls succeed{also}: {}", subject.name);
+    }
+    println!();
+    Ok(())
+}
+
+fn take_turn(runtime: &Runtime, subject: &mut Subject, load: Load) -> Result<Turn, Failure> {
+    let turn = runtime.block_on(subject.caller.turn(load));
+    turn.map_err(|error| format!("{}: {error}", subject.name).into())
+}
+
+/// All turns of each subject.
 fn measure(
     runtime: &Runtime,
-    mut subjects: Vec<Subject>,
+    connect: impl Fn() -> Result<Vec<Subject>, Failure>,
     load: Load,
-    rounds: usize,
 ) -> Result<Vec<(&'static str, Vec<Turn>)>, Failure> {
-    let turn = |(name, caller): &mut Subject| {
-        let turn = runtime.block_on(caller.turn(load));
-        turn.map_err(|error| format!("{name}: {error}").into())
-    };
-    for subject in &mut subjects {
-        turn(subject)?;
+    let mut all: Vec<(&str, Vec<Turn>)> = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut subjects = connect()?;
+        let turn = |subject: &mut Subject| take_turn(runtime, subject, load);
+        for subject in &mut subjects {
+            turn(subject)?;
+        }
+        let turns = rounds::of(ROUNDS, &mut subjects, turn)?;
+        all.resize_with(subjects.len(), Default::default);
+        for ((subject, turns), (name, all)) in zip(subjects, turns).zip(&mut all) {
+            *name = subject.name;
+            all.extend(turns);
+        }
     }
-    let turns = rounds::of(rounds, &mut subjects, turn)?;
-    Ok(zip(subjects.iter().map(|(name, _)| *name), turns).collect())
+    Ok(all)
 }

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use benches::call;
@@ -13,9 +15,18 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
-/// Answers with the message that came, or with a failure if it doesn't come.
-#[derive(Clone)]
-pub(crate) struct Echo;
+/// Answers with the message that came.
+#[derive(Clone, Default)]
+pub(crate) struct Echo {
+    is_out: Arc<AtomicBool>,
+}
+
+impl Echo {
+    /// Answers the next call with UNAVAILABLE.
+    pub(crate) fn fail_once(&self) {
+        self.is_out.store(true, Ordering::Relaxed);
+    }
+}
 
 impl NamedService for Echo {
     const NAME: &'static str = "bench.v1.Orders";
@@ -31,6 +42,12 @@ impl Service<Request<Body>> for Echo {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // Calls that are measured only look.
+        let is_out = self.is_out.load(Ordering::Relaxed);
+        if is_out && self.is_out.swap(false, Ordering::Relaxed) {
+            let answer = Status::unavailable("for once").into_http();
+            return Box::pin(ready(Ok(answer)));
+        }
         Box::pin(async {
             let message = match request.into_body().collect().await {
                 Ok(body) => body,

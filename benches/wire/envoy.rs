@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Envoy {
     process: Child,
     folder: Folder,
+    /// Where it listens.
+    pub(crate) address: String,
 }
 
 /// Holds its files; dropped, it is removed.
@@ -28,7 +30,7 @@ struct Folder(PathBuf);
 
 impl Envoy {
     /// Starts the one at this path in front of a server, and waits until it accepts connections.
-    pub(crate) async fn start(program: &Path, server: &str) -> Result<(Self, String), Failure> {
+    pub(crate) async fn start(program: &Path, server: &str) -> Result<Self, Failure> {
         let folder = Folder::new()?;
         let config = envoy_config::to(&Uri::try_from(server)?)?;
         fs::write(folder.config(), config.to_string())?;
@@ -48,13 +50,17 @@ impl Envoy {
                 let program = program.display();
                 format!("can't run Envoy at {program}: {error}; '.ci/run envoy' installs one")
             })?;
-        let mut envoy = Self { process, folder };
-        let address = envoy.address().await?;
-        Ok((envoy, address))
+        let mut envoy = Self {
+            process,
+            folder,
+            address: String::new(),
+        };
+        envoy.address = envoy.accepting().await?;
+        Ok(envoy)
     }
 
     /// Where it listens, once it does.
-    async fn address(&mut self) -> Result<String, Failure> {
+    async fn accepting(&mut self) -> Result<String, Failure> {
         for _ in 0..TRIES {
             if let Some(status) = self.process.try_wait()? {
                 return Err(self.failed(&format!("ended at once, {status}")));
