@@ -63,14 +63,14 @@ impl Envoy {
     async fn accepting(&mut self) -> Result<String, Failure> {
         for _ in 0..TRIES {
             if let Some(status) = self.process.try_wait()? {
-                return Err(self.failed(&format!("ended at once, {status}")));
+                return Err(self.failed(&format!("ended too soon, {status}")));
             }
             if let Some(address) = self.listening().await {
                 return Ok(format!("http://{address}"));
             }
             sleep(PAUSE).await;
         }
-        Err(self.failed("does not listen"))
+        Err(self.failed("listens to nobody"))
     }
 
     /// The kernel chose the ports: a file names that of the admin interface, which names the other.
@@ -90,7 +90,8 @@ impl Envoy {
 
     fn failed(&self, how: &str) -> Failure {
         let log = fs::read_to_string(self.folder.log()).unwrap_or_default();
-        format!("Envoy {how}; it says:\n{log}").into()
+        eprintln!("{log}");
+        format!("Envoy {how}; what it said stands above").into()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::iter::zip;
 
-use benches::document::{short, table, whole};
+use benches::document::{table, whole};
 use benches::plot::{self, Bar};
 use benches::{Failure, rounds};
 
@@ -54,7 +54,7 @@ impl Measured {
             if self.name == BARE {
                 String::new()
             } else {
-                short(self.over_bare)
+                tenths(self.over_bare)
             },
             whole(self.median.p99),
             promised,
@@ -78,6 +78,11 @@ impl Measured {
         let kept = if is_kept { "kept" } else { "BROKEN" };
         (promised, kept.into())
     }
+}
+
+/// Without a minus before a 0.
+fn tenths(number: f64) -> String {
+    format!("{:.1}", (number * 10.0).round() / 10.0 + 0.0)
 }
 
 /// What the stack is promised to leave of the bare channel's calls a second, of many calls at once.
