@@ -7,14 +7,14 @@
 
 #[path = "streaming/call.rs"]
 mod call;
-#[path = "streaming/server.rs"]
-mod server;
+#[path = "streaming/streams.rs"]
+mod streams;
 
 use std::iter::zip;
 use std::time::Duration;
 
 use benches::document::{self, short, table};
-use benches::{Failure, rounds};
+use benches::{Failure, rounds, server};
 use clap::Parser;
 use grpc_resilience::Resilience;
 use tokio::runtime::Builder;
@@ -22,6 +22,7 @@ use tonic::transport::Endpoint;
 use tower::Layer;
 
 use call::{Caller, Direction};
+use streams::Streams;
 
 /// How fast streams of 1 MiB messages go through the whole stack, over loopback HTTP/2.
 #[derive(Parser)]
@@ -47,7 +48,7 @@ type Subject = (&'static str, Box<dyn Caller>);
 
 fn main() -> Result<(), Failure> {
     let options = Options::parse();
-    let endpoint = Endpoint::from_shared(server::start()?)?;
+    let endpoint = Endpoint::from_shared(server::start(Streams)?)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut rows = Vec::new();
     for direction in [Direction::ServerStream, Direction::ClientStream] {

@@ -5,12 +5,14 @@ pub mod call;
 pub mod document;
 pub mod plot;
 pub mod rounds;
+pub mod server;
 pub mod subjects;
 
 pub mod collect;
 mod driven;
 mod noop;
 mod pass_through;
+pub mod peer_stacks;
 pub mod tower_retry;
 
 pub use driven::Driven;

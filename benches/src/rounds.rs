@@ -6,8 +6,7 @@ use tokio::time::Instant;
 
 use crate::Failure;
 
-/// How long each of `subjects` took in each round. A round is one turn of each, the other way round
-/// every other time: nobody always follows the same one.
+/// How long each of `subjects` took in each round.
 ///
 /// # Errors
 ///
@@ -17,8 +16,28 @@ pub fn interleaved<T>(
     subjects: &mut [T],
     mut turn: impl FnMut(&mut T) -> Result<(), Failure>,
 ) -> Result<Vec<Vec<Duration>>, Failure> {
+    of(rounds, subjects, |subject| {
+        let start = Instant::now();
+        turn(subject)?;
+        Ok(start.elapsed())
+    })
+}
+
+/// What a turn of each of `subjects` found in each round. A round is one turn of each, the other way
+/// round every other time, and the next one begins it every other time: nobody always follows the
+/// same one, nor itself more often than others do.
+///
+/// # Errors
+///
+/// If a turn fails.
+pub fn of<T, R>(
+    rounds: usize,
+    subjects: &mut [T],
+    mut turn: impl FnMut(&mut T) -> Result<R, Failure>,
+) -> Result<Vec<Vec<R>>, Failure> {
     let count = subjects.len();
-    let mut times = vec![Vec::with_capacity(rounds); count];
+    let mut found: Vec<Vec<R>> = Vec::new();
+    found.resize_with(count, Vec::new);
     for round in 0..rounds {
         for step in 0..count {
             let at = if round % 2 == 0 {
@@ -26,15 +45,14 @@ pub fn interleaved<T>(
             } else {
                 count - 1 - step
             };
-            let (Some(subject), Some(times)) = (subjects.get_mut(at), times.get_mut(at)) else {
+            let at = (at + round / 2) % count;
+            let (Some(subject), Some(found)) = (subjects.get_mut(at), found.get_mut(at)) else {
                 continue;
             };
-            let start = Instant::now();
-            turn(subject)?;
-            times.push(start.elapsed());
+            found.push(turn(subject)?);
         }
     }
-    Ok(times)
+    Ok(found)
 }
 
 /// The one in the middle; that of nothing is 0.

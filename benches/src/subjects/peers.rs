@@ -1,24 +1,20 @@
-use std::time::Duration;
-
 use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
+use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_resilience::circuitbreaker::CircuitBreakerLayer;
-use tower_resilience::ratelimiter::{RateLimiterConfigError, RateLimiterLayer};
 use tower_resilience::retry::{RetryBudgetBuilder, RetryLayer};
-use tower_resilience::timelimiter::{FixedTimeout, TimeLimiterLayer};
 
-use crate::NoOp;
 use crate::collect::{Collect, Collected};
 use crate::driven::drive;
 use crate::pass_through::PassThroughLayer;
-use crate::tower_retry::Unavailable;
+use crate::peer_stacks::{
+    TIMEOUT, rate_limiter, rebuilt, time_limiter, tower_resilience_four, tower_resilience_retry,
+    tower_retry,
+};
 
 use super::{Group, Subject};
-
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 macro_rules! peer {
     ($name:literal, |$service:ident| $build:expr) => {
@@ -70,14 +66,10 @@ fn tower() -> [Subject; 4] {
         peer!("tower::timeout", |service| {
             ServiceBuilder::new().timeout(TIMEOUT).service(service)
         }),
-        peer!("tower::retry", |service| {
-            let retry = ServiceBuilder::new().retry(Unavailable::new());
-            Collect::new(retry.service(rebuilt(service)))
-        }),
+        peer!("tower::retry", |service| tower_retry(service)),
         peer!("tower::retry, timeout, boxed", |service| {
-            let retry = ServiceBuilder::new().retry(Unavailable::new());
-            let retry = Collect::new(retry.service(rebuilt(service)));
-            BoxCloneSyncService::new(ServiceBuilder::new().timeout(TIMEOUT).service(retry))
+            let timeout = ServiceBuilder::new().timeout(TIMEOUT);
+            BoxCloneSyncService::new(timeout.service(tower_retry(service)))
         }),
         peer!("tower::buffer", |service| {
             ServiceBuilder::new()
@@ -102,8 +94,7 @@ fn tower_resilience() -> [Subject; 6] {
             ServiceBuilder::new().layer(breaker).service(service)
         }),
         peer!("tower-resilience retry", |service| {
-            let retry = RetryLayer::<Collected, Response<Body>, Status>::builder().build();
-            Collect::new(ServiceBuilder::new().layer(retry).service(rebuilt(service)))
+            tower_resilience_retry(service)
         }),
         peer!("tower-resilience retry, budget", |service| {
             let budget = RetryBudgetBuilder::new().token_bucket().build()?;
@@ -112,34 +103,7 @@ fn tower_resilience() -> [Subject; 6] {
             Collect::new(retry.service(rebuilt(service)))
         }),
         peer!("tower-resilience, its four layers", |service| {
-            let retry = RetryLayer::<Collected, Response<Body>, _>::builder().build();
-            let stack = ServiceBuilder::new()
-                .layer(retry)
-                .layer(time_limiter())
-                .layer(rate_limiter()?)
-                .layer(CircuitBreakerLayer::builder().build()?);
-            Collect::new(stack.service(rebuilt(service)))
+            tower_resilience_four(service)?
         }),
     ]
-}
-
-fn time_limiter() -> TimeLimiterLayer<FixedTimeout> {
-    TimeLimiterLayer::builder()
-        .timeout_duration(TIMEOUT)
-        .build()
-}
-
-/// So many permits that none is ever missing.
-fn rate_limiter() -> Result<RateLimiterLayer, RateLimiterConfigError> {
-    RateLimiterLayer::per_second(1_000_000_000).build()
-}
-
-/// Gives the service a body of tonic's again.
-fn rebuilt(
-    service: NoOp,
-) -> impl Service<Collected, Response = Response<Body>, Error = Status, Future: Send>
-+ Clone
-+ Send
-+ 'static {
-    service.map_request(|request: Collected| request.map(Body::new))
 }

@@ -1,0 +1,68 @@
+//! Who calls.
+
+use std::time::Duration;
+
+use benches::peer_stacks::{tower_resilience_four, tower_resilience_retry, tower_retry};
+use benches::{Failure, call};
+use grpc_resilience::Resilience;
+use tonic::Status;
+use tonic::transport::Endpoint;
+use tower::{Layer, ServiceExt};
+
+use crate::turn::Caller;
+
+/// A channel by name, bare or under a stack.
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    /// Whether it calls again after UNAVAILABLE.
+    pub(crate) retries: bool,
+    pub(crate) caller: Box<dyn Caller>,
+}
+
+/// What the others are compared with.
+pub(crate) const BARE: &str = "bare";
+/// What something was promised of.
+pub(crate) const OURS: &str = "Resilience";
+
+/// Each over a connection of its own. The bare channel twice: what the two differ by is chance.
+pub(crate) fn all(server: &Endpoint, envoy: Option<&Endpoint>) -> Result<Vec<Subject>, Failure> {
+    let stack = Resilience::new()
+        .default_timeout(Duration::from_secs(30))
+        .idempotent(call::METHOD)?;
+    // The peers' policies judge a status.
+    let judged = || {
+        let channel = server.connect_lazy();
+        channel.map_err(|error| Status::from_error(Box::new(error)))
+    };
+    let mut all = vec![
+        never(BARE, server.connect_lazy()),
+        never("bare, once more", server.connect_lazy()),
+        retrying(OURS, stack.layer(server.connect_lazy())),
+        retrying("tower::retry", tower_retry(judged())),
+        // To these an answer is a success, whatever its status.
+        never("tower-resilience retry", tower_resilience_retry(judged())),
+        never(
+            "tower-resilience, its four layers",
+            tower_resilience_four(judged())?,
+        ),
+    ];
+    if let Some(envoy) = envoy {
+        all.push(retrying("through an Envoy sidecar", envoy.connect_lazy()));
+    }
+    Ok(all)
+}
+
+fn retrying(name: &'static str, caller: impl Caller + 'static) -> Subject {
+    Subject {
+        name,
+        retries: true,
+        caller: Box::new(caller),
+    }
+}
+
+fn never(name: &'static str, caller: impl Caller + 'static) -> Subject {
+    Subject {
+        retries: false,
+        ..retrying(name, caller)
+    }
+}
