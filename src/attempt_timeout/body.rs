@@ -48,10 +48,7 @@ where
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Read> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
         let this = &mut *self;
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
@@ -64,13 +61,11 @@ where
         let error = match (polled, &bound) {
             (Poll::Ready(Some(Ok(mut frame))), bound) => {
                 let seen = Seen::tidy(&mut frame);
-                match bound.as_ref().and_then(|bound| end_of(bound, &frame)) {
-                    Some(end) => end,
-                    None => {
-                        recorder.saw(seen);
-                        return Poll::Ready(Some(Ok(frame)));
-                    }
-                }
+                let Some(end) = bound.as_ref().and_then(|bound| end_of(bound, &frame)) else {
+                    recorder.saw(seen);
+                    return Poll::Ready(Some(Ok(frame)));
+                };
+                end
             }
             (Poll::Ready(Some(Err(error))), Some(bound)) => {
                 bound.name(broken(error), Phase::Response)

@@ -91,8 +91,8 @@ impl<S> AttemptTimeout<S> {
         end.stamp(request.headers_mut(), now);
         let cut = (!resets && !request.body().is_end_stream()).then(Cut::default);
         if let Some(cut) = cut.clone() {
-            request = request
-                .map(|body| B::from_replay(Replay::until_cut(body, cut, B::cancelled)));
+            request =
+                request.map(|body| B::from_replay(Replay::until_cut(body, cut, B::cancelled)));
         }
         let bound = Bound::new(end, trace, cut, self.policy.until_first_message);
         (request, Some(bound))

@@ -64,13 +64,11 @@ impl Active {
         let error = match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
                 let seen = Seen::tidy(&mut frame);
-                match self.judge(seen, &frame) {
-                    Some(end) => end,
-                    None => {
-                        self.saw(seen);
-                        return Poll::Ready(Some(Ok(frame)));
-                    }
-                }
+                let Some(end) = self.judge(seen, &frame) else {
+                    self.saw(seen);
+                    return Poll::Ready(Some(Ok(frame)));
+                };
+                end
             }
             Poll::Ready(Some(Err(error))) => {
                 let error = broken(error);

@@ -39,7 +39,11 @@ where
 {
     /// Of a call that the layer does not end.
     pub(super) fn passing(attempt: Attempt<S, B>, recorder: Recorder) -> Self {
-        Self::new(attempt, None, recorder.trace().is_some().then_some(recorder))
+        Self::new(
+            attempt,
+            None,
+            recorder.trace().is_some().then_some(recorder),
+        )
     }
 
     pub(super) fn bound(attempt: Attempt<S, B>, bound: Bound, recorder: Recorder) -> Self {
@@ -124,6 +128,7 @@ fn judge<R>(
         return Ok(code);
     };
     let head = classify::head(response.status(), response.headers());
-    let expiry = head.and_then(|(verdict, status)| bound.cancelled(verdict, status, recorder.trace()));
+    let expiry =
+        head.and_then(|(verdict, status)| bound.cancelled(verdict, status, recorder.trace()));
     expiry.map_or(Ok(code), Err)
 }

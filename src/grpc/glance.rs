@@ -42,7 +42,7 @@ impl Glance {
 
     /// Whether a head with this HTTP status leaves the word to trailers, or says OK itself
     /// (CONTRACT H1, H2).
-    pub(crate) fn is_no_failure(&self, http: StatusCode) -> bool {
+    pub(crate) fn is_no_failure(self, http: StatusCode) -> bool {
         match self.code {
             Some(code) => code == Code::Ok,
             None => http == StatusCode::OK && !self.is_foreign,

@@ -62,7 +62,9 @@ pub fn render_timeout(timeout: Duration) -> HeaderValue {
             }
         }
     }
-    let mut values = UNITS.iter().map(|(unit, length)| value(nanos / length, *unit));
+    let mut values = UNITS
+        .iter()
+        .map(|(unit, length)| value(nanos / length, *unit));
     let finest = values.find_map(|value| value);
     finest.unwrap_or(HeaderValue::from_static("99999999H"))
 }
@@ -82,7 +84,6 @@ fn value(count: u128, unit: u8) -> Option<HeaderValue> {
     }
     HeaderValue::from_bytes(text.get(start..)?).ok()
 }
-
 
 fn from_nanos(nanos: u128) -> Duration {
     let seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX);

@@ -5,7 +5,9 @@
 //!
 //! - before the call, [`CallOptionsExt::call_report`](crate::call::CallOptionsExt::call_report)
 //!   gives one that can be read while the call hangs, from another task;
-//! - a success has one in the extensions of its response;
+//! - a success has one in the extensions of its response if it took more than one attempt or had to
+//!   wait, or if somebody took one before: what went at once has nothing else to tell, and the
+//!   extensions of a response cost allocations;
 //! - a failure has one in its chain of sources: [`CallReport::find`], beside the reason that
 //!   [`GiveUp::find`] gives.
 //!

@@ -93,12 +93,7 @@ impl<R> RetryBody<R> {
         Self::new(inner, known, course, recorder)
     }
 
-    fn new(
-        inner: R,
-        known: Known,
-        course: Option<Box<Course>>,
-        recorder: Recorder,
-    ) -> Self {
+    fn new(inner: R, known: Known, course: Option<Box<Course>>, recorder: Recorder) -> Self {
         let active = Active {
             known,
             course,
@@ -118,10 +113,9 @@ impl Active {
         R::Error: Into<BoxError>,
     {
         let read = match mem::replace(&mut self.known, Known::Nothing) {
-            Known::Nothing => match ready!(Pin::new(inner).poll_frame(cx)) {
-                Some(read) => Some(read.map_err(broken)),
-                None => None,
-            },
+            Known::Nothing => {
+                ready!(Pin::new(inner).poll_frame(cx)).map(|read| read.map_err(broken))
+            }
             Known::Data(data) => Some(Ok(Frame::data(data))),
             Known::Next(read) => Some(*read),
             Known::End => None,
@@ -129,13 +123,11 @@ impl Active {
         let failure = match read {
             Some(Ok(mut frame)) => {
                 let seen = Seen::tidy(&mut frame);
-                match self.judge(seen, &frame) {
-                    Some(failure) => failure,
-                    None => {
-                        self.recorder.saw(seen);
-                        return Poll::Ready(Some(Ok(frame)));
-                    }
-                }
+                let Some(failure) = self.judge(seen, &frame) else {
+                    self.recorder.saw(seen);
+                    return Poll::Ready(Some(Ok(frame)));
+                };
+                failure
             }
             Some(Err(error)) => match &self.course {
                 Some(course) => course.broke_off(error),
@@ -143,13 +135,12 @@ impl Active {
             },
             None => {
                 self.known = Known::End;
-                match self.course.take().and_then(|course| unhappy(&course, None)) {
-                    Some(failure) => failure,
-                    None => {
-                        self.recorder.over(None);
-                        return Poll::Ready(None);
-                    }
-                }
+                let course = self.course.take();
+                let Some(failure) = course.and_then(|course| unhappy(&course, None)) else {
+                    self.recorder.over(None);
+                    return Poll::Ready(None);
+                };
+                failure
             }
         };
         self.course = None;

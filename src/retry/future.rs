@@ -137,7 +137,8 @@ where
                             Ok(said) => {
                                 let course = this.call.take().map(RetryCall::commit);
                                 let recorder = this.recorder.answered(&mut response, said.code());
-                                let body = |inner| RetryBody::answering(inner, said, course, recorder);
+                                let body =
+                                    |inner| RetryBody::answering(inner, said, course, recorder);
                                 return Poll::Ready(Ok(response.map(body)));
                             }
                             Err(error) => error,
@@ -159,14 +160,12 @@ where
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Pending;
                     };
-                    if let Some(error) = call.request_failed() {
-                        *this.call = None;
-                        this.state.set(State::Failed(None));
-                        return Poll::Ready(Err(this.recorder.failed(error)));
-                    }
-                    let next = match call.begin() {
-                        Some(preparing) => State::Preparing(preparing),
-                        None => State::attempt(call, None),
+                    let next = match call.request_failed() {
+                        None => State::next(call),
+                        Some(error) => {
+                            *this.call = None;
+                            State::Failed(Some(error))
+                        }
                     };
                     this.state.set(next);
                     continue;
@@ -185,20 +184,17 @@ where
                 }
                 StateProj::PreparingOnce(preparing, pending) => {
                     let prepared = ready!(preparing.as_mut().poll(cx));
-                    let Some((service, mut request)) = pending.take().map(|it| *it) else {
-                        return Poll::Pending;
-                    };
-                    match prepared {
-                        Ok(prepared) => *request.headers_mut() = prepared.headers,
-                        Err(error) => {
-                            this.state.set(State::Failed(None));
-                            let error = Error::unprepared(error);
-                            return Poll::Ready(Err(this.recorder.failed(error)));
+                    match (prepared, pending.take()) {
+                        (Ok(prepared), Some(pending)) => {
+                            let (service, mut request) = *pending;
+                            *request.headers_mut() = prepared.headers;
+                            let attempt = Attempt::when_ready(service, request);
+                            this.state.set(State::Attempt(attempt));
+                            continue;
                         }
+                        (Ok(_), None) => return Poll::Pending,
+                        (Err(error), _) => Error::unprepared(error),
                     }
-                    let attempt = Attempt::when_ready(service, request);
-                    this.state.set(State::Attempt(attempt));
-                    continue;
                 }
                 StateProj::Failed(error) => match error.take() {
                     Some(error) => error,
@@ -206,19 +202,20 @@ where
                     None => return Poll::Pending,
                 },
             };
-            let Some(call) = this.call.as_mut() else {
-                return Poll::Ready(Err(this.recorder.failed(failure)));
+            let next = match this.call.as_mut() {
+                None => Err(failure),
+                Some(call) => match call.after(failure) {
+                    Next::GoOn => Ok(State::attempt(call, None)),
+                    Next::Wait(after) => Ok(State::Backoff(Box::pin(sleep(after)))),
+                    Next::Stop(error) => Err(error),
+                },
             };
-            match call.after(failure) {
-                Next::GoOn => {
-                    let next = State::attempt(call, None);
-                    this.state.set(next);
-                }
-                Next::Wait(after) => this.state.set(State::Backoff(Box::pin(sleep(after)))),
-                Next::Stop(error) => {
+            match next {
+                Ok(next) => this.state.set(next),
+                Err(last) => {
                     *this.call = None;
                     this.state.set(State::Failed(None));
-                    return Poll::Ready(Err(this.recorder.failed(error)));
+                    return Poll::Ready(Err(this.recorder.failed(last)));
                 }
             }
         }
@@ -230,6 +227,14 @@ where
     S: Service<Request<B>> + Clone,
     B: RequestBody,
 {
+    /// The next attempt, or what must run before it.
+    fn next(call: &mut RetryCall<S, B>) -> Self {
+        match call.begin() {
+            Some(preparing) => Self::Preparing(preparing),
+            None => Self::attempt(call, None),
+        }
+    }
+
     fn attempt(call: &mut RetryCall<S, B>, prepared: Option<HeaderMap>) -> Self {
         let request = call.request(prepared);
         Self::Attempt(Attempt::when_ready(call.service(), request))

@@ -11,9 +11,9 @@ use crate::classify::Progress;
 use crate::error::Error;
 use crate::report::{Phase, Trace};
 
+use super::door::Door;
 use super::gate::{Caller, Seat, Turn};
 use super::pending::Pending;
-use super::door::Door;
 use super::settings::Settings;
 use super::watch::Pass;
 use super::{News, failure};
@@ -146,13 +146,11 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     fn go(&mut self, pass: &mut Pass) -> Step<B> {
-        match self.request.next() {
-            Some(request) => Step::Go(self.watched(pass, request)),
-            None => {
-                pass.probe = None;
-                self.fail(failure::spent())
-            }
-        }
+        let Some(request) = self.request.next() else {
+            pass.probe = None;
+            return self.fail(failure::spent());
+        };
+        Step::Go(self.watched(pass, request))
     }
 
     fn rest(&mut self, until: Option<Instant>, last_error: Option<Arc<Error>>) -> Step<B> {

@@ -13,8 +13,8 @@ use crate::dispatch::{Readied, Recorder};
 use crate::error::{BoxError, Error};
 
 use super::call::{Step, WaitCall};
-use super::pending::Pending;
 use super::door::Door;
+use super::pending::Pending;
 use super::watch::Pass;
 use super::{Readiness, ResponseFuture, WaitBody};
 

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use crate::error::Error;
 
-use super::gate::Probe;
 use super::door::Door;
+use super::gate::Probe;
 use super::{News, WaitForReadyPolicy};
 
 /// The way of an attempt through the gate: what became of it is news of the channel.

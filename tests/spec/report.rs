@@ -11,7 +11,7 @@ use grpc_resilience::grpc::Code;
 use grpc_resilience::report::Phase;
 use grpc_resilience::retry::RetryPolicy;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
-use grpc_resilience::{CallReport, GiveUp, Resilience};
+use grpc_resilience::{CallOptionsExt as _, CallReport, GiveUp, Resilience};
 use std::time::Duration;
 use testing::{Answer, Server, details, method};
 use tokio::time::sleep;
@@ -132,6 +132,21 @@ async fn of_many_failed_attempts_the_last_sixteen_are_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_success_that_went_at_once_carries_a_report_only_if_somebody_asked() {
+    let server = Server::in_memory();
+    let mut client = retrying(&server, policy());
+    let silent = client.unary(declared()).await.unwrap();
+    assert!(silent.extensions().get::<CallReport>().is_none());
+
+    let mut request = declared();
+    let taken = request.call_report();
+    let answer = client.unary(request).await.unwrap();
+    let report = of(answer.extensions());
+    assert_eq!((report.attempts(), report.code()), (1, Some(Code::Ok)));
+    assert_eq!((taken.attempts(), taken.code()), (1, Some(Code::Ok)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_layer_without_a_trace_reports_nothing_and_a_bounded_call_without_retry_no_attempts() {
     let server = Server::in_memory();
     let patient = WaitForReadyLayer::new().layer(server.channel());
@@ -139,11 +154,10 @@ async fn a_layer_without_a_trace_reports_nothing_and_a_bounded_call_without_retr
     assert!(answer.extensions().get::<CallReport>().is_none());
 
     let bounded = DeadlineLayer::new().default_timeout(SECOND);
-    let answer = client(bounded.layer(server.channel()))
-        .unary(hello())
-        .await
-        .unwrap();
-    let report = of(answer.extensions());
+    let mut request = hello();
+    let report = request.call_report();
+    let mut client = client(bounded.layer(server.channel()));
+    client.unary(request).await.unwrap();
     assert_eq!((report.attempts(), report.code()), (0, Some(Code::Ok)));
 }
 
