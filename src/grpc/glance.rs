@@ -56,7 +56,8 @@ const GRPC: &[u8] = b"application/grpc";
 /// No content type passes: in-memory services and old servers leave it out.
 fn is_foreign(kind: &HeaderValue) -> bool {
     let prefix = kind.as_bytes().get(..GRPC.len());
-    !prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(GRPC))
+    // Nearly all write it like this.
+    !prefix.is_some_and(|prefix| prefix == GRPC || prefix.eq_ignore_ascii_case(GRPC))
 }
 
 #[cfg(test)]

@@ -128,21 +128,17 @@ where
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Ready(pass(outcome, this.recorder));
                     };
-                    match outcome {
-                        Ok(mut response) => match call.judge(&mut response) {
-                            Ok(Said::Open) => {
-                                this.state.set(State::Held(Some(response.into_parts())));
-                                continue;
-                            }
-                            Ok(said) => {
-                                let course = this.call.take().map(RetryCall::commit);
-                                let recorder = this.recorder.answered(&mut response, said.code());
-                                let body =
-                                    |inner| RetryBody::answering(inner, said, course, recorder);
-                                return Poll::Ready(Ok(response.map(body)));
-                            }
-                            Err(error) => error,
-                        },
+                    match judge(outcome, call) {
+                        Ok((response, Said::Open)) => {
+                            this.state.set(State::Held(Some(response.into_parts())));
+                            continue;
+                        }
+                        Ok((mut response, said)) => {
+                            let course = this.call.take().map(RetryCall::commit);
+                            let recorder = this.recorder.answered(&mut response, said.code());
+                            let body = |inner| RetryBody::answering(inner, said, course, recorder);
+                            return Poll::Ready(Ok(response.map(body)));
+                        }
                         Err(error) => error,
                     }
                 }
@@ -239,6 +235,21 @@ where
         let request = call.request(prepared);
         Self::Attempt(Attempt::when_ready(call.service(), request))
     }
+}
+
+/// What an attempt came to, as far as the head of its answer says.
+#[inline]
+fn judge<S, B, R>(
+    outcome: Result<Response<R>, Error>,
+    call: &mut RetryCall<S, B>,
+) -> Result<(Response<R>, Said), Error>
+where
+    S: Clone,
+    B: RequestBody,
+{
+    let mut response = outcome?;
+    let said = call.judge(&mut response)?;
+    Ok((response, said))
 }
 
 /// Reads the first frame of a held response: an answer that begins, or a failed attempt.
