@@ -31,6 +31,7 @@ pub struct Context {
 
 impl Context {
     /// The context of a request, put there if it has none.
+    #[inline]
     pub fn of(extensions: &mut Extensions) -> &mut Self {
         extensions.get_or_insert_default()
     }

@@ -35,6 +35,7 @@ enum Kept {
 
 impl Head {
     /// The head of this request, which is about to be sent.
+    #[inline]
     pub(crate) fn of(parts: &Parts) -> Self {
         let context = parts.extensions.get::<Context>();
         let is_stamped = context.is_some_and(|context| context.deadline().is_some());

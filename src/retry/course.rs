@@ -44,6 +44,7 @@ pub(super) enum Next {
 }
 
 impl Course {
+    #[inline]
     pub(super) fn new(head: Head, policy: Arc<dyn Policy>, settings: Arc<Settings>) -> Self {
         Self {
             head,
