@@ -141,3 +141,89 @@ impl Kept {
         extensions
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::call::Deadline;
+
+    /// An extension of the user's own.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Tenant(u8);
+
+    fn sorted(headers: &HeaderMap) -> Vec<(&HeaderName, Vec<&HeaderValue>)> {
+        let mut all: Vec<_> = headers
+            .keys()
+            .map(|name| (name, headers.get_all(name).iter().collect()))
+            .collect();
+        all.sort_by_key(|(name, _)| name.as_str());
+        all
+    }
+
+    proptest! {
+        // CONTRACT B2, R9
+        #[test]
+        fn a_head_made_anew_is_the_one_that_was_kept(
+            headers in proptest::collection::vec((0_u8..6, 0_u16..9), 0..12),
+            tenant in any::<Option<u8>>(), has_method in any::<bool>(), has_context in any::<bool>(),
+        ) {
+            let mut request = Request::post("http://a/kv.v1.Kv/Put").version(Version::HTTP_2).body(())?;
+            for (name, value) in headers {
+                let name = HeaderName::try_from(format!("x-{name}"))?;
+                request.headers_mut().append(name, HeaderValue::from(value));
+            }
+            let extensions = request.extensions_mut();
+            if let Some(tenant) = tenant {
+                extensions.insert(Tenant(tenant));
+            }
+            if has_context {
+                Context::of(extensions).declare_kind(crate::grpc::MethodKind::Unary);
+            }
+            #[cfg(feature = "tonic")]
+            if has_method {
+                extensions.insert(tonic::GrpcMethod::new("kv.v1.Kv", "Put"));
+            }
+            let (parts, ()) = request.into_parts();
+            let head = Head::of(&parts);
+            for _ in 0..2 {
+                let (made, ()) = head.request(()).into_parts();
+                prop_assert_eq!(&made.method, &parts.method);
+                prop_assert_eq!(&made.uri, &parts.uri);
+                prop_assert_eq!(made.version, parts.version);
+                prop_assert_eq!(sorted(&made.headers), sorted(&parts.headers));
+                let (made, kept) = (made.extensions, &parts.extensions);
+                prop_assert_eq!(made.len(), kept.len());
+                prop_assert_eq!(made.get::<Tenant>(), kept.get::<Tenant>());
+                let kind = |it: &Extensions| it.get::<Context>().and_then(Context::kind);
+                prop_assert_eq!(kind(&made), kind(kept));
+                #[cfg(feature = "tonic")]
+                prop_assert_eq!(made.get::<tonic::GrpcMethod>().is_some(), has_method);
+            }
+        }
+    }
+
+    // CONTRACT D2
+    #[tokio::test(start_paused = true)]
+    async fn a_head_made_anew_says_what_is_left_of_the_time() {
+        let mut request = Request::new(());
+        let deadline = Deadline::after(Instant::now(), Duration::from_secs(5));
+        Context::of(request.extensions_mut()).bound(deadline);
+        deadline.stamp(request.headers_mut(), Instant::now());
+        let (parts, ()) = request.into_parts();
+        let head = Head::of(&parts);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(head.request(()).headers()[TIMEOUT], "4000000u");
+        assert!(!head.headers().contains_key(TIMEOUT));
+    }
+
+    #[test]
+    fn its_debug_shows_no_values_of_headers() {
+        let request = Request::get("/a.A/Get").header("authorization", "secret");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        assert!(!format!("{:?}", Head::of(&parts)).contains("secret"));
+    }
+}

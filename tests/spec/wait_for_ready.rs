@@ -6,6 +6,7 @@ mod dials;
 mod endpoints;
 mod expiry;
 mod first;
+mod handed_back;
 mod methods;
 mod patience;
 mod probe;
