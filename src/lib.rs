@@ -69,6 +69,14 @@ pub mod deadline;
     feature = "retry",
     feature = "wait-for-ready"
 ))]
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "a layer by itself needs some of it only"
+    )
+)]
 mod dispatch;
 pub mod error;
 pub mod grpc;

@@ -154,9 +154,10 @@ impl Context {
     }
 
     /// Whether a layer further out keeps the whole request and sends it once more if a layer below hands
-    /// it back: then that one need not keep it, too.
-    #[cfg(feature = "wait-for-ready")]
-    pub(crate) fn is_kept(&self) -> bool {
+    /// it back: then that one need not keep it, too. Retry does so for the first attempt, and wait for ready
+    /// hands back what was not sent.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
         self.is_kept
     }
 

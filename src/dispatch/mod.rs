@@ -18,7 +18,5 @@ pub(crate) use attempt::Attempt;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use head::Head;
 pub(crate) use readied::Readied;
-#[cfg(feature = "retry")]
-pub(crate) use recorder::Passing;
-pub(crate) use recorder::Recorder;
+pub(crate) use recorder::{Passing, Recorder};
 pub(crate) use response::{Read, Seen, broken, failure_of, passed, read_past, received};

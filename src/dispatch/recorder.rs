@@ -78,7 +78,6 @@ impl Recorder {
     }
 
     /// For a layer that does not repeat the call, for this reason.
-    #[cfg(feature = "retry")]
     pub(crate) fn passing(mut self, why: Passing) -> Self {
         self.passing = Some(why);
         if let Some(trace) = &self.trace {

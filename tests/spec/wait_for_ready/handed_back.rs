@@ -27,7 +27,7 @@ fn waiting() -> WaitForReadyLayer {
 }
 
 /// Shows the gate an answer, then takes the server away for a while.
-async fn lost(server: &Arc<Server>, stack: impl Stack + Clone, down: Duration) {
+async fn lost(server: &Arc<Server>, stack: impl Stack, down: Duration) {
     client(stack).unary(hello()).await.unwrap();
     server.clear();
     server.stop();
