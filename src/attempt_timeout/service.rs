@@ -52,16 +52,20 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let context = request.extensions().get::<call::Context>();
-        let recorder = Recorder::of(context);
-        let bound = match self.policy.timeout(context.map(call::Context::options)) {
-            None => None,
-            Some(Duration::ZERO) => return ResponseFuture::failed(no_time(), recorder),
-            Some(timeout) => {
-                let bound;
-                (request, bound) = self.bind(request, timeout);
-                bound
+        let timeout = match self.policy.timeout(context.map(call::Context::options)) {
+            None => {
+                let recorder = Recorder::if_outermost(context);
+                let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+                return ResponseFuture::new(attempt, None, recorder);
             }
+            Some(Duration::ZERO) => {
+                return ResponseFuture::failed(no_time(), Recorder::of(context));
+            }
+            Some(timeout) => timeout,
         };
+        let recorder = Recorder::of(context);
+        let bound;
+        (request, bound) = self.bind(request, timeout);
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
         ResponseFuture::new(attempt, bound, recorder)
     }

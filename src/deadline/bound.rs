@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -69,8 +70,10 @@ impl Bound {
         trace: Option<&Trace>,
         poll_timer: impl FnOnce(&mut Context<'_>, Instant) -> Poll<()>,
     ) -> Poll<Error> {
-        // A timer has nothing to say once the inner service used up the task's budget (tokio::task::coop).
-        if let Some(error) = self.ended(Instant::now(), trace) {
+        // A timer has nothing to say once the inner service used up the task's budget.
+        if !has_budget_remaining()
+            && let Some(error) = self.ended(Instant::now(), trace)
+        {
             return Poll::Ready(error);
         }
         if let Some(deadline) = self.deadline

@@ -56,7 +56,7 @@ where
         let terms = match self.terms(request.headers(), context) {
             Ok(Some(terms)) => terms,
             Ok(None) => {
-                let recorder = Recorder::of(context);
+                let recorder = Recorder::if_outermost(context);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
                 return ResponseFuture::passing(attempt, recorder);
             }

@@ -48,6 +48,17 @@ impl Recorder {
         }
     }
 
+    /// For a layer that does not act on the call: it has something to write only if no layer further out
+    /// does.
+    #[inline]
+    pub(crate) fn if_outermost(context: Option<&Context>) -> Self {
+        let trace = context.and_then(Context::trace);
+        match trace.filter(|trace| trace.own()) {
+            Some(trace) => Self::new(trace.clone(), true),
+            None => Self::default(),
+        }
+    }
+
     /// For a layer that writes whether somebody listens or not; the call begins now.
     #[cfg(any(feature = "deadline", feature = "retry"))]
     pub(crate) fn acting(context: &mut Context, now: Instant) -> Self {

@@ -91,6 +91,14 @@ impl Trace {
         self.write(|record| record.attempt_began(now));
     }
 
+    /// The same of one of which nobody was told.
+    pub(crate) fn attempt_begins(&self, number: u32, transparent: bool, now: Instant) {
+        self.write(|record| {
+            record.attempt(number, transparent);
+            record.attempt_began(now);
+        });
+    }
+
     /// The attempt failed.
     pub(crate) fn attempt_failed(&self, verdict: Verdict) {
         self.write(|record| record.attempt_failed(verdict, Instant::now()));

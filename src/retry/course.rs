@@ -65,13 +65,14 @@ impl Course {
     /// Begins the next attempt: what must run before its request is made, if anything.
     pub(super) fn begin(&mut self) -> Option<Preparing> {
         // A transparent retry is the same attempt once more (CONTRACT X3, R10).
-        let transparent = std::mem::take(&mut self.repeats);
-        if !transparent {
+        if !self.repeats {
             self.attempts = self.attempts.saturating_add(1);
         }
-        self.write(|trace| trace.attempt(self.attempts, transparent));
         let hook = self.settings.hook.as_ref()?;
-        self.write(|trace| trace.enter(Phase::Preparing));
+        self.write(|trace| {
+            trace.attempt(self.attempts, self.repeats);
+            trace.enter(Phase::Preparing);
+        });
         Some(hook.prepare(NextAttempt {
             uri: self.head.uri().clone(),
             number: self.attempts,
@@ -89,13 +90,25 @@ impl Course {
             context.keep();
         }
         self.count_previous(request.headers_mut());
-        self.write(|trace| trace.attempt_began(now));
+        self.began(now);
+    }
+
+    fn began(&mut self, now: Instant) {
+        let repeats = std::mem::take(&mut self.repeats);
+        let is_told = self.settings.hook.is_some();
+        self.write(|trace| {
+            if is_told {
+                trace.attempt_began(now);
+            } else {
+                trace.attempt_begins(self.attempts, repeats, now);
+            }
+        });
     }
 
     /// The request of the attempt, which starts now; with these headers if a hook made them.
     pub(super) fn request<B>(&mut self, body: B, prepared: Option<HeaderMap>) -> Request<B> {
         self.head.context_mut().number(self.attempts);
-        self.write(|trace| trace.attempt_began(Instant::now()));
+        self.began(Instant::now());
         let mut request = self.head.request(body);
         if let Some(headers) = prepared {
             *request.headers_mut() = headers;
