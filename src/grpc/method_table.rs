@@ -1,14 +1,7 @@
-use glob::{MatchOptions, Pattern};
 use rustc_hash::FxHashMap;
 
+use super::glob::Glob;
 use super::path::is_method;
-
-/// `*` stays within a segment: a service or a method, never both.
-const OPTIONS: MatchOptions = MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: false,
-};
 
 /// A method pattern that can match nothing: said at construction.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +25,7 @@ pub enum InvalidPattern {
 pub(crate) struct MethodTable<T> {
     /// Its keys are configured, so nobody can choose them to collide.
     exact: FxHashMap<String, T>,
-    globs: Vec<(Pattern, T)>,
+    globs: Vec<(Glob, T)>,
 }
 
 impl<T> Default for MethodTable<T> {
@@ -54,9 +47,9 @@ impl<T> MethodTable<T> {
             self.exact.insert(pattern.to_owned(), value);
             return Ok(());
         }
-        let glob = Pattern::new(pattern).map_err(|error| InvalidPattern::Glob {
+        let glob = Glob::new(pattern).map_err(|reason| InvalidPattern::Glob {
             pattern: pattern.to_owned(),
-            reason: error.msg.to_owned(),
+            reason: reason.to_owned(),
         })?;
         self.globs.push((glob, value));
         Ok(())
@@ -71,7 +64,7 @@ impl<T> MethodTable<T> {
     ))]
     pub(crate) fn replace(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
         self.add(pattern, value)?;
-        let equal = |(glob, _): &(Pattern, T)| glob.as_str() == pattern;
+        let equal = |(glob, _): &(Glob, T)| glob.as_str() == pattern;
         if let Some(first) = self.globs.iter().position(equal)
             && first + 1 < self.globs.len()
         {
@@ -93,7 +86,7 @@ impl<T> MethodTable<T> {
     pub(crate) fn globs(&self, method: &str) -> impl Iterator<Item = (&str, &T)> {
         self.globs
             .iter()
-            .filter(move |(glob, _)| glob.matches_with(method, OPTIONS))
+            .filter(move |(glob, _)| glob.matches(method))
             .map(|(glob, value)| (glob.as_str(), value))
     }
 

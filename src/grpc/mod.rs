@@ -6,6 +6,14 @@
 mod code;
 mod code_set;
 mod glance;
+#[cfg(any(
+    feature = "budget",
+    feature = "idempotency",
+    feature = "rate-limit",
+    feature = "retry",
+    feature = "wait-for-ready"
+))]
+mod glob;
 mod headers;
 mod method;
 #[cfg(any(
