@@ -3,8 +3,9 @@ use http::{HeaderMap, Request, Response};
 use crate::body::{Lost, Recording, RequestBody};
 use crate::error::Error;
 
+use super::after::Next;
 use super::answer::{self, Said};
-use super::course::{Course, Next};
+use super::course::Course;
 use super::hook::Preparing;
 
 /// What is needed for a further attempt of one call.

@@ -4,43 +4,34 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Request};
 use tokio::time::Instant;
 
-use crate::body::Lost;
-use crate::call::{AttemptKind, Budget, CallOptions, Context};
-use crate::classify::{Progress, Reason};
+use crate::call::{Budget, CallOptions, Context};
+use crate::classify::Progress;
 use crate::dispatch::Head;
 use crate::error::{Error, GiveUp};
-use crate::grpc::{Code, MethodKind, PREVIOUS_ATTEMPTS, find};
+use crate::grpc::{MethodKind, PREVIOUS_ATTEMPTS, find};
 use crate::report::{Phase, Trace};
 
 use super::hook::Preparing;
 use super::settings::Settings;
 use super::spend::Spend;
-use super::{NextAttempt, Outcome, Plan, Policy};
+use super::{NextAttempt, Policy};
 
 /// The course of one call: its head and its policy, and what happened so far. It outlives the last
 /// attempt, for the status at the end of the answer counts, too.
 #[derive(Debug)]
 pub(super) struct Course {
     head: Head,
-    policy: Arc<dyn Policy>,
-    settings: Arc<Settings>,
-    attempts: u32,
-    retries: u32,
-    previous_backoff: Duration,
-    unsent: u32,
-    refused: bool,
-    repeats: bool,
-    renewed: bool,
-    spend: Spend,
-    last_failure: Option<Error>,
-}
-
-/// What follows a failure.
-pub(super) enum Next {
-    Stop(Error),
-    Wait(Duration),
-    /// The same attempt goes on: its request was handed back, to be sent once more.
-    GoOn,
+    pub(super) policy: Arc<dyn Policy>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) attempts: u32,
+    pub(super) retries: u32,
+    pub(super) previous_backoff: Duration,
+    pub(super) unsent: u32,
+    pub(super) refused: bool,
+    pub(super) repeats: bool,
+    pub(super) renewed: bool,
+    pub(super) spend: Spend,
+    pub(super) last_failure: Option<Error>,
 }
 
 impl Course {
@@ -136,52 +127,6 @@ impl Course {
         Some(last.given_up(GiveUp::RequestFailed, self.attempts))
     }
 
-    /// Judges a failed attempt, whose request may be lost: asks the policy, charges the budget, asks for
-    /// its permit.
-    pub(super) fn after(&mut self, error: Error, lost: Option<Lost>) -> Next {
-        if error.is_handed_back() {
-            return Next::GoOn;
-        }
-        self.write(|trace| trace.attempt_failed(error.verdict()));
-        self.spend.failed(error.verdict().reason);
-        // What an attempt that never left took is given back before the next is asked for.
-        self.spend = Spend::default();
-        let (plan, timed_out) = self.plan(&error, lost);
-        match (plan, lost.map(why_lost)) {
-            (Plan::Stop(GiveUp::Deadline), _) if timed_out => Next::Stop(self.expired(error)),
-            (_, Some(GiveUp::RequestFailed)) => {
-                Next::Stop(self.give_up(error, GiveUp::RequestFailed))
-            }
-            (Plan::Stop(reason), _) | (_, Some(reason)) => Next::Stop(self.give_up(error, reason)),
-            (Plan::Transparent { after }, None) => {
-                self.repeats = true;
-                if error.verdict().progress == Progress::Refused {
-                    self.refused = true;
-                } else {
-                    self.unsent += 1;
-                }
-                self.wait(error, after)
-            }
-            (Plan::Retry { after, hinted }, None) => {
-                match self.budget(|budget| budget.permit(AttemptKind::Retry)) {
-                    Some(None) => return Next::Stop(self.give_up(error, GiveUp::BudgetExhausted)),
-                    Some(permit) => self.spend = Spend::new(permit),
-                    None => {}
-                }
-                if hinted {
-                    self.retries = 0;
-                    self.previous_backoff = Duration::ZERO;
-                } else if error.code() == Code::Unauthenticated && !self.renewed {
-                    self.renewed = true;
-                } else {
-                    self.retries = self.retries.saturating_add(1);
-                    self.previous_backoff = after;
-                }
-                self.wait(error, after)
-            }
-        }
-    }
-
     /// The call is committed: no attempt follows, and what an attempt needs is let go.
     pub(super) fn commit(&mut self) {
         self.head.context_mut().unfollow();
@@ -219,119 +164,16 @@ impl Course {
             .is_some_and(MethodKind::answers_once)
     }
 
-    /// The policy's plan, and whether the attempt ended by a deadline. Charges the budget.
-    fn plan(&self, error: &Error, lost: Option<Lost>) -> (Plan, bool) {
-        let context = self.context();
-        let deadline = context.and_then(Context::deadline);
-        let verdict = error.verdict();
-        let outcome = Outcome {
-            verdict,
-            attempts: self.attempts,
-            retries: self.retries,
-            previous_backoff: self.previous_backoff,
-            unsent: self.unsent,
-            refused: self.refused,
-            safety: context.and_then(Context::stated_safety),
-            renewable: !self.renewed && self.settings.renews_credentials(),
-            remaining: deadline.map(|deadline| deadline.remaining(Instant::now())),
-            unit: self.settings.rng.unit(),
-            options: self.options(),
-        };
-        let assumed = self.policy.assumes_idempotent();
-        let plan = self
-            .policy
-            .decide(&outcome)
-            .within_bounds(&outcome, assumed);
-        let charged = match plan {
-            Plan::Retry { .. } => true,
-            Plan::Transparent { .. } => false,
-            Plan::Stop(_) => {
-                let mut verdict = verdict;
-                if outcome.is_expiry() && verdict.reason == Reason::AttemptTimedOut {
-                    // Whoever noticed, it is the deadline, which says less of the server (CONTRACT D11).
-                    verdict.reason = Reason::DeadlineExceeded;
-                }
-                self.policy.is_charged(&verdict, outcome.options)
-            }
-        };
-        // A token that can't be had, what was held back on this side, and a request that failed by
-        // itself say nothing of the server.
-        let on_this_side = matches!(
-            verdict.reason,
-            Reason::HookFailed | Reason::QueueFull | Reason::Throttled
-        ) || lost == Some(Lost::RequestFailed);
-        if charged && !on_this_side {
-            self.budget(|budget| budget.failed());
-        }
-        (plan, outcome.has_timed_out())
-    }
-
-    fn wait(&mut self, error: Error, after: Duration) -> Next {
-        let error = self.with_what_the_server_said(error);
-        let kept = Arc::new(error.clone());
-        self.write(|trace| {
-            trace.failed(kept);
-            trace.waits(Phase::Backoff);
-        });
-        self.last_failure = Some(error);
-        Next::Wait(after)
-    }
-
-    /// Nor does a hook's failure hide it: it stays in the chain.
-    fn with_what_the_server_said(&mut self, error: Error) -> Error {
-        match (error.verdict().reason, self.last_failure.take()) {
-            (Reason::HookFailed, Some(real)) => error.caused_by(Some(Arc::new(real))),
-            (_, last) => {
-                self.last_failure = last;
-                error
-            }
-        }
-    }
-
-    /// A readiness error never hides what the server last said (CONTRACT R17).
-    fn give_up(&mut self, error: Error, reason: GiveUp) -> Error {
-        let error = self.with_what_the_server_said(error);
-        let reason = match error.give_up() {
-            // A layer below said it more exactly.
-            Some(own) if reason == GiveUp::CodeNotRetryable => own,
-            _ => reason,
-        };
-        let error = match (error.verdict().reason, self.last_failure.take()) {
-            (it, Some(real)) if it.is_readiness() => real,
-            _ => error,
-        };
-        error.given_up(reason, self.attempts)
-    }
-
-    /// The deadline passed during an attempt: the last real failure is the cause (CONTRACT R17).
-    fn expired(&mut self, error: Error) -> Error {
-        let deadline = self.context().and_then(Context::deadline);
-        let last = self.last_failure.take();
-        let expiry = match deadline {
-            // Who noticed was the server or the transport (CONTRACT D11).
-            Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
-                let last = Arc::new(last.unwrap_or(error));
-                Error::expired(deadline, Phase::Attempt, self.progress(), Some(last))
-            }
-            // A layer below of ours did, and knows in which phase.
-            _ => match last {
-                Some(last) => error.caused_by(Some(Arc::new(last))),
-                None => error,
-            },
-        };
-        expiry.given_up(GiveUp::Deadline, self.attempts)
-    }
-
-    fn budget<T>(&self, ask: impl FnOnce(&dyn Budget) -> T) -> Option<T> {
+    pub(super) fn budget<T>(&self, ask: impl FnOnce(&dyn Budget) -> T) -> Option<T> {
         let budget = self.context()?.budget()?;
         Some(ask(&**budget))
     }
 
-    fn context(&self) -> Option<&Context> {
+    pub(super) fn context(&self) -> Option<&Context> {
         self.head.context()
     }
 
-    fn options(&self) -> &CallOptions {
+    pub(super) fn options(&self) -> &CallOptions {
         let context = self.context();
         context.map_or(&CallOptions::UNSET, Context::options)
     }
@@ -340,22 +182,14 @@ impl Course {
         self.context().and_then(Context::trace)
     }
 
-    fn write(&self, write: impl FnOnce(&Trace)) {
+    pub(super) fn write(&self, write: impl FnOnce(&Trace)) {
         if let Some(trace) = self.trace() {
             write(trace);
         }
     }
 
     /// How far the call got, as far as it is written down.
-    fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> Progress {
         self.trace().map_or(Progress::Reached, Trace::progress)
-    }
-}
-
-fn why_lost(lost: Lost) -> GiveUp {
-    match lost {
-        Lost::TooLarge => GiveUp::BodyTooLarge,
-        Lost::BufferFull => GiveUp::ReplayBufferFull,
-        Lost::RequestFailed => GiveUp::RequestFailed,
     }
 }

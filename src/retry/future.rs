@@ -15,9 +15,9 @@ use crate::dispatch::{Attempt, Read, Recorder, Seen, broken, received};
 use crate::error::{BoxError, Error};
 
 use super::RetryBody;
+use super::after::Next;
 use super::answer::{self, Said};
 use super::call::RetryCall;
-use super::course::Next;
 use super::hook::Preparing;
 
 /// The future of [`Retry`](super::Retry).

@@ -51,6 +51,7 @@
 //!   came before its SETTINGS with `ENHANCE_YOUR_CALM`, as C-core's does, says RESOURCE_EXHAUSTED,
 //!   which no default retries.
 
+mod after;
 mod answer;
 mod body;
 mod call;

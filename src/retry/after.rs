@@ -1,0 +1,183 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::body::Lost;
+use crate::call::{AttemptKind, Context};
+use crate::classify::{Progress, Reason};
+use crate::error::{Error, GiveUp};
+use crate::grpc::Code;
+use crate::report::Phase;
+
+use super::course::Course;
+use super::spend::Spend;
+use super::{Outcome, Plan};
+
+/// What follows a failure.
+pub(super) enum Next {
+    Stop(Error),
+    Wait(Duration),
+    /// The same attempt goes on: its request was handed back, to be sent once more.
+    GoOn,
+}
+
+/// What follows a failed attempt.
+impl Course {
+    /// Judges a failed attempt, whose request may be lost: asks the policy, charges the budget, asks for
+    /// its permit.
+    pub(super) fn after(&mut self, error: Error, lost: Option<Lost>) -> Next {
+        if error.is_handed_back() {
+            return Next::GoOn;
+        }
+        self.write(|trace| trace.attempt_failed(error.verdict()));
+        self.spend.failed(error.verdict().reason);
+        // What an attempt that never left took is given back before the next is asked for.
+        self.spend = Spend::default();
+        let (plan, timed_out) = self.plan(&error, lost);
+        match (plan, lost.map(why_lost)) {
+            (Plan::Stop(GiveUp::Deadline), _) if timed_out => Next::Stop(self.expired(error)),
+            (_, Some(GiveUp::RequestFailed)) => {
+                Next::Stop(self.give_up(error, GiveUp::RequestFailed))
+            }
+            (Plan::Stop(reason), _) | (_, Some(reason)) => Next::Stop(self.give_up(error, reason)),
+            (Plan::Transparent { after }, None) => {
+                self.repeats = true;
+                if error.verdict().progress == Progress::Refused {
+                    self.refused = true;
+                } else {
+                    self.unsent += 1;
+                }
+                self.wait(error, after)
+            }
+            (Plan::Retry { after, hinted }, None) => {
+                match self.budget(|budget| budget.permit(AttemptKind::Retry)) {
+                    Some(None) => return Next::Stop(self.give_up(error, GiveUp::BudgetExhausted)),
+                    Some(permit) => self.spend = Spend::new(permit),
+                    None => {}
+                }
+                if hinted {
+                    self.retries = 0;
+                    self.previous_backoff = Duration::ZERO;
+                } else if error.code() == Code::Unauthenticated && !self.renewed {
+                    self.renewed = true;
+                } else {
+                    self.retries = self.retries.saturating_add(1);
+                    self.previous_backoff = after;
+                }
+                self.wait(error, after)
+            }
+        }
+    }
+
+    /// The policy's plan, and whether the attempt ended by a deadline. Charges the budget.
+    fn plan(&self, error: &Error, lost: Option<Lost>) -> (Plan, bool) {
+        let context = self.context();
+        let deadline = context.and_then(Context::deadline);
+        let verdict = error.verdict();
+        let outcome = Outcome {
+            verdict,
+            attempts: self.attempts,
+            retries: self.retries,
+            previous_backoff: self.previous_backoff,
+            unsent: self.unsent,
+            refused: self.refused,
+            safety: context.and_then(Context::stated_safety),
+            renewable: !self.renewed && self.settings.renews_credentials(),
+            remaining: deadline.map(|deadline| deadline.remaining(Instant::now())),
+            unit: self.settings.rng.unit(),
+            options: self.options(),
+        };
+        let assumed = self.policy.assumes_idempotent();
+        let plan = self
+            .policy
+            .decide(&outcome)
+            .within_bounds(&outcome, assumed);
+        let charged = match plan {
+            Plan::Retry { .. } => true,
+            Plan::Transparent { .. } => false,
+            Plan::Stop(_) => {
+                let mut verdict = verdict;
+                if outcome.is_expiry() && verdict.reason == Reason::AttemptTimedOut {
+                    // Whoever noticed, it is the deadline, which says less of the server (CONTRACT D11).
+                    verdict.reason = Reason::DeadlineExceeded;
+                }
+                self.policy.is_charged(&verdict, outcome.options)
+            }
+        };
+        // A token that can't be had, what was held back on this side, and a request that failed by
+        // itself say nothing of the server.
+        let on_this_side = matches!(
+            verdict.reason,
+            Reason::HookFailed | Reason::QueueFull | Reason::Throttled
+        ) || lost == Some(Lost::RequestFailed);
+        if charged && !on_this_side {
+            self.budget(|budget| budget.failed());
+        }
+        (plan, outcome.has_timed_out())
+    }
+
+    fn wait(&mut self, error: Error, after: Duration) -> Next {
+        let error = self.with_what_the_server_said(error);
+        let kept = Arc::new(error.clone());
+        self.write(|trace| {
+            trace.failed(kept);
+            trace.waits(Phase::Backoff);
+        });
+        self.last_failure = Some(error);
+        Next::Wait(after)
+    }
+
+    /// Nor does a hook's failure hide it: it stays in the chain.
+    fn with_what_the_server_said(&mut self, error: Error) -> Error {
+        match (error.verdict().reason, self.last_failure.take()) {
+            (Reason::HookFailed, Some(real)) => error.caused_by(Some(Arc::new(real))),
+            (_, last) => {
+                self.last_failure = last;
+                error
+            }
+        }
+    }
+
+    /// A readiness error never hides what the server last said (CONTRACT R17).
+    fn give_up(&mut self, error: Error, reason: GiveUp) -> Error {
+        let error = self.with_what_the_server_said(error);
+        let reason = match error.give_up() {
+            // A layer below said it more exactly.
+            Some(own) if reason == GiveUp::CodeNotRetryable => own,
+            _ => reason,
+        };
+        let error = match (error.verdict().reason, self.last_failure.take()) {
+            (it, Some(real)) if it.is_readiness() => real,
+            _ => error,
+        };
+        error.given_up(reason, self.attempts)
+    }
+
+    /// The deadline passed during an attempt: the last real failure is the cause (CONTRACT R17).
+    fn expired(&mut self, error: Error) -> Error {
+        let deadline = self.context().and_then(Context::deadline);
+        let last = self.last_failure.take();
+        let expiry = match deadline {
+            // Who noticed was the server or the transport (CONTRACT D11).
+            Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
+                let last = Arc::new(last.unwrap_or(error));
+                Error::expired(deadline, Phase::Attempt, self.progress(), Some(last))
+            }
+            // A layer below of ours did, and knows in which phase.
+            _ => match last {
+                Some(last) => error.caused_by(Some(Arc::new(last))),
+                None => error,
+            },
+        };
+        expiry.given_up(GiveUp::Deadline, self.attempts)
+    }
+}
+
+fn why_lost(lost: Lost) -> GiveUp {
+    match lost {
+        Lost::TooLarge => GiveUp::BodyTooLarge,
+        Lost::BufferFull => GiveUp::ReplayBufferFull,
+        Lost::RequestFailed => GiveUp::RequestFailed,
+    }
+}
