@@ -39,7 +39,8 @@
 //!   or was refused by the server, is the retry layer's. Below a retry layer that keeps the whole request
 //!   it keeps none itself: a first attempt that was not sent though the channel counted as ready is handed
 //!   back, and comes again at once, in the same attempt, to wait here. A layer of yours between the two
-//!   sees it twice then, the first time as a failure that was `NotSent`.
+//!   sees it twice then, the first time as a failure that was `NotSent`; one that makes a status of that error
+//!   keeps the retry layer from knowing it, to which it is an attempt that failed.
 //!
 //! # What it takes for what
 //!
