@@ -80,7 +80,7 @@ fn caption(seed: u64) -> String {
         "\
 Whether an attempt fails depends on the seed ({seed}), the number of its call and which of the call's attempts it is: all
 clients meet the same faults, and a seed gives the same figures again. By chance all {ATTEMPTS} attempts of one call in 10,000
-fail, so 6 of 60,000, where 12 may fail; of all seeds, one in 110 fails more."
+fail, which nobody can save; twice as many may fail."
     )
 }
 

@@ -46,7 +46,7 @@
 //! | failed on this side: the channel is closed, not ready, or has too many waiting calls | no | no |
 //!
 //! - **Reads** and **writes** nothing of the call. Changes nothing of an answer.
-//! - **Defaults**: K = 2, a window of 120 s, both the book's: up to half of the calls may be refused before one
+//! - **Defaults**: K = 2, a window of 120 s, both the book's: of many calls up to half may be refused before one
 //!   is held back, so that the client soon learns of an end of the overload. RESOURCE_EXHAUSTED and
 //!   UNAVAILABLE, with which servers and proxies shed load. A server that hangs instead of refusing is found
 //!   with [`refused_on`](AdaptiveThrottleLayer::refused_on) DEADLINE_EXCEEDED and an attempt timeout below.
@@ -63,7 +63,8 @@
 //!   quota is all that refuses, leave RESOURCE_EXHAUSTED out with
 //!   [`refused_only_on`](AdaptiveThrottleLayer::refused_only_on).
 //! - **Sharing**: the clones of a service share their counts, for all methods together.
-//! - **Limits**: the counts are those of one client; a client of few calls learns little. It says nothing
+//! - **Limits**: the counts are those of one client, and few calls tell little: after a single one that was
+//!   refused the next is held back with a probability of one half. It says nothing
 //!   of which backend of a balanced channel refuses. And an outage is an overload to it. The
 //!   table has how long after its end a client of ten calls a second, steady before, still holds calls
 //!   back; one of more calls a second takes a little longer:

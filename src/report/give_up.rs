@@ -82,7 +82,7 @@ impl fmt::Display for GiveUp {
             Self::NotIdempotent => {
                 "the call may have run, and it is not declared safe to repeat, see `IdempotencyLayer`"
             }
-            Self::CodeNotRetryable => "this code is not retried",
+            Self::CodeNotRetryable => "this code is not retried, see `RetryPolicy::retry_on`",
             Self::AttemptsExhausted => "all attempts were made",
             Self::Deadline => "the deadline passed or leaves no time for another attempt",
             Self::HintPastDeadline => "the server asked for a wait beyond the deadline",

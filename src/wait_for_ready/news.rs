@@ -58,7 +58,7 @@ impl Gate {
         self.open(&mut shared);
         drop(shared);
         drop(error);
-        tracing::debug!(waiting = wake.len(), "the channel is ready");
+        tracing::info!(waiting = wake.len(), "the channel is ready");
         self.wake(wake);
     }
 
@@ -90,22 +90,26 @@ impl Gate {
         settings: &Settings,
     ) {
         // Other calls are told of it, and their reports are others.
-        let mut error = Arc::new(error.clone().unreported());
+        let mut kept = Arc::new(error.clone().unreported());
         let wait = self.next_wait(settings);
-        let wake = {
+        let (wake, is_new) = {
             let mut shared = self.shared.lock();
             let Shared { channel, .. } = &mut *shared;
             let test = probe.as_ref().map(|probe| probe.number);
             let change = if test.is_some() || self.is_current(era) || channel.is_shut_down() {
-                channel.failed(test, &mut error, &settings.policy, wait, Instant::now())
+                channel.failed(test, &mut kept, &settings.policy, wait, Instant::now())
             } else {
                 Change::None
             };
+            let is_new = change == Change::Phase && channel.is_failing();
             self.listens.store(true, Ordering::Release);
-            self.follow(change, &mut shared)
+            (self.follow(change, &mut shared), is_new)
         };
+        if is_new {
+            tracing::warn!(%error, next_dial_in = ?wait, "the channel is down");
+        }
         // Without the lock: what an error holds may ask for anything when it is dropped.
-        drop(error);
+        drop(kept);
         drop(probe);
         self.wake(wake);
     }
