@@ -17,7 +17,8 @@ use super::course::Course;
 /// The response body of a call that the retry layer had in hand.
 ///
 /// It changes nothing of an OK answer. A failure after the answer began, and an end without a
-/// status, ends it with an [`Error`] that was given up as [`GiveUp::Committed`].
+/// status, ends it with an [`Error`] that was given up as
+/// [`GiveUp::Committed`](crate::GiveUp::Committed).
 #[derive(Debug)]
 pub struct RetryBody<R> {
     inner: R,
