@@ -55,6 +55,7 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
         let recorder = Recorder::of(request.extensions().get());
         if let Err(error) = self.throttle.admit() {
+            self.inner.release();
             return ResponseFuture::held_back(error, recorder);
         }
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);

@@ -59,6 +59,7 @@ where
                 return ResponseFuture::new(attempt, None, recorder);
             }
             Some(Duration::ZERO) => {
+                self.inner.release();
                 return ResponseFuture::failed(no_time(), Recorder::of(context));
             }
             Some(timeout) => timeout,

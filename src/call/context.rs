@@ -24,6 +24,10 @@ pub struct Context {
     kind: Option<MethodKind>,
     budget: Option<Arc<dyn Budget>>,
     paid_in: bool,
+    #[cfg_attr(
+        not(feature = "wait-for-ready"),
+        allow(dead_code, reason = "who would hand it back is missing")
+    )]
     is_kept: bool,
     attempt: Option<u32>,
     trace: Option<Trace>,
@@ -153,11 +157,10 @@ impl Context {
         self.attempt = Some(attempt);
     }
 
-    /// Whether a layer further out keeps the whole request and sends it once more if a layer below hands
-    /// it back: then that one need not keep it, too. Retry does so for the first attempt, and wait for ready
-    /// hands back what was not sent.
-    #[must_use]
-    pub fn is_kept(&self) -> bool {
+    /// Whether the layer above keeps the whole request and sends it once more if it is handed back: then
+    /// the one below need not keep it, too.
+    #[cfg(feature = "wait-for-ready")]
+    pub(crate) fn is_kept(&self) -> bool {
         self.is_kept
     }
 

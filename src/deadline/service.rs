@@ -60,12 +60,16 @@ where
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
                 return ResponseFuture::passing(attempt, recorder);
             }
-            Err(error) => return ResponseFuture::failed(error, Recorder::of(context)),
+            Err(error) => {
+                self.inner.release();
+                return ResponseFuture::failed(error, Recorder::of(context));
+            }
         };
         let now = Instant::now();
         let (bound, recorder) = terms.bind(&mut request, now);
         // What is over before it began is never sent.
         if let Some(end) = bound.ended(now, recorder.trace()) {
+            self.inner.release();
             return ResponseFuture::failed(end, recorder);
         }
         let attempt = self.inner.attempt(request, recorder.trace(), || now);

@@ -56,6 +56,18 @@ impl Head {
         }
     }
 
+    /// Nothing is sent any more: what the caller put into the request is let go, and the call is not
+    /// followed. What the layers above said of it stays.
+    #[cfg(feature = "retry")]
+    pub(crate) fn let_go(&mut self) {
+        self.uri = Uri::default();
+        self.headers = SmallVec::new();
+        self.extensions = Kept::None;
+        if let Some(context) = &mut self.context {
+            context.unfollow();
+        }
+    }
+
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -69,11 +81,14 @@ impl Head {
         self.context.get_or_insert_default()
     }
 
-    /// The headers, but for a `grpc-timeout` that is written anew.
+    /// The headers of a request that goes now: `grpc-timeout` says what is left.
     pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
         for (name, value) in &self.headers {
             headers.append(name.clone(), value.clone());
+        }
+        if let Some(deadline) = self.context().and_then(Context::deadline) {
+            deadline.stamp(&mut headers, Instant::now());
         }
         headers
     }
@@ -96,9 +111,6 @@ impl Head {
         *request.headers_mut() = self.headers();
         *request.extensions_mut() = self.extensions.extensions();
         if let Some(context) = &self.context {
-            if let Some(deadline) = context.deadline() {
-                deadline.stamp(request.headers_mut(), Instant::now());
-            }
             request.extensions_mut().insert(context.clone());
         }
         request
@@ -125,7 +137,9 @@ impl Kept {
         if let (1, Some(method)) = (count, extensions.get::<tonic::GrpcMethod>()) {
             return Self::Method(method.clone());
         }
-        Self::All(extensions.clone())
+        let mut all = extensions.clone();
+        all.remove::<Context>();
+        Self::All(all)
     }
 
     fn extensions(&self) -> Extensions {
@@ -217,7 +231,7 @@ mod tests {
         let head = Head::of(&parts);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(head.request(()).headers()[TIMEOUT], "4000000u");
-        assert!(!head.headers().contains_key(TIMEOUT));
+        assert_eq!(head.headers()[TIMEOUT], "4000000u");
     }
 
     #[test]

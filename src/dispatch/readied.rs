@@ -78,7 +78,11 @@ impl<S: Clone> Readied<S> {
                 }
             }
             Found::NotYet => Attempt::when_ready(self.take(), request),
-            Found::Failed(error) => Attempt::refused(Error::unready(error)),
+            Found::Failed(error) => {
+                // It can take no other call.
+                drop(self.take());
+                Attempt::refused(Error::unready(error))
+            }
         }
     }
 
@@ -89,14 +93,12 @@ impl<S: Clone> Readied<S> {
     }
 
     /// The call at hand does not go now: what the service holds ready for it is for others.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn release(&mut self) {
         self.found = Found::NotYet;
         drop(self.take());
     }
 
     /// A clone whose readiness nobody knows, for later attempts.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn spare(&self) -> S {
         self.service.clone()
     }

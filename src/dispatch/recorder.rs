@@ -36,6 +36,14 @@ impl Passing {
             Self::SwitchedOff => GiveUp::SwitchedOff,
         }
     }
+
+    /// The failure of a call that passed, given up so unless a layer below said why.
+    pub(crate) fn name(self, error: Error) -> Error {
+        match error.give_up() {
+            None => error.given_up(self.reason(), 0),
+            Some(_) => error,
+        }
+    }
 }
 
 impl Recorder {
@@ -88,6 +96,11 @@ impl Recorder {
         self.trace.as_ref()
     }
 
+    /// Why the layer lets the call pass, if it does.
+    pub(crate) fn why_passing(&self) -> Option<Passing> {
+        self.passing
+    }
+
     /// For a layer that does not repeat the call, for this reason.
     pub(crate) fn passing(mut self, why: Passing) -> Self {
         self.passing = Some(why);
@@ -114,8 +127,8 @@ impl Recorder {
     /// The call failed.
     #[cold]
     pub(crate) fn failed(&mut self, mut error: Error) -> Error {
-        if let (Some(why), None) = (self.passing, error.give_up()) {
-            error = error.given_up(why.reason(), 0);
+        if let Some(why) = self.passing {
+            error = why.name(error);
         }
         let verdict = error.verdict();
         let Some(trace) = &self.trace else {

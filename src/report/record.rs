@@ -212,7 +212,13 @@ impl Record {
     /// Whether an answer carries the report: where there is more to tell than of one attempt that went
     /// at once, or where somebody wants to know.
     pub(super) fn is_told(&self) -> bool {
-        self.is_asked || self.attempts > 1 || self.transparent > 0 || self.waits > 0
+        let has_waited = Phase::ALL
+            .into_iter()
+            .zip(self.spent)
+            .any(|(phase, spent)| {
+                !matches!(phase, Phase::NotStarted | Phase::Attempt) && !spent.is_zero()
+            });
+        self.is_asked || self.attempts > 1 || self.transparent > 0 || has_waited
     }
 
     pub(super) fn phase(&self) -> Phase {

@@ -10,7 +10,7 @@ use crate::error::{Error, GiveUp};
 use crate::grpc::Code;
 use crate::report::Phase;
 
-use super::course::Course;
+use super::course::{Course, Repetition};
 use super::spend::Spend;
 use super::{Outcome, Plan};
 
@@ -27,7 +27,9 @@ impl Course {
     /// Judges a failed attempt, whose request may be lost: asks the policy, charges the budget, asks for
     /// its permit.
     pub(super) fn after(&mut self, error: Error, lost: Option<Lost>) -> Next {
-        if error.is_handed_back() {
+        if std::mem::take(&mut self.may_come_back) && error.is_handed_back() {
+            // Until it is ready this is why the channel is not.
+            self.write(|trace| trace.not_ready(Arc::new(error.unreported())));
             return Next::GoOn;
         }
         self.write(|trace| trace.attempt_failed(error.verdict()));
@@ -42,7 +44,7 @@ impl Course {
             }
             (Plan::Stop(reason), _) | (_, Some(reason)) => Next::Stop(self.give_up(error, reason)),
             (Plan::Transparent { after }, None) => {
-                self.repeats = true;
+                self.repetition = Repetition::Next;
                 if error.verdict().progress == Progress::Refused {
                     self.refused = true;
                 } else {

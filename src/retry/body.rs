@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::classify;
-use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
+use crate::dispatch::{Passing, Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
@@ -22,8 +22,14 @@ use super::course::Course;
 #[derive(Debug)]
 pub struct RetryBody<R> {
     inner: R,
-    /// `None` for a call that the layer let pass and of which nobody writes anything down.
-    active: Option<Active>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Active(Active),
+    /// The layer let the call pass, and nobody writes anything down of it.
+    Passing(Option<Passing>),
 }
 
 #[derive(Debug)]
@@ -52,7 +58,7 @@ impl<R> RetryBody<R> {
         match recorder.trace() {
             None => Self {
                 inner,
-                active: None,
+                state: State::Passing(recorder.why_passing()),
             },
             Some(_) => Self::new(inner, Known::Nothing, None, recorder),
         }
@@ -102,7 +108,7 @@ impl<R> RetryBody<R> {
         };
         Self {
             inner,
-            active: Some(active),
+            state: State::Active(active),
         }
     }
 }
@@ -183,15 +189,21 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
         let this = &mut *self;
-        match &mut this.active {
-            None => read_past(Pin::new(&mut this.inner).poll_frame(cx)),
-            Some(active) => active.poll(&mut this.inner, cx),
+        match &mut this.state {
+            State::Active(active) => active.poll(&mut this.inner, cx),
+            State::Passing(why) => {
+                let read = read_past(Pin::new(&mut this.inner).poll_frame(cx));
+                match *why {
+                    Some(why) => read.map_err(|error| why.name(error)),
+                    None => read,
+                }
+            }
         }
     }
 
     /// Not before the watch has seen the status.
     fn is_end_stream(&self) -> bool {
-        let Some(active) = &self.active else {
+        let State::Active(active) = &self.state else {
             return self.inner.is_end_stream();
         };
         let at_its_end = match &active.known {
@@ -204,7 +216,11 @@ where
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.inner.size_hint();
-        if let Some(Known::Data(held)) = self.active.as_ref().map(|active| &active.known) {
+        if let State::Active(Active {
+            known: Known::Data(held),
+            ..
+        }) = &self.state
+        {
             let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
             if let Some(upper) = hint.upper() {
                 hint.set_upper(upper.saturating_add(held));

@@ -16,8 +16,8 @@ use super::settings::Settings;
 use super::spend::Spend;
 use super::{NextAttempt, Policy};
 
-/// The course of one call: its head and its policy, and what happened so far. It outlives the last
-/// attempt, for the status at the end of the answer counts, too.
+/// The course of one call: its head and its policy, and what happened so far. All but the head outlives
+/// the last attempt, for the status at the end of the answer counts, too.
 #[derive(Debug)]
 pub(super) struct Course {
     head: Head,
@@ -28,10 +28,22 @@ pub(super) struct Course {
     pub(super) previous_backoff: Duration,
     pub(super) unsent: u32,
     pub(super) refused: bool,
-    pub(super) repeats: bool,
+    pub(super) repetition: Repetition,
+    /// A layer below may hand the request back, once.
+    pub(super) may_come_back: bool,
     pub(super) renewed: bool,
     pub(super) spend: Spend,
     pub(super) last_failure: Option<Error>,
+}
+
+/// Which attempt is a transparent retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repetition {
+    None,
+    /// The next one.
+    Next,
+    /// This one.
+    Now,
 }
 
 impl Course {
@@ -46,7 +58,8 @@ impl Course {
             previous_backoff: Duration::ZERO,
             unsent: 0,
             refused: false,
-            repeats: false,
+            repetition: Repetition::None,
+            may_come_back: false,
             renewed: false,
             spend: Spend::default(),
             last_failure: None,
@@ -56,12 +69,15 @@ impl Course {
     /// Begins the next attempt: what must run before its request is made, if anything.
     pub(super) fn begin(&mut self) -> Option<Preparing> {
         // A transparent retry is the same attempt once more (CONTRACT X3, R10).
-        if !self.repeats {
+        if self.repetition == Repetition::Next {
+            self.repetition = Repetition::Now;
+        } else {
+            self.repetition = Repetition::None;
             self.attempts = self.attempts.saturating_add(1);
         }
         let hook = self.settings.hook.as_ref()?;
         self.write(|trace| {
-            trace.attempt(self.attempts, self.repeats);
+            trace.attempt(self.attempts, self.is_repetition());
             trace.enter(Phase::Preparing);
         });
         Some(hook.prepare(NextAttempt {
@@ -79,19 +95,23 @@ impl Course {
         context.number(self.attempts);
         if is_kept {
             context.keep();
+            self.may_come_back = true;
         }
         self.count_previous(request.headers_mut());
         self.began(now);
     }
 
-    fn began(&mut self, now: Instant) {
-        let repeats = std::mem::take(&mut self.repeats);
+    fn is_repetition(&self) -> bool {
+        self.repetition == Repetition::Now
+    }
+
+    fn began(&self, now: Instant) {
         let is_told = self.settings.hook.is_some();
         self.write(|trace| {
             if is_told {
                 trace.attempt_began(now);
             } else {
-                trace.attempt_begins(self.attempts, repeats, now);
+                trace.attempt_begins(self.attempts, self.is_repetition(), now);
             }
         });
     }
@@ -129,7 +149,7 @@ impl Course {
 
     /// The call is committed: no attempt follows, and what an attempt needs is let go.
     pub(super) fn commit(&mut self) {
-        self.head.context_mut().unfollow();
+        self.head.let_go();
         self.spend = Spend::default();
         self.last_failure = None;
     }

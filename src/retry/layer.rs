@@ -20,6 +20,7 @@ pub struct RetryLayer {
     replay_limit: usize,
     replay_buffer: usize,
     rng: Rng,
+    takes_back: bool,
 }
 
 impl RetryLayer {
@@ -32,7 +33,14 @@ impl RetryLayer {
             replay_limit: DEFAULT_REPLAY_LIMIT,
             replay_buffer: DEFAULT_REPLAY_BUFFER,
             rng: Rng::default(),
+            takes_back: false,
         }
+    }
+
+    /// For whoever puts it directly over a layer that hands back what it did not send.
+    #[cfg(feature = "stack")]
+    pub(crate) fn taking_back(self, takes_back: bool) -> Self {
+        Self { takes_back, ..self }
     }
 
     /// Reads and replaces the policies while calls run.
@@ -88,6 +96,7 @@ impl<S: Clone> Layer<S> for RetryLayer {
             replay_limit: self.replay_limit,
             replay_buffer: ReplayBuffer::new(self.replay_buffer),
             rng: self.rng.clone(),
+            takes_back: self.takes_back,
         };
         Retry::new(inner, Arc::new(settings))
     }

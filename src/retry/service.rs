@@ -82,6 +82,7 @@ impl<S: Clone> Retry<S> {
         let context = call::Context::of(request.extensions_mut());
         let recorder = Recorder::acting(context, now);
         if context.options().chosen_max_attempts() == Some(0) {
+            self.inner.release();
             return ResponseFuture::failed(no_attempt(), recorder);
         }
         context.begin();
@@ -96,7 +97,8 @@ impl<S: Clone> Retry<S> {
             return ResponseFuture::preparing(preparing, call, recorder);
         }
         let mut request = Request::from_parts(parts, recording.attempt());
-        course.begin_first(&mut request, recording.is_whole(), now);
+        let is_kept = settings.takes_back && recording.is_whole();
+        course.begin_first(&mut request, is_kept, now);
         let call = RetryCall::new(self.inner.spare(), recording, course);
         let first = self.inner.attempt(request, recorder.trace(), || now);
         ResponseFuture::retrying(first, call, recorder)

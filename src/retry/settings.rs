@@ -11,6 +11,9 @@ pub(super) struct Settings {
     pub(super) replay_limit: usize,
     pub(super) replay_buffer: ReplayBuffer,
     pub(super) rng: Rng,
+    /// The layer below is ours, and may hand back what it did not send: nobody stands between who could
+    /// send it too, or make another error of the one that says so.
+    pub(super) takes_back: bool,
 }
 
 impl Settings {

@@ -32,6 +32,8 @@ pub struct Resilience<A = Identity> {
     budget: Spending,
     retry: RetryLayer,
     around_attempts: A,
+    /// Nothing stands around attempts.
+    is_bare: bool,
     wait_for_ready: WaitForReadyLayer,
     attempt_timeout: AttemptTimeoutLayer,
 }
@@ -52,6 +54,7 @@ impl Default for Resilience {
             budget: Spending::default(),
             retry: RetryLayer::default(),
             around_attempts: Identity::new(),
+            is_bare: true,
             wait_for_ready: WaitForReadyLayer::default(),
             attempt_timeout: AttemptTimeoutLayer::default(),
         }
@@ -95,6 +98,7 @@ impl Resilience {
             budget: self.budget,
             retry: self.retry,
             around_attempts: layer,
+            is_bare: false,
             wait_for_ready: self.wait_for_ready,
             attempt_timeout: self.attempt_timeout,
         }
@@ -297,7 +301,8 @@ where
             .wait_for_ready
             .layer(self.attempt_timeout.layer(channel));
         let readiness = waiting.readiness();
-        let inner = self.retry.layer(self.around_attempts.layer(waiting));
+        let retry = self.retry.clone().taking_back(self.is_bare);
+        let inner = retry.layer(self.around_attempts.layer(waiting));
         let budget = match &self.budget {
             Spending::Bucket => BudgetLayer::new(TokenBucket::default()),
             Spending::Given(layer) => layer.clone(),

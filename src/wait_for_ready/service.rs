@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::call::{self, Patience};
+use crate::call::{self, Deadline, Patience};
 use crate::dispatch::{Readied, Recorder};
 use crate::error::{BoxError, Error};
 
@@ -59,7 +59,8 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
+        let deadline = call::Context::caller_deadline(&mut request);
         let context = request.extensions().get::<call::Context>();
         let options = context.map(call::Context::options);
         let policy = &self.door.settings.policy;
@@ -68,18 +69,16 @@ where
         let is_kept = policy.is_single() && context.is_some_and(call::Context::is_kept);
         let recorder = Recorder::of(context);
         match (self.door.gate.era(), patience) {
-            (Some(era), Patience::FailFast) => {
-                let pass = Pass::new(&self.door, era);
+            (Some(era), Patience::WaitForReady) if !is_kept => {
+                self.go(request, deadline, era, recorder)
+            }
+            (Some(era), patience) => {
+                let hands_back = patience == Patience::WaitForReady;
+                let pass = Pass::new(&self.door, era).handing_back(hands_back);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
                 ResponseFuture::going(attempt, pass, None, recorder)
             }
-            (Some(era), Patience::WaitForReady) if is_kept => {
-                let pass = Pass::new(&self.door, era).handing_back();
-                let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
-                ResponseFuture::going(attempt, pass, None, recorder)
-            }
-            (Some(era), Patience::WaitForReady) => self.go(request, era, recorder),
-            (None, patience) => self.ask(request, patience, recorder),
+            (None, patience) => self.ask(request, deadline, patience, recorder),
         }
     }
 }
@@ -88,7 +87,8 @@ impl<S: Clone> WaitForReady<S> {
     /// A call that goes at once, and waits if it was not sent.
     fn go<B>(
         &mut self,
-        mut request: Request<B>,
+        request: Request<B>,
+        deadline: Option<Deadline>,
         era: u64,
         recorder: Recorder,
     ) -> ResponseFuture<S, B>
@@ -96,7 +96,6 @@ impl<S: Clone> WaitForReady<S> {
         S: Service<Request<B>>,
         B: RequestBody,
     {
-        let deadline = call::Context::caller_deadline(&mut request);
         let trace = recorder.trace().cloned();
         let (request, kept) = Pending::first(request);
         let spare = self.inner.spare();
@@ -109,7 +108,8 @@ impl<S: Clone> WaitForReady<S> {
     /// A call that asks the gate first.
     fn ask<B>(
         &mut self,
-        mut request: Request<B>,
+        request: Request<B>,
+        deadline: Option<Deadline>,
         patience: Patience,
         recorder: Recorder,
     ) -> ResponseFuture<S, B>
@@ -117,7 +117,6 @@ impl<S: Clone> WaitForReady<S> {
         S: Service<Request<B>>,
         B: RequestBody,
     {
-        let deadline = call::Context::caller_deadline(&mut request);
         let trace = recorder.trace().cloned();
         let pending = Pending::new(request, patience);
         let mut call = WaitCall::new(self.inner.spare(), patience, deadline, trace, pending);

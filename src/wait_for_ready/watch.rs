@@ -27,12 +27,9 @@ impl Pass {
         }
     }
 
-    /// That of a call whose request is kept above.
-    pub(super) fn handing_back(self) -> Self {
-        Self {
-            hands_back: true,
-            ..self
-        }
+    /// Whether the request is kept above, and goes there if it was not sent.
+    pub(super) fn handing_back(self, hands_back: bool) -> Self {
+        Self { hands_back, ..self }
     }
 
     /// The attempt of a call that does not wait here failed: its error.

@@ -17,6 +17,7 @@ mod hints;
 mod idempotency;
 mod identity;
 mod rate_limit;
+mod readied;
 mod report;
 mod retry;
 mod server_deadline;

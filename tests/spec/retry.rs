@@ -4,6 +4,7 @@ mod bounds;
 mod cancelled;
 mod hook;
 mod laws;
+mod let_go;
 mod overrides;
 mod policies;
 mod readiness;
