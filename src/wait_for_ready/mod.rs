@@ -36,11 +36,10 @@
 //! - **Interactions**: stands closest to the channel, but for what bounds one attempt. Above a retry
 //!   layer it works too, but a test of the channel then ends with the answer only, not with the open
 //!   stream: until the first answer calls go one by one. What never left the client for another reason,
-//!   or was refused by the server, is the retry layer's. Below a retry layer that keeps the whole request
-//!   it keeps none itself: a first attempt that was not sent though the channel counted as ready is handed
-//!   back, and comes again at once, in the same attempt, to wait here. A layer of yours between the two
-//!   sees it twice then, the first time as a failure that was `NotSent`; one that makes a status of that error
-//!   keeps the retry layer from knowing it, to which it is an attempt that failed.
+//!   or was refused by the server, is the retry layer's. In `Resilience`, where the
+//!   retry layer stands directly above and keeps the whole request, it keeps none itself: a first attempt
+//!   that was not sent though the channel counted as ready is handed back, and comes again at once, in
+//!   the same attempt, to wait here.
 //!
 //! # What it takes for what
 //!

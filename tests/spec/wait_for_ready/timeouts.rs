@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use grpc_resilience::call::CallOptionsExt as _;
+use grpc_resilience::retry::RetryLayer;
 use grpc_resilience::{CallReport, Resilience};
 use testing::Server;
-use tower::Layer as _;
+use tower::{Layer as _, ServiceBuilder};
 
 use super::{lost, waiting};
-use crate::common::{ms, undeclared};
+use crate::common::{ms, policy, undeclared};
 use crate::support::{SECOND, Slow, client, hello, timeouts};
 
 // CONTRACT R2
@@ -48,9 +49,10 @@ async fn what_is_sent_is_not_longer_than_what_is_left() {
 #[tokio::test(start_paused = true)]
 async fn an_expiry_after_a_slow_failed_dial_names_it() {
     let server = Arc::new(Server::in_memory());
-    let stack = Resilience::new()
-        .wait_for_ready(waiting())
-        .wrap(server.channel());
+    let stack = ServiceBuilder::new()
+        .layer(RetryLayer::new(policy()))
+        .layer(waiting())
+        .service(server.channel());
     lost(&server, stack.clone(), 60 * SECOND).await;
     server.set_dial_time(3 * SECOND);
     let mut request = undeclared();
