@@ -118,7 +118,7 @@ impl Error {
     }
 
     /// The same failure for others than the call that it is of.
-    #[cfg(feature = "wait-for-ready")]
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn unreported(mut self) -> Self {
         self.0.report = None;
         self
