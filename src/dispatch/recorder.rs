@@ -21,7 +21,6 @@ pub(crate) struct Recorder {
 
 /// Why a layer that repeats calls lets one pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "retry"), allow(dead_code, reason = "one layer does so"))]
 pub(crate) enum Passing {
     /// A layer further out has it in hand.
     Nested,

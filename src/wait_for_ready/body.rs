@@ -7,7 +7,7 @@ use http_body::{Body, SizeHint};
 use crate::dispatch::{Read, Recorder, Seen, broken};
 use crate::error::{BoxError, Error};
 
-use super::watch::Watch;
+use super::pass::Watch;
 
 /// The response body of a call that went through the gate: only its errors are changed, into the
 /// code that they deserve.

@@ -13,9 +13,9 @@ use crate::report::{Phase, Trace};
 
 use super::door::Door;
 use super::gate::{Caller, Seat, Turn};
+use super::pass::Pass;
 use super::pending::Pending;
 use super::settings::Settings;
-use super::watch::Pass;
 use super::{News, failure};
 
 /// One call that waits for the channel, or may have to.

@@ -15,7 +15,7 @@ use crate::error::{BoxError, Error};
 
 use super::WaitBody;
 use super::call::{Step, WaitCall};
-use super::watch::Pass;
+use super::pass::Pass;
 
 /// The future of [`WaitForReady`](super::WaitForReady).
 #[pin_project]

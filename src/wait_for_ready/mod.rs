@@ -87,13 +87,13 @@ mod future;
 mod gate;
 mod layer;
 mod news;
+mod pass;
 mod pending;
 mod policy;
 mod queue;
 mod readiness;
 mod service;
 mod settings;
-mod watch;
 
 pub use crate::grpc::InvalidPattern;
 pub use body::WaitBody;

@@ -14,8 +14,8 @@ use crate::error::{BoxError, Error};
 
 use super::call::{Step, WaitCall};
 use super::door::Door;
+use super::pass::Pass;
 use super::pending::Pending;
-use super::watch::Pass;
 use super::{Readiness, ResponseFuture, WaitBody};
 
 /// The service of [`WaitForReadyLayer`](super::WaitForReadyLayer).
