@@ -16,7 +16,7 @@ use crate::report::{Phase, Trace};
 /// The end of one attempt with its timer, which moves from the future into the body where that is
 /// bounded too.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(crate) struct Bound {
     end: Deadline,
     trace: Option<Trace>,
     request: Option<Cut>,

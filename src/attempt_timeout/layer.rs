@@ -55,6 +55,13 @@ impl AttemptTimeoutLayer {
     }
 }
 
+#[cfg(feature = "stack")]
+impl AttemptTimeoutLayer {
+    pub(crate) fn policy(&self) -> AttemptTimeoutPolicy {
+        self.policy
+    }
+}
+
 impl<S: Clone> Layer<S> for AttemptTimeoutLayer {
     type Service = AttemptTimeout<S>;
 

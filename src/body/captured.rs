@@ -22,6 +22,12 @@ impl Captured {
         }
     }
 
+    /// An empty body, which is at its end.
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    pub(super) fn nothing() -> Self {
+        Self::new(None, true, SizeHint::with_exact(0))
+    }
+
     /// Lets go of the encoder's buffer, of which the frame may be a small part: nobody counts it.
     pub(super) fn detach(&mut self) {
         if !std::mem::replace(&mut self.detached, true) {

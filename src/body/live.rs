@@ -19,27 +19,42 @@ pub(super) struct Live<B: Body<Data = Bytes>> {
 /// One frame of a body, or its failure.
 pub(super) type Read<B> = Result<Frame<Bytes>, <B as Body>::Error>;
 
-impl<B: Body<Data = Bytes>> Live<B> {
-    pub(super) fn untouched(rest: B) -> Self {
-        let size_hint = rest.size_hint();
+/// What was read of a body before anybody asked for it.
+pub(super) struct ReadAhead<B: Body<Data = Bytes>> {
+    first: Option<Read<B>>,
+    second: Option<Read<B>>,
+    /// The body's from before the reads.
+    size_hint: SizeHint,
+}
+
+impl<B: Body<Data = Bytes>> ReadAhead<B> {
+    pub(super) fn nothing(size_hint: SizeHint) -> Self {
         Self {
             first: None,
             second: None,
-            rest,
-            ended: false,
             size_hint,
         }
     }
 
-    /// `size_hint` is the body's from before the reads.
-    pub(super) fn begun(
-        first: Read<B>,
-        second: Option<Read<B>>,
-        rest: B,
-        size_hint: SizeHint,
-    ) -> Self {
+    pub(super) fn new(first: Read<B>, second: Option<Read<B>>, size_hint: SizeHint) -> Self {
         Self {
             first: Some(first),
+            second,
+            size_hint,
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Live<B> {
+    /// The body of which this was read.
+    pub(super) fn new(read: ReadAhead<B>, rest: B) -> Self {
+        let ReadAhead {
+            first,
+            second,
+            size_hint,
+        } = read;
+        Self {
+            first,
             second,
             rest,
             ended: false,

@@ -7,7 +7,7 @@ use http_body::Body;
 use super::buffer::{Lost, ReplayBuffer, Share};
 use super::capture::{Capture, capture};
 use super::captured::Captured;
-use super::live::Live;
+use super::live::{Live, ReadAhead};
 use super::tee::Tee;
 use super::{Replay, RequestBody};
 
@@ -47,23 +47,72 @@ impl<B: RequestBody> Recording<B> {
     ///
     /// A larger one, or one for which the buffer is full, is sent all the same, once
     /// (CONTRACT R8); what provably was not read by any attempt can still be read by the next.
-    pub fn new(body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
+    pub fn new(mut body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
+        let mut share = Share::new(buffer.clone(), limit);
+        match capture(&mut body, &mut share) {
+            Capture::Whole(captured) => Self(Kept::Whole(captured, share)),
+            Capture::Begun(read) => Self::live(Live::new(read, body), share),
+        }
+    }
+
+    /// The same, where the body is; the request of the first attempt takes its place.
+    #[cfg(feature = "retry")]
+    #[inline]
+    pub(crate) fn keep(body: &mut B, limit: usize, buffer: &ReplayBuffer) -> Self {
         let mut share = Share::new(buffer.clone(), limit);
         match capture(body, &mut share) {
-            Capture::Whole(captured) => Self(Kept::Whole(captured, share)),
-            Capture::Live(live) => Self::live(live, share),
+            Capture::Whole(captured) => Self::whole(captured, share, body),
+            Capture::Begun(read) => Self::begun(read, share, body),
+        }
+    }
+
+    /// The same of a request that is complete; any other stays where it is and is not kept.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(crate) fn keep_whole(body: &mut B, limit: usize, buffer: &ReplayBuffer) -> Option<Self> {
+        let mut share = Share::new(buffer.clone(), limit);
+        match capture(body, &mut share) {
+            Capture::Whole(captured) => Some(Self::whole(captured, share, body)),
+            Capture::Begun(read) => {
+                let rest = Self::take(body);
+                *body = B::from_replay(Replay::begun(Live::new(read, rest)));
+                None
+            }
         }
     }
 
     /// Keeps a request until an attempt reads it: one that is complete however often it is read,
-    /// of a live one nothing.
+    /// of a live one nothing. The request of the first attempt takes its place.
     #[cfg(feature = "wait-for-ready")]
-    pub(crate) fn until_read(body: B) -> Self {
+    #[inline]
+    pub(crate) fn until_read(body: &mut B) -> Self {
         let mut share = Share::uncounted(usize::MAX);
         match capture(body, &mut share) {
-            Capture::Whole(captured) => Self(Kept::Whole(captured, share)),
-            Capture::Live(live) => Self::live(live, Share::uncounted(0)),
+            Capture::Whole(captured) => Self::whole(captured, share, body),
+            Capture::Begun(read) => Self::begun(read, Share::uncounted(0), body),
         }
+    }
+
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    #[inline]
+    fn whole(captured: Captured, share: Share, body: &mut B) -> Self {
+        *body = B::from_replay(Replay::captured(captured.clone()));
+        Self(Kept::Whole(captured, share))
+    }
+
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    fn take(body: &mut B) -> B {
+        let nothing = B::from_replay(Replay::captured(Captured::nothing()));
+        std::mem::replace(body, nothing)
+    }
+
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    #[cold]
+    fn begun(read: ReadAhead<B>, share: Share, body: &mut B) -> Self {
+        let rest = Self::take(body);
+        let mut recording = Self::live(Live::new(read, rest), share);
+        *body = recording.attempt();
+        recording
     }
 
     /// What it holds without an attempt.

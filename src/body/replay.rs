@@ -9,6 +9,8 @@ use http_body::{Body, Frame, SizeHint};
 use super::captured::Captured;
 #[cfg(feature = "attempt-timeout")]
 use super::cut::Cut;
+#[cfg(feature = "stack")]
+use super::live::Live;
 use super::tee::Tee;
 #[cfg(feature = "wait-for-ready")]
 use super::waker::CAPTURING;
@@ -36,6 +38,9 @@ enum Source<B: Body<Data = Bytes>> {
         cancelled: fn() -> Option<B::Error>,
     },
     Teed(Reader<B>),
+    /// A live request that nobody keeps, and of which some was read already.
+    #[cfg(feature = "stack")]
+    Begun(Live<B>),
 }
 
 /// The attempt that reads a live request.
@@ -57,6 +62,12 @@ impl<B: Body<Data = Bytes>> Replay<B> {
 
     pub(super) fn teed(tee: Arc<Tee<B>>, reader: u64) -> Self {
         Self(Source::Teed(Reader { tee, reader }))
+    }
+
+    /// The body itself, of which some was read to look at it.
+    #[cfg(feature = "stack")]
+    pub(super) fn begun(live: Live<B>) -> Self {
+        Self(Source::Begun(live))
     }
 
     /// The body itself, with a note for whoever wants to know when it is first polled: a transport
@@ -89,6 +100,8 @@ impl<B: Body<Data = Bytes>> fmt::Debug for Replay<B> {
             #[cfg(feature = "attempt-timeout")]
             Source::Cuttable { .. } => "cuttable",
             Source::Teed(_) => "teed",
+            #[cfg(feature = "stack")]
+            Source::Begun(_) => "begun",
         };
         f.debug_tuple("Replay").field(&source).finish()
     }
@@ -126,6 +139,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
                 Poll::Pending => Pin::new(body).poll_frame(cx),
             },
             Source::Teed(Reader { tee, reader }) => tee.poll_frame(*reader, cx),
+            #[cfg(feature = "stack")]
+            Source::Begun(live) => live.poll_frame(cx),
         }
     }
 
@@ -137,6 +152,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
             #[cfg(feature = "attempt-timeout")]
             Source::Cuttable { body, .. } => body.is_end_stream(),
             Source::Teed(Reader { tee, reader }) => tee.is_end_stream(*reader),
+            #[cfg(feature = "stack")]
+            Source::Begun(live) => live.is_end_stream(),
         }
     }
 
@@ -148,6 +165,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
             #[cfg(feature = "attempt-timeout")]
             Source::Cuttable { body, .. } => body.size_hint(),
             Source::Teed(Reader { tee, reader }) => tee.size_hint(*reader),
+            #[cfg(feature = "stack")]
+            Source::Begun(live) => live.size_hint(),
         }
     }
 }

@@ -21,6 +21,16 @@ impl<S> Budgeted<S> {
     }
 }
 
+impl<S> Budgeted<S> {
+    /// Writes the budget of the method into the request.
+    #[inline]
+    pub(crate) fn charge<B>(&self, request: &mut Request<B>) {
+        if let Some(budget) = self.budgets.of(request.uri().path()) {
+            call::Context::of(request.extensions_mut()).charge(budget);
+        }
+    }
+}
+
 impl<S, B> Service<Request<B>> for Budgeted<S>
 where
     S: Service<Request<B>>,
@@ -34,9 +44,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if let Some(budget) = self.budgets.of(request.uri().path()) {
-            call::Context::of(request.extensions_mut()).charge(budget);
-        }
+        self.charge(&mut request);
         self.inner.call(request)
     }
 }

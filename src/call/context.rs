@@ -130,6 +130,13 @@ impl Context {
         self.budget.as_ref()
     }
 
+    /// What is left to be told at the end of the call, and by which wishes.
+    #[cfg(feature = "retry")]
+    #[inline]
+    pub(crate) fn take_budget(&mut self) -> (Option<Arc<dyn Budget>>, Option<Arc<CallOptions>>) {
+        (self.budget.take(), self.options.take())
+    }
+
     /// Sets the budget.
     pub fn charge(&mut self, budget: Arc<dyn Budget>) {
         self.budget = Some(budget);
@@ -152,9 +159,11 @@ impl Context {
         self.attempt
     }
 
+    /// The request is this attempt, and nobody keeps it.
     #[cfg(feature = "retry")]
     pub(crate) fn number(&mut self, attempt: u32) {
         self.attempt = Some(attempt);
+        self.is_kept = false;
     }
 
     /// Whether the layer above keeps the whole request and sends it once more if it is handed back: then
@@ -178,12 +187,6 @@ impl Context {
     /// Listens to what happens to the call; a listener further out is shared.
     pub fn listen(&mut self) -> Trace {
         self.trace.get_or_insert_default().clone()
-    }
-
-    /// Whoever holds this does not listen any more.
-    #[cfg(feature = "retry")]
-    pub(crate) fn unfollow(&mut self) {
-        self.trace = None;
     }
 
     /// Writes down from now on what happens to a call that nobody listens to yet.

@@ -32,14 +32,14 @@ struct Active {
 }
 
 impl<B> DeadlineBody<B> {
-    pub(super) fn passing(inner: B) -> Self {
+    pub(crate) fn passing(inner: B) -> Self {
         Self {
             inner: Some(inner),
             active: None,
         }
     }
 
-    pub(super) fn new(inner: B, bound: Option<Bound>, recorder: Recorder) -> Self {
+    pub(crate) fn new(inner: B, bound: Option<Bound>, recorder: Recorder) -> Self {
         let active = Active {
             bound,
             timer: None,
@@ -115,11 +115,11 @@ impl Active {
     }
 
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let timer = &mut self.timer;
+        let (timer, recorder) = (&mut self.timer, &self.recorder);
         let Some(bound) = &mut self.bound else {
             return Poll::Pending;
         };
-        bound.poll_over(cx, self.recorder.trace(), |cx, at| {
+        bound.poll_over(cx, || recorder.trace().cloned(), |cx, at| {
             let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
             timer.as_mut().poll(cx)
         })

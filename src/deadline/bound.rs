@@ -17,7 +17,7 @@ use crate::report::Trace;
 /// What ends one call: its deadline, and the end of the call that it is made for. Whoever holds it has
 /// the timer and the trace.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(crate) struct Bound {
     deadline: Option<Deadline>,
     /// Few calls are made for another.
     served: Option<Box<Ending>>,
@@ -53,42 +53,53 @@ impl Bound {
 
     /// The end, if it has come by now.
     pub(super) fn ended(&self, now: Instant, trace: Option<&Trace>) -> Option<Error> {
-        if let Some(deadline) = self.deadline
-            && deadline.at() <= now
-        {
-            return Some(expired(deadline, trace));
+        self.has_ended(now).then(|| self.end(now, trace.cloned()))
+    }
+
+    /// Whether the end has come by now.
+    #[inline]
+    pub(crate) fn has_ended(&self, now: Instant) -> bool {
+        let is_over = self.deadline.is_some_and(|deadline| deadline.at() <= now);
+        let served = self.served.as_ref();
+        is_over || served.is_some_and(|served| served.over.is_cancelled())
+    }
+
+    /// The end, which has come.
+    #[cold]
+    pub(crate) fn end(&self, now: Instant, trace: Option<Trace>) -> Error {
+        match self.deadline {
+            Some(deadline) if deadline.at() <= now => expired(deadline, trace),
+            _ => forsaken(trace),
         }
-        let served = self.served.as_ref()?;
-        served.over.is_cancelled().then(|| forsaken(trace))
     }
 
     /// Wakes the task when the call must end, with the error of it; by this timer, which is made once a
     /// call waits.
-    pub(super) fn poll_over(
+    pub(crate) fn poll_over(
         &mut self,
         cx: &mut Context<'_>,
-        trace: Option<&Trace>,
+        trace: impl FnOnce() -> Option<Trace>,
         poll_timer: impl FnOnce(&mut Context<'_>, Instant) -> Poll<()>,
     ) -> Poll<Error> {
         // A timer has nothing to say once the inner service used up the task's budget.
         if !has_budget_remaining()
-            && let Some(error) = self.ended(Instant::now(), trace)
+            && self.has_ended(Instant::now())
         {
-            return Poll::Ready(error);
+            return Poll::Ready(self.end(Instant::now(), trace()));
         }
         if let Some(deadline) = self.deadline
             && poll_timer(cx, deadline.at()).is_ready()
         {
-            return Poll::Ready(expired(deadline, trace));
+            return Poll::Ready(expired(deadline, trace()));
         }
         match &mut self.served {
-            Some(served) => served.wait.as_mut().poll(cx).map(|()| forsaken(trace)),
+            Some(served) => served.wait.as_mut().poll(cx).map(|()| forsaken(trace())),
             None => Poll::Pending,
         }
     }
 
     /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
-    pub(super) fn name(&self, error: Error, trace: Option<&Trace>) -> Error {
+    pub(crate) fn name(&self, error: Error, trace: Option<&Trace>) -> Error {
         let was_expiry = error.verdict().reason == Reason::DeadlineExceeded;
         let (Some(deadline), Some(remaining)) = (self.deadline, self.remaining()) else {
             return error;
@@ -102,7 +113,7 @@ impl Bound {
         {
             trace.failed(Arc::new(error));
         }
-        expired(deadline, trace)
+        expired(deadline, trace.cloned())
     }
 
     /// The expiry that a CANCELLED of the server's is, near the deadline.
@@ -121,15 +132,15 @@ impl Bound {
 }
 
 #[cold]
-fn expired(deadline: Deadline, trace: Option<&Trace>) -> Error {
-    let trace = trace.cloned().unwrap_or_default();
+fn expired(deadline: Deadline, trace: Option<Trace>) -> Error {
+    let trace = trace.unwrap_or_default();
     let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
     Error::expired(deadline, phase, progress, last).given_up(GiveUp::Deadline, trace.attempts())
 }
 
 #[cold]
-fn forsaken(trace: Option<&Trace>) -> Error {
-    let trace = trace.cloned().unwrap_or_default();
+fn forsaken(trace: Option<Trace>) -> Error {
+    let trace = trace.unwrap_or_default();
     let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
     Error::forsaken(phase, progress, last).given_up(GiveUp::Cancelled, trace.attempts())
 }

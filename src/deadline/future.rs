@@ -38,7 +38,7 @@ where
     S: Service<Request<B>>,
 {
     /// Of a call that the layer does not end.
-    pub(super) fn passing(attempt: Attempt<S, B>, recorder: Recorder) -> Self {
+    pub(crate) fn passing(attempt: Attempt<S, B>, recorder: Recorder) -> Self {
         Self::new(
             attempt,
             None,
@@ -46,7 +46,7 @@ where
         )
     }
 
-    pub(super) fn bound(attempt: Attempt<S, B>, bound: Bound, recorder: Recorder) -> Self {
+    pub(crate) fn bound(attempt: Attempt<S, B>, bound: Bound, recorder: Recorder) -> Self {
         Self::new(attempt, Some(bound), Some(recorder))
     }
 
@@ -102,7 +102,7 @@ where
             return Poll::Pending;
         };
         let mut timer = this.timer;
-        let over = bound.poll_over(cx, recorder.trace(), |cx, at| {
+        let over = bound.poll_over(cx, || recorder.trace().cloned(), |cx, at| {
             if timer.is_none() {
                 timer.set(Some(sleep_until(at)));
             }

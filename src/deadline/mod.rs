@@ -35,6 +35,8 @@ mod policy;
 mod service;
 
 pub use body::DeadlineBody;
+#[cfg(feature = "stack")]
+pub(crate) use bound::Bound;
 pub use future::ResponseFuture;
 pub use layer::DeadlineLayer;
 pub use policy::DeadlinePolicy;

@@ -66,7 +66,8 @@ where
             }
         };
         let now = Instant::now();
-        let (bound, recorder) = terms.bind(&mut request, now);
+        let bound = terms.bind(&mut request, now);
+        let recorder = Recorder::acting(call::Context::of(request.extensions_mut()), now);
         // What is over before it began is never sent.
         if let Some(end) = bound.ended(now, recorder.trace()) {
             self.inner.release();
@@ -78,7 +79,7 @@ where
 }
 
 /// What ends a call.
-struct Terms {
+pub(crate) struct Terms {
     timeout: Option<Duration>,
     /// The timeout as `grpc-timeout`, where that is known.
     rendered: Option<HeaderValue>,
@@ -88,7 +89,7 @@ struct Terms {
 impl<S> DeadlineService<S> {
     /// `None` if nothing does.
     #[inline]
-    fn terms(
+    pub(crate) fn terms(
         &self,
         headers: &HeaderMap,
         context: Option<&call::Context>,
@@ -117,15 +118,20 @@ impl<S> DeadlineService<S> {
 }
 
 impl Terms {
+    /// Whether nothing but a timeout ends the call, which leaves it some time.
+    #[cfg(feature = "stack")]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.served.is_none() && self.timeout.is_some_and(|timeout| !timeout.is_zero())
+    }
+
     /// Writes the deadline into the request's context and header, if the call has one.
-    fn bind<B>(self, request: &mut Request<B>, now: Instant) -> (Bound, Recorder) {
+    pub(crate) fn bind<B>(self, request: &mut Request<B>, now: Instant) -> Bound {
         let context = call::Context::of(request.extensions_mut());
         let own = self.timeout.map(|timeout| Deadline::after(now, timeout));
         let inherited = self.served.as_ref().and_then(Served::deadline);
         for deadline in own.into_iter().chain(inherited) {
             context.bound(deadline);
         }
-        let recorder = Recorder::acting(context, now);
         let deadline = context.deadline();
         match (deadline, self.rendered) {
             (Some(_), Some(rendered)) if deadline == own => {
@@ -134,7 +140,7 @@ impl Terms {
             (Some(deadline), _) => deadline.stamp(request.headers_mut(), now),
             (None, _) => {}
         }
-        (Bound::new(deadline, self.served.as_ref()), recorder)
+        Bound::new(deadline, self.served.as_ref())
     }
 }
 

@@ -24,9 +24,8 @@ where
         #[pin]
         future: S::Future,
     },
-    Failed {
-        error: Error,
-    },
+    /// What it came to is known already. By itself in memory: an answer may be larger than what gives it.
+    Known(Box<Result<S::Response, Error>>),
     Done,
 }
 
@@ -42,7 +41,18 @@ where
 {
     /// No attempt: the call fails so.
     pub(crate) fn refused(error: Error) -> Self {
-        Self::Failed { error }
+        Self::known(Err(error))
+    }
+
+    /// An attempt that somebody else made.
+    pub(crate) fn known(outcome: Result<S::Response, Error>) -> Self {
+        Self::Known(Box::new(outcome))
+    }
+
+    /// An attempt whose request was handed on.
+    #[cfg(feature = "stack")]
+    pub(crate) fn under_way(future: S::Future) -> Self {
+        Self::Calling { future }
     }
 
     /// The attempt with a service whose readiness nobody knows.
@@ -65,10 +75,14 @@ where
 {
     type Output = Result<S::Response, Error>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let AttemptProj::Calling { future } = self.as_mut().project() {
-            return future.poll(cx).map_err(Error::from_inner);
+            return match future.poll(cx) {
+                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(Error::from_inner(error))),
+                Poll::Pending => Poll::Pending,
+            };
         }
         self.poll_waiting(cx)
     }
@@ -79,6 +93,7 @@ where
     S: Service<Request<B>>,
     S::Error: Into<BoxError>,
 {
+    #[inline(never)]
     fn poll_waiting(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -102,7 +117,7 @@ where
                 self.set(Self::Calling { future });
                 self.poll(cx)
             }
-            AttemptOwned::Failed { error } => Poll::Ready(Err(error)),
+            AttemptOwned::Known(outcome) => Poll::Ready(*outcome),
             // Like any future, it must not be polled after it was ready.
             AttemptOwned::Calling { .. } | AttemptOwned::Done => Poll::Pending,
         }

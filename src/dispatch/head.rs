@@ -1,6 +1,5 @@
 use std::fmt;
 
-use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -36,36 +35,25 @@ enum Kept {
 impl Head {
     /// The head of this request, which is about to be sent.
     #[inline]
-    pub(crate) fn of(parts: &Parts) -> Self {
-        let context = parts.extensions.get::<Context>();
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        let extensions = request.extensions();
+        let context = extensions.get::<Context>();
         let is_stamped = context.is_some_and(|context| context.deadline().is_some());
-        let mut headers = SmallVec::new();
-        for (name, value) in &parts.headers {
+        let mut head = Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            headers: SmallVec::new(),
+            extensions: Kept::of(extensions, usize::from(context.is_some())),
+            context: context.cloned(),
+        };
+        for (name, value) in request.headers() {
             // What is left of the time is written anew into whatever is sent.
             if !is_stamped || *name != TIMEOUT {
-                headers.push((name.clone(), value.clone()));
+                head.headers.push((name.clone(), value.clone()));
             }
         }
-        Self {
-            method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            version: parts.version,
-            headers,
-            extensions: Kept::of(&parts.extensions, usize::from(context.is_some())),
-            context: context.cloned(),
-        }
-    }
-
-    /// Nothing is sent any more: what the caller put into the request is let go, and the call is not
-    /// followed. What the layers above said of it stays.
-    #[cfg(feature = "retry")]
-    pub(crate) fn let_go(&mut self) {
-        self.uri = Uri::default();
-        self.headers = SmallVec::new();
-        self.extensions = Kept::None;
-        if let Some(context) = &mut self.context {
-            context.unfollow();
-        }
+        head
     }
 
     pub(crate) fn uri(&self) -> &Uri {
@@ -201,8 +189,8 @@ mod tests {
             if has_method {
                 extensions.insert(tonic::GrpcMethod::new("kv.v1.Kv", "Put"));
             }
+            let head = Head::of(&request);
             let (parts, ()) = request.into_parts();
-            let head = Head::of(&parts);
             for _ in 0..2 {
                 let (made, ()) = head.request(()).into_parts();
                 prop_assert_eq!(&made.method, &parts.method);
@@ -227,8 +215,7 @@ mod tests {
         let deadline = Deadline::after(Instant::now(), Duration::from_secs(5));
         Context::of(request.extensions_mut()).bound(deadline);
         deadline.stamp(request.headers_mut(), Instant::now());
-        let (parts, ()) = request.into_parts();
-        let head = Head::of(&parts);
+        let head = Head::of(&request);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(head.request(()).headers()[TIMEOUT], "4000000u");
         assert_eq!(head.headers()[TIMEOUT], "4000000u");
@@ -237,7 +224,7 @@ mod tests {
     #[test]
     fn its_debug_shows_no_values_of_headers() {
         let request = Request::get("/a.A/Get").header("authorization", "secret");
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        assert!(!format!("{:?}", Head::of(&parts)).contains("secret"));
+        let request = request.body(()).unwrap();
+        assert!(!format!("{:?}", Head::of(&request)).contains("secret"));
     }
 }

@@ -13,6 +13,8 @@ mod head;
 mod readied;
 mod recorder;
 mod response;
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+mod spare;
 
 pub(crate) use attempt::Attempt;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
@@ -20,3 +22,5 @@ pub(crate) use head::Head;
 pub(crate) use readied::Readied;
 pub(crate) use recorder::{Passing, Recorder};
 pub(crate) use response::{Read, Seen, broken, failure_of, passed, read_past, received};
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+pub(crate) use spare::Spare;

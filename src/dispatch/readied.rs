@@ -86,6 +86,12 @@ impl<S: Clone> Readied<S> {
         }
     }
 
+    /// Whether a call would go at once.
+    #[cfg(feature = "stack")]
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.found, Found::Ready)
+    }
+
     /// The service, which was polled, for a call that must wait for it.
     fn take(&mut self) -> S {
         let clone = self.service.clone();
@@ -96,11 +102,6 @@ impl<S: Clone> Readied<S> {
     pub(crate) fn release(&mut self) {
         self.found = Found::NotYet;
         drop(self.take());
-    }
-
-    /// A clone whose readiness nobody knows, for later attempts.
-    pub(crate) fn spare(&self) -> S {
-        self.service.clone()
     }
 }
 

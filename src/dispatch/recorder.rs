@@ -77,6 +77,18 @@ impl Recorder {
         Self::new(trace, true)
     }
 
+    /// For the outermost layer of a call that is followed from its middle on.
+    #[cfg(feature = "stack")]
+    pub(crate) fn owning(trace: Trace) -> Self {
+        Self::new(trace, true)
+    }
+
+    /// For the other layers of such a call.
+    #[cfg(feature = "stack")]
+    pub(crate) fn noting(trace: Trace) -> Self {
+        Self::new(trace, false)
+    }
+
     fn listening(trace: &Trace) -> Self {
         Self::new(trace.clone(), trace.own())
     }

@@ -68,11 +68,14 @@ pub(crate) fn passed<R, B>(
     polled: Poll<Result<Response<R>, Error>>,
     body: impl FnOnce(R) -> B,
 ) -> Poll<Result<Response<B>, Error>> {
-    polled.map(|outcome| {
-        let mut response = outcome?;
-        received(&mut response)?;
-        Ok(response.map(body))
-    })
+    match polled {
+        Poll::Ready(Ok(mut response)) => match received(&mut response) {
+            Ok(_) => Poll::Ready(Ok(response.map(body))),
+            Err(error) => Poll::Ready(Err(error)),
+        },
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Pending => Poll::Pending,
+    }
 }
 
 /// What was read for such a call.
@@ -80,11 +83,13 @@ pub(crate) fn passed<R, B>(
 pub(crate) fn read_past<E: Into<BoxError>>(
     polled: Poll<Option<Result<Frame<Bytes>, E>>>,
 ) -> Poll<Read> {
-    polled.map(|read| {
-        read.map(|read| {
-            let mut frame = read.map_err(broken)?;
+    match polled {
+        Poll::Ready(Some(Ok(mut frame))) => {
             Seen::tidy(&mut frame);
-            Ok(frame)
-        })
-    })
+            Poll::Ready(Some(Ok(frame)))
+        }
+        Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(broken(error)))),
+        Poll::Ready(None) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    }
 }

@@ -26,11 +26,15 @@ impl Glance {
         }
         let (mut status, mut has_details, mut kind) = (None, false, None);
         for (name, value) in headers {
-            match name.as_str() {
-                "content-type" => kind = kind.or(Some(value)),
-                "grpc-status" => status = status.or(Some(value)),
-                "grpc-status-details-bin" => has_details = true,
-                _ => {}
+            if *name == CONTENT_TYPE {
+                kind = kind.or(Some(value));
+                continue;
+            }
+            let name = name.as_str();
+            if name == "grpc-status" {
+                status = status.or(Some(value));
+            } else if name == "grpc-status-details-bin" {
+                has_details = true;
             }
         }
         Self {
@@ -55,9 +59,13 @@ const GRPC: &[u8] = b"application/grpc";
 
 /// No content type passes: in-memory services and old servers leave it out.
 fn is_foreign(kind: &HeaderValue) -> bool {
-    let prefix = kind.as_bytes().get(..GRPC.len());
+    let kind = kind.as_bytes();
     // Nearly all write it like this.
-    !prefix.is_some_and(|prefix| prefix == GRPC || prefix.eq_ignore_ascii_case(GRPC))
+    if kind.starts_with(GRPC) {
+        return false;
+    }
+    let prefix = kind.get(..GRPC.len());
+    !prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(GRPC))
 }
 
 #[cfg(test)]

@@ -28,24 +28,32 @@ impl<S> Idempotency<S> {
         }
     }
 
-    fn declare<B>(&self, mut request: Request<B>) -> Request<B> {
-        if self.policy.is_silent() {
-            return request;
+    /// Declares the method of a request that gets no key.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(crate) fn declare<B>(&self, request: &mut Request<B>) {
+        if !self.policy.is_silent() {
+            self.write(request, None, None);
         }
+    }
+
+    /// Whether calls of the method of this path get a key.
+    #[cfg(feature = "stack")]
+    pub(crate) fn has_key(&self, path: &str) -> bool {
+        self.policy.key(path).is_some()
+    }
+
+    /// Writes what is declared of the method, for which there is this key, which the request carries or
+    /// does not.
+    fn write<B>(
+        &self,
+        request: &mut Request<B>,
+        key: Option<&IdempotencyKey>,
+        carried: Option<&IdempotencyKey>,
+    ) {
         let context = request.extensions().get::<call::Context>();
-        let is_late = context.and_then(call::Context::attempt).is_some();
+        let is_late = is_late(context);
         let is_stated = context.and_then(call::Context::stated_safety).is_some();
-        let key = self.policy.key(request.uri().path());
-        let mut carried = None;
-        if let Some(key) = key {
-            let (mut parts, body) = request.into_parts();
-            // A key that differs from attempt to attempt is worse than none.
-            if !is_late {
-                key.write(&mut parts);
-            }
-            carried = Some(key).filter(|key| key.is_in(&parts));
-            request = Request::from_parts(parts, body);
-        }
         let path = request.uri().path();
         let said = self.policy.find(path, carried);
         let is_known = said.safety.is_some() || is_stated || said.is_described;
@@ -59,7 +67,6 @@ impl<S> Idempotency<S> {
         if speaks {
             said.write(call::Context::of(request.extensions_mut()));
         }
-        request
     }
 
     /// Without descriptors or tables nobody claimed to know all methods.
@@ -79,6 +86,11 @@ impl Said<'_> {
             context.declare_kind(kind);
         }
     }
+}
+
+/// Whether the request is an attempt already.
+fn is_late(context: Option<&call::Context>) -> bool {
+    context.and_then(call::Context::attempt).is_some()
 }
 
 fn warn_of_order() {
@@ -103,7 +115,23 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> S::Future {
-        self.inner.call(self.declare(request))
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        if self.policy.is_silent() {
+            return self.inner.call(request);
+        }
+        let key = self.policy.key(request.uri().path());
+        let mut carried = None;
+        if let Some(key) = key {
+            let is_late = is_late(request.extensions().get());
+            let (mut parts, body) = request.into_parts();
+            // A key that differs from attempt to attempt is worse than none.
+            if !is_late {
+                key.write(&mut parts);
+            }
+            carried = Some(key).filter(|key| key.is_in(&parts));
+            request = Request::from_parts(parts, body);
+        }
+        self.write(&mut request, key, carried);
+        self.inner.call(request)
     }
 }

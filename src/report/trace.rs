@@ -60,6 +60,21 @@ impl Trace {
         Self(Arc::new(Mutex::new(Record::begun(now))))
     }
 
+    /// That of a call which nobody followed so far: it began then, with an attempt that went at once.
+    #[cfg(feature = "stack")]
+    pub(crate) fn under_way(began: Instant) -> Self {
+        let trace = Self::begun(began);
+        trace.attempt_begins(1, false, began);
+        trace.enter_at(Phase::Attempt, || began);
+        trace
+    }
+
+    /// The answer began then; nothing is told of it yet.
+    #[cfg(feature = "stack")]
+    pub(crate) fn answered_at(&self, at: Instant) {
+        self.write(|record| record.answered(None, at));
+    }
+
     /// The same as [`enter`](Self::enter), by a clock that is asked only if that is news: layers say the
     /// same one after the other.
     pub(crate) fn enter_at(&self, phase: Phase, now: impl FnOnce() -> Instant) {

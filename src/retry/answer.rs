@@ -39,7 +39,7 @@ pub(super) fn judge<R>(response: &mut Response<R>, answers_once: bool) -> Result
 /// attempt that its own timeout ended before one. All else commits the call (CONTRACT R6).
 ///
 /// The metadata of such a status is the trailers' and the head's, as tonic's client merges them.
-pub(super) fn failure_in(head: &Parts, read: &Read) -> Option<Error> {
+pub(crate) fn failure_in(head: &Parts, read: &Read) -> Option<Error> {
     let trailers = match read.as_ref()? {
         Ok(frame) => frame.trailers_ref()?,
         Err(error) => {

@@ -3,16 +3,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::classify;
 use crate::dispatch::{Passing, Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
 use super::answer::Said;
-use super::course::Course;
+use super::committed::Committed;
 
 /// The response body of a call that the retry layer had in hand.
 ///
@@ -36,7 +34,7 @@ enum State {
 struct Active {
     known: Known,
     /// Until the status has come.
-    course: Option<Box<Course>>,
+    call: Option<Committed>,
     recorder: Recorder,
 }
 
@@ -69,24 +67,24 @@ impl<R> RetryBody<R> {
     pub(super) fn answering(
         inner: R,
         said: Said,
-        course: Option<Box<Course>>,
+        call: Option<Committed>,
         recorder: Recorder,
     ) -> Self {
         if said != Said::Ok {
-            return Self::new(inner, Known::Nothing, course, recorder);
+            return Self::new(inner, Known::Nothing, call, recorder);
         }
         // No trailers will say so again.
-        if let Some(course) = course {
-            course.succeeded();
+        if let Some(call) = call {
+            call.succeeded();
         }
         Self::passing(inner, recorder)
     }
 
     /// The body of an answer of which this was read already.
-    pub(super) fn released(
+    pub(crate) fn released(
         inner: R,
         first: Read,
-        course: Option<Box<Course>>,
+        call: Option<Committed>,
         recorder: Recorder,
     ) -> Self {
         let known = match first {
@@ -97,13 +95,13 @@ impl<R> RetryBody<R> {
             },
             Some(Err(error)) => Known::Next(Box::new(Err(error))),
         };
-        Self::new(inner, known, course, recorder)
+        Self::new(inner, known, call, recorder)
     }
 
-    fn new(inner: R, known: Known, course: Option<Box<Course>>, recorder: Recorder) -> Self {
+    fn new(inner: R, known: Known, call: Option<Committed>, recorder: Recorder) -> Self {
         let active = Active {
             known,
-            course,
+            call,
             recorder,
         };
         Self {
@@ -136,21 +134,20 @@ impl Active {
                 };
                 failure
             }
-            Some(Err(error)) => match &self.course {
-                Some(course) => course.broke_off(error),
+            Some(Err(error)) => match self.call.take() {
+                Some(call) => call.broke_off(error),
                 None => error,
             },
             None => {
                 self.known = Known::End;
-                let course = self.course.take();
-                let Some(failure) = course.and_then(|course| unhappy(&course, None)) else {
+                let call = self.call.take();
+                let Some(failure) = call.and_then(|call| call.ended(None)) else {
                     self.recorder.over(None);
                     return Poll::Ready(None);
                 };
                 failure
             }
         };
-        self.course = None;
         Poll::Ready(Some(Err(self.recorder.failed(failure))))
     }
 
@@ -160,23 +157,13 @@ impl Active {
         let Seen::Trailers(code) = seen else {
             return None;
         };
-        let course = self.course.take()?;
+        let call = self.call.take()?;
         if code == Some(Code::Ok) {
-            course.succeeded();
+            call.succeeded();
             return None;
         }
-        unhappy(&course, frame.trailers_ref())
+        call.ended(frame.trailers_ref())
     }
-}
-
-/// The failure that these trailers are, or an end without any.
-#[cold]
-fn unhappy(course: &Course, trailers: Option<&HeaderMap>) -> Option<Error> {
-    let said = match trailers {
-        Some(trailers) => classify::trailers(trailers),
-        None => Some(classify::no_status()),
-    };
-    said.map(|(verdict, status)| course.broke_off(Error::answered(verdict, status)))
 }
 
 impl<R> Body for RetryBody<R>
@@ -211,7 +198,7 @@ where
             Known::Data(_) | Known::Next(_) => false,
             Known::End => true,
         };
-        at_its_end && active.course.is_none()
+        at_its_end && active.call.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,27 +1,32 @@
 use http::{HeaderMap, Request, Response};
+use tokio::time::Instant;
 
 use crate::body::{Lost, Recording, RequestBody};
+use crate::dispatch::Spare;
 use crate::error::Error;
+#[cfg(feature = "stack")]
+use crate::report::Trace;
 
 use super::after::Next;
 use super::answer::{self, Said};
+use super::committed::Committed;
 use super::course::Course;
 use super::hook::Preparing;
 
 /// What is needed for a further attempt of one call.
 ///
 /// Dropping it commits the call.
-pub(super) struct RetryCall<S, B: RequestBody> {
-    service: S,
+pub(crate) struct RetryCall<S, B: RequestBody> {
+    spare: Spare<S>,
     recording: Recording<B>,
-    /// By itself in memory: what is moved from the future into the body stays small.
-    course: Box<Course>,
+    course: Course,
 }
 
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
-    pub(super) fn new(service: S, recording: Recording<B>, course: Box<Course>) -> Self {
+    #[inline]
+    pub(super) fn new(spare: Spare<S>, recording: Recording<B>, course: Course) -> Self {
         Self {
-            service,
+            spare,
             recording,
             course,
         }
@@ -29,12 +34,17 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
     /// A service for the next attempt; its readiness is unknown.
     pub(super) fn service(&self) -> S {
-        self.service.clone()
+        self.spare.service()
     }
 
     /// Begins the next attempt: what must run before its request is made, if anything.
     pub(super) fn begin(&mut self) -> Option<Preparing> {
         self.course.begin()
+    }
+
+    /// The first attempt starts now, with the caller's own head.
+    pub(super) fn begin_first(&mut self, headers: &mut HeaderMap, is_kept: bool, now: Instant) {
+        self.course.begin_first(headers, is_kept, now);
     }
 
     /// The request of the attempt, which starts now; with these headers if a hook made them.
@@ -49,6 +59,18 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         if self.course.goes_on() {
             self.recording.detach();
         }
+    }
+
+    /// Whether the head of an answer may be held until the first frame.
+    #[cfg(feature = "stack")]
+    pub(crate) fn answers_once(&self) -> bool {
+        self.course.answers_once()
+    }
+
+    /// Whoever makes the first attempt itself leaves the call to the layer, with what was written down.
+    #[cfg(feature = "stack")]
+    pub(crate) fn follow(&mut self, trace: Trace) {
+        self.course.follow(trace);
     }
 
     /// What the head of an answer says of the attempt.
@@ -74,9 +96,8 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     }
 
     /// The answer of the attempt goes up: no other can follow it. What the body has to watch for.
-    pub(super) fn commit(self) -> Box<Course> {
-        let mut course = self.course;
-        course.commit();
-        course
+    #[inline]
+    pub(crate) fn commit(&mut self) -> Committed {
+        self.course.commit()
     }
 }

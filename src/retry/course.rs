@@ -11,13 +11,13 @@ use crate::error::{Error, GiveUp};
 use crate::grpc::{MethodKind, PREVIOUS_ATTEMPTS, find};
 use crate::report::{Phase, Trace};
 
+use super::committed::Committed;
 use super::hook::Preparing;
 use super::settings::Settings;
 use super::spend::Spend;
 use super::{NextAttempt, Policy};
 
-/// The course of one call: its head and its policy, and what happened so far. All but the head outlives
-/// the last attempt, for the status at the end of the answer counts, too.
+/// The course of one call: its head and its policy, and what happened so far.
 #[derive(Debug)]
 pub(super) struct Course {
     head: Head,
@@ -90,14 +90,9 @@ impl Course {
 
     /// The first attempt starts now, with the caller's own head. If its request `is_kept`, a layer below may
     /// hand it back.
-    pub(super) fn begin_first<B>(&mut self, request: &mut Request<B>, is_kept: bool, now: Instant) {
-        let context = Context::of(request.extensions_mut());
-        context.number(self.attempts);
-        if is_kept {
-            context.keep();
-            self.may_come_back = true;
-        }
-        self.count_previous(request.headers_mut());
+    pub(super) fn begin_first(&mut self, headers: &mut HeaderMap, is_kept: bool, now: Instant) {
+        self.may_come_back = is_kept;
+        self.count_previous(headers);
         self.began(now);
     }
 
@@ -147,25 +142,11 @@ impl Course {
         Some(last.given_up(GiveUp::RequestFailed, self.attempts))
     }
 
-    /// The call is committed: no attempt follows, and what an attempt needs is let go.
-    pub(super) fn commit(&mut self) {
-        self.head.let_go();
-        self.spend = Spend::default();
-        self.last_failure = None;
-    }
-
-    /// The answer ended with OK.
-    pub(super) fn succeeded(&self) {
-        self.budget(|budget| budget.succeeded());
-    }
-
-    /// The answer failed after it had begun.
-    pub(super) fn broke_off(&self, error: Error) -> Error {
-        let options = self.options();
-        if self.policy.is_charged(&error.verdict(), options) {
-            self.budget(|budget| budget.failed());
-        }
-        error.given_up(GiveUp::Committed, self.attempts)
+    /// The call is committed: no attempt follows. What outlives it.
+    #[inline]
+    pub(super) fn commit(&mut self) -> Committed {
+        let policy = Arc::clone(&self.policy);
+        Committed::new(policy, self.head.context_mut(), self.attempts)
     }
 
     /// CONTRACT R10: ours alone, whatever the caller put there.
@@ -178,7 +159,7 @@ impl Course {
     }
 
     /// Whether the head may be held until the first frame: only one message can come.
-    fn answers_once(&self) -> bool {
+    pub(super) fn answers_once(&self) -> bool {
         self.context()
             .and_then(Context::kind)
             .is_some_and(MethodKind::answers_once)
@@ -196,6 +177,11 @@ impl Course {
     pub(super) fn options(&self) -> &CallOptions {
         let context = self.context();
         context.map_or(&CallOptions::UNSET, Context::options)
+    }
+
+    #[cfg(feature = "stack")]
+    pub(super) fn follow(&mut self, trace: Trace) {
+        self.head.context_mut().follow(trace);
     }
 
     fn trace(&self) -> Option<&Trace> {

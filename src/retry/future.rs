@@ -29,7 +29,8 @@ where
 {
     #[pin]
     state: State<S, B, R>,
-    call: Option<RetryCall<S, B>>,
+    /// By itself in memory: what is moved with each call stays small.
+    call: Option<Box<RetryCall<S, B>>>,
     recorder: Recorder,
 }
 
@@ -48,7 +49,7 @@ where
     Preparing(Preparing),
     /// The same, before the only attempt of a call that the layer lets pass.
     PreparingOnce(Preparing, Option<Box<(S, Request<B>)>>),
-    /// The call could not begin.
+    /// The attempt failed, or the call could not begin.
     Failed(Option<Error>),
 }
 
@@ -75,9 +76,9 @@ where
         Self::new(state, None, recorder)
     }
 
-    pub(super) fn retrying(
+    pub(crate) fn retrying(
         first: Attempt<S, B>,
-        call: RetryCall<S, B>,
+        call: Box<RetryCall<S, B>>,
         recorder: Recorder,
     ) -> Self {
         Self::new(State::Attempt(first), Some(call), recorder)
@@ -85,17 +86,27 @@ where
 
     pub(super) fn preparing(
         preparing: Preparing,
-        call: RetryCall<S, B>,
+        call: Box<RetryCall<S, B>>,
         recorder: Recorder,
     ) -> Self {
         Self::new(State::Preparing(preparing), Some(call), recorder)
+    }
+
+    /// A call whose attempt under way failed so.
+    #[cfg(feature = "stack")]
+    pub(crate) fn after(error: Error, call: Box<RetryCall<S, B>>, recorder: Recorder) -> Self {
+        Self::new(State::Failed(Some(error)), Some(call), recorder)
     }
 
     pub(super) fn failed(error: Error, recorder: Recorder) -> Self {
         Self::new(State::Failed(Some(error)), None, recorder)
     }
 
-    fn new(state: State<S, B, R>, call: Option<RetryCall<S, B>>, recorder: Recorder) -> Self {
+    fn new(
+        state: State<S, B, R>,
+        call: Option<Box<RetryCall<S, B>>>,
+        recorder: Recorder,
+    ) -> Self {
         Self {
             state,
             call,
@@ -134,9 +145,9 @@ where
                             continue;
                         }
                         Ok((mut response, said)) => {
-                            let course = this.call.take().map(RetryCall::commit);
+                            let committed = this.call.take().map(|mut call| call.commit());
                             let recorder = this.recorder.answered(&mut response, said.code());
-                            let body = |inner| RetryBody::answering(inner, said, course, recorder);
+                            let body = |inner| RetryBody::answering(inner, said, committed, recorder);
                             return Poll::Ready(Ok(response.map(body)));
                         }
                         Err(error) => error,
@@ -144,9 +155,9 @@ where
                 }
                 StateProj::Held(held) => match ready!(poll_held(held, cx)) {
                     Ok((mut response, first)) => {
-                        let course = this.call.take().map(RetryCall::commit);
+                        let committed = this.call.take().map(|mut call| call.commit());
                         let recorder = this.recorder.answered(&mut response, None);
-                        let body = |inner| RetryBody::released(inner, first, course, recorder);
+                        let body = |inner| RetryBody::released(inner, first, committed, recorder);
                         return Poll::Ready(Ok(response.map(body)));
                     }
                     Err(error) => error,

@@ -55,6 +55,7 @@ mod after;
 mod answer;
 mod body;
 mod call;
+mod committed;
 mod course;
 mod future;
 mod hook;
@@ -65,6 +66,7 @@ mod policy;
 mod service;
 mod settings;
 mod spend;
+mod start;
 
 pub use body::RetryBody;
 pub use future::ResponseFuture;
@@ -74,3 +76,8 @@ pub use plan::{Outcome, Plan, Policy};
 pub use policies::{Policies, PolicyHandle};
 pub use policy::{InvalidPolicy, RetryPolicy};
 pub use service::Retry;
+
+#[cfg(feature = "stack")]
+pub(crate) use {
+    answer::failure_in, call::RetryCall, committed::Committed, start::Start,
+};

@@ -7,17 +7,16 @@ use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::body::{Recording, RequestBody};
+use crate::body::RequestBody;
 use crate::call;
 use crate::classify::Reason;
-use crate::dispatch::{Head, Passing, Readied, Recorder};
+use crate::dispatch::{Passing, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::Code;
 use crate::report::Phase;
 
-use super::call::RetryCall;
-use super::course::Course;
 use super::settings::Settings;
+use super::start::Start;
 use super::{NextAttempt, Policy, ResponseFuture, RetryBody};
 
 static NESTED: Once = Once::new();
@@ -26,15 +25,23 @@ static NESTED: Once = Once::new();
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: Readied<S>,
-    settings: Arc<Settings>,
+    start: Start<S>,
 }
 
 impl<S: Clone> Retry<S> {
     pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
         Self {
+            start: Start::new(inner.clone(), settings),
             inner: Readied::new(inner),
-            settings,
         }
+    }
+}
+
+#[cfg(feature = "stack")]
+impl<S: Clone> Retry<S> {
+    /// How its calls begin.
+    pub(crate) fn start(&self) -> Start<S> {
+        self.start.clone()
     }
 }
 
@@ -56,7 +63,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B, R> {
-        let policies = self.settings.policies.load();
+        let policies = self.start.settings.policies.load();
         let policy = policies.of(request.uri().path());
         let context = request.extensions().get::<call::Context>();
         match why_passing(context, &**policy) {
@@ -79,27 +86,19 @@ impl<S: Clone> Retry<S> {
     {
         call::Context::caller_deadline(&mut request);
         let now = Instant::now();
+        let recording = self.start.record(request.body_mut());
         let context = call::Context::of(request.extensions_mut());
         let recorder = Recorder::acting(context, now);
         if context.options().chosen_max_attempts() == Some(0) {
             self.inner.release();
             return ResponseFuture::failed(no_attempt(), recorder);
         }
-        context.begin();
-        let settings = Arc::clone(&self.settings);
-        let (parts, body) = request.into_parts();
-        let mut course = Box::new(Course::new(Head::of(&parts), policy, settings));
-        let settings = &self.settings;
-        let mut recording = Recording::new(body, settings.replay_limit, &settings.replay_buffer);
-        if let Some(preparing) = course.begin() {
-            let call = RetryCall::new(self.inner.spare(), recording, course);
+        let (call, preparing) = self.start.begin(&mut request, recording, policy, now);
+        if let Some(preparing) = preparing {
+            // The request is made anew of what the hook leaves.
             self.inner.release();
             return ResponseFuture::preparing(preparing, call, recorder);
         }
-        let mut request = Request::from_parts(parts, recording.attempt());
-        let is_kept = settings.takes_back && recording.is_whole();
-        course.begin_first(&mut request, is_kept, now);
-        let call = RetryCall::new(self.inner.spare(), recording, course);
         let first = self.inner.attempt(request, recorder.trace(), || now);
         ResponseFuture::retrying(first, call, recorder)
     }
@@ -116,7 +115,7 @@ impl<S: Clone> Retry<S> {
             context.begin();
         }
         let recorder = Recorder::of(context.as_deref()).passing(why);
-        let Some(hook) = &self.settings.hook else {
+        let Some(hook) = &self.start.settings.hook else {
             let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
             return ResponseFuture::passing(attempt, recorder);
         };
@@ -127,7 +126,7 @@ impl<S: Clone> Retry<S> {
         }
         let preparing = hook.prepare(NextAttempt::only(&request));
         self.inner.release();
-        ResponseFuture::passing_prepared(preparing, self.inner.spare(), request, recorder)
+        ResponseFuture::passing_prepared(preparing, self.start.service(), request, recorder)
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::body::{Replay, RequestBody};
 use crate::call::{Deadline, Patience};
 use crate::classify::Progress;
+use crate::dispatch::Spare;
 use crate::error::Error;
 use crate::report::{Phase, Trace};
 
@@ -19,8 +20,8 @@ use super::settings::Settings;
 use super::{News, failure};
 
 /// One call that waits for the channel, or may have to.
-pub(super) struct WaitCall<S, B: RequestBody> {
-    service: S,
+pub(crate) struct WaitCall<S, B: RequestBody> {
+    spare: Spare<S>,
     patience: Patience,
     deadline: Option<Deadline>,
     trace: Option<Trace>,
@@ -47,16 +48,16 @@ pub(super) enum Step<B> {
 }
 
 impl<S: Clone, B: RequestBody> WaitCall<S, B> {
-    /// A call with this service for its later attempts, whose readiness is unknown.
+    /// A call that takes the services of its later attempts from there.
     pub(super) fn new(
-        service: S,
+        spare: Spare<S>,
         patience: Patience,
         deadline: Option<Deadline>,
         trace: Option<Trace>,
         request: Pending<B>,
     ) -> Self {
         Self {
-            service,
+            spare,
             patience,
             deadline,
             trace,
@@ -142,7 +143,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     /// A service for the next attempt; its readiness is unknown.
     pub(super) fn service(&self) -> S {
-        self.service.clone()
+        self.spare.service()
     }
 
     fn go(&mut self, pass: &mut Pass) -> Step<B> {

@@ -5,7 +5,7 @@ use super::settings::Settings;
 
 /// What the clones of a service share.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(crate) struct Door {
     pub(super) gate: Arc<Gate>,
     pub(super) settings: Settings,
 }

@@ -52,7 +52,7 @@ where
     B: RequestBody,
 {
     /// Of a call that goes, and of what is needed if it comes back.
-    pub(super) fn going(
+    pub(crate) fn going(
         attempt: Attempt<S, B>,
         pass: Pass,
         call: Option<WaitCall<S, B>>,

@@ -103,3 +103,9 @@ pub use layer::{InvalidWait, WaitForReadyLayer};
 pub use policy::{News, WaitForReadyPolicy};
 pub use readiness::{Readiness, ReadinessSnapshot};
 pub use service::WaitForReady;
+
+#[cfg(feature = "stack")]
+pub(crate) use {
+    door::Door,
+    pass::{Pass, Watch},
+};

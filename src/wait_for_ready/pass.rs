@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+#[cfg(feature = "stack")]
+use crate::call::{CallOptions, Patience};
 use crate::error::Error;
 
 use super::door::Door;
@@ -7,7 +9,7 @@ use super::gate::Probe;
 use super::{News, WaitForReadyPolicy};
 
 /// The way of an attempt through the gate: what became of it is news of the channel.
-pub(super) struct Pass {
+pub(crate) struct Pass {
     pub(super) door: Arc<Door>,
     /// That of the channel in which the attempt went; 0 for none.
     pub(super) era: u64,
@@ -25,6 +27,21 @@ impl Pass {
             probe: None,
             hands_back: false,
         }
+    }
+
+    /// That of a call whose request the layer above keeps, if calls go without asking.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(crate) fn without_asking(
+        door: &Arc<Door>,
+        path: &str,
+        options: &CallOptions,
+    ) -> Option<Self> {
+        let policy = &door.settings.policy;
+        // One call's failed picks of a balanced channel are counted here.
+        let era = door.gate.era().filter(|_| policy.is_single())?;
+        let hands_back = policy.patience(path, Some(options)) == Patience::WaitForReady;
+        Some(Self::new(door, era).handing_back(hands_back))
     }
 
     /// Whether the request is kept above, and goes there if it was not sent.
@@ -63,7 +80,7 @@ impl Pass {
 
     /// The server answered; what watches the connection while the answer is read.
     #[inline]
-    pub(super) fn answered(self) -> Watch {
+    pub(crate) fn answered(self) -> Watch {
         let test = self.test();
         self.door.gate.answered(test, &self.door.settings.policy);
         Watch {
@@ -76,7 +93,7 @@ impl Pass {
 
 /// What tells the gate when the connection is lost while an answer is read.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     door: Arc<Door>,
     /// That of the channel in which the call went.
     era: u64,
@@ -85,7 +102,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn failed(&self, error: &Error) {
+    pub(crate) fn failed(&self, error: &Error) {
         if WaitForReadyPolicy::news(&error.verdict()) == News::Disconnected {
             let Door { gate, settings } = &*self.door;
             gate.lost(self.era, self.test, settings);

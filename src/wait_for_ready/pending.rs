@@ -24,33 +24,24 @@ pub(super) struct Kept<B: RequestBody> {
 
 impl<B: RequestBody> Pending<B> {
     /// The request of a call that has to ask the gate.
-    pub(super) fn new(request: Request<B>, patience: Patience) -> Self {
+    pub(super) fn new(mut request: Request<B>, patience: Patience) -> Self {
         match patience {
-            Patience::WaitForReady => Self::Kept(Kept::new(request, true)),
+            Patience::WaitForReady => Self::of(&mut request),
             Patience::FailFast => Self::Once(request),
         }
     }
 
-    /// The request of a call that goes at once and waits for the channel if it was not sent; and what is
-    /// kept for that.
-    pub(super) fn first(request: Request<B>) -> (Request<B>, Self) {
-        // The body as it is here: a layer above may have changed what the caller sent.
-        let (parts, body) = request.into_parts();
-        let mut kept = Kept {
-            head: Head::of(&parts),
-            recording: Recording::until_read(body),
-            again: true,
-        };
-        let request = Request::from_parts(parts, kept.recording.attempt());
-        (request, Self::Kept(kept))
+    /// What is kept of a request that goes at once, in case that it was not sent: as it is here, for a
+    /// layer above may have changed what the caller sent.
+    #[inline]
+    pub(super) fn of(request: &mut Request<B>) -> Self {
+        Self::Kept(Kept::of(request, true))
     }
 
     /// It may have to wait, so it is to be known how large it is.
     pub(super) fn measure(&mut self) {
-        if let Self::Once(_) = self
-            && let Self::Once(request) = std::mem::replace(self, Self::Spent)
-        {
-            *self = Self::Kept(Kept::new(request, false));
+        if let Self::Once(request) = self {
+            *self = Self::Kept(Kept::of(request, false));
         }
     }
 
@@ -97,11 +88,11 @@ impl<B: RequestBody> Pending<B> {
 }
 
 impl<B: RequestBody> Kept<B> {
-    fn new(request: Request<B>, again: bool) -> Self {
-        let (parts, body) = request.into_parts();
+    #[inline]
+    fn of(request: &mut Request<B>, again: bool) -> Self {
         Self {
-            head: Head::of(&parts),
-            recording: Recording::until_read(body),
+            recording: Recording::until_read(request.body_mut()),
+            head: Head::of(request),
             again,
         }
     }

@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use crate::body::RequestBody;
 use crate::call::{self, Deadline, Patience};
-use crate::dispatch::{Readied, Recorder};
+use crate::dispatch::{Readied, Recorder, Spare};
 use crate::error::{BoxError, Error};
 
 use super::call::{Step, WaitCall};
@@ -22,15 +22,25 @@ use super::{Readiness, ResponseFuture, WaitBody};
 #[derive(Clone, Debug)]
 pub struct WaitForReady<S> {
     inner: Readied<S>,
+    spare: Spare<S>,
     door: Arc<Door>,
 }
 
 impl<S: Clone> WaitForReady<S> {
     pub(super) fn new(inner: S, door: Door) -> Self {
         Self {
+            spare: Spare::new(inner.clone()),
             inner: Readied::new(inner),
             door: Arc::new(door),
         }
+    }
+}
+
+#[cfg(feature = "stack")]
+impl<S> WaitForReady<S> {
+    /// The way of its calls through the gate.
+    pub(crate) fn door(&self) -> Arc<Door> {
+        Arc::clone(&self.door)
     }
 }
 
@@ -87,7 +97,7 @@ impl<S: Clone> WaitForReady<S> {
     /// A call that goes at once, and waits if it was not sent.
     fn go<B>(
         &mut self,
-        request: Request<B>,
+        mut request: Request<B>,
         deadline: Option<Deadline>,
         era: u64,
         recorder: Recorder,
@@ -97,8 +107,8 @@ impl<S: Clone> WaitForReady<S> {
         B: RequestBody,
     {
         let trace = recorder.trace().cloned();
-        let (request, kept) = Pending::first(request);
-        let spare = self.inner.spare();
+        let kept = Pending::of(&mut request);
+        let spare = self.spare.clone();
         let call = WaitCall::new(spare, Patience::WaitForReady, deadline, trace, kept);
         let pass = Pass::new(&self.door, era);
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
@@ -119,7 +129,7 @@ impl<S: Clone> WaitForReady<S> {
     {
         let trace = recorder.trace().cloned();
         let pending = Pending::new(request, patience);
-        let mut call = WaitCall::new(self.inner.spare(), patience, deadline, trace, pending);
+        let mut call = WaitCall::new(self.spare.clone(), patience, deadline, trace, pending);
         let mut pass = Pass::new(&self.door, 0);
         match call.step(&mut pass, None) {
             Step::Go(request) => {

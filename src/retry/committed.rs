@@ -1,0 +1,62 @@
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::call::{Budget, CallOptions, Context};
+use crate::classify;
+use crate::error::{Error, GiveUp};
+
+use super::Policy;
+
+/// What outlives the last attempt of a call: the status at the end of the answer counts, too.
+///
+/// Neither the request nor the trace: who reads a long answer does not keep what was asked, and an
+/// error that holds this body may be in the trace.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    policy: Arc<dyn Policy>,
+    budget: Option<Arc<dyn Budget>>,
+    options: Option<Arc<CallOptions>>,
+    attempts: u32,
+}
+
+impl Committed {
+    #[inline]
+    pub(super) fn new(policy: Arc<dyn Policy>, context: &mut Context, attempts: u32) -> Self {
+        let (budget, options) = context.take_budget();
+        Self {
+            policy,
+            budget,
+            options,
+            attempts,
+        }
+    }
+
+    /// The answer ended with OK.
+    pub(crate) fn succeeded(&self) {
+        if let Some(budget) = &self.budget {
+            budget.succeeded();
+        }
+    }
+
+    /// The failure that these trailers are, or an end without any; `None` if they say OK.
+    #[cold]
+    pub(crate) fn ended(&self, trailers: Option<&HeaderMap>) -> Option<Error> {
+        let said = match trailers {
+            Some(trailers) => classify::trailers(trailers),
+            None => Some(classify::no_status()),
+        };
+        said.map(|(verdict, status)| self.broke_off(Error::answered(verdict, status)))
+    }
+
+    /// The answer failed after it had begun.
+    pub(crate) fn broke_off(&self, error: Error) -> Error {
+        let options = self.options.as_deref().unwrap_or(&CallOptions::UNSET);
+        if let Some(budget) = &self.budget
+            && self.policy.is_charged(&error.verdict(), options)
+        {
+            budget.failed();
+        }
+        error.given_up(GiveUp::Committed, self.attempts)
+    }
+}

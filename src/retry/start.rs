@@ -1,0 +1,90 @@
+use std::sync::Arc;
+
+use http::Request;
+use tokio::time::Instant;
+
+use crate::body::{Recording, RequestBody};
+use crate::call::{self, CallOptions};
+use crate::dispatch::{Head, Spare};
+
+use super::Policy;
+use super::call::RetryCall;
+use super::course::Course;
+use super::hook::Preparing;
+use super::settings::Settings;
+
+/// How calls begin; clones of a service share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Start<S> {
+    spare: Spare<S>,
+    pub(super) settings: Arc<Settings>,
+}
+
+impl<S: Clone> Start<S> {
+    pub(super) fn new(service: S, settings: Arc<Settings>) -> Self {
+        Self {
+            spare: Spare::new(service),
+            settings,
+        }
+    }
+
+    /// A service for an attempt; its readiness is unknown.
+    pub(super) fn service(&self) -> S {
+        self.spare.service()
+    }
+
+    /// Keeps the request of a call that may have to be repeated, as far as it fits; the first attempt reads
+    /// what takes its place.
+    #[inline]
+    pub(super) fn record<B: RequestBody>(&self, body: &mut B) -> Recording<B> {
+        let settings = &self.settings;
+        Recording::keep(body, settings.replay_limit, &settings.replay_buffer)
+    }
+
+    /// Begins such a call: what is needed for further attempts, and what must run before the first.
+    #[inline]
+    pub(crate) fn begin<B: RequestBody>(
+        &self,
+        request: &mut Request<B>,
+        recording: Recording<B>,
+        policy: Arc<dyn Policy>,
+        now: Instant,
+    ) -> (Box<RetryCall<S, B>>, Option<Preparing>) {
+        let is_kept = self.settings.takes_back && recording.is_whole();
+        let context = call::Context::of(request.extensions_mut());
+        context.begin();
+        context.number(1);
+        if is_kept {
+            context.keep();
+        }
+        let course = Course::new(Head::of(request), policy, Arc::clone(&self.settings));
+        let mut call = Box::new(RetryCall::new(self.spare.clone(), recording, course));
+        let preparing = call.begin();
+        if preparing.is_none() {
+            call.begin_first(request.headers_mut(), is_kept, now);
+        }
+        (call, preparing)
+    }
+}
+
+/// For whoever makes the first attempt of an ordinary call itself.
+#[cfg(feature = "stack")]
+impl<S: Clone> Start<S> {
+    /// The policy of a call that is retried and before which nothing has to run.
+    pub(crate) fn policy(&self, path: &str, options: &CallOptions) -> Option<Arc<dyn Policy>> {
+        let policies = self.settings.policies.load();
+        let policy = policies.of(path);
+        let is_ordinary = !policy.is_off()
+            && !options.is_never_retried()
+            && options.chosen_max_attempts() != Some(0)
+            && self.settings.hook.is_none();
+        is_ordinary.then(|| Arc::clone(policy))
+    }
+
+    /// Keeps a request that is complete; any other stays as it was.
+    #[inline]
+    pub(crate) fn record_whole<B: RequestBody>(&self, body: &mut B) -> Option<Recording<B>> {
+        let settings = &self.settings;
+        Recording::keep_whole(body, settings.replay_limit, &settings.replay_buffer)
+    }
+}
