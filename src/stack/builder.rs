@@ -1,12 +1,13 @@
 use std::borrow::Borrow;
 use std::time::Duration;
 
-use tower_layer::{Identity, Layer};
+use tower_layer::Layer;
 
 use crate::attempt_timeout::AttemptTimeoutLayer;
 use crate::budget::{BudgetLayer, TokenBucket};
 use crate::call::{Budget, Method, Safety};
 use crate::deadline::DeadlineLayer;
+use crate::dispatch::Spare;
 use crate::grpc::MethodKind;
 use crate::idempotency::{
     Explanation, IdempotencyKey, IdempotencyLayer, InvalidDescriptors, InvalidPattern,
@@ -14,8 +15,9 @@ use crate::idempotency::{
 use crate::retry::{Policies, RetryLayer};
 use crate::wait_for_ready::WaitForReadyLayer;
 
-use super::Resilient;
-use super::service::Waiting;
+use super::layered::Waiting;
+use super::ordinary::Ordinary;
+use super::{Layered, Resilient};
 
 /// Builds the whole stack; see the [module](super).
 ///
@@ -26,17 +28,19 @@ use super::service::Waiting;
 ///
 /// `A` is the layer around each attempt, which [`attempt_layer`](Self::attempt_layer) sets.
 #[derive(Clone, Debug)]
-pub struct Resilience<A = Identity> {
+pub struct Resilience<A = Bare> {
     deadline: DeadlineLayer,
     idempotency: IdempotencyLayer,
     budget: Spending,
     retry: RetryLayer,
     around_attempts: A,
-    /// Nothing stands around attempts.
-    is_bare: bool,
     wait_for_ready: WaitForReadyLayer,
     attempt_timeout: AttemptTimeoutLayer,
 }
+
+/// Nothing stands around attempts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bare;
 
 #[derive(Clone, Debug, Default)]
 enum Spending {
@@ -53,8 +57,7 @@ impl Default for Resilience {
             idempotency: IdempotencyLayer::default(),
             budget: Spending::default(),
             retry: RetryLayer::default(),
-            around_attempts: Identity::new(),
-            is_bare: true,
+            around_attempts: Bare,
             wait_for_ready: WaitForReadyLayer::default(),
             attempt_timeout: AttemptTimeoutLayer::default(),
         }
@@ -76,11 +79,12 @@ impl Resilience {
     /// ```
     /// # #[cfg(feature = "adaptive-throttle")] {
     /// use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
-    /// use grpc_resilience::{Resilience, Resilient};
+    /// use grpc_resilience::Resilience;
+    /// use grpc_resilience::stack::Layered;
     /// use tonic::transport::{Channel, Endpoint};
     ///
     /// struct Shop {
-    ///     orders: Resilient<Channel, AdaptiveThrottleLayer>,
+    ///     orders: Layered<Channel, AdaptiveThrottleLayer>,
     /// }
     ///
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -98,7 +102,6 @@ impl Resilience {
             budget: self.budget,
             retry: self.retry,
             around_attempts: layer,
-            is_bare: false,
             wait_for_ready: self.wait_for_ready,
             attempt_timeout: self.attempt_timeout,
         }
@@ -279,13 +282,49 @@ impl<A> Resilience<A> {
         self
     }
 
-    /// Puts the stack over a channel.
-    pub fn wrap<S: Clone>(&self, channel: S) -> Resilient<S, A>
+    /// Puts the stack over a channel: a [`Resilient`], or a [`Layered`] with a layer around attempts.
+    pub fn wrap<S>(&self, channel: S) -> <Self as Layer<S>>::Service
     where
-        A: Layer<Waiting<S>>,
-        A::Service: Clone,
+        Self: Layer<S>,
     {
         self.layer(channel)
+    }
+
+    fn budget_over_a_channel(&self) -> BudgetLayer {
+        match &self.budget {
+            Spending::Bucket => BudgetLayer::new(TokenBucket::default()),
+            Spending::Given(layer) => layer.clone(),
+            Spending::Unlimited => BudgetLayer::unlimited(),
+        }
+    }
+
+    fn waiting<S: Clone>(&self, channel: S) -> Waiting<S> {
+        let attempts = self.attempt_timeout.layer(channel);
+        self.wait_for_ready.layer(attempts)
+    }
+}
+
+impl<S: Clone> Layer<S> for Resilience {
+    type Service = Resilient<S>;
+
+    fn layer(&self, channel: S) -> Resilient<S> {
+        let waiting = self.waiting(channel.clone());
+        let (readiness, door) = (waiting.readiness(), waiting.door());
+        // Nothing stands between the two.
+        let retry = self.retry.clone().taking_back(true).layer(waiting);
+        let budget = self.budget_over_a_channel();
+        let start = retry.start();
+        let layers = self.idempotency.layer(budget.layer(retry));
+        let ordinary = Ordinary {
+            deadline: self.deadline.layer(()),
+            idempotency: self.idempotency.layer(()),
+            budget: budget.layer(()),
+            start,
+            door,
+            attempt_timeout: self.attempt_timeout.policy(),
+            layers: Spare::new(self.deadline.layer(layers)),
+        };
+        Resilient::new(channel, ordinary, budget, readiness)
     }
 }
 
@@ -294,21 +333,14 @@ where
     A: Layer<Waiting<S>>,
     A::Service: Clone,
 {
-    type Service = Resilient<S, A>;
+    type Service = Layered<S, A>;
 
-    fn layer(&self, channel: S) -> Resilient<S, A> {
-        let waiting = self
-            .wait_for_ready
-            .layer(self.attempt_timeout.layer(channel));
+    fn layer(&self, channel: S) -> Layered<S, A> {
+        let waiting = self.waiting(channel);
         let readiness = waiting.readiness();
-        let retry = self.retry.clone().taking_back(self.is_bare);
-        let inner = retry.layer(self.around_attempts.layer(waiting));
-        let budget = match &self.budget {
-            Spending::Bucket => BudgetLayer::new(TokenBucket::default()),
-            Spending::Given(layer) => layer.clone(),
-            Spending::Unlimited => BudgetLayer::unlimited(),
-        };
-        let inner = self.idempotency.layer(budget.layer(inner));
-        Resilient::new(self.deadline.layer(inner), budget, readiness)
+        let retry = self.retry.layer(self.around_attempts.layer(waiting));
+        let budget = self.budget_over_a_channel();
+        let inner = self.idempotency.layer(budget.layer(retry));
+        Layered::new(self.deadline.layer(inner), budget, readiness)
     }
 }

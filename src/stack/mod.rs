@@ -26,10 +26,29 @@
 //! 6. **attempt timeout**: innermost; waiting for the channel is no attempt, so it takes none of its
 //!    time.
 //!
-//! [`Resilient`] is the service: `Clone`, and a named type for a struct's field.
+//! [`Resilient`] is the service: `Clone`, and a named type for a struct's field. With a layer of yours
+//! around attempts it is [`Layered`].
+//!
+//! # What an ordinary call costs
+//!
+//! Each layer by itself wraps the future and the body of every call and looks at its head, whether or not
+//! there is something to do. Most calls give the layers nothing to do: the channel is ready, nobody listens,
+//! and the first attempt is answered OK. So [`Resilient`] asks each layer's rules once, sends such a call to the
+//! channel itself, and keeps what the layers would keep of it. Where its first attempt fails, or its answer is
+//! anything but messages and an OK, the layers take the call up there, with what was kept, as if they had
+//! sent it. The rules are nowhere written twice, and what a caller sees is the same.
 
+mod answered;
+mod body;
 mod builder;
+mod future;
+mod going;
+mod layered;
+mod ordinary;
 mod service;
 
-pub use builder::Resilience;
+pub use body::ResilientBody;
+pub use builder::{Bare, Resilience};
+pub use future::ResponseFuture;
+pub use layered::Layered;
 pub use service::Resilient;

@@ -1,24 +1,21 @@
 use std::fmt;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tower_layer::{Identity, Layer};
 use tower_service::Service;
 
-use crate::attempt_timeout::AttemptTimeout;
 use crate::body::RequestBody;
-use crate::budget::{BudgetLayer, Budgeted};
+use crate::budget::BudgetLayer;
 use crate::call::BudgetSnapshot;
-use crate::deadline::{self, DeadlineBody, DeadlineService};
+use crate::dispatch::Readied;
 use crate::error::{BoxError, Error};
-use crate::idempotency::Idempotency;
-use crate::retry::{Retry, RetryBody};
-use crate::wait_for_ready::{Readiness, WaitForReady};
+use crate::wait_for_ready::Readiness;
 
-pub(super) type Waiting<S> = WaitForReady<AttemptTimeout<S>>;
-type Inner<S, A> = Idempotency<Budgeted<Retry<<A as Layer<Waiting<S>>>::Service>>>;
+use super::ordinary::Ordinary;
+use super::{ResilientBody, ResponseFuture};
 
 /// A channel under the whole stack, made by [`Resilience::wrap`](super::Resilience::wrap).
 ///
@@ -29,37 +26,42 @@ type Inner<S, A> = Idempotency<Budgeted<Retry<<A as Layer<Waiting<S>>>::Service>
 ///     orders: Resilient<Channel>, // or OrdersClient<Resilient<Channel>>
 /// }
 /// ```
-///
-/// `A` is what [`Resilience::attempt_layer`](super::Resilience::attempt_layer) was given.
-pub struct Resilient<S, A = Identity>
-where
-    A: Layer<Waiting<S>>,
-{
-    inner: DeadlineService<Inner<S, A>>,
+pub struct Resilient<S> {
+    channel: Readied<S>,
+    shared: Arc<Shared<S>>,
+}
+
+/// What the clones of a service share.
+struct Shared<S> {
+    ordinary: Ordinary<S>,
     budget: BudgetLayer,
     readiness: Readiness,
 }
 
-impl<S, A> Resilient<S, A>
-where
-    A: Layer<Waiting<S>>,
-{
+impl<S: Clone> Resilient<S> {
     pub(super) fn new(
-        inner: DeadlineService<Inner<S, A>>,
+        channel: S,
+        ordinary: Ordinary<S>,
         budget: BudgetLayer,
         readiness: Readiness,
     ) -> Self {
-        Self {
-            inner,
+        let shared = Shared {
+            ordinary,
             budget,
             readiness,
+        };
+        Self {
+            channel: Readied::new(channel),
+            shared: Arc::new(shared),
         }
     }
+}
 
+impl<S> Resilient<S> {
     /// What the calls of this channel have shown of it: to be read, logged and awaited.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        self.readiness.clone()
+        self.shared.readiness.clone()
     }
 
     /// What the budgets of this channel hold and what was asked of them, by pattern or method; the one
@@ -73,54 +75,57 @@ where
     /// ```
     #[must_use]
     pub fn budgets(&self) -> Vec<(String, BudgetSnapshot)> {
-        self.budget.snapshots()
+        self.shared.budget.snapshots()
     }
 }
 
-impl<S, A, B, R> Service<Request<B>> for Resilient<S, A>
+impl<S, B, R> Service<Request<B>> for Resilient<S>
 where
-    A: Layer<Waiting<S>>,
-    A::Service: Service<Request<B>, Response = Response<R>> + Clone,
-    <A::Service as Service<Request<B>>>::Error: Into<BoxError>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
     B: RequestBody,
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    type Response = Response<DeadlineBody<RetryBody<R>>>;
+    type Response = Response<ResilientBody<R>>;
     type Error = Error;
-    type Future = deadline::ResponseFuture<Inner<S, A>, B>;
+    type Future = ResponseFuture<S, B, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
+        self.channel.poll(cx);
+        Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.inner.call(request)
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B, R> {
+        let ordinary = &self.shared.ordinary;
+        if self.channel.is_ready()
+            && let Some((going, now)) = ordinary.begin(&mut request)
+        {
+            let attempt = self.channel.attempt(request, None, || now);
+            return ResponseFuture::going(attempt, going);
+        }
+        self.channel.release();
+        let mut layers = ordinary.layers();
+        // A service that is not ready now is asked again in the future, by the task of the call.
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = Service::<Request<B>>::poll_ready(&mut layers, &mut cx);
+        ResponseFuture::layers(layers.call(request))
     }
 }
 
-impl<S, A> Clone for Resilient<S, A>
-where
-    A: Layer<Waiting<S>>,
-    A::Service: Clone,
-{
+impl<S: Clone> Clone for Resilient<S> {
     fn clone(&self) -> Self {
         Self {
-            inner: self.inner.clone(),
-            budget: self.budget.clone(),
-            readiness: self.readiness.clone(),
+            channel: self.channel.clone(),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
 
-impl<S, A> fmt::Debug for Resilient<S, A>
-where
-    A: Layer<Waiting<S>>,
-    A::Service: fmt::Debug,
-{
+impl<S: fmt::Debug> fmt::Debug for Resilient<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resilient")
-            .field("inner", &self.inner)
+            .field("channel", &self.channel)
             .finish_non_exhaustive()
     }
 }

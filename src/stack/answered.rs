@@ -1,0 +1,69 @@
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use crate::deadline::Bound;
+use crate::dispatch::Recorder;
+use crate::error::Error;
+use crate::report::Trace;
+use crate::retry::Committed;
+use crate::wait_for_ready::Watch;
+
+/// An ordinary call whose answer has begun: what each layer would hold of it now.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) watch: Watch,
+    pub(super) committed: Committed,
+    pub(super) bound: Option<Bound>,
+    pub(super) began: Instant,
+    pub(super) answered: Instant,
+}
+
+impl Answered {
+    /// The failure of the call, by the name that the deadline gives it, with its report.
+    #[cold]
+    pub(super) fn named(&self, error: Error) -> Error {
+        let trace = self.trace();
+        let error = match &self.bound {
+            Some(bound) => bound.name(error, Some(&trace)),
+            None => error,
+        };
+        Recorder::owning(trace).failed(error)
+    }
+
+    /// The end of the call, if it has come by now.
+    #[inline]
+    pub(super) fn expiry(&self, now: Instant) -> Option<Error> {
+        let bound = self.bound.as_ref().filter(|bound| bound.has_ended(now))?;
+        let trace = self.trace();
+        let error = bound.end(now, Some(trace.clone()));
+        Some(Recorder::owning(trace).failed(error))
+    }
+
+    /// The same, by this timer, which is made once the reader waits.
+    #[inline]
+    pub(super) fn poll_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll_timer: impl FnOnce(&mut Context<'_>, Instant) -> Poll<()>,
+    ) -> Poll<Error> {
+        let (began, answered) = (self.began, self.answered);
+        let Some(bound) = &mut self.bound else {
+            return Poll::Pending;
+        };
+        let over = bound.poll_over(cx, || Some(written(began, answered)), poll_timer);
+        over.map(|error| Recorder::owning(written(began, answered)).failed(error))
+    }
+
+    fn trace(&self) -> Trace {
+        written(self.began, self.answered)
+    }
+}
+
+/// What would be written down of such a call.
+#[cold]
+fn written(began: Instant, answered: Instant) -> Trace {
+    let trace = Trace::under_way(began);
+    trace.answered_at(answered);
+    trace
+}

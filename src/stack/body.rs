@@ -1,0 +1,235 @@
+use std::future::Future as _;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::attempt_timeout::AttemptBody;
+use crate::deadline::DeadlineBody;
+use crate::dispatch::{Read, Seen, broken};
+use crate::error::{BoxError, Error};
+use crate::grpc::Code;
+use crate::retry::RetryBody;
+use crate::wait_for_ready::WaitBody;
+
+use super::answered::Answered;
+
+type Layers<R> = DeadlineBody<RetryBody<WaitBody<AttemptBody<R>>>>;
+
+/// The response body of a call through [`Resilient`](super::Resilient).
+#[derive(Debug)]
+pub struct ResilientBody<R>(Kind<R>);
+
+#[derive(Debug)]
+enum Kind<R> {
+    Ordinary(Ordinary<R>),
+    Layers(Box<Layers<R>>),
+}
+
+/// That of a call which was answered by its first attempt, without anything for the layers to do.
+#[derive(Debug)]
+struct Ordinary<R> {
+    /// `None` once it failed or expired: whoever keeps the body does not keep the stream.
+    inner: Option<R>,
+    first: First,
+    /// Until the status has come.
+    call: Option<Answered>,
+    /// Made once a reader has to wait. By itself in memory, so that the body can be moved.
+    timer: Option<Pin<Box<Sleep>>>,
+    has_begun: bool,
+}
+
+/// What was read while the head was held, and not handed on yet.
+#[derive(Debug)]
+enum First {
+    Nothing,
+    Data(Bytes),
+    Other(Box<Read>),
+}
+
+impl First {
+    fn of(read: Read) -> Self {
+        match read.map(|read| read.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => Self::Data(data),
+            Some(Ok(Err(frame))) => Self::Other(Box::new(Some(Ok(frame)))),
+            Some(Err(error)) => Self::Other(Box::new(Some(Err(error)))),
+            None => Self::Other(Box::new(None)),
+        }
+    }
+}
+
+impl<R> ResilientBody<R> {
+    #[inline]
+    pub(super) fn ordinary(inner: R, call: Answered) -> Self {
+        Self::new(inner, First::Nothing, call)
+    }
+
+    /// The same of an answer of which this was read already.
+    pub(super) fn held(inner: R, first: Read, call: Answered) -> Self {
+        Self::new(inner, First::of(first), call)
+    }
+
+    pub(super) fn layers(body: Layers<R>) -> Self {
+        Self(Kind::Layers(Box::new(body)))
+    }
+
+    #[inline]
+    fn new(inner: R, first: First, call: Answered) -> Self {
+        Self(Kind::Ordinary(Ordinary {
+            inner: Some(inner),
+            first,
+            call: Some(call),
+            timer: None,
+            has_begun: false,
+        }))
+    }
+}
+
+impl<R> Ordinary<R> {
+    /// A message goes up. A body that is always ready never lets the timer run: the clock is looked at
+    /// instead, from the second message on.
+    #[inline]
+    fn message(&mut self, frame: Frame<Bytes>) -> Read {
+        if std::mem::replace(&mut self.has_begun, true)
+            && let Some(call) = &self.call
+            && let Some(expiry) = call.expiry(Instant::now())
+        {
+            return self.failed(expiry);
+        }
+        Some(Ok(frame))
+    }
+
+    /// The status goes up if it is OK; all else is the failure of the call, as the layers name it.
+    #[inline]
+    fn status(&mut self, mut frame: Frame<Bytes>) -> Read {
+        self.timer = None;
+        let seen = Seen::tidy(&mut frame);
+        let call = self.call.take();
+        match (call, seen) {
+            (Some(call), Seen::Trailers(Some(Code::Ok))) => call.committed.succeeded(),
+            (Some(call), _) => {
+                if let Some(error) = call.committed.ended(frame.trailers_ref()) {
+                    return self.failed(call.named(error));
+                }
+            }
+            (None, _) => {}
+        }
+        Some(Ok(frame))
+    }
+
+    /// An end without a status, or a failure.
+    #[cold]
+    fn broken(&mut self, error: Option<Error>) -> Read {
+        let call = self.call.take();
+        match (call, error) {
+            (Some(call), Some(error)) => {
+                call.watch.failed(&error);
+                let error = call.committed.broke_off(error);
+                self.failed(call.named(error))
+            }
+            (Some(call), None) => {
+                let error = call.committed.ended(None)?;
+                self.failed(call.named(error))
+            }
+            (None, error) => error.map(Err),
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, error: Error) -> Read {
+        self.inner = None;
+        self.call = None;
+        self.timer = None;
+        Some(Err(error))
+    }
+
+    /// The reader waits.
+    #[inline]
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
+        let (Some(call), timer) = (&mut self.call, &mut self.timer) else {
+            return Poll::Pending;
+        };
+        let error = ready!(call.poll_over(cx, |cx, at| {
+            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            timer.as_mut().poll(cx)
+        }));
+        Poll::Ready(self.failed(error))
+    }
+}
+
+impl<R> Ordinary<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        let read = match mem::replace(&mut self.first, First::Nothing) {
+            First::Nothing => match Pin::new(inner).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => Some(Ok(frame)),
+                Poll::Ready(Some(Err(error))) => Some(Err(broken(error))),
+                Poll::Ready(None) => None,
+                Poll::Pending => return self.poll_over(cx),
+            },
+            First::Data(data) => Some(Ok(Frame::data(data))),
+            First::Other(read) => *read,
+        };
+        Poll::Ready(match read {
+            Some(Ok(frame)) if frame.is_data() => self.message(frame),
+            Some(Ok(frame)) => self.status(frame),
+            Some(Err(error)) => self.broken(Some(error)),
+            None => self.broken(None),
+        })
+    }
+}
+
+impl<R> Body for ResilientBody<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    #[inline]
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
+        match &mut self.0 {
+            Kind::Ordinary(body) => body.poll_frame(cx),
+            Kind::Layers(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    /// Not before the status was seen.
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Ordinary(body) => {
+                body.call.is_none() && body.inner.as_ref().is_none_or(Body::is_end_stream)
+            }
+            Kind::Layers(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let body = match &self.0 {
+            Kind::Ordinary(body) => body,
+            Kind::Layers(body) => return body.size_hint(),
+        };
+        let Some(inner) = &body.inner else {
+            return SizeHint::with_exact(0);
+        };
+        let mut hint = inner.size_hint();
+        if let First::Data(held) = &body.first {
+            let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper.saturating_add(held));
+            }
+            hint.set_lower(hint.lower().saturating_add(held));
+        }
+        hint
+    }
+}

@@ -1,0 +1,113 @@
+use std::fmt;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_layer::{Identity, Layer};
+use tower_service::Service;
+
+use crate::attempt_timeout::AttemptTimeout;
+use crate::body::RequestBody;
+use crate::budget::{BudgetLayer, Budgeted};
+use crate::call::BudgetSnapshot;
+use crate::deadline::{self, DeadlineBody, DeadlineService};
+use crate::error::{BoxError, Error};
+use crate::idempotency::Idempotency;
+use crate::retry::{Retry, RetryBody};
+use crate::wait_for_ready::{Readiness, WaitForReady};
+
+pub(super) type Waiting<S> = WaitForReady<AttemptTimeout<S>>;
+pub(super) type Inner<S, A = Identity> = Idempotency<Budgeted<Retry<<A as Layer<Waiting<S>>>::Service>>>;
+
+/// A channel under the whole stack with a layer of yours around each attempt, made by
+/// [`Resilience::wrap`](super::Resilience::wrap).
+///
+/// `A` is what [`Resilience::attempt_layer`](super::Resilience::attempt_layer) was given.
+pub struct Layered<S, A = Identity>
+where
+    A: Layer<Waiting<S>>,
+{
+    inner: DeadlineService<Inner<S, A>>,
+    budget: BudgetLayer,
+    readiness: Readiness,
+}
+
+impl<S, A> Layered<S, A>
+where
+    A: Layer<Waiting<S>>,
+{
+    pub(super) fn new(
+        inner: DeadlineService<Inner<S, A>>,
+        budget: BudgetLayer,
+        readiness: Readiness,
+    ) -> Self {
+        Self {
+            inner,
+            budget,
+            readiness,
+        }
+    }
+
+    /// What the calls of this channel have shown of it: to be read, logged and awaited.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// What the budgets of this channel hold and what was asked of them, by pattern or method; the one
+    /// of all other methods is `/**`. See [`BudgetLayer::snapshots`].
+    ///
+    #[must_use]
+    pub fn budgets(&self) -> Vec<(String, BudgetSnapshot)> {
+        self.budget.snapshots()
+    }
+}
+
+impl<S, A, B, R> Service<Request<B>> for Layered<S, A>
+where
+    A: Layer<Waiting<S>>,
+    A::Service: Service<Request<B>, Response = Response<R>> + Clone,
+    <A::Service as Service<Request<B>>>::Error: Into<BoxError>,
+    B: RequestBody,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<DeadlineBody<RetryBody<R>>>;
+    type Error = Error;
+    type Future = deadline::ResponseFuture<Inner<S, A>, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.inner.call(request)
+    }
+}
+
+impl<S, A> Clone for Layered<S, A>
+where
+    A: Layer<Waiting<S>>,
+    A::Service: Clone,
+{
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            budget: self.budget.clone(),
+            readiness: self.readiness.clone(),
+        }
+    }
+}
+
+impl<S, A> fmt::Debug for Layered<S, A>
+where
+    A: Layer<Waiting<S>>,
+    A::Service: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layered")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
