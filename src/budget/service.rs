@@ -21,12 +21,13 @@ impl<S> Budgeted<S> {
     }
 }
 
+#[cfg(feature = "stack")]
 impl<S> Budgeted<S> {
-    /// Writes the budget of the method into the request.
+    /// Hands out the budget of the method of this path.
     #[inline]
-    pub(crate) fn charge<B>(&self, request: &mut Request<B>) {
-        if let Some(budget) = self.budgets.of(request.uri().path()) {
-            call::Context::of(request.extensions_mut()).charge(budget);
+    pub(crate) fn charge(&self, path: &str, context: &mut call::Context) {
+        if let Some(budget) = self.budgets.of(path) {
+            context.charge(budget);
         }
     }
 }
@@ -44,7 +45,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        self.charge(&mut request);
+        if let Some(budget) = self.budgets.of(request.uri().path()) {
+            call::Context::of(request.extensions_mut()).charge(budget);
+        }
         self.inner.call(request)
     }
 }

@@ -66,8 +66,12 @@ where
             }
         };
         let now = Instant::now();
-        let bound = terms.bind(&mut request, now);
-        let recorder = Recorder::acting(call::Context::of(request.extensions_mut()), now);
+        let context = call::Context::of(request.extensions_mut());
+        let (bound, header) = terms.bind(context, now);
+        let recorder = Recorder::acting(context, now);
+        if let Some(header) = header {
+            request.headers_mut().insert(TIMEOUT, header);
+        }
         // What is over before it began is never sent.
         if let Some(end) = bound.ended(now, recorder.trace()) {
             self.inner.release();
@@ -124,23 +128,25 @@ impl Terms {
         self.served.is_none() && self.timeout.is_some_and(|timeout| !timeout.is_zero())
     }
 
-    /// Writes the deadline into the request's context and header, if the call has one.
-    pub(crate) fn bind<B>(self, request: &mut Request<B>, now: Instant) -> Bound {
-        let context = call::Context::of(request.extensions_mut());
+    /// Writes the deadline into the request's context, if the call has one; with what is to be its
+    /// `grpc-timeout`.
+    #[inline]
+    pub(crate) fn bind(
+        self,
+        context: &mut call::Context,
+        now: Instant,
+    ) -> (Bound, Option<HeaderValue>) {
         let own = self.timeout.map(|timeout| Deadline::after(now, timeout));
         let inherited = self.served.as_ref().and_then(Served::deadline);
         for deadline in own.into_iter().chain(inherited) {
             context.bound(deadline);
         }
         let deadline = context.deadline();
-        match (deadline, self.rendered) {
-            (Some(_), Some(rendered)) if deadline == own => {
-                request.headers_mut().insert(TIMEOUT, rendered);
-            }
-            (Some(deadline), _) => deadline.stamp(request.headers_mut(), now),
-            (None, _) => {}
-        }
-        Bound::new(deadline, self.served.as_ref())
+        let header = match self.rendered {
+            Some(rendered) if deadline == own => Some(rendered),
+            _ => deadline.map(|deadline| render_timeout(deadline.remaining(now))),
+        };
+        (Bound::new(deadline, self.served.as_ref()), header)
     }
 }
 

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::call::Context;
-use crate::grpc::TIMEOUT;
+use crate::grpc::{PREVIOUS_ATTEMPTS, TIMEOUT};
 
 /// Room for the headers of most calls: tonic's two, credentials, one more.
 const FEW: usize = 4;
@@ -20,6 +20,8 @@ pub(crate) struct Head {
     uri: Uri,
     version: Version,
     headers: SmallVec<[(HeaderName, HeaderValue); FEW]>,
+    /// Whether they say how many attempts came before.
+    is_counted: bool,
     context: Option<Context>,
     extensions: Kept,
 }
@@ -36,24 +38,51 @@ impl Head {
     /// The head of this request, which is about to be sent.
     #[inline]
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let extensions = request.extensions();
-        let context = extensions.get::<Context>();
-        let is_stamped = context.is_some_and(|context| context.deadline().is_some());
-        let mut head = Self {
+        let context = request.extensions().get::<Context>();
+        let others = usize::from(context.is_some());
+        let mut head = Self::without_headers(request, others, context.cloned());
+        head.keep(request.headers());
+        head
+    }
+
+    /// The same but for its headers, which [`keep`](Self::keep) writes where the head is then: they are the
+    /// most of it. `others` of the extensions are kept elsewhere.
+    #[inline(always)]
+    pub(crate) fn without_headers<B>(
+        request: &Request<B>,
+        others: usize,
+        context: Option<Context>,
+    ) -> Self {
+        Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
             headers: SmallVec::new(),
-            extensions: Kept::of(extensions, usize::from(context.is_some())),
-            context: context.cloned(),
-        };
-        for (name, value) in request.headers() {
-            // What is left of the time is written anew into whatever is sent.
-            if !is_stamped || *name != TIMEOUT {
-                head.headers.push((name.clone(), value.clone()));
-            }
+            is_counted: false,
+            extensions: Kept::of(request.extensions(), others),
+            context,
         }
-        head
+    }
+
+    /// Keeps these headers.
+    #[inline]
+    pub(crate) fn keep(&mut self, headers: &HeaderMap) {
+        let context = self.context.as_ref();
+        let is_stamped = context.is_some_and(|context| context.deadline().is_some());
+        for (name, value) in headers {
+            // What is left of the time is written anew into whatever is sent.
+            if is_stamped && *name == TIMEOUT {
+                continue;
+            }
+            self.is_counted |= *name == PREVIOUS_ATTEMPTS;
+            self.headers.push((name.clone(), value.clone()));
+        }
+    }
+
+    /// Whether somebody wrote into it how many attempts came before.
+    #[cfg(feature = "retry")]
+    pub(crate) fn is_counted(&self) -> bool {
+        self.is_counted
     }
 
     pub(crate) fn uri(&self) -> &Uri {

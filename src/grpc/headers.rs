@@ -24,8 +24,7 @@ pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a 
     if headers.len() > FEW {
         return headers.get(name);
     }
-    let name = name.as_str();
-    let mut named = headers.iter().filter(|(it, _)| it.as_str() == name);
+    let mut named = headers.iter().filter(|(it, _)| *it == name);
     named.next().map(|(_, value)| value)
 }
 

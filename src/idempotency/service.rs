@@ -28,45 +28,42 @@ impl<S> Idempotency<S> {
         }
     }
 
-    /// Declares the method of a request that gets no key.
+    /// Declares the method of this path, whose calls get no key.
     #[cfg(feature = "stack")]
     #[inline]
-    pub(crate) fn declare<B>(&self, request: &mut Request<B>) {
+    pub(crate) fn declare(&self, path: &str, context: &mut call::Context) {
         if !self.policy.is_silent() {
-            self.write(request, None, None);
+            let said = self.said(path, Some(context), None, None);
+            said.write(context);
         }
     }
 
     /// Whether calls of the method of this path get a key.
     #[cfg(feature = "stack")]
+    #[inline]
     pub(crate) fn has_key(&self, path: &str) -> bool {
         self.policy.key(path).is_some()
     }
 
-    /// Writes what is declared of the method, for which there is this key, which the request carries or
+    /// What is said of the method of this path, for which there is this key, which the request carries or
     /// does not.
-    fn write<B>(
-        &self,
-        request: &mut Request<B>,
+    fn said<'a>(
+        &'a self,
+        path: &str,
+        context: Option<&call::Context>,
         key: Option<&IdempotencyKey>,
-        carried: Option<&IdempotencyKey>,
-    ) {
-        let context = request.extensions().get::<call::Context>();
-        let is_late = is_late(context);
-        let is_stated = context.and_then(call::Context::stated_safety).is_some();
-        let path = request.uri().path();
+        carried: Option<&'a IdempotencyKey>,
+    ) -> Said<'a> {
         let said = self.policy.find(path, carried);
+        let is_stated = context.and_then(call::Context::stated_safety).is_some();
         let is_known = said.safety.is_some() || is_stated || said.is_described;
         if !is_known && key.and_then(IdempotencyKey::promotion).is_none() {
             self.note(method_of(path));
         }
-        let speaks = said.safety.is_some() || said.kind.is_some();
-        if is_late && (speaks || key.is_some()) {
+        if is_late(context) && (said.speaks() || key.is_some()) {
             warn_of_order();
         }
-        if speaks {
-            said.write(call::Context::of(request.extensions_mut()));
-        }
+        said
     }
 
     /// Without descriptors or tables nobody claimed to know all methods.
@@ -78,6 +75,10 @@ impl<S> Idempotency<S> {
 }
 
 impl Said<'_> {
+    fn speaks(&self) -> bool {
+        self.safety.is_some() || self.kind.is_some()
+    }
+
     fn write(self, context: &mut call::Context) {
         if let Some((safety, _)) = self.safety {
             context.declare(safety);
@@ -131,7 +132,11 @@ where
             carried = Some(key).filter(|key| key.is_in(&parts));
             request = Request::from_parts(parts, body);
         }
-        self.write(&mut request, key, carried);
+        let context = request.extensions().get();
+        let said = self.said(request.uri().path(), context, key, carried);
+        if said.speaks() {
+            said.write(call::Context::of(request.extensions_mut()));
+        }
         self.inner.call(request)
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct RetryCall<S, B: RequestBody> {
 }
 
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(spare: Spare<S>, recording: Recording<B>, course: Course) -> Self {
         Self {
             spare,
@@ -42,8 +42,14 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         self.course.begin()
     }
 
+    /// Keeps these headers, with the rest of the head.
+    #[inline]
+    pub(super) fn keep(&mut self, headers: &HeaderMap) {
+        self.course.keep(headers);
+    }
+
     /// The first attempt starts now, with the caller's own head.
-    pub(super) fn begin_first(&mut self, headers: &mut HeaderMap, is_kept: bool, now: Instant) {
+    pub(crate) fn begin_first(&mut self, headers: &mut HeaderMap, is_kept: bool, now: Instant) {
         self.course.begin_first(headers, is_kept, now);
     }
 

@@ -8,7 +8,7 @@ use crate::call::{Budget, CallOptions, Context};
 use crate::classify::Progress;
 use crate::dispatch::Head;
 use crate::error::{Error, GiveUp};
-use crate::grpc::{MethodKind, PREVIOUS_ATTEMPTS, find};
+use crate::grpc::{MethodKind, PREVIOUS_ATTEMPTS};
 use crate::report::{Phase, Trace};
 
 use super::committed::Committed;
@@ -47,7 +47,7 @@ pub(super) enum Repetition {
 }
 
 impl Course {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(head: Head, policy: Arc<dyn Policy>, settings: Arc<Settings>) -> Self {
         Self {
             head,
@@ -64,6 +64,12 @@ impl Course {
             spend: Spend::default(),
             last_failure: None,
         }
+    }
+
+    /// Keeps these headers, with the rest of the head.
+    #[inline]
+    pub(super) fn keep(&mut self, headers: &HeaderMap) {
+        self.head.keep(headers);
     }
 
     /// Begins the next attempt: what must run before its request is made, if anything.
@@ -90,9 +96,12 @@ impl Course {
 
     /// The first attempt starts now, with the caller's own head. If its request `is_kept`, a layer below may
     /// hand it back.
+    #[inline]
     pub(super) fn begin_first(&mut self, headers: &mut HeaderMap, is_kept: bool, now: Instant) {
         self.may_come_back = is_kept;
-        self.count_previous(headers);
+        if self.head.is_counted() {
+            self.count_previous(headers);
+        }
         self.began(now);
     }
 
@@ -152,7 +161,6 @@ impl Course {
     /// CONTRACT R10: ours alone, whatever the caller put there.
     fn count_previous(&self, headers: &mut HeaderMap) {
         match self.attempts.saturating_sub(1) {
-            0 if find(headers, &PREVIOUS_ATTEMPTS).is_none() => return,
             0 => headers.remove(PREVIOUS_ATTEMPTS),
             previous => headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(previous)),
         };

@@ -93,12 +93,16 @@ impl<S: Clone> Retry<S> {
             self.inner.release();
             return ResponseFuture::failed(no_attempt(), recorder);
         }
-        let (call, preparing) = self.start.begin(&mut request, recording, policy, now);
+        let is_kept = self.start.number(context, &recording);
+        let context = Some(context.clone());
+        let begun = self.start.begin(&request, 1, context, recording, policy);
+        let (mut call, preparing) = begun;
         if let Some(preparing) = preparing {
             // The request is made anew of what the hook leaves.
             self.inner.release();
             return ResponseFuture::preparing(preparing, call, recorder);
         }
+        call.begin_first(request.headers_mut(), is_kept, now);
         let first = self.inner.attempt(request, recorder.trace(), || now);
         ResponseFuture::retrying(first, call, recorder)
     }

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use http::Request;
-use tokio::time::Instant;
 
 use crate::body::{Recording, RequestBody};
 use crate::call::{self, CallOptions};
@@ -41,28 +40,39 @@ impl<S: Clone> Start<S> {
         Recording::keep(body, settings.replay_limit, &settings.replay_buffer)
     }
 
-    /// Begins such a call: what is needed for further attempts, and what must run before the first.
+    /// Writes into the context that the first attempt of such a call goes; whether a layer below may hand
+    /// it back.
     #[inline]
-    pub(crate) fn begin<B: RequestBody>(
+    pub(crate) fn number<B: RequestBody>(
         &self,
-        request: &mut Request<B>,
-        recording: Recording<B>,
-        policy: Arc<dyn Policy>,
-        now: Instant,
-    ) -> (Box<RetryCall<S, B>>, Option<Preparing>) {
+        context: &mut call::Context,
+        recording: &Recording<B>,
+    ) -> bool {
         let is_kept = self.settings.takes_back && recording.is_whole();
-        let context = call::Context::of(request.extensions_mut());
         context.begin();
         context.number(1);
         if is_kept {
             context.keep();
         }
-        let course = Course::new(Head::of(request), policy, Arc::clone(&self.settings));
+        is_kept
+    }
+
+    /// What is needed for further attempts, and what must run before the first. `others` of the request's
+    /// extensions are kept elsewhere, as its context is.
+    #[inline(always)]
+    pub(crate) fn begin<B: RequestBody>(
+        &self,
+        request: &Request<B>,
+        others: usize,
+        context: Option<call::Context>,
+        recording: Recording<B>,
+        policy: Arc<dyn Policy>,
+    ) -> (Box<RetryCall<S, B>>, Option<Preparing>) {
+        let head = Head::without_headers(request, others, context);
+        let course = Course::new(head, policy, Arc::clone(&self.settings));
         let mut call = Box::new(RetryCall::new(self.spare.clone(), recording, course));
+        call.keep(request.headers());
         let preparing = call.begin();
-        if preparing.is_none() {
-            call.begin_first(request.headers_mut(), is_kept, now);
-        }
         (call, preparing)
     }
 }

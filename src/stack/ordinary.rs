@@ -9,6 +9,7 @@ use crate::budget::Budgeted;
 use crate::call::{self, CallOptions};
 use crate::deadline::DeadlineService;
 use crate::dispatch::Spare;
+use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
 use crate::retry::Start;
 use crate::wait_for_ready::{Door, Pass};
@@ -60,12 +61,26 @@ impl<S: Clone> Ordinary<S> {
         if !terms.as_ref().is_none_or(|terms| terms.is_plain()) {
             return None;
         }
+        let is_known = context.is_some();
         let recording = self.start.record_whole(request.body_mut())?;
         let now = Instant::now();
-        let bound = terms.map(|terms| terms.bind(request, now));
-        self.idempotency.declare(request);
-        self.budget.charge(request);
-        let (call, _) = self.start.begin(request, recording, policy, now);
+        let mut context = call::Context::default();
+        if is_known {
+            context = request.extensions_mut().remove().unwrap_or_default();
+        }
+        let (bound, timeout) = terms.map(|terms| terms.bind(&mut context, now)).unzip();
+        let path = request.uri().path();
+        self.idempotency.declare(path, &mut context);
+        self.budget.charge(path, &mut context);
+        let is_kept = self.start.number(&mut context, &recording);
+        let kept = Some(context.clone());
+        let begun = self.start.begin(request, 0, kept, recording, policy);
+        let (mut call, _) = begun;
+        request.extensions_mut().insert(context);
+        if let Some(timeout) = timeout.flatten() {
+            request.headers_mut().insert(TIMEOUT, timeout);
+        }
+        call.begin_first(request.headers_mut(), is_kept, now);
         Some((Going::new(call, pass, bound, now), now))
     }
 }
