@@ -41,7 +41,7 @@ impl ReplayBuffer {
             .is_ok()
     }
 
-    fn release(&self, bytes: usize) {
+    pub(super) fn release(&self, bytes: usize) {
         self.0.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
@@ -59,6 +59,41 @@ pub enum Lost {
     BufferFull,
     /// The caller's request stream failed by itself.
     RequestFailed,
+}
+
+/// Where there is room for the data of a call, or not.
+pub(super) trait Room {
+    /// Whether there was room for it.
+    fn take(&mut self, data: usize) -> bool;
+    fn give_back(&mut self, data: usize);
+}
+
+/// Room in the buffer of a channel for at most so many bytes of a call. Whoever takes it has the buffer, and
+/// gives it back: a share of its own for each call would count one more of them, on all threads.
+pub(super) struct Lent<'a> {
+    pub(super) buffer: &'a ReplayBuffer,
+    pub(super) limit: usize,
+}
+
+impl Room for Lent<'_> {
+    #[inline]
+    fn take(&mut self, data: usize) -> bool {
+        data <= self.limit && self.buffer.reserve(data)
+    }
+
+    fn give_back(&mut self, data: usize) {
+        self.buffer.release(data);
+    }
+}
+
+impl Room for Share {
+    fn take(&mut self, data: usize) -> bool {
+        self.grow(data).is_ok()
+    }
+
+    fn give_back(&mut self, data: usize) {
+        self.shrink(data);
+    }
 }
 
 /// What one recording holds of the channel's buffer; given back on drop.

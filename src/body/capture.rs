@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
-use super::buffer::Share;
+use super::buffer::Room;
 use super::captured::Captured;
 use super::live::{Read, ReadAhead};
 use super::waker::CAPTURING;
@@ -17,13 +17,13 @@ pub(super) enum Capture<B: Body<Data = Bytes>> {
     Begun(ReadAhead<B>),
 }
 
-/// Captures a body that is complete without waiting and for which the share has room.
+/// Captures a body that is complete without waiting and for which there is room.
 ///
 /// A unary request of tonic's is one data frame that is ready at once, and then its end; so two
 /// polls tell it from a stream, without ever waiting for a frame that may not come. The polls
 /// register no waker: whoever sends a live body polls it again and registers its own.
 #[inline]
-pub(super) fn capture<B>(body: &mut B, share: &mut Share) -> Capture<B>
+pub(super) fn capture<B>(body: &mut B, room: &mut impl Room) -> Capture<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -43,7 +43,7 @@ where
         Err(error) => return Capture::Begun(ReadAhead::new(Err(error), None, size_hint)),
     };
     let size = data.len();
-    if share.grow(size).is_err() {
+    if !room.take(size) {
         return Capture::Begun(ReadAhead::new(Ok(Frame::data(data)), None, size_hint));
     }
     let second: Option<Read<B>> = match Pin::new(body).poll_frame(&mut cx) {
@@ -53,6 +53,6 @@ where
         Poll::Ready(second) => second,
         Poll::Pending => None,
     };
-    share.shrink(size);
+    room.give_back(size);
     Capture::Begun(ReadAhead::new(Ok(Frame::data(data)), second, size_hint))
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body::Body;
 
+#[cfg(feature = "retry")]
+use super::buffer::Lent;
 use super::buffer::{Lost, ReplayBuffer, Share};
 use super::capture::{Capture, capture};
 use super::captured::Captured;
@@ -33,11 +35,17 @@ use super::{Replay, RequestBody};
 pub struct Recording<B: Body<Data = Bytes> + Unpin>(Kept<B>);
 
 enum Kept<B: Body<Data = Bytes> + Unpin> {
-    Whole(
-        Captured,
-        #[expect(dead_code, reason = "given back on drop")] Share,
-    ),
+    Whole(Captured, Claim),
     Live(Handle<B>),
+}
+
+/// What a whole request holds of a buffer.
+enum Claim {
+    /// Given back on drop.
+    Own(#[expect(dead_code, reason = "given back on drop")] Share),
+    /// Given back by whoever lent it.
+    #[cfg(feature = "retry")]
+    Lent(usize),
 }
 
 struct Handle<B: Body<Data = Bytes> + Unpin>(Arc<Tee<B>>);
@@ -50,19 +58,19 @@ impl<B: RequestBody> Recording<B> {
     pub fn new(mut body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
         let mut share = Share::new(buffer.clone(), limit);
         match capture(&mut body, &mut share) {
-            Capture::Whole(captured) => Self(Kept::Whole(captured, share)),
+            Capture::Whole(captured) => Self(Kept::Whole(captured, Claim::Own(share))),
             Capture::Begun(read) => Self::live(Live::new(read, body), share),
         }
     }
 
-    /// The same, where the body is; the request of the first attempt takes its place.
+    /// The same, where the body is; the request of the first attempt takes its place. Whoever has the
+    /// buffer [gives it back](Self::give_back) what the recording holds.
     #[cfg(feature = "retry")]
     #[inline]
     pub(crate) fn keep(body: &mut B, limit: usize, buffer: &ReplayBuffer) -> Self {
-        let mut share = Share::new(buffer.clone(), limit);
-        match capture(body, &mut share) {
-            Capture::Whole(captured) => Self::whole(captured, share, body),
-            Capture::Begun(read) => Self::begun(read, share, body),
+        match capture(body, &mut Lent { buffer, limit }) {
+            Capture::Whole(captured) => Self::lent(captured, body),
+            Capture::Begun(read) => Self::begun(read, Share::new(buffer.clone(), limit), body),
         }
     }
 
@@ -70,14 +78,28 @@ impl<B: RequestBody> Recording<B> {
     #[cfg(feature = "stack")]
     #[inline]
     pub(crate) fn keep_whole(body: &mut B, limit: usize, buffer: &ReplayBuffer) -> Option<Self> {
-        let mut share = Share::new(buffer.clone(), limit);
-        match capture(body, &mut share) {
-            Capture::Whole(captured) => Some(Self::whole(captured, share, body)),
+        match capture(body, &mut Lent { buffer, limit }) {
+            Capture::Whole(captured) => Some(Self::lent(captured, body)),
             Capture::Begun(read) => {
                 let rest = Self::take(body);
                 *body = B::from_replay(Replay::begun(Live::new(read, rest)));
                 None
             }
+        }
+    }
+
+    #[cfg(feature = "retry")]
+    #[inline]
+    fn lent(captured: Captured, body: &mut B) -> Self {
+        let claim = Claim::Lent(captured.bytes());
+        Self::whole(captured, claim, body)
+    }
+
+    /// Gives back what it holds of a buffer that was lent.
+    #[cfg(feature = "retry")]
+    pub(crate) fn give_back(&mut self, buffer: &ReplayBuffer) {
+        if let Kept::Whole(_, Claim::Lent(bytes)) = &mut self.0 {
+            buffer.release(std::mem::take(bytes));
         }
     }
 
@@ -88,16 +110,16 @@ impl<B: RequestBody> Recording<B> {
     pub(crate) fn until_read(body: &mut B) -> Self {
         let mut share = Share::uncounted(usize::MAX);
         match capture(body, &mut share) {
-            Capture::Whole(captured) => Self::whole(captured, share, body),
+            Capture::Whole(captured) => Self::whole(captured, Claim::Own(share), body),
             Capture::Begun(read) => Self::begun(read, Share::uncounted(0), body),
         }
     }
 
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     #[inline]
-    fn whole(captured: Captured, share: Share, body: &mut B) -> Self {
+    fn whole(captured: Captured, claim: Claim, body: &mut B) -> Self {
         *body = B::from_replay(Replay::captured(captured.clone()));
-        Self(Kept::Whole(captured, share))
+        Self(Kept::Whole(captured, claim))
     }
 
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]

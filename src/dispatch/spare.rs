@@ -1,27 +1,19 @@
-use std::sync::Arc;
-
 use crate::sync::Mutex;
 
-/// Where later attempts take their services from.
+/// Where later attempts take their services from; for whoever shares it already.
 ///
 /// Most calls need none, and a clone of a channel takes several counters of which all its calls on all
 /// threads write the same: so a call keeps the way to a clone, not a clone.
 #[derive(Debug)]
-pub(crate) struct Spare<S>(Arc<Mutex<S>>);
+pub(crate) struct Spare<S>(Mutex<S>);
 
 impl<S: Clone> Spare<S> {
     pub(crate) fn new(service: S) -> Self {
-        Self(Arc::new(Mutex::new(service)))
+        Self(Mutex::new(service))
     }
 
     /// A service whose readiness nobody knows.
     pub(crate) fn service(&self) -> S {
         self.0.lock().clone()
-    }
-}
-
-impl<S> Clone for Spare<S> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
     }
 }

@@ -11,6 +11,7 @@ use crate::grpc::Code;
 use crate::report::Phase;
 
 use super::course::{Course, Repetition};
+use super::settings::Settings;
 use super::spend::Spend;
 use super::{Outcome, Plan};
 
@@ -26,7 +27,7 @@ pub(super) enum Next {
 impl Course {
     /// Judges a failed attempt, whose request may be lost: asks the policy, charges the budget, asks for
     /// its permit.
-    pub(super) fn after(&mut self, error: Error, lost: Option<Lost>) -> Next {
+    pub(super) fn after(&mut self, error: Error, lost: Option<Lost>, settings: &Settings) -> Next {
         if std::mem::take(&mut self.may_come_back) && error.is_handed_back() {
             // Until it is ready this is why the channel is not.
             self.write(|trace| trace.not_ready(Arc::new(error.unreported())));
@@ -36,7 +37,7 @@ impl Course {
         self.spend.failed(error.verdict().reason);
         // What an attempt that never left took is given back before the next is asked for.
         self.spend = Spend::default();
-        let (plan, timed_out) = self.plan(&error, lost);
+        let (plan, timed_out) = self.plan(&error, lost, settings);
         match (plan, lost.map(why_lost)) {
             (Plan::Stop(GiveUp::Deadline), _) if timed_out => Next::Stop(self.expired(error)),
             (_, Some(GiveUp::RequestFailed)) => {
@@ -73,7 +74,10 @@ impl Course {
     }
 
     /// The policy's plan, and whether the attempt ended by a deadline. Charges the budget.
-    fn plan(&self, error: &Error, lost: Option<Lost>) -> (Plan, bool) {
+    fn plan(&self, error: &Error, lost: Option<Lost>, settings: &Settings) -> (Plan, bool) {
+        let Some(policy) = self.policy() else {
+            return (Plan::Stop(GiveUp::Committed), false);
+        };
         let context = self.context();
         let deadline = context.and_then(Context::deadline);
         let verdict = error.verdict();
@@ -85,16 +89,13 @@ impl Course {
             unsent: self.unsent,
             refused: self.refused,
             safety: context.and_then(Context::stated_safety),
-            renewable: !self.renewed && self.settings.renews_credentials(),
+            renewable: !self.renewed && settings.renews_credentials(),
             remaining: deadline.map(|deadline| deadline.remaining(Instant::now())),
-            unit: self.settings.rng.unit(),
+            unit: settings.rng.unit(),
             options: self.options(),
         };
-        let assumed = self.policy.assumes_idempotent();
-        let plan = self
-            .policy
-            .decide(&outcome)
-            .within_bounds(&outcome, assumed);
+        let assumed = policy.assumes_idempotent();
+        let plan = policy.decide(&outcome).within_bounds(&outcome, assumed);
         let charged = match plan {
             Plan::Retry { .. } => true,
             Plan::Transparent { .. } => false,
@@ -104,7 +105,7 @@ impl Course {
                     // Whoever noticed, it is the deadline, which says less of the server (CONTRACT D11).
                     verdict.reason = Reason::DeadlineExceeded;
                 }
-                self.policy.is_charged(&verdict, outcome.options)
+                policy.is_charged(&verdict, outcome.options)
             }
         };
         // A token that can't be had, what was held back on this side, and a request that failed by

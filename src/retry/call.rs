@@ -2,7 +2,6 @@ use http::{HeaderMap, Request, Response};
 use tokio::time::Instant;
 
 use crate::body::{Lost, Recording, RequestBody};
-use crate::dispatch::Spare;
 use crate::error::Error;
 #[cfg(feature = "stack")]
 use crate::report::Trace;
@@ -12,21 +11,22 @@ use super::answer::{self, Said};
 use super::committed::Committed;
 use super::course::Course;
 use super::hook::Preparing;
+use super::start::Start;
 
 /// What is needed for a further attempt of one call.
 ///
 /// Dropping it commits the call.
 pub(crate) struct RetryCall<S, B: RequestBody> {
-    spare: Spare<S>,
+    start: Start<S>,
     recording: Recording<B>,
     course: Course,
 }
 
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     #[inline(always)]
-    pub(super) fn new(spare: Spare<S>, recording: Recording<B>, course: Course) -> Self {
+    pub(super) fn new(start: Start<S>, recording: Recording<B>, course: Course) -> Self {
         Self {
-            spare,
+            start,
             recording,
             course,
         }
@@ -34,12 +34,12 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
     /// A service for the next attempt; its readiness is unknown.
     pub(super) fn service(&self) -> S {
-        self.spare.service()
+        self.start.service()
     }
 
     /// Begins the next attempt: what must run before its request is made, if anything.
     pub(super) fn begin(&mut self) -> Option<Preparing> {
-        self.course.begin()
+        self.course.begin(self.start.settings())
     }
 
     /// Keeps these headers, with the rest of the head.
@@ -98,12 +98,20 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// Judges a failed attempt.
     pub(super) fn after(&mut self, error: Error) -> Next {
         self.recording.end_attempt();
-        self.course.after(error, self.recording.lost())
+        let settings = self.start.settings();
+        self.course.after(error, self.recording.lost(), settings)
     }
 
     /// The answer of the attempt goes up: no other can follow it. What the body has to watch for.
     #[inline]
     pub(crate) fn commit(&mut self) -> Committed {
         self.course.commit()
+    }
+}
+
+impl<S, B: RequestBody> Drop for RetryCall<S, B> {
+    fn drop(&mut self) {
+        let buffer = &self.start.settings().replay_buffer;
+        self.recording.give_back(buffer);
     }
 }

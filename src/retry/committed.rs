@@ -14,7 +14,7 @@ use super::Policy;
 /// error that holds this body may be in the trace.
 #[derive(Debug)]
 pub(crate) struct Committed {
-    policy: Arc<dyn Policy>,
+    policy: Option<Arc<dyn Policy>>,
     budget: Option<Arc<dyn Budget>>,
     options: Option<Arc<CallOptions>>,
     attempts: u32,
@@ -22,7 +22,11 @@ pub(crate) struct Committed {
 
 impl Committed {
     #[inline]
-    pub(super) fn new(policy: Arc<dyn Policy>, context: &mut Context, attempts: u32) -> Self {
+    pub(super) fn new(
+        policy: Option<Arc<dyn Policy>>,
+        context: &mut Context,
+        attempts: u32,
+    ) -> Self {
         let (budget, options) = context.take_budget();
         Self {
             policy,
@@ -52,8 +56,8 @@ impl Committed {
     /// The answer failed after it had begun.
     pub(crate) fn broke_off(&self, error: Error) -> Error {
         let options = self.options.as_deref().unwrap_or(&CallOptions::UNSET);
-        if let Some(budget) = &self.budget
-            && self.policy.is_charged(&error.verdict(), options)
+        if let (Some(budget), Some(policy)) = (&self.budget, &self.policy)
+            && policy.is_charged(&error.verdict(), options)
         {
             budget.failed();
         }

@@ -21,8 +21,8 @@ use super::{NextAttempt, Policy};
 #[derive(Debug)]
 pub(super) struct Course {
     head: Head,
-    pub(super) policy: Arc<dyn Policy>,
-    pub(super) settings: Arc<Settings>,
+    /// `None` once the call is committed.
+    policy: Option<Arc<dyn Policy>>,
     pub(super) attempts: u32,
     pub(super) retries: u32,
     pub(super) previous_backoff: Duration,
@@ -48,11 +48,10 @@ pub(super) enum Repetition {
 
 impl Course {
     #[inline(always)]
-    pub(super) fn new(head: Head, policy: Arc<dyn Policy>, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(head: Head, policy: Arc<dyn Policy>) -> Self {
         Self {
             head,
-            policy,
-            settings,
+            policy: Some(policy),
             attempts: 0,
             retries: 0,
             previous_backoff: Duration::ZERO,
@@ -73,7 +72,7 @@ impl Course {
     }
 
     /// Begins the next attempt: what must run before its request is made, if anything.
-    pub(super) fn begin(&mut self) -> Option<Preparing> {
+    pub(super) fn begin(&mut self, settings: &Settings) -> Option<Preparing> {
         // A transparent retry is the same attempt once more (CONTRACT X3, R10).
         if self.repetition == Repetition::Next {
             self.repetition = Repetition::Now;
@@ -81,7 +80,7 @@ impl Course {
             self.repetition = Repetition::None;
             self.attempts = self.attempts.saturating_add(1);
         }
-        let hook = self.settings.hook.as_ref()?;
+        let hook = settings.hook.as_ref()?;
         self.write(|trace| {
             trace.attempt(self.attempts, self.is_repetition());
             trace.enter(Phase::Preparing);
@@ -102,15 +101,15 @@ impl Course {
         if self.head.is_counted() {
             self.count_previous(headers);
         }
-        self.began(now);
+        self.began(false, now);
     }
 
     fn is_repetition(&self) -> bool {
         self.repetition == Repetition::Now
     }
 
-    fn began(&self, now: Instant) {
-        let is_told = self.settings.hook.is_some();
+    /// The attempt starts now; its number `is_told` already if a hook ran before it.
+    fn began(&self, is_told: bool, now: Instant) {
         self.write(|trace| {
             if is_told {
                 trace.attempt_began(now);
@@ -123,7 +122,7 @@ impl Course {
     /// The request of the attempt, which starts now; with these headers if a hook made them.
     pub(super) fn request<B>(&mut self, body: B, prepared: Option<HeaderMap>) -> Request<B> {
         self.head.context_mut().number(self.attempts);
-        self.began(Instant::now());
+        self.began(prepared.is_some(), Instant::now());
         let mut request = self.head.request(body);
         if let Some(headers) = prepared {
             *request.headers_mut() = headers;
@@ -154,8 +153,11 @@ impl Course {
     /// The call is committed: no attempt follows. What outlives it.
     #[inline]
     pub(super) fn commit(&mut self) -> Committed {
-        let policy = Arc::clone(&self.policy);
-        Committed::new(policy, self.head.context_mut(), self.attempts)
+        Committed::new(
+            self.policy.take(),
+            self.head.context_mut(),
+            self.attempts,
+        )
     }
 
     /// CONTRACT R10: ours alone, whatever the caller put there.
@@ -176,6 +178,10 @@ impl Course {
     pub(super) fn budget<T>(&self, ask: impl FnOnce(&dyn Budget) -> T) -> Option<T> {
         let budget = self.context()?.budget()?;
         Some(ask(&**budget))
+    }
+
+    pub(super) fn policy(&self) -> Option<&dyn Policy> {
+        self.policy.as_deref()
     }
 
     pub(super) fn context(&self) -> Option<&Context> {

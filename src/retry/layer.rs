@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use tower_layer::Layer;
 
 use crate::body::ReplayBuffer;
@@ -98,6 +96,6 @@ impl<S: Clone> Layer<S> for RetryLayer {
             rng: self.rng.clone(),
             takes_back: self.takes_back,
         };
-        Retry::new(inner, Arc::new(settings))
+        Retry::new(inner, settings)
     }
 }

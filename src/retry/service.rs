@@ -29,7 +29,7 @@ pub struct Retry<S> {
 }
 
 impl<S: Clone> Retry<S> {
-    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(inner: S, settings: Settings) -> Self {
         Self {
             start: Start::new(inner.clone(), settings),
             inner: Readied::new(inner),
@@ -63,7 +63,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B, R> {
-        let policies = self.start.settings.policies.load();
+        let policies = self.start.settings().policies.load();
         let policy = policies.of(request.uri().path());
         let context = request.extensions().get::<call::Context>();
         match why_passing(context, &**policy) {
@@ -119,7 +119,7 @@ impl<S: Clone> Retry<S> {
             context.begin();
         }
         let recorder = Recorder::of(context.as_deref()).passing(why);
-        let Some(hook) = &self.start.settings.hook else {
+        let Some(hook) = &self.start.settings().hook else {
             let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
             return ResponseFuture::passing(attempt, recorder);
         };

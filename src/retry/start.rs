@@ -12,31 +12,47 @@ use super::course::Course;
 use super::hook::Preparing;
 use super::settings::Settings;
 
-/// How calls begin; clones of a service share it.
-#[derive(Clone, Debug)]
-pub(crate) struct Start<S> {
+/// How calls begin, and what each of them needs for further attempts; clones of a service share it.
+#[derive(Debug)]
+pub(crate) struct Start<S>(Arc<Shared<S>>);
+
+#[derive(Debug)]
+struct Shared<S> {
     spare: Spare<S>,
-    pub(super) settings: Arc<Settings>,
+    settings: Settings,
+}
+
+impl<S> Start<S> {
+    #[inline]
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+}
+
+impl<S> Clone for Start<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
 impl<S: Clone> Start<S> {
-    pub(super) fn new(service: S, settings: Arc<Settings>) -> Self {
-        Self {
+    pub(super) fn new(service: S, settings: Settings) -> Self {
+        Self(Arc::new(Shared {
             spare: Spare::new(service),
             settings,
-        }
+        }))
     }
 
     /// A service for an attempt; its readiness is unknown.
     pub(super) fn service(&self) -> S {
-        self.spare.service()
+        self.0.spare.service()
     }
 
     /// Keeps the request of a call that may have to be repeated, as far as it fits; the first attempt reads
     /// what takes its place.
     #[inline]
     pub(super) fn record<B: RequestBody>(&self, body: &mut B) -> Recording<B> {
-        let settings = &self.settings;
+        let settings = self.settings();
         Recording::keep(body, settings.replay_limit, &settings.replay_buffer)
     }
 
@@ -48,7 +64,7 @@ impl<S: Clone> Start<S> {
         context: &mut call::Context,
         recording: &Recording<B>,
     ) -> bool {
-        let is_kept = self.settings.takes_back && recording.is_whole();
+        let is_kept = self.settings().takes_back && recording.is_whole();
         context.begin();
         context.number(1);
         if is_kept {
@@ -69,8 +85,8 @@ impl<S: Clone> Start<S> {
         policy: Arc<dyn Policy>,
     ) -> (Box<RetryCall<S, B>>, Option<Preparing>) {
         let head = Head::without_headers(request, others, context);
-        let course = Course::new(head, policy, Arc::clone(&self.settings));
-        let mut call = Box::new(RetryCall::new(self.spare.clone(), recording, course));
+        let course = Course::new(head, policy);
+        let mut call = Box::new(RetryCall::new(self.clone(), recording, course));
         call.keep(request.headers());
         let preparing = call.begin();
         (call, preparing)
@@ -82,19 +98,19 @@ impl<S: Clone> Start<S> {
 impl<S: Clone> Start<S> {
     /// The policy of a call that is retried and before which nothing has to run.
     pub(crate) fn policy(&self, path: &str, options: &CallOptions) -> Option<Arc<dyn Policy>> {
-        let policies = self.settings.policies.load();
+        let policies = self.settings().policies.load();
         let policy = policies.of(path);
         let is_ordinary = !policy.is_off()
             && !options.is_never_retried()
             && options.chosen_max_attempts() != Some(0)
-            && self.settings.hook.is_none();
+            && self.settings().hook.is_none();
         is_ordinary.then(|| Arc::clone(policy))
     }
 
     /// Keeps a request that is complete; any other stays as it was.
     #[inline]
     pub(crate) fn record_whole<B: RequestBody>(&self, body: &mut B) -> Option<Recording<B>> {
-        let settings = &self.settings;
+        let settings = self.settings();
         Recording::keep_whole(body, settings.replay_limit, &settings.replay_buffer)
     }
 }

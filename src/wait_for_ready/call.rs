@@ -21,7 +21,7 @@ use super::{News, failure};
 
 /// One call that waits for the channel, or may have to.
 pub(crate) struct WaitCall<S, B: RequestBody> {
-    spare: Spare<S>,
+    spare: Arc<Spare<S>>,
     patience: Patience,
     deadline: Option<Deadline>,
     trace: Option<Trace>,
@@ -50,7 +50,7 @@ pub(super) enum Step<B> {
 impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     /// A call that takes the services of its later attempts from there.
     pub(super) fn new(
-        spare: Spare<S>,
+        spare: Arc<Spare<S>>,
         patience: Patience,
         deadline: Option<Deadline>,
         trace: Option<Trace>,

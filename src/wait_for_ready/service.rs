@@ -22,14 +22,14 @@ use super::{Readiness, ResponseFuture, WaitBody};
 #[derive(Clone, Debug)]
 pub struct WaitForReady<S> {
     inner: Readied<S>,
-    spare: Spare<S>,
+    spare: Arc<Spare<S>>,
     door: Arc<Door>,
 }
 
 impl<S: Clone> WaitForReady<S> {
     pub(super) fn new(inner: S, door: Door) -> Self {
         Self {
-            spare: Spare::new(inner.clone()),
+            spare: Arc::new(Spare::new(inner.clone())),
             inner: Readied::new(inner),
             door: Arc::new(door),
         }
@@ -108,7 +108,7 @@ impl<S: Clone> WaitForReady<S> {
     {
         let trace = recorder.trace().cloned();
         let kept = Pending::of(&mut request);
-        let spare = self.spare.clone();
+        let spare = Arc::clone(&self.spare);
         let call = WaitCall::new(spare, Patience::WaitForReady, deadline, trace, kept);
         let pass = Pass::new(&self.door, era);
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
@@ -129,7 +129,7 @@ impl<S: Clone> WaitForReady<S> {
     {
         let trace = recorder.trace().cloned();
         let pending = Pending::new(request, patience);
-        let mut call = WaitCall::new(self.spare.clone(), patience, deadline, trace, pending);
+        let mut call = WaitCall::new(Arc::clone(&self.spare), patience, deadline, trace, pending);
         let mut pass = Pass::new(&self.door, 0);
         match call.step(&mut pass, None) {
             Step::Go(request) => {
