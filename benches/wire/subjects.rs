@@ -7,6 +7,7 @@ use benches::{Failure, call};
 use grpc_resilience::Resilience;
 use tonic::Status;
 use tonic::transport::Endpoint;
+use tower::timeout::Timeout;
 use tower::{Layer, ServiceExt};
 
 use crate::turn::Caller;
@@ -24,11 +25,17 @@ pub(crate) const BARE: &str = "bare";
 /// What something was promised of.
 pub(crate) const OURS: &str = "Resilience";
 
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Each over a connection of its own. The bare channel twice: what the two differ by is chance.
 pub(crate) fn all(server: &Endpoint, envoy: Option<&Endpoint>) -> Result<Vec<Subject>, Failure> {
-    let stack = Resilience::new()
-        .default_timeout(Duration::from_secs(30))
-        .idempotent(call::METHOD)?;
+    let unbounded = Resilience::new().idempotent(call::METHOD)?;
+    let stack = unbounded.clone().default_timeout(TIMEOUT);
+    let with_timer = || {
+        let channel = server.connect_lazy();
+        let timed = Timeout::new(channel, TIMEOUT);
+        timed.map_err(Status::from_error)
+    };
     // The peers' policies judge a status.
     let judged = || {
         let channel = server.connect_lazy();
@@ -38,7 +45,9 @@ pub(crate) fn all(server: &Endpoint, envoy: Option<&Endpoint>) -> Result<Vec<Sub
         never(BARE, server.connect_lazy()),
         never("bare, once more", server.connect_lazy()),
         retrying(OURS, stack.layer(server.connect_lazy())),
+        retrying("Resilience, no timeout", unbounded.layer(server.connect_lazy())),
         retrying("tower::retry", tower_retry(judged())),
+        retrying("tower::retry, tower::timeout", tower_retry(with_timer())),
         // To these an answer is a success, whatever its status.
         never("tower-resilience retry", tower_resilience_retry(judged())),
         never(

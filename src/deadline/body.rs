@@ -1,10 +1,9 @@
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::classify;
 use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
@@ -25,8 +24,6 @@ pub struct DeadlineBody<B> {
 #[derive(Debug)]
 struct Active {
     bound: Option<Bound>,
-    /// Made once a reader has to wait. By itself in memory, so that the body can be moved.
-    timer: Option<Pin<Box<Sleep>>>,
     began: bool,
     recorder: Recorder,
 }
@@ -42,7 +39,6 @@ impl<B> DeadlineBody<B> {
     pub(crate) fn new(inner: B, bound: Option<Bound>, recorder: Recorder) -> Self {
         let active = Active {
             bound,
-            timer: None,
             began: false,
             recorder,
         };
@@ -84,7 +80,6 @@ impl Active {
             Poll::Pending => ready!(self.poll_over(cx)),
         };
         self.bound = None;
-        self.timer = None;
         Poll::Ready(Some(Err(self.recorder.failed(error))))
     }
 
@@ -109,20 +104,16 @@ impl Active {
     fn saw(&mut self, seen: Seen) {
         if let Seen::Trailers(code) = seen {
             self.bound = None;
-            self.timer = None;
-            self.recorder.over(code);
+                self.recorder.over(code);
         }
     }
 
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let (timer, recorder) = (&mut self.timer, &self.recorder);
+        let recorder = &self.recorder;
         let Some(bound) = &mut self.bound else {
             return Poll::Pending;
         };
-        bound.poll_over(cx, || recorder.trace().cloned(), |cx, at| {
-            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            timer.as_mut().poll(cx)
-        })
+        bound.poll_over(cx, || recorder.trace().cloned())
     }
 }
 

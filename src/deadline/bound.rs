@@ -14,11 +14,14 @@ use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, Status};
 use crate::report::Trace;
 
+use super::timer::Timer;
+
 /// What ends one call: its deadline, and the end of the call that it is made for. Whoever holds it has
-/// the timer and the trace.
+/// the trace.
 #[derive(Debug)]
 pub(crate) struct Bound {
     deadline: Option<Deadline>,
+    timer: Timer,
     /// Few calls are made for another.
     served: Option<Box<Ending>>,
 }
@@ -42,6 +45,7 @@ impl Bound {
     pub(super) fn new(deadline: Option<Deadline>, served: Option<&Served>) -> Self {
         Self {
             deadline,
+            timer: Timer::default(),
             served: served.map(|served| Box::new(Ending::new(served.ending()))),
         }
     }
@@ -73,13 +77,11 @@ impl Bound {
         }
     }
 
-    /// Wakes the task when the call must end, with the error of it; by this timer, which is made once a
-    /// call waits.
+    /// Wakes the task when the call must end, with the error of it.
     pub(crate) fn poll_over(
         &mut self,
         cx: &mut Context<'_>,
         trace: impl FnOnce() -> Option<Trace>,
-        poll_timer: impl FnOnce(&mut Context<'_>, Instant) -> Poll<()>,
     ) -> Poll<Error> {
         // A timer has nothing to say once the inner service used up the task's budget.
         if !has_budget_remaining()
@@ -88,7 +90,7 @@ impl Bound {
             return Poll::Ready(self.end(Instant::now(), trace()));
         }
         if let Some(deadline) = self.deadline
-            && poll_timer(cx, deadline.at()).is_ready()
+            && self.timer.poll(cx, deadline.at()).is_ready()
         {
             return Poll::Ready(expired(deadline, trace()));
         }

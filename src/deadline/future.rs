@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
-use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::classify;
@@ -25,9 +24,6 @@ where
 {
     #[pin]
     attempt: Attempt<S, B>,
-    /// Made once the call has to wait.
-    #[pin]
-    timer: Option<Sleep>,
     bound: Option<Bound>,
     /// `None` for a call of which nobody writes anything down.
     recorder: Option<Recorder>,
@@ -57,7 +53,6 @@ where
     fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Option<Recorder>) -> Self {
         Self {
             attempt,
-            timer: None,
             bound,
             recorder,
         }
@@ -101,13 +96,7 @@ where
         let Some(bound) = this.bound else {
             return Poll::Pending;
         };
-        let mut timer = this.timer;
-        let over = bound.poll_over(cx, || recorder.trace().cloned(), |cx, at| {
-            if timer.is_none() {
-                timer.set(Some(sleep_until(at)));
-            }
-            timer.as_pin_mut().map_or(Poll::Pending, |it| it.poll(cx))
-        });
+        let over = bound.poll_over(cx, || recorder.trace().cloned());
         let error = recorder.failed(ready!(over));
         // Whoever keeps the future does not keep the attempt.
         this.attempt.set(Attempt::Done);

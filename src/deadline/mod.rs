@@ -33,6 +33,7 @@ mod future;
 mod layer;
 mod policy;
 mod service;
+mod timer;
 
 pub use body::DeadlineBody;
 #[cfg(feature = "stack")]

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http::{HeaderMap, Request, Response};
 use tokio::time::Instant;
 
@@ -11,22 +13,22 @@ use super::answer::{self, Said};
 use super::committed::Committed;
 use super::course::Course;
 use super::hook::Preparing;
-use super::start::Start;
+use super::shared::Shared;
 
 /// What is needed for a further attempt of one call.
 ///
 /// Dropping it commits the call.
 pub(crate) struct RetryCall<S, B: RequestBody> {
-    start: Start<S>,
+    shared: Arc<Shared<S>>,
     recording: Recording<B>,
     course: Course,
 }
 
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     #[inline(always)]
-    pub(super) fn new(start: Start<S>, recording: Recording<B>, course: Course) -> Self {
+    pub(super) fn new(shared: Arc<Shared<S>>, recording: Recording<B>, course: Course) -> Self {
         Self {
-            start,
+            shared,
             recording,
             course,
         }
@@ -34,12 +36,12 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
     /// A service for the next attempt; its readiness is unknown.
     pub(super) fn service(&self) -> S {
-        self.start.service()
+        self.shared.spare.service()
     }
 
     /// Begins the next attempt: what must run before its request is made, if anything.
     pub(super) fn begin(&mut self) -> Option<Preparing> {
-        self.course.begin(self.start.settings())
+        self.course.begin(&self.shared.settings)
     }
 
     /// Keeps these headers, with the rest of the head.
@@ -98,7 +100,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// Judges a failed attempt.
     pub(super) fn after(&mut self, error: Error) -> Next {
         self.recording.end_attempt();
-        let settings = self.start.settings();
+        let settings = &self.shared.settings;
         self.course.after(error, self.recording.lost(), settings)
     }
 
@@ -111,7 +113,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
 impl<S, B: RequestBody> Drop for RetryCall<S, B> {
     fn drop(&mut self) {
-        let buffer = &self.start.settings().replay_buffer;
+        let buffer = &self.shared.settings.replay_buffer;
         self.recording.give_back(buffer);
     }
 }

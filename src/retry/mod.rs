@@ -65,6 +65,7 @@ mod policies;
 mod policy;
 mod service;
 mod settings;
+mod shared;
 mod spend;
 mod start;
 

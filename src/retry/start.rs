@@ -11,19 +11,13 @@ use super::call::RetryCall;
 use super::course::Course;
 use super::hook::Preparing;
 use super::settings::Settings;
+use super::shared::Shared;
 
-/// How calls begin, and what each of them needs for further attempts; clones of a service share it.
+/// How calls begin; clones of a service share it.
 #[derive(Debug)]
 pub(crate) struct Start<S>(Arc<Shared<S>>);
 
-#[derive(Debug)]
-struct Shared<S> {
-    spare: Spare<S>,
-    settings: Settings,
-}
-
 impl<S> Start<S> {
-    #[inline]
     pub(super) fn settings(&self) -> &Settings {
         &self.0.settings
     }
@@ -86,7 +80,7 @@ impl<S: Clone> Start<S> {
     ) -> (Box<RetryCall<S, B>>, Option<Preparing>) {
         let head = Head::without_headers(request, others, context);
         let course = Course::new(head, policy);
-        let mut call = Box::new(RetryCall::new(self.clone(), recording, course));
+        let mut call = Box::new(RetryCall::new(Arc::clone(&self.0), recording, course));
         call.keep(request.headers());
         let preparing = call.begin();
         (call, preparing)

@@ -40,18 +40,14 @@ impl Answered {
         Some(Recorder::owning(trace).failed(error))
     }
 
-    /// The same, by this timer, which is made once the reader waits.
+    /// Wakes the reader when the call must end.
     #[inline]
-    pub(super) fn poll_over(
-        &mut self,
-        cx: &mut Context<'_>,
-        poll_timer: impl FnOnce(&mut Context<'_>, Instant) -> Poll<()>,
-    ) -> Poll<Error> {
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let (began, answered) = (self.began, self.answered);
         let Some(bound) = &mut self.bound else {
             return Poll::Pending;
         };
-        let over = bound.poll_over(cx, || Some(written(began, answered)), poll_timer);
+        let over = bound.poll_over(cx, || Some(written(began, answered)));
         over.map(|error| Recorder::owning(written(began, answered)).failed(error))
     }
 

@@ -1,11 +1,10 @@
-use std::future::Future as _;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::attempt_timeout::AttemptBody;
 use crate::deadline::DeadlineBody;
@@ -37,8 +36,6 @@ struct Ordinary<R> {
     first: First,
     /// Until the status has come.
     call: Option<Answered>,
-    /// Made once a reader has to wait. By itself in memory, so that the body can be moved.
-    timer: Option<Pin<Box<Sleep>>>,
     has_begun: bool,
 }
 
@@ -82,7 +79,6 @@ impl<R> ResilientBody<R> {
             inner: Some(inner),
             first,
             call: Some(call),
-            timer: None,
             has_begun: false,
         }))
     }
@@ -105,7 +101,6 @@ impl<R> Ordinary<R> {
     /// The status goes up if it is OK; all else is the failure of the call, as the layers name it.
     #[inline]
     fn status(&mut self, mut frame: Frame<Bytes>) -> Read {
-        self.timer = None;
         let seen = Seen::tidy(&mut frame);
         let call = self.call.take();
         match (call, seen) {
@@ -142,20 +137,16 @@ impl<R> Ordinary<R> {
     fn failed(&mut self, error: Error) -> Read {
         self.inner = None;
         self.call = None;
-        self.timer = None;
         Some(Err(error))
     }
 
     /// The reader waits.
     #[inline]
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
-        let (Some(call), timer) = (&mut self.call, &mut self.timer) else {
+        let Some(call) = &mut self.call else {
             return Poll::Pending;
         };
-        let error = ready!(call.poll_over(cx, |cx, at| {
-            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            timer.as_mut().poll(cx)
-        }));
+        let error = ready!(call.poll_over(cx));
         Poll::Ready(self.failed(error))
     }
 }
@@ -169,22 +160,29 @@ where
         let Some(inner) = &mut self.inner else {
             return Poll::Ready(None);
         };
-        let read = match mem::replace(&mut self.first, First::Nothing) {
-            First::Nothing => match Pin::new(inner).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => Some(Ok(frame)),
-                Poll::Ready(Some(Err(error))) => Some(Err(broken(error))),
-                Poll::Ready(None) => None,
-                Poll::Pending => return self.poll_over(cx),
+        if !matches!(self.first, First::Nothing) {
+            return Poll::Ready(self.held());
+        }
+        match Pin::new(inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) if frame.is_data() => Poll::Ready(self.message(frame)),
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(self.status(frame)),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(self.broken(Some(broken(error)))),
+            Poll::Ready(None) => Poll::Ready(self.broken(None)),
+            Poll::Pending => self.poll_over(cx),
+        }
+    }
+
+    /// What was read while the head was held.
+    fn held(&mut self) -> Read {
+        match mem::replace(&mut self.first, First::Nothing) {
+            First::Nothing => None,
+            First::Data(data) => self.message(Frame::data(data)),
+            First::Other(read) => match *read {
+                Some(Ok(frame)) => self.status(frame),
+                Some(Err(error)) => self.broken(Some(error)),
+                None => self.broken(None),
             },
-            First::Data(data) => Some(Ok(Frame::data(data))),
-            First::Other(read) => *read,
-        };
-        Poll::Ready(match read {
-            Some(Ok(frame)) if frame.is_data() => self.message(frame),
-            Some(Ok(frame)) => self.status(frame),
-            Some(Err(error)) => self.broken(Some(error)),
-            None => self.broken(None),
-        })
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project::pin_project;
-use tokio::time::Sleep;
 use tower_service::Service;
 
 use crate::body::RequestBody;
@@ -30,9 +29,6 @@ where
 {
     #[pin]
     state: State<S, B, R>,
-    /// Made once an ordinary call has to wait.
-    #[pin]
-    timer: Option<Sleep>,
     /// While the call is an ordinary one.
     going: Option<Going<S, B>>,
 }
@@ -69,7 +65,6 @@ where
     pub(super) fn going(attempt: Attempt<S, B>, going: Going<S, B>) -> Self {
         Self {
             state: State::Attempt(attempt),
-            timer: None,
             going: Some(going),
         }
     }
@@ -78,7 +73,6 @@ where
     pub(super) fn layers(future: Layers<S, B>) -> Self {
         Self {
             state: State::Layers(Box::pin(future)),
-            timer: None,
             going: None,
         }
     }
@@ -124,7 +118,7 @@ where
                         let Some(going) = this.going.as_mut() else {
                             return Poll::Pending;
                         };
-                        let error = ready!(going.poll_over(cx, this.timer.as_mut()));
+                        let error = ready!(going.poll_over(cx));
                         *this.going = None;
                         this.state.set(State::Over);
                         return Poll::Ready(Err(error));
@@ -135,7 +129,7 @@ where
                         return Poll::Pending;
                     };
                     let Poll::Ready(read) = Pin::new(response.body_mut()).poll_frame(cx) else {
-                        let error = ready!(going.poll_over(cx, this.timer.as_mut()));
+                        let error = ready!(going.poll_over(cx));
                         *this.going = None;
                         this.state.set(State::Over);
                         return Poll::Ready(Err(error));

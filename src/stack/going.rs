@@ -1,11 +1,9 @@
-use std::future::Future as _;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::attempt_timeout;
@@ -101,23 +99,14 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         self.call.answers_once()
     }
 
-    /// The end of the call, if it has come; by this timer, which is made once the call waits.
-    pub(super) fn poll_over(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut timer: Pin<&mut Option<Sleep>>,
-    ) -> Poll<Error> {
+    /// Wakes the task when the call must end.
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let began = self.began;
         let Some(bound) = &mut self.bound else {
             return Poll::Pending;
         };
         let trace = || Some(Trace::under_way(began));
-        let over = bound.poll_over(cx, trace, |cx, at| {
-            if timer.is_none() {
-                timer.set(Some(sleep_until(at)));
-            }
-            timer.as_pin_mut().map_or(Poll::Pending, |it| it.poll(cx))
-        });
+        let over = bound.poll_over(cx, trace);
         over.map(|error| Recorder::owning(Trace::under_way(began)).failed(error))
     }
 

@@ -1,0 +1,11 @@
+use crate::dispatch::Spare;
+
+use super::settings::Settings;
+
+/// What the clones of a service share, and every call that may be repeated: one counter a call, since all
+/// calls on all threads write the same.
+#[derive(Debug)]
+pub(crate) struct Shared<S> {
+    pub(super) spare: Spare<S>,
+    pub(super) settings: Settings,
+}
