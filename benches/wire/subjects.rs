@@ -5,9 +5,12 @@ use std::time::Duration;
 use benches::peer_stacks::{tower_resilience_four, tower_resilience_retry, tower_retry};
 use benches::{Failure, call};
 use grpc_resilience::Resilience;
+use http::{HeaderValue, Request};
 use tonic::Status;
+use tonic::body::Body;
 use tonic::transport::Endpoint;
 use tower::timeout::Timeout;
+use tower::util::MapRequestLayer;
 use tower::{Layer, ServiceExt};
 
 use crate::turn::Caller;
@@ -31,6 +34,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) fn all(server: &Endpoint, envoy: Option<&Endpoint>) -> Result<Vec<Subject>, Failure> {
     let unbounded = Resilience::new().idempotent(call::METHOD)?;
     let stack = unbounded.clone().default_timeout(TIMEOUT);
+    // As `tonic::Request::set_timeout` does it.
+    let timed = MapRequestLayer::new(|mut request: Request<Body>| {
+        let thirty_seconds = HeaderValue::from_static("30S");
+        request.headers_mut().insert("grpc-timeout", thirty_seconds);
+        request
+    });
     let with_timer = || {
         let channel = server.connect_lazy();
         let timed = Timeout::new(channel, TIMEOUT);
@@ -44,8 +53,12 @@ pub(crate) fn all(server: &Endpoint, envoy: Option<&Endpoint>) -> Result<Vec<Sub
     let mut all = vec![
         never(BARE, server.connect_lazy()),
         never("bare, once more", server.connect_lazy()),
+        never("bare, grpc-timeout", timed.layer(server.connect_lazy())),
         retrying(OURS, stack.layer(server.connect_lazy())),
-        retrying("Resilience, no timeout", unbounded.layer(server.connect_lazy())),
+        retrying(
+            "Resilience, no timeout",
+            unbounded.layer(server.connect_lazy()),
+        ),
         retrying("tower::retry", tower_retry(judged())),
         retrying("tower::retry, tower::timeout", tower_retry(with_timer())),
         // To these an answer is a success, whatever its status.

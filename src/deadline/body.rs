@@ -104,7 +104,7 @@ impl Active {
     fn saw(&mut self, seen: Seen) {
         if let Seen::Trailers(code) = seen {
             self.bound = None;
-                self.recorder.over(code);
+            self.recorder.over(code);
         }
     }
 

@@ -84,9 +84,7 @@ impl Bound {
         trace: impl FnOnce() -> Option<Trace>,
     ) -> Poll<Error> {
         // A timer has nothing to say once the inner service used up the task's budget.
-        if !has_budget_remaining()
-            && self.has_ended(Instant::now())
-        {
+        if !has_budget_remaining() && self.has_ended(Instant::now()) {
             return Poll::Ready(self.end(Instant::now(), trace()));
         }
         if let Some(deadline) = self.deadline

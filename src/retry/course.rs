@@ -153,11 +153,7 @@ impl Course {
     /// The call is committed: no attempt follows. What outlives it.
     #[inline]
     pub(super) fn commit(&mut self) -> Committed {
-        Committed::new(
-            self.policy.take(),
-            self.head.context_mut(),
-            self.attempts,
-        )
+        Committed::new(self.policy.take(), self.head.context_mut(), self.attempts)
     }
 
     /// CONTRACT R10: ours alone, whatever the caller put there.

@@ -102,11 +102,7 @@ where
         Self::new(State::Failed(Some(error)), None, recorder)
     }
 
-    fn new(
-        state: State<S, B, R>,
-        call: Option<Box<RetryCall<S, B>>>,
-        recorder: Recorder,
-    ) -> Self {
+    fn new(state: State<S, B, R>, call: Option<Box<RetryCall<S, B>>>, recorder: Recorder) -> Self {
         Self {
             state,
             call,
@@ -147,7 +143,8 @@ where
                         Ok((mut response, said)) => {
                             let committed = this.call.take().map(|mut call| call.commit());
                             let recorder = this.recorder.answered(&mut response, said.code());
-                            let body = |inner| RetryBody::answering(inner, said, committed, recorder);
+                            let body =
+                                |inner| RetryBody::answering(inner, said, committed, recorder);
                             return Poll::Ready(Ok(response.map(body)));
                         }
                         Err(error) => error,

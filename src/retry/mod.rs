@@ -79,6 +79,4 @@ pub use policy::{InvalidPolicy, RetryPolicy};
 pub use service::Retry;
 
 #[cfg(feature = "stack")]
-pub(crate) use {
-    answer::failure_in, call::RetryCall, committed::Committed, start::Start,
-};
+pub(crate) use {answer::failure_in, call::RetryCall, committed::Committed, start::Start};

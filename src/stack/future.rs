@@ -144,7 +144,9 @@ where
                 }
                 StateProj::Layers(layers) => {
                     let outcome = ready!(layers.as_mut().poll(cx));
-                    return Poll::Ready(outcome.map(|response| response.map(ResilientBody::layers)));
+                    return Poll::Ready(
+                        outcome.map(|response| response.map(ResilientBody::layers)),
+                    );
                 }
                 // Like any future, it must not be polled after it was ready.
                 StateProj::Over => return Poll::Pending,

@@ -18,7 +18,8 @@ use crate::retry::{Retry, RetryBody};
 use crate::wait_for_ready::{Readiness, WaitForReady};
 
 pub(super) type Waiting<S> = WaitForReady<AttemptTimeout<S>>;
-pub(super) type Inner<S, A = Identity> = Idempotency<Budgeted<Retry<<A as Layer<Waiting<S>>>::Service>>>;
+pub(super) type Inner<S, A = Identity> =
+    Idempotency<Budgeted<Retry<<A as Layer<Waiting<S>>>::Service>>>;
 
 /// A channel under the whole stack with a layer of yours around each attempt, made by
 /// [`Resilience::wrap`](super::Resilience::wrap).

@@ -115,7 +115,10 @@ impl Case {
             channel: {
                 let now = stack.readiness().snapshot();
                 let due = now.next_dial.map(|due| due - start);
-                format!("{:?}, {} failed dials, due {due:?}", now.state, now.failed_dials)
+                format!(
+                    "{:?}, {} failed dials, due {due:?}",
+                    now.state, now.failed_dials
+                )
             },
         }
     }
@@ -171,11 +174,19 @@ fn answers() -> Vec<Vec<Answer>> {
         vec![late("late").details_raw("%")],
         vec![late("near").after(5 * SECOND)],
         vec![Answer::status_in_trailers(Code::Ok, "")],
-        vec![Answer::status_after_message(Code::Internal, "half", frame("one"))],
+        vec![Answer::status_after_message(
+            Code::Internal,
+            "half",
+            frame("one"),
+        )],
         vec![Answer::status_after_message(Code::Ok, "", frame("one")).frame(frame("two"))],
         vec![page(http::StatusCode::SERVICE_UNAVAILABLE)],
         vec![page(http::StatusCode::OK)],
-        vec![Answer::http(http::StatusCode::OK, "application/grpc", frame("cut"))],
+        vec![Answer::http(
+            http::StatusCode::OK,
+            "application/grpc",
+            frame("cut"),
+        )],
         vec![Answer::http(http::StatusCode::OK, "application/grpc", "")],
         vec![Answer::drop_connection()],
         vec![Answer::drop_connection(), Answer::drop_connection()],
