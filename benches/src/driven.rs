@@ -55,23 +55,7 @@ where
     R: http_body::Body<Data = Bytes, Error: Into<Failure>>,
 {
     fn run(&mut self, calls: u32) -> Result<(), Failure> {
-        let service = &mut self.service;
-        // Without tokio's budget: every so many polls it would add a turn of the scheduler.
-        self.runtime.block_on(unconstrained(async {
-            for _ in 0..calls {
-                ready(service).await?;
-                let mut future = pin!(service.call(call::request()));
-                // A future that is pending is polled once more at once. So a call that waits costs a
-                // poll and no turn of the scheduler, whose price has nothing to do with the stack.
-                let response = poll_fn(|cx| match future.as_mut().poll(cx) {
-                    Poll::Pending => future.as_mut().poll(cx),
-                    ready @ Poll::Ready(_) => ready,
-                });
-                let response = response.await;
-                call::read(response.map_err(Into::into)?).await?;
-            }
-            Ok(())
-        }))
+        self.runtime.block_on(call_often(&mut self.service, calls))
     }
 
     fn future_size(&mut self) -> Result<usize, Failure> {
@@ -81,6 +65,35 @@ where
             Ok(size_of_val(&service.call(call::request())))
         })
     }
+}
+
+/// Makes so many calls, one after the other.
+///
+/// # Errors
+///
+/// If one fails.
+pub async fn call_often<S, R>(service: &mut S, calls: u32) -> Result<(), Failure>
+where
+    S: Service<Request<Body>, Response = Response<R>, Error: Into<Failure>>,
+    R: http_body::Body<Data = Bytes, Error: Into<Failure>>,
+{
+    // Without tokio's budget: every so many polls it would add a turn of the scheduler.
+    unconstrained(async {
+        for _ in 0..calls {
+            ready(service).await?;
+            let mut future = pin!(service.call(call::request()));
+            // A future that is pending is polled once more at once. So a call that waits costs a
+            // poll and no turn of the scheduler, whose price has nothing to do with the stack.
+            let response = poll_fn(|cx| match future.as_mut().poll(cx) {
+                Poll::Pending => future.as_mut().poll(cx),
+                ready @ Poll::Ready(_) => ready,
+            });
+            let response = response.await;
+            call::read(response.map_err(Into::into)?).await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn ready<S: Service<Request<Body>, Error: Into<Failure>>>(

@@ -15,7 +15,7 @@ mod pass_through;
 pub mod peer_stacks;
 pub mod tower_retry;
 
-pub use driven::Driven;
+pub use driven::{Driven, call_often};
 pub use noop::{Answering, NoOp, Reading};
 pub use subjects::Subject;
 

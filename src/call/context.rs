@@ -178,7 +178,9 @@ impl Context {
         self.is_kept = true;
     }
 
-    /// Where to write what happens to the call.
+    /// Where to write what happens to the call; `None` while nobody follows it. Under
+    /// [`Resilience`](crate::Resilience) that is so until the first attempt fails, unless the caller
+    /// listens.
     #[must_use]
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()

@@ -64,7 +64,7 @@
 //! # Costs and limits
 //!
 //! - A waiting call has no timer but for its deadline; the first eight in line have one for the next dial.
-//!   It holds 4 KiB with its task and a request of 100 bytes, less than 7 KiB under all of `Resilience`,
+//!   It holds 3.2 KiB with its task and a request of 100 bytes, some 5 KiB under all of `Resilience`,
 //!   where tonic's own queue holds 3.3 KiB (`cargo test --test load waiting -- --nocapture`), and as much
 //!   more as its request is larger.
 //! - A live request stream waits as long as no attempt read any of it.

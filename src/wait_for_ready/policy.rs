@@ -13,7 +13,7 @@ use super::queue::Bounds;
 /// failure says something of one endpoint only.
 const ROUNDS: u32 = 3;
 
-/// A few seconds of a busy client's calls; small ones take some 40 MB then, 70 MB under all layers, see
+/// A few seconds of a busy client's calls; small ones take some 32 MB then, 50 MB under all layers, see
 /// the [module](super).
 const MAX_WAITING: usize = 10_000;
 
