@@ -36,9 +36,10 @@ mod service;
 mod timer;
 
 pub use body::DeadlineBody;
-#[cfg(feature = "stack")]
-pub(crate) use bound::Bound;
 pub use future::ResponseFuture;
 pub use layer::DeadlineLayer;
 pub use policy::DeadlinePolicy;
 pub use service::DeadlineService;
+
+#[cfg(feature = "stack")]
+pub(crate) use {bound::Bound, service::Terms};

@@ -75,7 +75,7 @@ where
 {
     type Output = Result<S::Response, Error>;
 
-    #[inline(always)]
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let AttemptProj::Calling { future } = self.as_mut().project() {
             return match future.poll(cx) {

@@ -47,7 +47,7 @@ impl Head {
 
     /// The same but for its headers, which [`keep`](Self::keep) writes where the head is then: they are the
     /// most of it. `others` of the extensions are kept elsewhere.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn without_headers<B>(
         request: &Request<B>,
         others: usize,

@@ -25,7 +25,7 @@ pub(crate) struct RetryCall<S, B: RequestBody> {
 }
 
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
-    #[inline(always)]
+    #[inline]
     pub(super) fn new(shared: Arc<Shared<S>>, recording: Recording<B>, course: Course) -> Self {
         Self {
             shared,

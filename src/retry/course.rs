@@ -47,7 +47,7 @@ pub(super) enum Repetition {
 }
 
 impl Course {
-    #[inline(always)]
+    #[inline]
     pub(super) fn new(head: Head, policy: Arc<dyn Policy>) -> Self {
         Self {
             head,

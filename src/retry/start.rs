@@ -69,7 +69,7 @@ impl<S: Clone> Start<S> {
 
     /// What is needed for further attempts, and what must run before the first. `others` of the request's
     /// extensions are kept elsewhere, as its context is.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn begin<B: RequestBody>(
         &self,
         request: &Request<B>,

@@ -16,7 +16,8 @@ pub(super) struct Answered {
     pub(super) committed: Committed,
     pub(super) bound: Option<Bound>,
     pub(super) began: Instant,
-    pub(super) answered: Instant,
+    /// Since when.
+    pub(super) since: Instant,
 }
 
 impl Answered {
@@ -43,23 +44,23 @@ impl Answered {
     /// Wakes the reader when the call must end.
     #[inline]
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let (began, answered) = (self.began, self.answered);
+        let (began, since) = (self.began, self.since);
         let Some(bound) = &mut self.bound else {
             return Poll::Pending;
         };
-        let over = bound.poll_over(cx, || Some(written(began, answered)));
-        over.map(|error| Recorder::owning(written(began, answered)).failed(error))
+        let over = bound.poll_over(cx, || Some(written(began, since)));
+        over.map(|error| Recorder::owning(written(began, since)).failed(error))
     }
 
     fn trace(&self) -> Trace {
-        written(self.began, self.answered)
+        written(self.began, self.since)
     }
 }
 
 /// What would be written down of such a call.
 #[cold]
-fn written(began: Instant, answered: Instant) -> Trace {
+fn written(began: Instant, since: Instant) -> Trace {
     let trace = Trace::under_way(began);
-    trace.answered_at(answered);
+    trace.answered_at(since);
     trace
 }

@@ -88,31 +88,31 @@ impl<R> Ordinary<R> {
     /// A message goes up. A body that is always ready never lets the timer run: the clock is looked at
     /// instead, from the second message on.
     #[inline]
-    fn message(&mut self, frame: Frame<Bytes>) -> Read {
-        if std::mem::replace(&mut self.has_begun, true)
+    fn message(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+        if mem::replace(&mut self.has_begun, true)
             && let Some(call) = &self.call
             && let Some(expiry) = call.expiry(Instant::now())
         {
-            return self.failed(expiry);
+            return Err(self.failed(expiry));
         }
-        Some(Ok(frame))
+        Ok(frame)
     }
 
     /// The status goes up if it is OK; all else is the failure of the call, as the layers name it.
     #[inline]
-    fn status(&mut self, mut frame: Frame<Bytes>) -> Read {
+    fn status(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         let seen = Seen::tidy(&mut frame);
         let call = self.call.take();
         match (call, seen) {
             (Some(call), Seen::Trailers(Some(Code::Ok))) => call.committed.succeeded(),
             (Some(call), _) => {
                 if let Some(error) = call.committed.ended(frame.trailers_ref()) {
-                    return self.failed(call.named(error));
+                    return Err(self.failed(call.named(error)));
                 }
             }
             (None, _) => {}
         }
-        Some(Ok(frame))
+        Ok(frame)
     }
 
     /// An end without a status, or a failure.
@@ -123,21 +123,22 @@ impl<R> Ordinary<R> {
             (Some(call), Some(error)) => {
                 call.watch.failed(&error);
                 let error = call.committed.broke_off(error);
-                self.failed(call.named(error))
+                Some(Err(self.failed(call.named(error))))
             }
             (Some(call), None) => {
                 let error = call.committed.ended(None)?;
-                self.failed(call.named(error))
+                Some(Err(self.failed(call.named(error))))
             }
             (None, error) => error.map(Err),
         }
     }
 
+    /// The body is over, with this.
     #[cold]
-    fn failed(&mut self, error: Error) -> Read {
+    fn failed(&mut self, error: Error) -> Error {
         self.inner = None;
         self.call = None;
-        Some(Err(error))
+        error
     }
 
     /// The reader waits.
@@ -147,7 +148,7 @@ impl<R> Ordinary<R> {
             return Poll::Pending;
         };
         let error = ready!(call.poll_over(cx));
-        Poll::Ready(self.failed(error))
+        Poll::Ready(Some(Err(self.failed(error))))
     }
 }
 
@@ -164,8 +165,10 @@ where
             return Poll::Ready(self.held());
         }
         match Pin::new(inner).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) if frame.is_data() => Poll::Ready(self.message(frame)),
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(self.status(frame)),
+            Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                Poll::Ready(Some(self.message(frame)))
+            }
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.status(frame))),
             Poll::Ready(Some(Err(error))) => Poll::Ready(self.broken(Some(broken(error)))),
             Poll::Ready(None) => Poll::Ready(self.broken(None)),
             Poll::Pending => self.poll_over(cx),
@@ -176,9 +179,9 @@ where
     fn held(&mut self) -> Read {
         match mem::replace(&mut self.first, First::Nothing) {
             First::Nothing => None,
-            First::Data(data) => self.message(Frame::data(data)),
+            First::Data(data) => Some(self.message(Frame::data(data))),
             First::Other(read) => match *read {
-                Some(Ok(frame)) => self.status(frame),
+                Some(Ok(frame)) => Some(self.status(frame)),
                 Some(Err(error)) => self.broken(Some(error)),
                 None => self.broken(None),
             },

@@ -118,7 +118,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
             committed: self.call.commit(),
             bound: self.bound,
             began: self.began,
-            answered: Instant::now(),
+            since: Instant::now(),
         }
     }
 }

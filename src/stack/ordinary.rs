@@ -7,7 +7,7 @@ use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
 use crate::call::{self, CallOptions};
-use crate::deadline::DeadlineService;
+use crate::deadline::{DeadlineService, Terms};
 use crate::dispatch::Spare;
 use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
@@ -58,7 +58,7 @@ impl<S: Clone> Ordinary<S> {
         let pass = Pass::without_asking(&self.door, path, options)?;
         let policy = self.start.policy(path, options)?;
         let terms = self.deadline.terms(request.headers(), context).ok()?;
-        if !terms.as_ref().is_none_or(|terms| terms.is_plain()) {
+        if !terms.as_ref().is_none_or(Terms::is_plain) {
             return None;
         }
         let is_known = context.is_some();

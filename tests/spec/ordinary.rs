@@ -34,6 +34,7 @@ struct Seen {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each by itself")]
 struct Case {
     streams: bool,
     told: bool,
