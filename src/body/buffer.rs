@@ -70,11 +70,13 @@ pub(super) trait Room {
 
 /// Room in the buffer of a channel for at most so many bytes of a call. Whoever takes it has the buffer, and
 /// gives it back: a share of its own for each call would count one more of them, on all threads.
+#[cfg(feature = "retry")]
 pub(super) struct Lent<'a> {
     pub(super) buffer: &'a ReplayBuffer,
     pub(super) limit: usize,
 }
 
+#[cfg(feature = "retry")]
 impl Room for Lent<'_> {
     #[inline]
     fn take(&mut self, data: usize) -> bool {

@@ -9,7 +9,9 @@ use super::buffer::Lent;
 use super::buffer::{Lost, ReplayBuffer, Share};
 use super::capture::{Capture, capture};
 use super::captured::Captured;
-use super::live::{Live, ReadAhead};
+use super::live::Live;
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+use super::live::ReadAhead;
 use super::tee::Tee;
 use super::{Replay, RequestBody};
 
@@ -35,7 +37,14 @@ use super::{Replay, RequestBody};
 pub struct Recording<B: Body<Data = Bytes> + Unpin>(Kept<B>);
 
 enum Kept<B: Body<Data = Bytes> + Unpin> {
-    Whole(Captured, Claim),
+    Whole(
+        Captured,
+        #[cfg_attr(
+            not(feature = "retry"),
+            allow(dead_code, reason = "given back on drop")
+        )]
+        Claim,
+    ),
     Live(Handle<B>),
 }
 

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use http::Request;
 
 use crate::body::{Recording, RequestBody};
-use crate::call::{self, CallOptions};
+use crate::call;
+#[cfg(feature = "stack")]
+use crate::call::CallOptions;
 use crate::dispatch::{Head, Spare};
 
 use super::Policy;
