@@ -33,6 +33,14 @@ impl<S: Clone> AttemptTimeout<S> {
     }
 }
 
+/// What stands below it.
+#[cfg(feature = "stack")]
+impl<S> AttemptTimeout<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
+        &mut self.inner
+    }
+}
+
 impl<S, B, R> Service<Request<B>> for AttemptTimeout<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,

@@ -41,7 +41,7 @@ impl ReplayBuffer {
             .is_ok()
     }
 
-    pub(super) fn release(&self, bytes: usize) {
+    pub(crate) fn release(&self, bytes: usize) {
         self.0.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
@@ -68,23 +68,54 @@ pub(super) trait Room {
     fn give_back(&mut self, data: usize);
 }
 
-/// Room in the buffer of a channel for at most so many bytes of a call. Whoever takes it has the buffer, and
-/// gives it back: a share of its own for each call would count one more of them, on all threads.
+/// What the data of one call takes of a buffer; given back on drop, unless somebody [takes it
+/// over](Self::take_over) who has the buffer too. A share of its own for each call would count one more of
+/// them, on all threads.
 #[cfg(feature = "retry")]
-pub(super) struct Lent<'a> {
-    pub(super) buffer: &'a ReplayBuffer,
-    pub(super) limit: usize,
+pub(crate) struct Loan<'a> {
+    buffer: &'a ReplayBuffer,
+    limit: usize,
+    bytes: usize,
 }
 
 #[cfg(feature = "retry")]
-impl Room for Lent<'_> {
-    #[inline]
-    fn take(&mut self, data: usize) -> bool {
-        data <= self.limit && self.buffer.reserve(data)
+impl<'a> Loan<'a> {
+    /// Of at most so much.
+    pub(super) fn new(buffer: &'a ReplayBuffer, limit: usize) -> Self {
+        Self {
+            buffer,
+            limit,
+            bytes: 0,
+        }
     }
 
-    fn give_back(&mut self, data: usize) {
-        self.buffer.release(data);
+    /// So many bytes are given back by whoever calls this.
+    pub(crate) fn take_over(mut self) -> usize {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+#[cfg(feature = "retry")]
+impl Room for Loan<'_> {
+    #[inline]
+    fn take(&mut self, data: usize) -> bool {
+        let fits = data <= self.limit && self.buffer.reserve(data);
+        self.bytes = if fits { data } else { 0 };
+        fits
+    }
+
+    fn give_back(&mut self, _: usize) {
+        self.buffer.release(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(feature = "retry")]
+impl Drop for Loan<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.buffer.release(self.bytes);
+        }
     }
 }
 
@@ -120,7 +151,7 @@ impl Share {
     }
 
     /// The same, of no buffer.
-    #[cfg(feature = "wait-for-ready")]
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(super) fn uncounted(limit: usize) -> Self {
         Self {
             buffer: None,

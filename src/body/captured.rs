@@ -35,7 +35,7 @@ impl Captured {
         }
     }
 
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    #[cfg(feature = "wait-for-ready")]
     pub(super) fn bytes(&self) -> usize {
         self.frame.as_ref().map_or(0, Bytes::len)
     }

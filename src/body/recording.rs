@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body::Body;
 
 #[cfg(feature = "retry")]
-use super::buffer::Lent;
+use super::buffer::Loan;
 use super::buffer::{Lost, ReplayBuffer, Share};
 use super::capture::{Capture, capture};
 use super::captured::Captured;
@@ -39,22 +39,9 @@ pub struct Recording<B: Body<Data = Bytes> + Unpin>(Kept<B>);
 enum Kept<B: Body<Data = Bytes> + Unpin> {
     Whole(
         Captured,
-        #[cfg_attr(
-            not(feature = "retry"),
-            allow(dead_code, reason = "given back on drop")
-        )]
-        Claim,
+        #[expect(dead_code, reason = "given back on drop")] Share,
     ),
     Live(Handle<B>),
-}
-
-/// What a whole request holds of a buffer.
-enum Claim {
-    /// Given back on drop.
-    Own(#[expect(dead_code, reason = "given back on drop")] Share),
-    /// Given back by whoever lent it.
-    #[cfg(feature = "retry")]
-    Lent(usize),
 }
 
 struct Handle<B: Body<Data = Bytes> + Unpin>(Arc<Tee<B>>);
@@ -67,48 +54,47 @@ impl<B: RequestBody> Recording<B> {
     pub fn new(mut body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
         let mut share = Share::new(buffer.clone(), limit);
         match capture(&mut body, &mut share) {
-            Capture::Whole(captured) => Self(Kept::Whole(captured, Claim::Own(share))),
+            Capture::Whole(captured) => Self(Kept::Whole(captured, share)),
             Capture::Begun(read) => Self::live(Live::new(read, body), share),
         }
     }
 
-    /// The same, where the body is; the request of the first attempt takes its place. Whoever has the
-    /// buffer [gives it back](Self::give_back) what the recording holds.
+    /// The same, where the body is; the request of the first attempt takes its place. A request that is
+    /// complete holds nothing of the buffer itself, but by the loan.
     #[cfg(feature = "retry")]
     #[inline]
-    pub(crate) fn keep(body: &mut B, limit: usize, buffer: &ReplayBuffer) -> Self {
-        match capture(body, &mut Lent { buffer, limit }) {
-            Capture::Whole(captured) => Self::lent(captured, body),
+    pub(crate) fn keep<'a>(
+        body: &mut B,
+        limit: usize,
+        buffer: &'a ReplayBuffer,
+    ) -> (Self, Loan<'a>) {
+        let mut loan = Loan::new(buffer, limit);
+        let recording = match capture(body, &mut loan) {
+            Capture::Whole(captured) => Self::whole(captured, Share::uncounted(0), body),
             Capture::Begun(read) => Self::begun(read, Share::new(buffer.clone(), limit), body),
-        }
+        };
+        (recording, loan)
     }
 
-    /// The same of a request that is complete; any other stays where it is and is not kept.
+    /// The same of a request that is complete and fits. Any other reads as it did, though some of it may have been
+    /// read ahead.
     #[cfg(feature = "stack")]
     #[inline]
-    pub(crate) fn keep_whole(body: &mut B, limit: usize, buffer: &ReplayBuffer) -> Option<Self> {
-        match capture(body, &mut Lent { buffer, limit }) {
-            Capture::Whole(captured) => Some(Self::lent(captured, body)),
+    pub(crate) fn keep_whole<'a>(
+        body: &mut B,
+        limit: usize,
+        buffer: &'a ReplayBuffer,
+    ) -> Option<(Self, Loan<'a>)> {
+        let mut loan = Loan::new(buffer, limit);
+        match capture(body, &mut loan) {
+            Capture::Whole(captured) => {
+                Some((Self::whole(captured, Share::uncounted(0), body), loan))
+            }
             Capture::Begun(read) => {
                 let rest = Self::take(body);
                 *body = B::from_replay(Replay::begun(Live::new(read, rest)));
                 None
             }
-        }
-    }
-
-    #[cfg(feature = "retry")]
-    #[inline]
-    fn lent(captured: Captured, body: &mut B) -> Self {
-        let claim = Claim::Lent(captured.bytes());
-        Self::whole(captured, claim, body)
-    }
-
-    /// Gives back what it holds of a buffer that was lent.
-    #[cfg(feature = "retry")]
-    pub(crate) fn give_back(&mut self, buffer: &ReplayBuffer) {
-        if let Kept::Whole(_, Claim::Lent(bytes)) = &mut self.0 {
-            buffer.release(std::mem::take(bytes));
         }
     }
 
@@ -119,16 +105,16 @@ impl<B: RequestBody> Recording<B> {
     pub(crate) fn until_read(body: &mut B) -> Self {
         let mut share = Share::uncounted(usize::MAX);
         match capture(body, &mut share) {
-            Capture::Whole(captured) => Self::whole(captured, Claim::Own(share), body),
+            Capture::Whole(captured) => Self::whole(captured, share, body),
             Capture::Begun(read) => Self::begun(read, Share::uncounted(0), body),
         }
     }
 
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     #[inline]
-    fn whole(captured: Captured, claim: Claim, body: &mut B) -> Self {
+    fn whole(captured: Captured, share: Share, body: &mut B) -> Self {
         *body = B::from_replay(Replay::captured(captured.clone()));
-        Self(Kept::Whole(captured, claim))
+        Self(Kept::Whole(captured, share))
     }
 
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]

@@ -38,7 +38,7 @@ enum Source<B: Body<Data = Bytes>> {
         cancelled: fn() -> Option<B::Error>,
     },
     Teed(Reader<B>),
-    /// A live request that nobody keeps, and of which some was read already.
+    /// A request of which some was read to look at it.
     #[cfg(feature = "stack")]
     Begun(Live<B>),
 }
@@ -64,7 +64,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         Self(Source::Teed(Reader { tee, reader }))
     }
 
-    /// The body itself, of which some was read to look at it.
+    /// The body itself, what was read of it first.
     #[cfg(feature = "stack")]
     pub(super) fn begun(live: Live<B>) -> Self {
         Self(Source::Begun(live))

@@ -32,6 +32,14 @@ impl<S> Budgeted<S> {
     }
 }
 
+/// What stands below it.
+#[cfg(feature = "stack")]
+impl<S> Budgeted<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+}
+
 impl<S, B> Service<Request<B>> for Budgeted<S>
 where
     S: Service<Request<B>>,

@@ -35,6 +35,14 @@ impl<S: Clone> DeadlineService<S> {
     }
 }
 
+/// What stands below it.
+#[cfg(feature = "stack")]
+impl<S: Clone> DeadlineService<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut S {
+        self.inner.service_mut()
+    }
+}
+
 impl<S, B, R> Service<Request<B>> for DeadlineService<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,

@@ -1,45 +1,56 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use tokio::runtime::{self, Handle};
-use tokio::task::coop::has_budget_remaining;
+use tokio::runtime::{self, Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// So many timers a thread keeps for its next calls: those of one that serves as many at once.
 const KEPT: usize = 64;
 
 thread_local! {
-    static IDLE: RefCell<Idle> = const { RefCell::new(Idle { home: None, timers: Vec::new() }) };
+    static IDLE: RefCell<Idle> = const { RefCell::new(Idle::NOTHING) };
 }
 
 /// The timer of one call, made once the call has to wait.
 ///
 /// Timers are used again. To register one and to take it out takes a lock that all threads of a runtime
-/// share, twice a call, and nearly no call lives to see its timer go off. So a timer stays registered, and
-/// the next call on the thread takes it as it is: it goes off no later than that call ends, and if it goes
-/// off earlier it is set anew, which is once for many calls.
+/// share, twice a call, and nearly no call lives to see its timer go off. So on a runtime of several
+/// threads a timer stays registered, and the next call on the thread takes it as it is: it goes off no later
+/// than that call ends, and if it goes off earlier it is set anew, which is once for many calls. Until
+/// then, or until it goes off, it may hold the waker of the call before.
+///
+/// On a runtime of one thread nobody is in the way, and a test may have stopped the clock, which moves by
+/// the timers that there are: there no more than the memory is used again.
 #[derive(Default)]
-pub(super) struct Timer(Option<Registered>);
+pub(super) struct Timer(Option<Taken>);
 
-/// A timer, and the runtime that it belongs to: no other would let it go off.
-struct Registered {
-    sleep: Pin<Box<Sleep>>,
-    home: runtime::Id,
+type Place = Pin<Box<Option<Sleep>>>;
+
+/// A timer, and the runtime that it stays registered with: no other would let it go off.
+struct Taken {
+    place: Place,
+    home: Option<runtime::Id>,
 }
 
-/// What a thread keeps, all of one runtime: nearly every thread only ever knows one.
+/// What a thread keeps.
 struct Idle {
+    /// The runtime of the registered ones: nearly every thread only ever knows one.
     home: Option<runtime::Id>,
-    timers: Vec<Pin<Box<Sleep>>>,
+    registered: Vec<Place>,
+    empty: Vec<Place>,
 }
 
 impl Timer {
     /// Wakes the task at this instant.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        let Registered { sleep, .. } = self.0.get_or_insert_with(|| Registered::until(at));
+        let Taken { place, .. } = self.0.get_or_insert_with(|| Taken::until(at));
+        let Some(mut sleep) = place.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
         loop {
             ready!(sleep.as_mut().poll(cx));
             if sleep.deadline() >= at {
@@ -48,217 +59,218 @@ impl Timer {
             sleep.as_mut().reset(at);
         }
     }
+
+    fn deadline(&self) -> Option<Instant> {
+        let sleep = self.0.as_ref()?.place.as_ref().get_ref().as_ref()?;
+        Some(sleep.deadline())
+    }
 }
 
-impl Registered {
+impl Taken {
     /// One that goes off at this instant or before it.
     fn until(at: Instant) -> Self {
-        let home = Handle::current().id();
-        let idle = IDLE.try_with(|idle| idle.borrow_mut().take(home));
-        let Some(mut sleep) = idle.ok().flatten() else {
-            let sleep = Box::pin(sleep_until(at));
-            return Self { sleep, home };
-        };
-        if sleep.deadline() > at {
-            sleep.as_mut().reset(at);
+        let runtime = Handle::current();
+        let is_shared = runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
+        let home = is_shared.then(|| runtime.id());
+        let mut place = Idle::take(home).unwrap_or_default();
+        match place.as_mut().as_pin_mut() {
+            None => place.set(Some(sleep_until(at))),
+            Some(sleep) if sleep.deadline() > at => sleep.reset(at),
+            Some(_) => {}
         }
-        Self { sleep, home }
+        Self { place, home }
     }
 }
 
 impl Idle {
-    fn take(&mut self, home: runtime::Id) -> Option<Pin<Box<Sleep>>> {
-        if self.home != Some(home) {
-            self.home = Some(home);
-            self.timers = Vec::new();
-        }
-        self.timers.pop()
+    const NOTHING: Self = Self {
+        home: None,
+        registered: Vec::new(),
+        empty: Vec::new(),
+    };
+
+    /// A timer that is registered with this runtime, or the memory for one.
+    fn take(home: Option<runtime::Id>) -> Option<Place> {
+        let mut strangers = Vec::new();
+        let taken = Self::with(|idle| {
+            if home.is_some() && idle.home != home {
+                idle.home = home;
+                strangers = mem::take(&mut idle.registered);
+            }
+            let registered = home.and_then(|_| idle.registered.pop());
+            registered.or_else(|| idle.empty.pop())
+        });
+        // Whatever hangs on them is dropped where it may do anything.
+        drop(strangers);
+        taken.flatten()
     }
 
-    /// Whether there is a place for one of this runtime.
-    fn has_room(&self, home: runtime::Id) -> bool {
-        self.home == Some(home) && self.timers.len() < KEPT
+    /// Takes it back, if there is room.
+    fn keep(mut place: Place, home: Option<runtime::Id>) {
+        let is_registered = place.as_ref().get_ref().as_ref();
+        let is_registered =
+            is_registered.is_some_and(|sleep| home.is_some() && !sleep.is_elapsed());
+        if !is_registered {
+            place.set(None);
+        }
+        let mut place = Some(place);
+        Self::with(|idle| {
+            let (timers, is_theirs) = if is_registered {
+                (&mut idle.registered, idle.home == home)
+            } else {
+                (&mut idle.empty, true)
+            };
+            if is_theirs && timers.len() < KEPT {
+                timers.extend(place.take());
+            }
+        });
+    }
+
+    /// `None` while the thread ends, or deep in itself.
+    fn with<T>(change: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let changed =
+            IDLE.try_with(|idle| idle.try_borrow_mut().ok().map(|mut idle| change(&mut idle)));
+        changed.ok().flatten()
     }
 }
 
-/// It is kept, but for one that has gone off, and so has to be registered again anyway.
 impl Drop for Timer {
     fn drop(&mut self) {
-        let Some(Registered { mut sleep, home }) = self.0.take() else {
-            return;
-        };
-        // Without budget tokio would not look at the waker.
-        if sleep.is_elapsed() || !has_budget_remaining() {
-            return;
+        if let Some(Taken { place, home }) = self.0.take() {
+            Idle::keep(place, home);
         }
-        // Nothing to do while the thread ends: then it is not kept.
-        let _ = IDLE.try_with(|idle| {
-            let Ok(mut idle) = idle.try_borrow_mut() else {
-                return;
-            };
-            if idle.has_room(home) {
-                // The waker holds the task of the call, which may be over.
-                let mut nobody = Context::from_waker(Waker::noop());
-                if sleep.as_mut().poll(&mut nobody).is_pending() {
-                    idle.timers.push(sleep);
-                }
-            }
-        });
     }
 }
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = self.0.as_ref().map(|timer| timer.sleep.deadline());
-        f.debug_tuple("Timer").field(&at).finish()
+        f.debug_tuple("Timer").field(&self.deadline()).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::sync::Arc;
-    use std::task::Wake;
     use std::time::Duration;
 
     use tokio::runtime::{Builder, Runtime};
-    use tokio::task::coop::consume_budget;
-    use tokio::time::advance;
 
     use super::*;
 
-    fn seconds(seconds: u64) -> Instant {
-        Instant::now() + Duration::from_secs(seconds)
-    }
+    const SECOND: Duration = Duration::from_secs(1);
 
-    fn paused() -> Runtime {
+    fn of_one_thread() -> Runtime {
         let mut builder = Builder::new_current_thread();
         builder.enable_time().start_paused(true).build().unwrap()
     }
 
-    /// Registers a timer, which is then kept.
-    async fn keeps(at: Instant) {
+    fn of_several() -> Runtime {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(2).enable_time().build().unwrap()
+    }
+
+    /// A timer that goes off then.
+    async fn waiting(wait: Duration) -> Timer {
+        let at = Instant::now() + wait;
         let mut timer = Timer::default();
         poll_fn(|cx| {
             assert!(timer.poll(cx, at).is_pending());
             Poll::Ready(())
         })
         .await;
+        timer
     }
 
-    fn kept() -> usize {
-        IDLE.with_borrow(|idle| idle.timers.len())
-    }
-
-    /// How long it takes to go off.
-    async fn goes_off_after(wait: Duration) -> Duration {
-        let start = Instant::now();
+    /// How much too late it goes off.
+    async fn lag(wait: Duration) -> Duration {
+        let at = Instant::now() + wait;
         let mut timer = Timer::default();
-        poll_fn(|cx| timer.poll(cx, start + wait)).await;
-        start.elapsed()
+        poll_fn(|cx| timer.poll(cx, at)).await;
+        Instant::now().saturating_duration_since(at)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_timer_that_was_kept_goes_off_when_it_should() {
-        let second = Duration::from_secs(1);
-        for first in [1, 5, 10] {
-            keeps(seconds(first)).await;
-            assert_eq!(kept(), 1);
-            advance(second / 2).await;
-            assert_eq!(goes_off_after(5 * second).await, 5 * second, "{first}");
-            assert_eq!(kept(), 0, "it was used, and has gone off");
+    /// Registered ones, and empty places.
+    fn kept() -> (usize, usize) {
+        IDLE.with_borrow(|idle| (idle.registered.len(), idle.empty.len()))
+    }
+
+    #[test]
+    fn on_several_threads_a_timer_stays_registered_and_the_next_call_has_it() {
+        let runtime = of_several();
+        runtime.block_on(async {
+            drop(waiting(5 * SECOND).await);
+            assert_eq!(kept(), (1, 0));
+            let early = waiting(9 * SECOND).await;
+            assert_eq!(kept(), (0, 0));
+            let first = early.deadline().unwrap();
+            assert!(first < Instant::now() + 6 * SECOND, "as it was");
+            drop(early);
+            // Also where it would come too late.
+            assert!(lag(SECOND / 100).await < SECOND);
+            assert_eq!(kept(), (0, 1), "what has gone off is taken out");
+            drop(waiting(SECOND / 100).await);
+            assert!(
+                lag(SECOND / 20).await < SECOND,
+                "it went off early, and was set anew"
+            );
+        });
+    }
+
+    #[test]
+    fn on_one_thread_nothing_stays_registered_but_the_memory_is_used_again() {
+        let runtime = of_one_thread();
+        runtime.block_on(async {
+            drop(waiting(SECOND).await);
+            assert_eq!(kept(), (0, 1));
+            let start = Instant::now();
+            assert_eq!(lag(5 * SECOND).await, Duration::ZERO);
+            assert_eq!(start.elapsed(), 5 * SECOND, "the clock has gone once");
+            assert_eq!(kept(), (0, 1));
+        });
+    }
+
+    #[test]
+    fn a_thread_keeps_so_many_and_no_more() {
+        for (runtime, expected) in [(of_one_thread(), (0, KEPT)), (of_several(), (KEPT, 0))] {
+            runtime.block_on(async {
+                let mut timers = Vec::new();
+                for _ in 0..KEPT + 9 {
+                    timers.push(waiting(SECOND).await);
+                }
+                drop(timers);
+            });
+            assert_eq!(kept(), expected);
         }
-        keeps(seconds(1)).await;
-        advance(2 * second).await;
-        assert_eq!(goes_off_after(second).await, second, "it went off unused");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_thread_keeps_so_many_and_no_more() {
-        let mut timers: Vec<_> = (0..KEPT + 9).map(|_| Timer::default()).collect();
-        poll_fn(|cx| {
-            for timer in &mut timers {
-                assert!(timer.poll(cx, seconds(1)).is_pending());
-            }
-            Poll::Ready(())
-        })
-        .await;
-        drop(timers);
-        assert_eq!(kept(), KEPT);
     }
 
     #[test]
     fn a_timer_is_kept_for_its_own_runtime_only_whether_that_runs_or_is_over() {
-        let second = Duration::from_secs(1);
-        let (one, other) = (paused(), paused());
-        one.block_on(keeps(seconds_of(&one)));
-        // Nobody drives the first one: its timers would never go off.
-        assert_eq!(other.block_on(goes_off_after(second)), second);
-        other.block_on(keeps(seconds_of(&other)));
-        assert_eq!(kept(), 1);
-        drop(other);
-        assert_eq!(one.block_on(goes_off_after(second)), second);
-        one.block_on(keeps(seconds_of(&one)));
+        let (one, other) = (of_several(), of_several());
+        one.block_on(async { drop(waiting(SECOND).await) });
+        assert_eq!(kept(), (1, 0));
+        let late = other.block_on(async {
+            let late = waiting(SECOND / 100).await;
+            assert_eq!(kept(), (0, 0), "those of the other are let go");
+            late
+        });
+        one.block_on(async { drop(waiting(SECOND).await) });
+        drop(late);
+        assert_eq!(kept(), (1, 0), "its runtime is not at home here any more");
         drop(one);
-        assert_eq!(paused().block_on(goes_off_after(second)), second);
-    }
-
-    fn seconds_of(runtime: &Runtime) -> Instant {
-        runtime.block_on(async { seconds(5) })
+        assert!(other.block_on(lag(SECOND / 100)) < SECOND);
+        other.block_on(async { drop(waiting(SECOND).await) });
+        drop(other);
+        assert_eq!(of_one_thread().block_on(lag(SECOND)), Duration::ZERO);
     }
 
     #[test]
     fn a_timer_may_be_dropped_after_its_runtime_and_on_another_thread() {
-        let runtime = paused();
-        let mut timer = Timer::default();
-        let at = seconds_of(&runtime);
-        let polled = runtime.block_on(poll_fn(|cx| Poll::Ready(timer.poll(cx, at))));
-        assert!(polled.is_pending());
-        drop(runtime);
-        std::thread::spawn(move || drop(timer)).join().unwrap();
-        assert_eq!(kept(), 0);
-    }
-
-    struct Task;
-
-    impl Wake for Task {
-        fn wake(self: Arc<Self>) {}
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_timer_that_is_kept_holds_no_task() {
-        let task = Arc::new(Task);
-        let waker = Waker::from(Arc::clone(&task));
-        let mut timer = Timer::default();
-        assert!(
-            timer
-                .poll(&mut Context::from_waker(&waker), seconds(1))
-                .is_pending()
-        );
-        drop(waker);
-        assert_eq!(Arc::strong_count(&task), 2);
-        drop(timer);
-        assert_eq!((Arc::strong_count(&task), kept()), (1, 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_task_without_budget_keeps_none() {
-        keeps(seconds(1)).await;
-        let mut timer = Timer::default();
-        poll_fn(|cx| {
-            assert!(timer.poll(cx, seconds(1)).is_pending());
-            Poll::Ready(())
-        })
-        .await;
-        assert_eq!(kept(), 0);
-        tokio::spawn(async move {
-            while has_budget_remaining() {
-                consume_budget().await;
-            }
-            drop(timer);
-        })
-        .await
-        .unwrap();
-        assert_eq!(kept(), 0);
+        for runtime in [of_one_thread(), of_several()] {
+            let (one, other) =
+                runtime.block_on(async { (waiting(SECOND).await, waiting(SECOND).await) });
+            drop(runtime);
+            drop(one);
+            std::thread::spawn(move || drop(other)).join().unwrap();
+        }
     }
 }

@@ -92,6 +92,22 @@ impl<S: Clone> Readied<S> {
         matches!(self.found, Found::Ready)
     }
 
+    /// The service, for whoever has to do with what stands below it.
+    #[cfg(feature = "stack")]
+    pub(crate) fn service_mut(&mut self) -> &mut S {
+        &mut self.service
+    }
+
+    /// The service with what was found of it; its clone stays behind.
+    #[cfg(feature = "stack")]
+    pub(crate) fn hand_over(&mut self) -> Self {
+        let found = mem::replace(&mut self.found, Found::NotYet);
+        Self {
+            service: self.take(),
+            found,
+        }
+    }
+
     /// The service, which was polled, for a call that must wait for it.
     fn take(&mut self) -> S {
         let clone = self.service.clone();

@@ -104,6 +104,14 @@ fn warn_of_order() {
     });
 }
 
+/// What stands below it.
+#[cfg(feature = "stack")]
+impl<S> Idempotency<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+}
+
 impl<S, B> Service<Request<B>> for Idempotency<S>
 where
     S: Service<Request<B>>,

@@ -21,15 +21,23 @@ use super::shared::Shared;
 pub(crate) struct RetryCall<S, B: RequestBody> {
     shared: Arc<Shared<S>>,
     recording: Recording<B>,
+    /// What it took over of the channel's buffer.
+    held: usize,
     course: Course,
 }
 
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     #[inline]
-    pub(super) fn new(shared: Arc<Shared<S>>, recording: Recording<B>, course: Course) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared<S>>,
+        recording: Recording<B>,
+        held: usize,
+        course: Course,
+    ) -> Self {
         Self {
             shared,
             recording,
+            held,
             course,
         }
     }
@@ -113,7 +121,8 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
 impl<S, B: RequestBody> Drop for RetryCall<S, B> {
     fn drop(&mut self) {
-        let buffer = &self.shared.settings.replay_buffer;
-        self.recording.give_back(buffer);
+        if self.held > 0 {
+            self.shared.settings.replay_buffer.release(self.held);
+        }
     }
 }

@@ -45,6 +45,14 @@ impl<S: Clone> Retry<S> {
     }
 }
 
+/// What stands below it.
+#[cfg(feature = "stack")]
+impl<S: Clone> Retry<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut S {
+        self.inner.service_mut()
+    }
+}
+
 impl<S, B, R> Service<Request<B>> for Retry<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -86,16 +94,17 @@ impl<S: Clone> Retry<S> {
     {
         call::Context::caller_deadline(&mut request);
         let now = Instant::now();
-        let recording = self.start.record(request.body_mut());
         let context = call::Context::of(request.extensions_mut());
         let recorder = Recorder::acting(context, now);
         if context.options().chosen_max_attempts() == Some(0) {
             self.inner.release();
             return ResponseFuture::failed(no_attempt(), recorder);
         }
-        let is_kept = self.start.number(context, &recording);
+        let kept = self.start.record(request.body_mut());
+        let context = call::Context::of(request.extensions_mut());
+        let is_kept = self.start.number(context, &kept.0);
         let context = Some(context.clone());
-        let begun = self.start.begin(&request, 1, context, recording, policy);
+        let begun = self.start.begin(&request, 1, context, kept, policy);
         let (mut call, preparing) = begun;
         if let Some(preparing) = preparing {
             // The request is made anew of what the hook leaves.

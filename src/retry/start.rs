@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use http::Request;
 
-use crate::body::{Recording, RequestBody};
+use crate::body::{Loan, Recording, RequestBody};
 use crate::call;
 #[cfg(feature = "stack")]
 use crate::call::CallOptions;
@@ -47,7 +47,7 @@ impl<S: Clone> Start<S> {
     /// Keeps the request of a call that may have to be repeated, as far as it fits; the first attempt reads
     /// what takes its place.
     #[inline]
-    pub(super) fn record<B: RequestBody>(&self, body: &mut B) -> Recording<B> {
+    pub(super) fn record<B: RequestBody>(&self, body: &mut B) -> (Recording<B>, Loan<'_>) {
         let settings = self.settings();
         Recording::keep(body, settings.replay_limit, &settings.replay_buffer)
     }
@@ -77,12 +77,13 @@ impl<S: Clone> Start<S> {
         request: &Request<B>,
         others: usize,
         context: Option<call::Context>,
-        recording: Recording<B>,
+        (recording, loan): (Recording<B>, Loan<'_>),
         policy: Arc<dyn Policy>,
     ) -> (Box<RetryCall<S, B>>, Option<Preparing>) {
         let head = Head::without_headers(request, others, context);
         let course = Course::new(head, policy);
-        let mut call = Box::new(RetryCall::new(Arc::clone(&self.0), recording, course));
+        let shared = Arc::clone(&self.0);
+        let mut call = Box::new(RetryCall::new(shared, recording, loan.take_over(), course));
         call.keep(request.headers());
         let preparing = call.begin();
         (call, preparing)
@@ -103,9 +104,12 @@ impl<S: Clone> Start<S> {
         is_ordinary.then(|| Arc::clone(policy))
     }
 
-    /// Keeps a request that is complete; any other stays as it was.
+    /// Keeps a request that is complete; any other reads as it did.
     #[inline]
-    pub(crate) fn record_whole<B: RequestBody>(&self, body: &mut B) -> Option<Recording<B>> {
+    pub(crate) fn record_whole<B: RequestBody>(
+        &self,
+        body: &mut B,
+    ) -> Option<(Recording<B>, Loan<'_>)> {
         let settings = self.settings();
         Recording::keep_whole(body, settings.replay_limit, &settings.replay_buffer)
     }

@@ -12,7 +12,8 @@ use crate::wait_for_ready::Watch;
 /// An ordinary call whose answer has begun: what each layer would hold of it now.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) watch: Watch,
+    /// `None` once it has told the gate.
+    pub(super) watch: Option<Watch>,
     pub(super) committed: Committed,
     pub(super) bound: Option<Bound>,
     pub(super) began: Instant,

@@ -24,14 +24,14 @@ pub struct ResilientBody<R>(Kind<R>);
 
 #[derive(Debug)]
 enum Kind<R> {
-    Ordinary(Ordinary<R>),
+    Plain(Plain<R>),
     Layers(Box<Layers<R>>),
 }
 
 /// That of a call which was answered by its first attempt, without anything for the layers to do.
 #[derive(Debug)]
-struct Ordinary<R> {
-    /// `None` once it failed or expired: whoever keeps the body does not keep the stream.
+struct Plain<R> {
+    /// `None` once it is at its end, failed or expired: whoever keeps the body does not keep the stream.
     inner: Option<R>,
     first: First,
     /// Until the status has come.
@@ -60,7 +60,7 @@ impl First {
 
 impl<R> ResilientBody<R> {
     #[inline]
-    pub(super) fn ordinary(inner: R, call: Answered) -> Self {
+    pub(super) fn answered(inner: R, call: Answered) -> Self {
         Self::new(inner, First::Nothing, call)
     }
 
@@ -75,7 +75,7 @@ impl<R> ResilientBody<R> {
 
     #[inline]
     fn new(inner: R, first: First, call: Answered) -> Self {
-        Self(Kind::Ordinary(Ordinary {
+        Self(Kind::Plain(Plain {
             inner: Some(inner),
             first,
             call: Some(call),
@@ -84,7 +84,7 @@ impl<R> ResilientBody<R> {
     }
 }
 
-impl<R> Ordinary<R> {
+impl<R> Plain<R> {
     /// A message goes up. A body that is always ready never lets the timer run: the clock is looked at
     /// instead, from the second message on.
     #[inline]
@@ -118,10 +118,13 @@ impl<R> Ordinary<R> {
     /// An end without a status, or a failure.
     #[cold]
     fn broken(&mut self, error: Option<Error>) -> Read {
+        self.inner = None;
         let call = self.call.take();
         match (call, error) {
             (Some(call), Some(error)) => {
-                call.watch.failed(&error);
+                if let Some(watch) = &call.watch {
+                    watch.failed(&error);
+                }
                 let error = call.committed.broke_off(error);
                 Some(Err(self.failed(call.named(error))))
             }
@@ -152,7 +155,7 @@ impl<R> Ordinary<R> {
     }
 }
 
-impl<R> Ordinary<R>
+impl<R> Plain<R>
 where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
@@ -200,7 +203,7 @@ where
     #[inline]
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
         match &mut self.0 {
-            Kind::Ordinary(body) => body.poll_frame(cx),
+            Kind::Plain(body) => body.poll_frame(cx),
             Kind::Layers(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -208,7 +211,7 @@ where
     /// Not before the status was seen.
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Ordinary(body) => {
+            Kind::Plain(body) => {
                 body.call.is_none() && body.inner.as_ref().is_none_or(Body::is_end_stream)
             }
             Kind::Layers(body) => body.is_end_stream(),
@@ -217,7 +220,7 @@ where
 
     fn size_hint(&self) -> SizeHint {
         let body = match &self.0 {
-            Kind::Ordinary(body) => body,
+            Kind::Plain(body) => body,
             Kind::Layers(body) => return body.size_hint(),
         };
         let Some(inner) = &body.inner else {

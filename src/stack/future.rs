@@ -13,6 +13,7 @@ use crate::dispatch::{Attempt, Read, Seen, broken};
 use crate::error::{BoxError, Error};
 use crate::grpc::Glance;
 use crate::retry;
+use crate::wait_for_ready::Watch;
 
 use super::ResilientBody;
 use super::going::{Going, Layers};
@@ -45,7 +46,7 @@ where
     /// The first attempt of an ordinary call has no answer yet.
     Attempt(#[pin] Attempt<S, B>),
     /// Its head is held until the first frame.
-    Held(Option<Response<R>>),
+    Held(Option<Held<R>>),
     /// All other calls.
     Layers(Pin<Box<Layers<S, B>>>),
     /// Whoever keeps the future does not keep the attempt.
@@ -91,41 +92,42 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let layers = match this.state.as_mut().project() {
-                StateProj::Attempt(attempt) => match attempt.poll(cx) {
-                    Poll::Ready(outcome) => {
+            let layers = match (this.state.as_mut().project(), this.going.as_mut()) {
+                (StateProj::Layers(layers), _) => {
+                    let outcome = ready!(layers.as_mut().poll(cx));
+                    return Poll::Ready(
+                        outcome.map(|response| response.map(ResilientBody::layers)),
+                    );
+                }
+                // Like any future, it must not be polled after it was ready.
+                (StateProj::Over, _) | (_, None) => return Poll::Pending,
+                (StateProj::Attempt(attempt), Some(going)) => match attempt.poll(cx) {
+                    Poll::Ready(Ok(response)) if leaves_all_to_trailers(&response) => {
+                        let watch = going.heard();
+                        if going.answers_once() {
+                            this.state.set(State::Held(Some((response, watch))));
+                            continue;
+                        }
                         let Some(going) = this.going.take() else {
                             return Poll::Pending;
                         };
-                        match outcome {
-                            Ok(response) if !leaves_all_to_trailers(&response) => {
-                                going.taken_up(Ok(response))
-                            }
-                            Ok(response) if going.answers_once() => {
-                                *this.going = Some(going);
-                                this.state.set(State::Held(Some(response)));
-                                continue;
-                            }
-                            Ok(response) => {
-                                let answered = going.answered();
-                                let body = |inner| ResilientBody::ordinary(inner, answered);
-                                return Poll::Ready(Ok(response.map(body)));
-                            }
-                            Err(error) => going.taken_up(Err(error)),
-                        }
+                        let answered = going.answered(watch);
+                        let body = |inner| ResilientBody::answered(inner, answered);
+                        return Poll::Ready(Ok(response.map(body)));
                     }
+                    Poll::Ready(outcome) => match this.going.take() {
+                        Some(going) => going.taken_up(outcome),
+                        None => return Poll::Pending,
+                    },
                     Poll::Pending => {
-                        let Some(going) = this.going.as_mut() else {
-                            return Poll::Pending;
-                        };
                         let error = ready!(going.poll_over(cx));
                         *this.going = None;
                         this.state.set(State::Over);
                         return Poll::Ready(Err(error));
                     }
                 },
-                StateProj::Held(held) => {
-                    let (Some(response), Some(going)) = (held.as_mut(), this.going.as_mut()) else {
+                (StateProj::Held(held), Some(going)) => {
+                    let Some((response, _)) = held else {
                         return Poll::Pending;
                     };
                     let Poll::Ready(read) = Pin::new(response.body_mut()).poll_frame(cx) else {
@@ -134,22 +136,14 @@ where
                         this.state.set(State::Over);
                         return Poll::Ready(Err(error));
                     };
-                    let (Some(response), Some(going)) = (held.take(), this.going.take()) else {
+                    let (Some(held), Some(going)) = (held.take(), this.going.take()) else {
                         return Poll::Pending;
                     };
-                    match released(response, read.map(|it| it.map_err(broken)), going) {
+                    match released(held, read.map(|it| it.map_err(broken)), going) {
                         Ok(response) => return Poll::Ready(Ok(response)),
                         Err(layers) => layers,
                     }
                 }
-                StateProj::Layers(layers) => {
-                    let outcome = ready!(layers.as_mut().poll(cx));
-                    return Poll::Ready(
-                        outcome.map(|response| response.map(ResilientBody::layers)),
-                    );
-                }
-                // Like any future, it must not be polled after it was ready.
-                StateProj::Over => return Poll::Pending,
             };
             this.state.set(State::Layers(Box::pin(layers)));
         }
@@ -164,10 +158,13 @@ fn leaves_all_to_trailers<R>(response: &Response<R>) -> bool {
     says_nothing && response.status() == StatusCode::OK
 }
 
+/// An answer of which no frame was read, and what watches its connection.
+type Held<R> = (Response<R>, Option<Watch>);
+
 type Released<S, B, R> = Result<Response<ResilientBody<R>>, Layers<S, B>>;
 
 /// What was read first decides on a held answer: it goes up with it, or the attempt failed.
-fn released<S, B, R>(response: Response<R>, mut read: Read, going: Going<S, B>) -> Released<S, B, R>
+fn released<S, B, R>(held: Held<R>, mut read: Read, going: Going<S, B>) -> Released<S, B, R>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
@@ -175,13 +172,20 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    if let Some(Ok(frame)) = &mut read {
-        Seen::tidy(frame);
+    let (response, mut watch) = held;
+    match &mut read {
+        Some(Ok(frame)) => _ = Seen::tidy(frame),
+        Some(Err(error)) => {
+            if let Some(watch) = watch.take() {
+                watch.failed(error);
+            }
+        }
+        None => {}
     }
     let (parts, body) = response.into_parts();
     if let Some(error) = retry::failure_in(&parts, &read) {
         return Err(going.failed(error));
     }
-    let body = ResilientBody::held(body, read, going.answered());
+    let body = ResilientBody::held(body, read, going.answered(watch));
     Ok(Response::from_parts(parts, body))
 }

@@ -13,7 +13,7 @@ use crate::dispatch::{Attempt, Recorder};
 use crate::error::{BoxError, Error};
 use crate::report::Trace;
 use crate::retry::{self, RetryCall};
-use crate::wait_for_ready::{self, Pass};
+use crate::wait_for_ready::{self, Pass, Watch};
 
 use super::answered::Answered;
 use super::layered::{Inner, Waiting};
@@ -21,7 +21,8 @@ use super::layered::{Inner, Waiting};
 /// An ordinary call whose first attempt is under way: what each layer would hold of it now.
 pub(super) struct Going<S, B: RequestBody> {
     call: Box<RetryCall<Waiting<S>, B>>,
-    pass: Pass,
+    /// `None` once the head of the answer has come: then the gate was told.
+    pass: Option<Pass>,
     bound: Option<Bound>,
     began: Instant,
 }
@@ -38,13 +39,19 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
     ) -> Self {
         Self {
             call,
-            pass,
+            pass: Some(pass),
             bound,
             began,
         }
     }
 
-    /// The layers take the call up at what its first attempt came to.
+    /// The head of its answer has come; what watches the connection from now on.
+    #[inline]
+    pub(super) fn heard(&mut self) -> Option<Watch> {
+        self.pass.take().map(Pass::answered)
+    }
+
+    /// The layers take the call up at what its first attempt came to, of which the gate was not told.
     #[cold]
     pub(super) fn taken_up<R>(self, outcome: Result<Response<R>, Error>) -> Layers<S, B>
     where
@@ -64,8 +71,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         let attempt = Attempt::known(outcome);
         let attempt = attempt_timeout::ResponseFuture::new(attempt, None, Recorder::default());
         let attempt = Attempt::under_way(attempt);
-        let below = recorders.below();
-        let attempt = wait_for_ready::ResponseFuture::going(attempt, pass, None, below);
+        let attempt = wait_for_ready::ResponseFuture::going(attempt, pass, None, recorders.below());
         let attempt = Attempt::under_way(attempt);
         let retry = retry::ResponseFuture::retrying(attempt, call, recorders.retry);
         under_deadline(retry, bound, recorders.deadline)
@@ -82,12 +88,10 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
     {
         let Self {
             mut call,
-            pass,
             bound,
             began,
+            ..
         } = self;
-        // The server answered, whatever it said.
-        drop(pass.answered());
         let recorders = Recorders::of(began, bound.is_some());
         call.follow(recorders.trace.clone());
         let retry = retry::ResponseFuture::after(error, call, recorders.retry);
@@ -112,9 +116,9 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
 
     /// The answer goes up.
     #[inline]
-    pub(super) fn answered(mut self) -> Answered {
+    pub(super) fn answered(mut self, watch: Option<Watch>) -> Answered {
         Answered {
-            watch: self.pass.answered(),
+            watch,
             committed: self.call.commit(),
             bound: self.bound,
             began: self.began,

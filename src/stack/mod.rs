@@ -36,7 +36,9 @@
 //! and the first attempt is answered OK. So [`Resilient`] asks each layer's rules once, sends such a call to the
 //! channel itself, and keeps what the layers would keep of it. Where its first attempt fails, or its answer is
 //! anything but messages and an OK, the layers take the call up there, with what was kept, as if they had
-//! sent it. The rules are nowhere written twice, and what a caller sees is the same.
+//! sent it. The rules are nowhere written twice, and what a caller sees is the same. A layer of yours below, in the
+//! channel, finds the same [`Context`](crate::call::Context), but for its
+//! [`trace`](crate::call::Context::trace): nobody follows an ordinary call.
 
 mod answered;
 mod body;

@@ -8,7 +8,7 @@ use crate::body::RequestBody;
 use crate::budget::Budgeted;
 use crate::call::{self, CallOptions};
 use crate::deadline::{DeadlineService, Terms};
-use crate::dispatch::Spare;
+use crate::dispatch::{Readied, Spare};
 use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
 use crate::retry::Start;
@@ -35,12 +35,16 @@ pub(super) struct Ordinary<S> {
 }
 
 impl<S: Clone> Ordinary<S> {
-    /// All layers, for a call that is not ordinary.
-    pub(super) fn layers(&self) -> DeadlineService<Inner<S>> {
-        self.layers.service()
+    /// All layers over this channel, for a call that is not ordinary.
+    pub(super) fn layers_over(&self, channel: Readied<S>) -> DeadlineService<Inner<S>> {
+        let mut layers = self.layers.service();
+        let retry = layers.inner_mut().inner_mut().inner_mut();
+        *retry.inner_mut().inner_mut().inner_mut() = channel;
+        layers
     }
 
-    /// Begins a call if it is ordinary, now; nothing is changed of one that is not.
+    /// Begins a call if it is ordinary, now; one that is not is as it was, though some of its request may have
+    /// been read ahead.
     #[inline]
     pub(super) fn begin<B: RequestBody>(
         &self,
@@ -62,7 +66,7 @@ impl<S: Clone> Ordinary<S> {
             return None;
         }
         let is_known = context.is_some();
-        let recording = self.start.record_whole(request.body_mut())?;
+        let recorded = self.start.record_whole(request.body_mut())?;
         let now = Instant::now();
         let mut context = call::Context::default();
         if is_known {
@@ -72,9 +76,9 @@ impl<S: Clone> Ordinary<S> {
         let path = request.uri().path();
         self.idempotency.declare(path, &mut context);
         self.budget.charge(path, &mut context);
-        let is_kept = self.start.number(&mut context, &recording);
+        let is_kept = self.start.number(&mut context, &recorded.0);
         let kept = Some(context.clone());
-        let begun = self.start.begin(request, 0, kept, recording, policy);
+        let begun = self.start.begin(request, 0, kept, recorded, policy);
         let (mut call, _) = begun;
         request.extensions_mut().insert(context);
         if let Some(timeout) = timeout.flatten() {

@@ -98,17 +98,17 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B, R> {
         let ordinary = &self.shared.ordinary;
-        if self.channel.is_ready()
-            && let Some((going, now)) = ordinary.begin(&mut request)
-        {
+        let is_ready = self.channel.is_ready();
+        if is_ready && let Some((going, now)) = ordinary.begin(&mut request) {
             let attempt = self.channel.attempt(request, None, || now);
             return ResponseFuture::going(attempt, going);
         }
-        self.channel.release();
-        let mut layers = ordinary.layers();
-        // A service that is not ready now is asked again in the future, by the task of the call.
-        let mut cx = Context::from_waker(Waker::noop());
-        let _ = Service::<Request<B>>::poll_ready(&mut layers, &mut cx);
+        let mut layers = ordinary.layers_over(self.channel.hand_over());
+        if is_ready {
+            // So all layers are, without asking the channel.
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = Service::<Request<B>>::poll_ready(&mut layers, &mut cx);
+        }
         ResponseFuture::layers(layers.call(request))
     }
 }

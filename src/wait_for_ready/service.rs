@@ -52,6 +52,14 @@ impl<S> WaitForReady<S> {
     }
 }
 
+/// What stands below it.
+#[cfg(feature = "stack")]
+impl<S: Clone> WaitForReady<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut S {
+        self.inner.service_mut()
+    }
+}
+
 impl<S, B, R> Service<Request<B>> for WaitForReady<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,

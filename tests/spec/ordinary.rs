@@ -1,6 +1,9 @@
 //! An ordinary call goes to the channel itself, any other through all layers: nobody outside can tell
 //! which way it went (the page of `stack`).
 
+mod again;
+mod held;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

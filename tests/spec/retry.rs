@@ -1,6 +1,7 @@
 //! Which failures are retried, how often, and what each attempt carries.
 
 mod bounds;
+mod buffer;
 mod cancelled;
 mod hook;
 mod laws;
