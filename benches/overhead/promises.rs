@@ -50,7 +50,8 @@ pub(crate) const HEADER: [&str; 4] = ["promised, on top of bare", "limit", "foun
 pub(crate) fn rows(measured: &[Measured]) -> Vec<[String; 4]> {
     let named = |name| measured.iter().find(|one| one.name == name);
     let mut promises = Vec::new();
-    if let Some(all) = named("all five") {
+    // All five layers, as one and by a `ServiceBuilder`.
+    for all in ["Resilience", "all five"].into_iter().filter_map(named) {
         promises.extend(of_all_five(all));
         if let Some(peer) = named("tower::retry") {
             promises.extend(against(all, peer, "tower::retry", 1.0));
@@ -62,13 +63,6 @@ pub(crate) fn rows(measured: &[Measured]) -> Vec<[String; 4]> {
     if let Some(four) = named("four, without retry") {
         let what = "four, without retry: allocations";
         promises.push(Promise::at_most(what, 4.0, four.allocations));
-    }
-    if let Some(stack) = named("Resilience") {
-        promises.push(Promise::at_most(
-            "Resilience: bytes of future",
-            1536.0,
-            stack.future,
-        ));
     }
     let idle = measured.iter().filter(|one| one.group == Group::Idle);
     for one in idle.filter(|one| !one.name.starts_with("all")) {
@@ -84,15 +78,16 @@ pub(crate) fn rows(measured: &[Measured]) -> Vec<[String; 4]> {
 }
 
 fn of_all_five(all: &Measured) -> [Promise; 3] {
+    let what = |kind| format!("{}: {kind}", all.name);
     [
-        Promise::at_most("all five: instructions", 3_500.0, all.instructions),
-        Promise::at_most("all five: allocations", 10.0, all.allocations),
-        Promise::at_most("all five: bytes of future", 1_536.0, all.future),
+        Promise::at_most(what("instructions"), 3_500.0, all.instructions),
+        Promise::at_most(what("allocations"), 10.0, all.allocations),
+        Promise::at_most(what("bytes of future"), 1_536.0, all.future),
     ]
 }
 
 fn against(all: &Measured, peer: &Measured, name: &str, part: f64) -> [Promise; 2] {
-    let what = |kind| format!("all five: {kind}, {name}");
+    let what = |kind| format!("{}: {kind}, {name}", all.name);
     let make = if part < 1.0 {
         Promise::at_most
     } else {

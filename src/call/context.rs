@@ -178,9 +178,8 @@ impl Context {
         self.is_kept = true;
     }
 
-    /// Where to write what happens to the call; `None` while nobody follows it. Under
-    /// [`Resilience`](crate::Resilience) that is so until the first attempt fails, unless the caller
-    /// listens.
+    /// Where to write what happens to the call; `None` while nobody follows it, as nobody follows an
+    /// ordinary call under `Resilience` before its first attempt has failed.
     #[must_use]
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()

@@ -37,9 +37,9 @@ impl<S: Clone> DeadlineService<S> {
 
 /// What stands below it.
 #[cfg(feature = "stack")]
-impl<S: Clone> DeadlineService<S> {
-    pub(crate) fn inner_mut(&mut self) -> &mut S {
-        self.inner.service_mut()
+impl<S> DeadlineService<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
+        &mut self.inner
     }
 }
 

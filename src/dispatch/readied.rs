@@ -45,7 +45,8 @@ impl<S: Clone> Readied<S> {
         S: Service<R>,
         S::Error: Into<BoxError>,
     {
-        if matches!(self.found, Found::Ready) {
+        // What failed can take no call, and is not asked again.
+        if !matches!(self.found, Found::NotYet) {
             return;
         }
         self.found = match self.service.poll_ready(cx) {
@@ -92,9 +93,11 @@ impl<S: Clone> Readied<S> {
         matches!(self.found, Found::Ready)
     }
 
-    /// The service, for whoever has to do with what stands below it.
+    /// A service that is always ready, as each layer is, needs not be asked; for whoever has to do with what
+    /// stands below it.
     #[cfg(feature = "stack")]
-    pub(crate) fn service_mut(&mut self) -> &mut S {
+    pub(crate) fn always_ready(&mut self) -> &mut S {
+        self.found = Found::Ready;
         &mut self.service
     }
 

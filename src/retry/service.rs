@@ -47,9 +47,9 @@ impl<S: Clone> Retry<S> {
 
 /// What stands below it.
 #[cfg(feature = "stack")]
-impl<S: Clone> Retry<S> {
-    pub(crate) fn inner_mut(&mut self) -> &mut S {
-        self.inner.service_mut()
+impl<S> Retry<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
+        &mut self.inner
     }
 }
 

@@ -2,8 +2,8 @@ use crate::dispatch::Spare;
 
 use super::settings::Settings;
 
-/// What the clones of a service share, and every call that may be repeated: one counter a call, since all
-/// calls on all threads write the same.
+/// What the clones of a service share, and every call that may be repeated: by one counter, since all calls
+/// on all threads write it.
 #[derive(Debug)]
 pub(crate) struct Shared<S> {
     pub(super) spare: Spare<S>,

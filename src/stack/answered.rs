@@ -35,8 +35,12 @@ impl Answered {
 
     /// The end of the call, if it has come by now.
     #[inline]
-    pub(super) fn expiry(&self, now: Instant) -> Option<Error> {
-        let bound = self.bound.as_ref().filter(|bound| bound.has_ended(now))?;
+    pub(super) fn expiry(&self) -> Option<Error> {
+        let bound = self.bound.as_ref()?;
+        let now = Instant::now();
+        if !bound.has_ended(now) {
+            return None;
+        }
         let trace = self.trace();
         let error = bound.end(now, Some(trace.clone()));
         Some(Recorder::owning(trace).failed(error))

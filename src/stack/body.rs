@@ -4,7 +4,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Instant;
 
 use crate::attempt_timeout::AttemptBody;
 use crate::deadline::DeadlineBody;
@@ -16,7 +15,8 @@ use crate::wait_for_ready::WaitBody;
 
 use super::answered::Answered;
 
-type Layers<R> = DeadlineBody<RetryBody<WaitBody<AttemptBody<R>>>>;
+/// That of all layers.
+type Layered<R> = DeadlineBody<RetryBody<WaitBody<AttemptBody<R>>>>;
 
 /// The response body of a call through [`Resilient`](super::Resilient).
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct ResilientBody<R>(Kind<R>);
 #[derive(Debug)]
 enum Kind<R> {
     Plain(Plain<R>),
-    Layers(Box<Layers<R>>),
+    Layers(Box<Layered<R>>),
 }
 
 /// That of a call which was answered by its first attempt, without anything for the layers to do.
@@ -69,7 +69,7 @@ impl<R> ResilientBody<R> {
         Self::new(inner, First::of(first), call)
     }
 
-    pub(super) fn layers(body: Layers<R>) -> Self {
+    pub(super) fn layers(body: Layered<R>) -> Self {
         Self(Kind::Layers(Box::new(body)))
     }
 
@@ -91,7 +91,7 @@ impl<R> Plain<R> {
     fn message(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         if mem::replace(&mut self.has_begun, true)
             && let Some(call) = &self.call
-            && let Some(expiry) = call.expiry(Instant::now())
+            && let Some(expiry) = call.expiry()
         {
             return Err(self.failed(expiry));
         }

@@ -32,13 +32,21 @@
 //! # What an ordinary call costs
 //!
 //! Each layer by itself wraps the future and the body of every call and looks at its head, whether or not
-//! there is something to do. Most calls give the layers nothing to do: the channel is ready, nobody listens,
-//! and the first attempt is answered OK. So [`Resilient`] asks each layer's rules once, sends such a call to the
-//! channel itself, and keeps what the layers would keep of it. Where its first attempt fails, or its answer is
-//! anything but messages and an OK, the layers take the call up there, with what was kept, as if they had
-//! sent it. The rules are nowhere written twice, and what a caller sees is the same. A layer of yours below, in the
-//! channel, finds the same [`Context`](crate::call::Context), but for its
-//! [`trace`](crate::call::Context::trace): nobody follows an ordinary call.
+//! there is something to do. Most calls give the layers nothing to do: they are answered OK at once. So
+//! [`Resilient`] asks each layer's rules once, sends such a call to the channel itself, and keeps what the
+//! layers would keep of it. If its first attempt fails, the layers take the call up there, with what was
+//! kept. Nobody outside can tell, but for a layer of yours below, in the channel: it finds the same
+//! [`Context`](crate::call::Context), without a [`trace`](crate::call::Context::trace) until an attempt
+//! has failed.
+//!
+//! Not ordinary, and at the price of all layers, are calls
+//!
+//! - that somebody listens to ([`call_report`](crate::CallOptionsExt::call_report)), and those that are made
+//!   for a call that is being served, or under another layer that acts;
+//! - with a stream of requests, or one that is not kept: over the retry layer's limit, or while its buffer
+//!   is full;
+//! - with an attempt timeout, an idempotency key, a hook before attempts, or without retries;
+//! - while the channel is not known to be ready, and all those of a balanced one.
 
 mod answered;
 mod body;

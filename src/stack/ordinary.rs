@@ -38,8 +38,10 @@ impl<S: Clone> Ordinary<S> {
     /// All layers over this channel, for a call that is not ordinary.
     pub(super) fn layers_over(&self, channel: Readied<S>) -> DeadlineService<Inner<S>> {
         let mut layers = self.layers.service();
-        let retry = layers.inner_mut().inner_mut().inner_mut();
-        *retry.inner_mut().inner_mut().inner_mut() = channel;
+        let idempotency = layers.inner_mut().always_ready();
+        let retry = idempotency.inner_mut().inner_mut();
+        let waiting = retry.inner_mut().always_ready();
+        *waiting.inner_mut().always_ready().inner_mut() = channel;
         layers
     }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -98,17 +98,13 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B, R> {
         let ordinary = &self.shared.ordinary;
-        let is_ready = self.channel.is_ready();
-        if is_ready && let Some((going, now)) = ordinary.begin(&mut request) {
+        if self.channel.is_ready()
+            && let Some((going, now)) = ordinary.begin(&mut request)
+        {
             let attempt = self.channel.attempt(request, None, || now);
             return ResponseFuture::going(attempt, going);
         }
         let mut layers = ordinary.layers_over(self.channel.hand_over());
-        if is_ready {
-            // So all layers are, without asking the channel.
-            let mut cx = Context::from_waker(Waker::noop());
-            let _ = Service::<Request<B>>::poll_ready(&mut layers, &mut cx);
-        }
         ResponseFuture::layers(layers.call(request))
     }
 }

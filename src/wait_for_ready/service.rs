@@ -54,9 +54,9 @@ impl<S> WaitForReady<S> {
 
 /// What stands below it.
 #[cfg(feature = "stack")]
-impl<S: Clone> WaitForReady<S> {
-    pub(crate) fn inner_mut(&mut self) -> &mut S {
-        self.inner.service_mut()
+impl<S> WaitForReady<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
+        &mut self.inner
     }
 }
 

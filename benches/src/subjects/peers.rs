@@ -1,4 +1,5 @@
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use tonic::Status;
 use tonic::body::Body;
 use tower::ServiceBuilder;
@@ -6,6 +7,7 @@ use tower::util::BoxCloneSyncService;
 use tower_resilience::circuitbreaker::CircuitBreakerLayer;
 use tower_resilience::retry::{RetryBudgetBuilder, RetryLayer};
 
+use crate::Failure;
 use crate::collect::{Collect, Collected};
 use crate::driven::drive;
 use crate::pass_through::PassThroughLayer;
@@ -34,7 +36,7 @@ pub(super) fn all() -> Vec<Subject> {
         .collect()
 }
 
-fn parts() -> [Subject; 5] {
+fn parts() -> [Subject; 6] {
     [
         peer!("a layer that does nothing", |service| {
             ServiceBuilder::new()
@@ -48,6 +50,15 @@ fn parts() -> [Subject; 5] {
                 .layer(PassThroughLayer)
                 .layer(PassThroughLayer)
                 .layer(PassThroughLayer)
+                .service(service)
+        }),
+        // The least of a layer whose errors are of another type than the channel's.
+        peer!("a layer that only wraps answers", |service| {
+            ServiceBuilder::new()
+                .map_err(Failure::from)
+                .map_response(|answer: Response<Body>| {
+                    answer.map(|body| body.map_err(Failure::from))
+                })
                 .service(service)
         }),
         peer!("the body collected, sent again", |service| Collect::new(

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use grpc_resilience::Resilience;
+use grpc_resilience::retry::RetryPolicy;
 use http_body::{Body as _, Frame};
 use test_protos::EchoResponse;
 use testing::{Server, grpc_frame};
@@ -132,5 +133,43 @@ async fn a_call_that_is_not_ordinary_goes_by_the_permit_that_was_its_own() {
         assert_eq!(server.calls()[0].call_id, None);
         drop(answer);
         second.await.unwrap().unwrap();
+    }
+}
+
+/// Its readiness fails, and then it is never ready again.
+#[derive(Clone, Default)]
+struct Broken {
+    polls: Arc<AtomicU32>,
+}
+
+impl Service<http::Request<Body>> for Broken {
+    type Response = http::Response<Body>;
+    type Error = &'static str;
+    type Future = std::future::Pending<Result<http::Response<Body>, &'static str>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        match self.polls.fetch_add(1, Ordering::Relaxed) {
+            0 => Poll::Ready(Err("broken")),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        std::future::pending()
+    }
+}
+
+// DESIGN decision 1; PEER-CASES TW-readiness
+#[tokio::test(start_paused = true)]
+async fn a_channel_whose_readiness_failed_fails_the_call_and_is_not_asked_again() {
+    for is_listened_to in [false, true] {
+        let service = Broken::default();
+        let polls = Arc::clone(&service.polls);
+        let one_attempt = RetryPolicy::new().max_attempts(1).unwrap();
+        let mut stack = Resilience::new().retry(one_attempt).wrap(service);
+        let call = stack.ready().await.unwrap().call(raw(is_listened_to));
+        let error = call.await.map(drop).unwrap_err();
+        assert!(error.to_string().contains("broken"), "{error}");
+        assert_eq!(polls.load(Ordering::Relaxed), 1);
     }
 }
