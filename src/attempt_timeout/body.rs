@@ -23,7 +23,7 @@ pub struct AttemptBody<R> {
 }
 
 impl<R> AttemptBody<R> {
-    pub(crate) fn passing(inner: R) -> Self {
+    pub(super) fn passing(inner: R) -> Self {
         Self {
             inner: Some(inner),
             bound: None,

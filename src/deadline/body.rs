@@ -29,14 +29,14 @@ struct Active {
 }
 
 impl<B> DeadlineBody<B> {
-    pub(crate) fn passing(inner: B) -> Self {
+    pub(super) fn passing(inner: B) -> Self {
         Self {
             inner: Some(inner),
             active: None,
         }
     }
 
-    pub(crate) fn new(inner: B, bound: Option<Bound>, recorder: Recorder) -> Self {
+    pub(super) fn new(inner: B, bound: Option<Bound>, recorder: Recorder) -> Self {
         let active = Active {
             bound,
             began: false,

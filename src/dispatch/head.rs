@@ -38,28 +38,23 @@ impl Head {
     /// The head of this request, which is about to be sent.
     #[inline]
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let context = request.extensions().get::<Context>();
-        let others = usize::from(context.is_some());
-        let mut head = Self::without_headers(request, others, context.cloned());
+        let context = request.extensions().get::<Context>().cloned();
+        let mut head = Self::without_headers(request, context);
         head.keep(request.headers());
         head
     }
 
     /// The same but for its headers, which [`keep`](Self::keep) writes where the head is then: they are the
-    /// most of it. `others` of the extensions are kept elsewhere.
+    /// most of it. With the request's context, if it has one.
     #[inline]
-    pub(crate) fn without_headers<B>(
-        request: &Request<B>,
-        others: usize,
-        context: Option<Context>,
-    ) -> Self {
+    pub(crate) fn without_headers<B>(request: &Request<B>, context: Option<Context>) -> Self {
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
             headers: SmallVec::new(),
             is_counted: false,
-            extensions: Kept::of(request.extensions(), others),
+            extensions: Kept::of(request.extensions(), usize::from(context.is_some())),
             context,
         }
     }

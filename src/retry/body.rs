@@ -81,7 +81,7 @@ impl<R> RetryBody<R> {
     }
 
     /// The body of an answer of which this was read already.
-    pub(crate) fn released(
+    pub(super) fn released(
         inner: R,
         first: Read,
         call: Option<Committed>,

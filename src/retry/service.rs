@@ -103,8 +103,8 @@ impl<S: Clone> Retry<S> {
         let kept = self.start.record(request.body_mut());
         let context = call::Context::of(request.extensions_mut());
         let is_kept = self.start.number(context, &kept.0);
-        let context = Some(context.clone());
-        let begun = self.start.begin(&request, 1, context, kept, policy);
+        let context = context.clone();
+        let begun = self.start.begin(&request, context, kept, policy);
         let (mut call, preparing) = begun;
         if let Some(preparing) = preparing {
             // The request is made anew of what the hook leaves.

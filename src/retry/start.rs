@@ -69,18 +69,16 @@ impl<S: Clone> Start<S> {
         is_kept
     }
 
-    /// What is needed for further attempts, and what must run before the first. `others` of the request's
-    /// extensions are kept elsewhere, as its context is.
+    /// What is needed for further attempts, and what must run before the first; with the request's context.
     #[inline]
     pub(crate) fn begin<B: RequestBody>(
         &self,
         request: &Request<B>,
-        others: usize,
-        context: Option<call::Context>,
+        context: call::Context,
         (recording, loan): (Recording<B>, Loan<'_>),
         policy: Arc<dyn Policy>,
     ) -> (Box<RetryCall<S, B>>, Option<Preparing>) {
-        let head = Head::without_headers(request, others, context);
+        let head = Head::without_headers(request, Some(context));
         let course = Course::new(head, policy);
         let shared = Arc::clone(&self.0);
         let mut call = Box::new(RetryCall::new(shared, recording, loan.take_over(), course));

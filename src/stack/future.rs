@@ -13,7 +13,7 @@ use crate::dispatch::{Attempt, Read, Seen, broken};
 use crate::error::{BoxError, Error};
 use crate::grpc::Glance;
 use crate::retry;
-use crate::wait_for_ready::Watch;
+use crate::wait_for_ready::{Pass, Watch};
 
 use super::ResilientBody;
 use super::going::{Going, Layers};
@@ -43,8 +43,8 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    /// The first attempt of an ordinary call has no answer yet.
-    Attempt(#[pin] Attempt<S, B>),
+    /// The first attempt of an ordinary call has no answer yet, of which its pass tells the gate.
+    Attempt(#[pin] Attempt<S, B>, Option<Pass>),
     /// Its head is held until the first frame.
     Held(Option<Held<R>>),
     /// All other calls.
@@ -63,9 +63,9 @@ where
 {
     /// Of an ordinary call.
     #[inline]
-    pub(super) fn going(attempt: Attempt<S, B>, going: Going<S, B>) -> Self {
+    pub(super) fn going(attempt: Attempt<S, B>, pass: Pass, going: Going<S, B>) -> Self {
         Self {
-            state: State::Attempt(attempt),
+            state: State::Attempt(attempt, Some(pass)),
             going: Some(going),
         }
     }
@@ -101,49 +101,47 @@ where
                 }
                 // Like any future, it must not be polled after it was ready.
                 (StateProj::Over, _) | (_, None) => return Poll::Pending,
-                (StateProj::Attempt(attempt), Some(going)) => match attempt.poll(cx) {
-                    Poll::Ready(Ok(response)) if leaves_all_to_trailers(&response) => {
-                        let watch = going.heard();
-                        if going.answers_once() {
-                            this.state.set(State::Held(Some((response, watch))));
-                            continue;
-                        }
-                        let Some(going) = this.going.take() else {
+                (StateProj::Attempt(attempt, pass), Some(_)) => match attempt.poll(cx) {
+                    Poll::Ready(outcome) => {
+                        let (Some(pass), Some(going)) = (pass.take(), this.going.take()) else {
                             return Poll::Pending;
                         };
-                        let answered = going.answered(watch);
-                        let body = |inner| ResilientBody::answered(inner, answered);
-                        return Poll::Ready(Ok(response.map(body)));
+                        match outcome {
+                            Ok(response) if leaves_all_to_trailers(&response) => {
+                                let watch = pass.answered();
+                                if going.answers_once() {
+                                    *this.going = Some(going);
+                                    this.state.set(State::Held(Some((response, watch))));
+                                    continue;
+                                }
+                                let answered = going.answered(Some(watch));
+                                let body = |inner| ResilientBody::answered(inner, answered);
+                                return Poll::Ready(Ok(response.map(body)));
+                            }
+                            outcome => Some(going.taken_up(pass, outcome)),
+                        }
                     }
-                    Poll::Ready(outcome) => match this.going.take() {
-                        Some(going) => going.taken_up(outcome),
-                        None => return Poll::Pending,
-                    },
-                    Poll::Pending => {
-                        let error = ready!(going.poll_over(cx));
-                        *this.going = None;
-                        this.state.set(State::Over);
-                        return Poll::Ready(Err(error));
-                    }
+                    Poll::Pending => None,
                 },
-                (StateProj::Held(held), Some(going)) => {
-                    let Some((response, _)) = held else {
-                        return Poll::Pending;
-                    };
-                    let Poll::Ready(read) = Pin::new(response.body_mut()).poll_frame(cx) else {
-                        let error = ready!(going.poll_over(cx));
-                        *this.going = None;
-                        this.state.set(State::Over);
-                        return Poll::Ready(Err(error));
-                    };
-                    let (Some(held), Some(going)) = (held.take(), this.going.take()) else {
-                        return Poll::Pending;
-                    };
-                    match released(held, read.map(|it| it.map_err(broken)), going) {
-                        Ok(response) => return Poll::Ready(Ok(response)),
-                        Err(layers) => layers,
+                (StateProj::Held(held), Some(_)) => match poll_first(held, cx) {
+                    Poll::Ready(read) => {
+                        let (Some(held), Some(going)) = (held.take(), this.going.take()) else {
+                            return Poll::Pending;
+                        };
+                        match released(held, read, going) {
+                            Ok(response) => return Poll::Ready(Ok(response)),
+                            Err(layers) => Some(layers),
+                        }
                     }
-                }
+                    Poll::Pending => None,
+                },
+            };
+            let Some(layers) = layers else {
+                let over = this.going.as_mut().map(|going| going.poll_over(cx));
+                let error = ready!(over.unwrap_or(Poll::Pending));
+                *this.going = None;
+                this.state.set(State::Over);
+                return Poll::Ready(Err(error));
             };
             this.state.set(State::Layers(Box::pin(layers)));
         }
@@ -159,9 +157,22 @@ fn leaves_all_to_trailers<R>(response: &Response<R>) -> bool {
 }
 
 /// An answer of which no frame was read, and what watches its connection.
-type Held<R> = (Response<R>, Option<Watch>);
+type Held<R> = (Response<R>, Watch);
 
 type Released<S, B, R> = Result<Response<ResilientBody<R>>, Layers<S, B>>;
+
+/// Reads the first frame of a held answer.
+fn poll_first<R>(held: &mut Option<Held<R>>, cx: &mut Context<'_>) -> Poll<Read>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    let Some((response, _)) = held else {
+        return Poll::Pending;
+    };
+    let read = ready!(Pin::new(response.body_mut()).poll_frame(cx));
+    Poll::Ready(read.map(|read| read.map_err(broken)))
+}
 
 /// What was read first decides on a held answer: it goes up with it, or the attempt failed.
 fn released<S, B, R>(held: Held<R>, mut read: Read, going: Going<S, B>) -> Released<S, B, R>
@@ -172,16 +183,18 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    let (response, mut watch) = held;
-    match &mut read {
-        Some(Ok(frame)) => _ = Seen::tidy(frame),
+    let (response, watch) = held;
+    let watch = match &mut read {
         Some(Err(error)) => {
-            if let Some(watch) = watch.take() {
-                watch.failed(error);
-            }
+            watch.failed(error);
+            None
         }
-        None => {}
-    }
+        Some(Ok(frame)) => {
+            Seen::tidy(frame);
+            Some(watch)
+        }
+        None => Some(watch),
+    };
     let (parts, body) = response.into_parts();
     if let Some(error) = retry::failure_in(&parts, &read) {
         return Err(going.failed(error));

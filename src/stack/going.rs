@@ -6,23 +6,21 @@ use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::attempt_timeout;
+use crate::attempt_timeout::{self, AttemptBody};
 use crate::body::RequestBody;
 use crate::deadline::{self, Bound};
 use crate::dispatch::{Attempt, Recorder};
 use crate::error::{BoxError, Error};
 use crate::report::Trace;
 use crate::retry::{self, RetryCall};
-use crate::wait_for_ready::{self, Pass, Watch};
+use crate::wait_for_ready::{self, Pass, WaitBody, Watch};
 
 use super::answered::Answered;
 use super::layered::{Inner, Waiting};
 
-/// An ordinary call whose first attempt is under way: what each layer would hold of it now.
+/// An ordinary call whose first attempt is under way: what each layer but the gate would hold of it now.
 pub(super) struct Going<S, B: RequestBody> {
     call: Box<RetryCall<Waiting<S>, B>>,
-    /// `None` once the head of the answer has come: then the gate was told.
-    pass: Option<Pass>,
     bound: Option<Bound>,
     began: Instant,
 }
@@ -33,48 +31,29 @@ pub(super) type Layers<S, B> = deadline::ResponseFuture<Inner<S>, B>;
 impl<S: Clone, B: RequestBody> Going<S, B> {
     pub(super) fn new(
         call: Box<RetryCall<Waiting<S>, B>>,
-        pass: Pass,
         bound: Option<Bound>,
         began: Instant,
     ) -> Self {
-        Self {
-            call,
-            pass: Some(pass),
-            bound,
-            began,
-        }
-    }
-
-    /// The head of its answer has come; what watches the connection from now on.
-    #[inline]
-    pub(super) fn heard(&mut self) -> Option<Watch> {
-        self.pass.take().map(Pass::answered)
+        Self { call, bound, began }
     }
 
     /// The layers take the call up at what its first attempt came to, of which the gate was not told.
     #[cold]
-    pub(super) fn taken_up<R>(self, outcome: Result<Response<R>, Error>) -> Layers<S, B>
+    pub(super) fn taken_up<R>(self, pass: Pass, outcome: Result<Response<R>, Error>) -> Layers<S, B>
     where
         S: Service<Request<B>, Response = Response<R>>,
         S::Error: Into<BoxError>,
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
     {
-        let Self {
-            mut call,
-            pass,
-            bound,
-            began,
-        } = self;
-        let recorders = Recorders::of(began, bound.is_some());
-        call.follow(recorders.trace.clone());
-        let attempt = Attempt::known(outcome);
-        let attempt = attempt_timeout::ResponseFuture::new(attempt, None, Recorder::default());
-        let attempt = Attempt::under_way(attempt);
-        let attempt = wait_for_ready::ResponseFuture::going(attempt, pass, None, recorders.below());
-        let attempt = Attempt::under_way(attempt);
-        let retry = retry::ResponseFuture::retrying(attempt, call, recorders.retry);
-        under_deadline(retry, bound, recorders.deadline)
+        self.under_layers(|call, recorder, trace| {
+            let attempt = Attempt::known(outcome);
+            let attempt = attempt_timeout::ResponseFuture::new(attempt, None, Recorder::default());
+            let attempt = Attempt::under_way(attempt);
+            let below = Recorder::noting(trace);
+            let attempt = wait_for_ready::ResponseFuture::going(attempt, pass, None, below);
+            retry::ResponseFuture::retrying(Attempt::under_way(attempt), call, recorder)
+        })
     }
 
     /// The same, at a failure in what was read of a held answer.
@@ -86,16 +65,34 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
     {
-        let Self {
-            mut call,
-            bound,
-            began,
-            ..
-        } = self;
-        let recorders = Recorders::of(began, bound.is_some());
-        call.follow(recorders.trace.clone());
-        let retry = retry::ResponseFuture::after(error, call, recorders.retry);
-        under_deadline(retry, bound, recorders.deadline)
+        self.under_layers(|call, recorder, _| retry::ResponseFuture::after(error, call, recorder))
+    }
+
+    /// Under the deadline and this; the outermost layer that acts has the call in hand from now on.
+    fn under_layers<R>(
+        mut self,
+        retry: impl FnOnce(
+            Box<RetryCall<Waiting<S>, B>>,
+            Recorder,
+            Trace,
+        ) -> retry::ResponseFuture<Waiting<S>, B, WaitBody<AttemptBody<R>>>,
+    ) -> Layers<S, B>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Error: Into<BoxError>,
+        R: Body<Data = Bytes> + Unpin,
+        R::Error: Into<BoxError>,
+    {
+        let trace = Trace::under_way(self.began);
+        self.call.follow(trace.clone());
+        let owner = Recorder::owning(trace.clone());
+        let Some(bound) = self.bound else {
+            let attempt = Attempt::under_way(retry(self.call, owner, trace));
+            return deadline::ResponseFuture::passing(attempt, Recorder::default());
+        };
+        let recorder = Recorder::noting(trace.clone());
+        let attempt = Attempt::under_way(retry(self.call, recorder, trace));
+        deadline::ResponseFuture::bound(attempt, bound, owner)
     }
 
     /// Whether the head of its answer is held until the first frame.
@@ -109,12 +106,11 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         let Some(bound) = &mut self.bound else {
             return Poll::Pending;
         };
-        let trace = || Some(Trace::under_way(began));
-        let over = bound.poll_over(cx, trace);
+        let over = bound.poll_over(cx, || Some(Trace::under_way(began)));
         over.map(|error| Recorder::owning(Trace::under_way(began)).failed(error))
     }
 
-    /// The answer goes up.
+    /// The answer goes up; `watch` is `None` if it has told the gate already.
     #[inline]
     pub(super) fn answered(mut self, watch: Option<Watch>) -> Answered {
         Answered {
@@ -124,48 +120,5 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
             began: self.began,
             since: Instant::now(),
         }
-    }
-}
-
-/// Who writes down what from now on: the outermost layer that acts has the call in hand.
-struct Recorders {
-    trace: Trace,
-    deadline: Recorder,
-    retry: Recorder,
-}
-
-impl Recorders {
-    fn of(began: Instant, is_bounded: bool) -> Self {
-        let trace = Trace::under_way(began);
-        let (deadline, retry) = if is_bounded {
-            let retry = Recorder::noting(trace.clone());
-            (Recorder::owning(trace.clone()), retry)
-        } else {
-            (Recorder::default(), Recorder::owning(trace.clone()))
-        };
-        Self {
-            trace,
-            deadline,
-            retry,
-        }
-    }
-
-    fn below(&self) -> Recorder {
-        Recorder::noting(self.trace.clone())
-    }
-}
-
-fn under_deadline<S, B>(
-    future: S::Future,
-    bound: Option<Bound>,
-    recorder: Recorder,
-) -> deadline::ResponseFuture<S, B>
-where
-    S: Service<Request<B>>,
-{
-    let attempt = Attempt::under_way(future);
-    match bound {
-        Some(bound) => deadline::ResponseFuture::bound(attempt, bound, recorder),
-        None => deadline::ResponseFuture::passing(attempt, recorder),
     }
 }

@@ -45,13 +45,13 @@ impl<S: Clone> Ordinary<S> {
         layers
     }
 
-    /// Begins a call if it is ordinary, now; one that is not is as it was, though some of its request may have
+    /// Begins a call if it is ordinary, now, with its pass through the gate; one that is not is as it was, though some of its request may have
     /// been read ahead.
     #[inline]
     pub(super) fn begin<B: RequestBody>(
         &self,
         request: &mut Request<B>,
-    ) -> Option<(Going<S, B>, Instant)> {
+    ) -> Option<(Going<S, B>, Pass)> {
         let context = request.extensions().get::<call::Context>();
         if !context.is_none_or(is_unnoticed) {
             return None;
@@ -67,27 +67,21 @@ impl<S: Clone> Ordinary<S> {
         if !terms.as_ref().is_none_or(Terms::is_plain) {
             return None;
         }
-        let is_known = context.is_some();
+        let mut context = context.cloned().unwrap_or_default();
         let recorded = self.start.record_whole(request.body_mut())?;
         let now = Instant::now();
-        let mut context = call::Context::default();
-        if is_known {
-            context = request.extensions_mut().remove().unwrap_or_default();
-        }
         let (bound, timeout) = terms.map(|terms| terms.bind(&mut context, now)).unzip();
         let path = request.uri().path();
         self.idempotency.declare(path, &mut context);
         self.budget.charge(path, &mut context);
         let is_kept = self.start.number(&mut context, &recorded.0);
-        let kept = Some(context.clone());
-        let begun = self.start.begin(request, 0, kept, recorded, policy);
-        let (mut call, _) = begun;
-        request.extensions_mut().insert(context);
+        request.extensions_mut().insert(context.clone());
+        let (mut call, _) = self.start.begin(request, context, recorded, policy);
         if let Some(timeout) = timeout.flatten() {
             request.headers_mut().insert(TIMEOUT, timeout);
         }
         call.begin_first(request.headers_mut(), is_kept, now);
-        Some((Going::new(call, pass, bound, now), now))
+        Some((Going::new(call, bound, now), pass))
     }
 }
 

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestBody;
@@ -99,10 +100,10 @@ where
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B, R> {
         let ordinary = &self.shared.ordinary;
         if self.channel.is_ready()
-            && let Some((going, now)) = ordinary.begin(&mut request)
+            && let Some((going, pass)) = ordinary.begin(&mut request)
         {
-            let attempt = self.channel.attempt(request, None, || now);
-            return ResponseFuture::going(attempt, going);
+            let attempt = self.channel.attempt(request, None, Instant::now);
+            return ResponseFuture::going(attempt, pass, going);
         }
         let mut layers = ordinary.layers_over(self.channel.hand_over());
         ResponseFuture::layers(layers.call(request))

@@ -19,7 +19,7 @@ pub struct WaitBody<R> {
 }
 
 impl<R> WaitBody<R> {
-    pub(crate) fn new(inner: R, watch: Option<Watch>, recorder: Recorder) -> Self {
+    pub(super) fn new(inner: R, watch: Option<Watch>, recorder: Recorder) -> Self {
         Self {
             inner,
             watch,

@@ -54,13 +54,13 @@ where
     /// Of a call that goes, and of what is needed if it comes back.
     pub(crate) fn going(
         attempt: Attempt<S, B>,
-        pass: impl Into<Option<Pass>>,
+        pass: Pass,
         call: Option<WaitCall<S, B>>,
         recorder: Recorder,
     ) -> Self {
         Self {
             state: State::Attempt(attempt),
-            pass: pass.into(),
+            pass: Some(pass),
             call,
             recorder,
         }
