@@ -21,6 +21,8 @@ pub(crate) use attempt::Attempt;
 pub(crate) use head::Head;
 pub(crate) use readied::Readied;
 pub(crate) use recorder::{Passing, Recorder};
+#[cfg(feature = "retry")]
+pub(crate) use response::and_held;
 pub(crate) use response::{Read, Seen, broken, failure_of, passed, read_past, received};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use spare::Spare;

@@ -3,6 +3,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use http::Response;
 use http_body::Frame;
+#[cfg(feature = "retry")]
+use http_body::SizeHint;
 
 use crate::classify;
 use crate::error::{BoxError, Error};
@@ -54,6 +56,17 @@ impl Seen {
         }
         Self::Trailers(glance.code)
     }
+}
+
+/// The hint of a body before which this goes, which was read of it already.
+#[cfg(feature = "retry")]
+pub(crate) fn and_held(mut hint: SizeHint, held: &Bytes) -> SizeHint {
+    let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
+    if let Some(upper) = hint.upper() {
+        hint.set_upper(upper.saturating_add(held));
+    }
+    hint.set_lower(hint.lower().saturating_add(held));
+    hint
 }
 
 /// What broke a response body off, as every layer hands it up.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::dispatch::{Passing, Read, Recorder, Seen, broken, read_past};
+use crate::dispatch::{Passing, Read, Recorder, Seen, and_held, broken, read_past};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
@@ -202,18 +202,13 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = self.inner.size_hint();
-        if let State::Active(Active {
-            known: Known::Data(held),
-            ..
-        }) = &self.state
-        {
-            let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
-            if let Some(upper) = hint.upper() {
-                hint.set_upper(upper.saturating_add(held));
-            }
-            hint.set_lower(hint.lower().saturating_add(held));
+        let hint = self.inner.size_hint();
+        match &self.state {
+            State::Active(Active {
+                known: Known::Data(held),
+                ..
+            }) => and_held(hint, held),
+            _ => hint,
         }
-        hint
     }
 }

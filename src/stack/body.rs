@@ -7,7 +7,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::attempt_timeout::AttemptBody;
 use crate::deadline::DeadlineBody;
-use crate::dispatch::{Read, Seen, broken};
+use crate::dispatch::{Read, Seen, and_held, broken};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 use crate::retry::RetryBody;
@@ -226,14 +226,9 @@ where
         let Some(inner) = &body.inner else {
             return SizeHint::with_exact(0);
         };
-        let mut hint = inner.size_hint();
-        if let First::Data(held) = &body.first {
-            let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
-            if let Some(upper) = hint.upper() {
-                hint.set_upper(upper.saturating_add(held));
-            }
-            hint.set_lower(hint.lower().saturating_add(held));
+        match &body.first {
+            First::Data(held) => and_held(inner.size_hint(), held),
+            First::Nothing | First::Other(_) => inner.size_hint(),
         }
-        hint
     }
 }
