@@ -12,94 +12,93 @@ use tokio::time::{Instant, Sleep, sleep_until};
 const KEPT: usize = 64;
 
 thread_local! {
-    static IDLE: RefCell<Idle> = const { RefCell::new(Idle::NOTHING) };
+    static IDLE: RefCell<Idle> = const { RefCell::new(Idle { home: None, timers: Vec::new() }) };
 }
 
 /// The timer of one call, made once the call has to wait.
 ///
 /// Timers are used again. To register one and to take it out takes a lock that all threads of a runtime
-/// share, twice a call, and nearly no call lives to see its timer go off. So on a runtime of several
-/// threads a timer stays registered, and the next call on the thread takes it as it is: it goes off no later
-/// than that call ends, and if it goes off earlier it is set anew, which is once for many calls if their
-/// timeouts are alike. Until then it may hold the waker of the call before, and with it what a task takes
-/// that is over; a thread that is not the runtime's own holds the runtime's handle so.
+/// share, twice a call, and nearly no call lives to see its timer go off. So a timer stays registered, and
+/// the next call on the thread takes it as it is: it goes off no later than that call ends, and if it goes
+/// off earlier it is set anew, which is once for many calls if their timeouts are alike. Until then it may
+/// hold the waker of the call before, and with it what a task takes that is over; a thread that goes on to
+/// another runtime, or to none, holds the handle of the one before until it makes the next call.
 ///
-/// On a runtime of one thread nobody is in the way, and a test may have stopped the clock, which moves by
-/// the timers that there are: there no more than the memory is used again.
+/// A clock that a test has stopped moves by the timers that there are: one that was made while it stood
+/// still does not stay.
 #[derive(Default)]
-pub(super) struct Timer(Option<Taken>);
+pub(super) struct Timer(Option<Registered>);
 
-type Place = Pin<Box<Option<Sleep>>>;
-
-/// A timer, and the runtime that it stays registered with: no other would let it go off.
-struct Taken {
-    place: Place,
-    home: Option<runtime::Id>,
+struct Registered {
+    sleep: Pin<Box<Sleep>>,
+    /// The runtime of it: no other would let it go off.
+    home: runtime::Id,
+    stays: bool,
 }
 
-/// What a thread keeps.
+/// What a thread keeps: timers of one runtime, since nearly every thread only ever knows one.
 struct Idle {
-    /// The runtime of the registered ones: nearly every thread only ever knows one.
     home: Option<runtime::Id>,
-    registered: Vec<Place>,
-    empty: Vec<Place>,
+    timers: Vec<Pin<Box<Sleep>>>,
 }
 
 impl Timer {
     /// Wakes the task at this instant.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        let Taken { place, .. } = self.0.get_or_insert_with(|| Taken::until(at));
-        let Some(mut sleep) = place.as_mut().as_pin_mut() else {
-            return Poll::Pending;
-        };
+        let timer = self.0.get_or_insert_with(|| Registered::until(at));
         loop {
-            ready!(sleep.as_mut().poll(cx));
-            if sleep.deadline() >= at {
+            ready!(timer.sleep.as_mut().poll(cx));
+            if timer.sleep.deadline() >= at {
                 return Poll::Ready(());
             }
-            sleep.as_mut().reset(at);
+            timer.sleep.as_mut().reset(at);
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let sleep = self.0.as_ref()?.place.as_ref().get_ref().as_ref()?;
-        Some(sleep.deadline())
+        self.0.as_ref().map(|timer| timer.sleep.deadline())
     }
 }
 
-impl Taken {
+impl Registered {
     /// One that goes off at this instant or before it.
     fn until(at: Instant) -> Self {
         let runtime = Handle::current();
-        let is_shared = runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
-        let home = is_shared.then(|| runtime.id());
-        let mut place = Idle::take(home).unwrap_or_default();
-        match place.as_mut().as_pin_mut() {
-            None => place.set(Some(sleep_until(at))),
-            Some(sleep) if sleep.deadline() > at => sleep.reset(at),
-            Some(_) => {}
+        let home = runtime.id();
+        let Some(mut sleep) = Idle::take(home) else {
+            let is_alone = runtime.runtime_flavor() != RuntimeFlavor::MultiThread;
+            return Self {
+                sleep: Box::pin(sleep_until(at)),
+                home,
+                stays: !is_alone || clock_runs(),
+            };
+        };
+        if sleep.deadline() > at {
+            sleep.as_mut().reset(at);
         }
-        Self { place, home }
+        Self {
+            sleep,
+            home,
+            stays: true,
+        }
     }
 }
 
-impl Idle {
-    const NOTHING: Self = Self {
-        home: None,
-        registered: Vec::new(),
-        empty: Vec::new(),
-    };
+/// Whether it is seen to: a test may stop that of a runtime of one thread.
+fn clock_runs() -> bool {
+    Instant::now() != Instant::now()
+}
 
-    /// A timer that is registered with this runtime, or the memory for one.
-    fn take(home: Option<runtime::Id>) -> Option<Place> {
+impl Idle {
+    /// A timer that is registered with this runtime.
+    fn take(home: runtime::Id) -> Option<Pin<Box<Sleep>>> {
         let mut strangers = Vec::new();
         let taken = Self::with(|idle| {
-            if home.is_some() && idle.home != home {
-                idle.home = home;
-                strangers = mem::take(&mut idle.registered);
+            if idle.home != Some(home) {
+                idle.home = Some(home);
+                strangers = mem::take(&mut idle.timers);
             }
-            let registered = home.and_then(|_| idle.registered.pop());
-            registered.or_else(|| idle.empty.pop())
+            idle.timers.pop()
         });
         // Whatever hangs on them is dropped where it may do anything.
         drop(strangers);
@@ -107,22 +106,14 @@ impl Idle {
     }
 
     /// Takes it back, if there is room.
-    fn keep(mut place: Place, home: Option<runtime::Id>) {
-        let is_registered = place.as_ref().get_ref().as_ref();
-        let is_registered =
-            is_registered.is_some_and(|sleep| home.is_some() && !sleep.is_elapsed());
-        if !is_registered {
-            place.set(None);
+    fn keep(timer: Registered) {
+        if !timer.stays || timer.sleep.is_elapsed() {
+            return;
         }
-        let mut place = Some(place);
+        let mut sleep = Some(timer.sleep);
         Self::with(|idle| {
-            let (timers, is_theirs) = if is_registered {
-                (&mut idle.registered, idle.home == home)
-            } else {
-                (&mut idle.empty, true)
-            };
-            if is_theirs && timers.len() < KEPT {
-                timers.extend(place.take());
+            if idle.home == Some(timer.home) && idle.timers.len() < KEPT {
+                idle.timers.extend(sleep.take());
             }
         });
     }
@@ -137,8 +128,8 @@ impl Idle {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        if let Some(Taken { place, home }) = self.0.take() {
-            Idle::keep(place, home);
+        if let Some(timer) = self.0.take() {
+            Idle::keep(timer);
         }
     }
 }
@@ -160,9 +151,15 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn of_one_thread() -> Runtime {
+    /// A test has stopped its clock.
+    fn stopped() -> Runtime {
         let mut builder = Builder::new_current_thread();
         builder.enable_time().start_paused(true).build().unwrap()
+    }
+
+    fn of_one_thread() -> Runtime {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_time().build().unwrap()
     }
 
     fn of_several() -> Runtime {
@@ -190,49 +187,51 @@ mod tests {
         Instant::now().saturating_duration_since(at)
     }
 
-    /// Registered ones, and empty places.
-    fn kept() -> (usize, usize) {
-        IDLE.with_borrow(|idle| (idle.registered.len(), idle.empty.len()))
+    fn kept() -> usize {
+        IDLE.with_borrow(|idle| idle.timers.len())
     }
 
     #[test]
-    fn on_several_threads_a_timer_stays_registered_and_the_next_call_has_it() {
-        let runtime = of_several();
-        runtime.block_on(async {
-            drop(waiting(5 * SECOND).await);
-            assert_eq!(kept(), (1, 0));
-            let early = waiting(9 * SECOND).await;
-            assert_eq!(kept(), (0, 0));
-            let first = early.deadline().unwrap();
-            assert!(first < Instant::now() + 6 * SECOND, "as it was");
-            drop(early);
-            // Also where it would come too late.
-            assert!(lag(SECOND / 100).await < SECOND);
-            assert_eq!(kept(), (0, 1), "what has gone off is taken out");
-            drop(waiting(SECOND / 5).await);
-            assert!(
-                lag(SECOND / 2).await < SECOND,
-                "it went off early, and was set anew"
-            );
-        });
+    fn a_timer_stays_registered_and_the_next_call_has_it() {
+        for runtime in [of_one_thread(), of_several()] {
+            runtime.block_on(async {
+                drop(waiting(5 * SECOND).await);
+                assert_eq!(kept(), 1);
+                let early = waiting(9 * SECOND).await;
+                assert_eq!(kept(), 0);
+                let first = early.deadline().unwrap();
+                assert!(first < Instant::now() + 6 * SECOND, "as it was");
+                drop(early);
+                // Also where it would come too late.
+                assert!(lag(SECOND / 100).await < SECOND);
+                assert_eq!(kept(), 0, "what has gone off is taken out");
+                drop(waiting(SECOND / 5).await);
+                assert!(
+                    lag(SECOND / 2).await < SECOND,
+                    "it went off early, and was set anew"
+                );
+            });
+        }
     }
 
     #[test]
-    fn on_one_thread_nothing_stays_registered_but_the_memory_is_used_again() {
-        let runtime = of_one_thread();
-        runtime.block_on(async {
+    fn a_clock_that_stands_still_sees_no_timer_of_a_call_that_is_over() {
+        stopped().block_on(async {
             drop(waiting(SECOND).await);
-            assert_eq!(kept(), (0, 1));
+            assert_eq!(kept(), 0);
             let start = Instant::now();
             assert_eq!(lag(5 * SECOND).await, Duration::ZERO);
             assert_eq!(start.elapsed(), 5 * SECOND, "the clock has gone once");
-            assert_eq!(kept(), (0, 1));
         });
     }
 
     #[test]
     fn a_thread_keeps_so_many_and_no_more() {
-        for (runtime, expected) in [(of_one_thread(), (0, KEPT)), (of_several(), (KEPT, 0))] {
+        for (runtime, expected) in [
+            (stopped(), 0),
+            (of_one_thread(), KEPT),
+            (of_several(), KEPT),
+        ] {
             runtime.block_on(async {
                 let mut timers = Vec::new();
                 for _ in 0..KEPT + 9 {
@@ -246,27 +245,31 @@ mod tests {
 
     #[test]
     fn a_timer_is_kept_for_its_own_runtime_only_whether_that_runs_or_is_over() {
-        let (one, other) = (of_several(), of_several());
-        one.block_on(async { drop(waiting(SECOND).await) });
-        assert_eq!(kept(), (1, 0));
-        let late = other.block_on(async {
-            let late = waiting(SECOND).await;
-            assert_eq!(kept(), (0, 0), "those of the other are let go");
-            late
-        });
-        one.block_on(async { drop(waiting(SECOND).await) });
-        drop(late);
-        assert_eq!(kept(), (1, 0), "its runtime is not at home here any more");
-        drop(one);
-        assert!(other.block_on(lag(SECOND / 100)) < SECOND);
-        other.block_on(async { drop(waiting(SECOND).await) });
-        drop(other);
-        assert_eq!(of_one_thread().block_on(lag(SECOND)), Duration::ZERO);
+        for (one, other) in [
+            (of_several(), of_several()),
+            (of_one_thread(), of_one_thread()),
+        ] {
+            one.block_on(async { drop(waiting(SECOND).await) });
+            assert_eq!(kept(), 1);
+            let late = other.block_on(async {
+                let late = waiting(SECOND).await;
+                assert_eq!(kept(), 0, "those of the other are let go");
+                late
+            });
+            one.block_on(async { drop(waiting(SECOND).await) });
+            drop(late);
+            assert_eq!(kept(), 1, "its runtime is not at home here any more");
+            drop(one);
+            assert!(other.block_on(lag(SECOND / 100)) < SECOND);
+            other.block_on(async { drop(waiting(SECOND).await) });
+            drop(other);
+            assert_eq!(stopped().block_on(lag(SECOND)), Duration::ZERO);
+        }
     }
 
     #[test]
     fn a_timer_may_be_dropped_after_its_runtime_and_on_another_thread() {
-        for runtime in [of_one_thread(), of_several()] {
+        for runtime in [stopped(), of_one_thread(), of_several()] {
             let (one, other) =
                 runtime.block_on(async { (waiting(SECOND).await, waiting(SECOND).await) });
             drop(runtime);
