@@ -38,9 +38,10 @@ enum Source<B: Body<Data = Bytes>> {
         cancelled: fn() -> Option<B::Error>,
     },
     Teed(Reader<B>),
-    /// A request of which some was read to look at it.
+    /// A request of which some was read to look at it. By itself in memory: it is larger than all else, and
+    /// few requests are it.
     #[cfg(feature = "stack")]
-    Begun(Live<B>),
+    Begun(Box<Live<B>>),
 }
 
 /// The attempt that reads a live request.
@@ -67,7 +68,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
     /// The body itself, what was read of it first.
     #[cfg(feature = "stack")]
     pub(super) fn begun(live: Live<B>) -> Self {
-        Self(Source::Begun(live))
+        Self(Source::Begun(Box::new(live)))
     }
 
     /// The body itself, with a note for whoever wants to know when it is first polled: a transport

@@ -22,7 +22,7 @@ pub struct DeadlineService<S> {
     inner: Readied<S>,
     policy: DeadlinePolicy,
     /// The default timeout as `grpc-timeout`: most calls have that, and none of it is used up yet.
-    rendered: Option<HeaderValue>,
+    rendered: Option<(Duration, HeaderValue)>,
 }
 
 impl<S: Clone> DeadlineService<S> {
@@ -30,7 +30,9 @@ impl<S: Clone> DeadlineService<S> {
         Self {
             inner: Readied::new(inner),
             policy,
-            rendered: policy.default_timeout().map(render_timeout),
+            rendered: policy
+                .default_timeout()
+                .map(|timeout| (timeout, render_timeout(timeout))),
         }
     }
 }
@@ -75,10 +77,11 @@ where
         };
         let now = Instant::now();
         let context = call::Context::of(request.extensions_mut());
-        let (bound, header) = terms.bind(context, now);
+        let bound = terms.bind(context, now);
         let recorder = Recorder::acting(context, now);
-        if let Some(header) = header {
-            request.headers_mut().insert(TIMEOUT, header);
+        if let Some(deadline) = context.deadline() {
+            let timeout = self.header(deadline, now);
+            request.headers_mut().insert(TIMEOUT, timeout);
         }
         // What is over before it began is never sent.
         if let Some(end) = bound.ended(now, recorder.trace()) {
@@ -93,8 +96,6 @@ where
 /// What ends a call.
 pub(crate) struct Terms {
     timeout: Option<Duration>,
-    /// The timeout as `grpc-timeout`, where that is known.
-    rendered: Option<HeaderValue>,
     served: Option<Served>,
 }
 
@@ -120,12 +121,17 @@ impl<S> DeadlineService<S> {
         if !is_bounded && served.is_none() {
             return Ok(None);
         }
-        let is_default = timeout == self.policy.default_timeout();
-        Ok(Some(Terms {
-            timeout,
-            rendered: self.rendered.as_ref().filter(|_| is_default).cloned(),
-            served,
-        }))
+        Ok(Some(Terms { timeout, served }))
+    }
+
+    /// The `grpc-timeout` of a request that goes now.
+    #[inline]
+    pub(crate) fn header(&self, deadline: Deadline, now: Instant) -> HeaderValue {
+        let left = deadline.remaining(now);
+        match &self.rendered {
+            Some((default, rendered)) if *default == left => rendered.clone(),
+            _ => render_timeout(left),
+        }
     }
 }
 
@@ -136,25 +142,16 @@ impl Terms {
         self.served.is_none() && self.timeout.is_some_and(|timeout| !timeout.is_zero())
     }
 
-    /// Writes the deadline into the request's context, if the call has one; with what is to be its
-    /// `grpc-timeout`.
+    /// Writes the deadline into the request's context, if the call has one.
     #[inline]
-    pub(crate) fn bind(
-        self,
-        context: &mut call::Context,
-        now: Instant,
-    ) -> (Bound, Option<HeaderValue>) {
-        let own = self.timeout.map(|timeout| Deadline::after(now, timeout));
-        let inherited = self.served.as_ref().and_then(Served::deadline);
-        for deadline in own.into_iter().chain(inherited) {
-            context.bound(deadline);
+    pub(crate) fn bind(self, context: &mut call::Context, now: Instant) -> Bound {
+        if let Some(timeout) = self.timeout {
+            context.bound(Deadline::after(now, timeout));
         }
-        let deadline = context.deadline();
-        let header = match self.rendered {
-            Some(rendered) if deadline == own => Some(rendered),
-            _ => deadline.map(|deadline| render_timeout(deadline.remaining(now))),
-        };
-        (Bound::new(deadline, self.served.as_ref()), header)
+        if let Some(inherited) = self.served.as_ref().and_then(Served::deadline) {
+            context.bound(inherited);
+        }
+        Bound::new(context.deadline(), self.served.as_ref())
     }
 }
 

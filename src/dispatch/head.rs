@@ -1,30 +1,35 @@
 use std::fmt;
+use std::mem;
 
+use http::header::{CONTENT_TYPE, TE};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
-use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::call::Context;
 use crate::grpc::{PREVIOUS_ATTEMPTS, TIMEOUT};
 
-/// Room for the headers of most calls: tonic's two, credentials, one more.
-const FEW: usize = 4;
-
 /// The head of a request that may have to be sent again.
 ///
-/// Most heads are few headers and the one extension that generated code puts there. They are kept
-/// without an allocation, where a clone of the head takes six; only a call that is sent again pays for
-/// making it anew.
+/// Most heads are the two headers of every gRPC call and the one extension that generated code puts
+/// there. They are kept without an allocation, where a clone of the head takes six; only a call that is
+/// sent again pays for making it anew.
 pub(crate) struct Head {
     method: Method,
     uri: Uri,
     version: Version,
-    headers: SmallVec<[(HeaderName, HeaderValue); FEW]>,
+    /// Whether there is `te: trailers`, and whether `content-type: application/grpc`.
+    usual: [bool; 2],
+    /// All other headers.
+    others: Vec<(HeaderName, HeaderValue)>,
     /// Whether they say how many attempts came before.
     is_counted: bool,
     context: Option<Context>,
     extensions: Kept,
 }
+
+/// What the headers of every gRPC call say, as nearly all clients write them.
+const TRAILERS: &str = "trailers";
+const GRPC: &str = "application/grpc";
 
 /// The extensions besides the context.
 enum Kept {
@@ -46,13 +51,18 @@ impl Head {
 
     /// The same but for its headers, which [`keep`](Self::keep) writes where the head is then: they are the
     /// most of it. With the request's context, if it has one.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is made where it is kept, not moved there"
+    )]
+    #[inline(always)]
     pub(crate) fn without_headers<B>(request: &Request<B>, context: Option<Context>) -> Self {
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
-            headers: SmallVec::new(),
+            usual: Default::default(),
+            others: Vec::new(),
             is_counted: false,
             extensions: Kept::of(request.extensions(), usize::from(context.is_some())),
             context,
@@ -69,9 +79,28 @@ impl Head {
             if is_stamped && *name == TIMEOUT {
                 continue;
             }
-            self.is_counted |= *name == PREVIOUS_ATTEMPTS;
-            self.headers.push((name.clone(), value.clone()));
+            if !self.keep_usual(name, value) {
+                self.is_counted |= *name == PREVIOUS_ATTEMPTS;
+                self.others.push((name.clone(), value.clone()));
+            }
         }
+    }
+
+    /// Whether it is one of the usual ones, there for the first time.
+    #[inline]
+    fn keep_usual(&mut self, name: &HeaderName, value: &HeaderValue) -> bool {
+        let [te, kind] = &mut self.usual;
+        let value = value.as_bytes();
+        let is_kept = if *name == TE && value == TRAILERS.as_bytes() {
+            te
+        } else if *name == CONTENT_TYPE && value == GRPC.as_bytes() {
+            kind
+        } else {
+            return false;
+        };
+        // Values of one name stay in their order.
+        let is_first = self.others.iter().all(|(it, _)| it != name);
+        is_first && !mem::replace(is_kept, true)
     }
 
     /// Whether somebody wrote into it how many attempts came before.
@@ -95,8 +124,15 @@ impl Head {
 
     /// The headers of a request that goes now: `grpc-timeout` says what is left.
     pub(crate) fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
-        for (name, value) in &self.headers {
+        let mut headers = HeaderMap::with_capacity(self.others.len() + 3);
+        let [te, kind] = self.usual;
+        if te {
+            headers.insert(TE, HeaderValue::from_static(TRAILERS));
+        }
+        if kind {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+        }
+        for (name, value) in &self.others {
             headers.append(name.clone(), value.clone());
         }
         if let Some(deadline) = self.context().and_then(Context::deadline) {
@@ -105,10 +141,10 @@ impl Head {
         headers
     }
 
-    /// How much its headers take.
+    /// How much its headers take, but for the usual ones.
     #[cfg(feature = "wait-for-ready")]
     pub(crate) fn bytes(&self) -> usize {
-        let sizes = self.headers.iter();
+        let sizes = self.others.iter();
         sizes
             .map(|(name, value)| name.as_str().len() + value.len())
             .fold(0, usize::saturating_add)

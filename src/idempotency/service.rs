@@ -45,6 +45,13 @@ impl<S> Idempotency<S> {
         self.policy.key(path).is_some()
     }
 
+    /// Whether [`declare`](Self::declare) says the same of all calls of the method of this path that say
+    /// nothing themselves, and nobody has to know of them.
+    #[cfg(feature = "stack")]
+    pub(crate) fn says_the_same(&self, path: &str) -> bool {
+        self.policy.is_fixed(path)
+    }
+
     /// What is said of the method of this path, for which there is this key, which the request carries or
     /// does not.
     fn said<'a>(

@@ -27,7 +27,11 @@ pub(crate) struct RetryCall<S, B: RequestBody> {
 }
 
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is made where it is kept, not moved there"
+    )]
+    #[inline(always)]
     pub(super) fn new(
         shared: Arc<Shared<S>>,
         recording: Recording<B>,

@@ -47,7 +47,11 @@ pub(super) enum Repetition {
 }
 
 impl Course {
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is made where it is kept, not moved there"
+    )]
+    #[inline(always)]
     pub(super) fn new(head: Head, policy: Arc<dyn Policy>) -> Self {
         Self {
             head,

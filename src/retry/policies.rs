@@ -3,6 +3,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 
 use crate::grpc::{InvalidPattern, MethodTable};
+use crate::sync::{AtomicUsize, Ordering};
 
 use super::Policy;
 
@@ -65,22 +66,33 @@ impl<P: Policy + 'static> From<P> for Policies {
 ///
 /// A call keeps to its end the policy that it started with.
 #[derive(Clone, Debug)]
-pub struct PolicyHandle(Arc<ArcSwap<Policies>>);
+pub struct PolicyHandle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    policies: ArcSwap<Policies>,
+    /// How often they were replaced.
+    changes: AtomicUsize,
+}
 
 impl PolicyHandle {
     pub(super) fn new(policies: Policies) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(policies)))
+        Self(Arc::new(Shared {
+            policies: ArcSwap::from_pointee(policies),
+            changes: AtomicUsize::new(0),
+        }))
     }
 
     /// The policies now.
     #[must_use]
     pub fn current(&self) -> Arc<Policies> {
-        self.0.load_full()
+        self.0.policies.load_full()
     }
 
     /// Replaces the policies, those by method included, for all calls that start from now on.
     pub fn replace(&self, policies: impl Into<Policies>) {
-        self.0.store(Arc::new(policies.into()));
+        self.0.policies.store(Arc::new(policies.into()));
+        self.0.changes.fetch_add(1, Ordering::Release);
     }
 
     /// Changes the policies; the closure runs again if somebody else was faster.
@@ -90,17 +102,24 @@ impl PolicyHandle {
     /// What the closure returns; then nothing is changed.
     pub fn update<E>(&self, change: impl Fn(Policies) -> Result<Policies, E>) -> Result<(), E> {
         loop {
-            let current = self.0.load_full();
+            let current = self.0.policies.load_full();
             let changed = Arc::new(change(Policies::clone(&current))?);
-            let before = self.0.compare_and_swap(&current, changed);
+            let before = self.0.policies.compare_and_swap(&current, changed);
             if Arc::ptr_eq(&before, &current) {
+                self.0.changes.fetch_add(1, Ordering::Release);
                 return Ok(());
             }
         }
     }
 
+    /// How often they were replaced: while that stays, a look into them finds what was found before.
+    #[cfg(feature = "stack")]
+    pub(super) fn changes(&self) -> usize {
+        self.0.changes.load(Ordering::Acquire)
+    }
+
     /// The same for a moment, without counting who has them.
     pub(super) fn load(&self) -> Guard<Arc<Policies>> {
-        self.0.load()
+        self.0.policies.load()
     }
 }

@@ -78,10 +78,14 @@ impl<S: Clone> Start<S> {
         (recording, loan): (Recording<B>, Loan<'_>),
         policy: Arc<dyn Policy>,
     ) -> (Box<RetryCall<S, B>>, Option<Preparing>) {
+        let place = Box::new_uninit();
         let head = Head::without_headers(request, Some(context));
         let course = Course::new(head, policy);
         let shared = Arc::clone(&self.0);
-        let mut call = Box::new(RetryCall::new(shared, recording, loan.take_over(), course));
+        let mut call = Box::write(
+            place,
+            RetryCall::new(shared, recording, loan.take_over(), course),
+        );
         call.keep(request.headers());
         let preparing = call.begin();
         (call, preparing)
@@ -100,6 +104,12 @@ impl<S: Clone> Start<S> {
             && options.chosen_max_attempts() != Some(0)
             && self.settings().hook.is_none();
         is_ordinary.then(|| Arc::clone(policy))
+    }
+
+    /// How often the policies were replaced.
+    #[inline]
+    pub(crate) fn policy_changes(&self) -> usize {
+        self.settings().policies.changes()
     }
 
     /// Keeps a request that is complete; any other reads as it did.

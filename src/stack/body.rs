@@ -102,16 +102,16 @@ impl<R> Plain<R> {
     #[inline]
     fn status(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         let seen = Seen::tidy(&mut frame);
-        let call = self.call.take();
-        match (call, seen) {
-            (Some(call), Seen::Trailers(Some(Code::Ok))) => call.committed.succeeded(),
-            (Some(call), _) => {
-                if let Some(error) = call.committed.ended(frame.trailers_ref()) {
-                    return Err(self.failed(call.named(error)));
-                }
-            }
-            (None, _) => {}
+        let Some(call) = &self.call else {
+            return Ok(frame);
+        };
+        if seen == Seen::Trailers(Some(Code::Ok)) {
+            call.committed.succeeded();
+        } else if let Some(error) = call.committed.ended(frame.trailers_ref()) {
+            let error = call.named(error);
+            return Err(self.failed(error));
         }
+        self.call = None;
         Ok(frame)
     }
 

@@ -16,6 +16,7 @@ use crate::retry::{Policies, RetryLayer};
 use crate::wait_for_ready::WaitForReadyLayer;
 
 use super::layered::Waiting;
+use super::methods::Methods;
 use super::ordinary::Ordinary;
 use super::{Layered, Resilient};
 
@@ -322,6 +323,7 @@ impl<S: Clone> Layer<S> for Resilience {
             start,
             door,
             attempt_timeout: self.attempt_timeout.policy(),
+            methods: Methods::new(),
             layers: Spare::new(self.deadline.layer(layers)),
         };
         Resilient::new(channel, ordinary, budget, readiness)

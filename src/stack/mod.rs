@@ -54,6 +54,7 @@ mod builder;
 mod future;
 mod going;
 mod layered;
+mod methods;
 mod ordinary;
 mod service;
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
-use crate::call::{self, CallOptions};
+use crate::call;
 use crate::deadline::{DeadlineService, Terms};
 use crate::dispatch::{Readied, Spare};
 use crate::grpc::TIMEOUT;
@@ -16,6 +16,7 @@ use crate::wait_for_ready::{Door, Pass};
 
 use super::going::Going;
 use super::layered::{Inner, Waiting};
+use super::methods::{Methods, Said};
 
 /// What decides whether a call is ordinary, and begins those that are.
 ///
@@ -30,6 +31,7 @@ pub(super) struct Ordinary<S> {
     pub(super) start: Start<Waiting<S>>,
     pub(super) door: Arc<Door>,
     pub(super) attempt_timeout: AttemptTimeoutPolicy,
+    pub(super) methods: Methods,
     /// For all other calls.
     pub(super) layers: Spare<DeadlineService<Inner<S>>>,
 }
@@ -52,36 +54,62 @@ impl<S: Clone> Ordinary<S> {
         &self,
         request: &mut Request<B>,
     ) -> Option<(Going<S, B>, Pass)> {
-        let context = request.extensions().get::<call::Context>();
-        if !context.is_none_or(is_unnoticed) {
-            return None;
-        }
-        let options = context.map_or(&CallOptions::UNSET, call::Context::options);
-        let path = request.uri().path();
-        if self.attempt_timeout.timeout(Some(options)).is_some() || self.idempotency.has_key(path) {
-            return None;
-        }
-        let pass = Pass::without_asking(&self.door, path, options)?;
-        let policy = self.start.policy(path, options)?;
-        let terms = self.deadline.terms(request.headers(), context).ok()?;
+        let given = request.extensions().get::<call::Context>();
+        let terms = self.deadline.terms(request.headers(), given).ok()?;
         if !terms.as_ref().is_none_or(Terms::is_plain) {
             return None;
         }
-        let mut context = context.cloned().unwrap_or_default();
-        let recorded = self.start.record_whole(request.body_mut())?;
-        let now = Instant::now();
-        let (bound, timeout) = terms.map(|terms| terms.bind(&mut context, now)).unzip();
         let path = request.uri().path();
-        self.idempotency.declare(path, &mut context);
-        self.budget.charge(path, &mut context);
+        let changes = self.start.policy_changes();
+        let asked;
+        let said = match given {
+            None => self.methods.find(path, changes),
+            Some(given) if is_unnoticed(given) => None,
+            Some(_) => return None,
+        };
+        let said = match said {
+            Some(said) => said,
+            None => {
+                asked = self.ask(path, given.cloned().unwrap_or_default())?;
+                if given.is_none() && self.idempotency.says_the_same(path) {
+                    self.methods.keep(path, changes, &asked);
+                }
+                &asked
+            }
+        };
+        let pass = Pass::without_asking(&self.door, said.patience)?;
+        let recorded = self.start.record_whole(request.body_mut())?;
+        let (mut context, policy) = (said.context.clone(), Arc::clone(&said.policy));
+        let now = Instant::now();
+        let bound = terms.map(|terms| terms.bind(&mut context, now));
+        let deadline = context.deadline();
         let is_kept = self.start.number(&mut context, &recorded.0);
         request.extensions_mut().insert(context.clone());
         let (mut call, _) = self.start.begin(request, context, recorded, policy);
-        if let Some(timeout) = timeout.flatten() {
+        if let Some(deadline) = deadline {
+            let timeout = self.deadline.header(deadline, now);
             request.headers_mut().insert(TIMEOUT, timeout);
         }
         call.begin_first(request.headers_mut(), is_kept, now);
         Some((Going::new(call, bound, now), pass))
+    }
+
+    /// What the layers say of a call, if it may be an ordinary one.
+    #[cold]
+    fn ask(&self, path: &str, mut context: call::Context) -> Option<Said> {
+        let options = context.options();
+        if self.attempt_timeout.timeout(Some(options)).is_some() || self.idempotency.has_key(path) {
+            return None;
+        }
+        let policy = self.start.policy(path, options)?;
+        let patience = self.door.patience(path, options);
+        self.idempotency.declare(path, &mut context);
+        self.budget.charge(path, &mut context);
+        Some(Said {
+            context,
+            policy,
+            patience,
+        })
     }
 }
 

@@ -1,5 +1,8 @@
 use std::sync::Arc;
 
+#[cfg(feature = "stack")]
+use crate::call::{CallOptions, Patience};
+
 use super::gate::Gate;
 use super::settings::Settings;
 
@@ -8,4 +11,12 @@ use super::settings::Settings;
 pub(crate) struct Door {
     pub(super) gate: Arc<Gate>,
     pub(super) settings: Settings,
+}
+
+#[cfg(feature = "stack")]
+impl Door {
+    /// What a call of this method does while the channel is down.
+    pub(crate) fn patience(&self, path: &str, options: &CallOptions) -> Patience {
+        self.settings.policy.patience(path, Some(options))
+    }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 #[cfg(feature = "stack")]
-use crate::call::{CallOptions, Patience};
+use crate::call::Patience;
 use crate::error::Error;
 
 use super::door::Door;
@@ -32,16 +32,11 @@ impl Pass {
     /// That of a call whose request the layer above keeps, if calls go without asking.
     #[cfg(feature = "stack")]
     #[inline]
-    pub(crate) fn without_asking(
-        door: &Arc<Door>,
-        path: &str,
-        options: &CallOptions,
-    ) -> Option<Self> {
-        let policy = &door.settings.policy;
+    pub(crate) fn without_asking(door: &Arc<Door>, patience: Patience) -> Option<Self> {
         // One call's failed picks of a balanced channel are counted here.
-        let era = door.gate.era().filter(|_| policy.is_single())?;
-        let hands_back = policy.patience(path, Some(options)) == Patience::WaitForReady;
-        Some(Self::new(door, era).handing_back(hands_back))
+        let is_single = door.settings.policy.is_single();
+        let era = door.gate.era().filter(|_| is_single)?;
+        Some(Self::new(door, era).handing_back(patience == Patience::WaitForReady))
     }
 
     /// Whether the request is kept above, and goes there if it was not sent.
