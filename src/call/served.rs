@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -6,6 +7,16 @@ use super::Deadline;
 
 tokio::task_local! {
     static CURRENT: Served;
+}
+
+/// Whether anybody ever served a call: in a client that does not, no call looks for one.
+static IS_SERVER: AtomicBool = AtomicBool::new(false);
+
+fn serves() {
+    // Read by all threads for each call, so written once.
+    if !IS_SERVER.load(Ordering::Relaxed) {
+        IS_SERVER.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A call that is being served, for the calls that are made on its behalf.
@@ -37,7 +48,12 @@ pub struct Served {
 impl Served {
     /// The call that the running task serves, if it serves one.
     #[must_use]
+    #[inline]
     pub fn current() -> Option<Self> {
+        // What runs in a scope comes after the scope began.
+        if !IS_SERVER.load(Ordering::Relaxed) {
+            return None;
+        }
         CURRENT.try_with(Self::clone).ok()
     }
 
@@ -60,6 +76,7 @@ impl Served {
 
     /// Runs a future as part of it, so that its calls inherit; for a task of its own.
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        serves();
         CURRENT.scope(self, future).await
     }
 }
@@ -75,6 +92,7 @@ impl Served {
 
     /// Runs one step of the handler.
     pub(crate) fn step<T>(&self, step: impl FnOnce() -> T) -> T {
+        serves();
         CURRENT.sync_scope(self.clone(), step)
     }
 }

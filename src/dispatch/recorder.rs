@@ -164,6 +164,7 @@ impl Recorder {
     }
 
     /// The body is at its end, which says this.
+    #[inline]
     pub(crate) fn over(&mut self, code: Option<Code>) {
         if let (true, Some(trace)) = (self.owns, &self.trace) {
             trace.ended(code);
@@ -171,6 +172,7 @@ impl Recorder {
         self.close();
     }
 
+    #[inline]
     fn close(&mut self) {
         if let Some(trace) = self.trace.take()
             && self.owns
