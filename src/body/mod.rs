@@ -26,8 +26,6 @@ mod request;
 mod tee;
 mod waker;
 
-#[cfg(feature = "retry")]
-pub(crate) use buffer::Loan;
 pub use buffer::{Lost, ReplayBuffer};
 #[cfg(feature = "attempt-timeout")]
 pub(crate) use cut::Cut;

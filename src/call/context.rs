@@ -146,11 +146,15 @@ impl Context {
     /// Tells the budget that a call begins: once, however many layers could launch attempts of it.
     #[cfg(feature = "retry")]
     pub(crate) fn begin(&mut self) {
-        if let Some(budget) = &self.budget
-            && !std::mem::replace(&mut self.paid_in, true)
-        {
+        if let (true, Some(budget)) = (self.pays_in(), &self.budget) {
             budget.began();
         }
+    }
+
+    /// Whether its budget is to be told so, by whoever asks.
+    #[cfg(feature = "retry")]
+    pub(crate) fn pays_in(&mut self) -> bool {
+        self.budget.is_some() && !std::mem::replace(&mut self.paid_in, true)
     }
 
     /// The number of the attempt that this request is, from 1; `None` above a retry layer.
@@ -159,11 +163,11 @@ impl Context {
         self.attempt
     }
 
-    /// The request is this attempt, and nobody keeps it.
+    /// The request is this attempt; whether it is kept above, and may be handed back.
     #[cfg(feature = "retry")]
-    pub(crate) fn number(&mut self, attempt: u32) {
+    pub(crate) fn number(&mut self, attempt: u32, is_kept: bool) {
         self.attempt = Some(attempt);
-        self.is_kept = false;
+        self.is_kept = is_kept;
     }
 
     /// Whether the layer above keeps the whole request and sends it once more if it is handed back: then
@@ -171,11 +175,6 @@ impl Context {
     #[cfg(feature = "wait-for-ready")]
     pub(crate) fn is_kept(&self) -> bool {
         self.is_kept
-    }
-
-    #[cfg(feature = "retry")]
-    pub(crate) fn keep(&mut self) {
-        self.is_kept = true;
     }
 
     /// Where to write what happens to the call; `None` while nobody follows it, as nobody follows an

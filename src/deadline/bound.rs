@@ -50,6 +50,11 @@ impl Bound {
         }
     }
 
+    #[cfg(feature = "stack")]
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+
     fn remaining(&self) -> Option<Duration> {
         let deadline = self.deadline?;
         Some(deadline.remaining(Instant::now()))

@@ -45,18 +45,19 @@ impl Head {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         let context = request.extensions().get::<Context>().cloned();
         let mut head = Self::without_headers(request, context);
-        head.keep(request.headers());
+        head.keep(request.headers(), head.is_bounded());
         head
     }
 
-    /// The same but for its headers, which [`keep`](Self::keep) writes where the head is then: they are the
-    /// most of it. With the request's context, if it has one.
+    /// The same but for its headers, which [`keep`](Self::keep) writes where the head is then. With the
+    /// request's context, if it has one.
     #[expect(
         clippy::inline_always,
         reason = "it is made where it is kept, not moved there"
     )]
     #[inline(always)]
     pub(crate) fn without_headers<B>(request: &Request<B>, context: Option<Context>) -> Self {
+        let others = usize::from(context.is_some());
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -64,19 +65,24 @@ impl Head {
             usual: Default::default(),
             others: Vec::new(),
             is_counted: false,
-            extensions: Kept::of(request.extensions(), usize::from(context.is_some())),
+            extensions: Kept::of(request.extensions(), others),
             context,
         }
     }
 
-    /// Keeps these headers.
+    /// Whether the call has a deadline.
     #[inline]
-    pub(crate) fn keep(&mut self, headers: &HeaderMap) {
+    pub(crate) fn is_bounded(&self) -> bool {
         let context = self.context.as_ref();
-        let is_stamped = context.is_some_and(|context| context.deadline().is_some());
+        context.is_some_and(|context| context.deadline().is_some())
+    }
+
+    /// Keeps these headers, of a call that has a deadline or not.
+    #[inline]
+    pub(crate) fn keep(&mut self, headers: &HeaderMap, is_bounded: bool) {
         for (name, value) in headers {
             // What is left of the time is written anew into whatever is sent.
-            if is_stamped && *name == TIMEOUT {
+            if is_bounded && *name == TIMEOUT {
                 continue;
             }
             if !self.keep_usual(name, value) {

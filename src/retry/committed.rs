@@ -22,7 +22,7 @@ pub(crate) struct Committed {
 
 impl Committed {
     #[inline]
-    pub(super) fn new(
+    pub(crate) fn new(
         policy: Option<Arc<dyn Policy>>,
         context: &mut Context,
         attempts: u32,

@@ -72,7 +72,8 @@ impl Course {
     /// Keeps these headers, with the rest of the head.
     #[inline]
     pub(super) fn keep(&mut self, headers: &HeaderMap) {
-        self.head.keep(headers);
+        let is_bounded = self.head.is_bounded();
+        self.head.keep(headers, is_bounded);
     }
 
     /// Begins the next attempt: what must run before its request is made, if anything.
@@ -97,14 +98,16 @@ impl Course {
         }))
     }
 
-    /// The first attempt starts now, with the caller's own head. If its request `is_kept`, a layer below may
-    /// hand it back.
+    /// The first attempt starts now, with the caller's own head.
     #[inline]
-    pub(super) fn begin_first(&mut self, headers: &mut HeaderMap, is_kept: bool, now: Instant) {
-        self.may_come_back = is_kept;
-        if self.head.is_counted() {
-            self.count_previous(headers);
-        }
+    pub(super) fn begin_first(
+        &mut self,
+        headers: &mut HeaderMap,
+        may_come_back: bool,
+        now: Instant,
+    ) {
+        self.may_come_back = may_come_back;
+        clear_count(&self.head, headers);
         self.began(false, now);
     }
 
@@ -125,7 +128,7 @@ impl Course {
 
     /// The request of the attempt, which starts now; with these headers if a hook made them.
     pub(super) fn request<B>(&mut self, body: B, prepared: Option<HeaderMap>) -> Request<B> {
-        self.head.context_mut().number(self.attempts);
+        self.head.context_mut().number(self.attempts, false);
         self.began(prepared.is_some(), Instant::now());
         let mut request = self.head.request(body);
         if let Some(headers) = prepared {
@@ -193,11 +196,6 @@ impl Course {
         context.map_or(&CallOptions::UNSET, Context::options)
     }
 
-    #[cfg(feature = "stack")]
-    pub(super) fn follow(&mut self, trace: Trace) {
-        self.head.context_mut().follow(trace);
-    }
-
     fn trace(&self) -> Option<&Trace> {
         self.context().and_then(Context::trace)
     }
@@ -211,5 +209,13 @@ impl Course {
     /// How far the call got, as far as it is written down.
     pub(super) fn progress(&self) -> Progress {
         self.trace().map_or(Progress::Reached, Trace::progress)
+    }
+}
+
+/// No attempt came before the first one, whatever the caller wrote (CONTRACT R10).
+#[inline]
+pub(super) fn clear_count(head: &Head, headers: &mut HeaderMap) {
+    if head.is_counted() {
+        headers.remove(PREVIOUS_ATTEMPTS);
     }
 }

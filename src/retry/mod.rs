@@ -59,6 +59,7 @@ mod committed;
 mod course;
 mod future;
 mod hook;
+mod kept;
 mod layer;
 mod plan;
 mod policies;
@@ -79,4 +80,6 @@ pub use policy::{InvalidPolicy, RetryPolicy};
 pub use service::Retry;
 
 #[cfg(feature = "stack")]
-pub(crate) use {answer::failure_in, call::RetryCall, committed::Committed, start::Start};
+pub(crate) use {
+    answer::failure_in, call::RetryCall, committed::Committed, kept::Kept, start::Start,
+};

@@ -100,18 +100,18 @@ impl<S: Clone> Retry<S> {
             self.inner.release();
             return ResponseFuture::failed(no_attempt(), recorder);
         }
-        let kept = self.start.record(request.body_mut());
+        let kept = self.start.keep(request.body_mut());
         let context = call::Context::of(request.extensions_mut());
-        let is_kept = self.start.number(context, &kept.0);
+        context.begin();
+        context.number(1, kept.may_come_back());
         let context = context.clone();
-        let begun = self.start.begin(&request, context, kept, policy);
-        let (mut call, preparing) = begun;
+        let (mut call, preparing) = self.start.begin(&request, context, kept, policy);
         if let Some(preparing) = preparing {
             // The request is made anew of what the hook leaves.
             self.inner.release();
             return ResponseFuture::preparing(preparing, call, recorder);
         }
-        call.begin_first(request.headers_mut(), is_kept, now);
+        call.begin_first(request.headers_mut(), now);
         let first = self.inner.attempt(request, recorder.trace(), || now);
         ResponseFuture::retrying(first, call, recorder)
     }

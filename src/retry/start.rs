@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
+#[cfg(feature = "stack")]
+use http::HeaderMap;
 use http::Request;
 
-use crate::body::{Loan, Recording, RequestBody};
+use crate::body::{Recording, RequestBody};
 use crate::call;
 #[cfg(feature = "stack")]
 use crate::call::CallOptions;
@@ -11,7 +13,10 @@ use crate::dispatch::{Head, Spare};
 use super::Policy;
 use super::call::RetryCall;
 use super::course::Course;
+#[cfg(feature = "stack")]
+use super::course::clear_count;
 use super::hook::Preparing;
+use super::kept::Kept;
 use super::settings::Settings;
 use super::shared::Shared;
 
@@ -47,45 +52,25 @@ impl<S: Clone> Start<S> {
     /// Keeps the request of a call that may have to be repeated, as far as it fits; the first attempt reads
     /// what takes its place.
     #[inline]
-    pub(super) fn record<B: RequestBody>(&self, body: &mut B) -> (Recording<B>, Loan<'_>) {
+    pub(super) fn keep<B: RequestBody>(&self, body: &mut B) -> Kept<S, B> {
         let settings = self.settings();
-        Recording::keep(body, settings.replay_limit, &settings.replay_buffer)
-    }
-
-    /// Writes into the context that the first attempt of such a call goes; whether a layer below may hand
-    /// it back.
-    #[inline]
-    pub(crate) fn number<B: RequestBody>(
-        &self,
-        context: &mut call::Context,
-        recording: &Recording<B>,
-    ) -> bool {
-        let is_kept = self.settings().takes_back && recording.is_whole();
-        context.begin();
-        context.number(1);
-        if is_kept {
-            context.keep();
-        }
-        is_kept
+        let (recording, loan) =
+            Recording::keep(body, settings.replay_limit, &settings.replay_buffer);
+        Kept::new(Arc::clone(&self.0), recording, loan.take_over())
     }
 
     /// What is needed for further attempts, and what must run before the first; with the request's context.
     #[inline]
-    pub(crate) fn begin<B: RequestBody>(
+    pub(super) fn begin<B: RequestBody>(
         &self,
         request: &Request<B>,
         context: call::Context,
-        (recording, loan): (Recording<B>, Loan<'_>),
+        kept: Kept<S, B>,
         policy: Arc<dyn Policy>,
     ) -> (Box<RetryCall<S, B>>, Option<Preparing>) {
         let place = Box::new_uninit();
         let head = Head::without_headers(request, Some(context));
-        let course = Course::new(head, policy);
-        let shared = Arc::clone(&self.0);
-        let mut call = Box::write(
-            place,
-            RetryCall::new(shared, recording, loan.take_over(), course),
-        );
+        let mut call = Box::write(place, RetryCall::new(kept, Course::new(head, policy)));
         call.keep(request.headers());
         let preparing = call.begin();
         (call, preparing)
@@ -114,11 +99,21 @@ impl<S: Clone> Start<S> {
 
     /// Keeps a request that is complete; any other reads as it did.
     #[inline]
-    pub(crate) fn record_whole<B: RequestBody>(
-        &self,
-        body: &mut B,
-    ) -> Option<(Recording<B>, Loan<'_>)> {
+    pub(crate) fn keep_whole<B: RequestBody>(&self, body: &mut B) -> Option<Kept<S, B>> {
         let settings = self.settings();
-        Recording::keep_whole(body, settings.replay_limit, &settings.replay_buffer)
+        let kept = Recording::keep_whole(body, settings.replay_limit, &settings.replay_buffer);
+        let (recording, loan) = kept?;
+        Some(Kept::new(Arc::clone(&self.0), recording, loan.take_over()))
+    }
+
+    /// Whether a layer below may hand back a request that is complete.
+    pub(crate) fn takes_back(&self) -> bool {
+        self.settings().takes_back
+    }
+
+    /// The headers of a first attempt, with the head that was kept of it.
+    #[inline]
+    pub(crate) fn is_first(head: &Head, headers: &mut HeaderMap) {
+        clear_count(head, headers);
     }
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
@@ -6,15 +7,15 @@ use crate::deadline::Bound;
 use crate::dispatch::Recorder;
 use crate::error::Error;
 use crate::report::Trace;
-use crate::retry::Committed;
-use crate::wait_for_ready::Watch;
 
-/// An ordinary call whose answer has begun: what each layer would hold of it now.
+use super::said::Said;
+
+/// An ordinary call whose answer has begun: what the layers need of it to the end.
 #[derive(Debug)]
 pub(super) struct Answered {
-    /// `None` once it has told the gate.
-    pub(super) watch: Option<Watch>,
-    pub(super) committed: Committed,
+    pub(super) said: Arc<Said>,
+    /// That of the channel in which it went; `None` once its connection is lost.
+    pub(super) era: Option<u64>,
     pub(super) bound: Option<Bound>,
     pub(super) began: Instant,
     /// Since when.

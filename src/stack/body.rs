@@ -106,8 +106,8 @@ impl<R> Plain<R> {
             return Ok(frame);
         };
         if seen == Seen::Trailers(Some(Code::Ok)) {
-            call.committed.succeeded();
-        } else if let Some(error) = call.committed.ended(frame.trailers_ref()) {
+            call.said.succeeded();
+        } else if let Some(error) = call.said.committed().ended(frame.trailers_ref()) {
             let error = call.named(error);
             return Err(self.failed(error));
         }
@@ -122,14 +122,11 @@ impl<R> Plain<R> {
         let call = self.call.take();
         match (call, error) {
             (Some(call), Some(error)) => {
-                if let Some(watch) = &call.watch {
-                    watch.failed(&error);
-                }
-                let error = call.committed.broke_off(error);
+                let error = call.said.broke_off(call.era, error);
                 Some(Err(self.failed(call.named(error))))
             }
             (Some(call), None) => {
-                let error = call.committed.ended(None)?;
+                let error = call.said.committed().ended(None)?;
                 Some(Err(self.failed(call.named(error))))
             }
             (None, error) => error.map(Err),

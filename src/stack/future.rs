@@ -13,7 +13,6 @@ use crate::dispatch::{Attempt, Read, Seen, broken};
 use crate::error::{BoxError, Error};
 use crate::grpc::Glance;
 use crate::retry;
-use crate::wait_for_ready::{Pass, Watch};
 
 use super::ResilientBody;
 use super::going::{Going, Layers};
@@ -31,7 +30,7 @@ where
     #[pin]
     state: State<S, B, R>,
     /// While the call is an ordinary one.
-    going: Option<Going<S, B>>,
+    going: Option<Box<Going<S, B>>>,
 }
 
 #[pin_project(project = StateProj)]
@@ -43,10 +42,10 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    /// The first attempt of an ordinary call has no answer yet, of which its pass tells the gate.
-    Attempt(#[pin] Attempt<S, B>, Option<Pass>),
+    /// The first attempt of an ordinary call has no answer yet.
+    Attempt(#[pin] Attempt<S, B>),
     /// Its head is held until the first frame.
-    Held(Option<Held<R>>),
+    Held(Option<Response<R>>),
     /// All other calls.
     Layers(Pin<Box<Layers<S, B>>>),
     /// Whoever keeps the future does not keep the attempt.
@@ -63,9 +62,9 @@ where
 {
     /// Of an ordinary call.
     #[inline]
-    pub(super) fn going(attempt: Attempt<S, B>, pass: Pass, going: Going<S, B>) -> Self {
+    pub(super) fn going(attempt: Attempt<S, B>, going: Box<Going<S, B>>) -> Self {
         Self {
-            state: State::Attempt(attempt, Some(pass)),
+            state: State::Attempt(attempt),
             going: Some(going),
         }
     }
@@ -101,24 +100,24 @@ where
                 }
                 // Like any future, it must not be polled after it was ready.
                 (StateProj::Over, _) | (_, None) => return Poll::Pending,
-                (StateProj::Attempt(attempt, pass), Some(_)) => match attempt.poll(cx) {
+                (StateProj::Attempt(attempt), Some(_)) => match attempt.poll(cx) {
                     Poll::Ready(outcome) => {
-                        let (Some(pass), Some(going)) = (pass.take(), this.going.take()) else {
+                        let Some(going) = this.going.take() else {
                             return Poll::Pending;
                         };
                         match outcome {
                             Ok(response) if leaves_all_to_trailers(&response) => {
-                                let watch = pass.answered();
+                                going.heard();
                                 if going.answers_once() {
                                     *this.going = Some(going);
-                                    this.state.set(State::Held(Some((response, watch))));
+                                    this.state.set(State::Held(Some(response)));
                                     continue;
                                 }
-                                let answered = going.answered(Some(watch));
+                                let answered = going.answered(true);
                                 let body = |inner| ResilientBody::answered(inner, answered);
                                 return Poll::Ready(Ok(response.map(body)));
                             }
-                            outcome => Some(going.taken_up(pass, outcome)),
+                            outcome => Some(going.taken_up(outcome)),
                         }
                     }
                     Poll::Pending => None,
@@ -156,18 +155,15 @@ fn leaves_all_to_trailers<R>(response: &Response<R>) -> bool {
     says_nothing && response.status() == StatusCode::OK
 }
 
-/// An answer of which no frame was read, and what watches its connection.
-type Held<R> = (Response<R>, Watch);
-
 type Released<S, B, R> = Result<Response<ResilientBody<R>>, Layers<S, B>>;
 
 /// Reads the first frame of a held answer.
-fn poll_first<R>(held: &mut Option<Held<R>>, cx: &mut Context<'_>) -> Poll<Read>
+fn poll_first<R>(held: &mut Option<Response<R>>, cx: &mut Context<'_>) -> Poll<Read>
 where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    let Some((response, _)) = held else {
+    let Some(response) = held else {
         return Poll::Pending;
     };
     let read = ready!(Pin::new(response.body_mut()).poll_frame(cx));
@@ -175,7 +171,11 @@ where
 }
 
 /// What was read first decides on a held answer: it goes up with it, or the attempt failed.
-fn released<S, B, R>(held: Held<R>, mut read: Read, going: Going<S, B>) -> Released<S, B, R>
+fn released<S, B, R>(
+    response: Response<R>,
+    mut read: Read,
+    going: Box<Going<S, B>>,
+) -> Released<S, B, R>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
@@ -183,22 +183,21 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    let (response, watch) = held;
-    let watch = match &mut read {
+    let is_lost = match &mut read {
         Some(Err(error)) => {
-            watch.failed(error);
-            None
+            going.lost(error);
+            true
         }
         Some(Ok(frame)) => {
             Seen::tidy(frame);
-            Some(watch)
+            false
         }
-        None => Some(watch),
+        None => false,
     };
     let (parts, body) = response.into_parts();
     if let Some(error) = retry::failure_in(&parts, &read) {
         return Err(going.failed(error));
     }
-    let body = ResilientBody::held(body, read, going.answered(watch));
+    let body = ResilientBody::held(body, read, going.answered(!is_lost));
     Ok(Response::from_parts(parts, body))
 }

@@ -1,7 +1,8 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -9,18 +10,24 @@ use tower_service::Service;
 use crate::attempt_timeout::{self, AttemptBody};
 use crate::body::RequestBody;
 use crate::deadline::{self, Bound};
-use crate::dispatch::{Attempt, Recorder};
+use crate::dispatch::{Attempt, Head, Recorder};
 use crate::error::{BoxError, Error};
 use crate::report::Trace;
-use crate::retry::{self, RetryCall};
-use crate::wait_for_ready::{self, Pass, WaitBody, Watch};
+use crate::retry::{self, Kept, RetryCall, Start};
+use crate::wait_for_ready::{self, WaitBody};
 
 use super::answered::Answered;
 use super::layered::{Inner, Waiting};
+use super::said::Said;
 
-/// An ordinary call whose first attempt is under way: what each layer but the gate would hold of it now.
+/// An ordinary call whose first attempt is under way: what the layers need of it if that fails.
 pub(super) struct Going<S, B: RequestBody> {
-    call: Box<RetryCall<Waiting<S>, B>>,
+    kept: Kept<Waiting<S>, B>,
+    /// But for the context.
+    head: Head,
+    said: Arc<Said>,
+    /// That of the channel in which it went.
+    era: u64,
     bound: Option<Bound>,
     began: Instant,
 }
@@ -29,23 +36,45 @@ pub(super) struct Going<S, B: RequestBody> {
 pub(super) type Layers<S, B> = deadline::ResponseFuture<Inner<S>, B>;
 
 impl<S: Clone, B: RequestBody> Going<S, B> {
+    #[inline]
     pub(super) fn new(
-        call: Box<RetryCall<Waiting<S>, B>>,
+        request: &Request<B>,
+        kept: Kept<Waiting<S>, B>,
+        said: Arc<Said>,
+        era: u64,
         bound: Option<Bound>,
         began: Instant,
-    ) -> Self {
-        Self { call, bound, began }
+    ) -> Box<Self> {
+        Box::write(
+            Box::new_uninit(),
+            Self {
+                kept,
+                head: Head::without_headers(request, None),
+                said,
+                era,
+                bound,
+                began,
+            },
+        )
+    }
+
+    /// Keeps these headers, which are those of a first attempt from now on.
+    #[inline]
+    pub(super) fn keep(&mut self, headers: &mut HeaderMap) {
+        self.head.keep(headers, self.bound.is_some());
+        Start::<S>::is_first(&self.head, headers);
     }
 
     /// The layers take the call up at what its first attempt came to, of which the gate was not told.
     #[cold]
-    pub(super) fn taken_up<R>(self, pass: Pass, outcome: Result<Response<R>, Error>) -> Layers<S, B>
+    pub(super) fn taken_up<R>(self, outcome: Result<Response<R>, Error>) -> Layers<S, B>
     where
         S: Service<Request<B>, Response = Response<R>>,
         S::Error: Into<BoxError>,
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
     {
+        let pass = self.said.pass(self.era);
         self.under_layers(|call, recorder, trace| {
             let attempt = Attempt::known(outcome);
             let attempt = attempt_timeout::ResponseFuture::new(attempt, None, Recorder::default());
@@ -70,7 +99,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
 
     /// Under the deadline and this; the outermost layer that acts has the call in hand from now on.
     fn under_layers<R>(
-        mut self,
+        self,
         retry: impl FnOnce(
             Box<RetryCall<Waiting<S>, B>>,
             Recorder,
@@ -84,20 +113,27 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         R::Error: Into<BoxError>,
     {
         let trace = Trace::under_way(self.began);
-        self.call.follow(trace.clone());
+        let mut context = self.said.context.clone();
+        context.follow(trace.clone());
+        if let Some(deadline) = self.bound.as_ref().and_then(Bound::deadline) {
+            context.bound(deadline);
+        }
+        let mut head = self.head;
+        *head.context_mut() = context;
+        let call = RetryCall::under_way(self.kept, head, Arc::clone(&self.said.policy));
         let owner = Recorder::owning(trace.clone());
         let Some(bound) = self.bound else {
-            let attempt = Attempt::under_way(retry(self.call, owner, trace));
+            let attempt = Attempt::under_way(retry(call, owner, trace));
             return deadline::ResponseFuture::passing(attempt, Recorder::default());
         };
         let recorder = Recorder::noting(trace.clone());
-        let attempt = Attempt::under_way(retry(self.call, recorder, trace));
+        let attempt = Attempt::under_way(retry(call, recorder, trace));
         deadline::ResponseFuture::bound(attempt, bound, owner)
     }
 
     /// Whether the head of its answer is held until the first frame.
     pub(super) fn answers_once(&self) -> bool {
-        self.call.answers_once()
+        self.said.answers_once()
     }
 
     /// Wakes the task when the call must end.
@@ -110,14 +146,32 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         over.map(|error| Recorder::owning(Trace::under_way(began)).failed(error))
     }
 
-    /// The answer goes up; `watch` is `None` if it has told the gate already.
+    /// The server has answered; the gate is told.
     #[inline]
-    pub(super) fn answered(mut self, watch: Option<Watch>) -> Answered {
+    pub(super) fn heard(&self) {
+        self.said.door.answered();
+    }
+
+    /// The connection was lost after that; the gate is told.
+    pub(super) fn lost(&self, error: &Error) {
+        self.said.door.failed(self.era, error);
+    }
+
+    /// The answer goes up; `is_watched` unless its connection is lost already.
+    #[inline]
+    pub(super) fn answered(self: Box<Self>, is_watched: bool) -> Answered {
+        let Self {
+            said,
+            era,
+            bound,
+            began,
+            ..
+        } = *self;
         Answered {
-            watch,
-            committed: self.call.commit(),
-            bound: self.bound,
-            began: self.began,
+            said,
+            era: is_watched.then_some(era),
+            bound,
+            began,
             since: Instant::now(),
         }
     }

@@ -3,8 +3,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxBuildHasher;
 
-use crate::call::{self, Patience};
-use crate::retry::Policy;
+use super::said::Said;
 
 /// Room for so many methods, a power of two: more than most services have.
 const SLOTS: usize = 256;
@@ -12,24 +11,15 @@ const SLOTS: usize = 256;
 /// So many slots are looked at for a method.
 const NEAR: usize = 4;
 
-/// What the layers say of a call before it begins.
-#[derive(Clone)]
-pub(super) struct Said {
-    /// As they write it for the layers below.
-    pub(super) context: call::Context,
-    pub(super) policy: Arc<dyn Policy>,
-    pub(super) patience: Patience,
-}
-
 /// What they say of calls whose callers say nothing, by method: asked once, then found.
 ///
 /// A method has its place for good, and one that finds none near its hash is asked about for each call: so
 /// reading takes no lock and no counter, and paths that come from outside take no more than this.
-pub(super) struct Methods(Box<[OnceLock<Box<Method>>]>);
+pub(super) struct Methods(Box<[OnceLock<Method>]>);
 
 struct Method {
     path: Box<str>,
-    said: Said,
+    said: Arc<Said>,
     /// How often the policies had been replaced.
     changes: usize,
 }
@@ -41,7 +31,7 @@ impl Methods {
 
     /// What was said of this method, if the policies have not been replaced since.
     #[inline]
-    pub(super) fn find(&self, path: &str, changes: usize) -> Option<&Said> {
+    pub(super) fn find(&self, path: &str, changes: usize) -> Option<&Arc<Said>> {
         let methods = self.near(path).map_while(OnceLock::get);
         let method = methods.into_iter().find(|method| *method.path == *path)?;
         // One whose policy was replaced is asked about again, for each call.
@@ -50,7 +40,7 @@ impl Methods {
 
     /// Keeps what was said of it, if there is a place near its hash.
     #[cold]
-    pub(super) fn keep(&self, path: &str, changes: usize, said: &Said) {
+    pub(super) fn keep(&self, path: &str, changes: usize, said: &Arc<Said>) {
         let mut slots = self.near(path);
         let Some(free) = slots.find(|slot| slot.get().is_none_or(|method| *method.path == *path))
         else {
@@ -58,14 +48,14 @@ impl Methods {
         };
         let method = Method {
             path: path.into(),
-            said: said.clone(),
+            said: Arc::clone(said),
             changes,
         };
         // Whoever was faster has said the same, or has its place: then this one waits for its next call.
-        let _ = free.set(Box::new(method));
+        let _ = free.set(method);
     }
 
-    fn near(&self, path: &str) -> impl Iterator<Item = &OnceLock<Box<Method>>> {
+    fn near(&self, path: &str) -> impl Iterator<Item = &OnceLock<Method>> {
         let mut hasher = FxBuildHasher.build_hasher();
         path.hash(&mut hasher);
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash do")]

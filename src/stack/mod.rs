@@ -56,6 +56,7 @@ mod going;
 mod layered;
 mod methods;
 mod ordinary;
+mod said;
 mod service;
 
 pub use body::ResilientBody;

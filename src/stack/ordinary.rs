@@ -6,17 +6,18 @@ use tokio::time::Instant;
 use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
-use crate::call;
+use crate::call::Context;
 use crate::deadline::{DeadlineService, Terms};
 use crate::dispatch::{Readied, Spare};
 use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
 use crate::retry::Start;
-use crate::wait_for_ready::{Door, Pass};
+use crate::wait_for_ready::Door;
 
 use super::going::Going;
 use super::layered::{Inner, Waiting};
-use super::methods::{Methods, Said};
+use super::methods::Methods;
+use super::said::Said;
 
 /// What decides whether a call is ordinary, and begins those that are.
 ///
@@ -47,56 +48,59 @@ impl<S: Clone> Ordinary<S> {
         layers
     }
 
-    /// Begins a call if it is ordinary, now, with its pass through the gate; one that is not is as it was, though some of its request may have
-    /// been read ahead.
+    /// Begins a call if it is ordinary, now; one that is not is as it was, though some of its request may
+    /// have been read ahead.
     #[inline]
     pub(super) fn begin<B: RequestBody>(
         &self,
         request: &mut Request<B>,
-    ) -> Option<(Going<S, B>, Pass)> {
-        let given = request.extensions().get::<call::Context>();
+    ) -> Option<Box<Going<S, B>>> {
+        let given = request.extensions().get::<Context>();
         let terms = self.deadline.terms(request.headers(), given).ok()?;
         if !terms.as_ref().is_none_or(Terms::is_plain) {
             return None;
         }
-        let path = request.uri().path();
-        let changes = self.start.policy_changes();
-        let asked;
-        let said = match given {
-            None => self.methods.find(path, changes),
-            Some(given) if is_unnoticed(given) => None,
-            Some(_) => return None,
-        };
-        let said = match said {
-            Some(said) => said,
-            None => {
-                asked = self.ask(path, given.cloned().unwrap_or_default())?;
-                if given.is_none() && self.idempotency.says_the_same(path) {
-                    self.methods.keep(path, changes, &asked);
-                }
-                &asked
-            }
-        };
-        let pass = Pass::without_asking(&self.door, said.patience)?;
-        let recorded = self.start.record_whole(request.body_mut())?;
-        let (mut context, policy) = (said.context.clone(), Arc::clone(&said.policy));
+        let era = self.door.era()?;
+        let is_marked = given.is_some();
+        let said = self.said(request.uri().path(), given)?;
+        let kept = self.start.keep_whole(request.body_mut())?;
         let now = Instant::now();
+        said.began();
+        let mut context = said.context.clone();
         let bound = terms.map(|terms| terms.bind(&mut context, now));
         let deadline = context.deadline();
-        let is_kept = self.start.number(&mut context, &recorded.0);
-        request.extensions_mut().insert(context.clone());
-        let (mut call, _) = self.start.begin(request, context, recorded, policy);
+        if is_marked {
+            // What was said of it is in the other.
+            request.extensions_mut().remove::<Context>();
+        }
+        let mut going = Going::new(request, kept, said, era, bound, now);
+        going.keep(request.headers_mut());
+        request.extensions_mut().insert(context);
         if let Some(deadline) = deadline {
             let timeout = self.deadline.header(deadline, now);
             request.headers_mut().insert(TIMEOUT, timeout);
         }
-        call.begin_first(request.headers_mut(), is_kept, now);
-        Some((Going::new(call, bound, now), pass))
+        Some(going)
     }
 
     /// What the layers say of a call, if it may be an ordinary one.
+    #[inline]
+    fn said(&self, path: &str, given: Option<&Context>) -> Option<Arc<Said>> {
+        let changes = self.start.policy_changes();
+        if given.is_none()
+            && let Some(said) = self.methods.find(path, changes)
+        {
+            return Some(Arc::clone(said));
+        }
+        self.ask(path, given, changes)
+    }
+
     #[cold]
-    fn ask(&self, path: &str, mut context: call::Context) -> Option<Said> {
+    fn ask(&self, path: &str, given: Option<&Context>, changes: usize) -> Option<Arc<Said>> {
+        if !given.is_none_or(is_unnoticed) {
+            return None;
+        }
+        let mut context = given.cloned().unwrap_or_default();
         let options = context.options();
         if self.attempt_timeout.timeout(Some(options)).is_some() || self.idempotency.has_key(path) {
             return None;
@@ -105,15 +109,23 @@ impl<S: Clone> Ordinary<S> {
         let patience = self.door.patience(path, options);
         self.idempotency.declare(path, &mut context);
         self.budget.charge(path, &mut context);
-        Some(Said {
+        let pays_in = context.pays_in();
+        context.number(1, self.start.takes_back());
+        let said = Arc::new(Said {
             context,
+            pays_in,
             policy,
+            door: Arc::clone(&self.door),
             patience,
-        })
+        });
+        if given.is_none() && self.idempotency.says_the_same(path) {
+            self.methods.keep(path, changes, &said);
+        }
+        Some(said)
     }
 }
 
 /// Whether nobody listens to the call, and no layer further out has to do with it.
-fn is_unnoticed(context: &call::Context) -> bool {
+fn is_unnoticed(context: &Context) -> bool {
     context.trace().is_none() && context.attempt().is_none() && context.deadline().is_none()
 }

@@ -100,10 +100,10 @@ where
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B, R> {
         let ordinary = &self.shared.ordinary;
         if self.channel.is_ready()
-            && let Some((going, pass)) = ordinary.begin(&mut request)
+            && let Some(going) = ordinary.begin(&mut request)
         {
             let attempt = self.channel.attempt(request, None, Instant::now);
-            return ResponseFuture::going(attempt, pass, going);
+            return ResponseFuture::going(attempt, going);
         }
         let mut layers = ordinary.layers_over(self.channel.hand_over());
         ResponseFuture::layers(layers.call(request))

@@ -105,7 +105,4 @@ pub use readiness::{Readiness, ReadinessSnapshot};
 pub use service::WaitForReady;
 
 #[cfg(feature = "stack")]
-pub(crate) use {
-    door::Door,
-    pass::{Pass, Watch},
-};
+pub(crate) use {door::Door, pass::Pass};

@@ -29,14 +29,10 @@ impl Pass {
         }
     }
 
-    /// That of a call whose request the layer above keeps, if calls go without asking.
+    /// That of a call that was sent already, whose request is kept above.
     #[cfg(feature = "stack")]
-    #[inline]
-    pub(crate) fn without_asking(door: &Arc<Door>, patience: Patience) -> Option<Self> {
-        // One call's failed picks of a balanced channel are counted here.
-        let is_single = door.settings.policy.is_single();
-        let era = door.gate.era().filter(|_| is_single)?;
-        Some(Self::new(door, era).handing_back(patience == Patience::WaitForReady))
+    pub(crate) fn under_way(door: &Arc<Door>, era: u64, patience: Patience) -> Self {
+        Self::new(door, era).handing_back(patience == Patience::WaitForReady)
     }
 
     /// Whether the request is kept above, and goes there if it was not sent.
@@ -75,7 +71,7 @@ impl Pass {
 
     /// The server answered; what watches the connection while the answer is read.
     #[inline]
-    pub(crate) fn answered(self) -> Watch {
+    pub(super) fn answered(self) -> Watch {
         let test = self.test();
         self.door.gate.answered(test, &self.door.settings.policy);
         Watch {
@@ -88,7 +84,7 @@ impl Pass {
 
 /// What tells the gate when the connection is lost while an answer is read.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(super) struct Watch {
     door: Arc<Door>,
     /// That of the channel in which the call went.
     era: u64,
@@ -97,10 +93,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn failed(&self, error: &Error) {
-        if WaitForReadyPolicy::news(&error.verdict()) == News::Disconnected {
-            let Door { gate, settings } = &*self.door;
-            gate.lost(self.era, self.test, settings);
-        }
+    pub(super) fn failed(&self, error: &Error) {
+        self.door.broke_off(self.era, self.test, error);
     }
 }

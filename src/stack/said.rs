@@ -1,0 +1,66 @@
+use std::sync::Arc;
+
+use crate::call::{Context, Patience};
+use crate::error::Error;
+use crate::grpc::MethodKind;
+use crate::retry::{Committed, Policy};
+use crate::wait_for_ready::{Door, Pass};
+
+/// What the layers say of an ordinary call before it begins, and are told when it ends.
+///
+/// Nearly all calls of a method share it, and hold it by one counter: one that all threads write costs
+/// more than most of what else a call does.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// What the first attempt carries, but for the deadline.
+    pub(super) context: Context,
+    /// Whether the budget is still to be told that such a call begins.
+    pub(super) pays_in: bool,
+    pub(super) policy: Arc<dyn Policy>,
+    pub(super) door: Arc<Door>,
+    pub(super) patience: Patience,
+}
+
+impl Said {
+    /// Whether the head of its answer is held until the first frame.
+    pub(super) fn answers_once(&self) -> bool {
+        self.context.kind().is_some_and(MethodKind::answers_once)
+    }
+
+    /// The way of its first attempt through the gate.
+    pub(super) fn pass(&self, era: u64) -> Pass {
+        Pass::under_way(&self.door, era, self.patience)
+    }
+
+    /// It begins.
+    #[inline]
+    pub(super) fn began(&self) {
+        if let (true, Some(budget)) = (self.pays_in, self.context.budget()) {
+            budget.began();
+        }
+    }
+
+    /// It ended with OK.
+    #[inline]
+    pub(super) fn succeeded(&self) {
+        if let Some(budget) = self.context.budget() {
+            budget.succeeded();
+        }
+    }
+
+    /// What the retry layer would hold of it once it is answered.
+    #[cold]
+    pub(super) fn committed(&self) -> Committed {
+        let policy = Some(Arc::clone(&self.policy));
+        Committed::new(policy, &mut self.context.clone(), 1)
+    }
+
+    /// Its answer broke off, in this era of the channel.
+    #[cold]
+    pub(super) fn broke_off(&self, era: Option<u64>, error: Error) -> Error {
+        if let Some(era) = era {
+            self.door.failed(era, &error);
+        }
+        self.committed().broke_off(error)
+    }
+}
