@@ -34,11 +34,17 @@ impl ReplayBuffer {
         self.0.held.load(Ordering::Relaxed)
     }
 
+    /// One write where there is room: all calls of a channel do this, on all threads.
     fn reserve(&self, bytes: usize) -> bool {
-        let held = &self.0.held;
-        let grown = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= self.0.limit);
-        held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
-            .is_ok()
+        let Pool { limit, held } = &*self.0;
+        let before = held.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before
+            .checked_add(bytes)
+            .is_some_and(|after| after <= *limit);
+        if !fits {
+            held.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        fits
     }
 
     pub(crate) fn release(&self, bytes: usize) {

@@ -32,6 +32,7 @@ mod bound;
 mod future;
 mod layer;
 mod policy;
+mod rendered;
 mod service;
 mod timer;
 

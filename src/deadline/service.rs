@@ -14,6 +14,7 @@ use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, InvalidTimeout, TIMEOUT, find, parse_timeout, render_timeout};
 
 use super::bound::Bound;
+use super::rendered::Rendered;
 use super::{DeadlineBody, DeadlinePolicy, ResponseFuture};
 
 /// The service of [`DeadlineLayer`](super::DeadlineLayer).
@@ -21,8 +22,7 @@ use super::{DeadlineBody, DeadlinePolicy, ResponseFuture};
 pub struct DeadlineService<S> {
     inner: Readied<S>,
     policy: DeadlinePolicy,
-    /// The default timeout as `grpc-timeout`: most calls have that, and none of it is used up yet.
-    rendered: Option<(Duration, HeaderValue)>,
+    rendered: Option<Rendered>,
 }
 
 impl<S: Clone> DeadlineService<S> {
@@ -30,9 +30,7 @@ impl<S: Clone> DeadlineService<S> {
         Self {
             inner: Readied::new(inner),
             policy,
-            rendered: policy
-                .default_timeout()
-                .map(|timeout| (timeout, render_timeout(timeout))),
+            rendered: policy.default_timeout().map(Rendered::new),
         }
     }
 }
@@ -127,11 +125,9 @@ impl<S> DeadlineService<S> {
     /// The `grpc-timeout` of a request that goes now.
     #[inline]
     pub(crate) fn header(&self, deadline: Deadline, now: Instant) -> HeaderValue {
-        let left = deadline.remaining(now);
-        match &self.rendered {
-            Some((default, rendered)) if *default == left => rendered.clone(),
-            _ => render_timeout(left),
-        }
+        let rendered = self.rendered.as_ref();
+        let rendered = rendered.and_then(|rendered| rendered.of(deadline, now));
+        rendered.unwrap_or_else(|| render_timeout(deadline.remaining(now)))
     }
 }
 

@@ -1,0 +1,67 @@
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use crate::call::Deadline;
+use crate::grpc::render_timeout;
+
+/// A default timeout as `grpc-timeout`: most calls have that, and none of it is used up yet.
+#[derive(Clone, Debug)]
+pub(super) struct Rendered {
+    timeout: Duration,
+    value: HeaderValue,
+}
+
+/// The values that were rendered. A clone of one is two pointers; one of a value that is to be freed once is
+/// a counter that all calls on all threads write.
+///
+/// So they stay for good: of few layers, in few different words, and never of what calls choose.
+static FOR_GOOD: [OnceLock<(Duration, &'static str)>; 32] = [const { OnceLock::new() }; 32];
+
+impl Rendered {
+    pub(super) fn new(timeout: Duration) -> Self {
+        let value = for_good(timeout).unwrap_or_else(|| render_timeout(timeout));
+        Self { timeout, value }
+    }
+
+    /// What a call says that goes now, if this is its deadline.
+    #[inline]
+    pub(super) fn of(&self, deadline: Deadline, now: Instant) -> Option<HeaderValue> {
+        let is_mine = deadline == Deadline::after(now, self.timeout);
+        is_mine.then(|| self.value.clone())
+    }
+}
+
+/// `None` once there are too many.
+fn for_good(timeout: Duration) -> Option<HeaderValue> {
+    let rendered = || {
+        let text = render_timeout(timeout)
+            .to_str()
+            .unwrap_or_default()
+            .to_owned();
+        (timeout, &*text.leak())
+    };
+    let mut rendered = FOR_GOOD.iter().map(|slot| slot.get_or_init(rendered));
+    let (_, text) = rendered.find(|(it, _)| *it == timeout)?;
+    Some(HeaderValue::from_static(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_timeout_is_rendered_as_any_other_however_many_there_are() {
+        for seconds in (0..99).chain(0..99) {
+            let timeout = Duration::from_secs(seconds);
+            let rendered = Rendered::new(timeout);
+            let now = Instant::now();
+            let said = rendered.of(Deadline::after(now, timeout), now);
+            assert_eq!(said, Some(render_timeout(timeout)));
+            let other = Deadline::after(now, timeout + Duration::from_nanos(1));
+            assert_eq!(rendered.of(other, now), None);
+        }
+    }
+}
