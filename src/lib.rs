@@ -106,6 +106,8 @@ mod rng;
 pub mod server_deadline;
 #[cfg(feature = "stack")]
 pub mod stack;
+#[cfg(feature = "retry")]
+mod striped;
 mod sync;
 #[cfg(feature = "wait-for-ready")]
 pub mod wait_for_ready;

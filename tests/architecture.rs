@@ -26,7 +26,7 @@ use rules::{broken_floors, circles, long_files, strangers_to_tonic};
 /// stands beside it, never one above.
 const FLOORS: [(&str, &[&str]); 12] = [
     // The locks and atomics, real or loom's. Private.
-    ("locks", &["sync"]),
+    ("locks", &["sync", "striped"]),
     // The dice. Private.
     ("chance", &["rng"]),
     // The time, for governor. Private.

@@ -143,6 +143,16 @@ impl Context {
         self.paid_in = false;
     }
 
+    /// A copy whose clones are counted by themselves.
+    #[cfg(feature = "stack")]
+    pub(crate) fn apart(&self) -> Self {
+        let mut copy = self.clone();
+        if let Some(budget) = copy.budget.take() {
+            copy.budget = Some(Arc::new(budget));
+        }
+        copy
+    }
+
     /// Tells the budget that a call begins: once, however many layers could launch attempts of it.
     #[cfg(feature = "retry")]
     pub(crate) fn begin(&mut self) {

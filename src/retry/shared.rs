@@ -2,8 +2,7 @@ use crate::dispatch::Spare;
 
 use super::settings::Settings;
 
-/// What the clones of a service share, and every call that may be repeated: by one counter, since all calls
-/// on all threads write it.
+/// What the clones of a service share, and every call that may be repeated.
 #[derive(Debug)]
 pub(crate) struct Shared<S> {
     pub(super) spare: Spare<S>,

@@ -9,6 +9,7 @@ use crate::call;
 #[cfg(feature = "stack")]
 use crate::call::CallOptions;
 use crate::dispatch::{Head, Spare};
+use crate::striped::Striped;
 
 use super::Policy;
 use super::call::RetryCall;
@@ -16,17 +17,30 @@ use super::course::Course;
 #[cfg(feature = "stack")]
 use super::course::clear_count;
 use super::hook::Preparing;
-use super::kept::Kept;
+use super::kept::{Hold, Kept};
 use super::settings::Settings;
 use super::shared::Shared;
 
 /// How calls begin; clones of a service share it.
 #[derive(Debug)]
-pub(crate) struct Start<S>(Arc<Shared<S>>);
+pub(crate) struct Start<S>(Arc<Starting<S>>);
+
+#[derive(Debug)]
+struct Starting<S> {
+    shared: Arc<Shared<S>>,
+    /// By what calls hold that.
+    holds: Striped<Hold<S>>,
+}
 
 impl<S> Start<S> {
     pub(super) fn settings(&self) -> &Settings {
-        &self.0.settings
+        &self.0.shared.settings
+    }
+
+    #[inline]
+    fn hold(&self) -> Arc<Hold<S>> {
+        let Starting { shared, holds } = &*self.0;
+        holds.get(|| Arc::clone(shared))
     }
 }
 
@@ -38,15 +52,19 @@ impl<S> Clone for Start<S> {
 
 impl<S: Clone> Start<S> {
     pub(super) fn new(service: S, settings: Settings) -> Self {
-        Self(Arc::new(Shared {
+        let shared = Shared {
             spare: Spare::new(service),
             settings,
+        };
+        Self(Arc::new(Starting {
+            shared: Arc::new(shared),
+            holds: Striped::new(),
         }))
     }
 
     /// A service for an attempt; its readiness is unknown.
     pub(super) fn service(&self) -> S {
-        self.0.spare.service()
+        self.0.shared.spare.service()
     }
 
     /// Keeps the request of a call that may have to be repeated, as far as it fits; the first attempt reads
@@ -56,7 +74,7 @@ impl<S: Clone> Start<S> {
         let settings = self.settings();
         let (recording, loan) =
             Recording::keep(body, settings.replay_limit, &settings.replay_buffer);
-        Kept::new(Arc::clone(&self.0), recording, loan.take_over())
+        Kept::new(self.hold(), recording, loan.take_over())
     }
 
     /// What is needed for further attempts, and what must run before the first; with the request's context.
@@ -103,7 +121,7 @@ impl<S: Clone> Start<S> {
         let settings = self.settings();
         let kept = Recording::keep_whole(body, settings.replay_limit, &settings.replay_buffer);
         let (recording, loan) = kept?;
-        Some(Kept::new(Arc::clone(&self.0), recording, loan.take_over()))
+        Some(Kept::new(self.hold(), recording, loan.take_over()))
     }
 
     /// Whether a layer below may hand back a request that is complete.

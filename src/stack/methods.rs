@@ -3,6 +3,8 @@ use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxBuildHasher;
 
+use crate::striped::Striped;
+
 use super::said::Said;
 
 /// Room for so many methods, a power of two: more than most services have.
@@ -15,11 +17,13 @@ const NEAR: usize = 4;
 ///
 /// A method has its place for good, and one that finds none near its hash is asked about for each call: so
 /// reading takes no lock and no counter, and paths that come from outside take no more than this.
-pub(super) struct Methods(Box<[OnceLock<Method>]>);
+pub(super) struct Methods(Box<[OnceLock<Box<Method>>]>);
 
 struct Method {
     path: Box<str>,
     said: Arc<Said>,
+    /// By what calls hold that.
+    holds: Striped<Said>,
     /// How often the policies had been replaced.
     changes: usize,
 }
@@ -31,11 +35,14 @@ impl Methods {
 
     /// What was said of this method, if the policies have not been replaced since.
     #[inline]
-    pub(super) fn find(&self, path: &str, changes: usize) -> Option<&Arc<Said>> {
+    pub(super) fn find(&self, path: &str, changes: usize) -> Option<Arc<Said>> {
         let methods = self.near(path).map_while(OnceLock::get);
         let method = methods.into_iter().find(|method| *method.path == *path)?;
         // One whose policy was replaced is asked about again, for each call.
-        (method.changes == changes).then_some(&method.said)
+        if method.changes != changes {
+            return None;
+        }
+        Some(method.holds.get(|| method.said.apart()))
     }
 
     /// Keeps what was said of it, if there is a place near its hash.
@@ -49,13 +56,14 @@ impl Methods {
         let method = Method {
             path: path.into(),
             said: Arc::clone(said),
+            holds: Striped::new(),
             changes,
         };
         // Whoever was faster has said the same, or has its place: then this one waits for its next call.
-        let _ = free.set(method);
+        let _ = free.set(Box::new(method));
     }
 
-    fn near(&self, path: &str) -> impl Iterator<Item = &OnceLock<Method>> {
+    fn near(&self, path: &str) -> impl Iterator<Item = &OnceLock<Box<Method>>> {
         let mut hasher = FxBuildHasher.build_hasher();
         path.hash(&mut hasher);
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash do")]

@@ -90,7 +90,7 @@ impl<S: Clone> Ordinary<S> {
         if given.is_none()
             && let Some(said) = self.methods.find(path, changes)
         {
-            return Some(Arc::clone(said));
+            return Some(said);
         }
         self.ask(path, given, changes)
     }

@@ -8,8 +8,7 @@ use crate::wait_for_ready::{Door, Pass};
 
 /// What the layers say of an ordinary call before it begins, and are told when it ends.
 ///
-/// Nearly all calls of a method share it, and hold it by one counter: one that all threads write costs
-/// more than most of what else a call does.
+/// The calls of a method share it.
 #[derive(Debug)]
 pub(super) struct Said {
     /// What the first attempt carries, but for the deadline.
@@ -22,6 +21,17 @@ pub(super) struct Said {
 }
 
 impl Said {
+    /// The same, with counters of its own.
+    pub(super) fn apart(&self) -> Self {
+        Self {
+            context: self.context.apart(),
+            pays_in: self.pays_in,
+            policy: Arc::clone(&self.policy),
+            door: Arc::clone(&self.door),
+            patience: self.patience,
+        }
+    }
+
     /// Whether the head of its answer is held until the first frame.
     pub(super) fn answers_once(&self) -> bool {
         self.context.kind().is_some_and(MethodKind::answers_once)
