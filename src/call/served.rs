@@ -50,11 +50,23 @@ impl Served {
     #[must_use]
     #[inline]
     pub fn current() -> Option<Self> {
+        Self::look(Self::clone)
+    }
+
+    /// Whether it serves one.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(crate) fn is_running() -> bool {
+        Self::look(|_| ()).is_some()
+    }
+
+    #[inline]
+    fn look<T>(look: impl FnOnce(&Self) -> T) -> Option<T> {
         // What runs in a scope comes after the scope began.
         if !IS_SERVER.load(Ordering::Relaxed) {
             return None;
         }
-        CURRENT.try_with(Self::clone).ok()
+        CURRENT.try_with(look).ok()
     }
 
     /// When calls made on its behalf end at the latest; `None` if the caller gave no timeout.

@@ -43,4 +43,4 @@ pub use policy::DeadlinePolicy;
 pub use service::DeadlineService;
 
 #[cfg(feature = "stack")]
-pub(crate) use {bound::Bound, service::Terms};
+pub(crate) use bound::Bound;

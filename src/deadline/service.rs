@@ -2,7 +2,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -61,7 +61,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let context = request.extensions().get::<call::Context>();
-        let terms = match self.terms(request.headers(), context) {
+        let header = find(request.headers(), &TIMEOUT);
+        let terms = match self.terms(header, context) {
             Ok(Some(terms)) => terms,
             Ok(None) => {
                 let recorder = Recorder::if_outermost(context);
@@ -98,14 +99,14 @@ pub(crate) struct Terms {
 }
 
 impl<S> DeadlineService<S> {
-    /// `None` if nothing does.
+    /// By the caller's `grpc-timeout` and the context; `None` if nothing does.
     #[inline]
     pub(crate) fn terms(
         &self,
-        headers: &HeaderMap,
+        header: Option<&HeaderValue>,
         context: Option<&call::Context>,
     ) -> Result<Option<Terms>, Error> {
-        let header = find(headers, &TIMEOUT).map(|value| parse_timeout(value.as_bytes()));
+        let header = header.map(|value| parse_timeout(value.as_bytes()));
         let header = header.transpose().map_err(malformed)?;
         let options = context.map_or(&CallOptions::UNSET, call::Context::options);
         let timeout = self.policy.timeout(header, options);

@@ -24,7 +24,7 @@ pub(crate) struct Head {
     /// Whether they say how many attempts came before.
     is_counted: bool,
     context: Option<Context>,
-    extensions: Kept,
+    extras: Extras,
 }
 
 /// What the headers of every gRPC call say, as nearly all clients write them.
@@ -32,7 +32,7 @@ const TRAILERS: &str = "trailers";
 const GRPC: &str = "application/grpc";
 
 /// The extensions besides the context.
-enum Kept {
+pub(crate) enum Extras {
     None,
     #[cfg(feature = "tonic")]
     Method(tonic::GrpcMethod<'static>),
@@ -45,19 +45,25 @@ impl Head {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         let context = request.extensions().get::<Context>().cloned();
         let mut head = Self::without_headers(request, context);
-        head.keep(request.headers(), head.is_bounded());
+        head.keep(request.headers());
         head
     }
 
     /// The same but for its headers, which [`keep`](Self::keep) writes where the head is then. With the
     /// request's context, if it has one.
+    #[inline]
+    pub(crate) fn without_headers<B>(request: &Request<B>, context: Option<Context>) -> Self {
+        let others = usize::from(context.is_some());
+        let extras = Extras::besides(others, request.extensions());
+        Self::begun(request, context, extras)
+    }
+
     #[expect(
         clippy::inline_always,
         reason = "it is made where it is kept, not moved there"
     )]
     #[inline(always)]
-    pub(crate) fn without_headers<B>(request: &Request<B>, context: Option<Context>) -> Self {
-        let others = usize::from(context.is_some());
+    pub(crate) fn begun<B>(request: &Request<B>, context: Option<Context>, extras: Extras) -> Self {
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -65,21 +71,16 @@ impl Head {
             usual: Default::default(),
             others: Vec::new(),
             is_counted: false,
-            extensions: Kept::of(request.extensions(), others),
             context,
+            extras,
         }
     }
 
-    /// Whether the call has a deadline.
+    /// Keeps these headers.
     #[inline]
-    pub(crate) fn is_bounded(&self) -> bool {
+    pub(crate) fn keep(&mut self, headers: &HeaderMap) {
         let context = self.context.as_ref();
-        context.is_some_and(|context| context.deadline().is_some())
-    }
-
-    /// Keeps these headers, of a call that has a deadline or not.
-    #[inline]
-    pub(crate) fn keep(&mut self, headers: &HeaderMap, is_bounded: bool) {
+        let is_bounded = context.is_some_and(|context| context.deadline().is_some());
         for (name, value) in headers {
             // What is left of the time is written anew into whatever is sent.
             if is_bounded && *name == TIMEOUT {
@@ -90,6 +91,14 @@ impl Head {
                 self.others.push((name.clone(), value.clone()));
             }
         }
+    }
+
+    /// The `grpc-timeout` that the caller wrote.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(crate) fn timeout(&self) -> Option<&HeaderValue> {
+        let mut named = self.others.iter().filter(|(name, _)| *name == TIMEOUT);
+        named.next().map(|(_, value)| value)
     }
 
     /// Whether it is one of the usual ones, there for the first time.
@@ -163,7 +172,7 @@ impl Head {
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = self.version;
         *request.headers_mut() = self.headers();
-        *request.extensions_mut() = self.extensions.extensions();
+        *request.extensions_mut() = self.extras.extensions();
         if let Some(context) = &self.context {
             request.extensions_mut().insert(context.clone());
         }
@@ -180,20 +189,33 @@ impl fmt::Debug for Head {
     }
 }
 
-impl Kept {
-    /// `others` are kept elsewhere.
-    fn of(extensions: &Extensions, others: usize) -> Self {
-        let count = extensions.len().saturating_sub(others);
-        if count == 0 {
-            return Self::None;
+impl Extras {
+    /// Those of a request that has none but what generated code puts there, and so no context: found by
+    /// one look.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(crate) fn alone(extensions: &Extensions) -> Option<Self> {
+        Self::few(extensions, 0)
+    }
+
+    /// Besides so many, which are kept elsewhere.
+    #[inline]
+    pub(crate) fn besides(others: usize, extensions: &Extensions) -> Self {
+        Self::few(extensions, others).unwrap_or_else(|| {
+            let mut all = extensions.clone();
+            all.remove::<Context>();
+            Self::All(all)
+        })
+    }
+
+    #[inline]
+    fn few(extensions: &Extensions, others: usize) -> Option<Self> {
+        match extensions.len().saturating_sub(others) {
+            0 => Some(Self::None),
+            #[cfg(feature = "tonic")]
+            1 => extensions.get().cloned().map(Self::Method),
+            _ => None,
         }
-        #[cfg(feature = "tonic")]
-        if let (1, Some(method)) = (count, extensions.get::<tonic::GrpcMethod>()) {
-            return Self::Method(method.clone());
-        }
-        let mut all = extensions.clone();
-        all.remove::<Context>();
-        Self::All(all)
     }
 
     fn extensions(&self) -> Extensions {

@@ -17,6 +17,8 @@ mod response;
 mod spare;
 
 pub(crate) use attempt::Attempt;
+#[cfg(feature = "stack")]
+pub(crate) use head::Extras;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use head::Head;
 pub(crate) use readied::Readied;

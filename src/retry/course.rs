@@ -72,8 +72,7 @@ impl Course {
     /// Keeps these headers, with the rest of the head.
     #[inline]
     pub(super) fn keep(&mut self, headers: &HeaderMap) {
-        let is_bounded = self.head.is_bounded();
-        self.head.keep(headers, is_bounded);
+        self.head.keep(headers);
     }
 
     /// Begins the next attempt: what must run before its request is made, if anything.

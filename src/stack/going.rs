@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -10,10 +10,10 @@ use tower_service::Service;
 use crate::attempt_timeout::{self, AttemptBody};
 use crate::body::RequestBody;
 use crate::deadline::{self, Bound};
-use crate::dispatch::{Attempt, Head, Recorder};
+use crate::dispatch::{Attempt, Extras, Head, Recorder};
 use crate::error::{BoxError, Error};
 use crate::report::Trace;
-use crate::retry::{self, Kept, RetryCall, Start};
+use crate::retry::{self, Kept, RetryCall};
 use crate::wait_for_ready::{self, WaitBody};
 
 use super::answered::Answered;
@@ -24,11 +24,11 @@ use super::said::Said;
 pub(super) struct Going<S, B: RequestBody> {
     kept: Kept<Waiting<S>, B>,
     /// But for the context.
-    head: Head,
-    said: Arc<Said>,
+    pub(super) head: Head,
+    pub(super) said: Arc<Said>,
     /// That of the channel in which it went.
     era: u64,
-    bound: Option<Bound>,
+    pub(super) bound: Option<Bound>,
     began: Instant,
 }
 
@@ -39,30 +39,26 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
     #[inline]
     pub(super) fn new(
         request: &Request<B>,
+        extras: Extras,
         kept: Kept<Waiting<S>, B>,
         said: Arc<Said>,
         era: u64,
-        bound: Option<Bound>,
         began: Instant,
     ) -> Box<Self> {
-        Box::write(
-            Box::new_uninit(),
+        let place = Box::new_uninit();
+        let mut going = Box::write(
+            place,
             Self {
                 kept,
-                head: Head::without_headers(request, None),
+                head: Head::begun(request, None, extras),
                 said,
                 era,
-                bound,
+                bound: None,
                 began,
             },
-        )
-    }
-
-    /// Keeps these headers, which are those of a first attempt from now on.
-    #[inline]
-    pub(super) fn keep(&mut self, headers: &mut HeaderMap) {
-        self.head.keep(headers, self.bound.is_some());
-        Start::<S>::is_first(&self.head, headers);
+        );
+        going.head.keep(request.headers());
+        going
     }
 
     /// The layers take the call up at what its first attempt came to, of which the gate was not told.

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
-use crate::call::Context;
-use crate::deadline::{DeadlineService, Terms};
-use crate::dispatch::{Readied, Spare};
+use crate::call::{Context, Served};
+use crate::deadline::DeadlineService;
+use crate::dispatch::{Extras, Readied, Spare};
 use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
 use crate::retry::Start;
@@ -55,31 +55,36 @@ impl<S: Clone> Ordinary<S> {
         &self,
         request: &mut Request<B>,
     ) -> Option<Box<Going<S, B>>> {
-        let given = request.extensions().get::<Context>();
-        let terms = self.deadline.terms(request.headers(), given).ok()?;
-        if !terms.as_ref().is_none_or(Terms::is_plain) {
+        if Served::is_running() {
             return None;
         }
         let era = self.door.era()?;
-        let is_marked = given.is_some();
+        let extras = Extras::alone(request.extensions());
+        let given = match &extras {
+            Some(_) => None,
+            None => request.extensions().get::<Context>(),
+        };
+        let others = usize::from(given.is_some());
         let said = self.said(request.uri().path(), given)?;
         let kept = self.start.keep_whole(request.body_mut())?;
+        let extras = extras.unwrap_or_else(|| Extras::besides(others, request.extensions()));
         let now = Instant::now();
-        said.began();
-        let mut context = said.context.clone();
-        let bound = terms.map(|terms| terms.bind(&mut context, now));
-        let deadline = context.deadline();
-        if is_marked {
-            // What was said of it is in the other.
-            request.extensions_mut().remove::<Context>();
+        let mut going = Going::new(request, extras, kept, said, era, now);
+        let mut context = going.said.context.clone();
+        let terms = self.deadline.terms(going.head.timeout(), Some(&context));
+        if let Some(terms) = terms.ok()? {
+            if !terms.is_plain() {
+                return None;
+            }
+            going.bound = Some(terms.bind(&mut context, now));
         }
-        let mut going = Going::new(request, kept, said, era, bound, now);
-        going.keep(request.headers_mut());
-        request.extensions_mut().insert(context);
-        if let Some(deadline) = deadline {
+        if let Some(deadline) = context.deadline() {
             let timeout = self.deadline.header(deadline, now);
             request.headers_mut().insert(TIMEOUT, timeout);
         }
+        request.extensions_mut().insert(context);
+        Start::<Waiting<S>>::is_first(&going.head, request.headers_mut());
+        going.said.began();
         Some(going)
     }
 
