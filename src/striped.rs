@@ -42,10 +42,10 @@ impl<T> Striped<T> {
     /// That of this thread.
     #[inline]
     pub(crate) fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        let made = || Arc::new(make());
+        let new = || Arc::new(make());
         match self.0.get(stripe()) {
-            Some(slot) => Arc::clone(slot.get_or_init(made)),
-            None => made(),
+            Some(slot) => Arc::clone(slot.get_or_init(new)),
+            None => new(),
         }
     }
 }

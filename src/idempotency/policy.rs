@@ -110,17 +110,14 @@ impl IdempotencyPolicy {
         paths.filter(|method| self.find(method, self.key(method)).safety.is_none())
     }
 
-    /// Whether it says the same of all calls of the method of this path, and knows it: what a closure said
-    /// it may say otherwise of the next.
+    /// Whether it says the same of all calls of the method of this path: what a closure said it may say
+    /// otherwise of the next.
     #[cfg(feature = "stack")]
     pub(super) fn is_fixed(&self, path: &str) -> bool {
         let method = method_of(path);
         let mut by_path = [path, method].into_iter();
         let by_path = by_path.any(|path| exact(&self.safety, path).is_some());
-        if by_path || self.by_glob(method).is_some() {
-            return true;
-        }
-        self.rules.is_empty() && (!self.is_described() || self.described.get(method).is_some())
+        by_path || self.by_glob(method).is_some() || self.rules.is_empty()
     }
 
     /// Whether it was told nothing at all.

@@ -46,7 +46,7 @@ impl<S> Idempotency<S> {
     }
 
     /// Whether [`declare`](Self::declare) says the same of all calls of the method of this path that say
-    /// nothing themselves, and nobody has to know of them.
+    /// nothing themselves.
     #[cfg(feature = "stack")]
     pub(crate) fn says_the_same(&self, path: &str) -> bool {
         self.policy.is_fixed(path)

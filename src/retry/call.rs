@@ -1,17 +1,14 @@
-#[cfg(feature = "stack")]
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response};
 use tokio::time::Instant;
 
 use crate::body::{Lost, RequestBody};
-#[cfg(feature = "stack")]
+use crate::call::Context;
 use crate::dispatch::Head;
 use crate::error::Error;
 
-#[cfg(feature = "stack")]
 use super::Policy;
-
 use super::after::Next;
 use super::answer::{self, Said};
 use super::committed::Committed;
@@ -28,12 +25,28 @@ pub(crate) struct RetryCall<S, B: RequestBody> {
 }
 
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
+    /// That of a request which is about to be sent, with its context, and what must run before.
+    #[inline]
+    pub(super) fn begun(
+        request: &Request<B>,
+        context: Context,
+        kept: Kept<S, B>,
+        policy: Arc<dyn Policy>,
+    ) -> (Box<Self>, Option<Preparing>) {
+        let place = Box::new_uninit();
+        let head = Head::without_headers(request, Some(context));
+        let mut call = Box::write(place, Self::new(kept, Course::new(head, policy)));
+        call.course.keep(request.headers());
+        let preparing = call.begin();
+        (call, preparing)
+    }
+
     #[expect(
         clippy::inline_always,
         reason = "it is made where it is kept, not moved there"
     )]
     #[inline(always)]
-    pub(super) fn new(kept: Kept<S, B>, course: Course) -> Self {
+    fn new(kept: Kept<S, B>, course: Course) -> Self {
         Self { kept, course }
     }
 
@@ -55,12 +68,6 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// Begins the next attempt: what must run before its request is made, if anything.
     pub(super) fn begin(&mut self) -> Option<Preparing> {
         self.course.begin(self.kept.settings())
-    }
-
-    /// Keeps these headers, with the rest of the head.
-    #[inline]
-    pub(super) fn keep(&mut self, headers: &HeaderMap) {
-        self.course.keep(headers);
     }
 
     /// The first attempt starts now, with the caller's own head.

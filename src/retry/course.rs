@@ -213,7 +213,7 @@ impl Course {
 
 /// No attempt came before the first one, whatever the caller wrote (CONTRACT R10).
 #[inline]
-pub(super) fn clear_count(head: &Head, headers: &mut HeaderMap) {
+pub(crate) fn clear_count(head: &Head, headers: &mut HeaderMap) {
     if head.is_counted() {
         headers.remove(PREVIOUS_ATTEMPTS);
     }

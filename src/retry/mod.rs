@@ -81,5 +81,6 @@ pub use service::Retry;
 
 #[cfg(feature = "stack")]
 pub(crate) use {
-    answer::failure_in, call::RetryCall, committed::Committed, kept::Kept, start::Start,
+    answer::failure_in, call::RetryCall, committed::Committed, course::clear_count, kept::Kept,
+    start::Start,
 };

@@ -15,6 +15,7 @@ use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::Code;
 use crate::report::Phase;
 
+use super::call::RetryCall;
 use super::settings::Settings;
 use super::start::Start;
 use super::{NextAttempt, Policy, ResponseFuture, RetryBody};
@@ -105,7 +106,7 @@ impl<S: Clone> Retry<S> {
         context.begin();
         context.number(1, kept.may_come_back());
         let context = context.clone();
-        let (mut call, preparing) = self.start.begin(&request, context, kept, policy);
+        let (mut call, preparing) = RetryCall::begun(&request, context, kept, policy);
         if let Some(preparing) = preparing {
             // The request is made anew of what the hook leaves.
             self.inner.release();

@@ -1,22 +1,13 @@
 use std::sync::Arc;
 
-#[cfg(feature = "stack")]
-use http::HeaderMap;
-use http::Request;
-
 use crate::body::{Recording, RequestBody};
-use crate::call;
 #[cfg(feature = "stack")]
 use crate::call::CallOptions;
-use crate::dispatch::{Head, Spare};
+use crate::dispatch::Spare;
 use crate::striped::Striped;
 
-use super::Policy;
-use super::call::RetryCall;
-use super::course::Course;
 #[cfg(feature = "stack")]
-use super::course::clear_count;
-use super::hook::Preparing;
+use super::Policy;
 use super::kept::{Hold, Kept};
 use super::settings::Settings;
 use super::shared::Shared;
@@ -76,23 +67,6 @@ impl<S: Clone> Start<S> {
             Recording::keep(body, settings.replay_limit, &settings.replay_buffer);
         Kept::new(self.hold(), recording, loan.take_over())
     }
-
-    /// What is needed for further attempts, and what must run before the first; with the request's context.
-    #[inline]
-    pub(super) fn begin<B: RequestBody>(
-        &self,
-        request: &Request<B>,
-        context: call::Context,
-        kept: Kept<S, B>,
-        policy: Arc<dyn Policy>,
-    ) -> (Box<RetryCall<S, B>>, Option<Preparing>) {
-        let place = Box::new_uninit();
-        let head = Head::without_headers(request, Some(context));
-        let mut call = Box::write(place, RetryCall::new(kept, Course::new(head, policy)));
-        call.keep(request.headers());
-        let preparing = call.begin();
-        (call, preparing)
-    }
 }
 
 /// For whoever makes the first attempt of an ordinary call itself.
@@ -127,11 +101,5 @@ impl<S: Clone> Start<S> {
     /// Whether a layer below may hand back a request that is complete.
     pub(crate) fn takes_back(&self) -> bool {
         self.settings().takes_back
-    }
-
-    /// The headers of a first attempt, with the head that was kept of it.
-    #[inline]
-    pub(crate) fn is_first(head: &Head, headers: &mut HeaderMap) {
-        clear_count(head, headers);
     }
 }

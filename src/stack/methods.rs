@@ -1,4 +1,4 @@
-use std::hash::{BuildHasher as _, Hash, Hasher as _};
+use std::hash::BuildHasher as _;
 use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxBuildHasher;
@@ -64,10 +64,8 @@ impl Methods {
     }
 
     fn near(&self, path: &str) -> impl Iterator<Item = &OnceLock<Box<Method>>> {
-        let mut hasher = FxBuildHasher.build_hasher();
-        path.hash(&mut hasher);
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash do")]
-        let first = hasher.finish() as usize;
-        (first..first.wrapping_add(NEAR)).filter_map(|at| self.0.get(at % SLOTS))
+        let first = FxBuildHasher.hash_one(path) as usize;
+        (0..NEAR).filter_map(move |next| self.0.get(first.wrapping_add(next) % SLOTS))
     }
 }

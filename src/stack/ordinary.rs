@@ -11,7 +11,7 @@ use crate::deadline::DeadlineService;
 use crate::dispatch::{Extras, Readied, Spare};
 use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
-use crate::retry::Start;
+use crate::retry::{Start, clear_count};
 use crate::wait_for_ready::Door;
 
 use super::going::Going;
@@ -83,7 +83,7 @@ impl<S: Clone> Ordinary<S> {
             request.headers_mut().insert(TIMEOUT, timeout);
         }
         request.extensions_mut().insert(context);
-        Start::<Waiting<S>>::is_first(&going.head, request.headers_mut());
+        clear_count(&going.head, request.headers_mut());
         going.said.began();
         Some(going)
     }

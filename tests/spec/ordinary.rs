@@ -3,6 +3,7 @@
 
 mod again;
 mod held;
+mod methods;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,0 +1,236 @@
+//! What the layers say of a method is asked once and then found: nobody can tell that either.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{self, Poll};
+
+use bytes::Bytes;
+use grpc_resilience::budget::BudgetLayer;
+use grpc_resilience::call::{
+    AttemptKind, Budget, BudgetSnapshot, CallOptions, CallOptionsExt as _, Context, Method, Permit,
+    Safety,
+};
+use grpc_resilience::grpc::MethodKind;
+use grpc_resilience::idempotency::IdempotencyLayer;
+use grpc_resilience::retry::{RetryLayer, RetryPolicy};
+use grpc_resilience::{Resilience, Resilient};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use tonic::body::Body;
+use tower::{Service, ServiceExt as _};
+
+use crate::common::{every, ms};
+use crate::support::SECOND;
+
+const GET: &str = "/many.v1.Many/Get";
+
+/// What a channel was asked, and how many attempts it lets fail before the next it answers.
+#[derive(Clone, Default)]
+struct Asked {
+    failing: Arc<AtomicU32>,
+    contexts: Arc<Mutex<Vec<Context>>>,
+}
+
+impl Asked {
+    fn answer(&self, request: &Request<Body>) -> Response<Body> {
+        let context = request.extensions().get().cloned();
+        self.contexts.lock().unwrap().extend(context);
+        let left = self.failing.load(Ordering::Relaxed);
+        if left > 0 {
+            self.failing.store(left - 1, Ordering::Relaxed);
+            let mut response = Response::new(Body::empty());
+            let code = "14".parse().unwrap();
+            response.headers_mut().insert("grpc-status", code);
+            return response;
+        }
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        let message = Full::new(Bytes::from_static(&[0; 5]));
+        Response::new(Body::new(
+            message.with_trailers(async { Some(Ok(trailers)) }),
+        ))
+    }
+}
+
+impl Service<Request<Body>> for Asked {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        ready(Ok(self.answer(&request)))
+    }
+}
+
+struct Stack {
+    asked: Asked,
+    service: Resilient<Asked>,
+}
+
+fn over(stack: &Resilience) -> Stack {
+    let asked = Asked::default();
+    let service = stack.wrap(asked.clone());
+    Stack { asked, service }
+}
+
+type Wish = fn(&mut CallOptions);
+
+impl Stack {
+    /// So many attempts fail: whether the call is answered, and after how many attempts.
+    async fn call(&mut self, path: &str, failing: u32, wish: Option<Wish>) -> (bool, usize) {
+        self.asked.failing.store(failing, Ordering::Relaxed);
+        self.asked.contexts.lock().unwrap().clear();
+        let mut request = Request::post(path)
+            .body(Body::new(Full::new(Bytes::from_static(&[0; 5]))))
+            .unwrap();
+        if let Some(wish) = wish {
+            wish(request.call_options());
+        }
+        let call = self.service.ready().await.unwrap().call(request);
+        let is_answered = match call.await {
+            // A head that says more is the failure as it came.
+            Ok(response) if response.headers().contains_key("grpc-status") => false,
+            Ok(response) => response.into_body().collect().await.is_ok(),
+            Err(_) => false,
+        };
+        (is_answered, self.asked.contexts.lock().unwrap().len())
+    }
+}
+
+fn attempts(count: u32) -> RetryPolicy {
+    RetryPolicy::new()
+        .max_attempts(count)
+        .unwrap()
+        .backoff(every(ms(1)))
+}
+
+fn declared() -> IdempotencyLayer {
+    IdempotencyLayer::new()
+        .idempotent("/many.v1.Many/*")
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_is_replaced_decides_for_the_next_call_of_a_known_method() {
+    let layer = RetryLayer::new(attempts(2));
+    let policies = layer.policies();
+    let mut stack = over(&Resilience::new().idempotency(declared()).retry_layer(layer));
+    for _ in 0..3 {
+        assert_eq!(stack.call(GET, 1, None).await, (true, 2));
+    }
+    policies.replace(RetryPolicy::never());
+    assert_eq!(stack.call(GET, 1, None).await, (false, 1));
+    policies.replace(attempts(4));
+    assert_eq!(stack.call(GET, 3, None).await, (true, 4));
+    policies
+        .update(|policies| policies.method(GET, attempts(3)))
+        .unwrap();
+    assert_eq!(stack.call(GET, 3, None).await, (false, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closure_is_asked_about_each_call() {
+    let says_so = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&says_so);
+    let by = move |_: &str| asked.load(Ordering::Relaxed).then_some(Safety::Idempotent);
+    let layer = IdempotencyLayer::new().by(by);
+    let mut stack = over(&Resilience::new().idempotency(layer).retry(attempts(2)));
+    for says in [false, true, false] {
+        says_so.store(says, Ordering::Relaxed);
+        let expected = if says { (true, 2) } else { (false, 1) };
+        assert_eq!(stack.call(GET, 1, None).await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_methods_than_are_kept_are_treated_alike() {
+    let stack = Resilience::new().idempotency(declared()).unlimited_budget();
+    let mut stack = over(&stack.retry(attempts(2)));
+    for _ in 0..2 {
+        for number in 0..1_000 {
+            let path = format!("/many.v1.Many/Get{number}");
+            assert_eq!(stack.call(&path, 1, None).await, (true, 2), "{path}");
+        }
+        assert_eq!(stack.call("/few.v1.Few/Get", 1, None).await, (false, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_call_wishes_does_not_reach_the_next() {
+    let mut stack = over(&Resilience::new().retry(attempts(2)));
+    let idempotent: Wish = |options| _ = options.idempotent();
+    for _ in 0..2 {
+        assert_eq!(stack.call(GET, 1, Some(idempotent)).await, (true, 2));
+        assert_eq!(stack.call(GET, 1, None).await, (false, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_method_that_nobody_annotated_is_noted_though_its_first_call_says_what_it_is() {
+    let known = Method::new("/many.v1.Many/Put", MethodKind::Unary, Safety::Idempotent);
+    let stack = Resilience::new().idempotency(IdempotencyLayer::new().methods([known]).unwrap());
+    let mut over = over(&stack);
+    over.call(GET, 0, Some(|options| _ = options.idempotent()))
+        .await;
+    assert!(stack.unannotated_methods().is_empty());
+    over.call(GET, 0, None).await;
+    assert_eq!(stack.unannotated_methods(), [GET]);
+}
+
+/// Counts what it is told.
+#[derive(Debug, Default)]
+struct Told {
+    began: AtomicU32,
+    succeeded: AtomicU32,
+}
+
+impl Budget for Told {
+    fn began(&self) {
+        self.began.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn succeeded(&self) {
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn failed(&self) {}
+
+    fn permit(&self, _: AttemptKind) -> Option<Permit> {
+        None
+    }
+
+    fn snapshot(&self) -> BudgetSnapshot {
+        BudgetSnapshot::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_hears_of_each_call_of_a_method_and_a_layer_below_sees_the_same_of_each() {
+    let told = Arc::new(Told::default());
+    let stack = Resilience::new()
+        .default_timeout(SECOND)
+        .idempotency(declared())
+        .budget_layer(BudgetLayer::new(Arc::clone(&told)));
+    let mut stack = over(&stack);
+    let mut seen = Vec::new();
+    for calls in 1..=3 {
+        assert_eq!(stack.call(GET, 0, None).await, (true, 1));
+        assert_eq!(told.began.load(Ordering::Relaxed), calls);
+        assert_eq!(told.succeeded.load(Ordering::Relaxed), calls);
+        let context = stack.asked.contexts.lock().unwrap().pop().unwrap();
+        seen.push((
+            context.attempt(),
+            context.safety(),
+            context.deadline().map(|deadline| deadline.timeout()),
+            context.budget().is_some(),
+        ));
+    }
+    let expected = (Some(1), Safety::Idempotent, Some(SECOND), true);
+    assert_eq!(seen, [expected; 3]);
+}
