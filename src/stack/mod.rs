@@ -34,10 +34,13 @@
 //! Each layer by itself wraps the future and the body of every call and looks at its head, whether or not
 //! there is something to do. Most calls give the layers nothing to do: they are answered OK at once. So
 //! [`Resilient`] asks each layer's rules once, sends such a call to the channel itself, and keeps what the
-//! layers would keep of it. If its first attempt fails, the layers take the call up there, with what was
-//! kept. Nobody outside can tell, but for a layer of yours below, in the channel: it finds the same
-//! [`Context`](crate::call::Context), without a [`trace`](crate::call::Context::trace) until an attempt
-//! has failed.
+//! layers need if its first attempt fails: then they take the call up there. Nobody outside can tell, but for
+//! a layer of yours below, in the channel: it finds the same [`Context`](crate::call::Context), without a
+//! [`trace`](crate::call::Context::trace) until an attempt has failed.
+//!
+//! What the rules say of a method is found again for its next call, unless that call has options of its own, a
+//! closure decides about the method, the retry policies were replaced since, or some hundreds of methods
+//! were called before it: then they are asked anew, which costs some 400 instructions.
 //!
 //! Not ordinary, and at the price of all layers, are calls
 //!

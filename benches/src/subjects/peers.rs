@@ -1,3 +1,6 @@
+use std::hint::black_box;
+
+use grpc_resilience::call::Context;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tonic::Status;
@@ -36,7 +39,7 @@ pub(super) fn all() -> Vec<Subject> {
         .collect()
 }
 
-fn parts() -> [Subject; 6] {
+fn parts() -> [Subject; 7] {
     [
         peer!("a layer that does nothing", |service| {
             ServiceBuilder::new()
@@ -55,6 +58,19 @@ fn parts() -> [Subject; 6] {
         // The least of a layer whose errors are of another type than the channel's.
         peer!("a layer that only wraps answers", |service| {
             ServiceBuilder::new()
+                .map_err(Failure::from)
+                .map_response(|answer: Response<Body>| {
+                    answer.map(|body| body.map_err(Failure::from))
+                })
+                .service(service)
+        }),
+        // And that reads what the caller wishes, if anything.
+        peer!("the same, and looks for a context", |service| {
+            ServiceBuilder::new()
+                .map_request(|request: Request<Body>| {
+                    black_box(request.extensions().get::<Context>().is_some());
+                    request
+                })
                 .map_err(Failure::from)
                 .map_response(|answer: Response<Body>| {
                     answer.map(|body| body.map_err(Failure::from))
