@@ -5,6 +5,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use pin_project::pin_project;
 use tokio::runtime::{self, Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -27,10 +28,14 @@ thread_local! {
 /// A clock that a test has stopped moves by the timers that there are: one that was made while it stood
 /// still does not stay.
 #[derive(Default)]
-pub(super) struct Timer(Option<Registered>);
+pub(super) struct Timer(Option<Place>);
 
+type Place = Pin<Box<Registered>>;
+
+#[pin_project]
 struct Registered {
-    sleep: Pin<Box<Sleep>>,
+    #[pin]
+    sleep: Sleep,
     /// The runtime of it: no other would let it go off.
     home: runtime::Id,
     stays: bool,
@@ -39,19 +44,20 @@ struct Registered {
 /// What a thread keeps: timers of one runtime, since nearly every thread only ever knows one.
 struct Idle {
     home: Option<runtime::Id>,
-    timers: Vec<Pin<Box<Sleep>>>,
+    timers: Vec<Place>,
 }
 
 impl Timer {
     /// Wakes the task at this instant.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        let timer = self.0.get_or_insert_with(|| Registered::until(at));
+        let place = self.0.get_or_insert_with(|| Registered::until(at));
+        let mut sleep = place.as_mut().project().sleep;
         loop {
-            ready!(timer.sleep.as_mut().poll(cx));
-            if timer.sleep.deadline() >= at {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= at {
                 return Poll::Ready(());
             }
-            timer.sleep.as_mut().reset(at);
+            sleep.as_mut().reset(at);
         }
     }
 
@@ -62,25 +68,21 @@ impl Timer {
 
 impl Registered {
     /// One that goes off at this instant or before it.
-    fn until(at: Instant) -> Self {
+    fn until(at: Instant) -> Place {
         let runtime = Handle::current();
         let home = runtime.id();
-        let Some(mut sleep) = Idle::take(home) else {
+        let Some(mut place) = Idle::take(home) else {
             let is_alone = runtime.runtime_flavor() != RuntimeFlavor::MultiThread;
-            return Self {
-                sleep: Box::pin(sleep_until(at)),
+            return Box::pin(Self {
+                sleep: sleep_until(at),
                 home,
                 stays: !is_alone || clock_runs(),
-            };
+            });
         };
-        if sleep.deadline() > at {
-            sleep.as_mut().reset(at);
+        if place.sleep.deadline() > at {
+            place.as_mut().project().sleep.reset(at);
         }
-        Self {
-            sleep,
-            home,
-            stays: true,
-        }
+        place
     }
 }
 
@@ -91,7 +93,7 @@ fn clock_runs() -> bool {
 
 impl Idle {
     /// A timer that is registered with this runtime.
-    fn take(home: runtime::Id) -> Option<Pin<Box<Sleep>>> {
+    fn take(home: runtime::Id) -> Option<Place> {
         let mut strangers = Vec::new();
         let taken = Self::with(|idle| {
             if idle.home != Some(home) {
@@ -106,14 +108,15 @@ impl Idle {
     }
 
     /// Takes it back, if there is room.
-    fn keep(timer: Registered) {
-        if !timer.stays || timer.sleep.is_elapsed() {
+    fn keep(place: Place) {
+        if !place.stays || place.sleep.is_elapsed() {
             return;
         }
-        let mut sleep = Some(timer.sleep);
+        let home = Some(place.home);
+        let mut place = Some(place);
         Self::with(|idle| {
-            if idle.home == Some(timer.home) && idle.timers.len() < KEPT {
-                idle.timers.extend(sleep.take());
+            if idle.home == home && idle.timers.len() < KEPT {
+                idle.timers.extend(place.take());
             }
         });
     }
@@ -128,8 +131,8 @@ impl Idle {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        if let Some(timer) = self.0.take() {
-            Idle::keep(timer);
+        if let Some(place) = self.0.take() {
+            Idle::keep(place);
         }
     }
 }
