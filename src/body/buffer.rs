@@ -34,13 +34,15 @@ impl ReplayBuffer {
         self.0.held.load(Ordering::Relaxed)
     }
 
-    /// One write where there is room: all calls of a channel do this, on all threads.
+    /// One write where there is room, and none where there is not: all calls of a channel do this, on all
+    /// threads. Of two that find the last room at once, none may get it.
     fn reserve(&self, bytes: usize) -> bool {
         let Pool { limit, held } = &*self.0;
-        let before = held.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before
-            .checked_add(bytes)
-            .is_some_and(|after| after <= *limit);
+        let fits = |held: usize| held.checked_add(bytes).is_some_and(|sum| sum <= *limit);
+        if !fits(held.load(Ordering::Relaxed)) {
+            return false;
+        }
+        let fits = fits(held.fetch_add(bytes, Ordering::Relaxed));
         if !fits {
             held.fetch_sub(bytes, Ordering::Relaxed);
         }

@@ -124,7 +124,7 @@ impl Context {
         self.kind.get_or_insert(kind);
     }
 
-    /// The budget that bounds extra attempts.
+    /// The budget that bounds extra attempts. Two handles of one need not be the same pointer.
     #[must_use]
     pub fn budget(&self) -> Option<&Arc<dyn Budget>> {
         self.budget.as_ref()

@@ -5,12 +5,10 @@ use crate::body::{Recording, RequestBody};
 use super::settings::Settings;
 use super::shared::Shared;
 
-/// One of several counters of the same.
-pub(super) type Hold<S> = Arc<Shared<S>>;
-
 /// What a request was that may have to be sent again, and whom to ask for where to.
 pub(crate) struct Kept<S, B: RequestBody> {
-    shared: Arc<Hold<S>>,
+    /// The outer counter is the thread's own.
+    shared: Arc<Arc<Shared<S>>>,
     pub(super) recording: Recording<B>,
     /// What it took over of the channel's buffer.
     held: usize,
@@ -18,7 +16,7 @@ pub(crate) struct Kept<S, B: RequestBody> {
 
 impl<S: Clone, B: RequestBody> Kept<S, B> {
     #[inline]
-    pub(super) fn new(shared: Arc<Hold<S>>, recording: Recording<B>, held: usize) -> Self {
+    pub(super) fn new(shared: Arc<Arc<Shared<S>>>, recording: Recording<B>, held: usize) -> Self {
         Self {
             shared,
             recording,

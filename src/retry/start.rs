@@ -8,7 +8,7 @@ use crate::striped::Striped;
 
 #[cfg(feature = "stack")]
 use super::Policy;
-use super::kept::{Hold, Kept};
+use super::kept::Kept;
 use super::settings::Settings;
 use super::shared::Shared;
 
@@ -19,8 +19,8 @@ pub(crate) struct Start<S>(Arc<Starting<S>>);
 #[derive(Debug)]
 struct Starting<S> {
     shared: Arc<Shared<S>>,
-    /// By what calls hold that.
-    holds: Striped<Hold<S>>,
+    /// By what calls hold that: counted by each thread for itself.
+    holds: Striped<Arc<Shared<S>>>,
 }
 
 impl<S> Start<S> {
@@ -29,7 +29,7 @@ impl<S> Start<S> {
     }
 
     #[inline]
-    fn hold(&self) -> Arc<Hold<S>> {
+    fn hold(&self) -> Arc<Arc<Shared<S>>> {
         let Starting { shared, holds } = &*self.0;
         holds.get(|| Arc::clone(shared))
     }

@@ -13,8 +13,9 @@ use super::said::Said;
 /// An ordinary call whose answer has begun: what the layers need of it to the end.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) said: Arc<Said>,
-    /// That of the channel in which it went; `None` once its connection is lost.
+    /// Until the status has come.
+    pub(super) said: Option<Arc<Said>>,
+    /// That of the channel in which it went; `None` once it broke off.
     pub(super) era: Option<u64>,
     pub(super) bound: Option<Bound>,
     pub(super) began: Instant,

@@ -1,5 +1,6 @@
 use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::retry::RetryBody;
 use crate::wait_for_ready::WaitBody;
 
 use super::answered::Answered;
+use super::said::Said;
 
 /// That of all layers.
 type Layered<R> = DeadlineBody<RetryBody<WaitBody<AttemptBody<R>>>>;
@@ -102,35 +104,47 @@ impl<R> Plain<R> {
     #[inline]
     fn status(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         let seen = Seen::tidy(&mut frame);
-        let Some(call) = &self.call else {
+        let Some(said) = self.take_said() else {
             return Ok(frame);
         };
         if seen == Seen::Trailers(Some(Code::Ok)) {
-            call.said.succeeded();
-        } else if let Some(error) = call.said.committed().ended(frame.trailers_ref()) {
-            let error = call.named(error);
-            return Err(self.failed(error));
+            said.succeeded();
+        } else if let Some(error) = said.committed().ended(frame.trailers_ref()) {
+            return Err(self.ended(error));
         }
         self.call = None;
         Ok(frame)
+    }
+
+    /// The failure that its status is, by the name that the deadline gives it.
+    #[cold]
+    fn ended(&mut self, error: Error) -> Error {
+        let error = match self.call.take() {
+            Some(call) => call.named(error),
+            None => error,
+        };
+        self.failed(error)
     }
 
     /// An end without a status, or a failure.
     #[cold]
     fn broken(&mut self, error: Option<Error>) -> Read {
         self.inner = None;
-        let call = self.call.take();
-        match (call, error) {
-            (Some(call), Some(error)) => {
-                let error = call.said.broke_off(call.era, error);
-                Some(Err(self.failed(call.named(error))))
-            }
-            (Some(call), None) => {
-                let error = call.said.committed().ended(None)?;
-                Some(Err(self.failed(call.named(error))))
-            }
-            (None, error) => error.map(Err),
-        }
+        let era = self.call.as_ref().and_then(|call| call.era);
+        let Some(said) = self.take_said() else {
+            return error.map(Err);
+        };
+        let error = match error {
+            Some(error) => said.broke_off(era, error),
+            None => said.committed().ended(None)?,
+        };
+        Some(Err(self.ended(error)))
+    }
+
+    /// Whom to tell how the call ended: once, though whoever is told may panic.
+    #[inline]
+    fn take_said(&mut self) -> Option<Arc<Said>> {
+        self.call.as_mut()?.said.take()
     }
 
     /// The body is over, with this.

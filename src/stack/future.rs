@@ -183,9 +183,9 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    let is_lost = match &mut read {
+    let is_broken = match &mut read {
         Some(Err(error)) => {
-            going.lost(error);
+            going.broke_off(error);
             true
         }
         Some(Ok(frame)) => {
@@ -198,6 +198,6 @@ where
     if let Some(error) = retry::failure_in(&parts, &read) {
         return Err(going.failed(error));
     }
-    let body = ResilientBody::held(body, read, going.answered(!is_lost));
+    let body = ResilientBody::held(body, read, going.answered(!is_broken));
     Ok(Response::from_parts(parts, body))
 }

@@ -148,12 +148,12 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         self.said.door.answered();
     }
 
-    /// The connection was lost after that; the gate is told.
-    pub(super) fn lost(&self, error: &Error) {
-        self.said.door.failed(self.era, error);
+    /// Its answer ended like this after that; the gate is told.
+    pub(super) fn broke_off(&self, error: &Error) {
+        self.said.door.broke_off(self.era, None, error);
     }
 
-    /// The answer goes up; `is_watched` unless its connection is lost already.
+    /// The answer goes up; `is_watched` unless it broke off already.
     #[inline]
     pub(super) fn answered(self: Box<Self>, is_watched: bool) -> Answered {
         let Self {
@@ -164,7 +164,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
             ..
         } = *self;
         Answered {
-            said,
+            said: Some(said),
             era: is_watched.then_some(era),
             bound,
             began,

@@ -13,10 +13,14 @@ const SLOTS: usize = 256;
 /// So many slots are looked at for a method.
 const NEAR: usize = 4;
 
-/// What they say of calls whose callers say nothing, by method: asked once, then found.
+/// A method of a longer path is asked about for each call: paths may come from outside.
+const LONGEST: usize = 256;
+
+/// What the layers say of calls whose callers say nothing, by method: asked once, then found.
 ///
-/// A method has its place for good, and one that finds none near its hash is asked about for each call: so
-/// reading takes no lock and no counter, and paths that come from outside take no more than this.
+/// A method has its place for good, with the policy that it had then, and so reading takes no lock and no
+/// counter. One that finds no place near its hash is asked about for each call, and so is one whose policy was
+/// replaced since.
 pub(super) struct Methods(Box<[OnceLock<Box<Method>>]>);
 
 struct Method {
@@ -48,6 +52,9 @@ impl Methods {
     /// Keeps what was said of it, if there is a place near its hash.
     #[cold]
     pub(super) fn keep(&self, path: &str, changes: usize, said: &Arc<Said>) {
+        if path.len() > LONGEST {
+            return;
+        }
         let mut slots = self.near(path);
         let Some(free) = slots.find(|slot| slot.get().is_none_or(|method| *method.path == *path))
         else {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
-use crate::call::{Context, Served};
+use crate::call::{CallOptions, Context, Served};
 use crate::deadline::DeadlineService;
 use crate::dispatch::{Extras, Readied, Spare};
 use crate::grpc::TIMEOUT;
@@ -65,8 +65,24 @@ impl<S: Clone> Ordinary<S> {
             None => request.extensions().get::<Context>(),
         };
         let others = usize::from(given.is_some());
-        let said = self.said(request.uri().path(), given)?;
+        let changes = self.start.policy_changes();
+        let found = match given {
+            None => self.methods.find(request.uri().path(), changes),
+            Some(_) => None,
+        };
+        let may_begin = match &found {
+            Some(said) => !said.policy.is_off(),
+            None => self.may_begin(request),
+        };
+        if !may_begin {
+            return None;
+        }
         let kept = self.start.keep_whole(request.body_mut())?;
+        let said = match found {
+            Some(said) => said,
+            // Not before: a closure is asked about a call once, and the layers ask it too.
+            None => self.ask(request, changes)?,
+        };
         let extras = extras.unwrap_or_else(|| Extras::besides(others, request.extensions()));
         let now = Instant::now();
         let mut going = Going::new(request, extras, kept, said, era, now);
@@ -88,30 +104,27 @@ impl<S: Clone> Ordinary<S> {
         Some(going)
     }
 
-    /// What the layers say of a call, if it may be an ordinary one.
-    #[inline]
-    fn said(&self, path: &str, given: Option<&Context>) -> Option<Arc<Said>> {
-        let changes = self.start.policy_changes();
-        if given.is_none()
-            && let Some(said) = self.methods.find(path, changes)
-        {
-            return Some(said);
-        }
-        self.ask(path, given, changes)
+    /// Whether a call may be an ordinary one, of whose method nothing was found.
+    #[cold]
+    fn may_begin<B>(&self, request: &Request<B>) -> bool {
+        let given = request.extensions().get::<Context>();
+        let options = given.map_or(&CallOptions::UNSET, Context::options);
+        let path = request.uri().path();
+        given.is_none_or(is_unnoticed)
+            && self.attempt_timeout.timeout(Some(options)).is_none()
+            && !self.idempotency.has_key(path)
+            && self.start.policy(path, options).is_some()
     }
 
+    /// What the layers say of such a call; kept for the calls to come of its method, if it says nothing
+    /// itself.
     #[cold]
-    fn ask(&self, path: &str, given: Option<&Context>, changes: usize) -> Option<Arc<Said>> {
-        if !given.is_none_or(is_unnoticed) {
-            return None;
-        }
+    fn ask<B>(&self, request: &Request<B>, changes: usize) -> Option<Arc<Said>> {
+        let given = request.extensions().get::<Context>();
         let mut context = given.cloned().unwrap_or_default();
-        let options = context.options();
-        if self.attempt_timeout.timeout(Some(options)).is_some() || self.idempotency.has_key(path) {
-            return None;
-        }
-        let policy = self.start.policy(path, options)?;
-        let patience = self.door.patience(path, options);
+        let path = request.uri().path();
+        let policy = self.start.policy(path, context.options())?;
+        let patience = self.door.patience(path, context.options());
         self.idempotency.declare(path, &mut context);
         self.budget.charge(path, &mut context);
         let pays_in = context.pays_in();

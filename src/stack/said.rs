@@ -69,7 +69,7 @@ impl Said {
     #[cold]
     pub(super) fn broke_off(&self, era: Option<u64>, error: Error) -> Error {
         if let Some(era) = era {
-            self.door.failed(era, &error);
+            self.door.broke_off(era, None, &error);
         }
         self.committed().broke_off(error)
     }

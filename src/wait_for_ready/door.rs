@@ -16,8 +16,8 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// An answer ended like this, of a call that went in this era of the channel.
-    pub(super) fn broke_off(&self, era: u64, test: Option<u64>, error: &Error) {
+    /// An answer ended like this, of a call that went in this era of the channel, and tested it or not.
+    pub(crate) fn broke_off(&self, era: u64, test: Option<u64>, error: &Error) {
         if WaitForReadyPolicy::news(&error.verdict()) == News::Disconnected {
             self.gate.lost(era, test, &self.settings);
         }
@@ -44,10 +44,5 @@ impl Door {
     #[inline]
     pub(crate) fn answered(&self) {
         self.gate.answered(None, &self.settings.policy);
-    }
-
-    /// Its answer broke off.
-    pub(crate) fn failed(&self, era: u64, error: &Error) {
-        self.broke_off(era, None, error);
     }
 }
