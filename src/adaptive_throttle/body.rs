@@ -12,7 +12,7 @@ use super::throttle::Accepted;
 
 /// The response body of a call that was let through. Its frames go up as they come; the first one
 /// may say that the server refused the call after all.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ThrottleBody<R> {
     inner: R,
     /// `None` from the first frame on.

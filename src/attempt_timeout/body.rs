@@ -12,7 +12,7 @@ use crate::report::Phase;
 use super::bound::Bound;
 
 /// The response body of an attempt, whose first frame may be bounded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct AttemptBody<R> {
     /// `None` once the time was over: whoever keeps the body does not keep the stream.
     inner: Option<R>,

@@ -13,7 +13,7 @@ use crate::grpc::Code;
 use super::bound::Bound;
 
 /// A response body that ends at the deadline.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct DeadlineBody<B> {
     /// `None` once it failed or expired: whoever keeps the body does not keep the stream.
     inner: Option<B>,

@@ -25,7 +25,9 @@
 //!   caller's, at once (CONTRACT D4).
 //! - **Interactions**: stands above the layers that it is to bound. tonic's own timer and servers
 //!   answer CANCELLED near the deadline: what arrives with at most 5 ms left counts as the expiry.
-//! - **Limits**: below a body that is always ready, a stream is cut at the next message.
+//! - **Limits**: below a body that is always ready, a stream is cut at the next message. The timer of a call that
+//!   is over stays registered for the next call on the thread: a test that stops the clock does so before its first
+//!   call, as `start_paused` does, or finds the clock moved to that timer once nothing else is left to do.
 
 mod body;
 mod bound;

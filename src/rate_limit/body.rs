@@ -6,7 +6,7 @@ use pin_project::pin_project;
 
 /// The handler's response body as it is, or the empty one of a refusal.
 #[pin_project]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RateLimitBody<R>(#[pin] Option<R>);
 
 impl<R> RateLimitBody<R> {

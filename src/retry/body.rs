@@ -111,6 +111,13 @@ impl<R> RetryBody<R> {
     }
 }
 
+/// An empty one, as a generated client with an interceptor makes it for a call that this refuses.
+impl<R: Default> Default for RetryBody<R> {
+    fn default() -> Self {
+        Self::passing(R::default(), Recorder::default())
+    }
+}
+
 impl Active {
     fn poll<R>(&mut self, inner: &mut R, cx: &mut Context<'_>) -> Poll<Read>
     where

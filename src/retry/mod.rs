@@ -31,8 +31,8 @@
 //!   `grpc-timeout`), budget and method kind. **Writes** the attempt number, and what
 //!   happens into the [`Trace`](crate::report::Trace).
 //! - **Answers**: a final failure goes up as [`Error`](crate::Error), with the server's own status
-//!   as its source and the [`GiveUp`](crate::GiveUp) reason. A success goes up untouched, with the
-//!   [`CallReport`](crate::CallReport) in its extensions.
+//!   as its source and the [`GiveUp`](crate::GiveUp) reason. A success goes up untouched; one that
+//!   took more than its first attempt has the [`CallReport`](crate::CallReport) in its extensions.
 //! - **Commit**: once response headers arrived that are no Trailers-Only, the call is not repeated.
 //!   A method known to answer with one message is held until its first frame, so that a status in
 //!   trailers counts too.

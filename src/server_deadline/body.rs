@@ -6,7 +6,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::watch::{Step, Watch};
 
 /// A response body that ends at the caller's deadline, with DEADLINE_EXCEEDED in its trailers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ServerDeadlineBody<R> {
     /// `None` once the deadline has passed, or for an answer of the layer's own.
     inner: Option<R>,

@@ -86,6 +86,18 @@ impl<R> ResilientBody<R> {
     }
 }
 
+/// An empty one, as a generated client with an interceptor makes it for a call that this refuses.
+impl<R> Default for ResilientBody<R> {
+    fn default() -> Self {
+        Self(Kind::Plain(Plain {
+            inner: None,
+            first: First::Nothing,
+            call: None,
+            has_begun: false,
+        }))
+    }
+}
+
 impl<R> Plain<R> {
     /// A message goes up. A body that is always ready never lets the timer run: the clock is looked at
     /// instead, from the second message on.

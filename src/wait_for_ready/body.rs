@@ -11,7 +11,7 @@ use super::pass::Watch;
 
 /// The response body of a call that went through the gate: only its errors are changed, into the
 /// code that they deserve.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct WaitBody<R> {
     inner: R,
     watch: Option<Watch>,

@@ -75,6 +75,8 @@
 //!   after the connection was lost while idle. HTTP/2 keepalive while idle lets the channel know before.
 //! - An [attempt timeout](crate::call::CallOptions::attempt_timeout) counts the time to connect: what it
 //!   ends is a failed attempt, not a failed connect, so make it longer than a dial may take.
+//! - What stands below tells by reading the request's body that a stream is open. A mock in a test that does
+//!   not read it is dialled, as far as can be seen, until it answers: the first calls go one after the other.
 //! - Without a deadline layer above, the caller's `grpc-timeout` bounds the wait but not a dial under way.
 
 mod body;

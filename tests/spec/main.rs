@@ -16,6 +16,7 @@ mod errors;
 mod hints;
 mod idempotency;
 mod identity;
+mod interceptor;
 mod ordinary;
 mod rate_limit;
 mod readied;

@@ -1,7 +1,9 @@
 //! What the layers say of a method is asked once and then found: nobody can tell that either.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::{Ready, poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{self, Poll};
@@ -14,10 +16,12 @@ use grpc_resilience::call::{
 };
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::idempotency::IdempotencyLayer;
-use grpc_resilience::retry::{RetryLayer, RetryPolicy};
+use grpc_resilience::retry::{Outcome, Plan, Policy, RetryLayer, RetryPolicy};
 use grpc_resilience::{Resilience, Resilient};
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use tonic::Status;
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
@@ -183,11 +187,67 @@ async fn a_method_that_nobody_annotated_is_noted_though_its_first_call_says_what
     assert_eq!(stack.unannotated_methods(), [GET]);
 }
 
+/// A policy that somebody may switch off.
+#[derive(Debug)]
+struct Switch {
+    is_off: Arc<AtomicBool>,
+    policy: RetryPolicy,
+}
+
+impl Policy for Switch {
+    fn decide(&self, outcome: &Outcome<'_>) -> Plan {
+        self.policy.decide(outcome)
+    }
+
+    fn is_off(&self) -> bool {
+        self.is_off.load(Ordering::Relaxed)
+    }
+}
+
+// CONTRACT R12
+#[tokio::test(start_paused = true)]
+async fn a_policy_of_one_s_own_that_is_switched_off_repeats_no_call_of_a_known_method() {
+    let is_off = Arc::new(AtomicBool::new(false));
+    let policy = Switch {
+        is_off: Arc::clone(&is_off),
+        policy: attempts(2),
+    };
+    let mut stack = over(&Resilience::new().idempotency(declared()).retry(policy));
+    for off in [false, true, false] {
+        is_off.store(off, Ordering::Relaxed);
+        let expected = if off { (false, 1) } else { (true, 2) };
+        assert_eq!(stack.call(GET, 1, None).await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closure_is_asked_once_about_a_call_whether_its_request_is_complete_or_not() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&asked);
+    let stack = Resilience::new().by(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        None
+    });
+    let mut stack = over(&stack);
+    for _ in 0..2 {
+        stack.call(GET, 0, None).await;
+        assert_eq!(asked.swap(0, Ordering::Relaxed), 1);
+        let frames = [1, 2].map(|_| Ok::<_, Status>(Frame::data(Bytes::from_static(&[0; 5]))));
+        let body = Body::new(StreamBody::new(tokio_stream::iter(frames)));
+        let request = Request::post(GET).body(body).unwrap();
+        let call = stack.service.ready().await.unwrap().call(request);
+        drop(call.await.unwrap());
+        assert_eq!(asked.swap(0, Ordering::Relaxed), 1, "a stream");
+    }
+}
+
 /// Counts what it is told.
 #[derive(Debug, Default)]
 struct Told {
     began: AtomicU32,
     succeeded: AtomicU32,
+    failed: AtomicU32,
+    panics: AtomicBool,
 }
 
 impl Budget for Told {
@@ -197,9 +257,12 @@ impl Budget for Told {
 
     fn succeeded(&self) {
         self.succeeded.fetch_add(1, Ordering::Relaxed);
+        assert!(!self.panics.load(Ordering::Relaxed), "as it was told to");
     }
 
-    fn failed(&self) {}
+    fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
 
     fn permit(&self, _: AttemptKind) -> Option<Permit> {
         None
@@ -233,4 +296,24 @@ async fn the_budget_hears_of_each_call_of_a_method_and_a_layer_below_sees_the_sa
     }
     let expected = (Some(1), Safety::Idempotent, Some(SECOND), true);
     assert_eq!(seen, [expected; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_panics_at_the_end_of_a_call_hears_no_more_of_it() {
+    let told = Arc::new(Told::default());
+    told.panics.store(true, Ordering::Relaxed);
+    let mut stack = over(&Resilience::new().budget(Arc::clone(&told)));
+    let body = Body::new(Full::new(Bytes::from_static(&[0; 5])));
+    let request = Request::post(GET).body(body).unwrap();
+    let call = stack.service.ready().await.unwrap().call(request);
+    let mut body = call.await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().unwrap().is_data());
+    let panicked = poll_fn(|cx| {
+        let poll = || Pin::new(&mut body).poll_frame(cx).is_ready();
+        Poll::Ready(catch_unwind(AssertUnwindSafe(poll)).is_err())
+    });
+    assert!(panicked.await);
+    assert!(body.frame().await.is_none());
+    assert_eq!(told.succeeded.load(Ordering::Relaxed), 1);
+    assert_eq!(told.failed.load(Ordering::Relaxed), 0);
 }
