@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::dispatch::Spare;
 
 use super::settings::Settings;
@@ -8,3 +10,7 @@ pub(crate) struct Shared<S> {
     pub(super) spare: Spare<S>,
     pub(super) settings: Settings,
 }
+
+/// A way to it with a counter of its own, which one thread writes.
+#[derive(Debug)]
+pub(crate) struct Hold<S>(pub(super) Arc<Shared<S>>);

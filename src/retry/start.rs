@@ -10,7 +10,7 @@ use crate::striped::Striped;
 use super::Policy;
 use super::kept::Kept;
 use super::settings::Settings;
-use super::shared::Shared;
+use super::shared::{Hold, Shared};
 
 /// How calls begin; clones of a service share it.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(crate) struct Start<S>(Arc<Starting<S>>);
 #[derive(Debug)]
 struct Starting<S> {
     shared: Arc<Shared<S>>,
-    /// By what calls hold that: counted by each thread for itself.
-    holds: Striped<Arc<Shared<S>>>,
+    /// By what calls hold that.
+    holds: Striped<Hold<S>>,
 }
 
 impl<S> Start<S> {
@@ -29,9 +29,9 @@ impl<S> Start<S> {
     }
 
     #[inline]
-    fn hold(&self) -> Arc<Arc<Shared<S>>> {
+    fn hold(&self) -> Arc<Hold<S>> {
         let Starting { shared, holds } = &*self.0;
-        holds.get(|| Arc::clone(shared))
+        holds.get(|| Hold(Arc::clone(shared)))
     }
 }
 

@@ -40,8 +40,8 @@ impl Methods {
     /// What was said of this method, if the policies have not been replaced since.
     #[inline]
     pub(super) fn find(&self, path: &str, changes: usize) -> Option<Arc<Said>> {
-        let methods = self.near(path).map_while(OnceLock::get);
-        let method = methods.into_iter().find(|method| *method.path == *path)?;
+        let mut methods = self.near(path).map_while(OnceLock::get);
+        let method = methods.find(|method| *method.path == *path)?;
         // One whose policy was replaced is asked about again, for each call.
         if method.changes != changes {
             return None;
