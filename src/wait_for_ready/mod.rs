@@ -64,8 +64,8 @@
 //! # Costs and limits
 //!
 //! - A waiting call has no timer but for its deadline; the first eight in line have one for the next dial.
-//!   It holds 3.2 KiB with its task and a request of 100 bytes, some 5 KiB under all of `Resilience`,
-//!   where tonic's own queue holds 3.3 KiB (`cargo test --test load waiting -- --nocapture`), and as much
+//!   It holds 2.8 KiB with its task and a request of 100 bytes, some 4.2 KiB under all of `Resilience`,
+//!   where tonic's own queue holds 3.2 KiB (`cargo test --test load waiting -- --nocapture`), and as much
 //!   more as its request is larger.
 //! - A live request stream waits as long as no attempt read any of it.
 //! - A test whose owner stops polling it is taken over after 20 s, gRPC's minimum connect timeout. Give
