@@ -156,14 +156,14 @@ impl Context {
     /// Tells the budget that a call begins: once, however many layers could launch attempts of it.
     #[cfg(feature = "retry")]
     pub(crate) fn begin(&mut self) {
-        if let (true, Some(budget)) = (self.pays_in(), &self.budget) {
+        if let (true, Some(budget)) = (self.pay_in(), &self.budget) {
             budget.began();
         }
     }
 
-    /// Whether its budget is to be told so, by whoever asks.
+    /// Leaves it to whoever asks to tell its budget so; whether there is something to tell.
     #[cfg(feature = "retry")]
-    pub(crate) fn pays_in(&mut self) -> bool {
+    pub(crate) fn pay_in(&mut self) -> bool {
         self.budget.is_some() && !std::mem::replace(&mut self.paid_in, true)
     }
 

@@ -12,7 +12,7 @@ tokio::task_local! {
 /// Whether anybody ever served a call: in a client that does not, no call looks for one.
 static IS_SERVER: AtomicBool = AtomicBool::new(false);
 
-fn serves() {
+fn be_server() {
     // Read by all threads for each call, so written once.
     if !IS_SERVER.load(Ordering::Relaxed) {
         IS_SERVER.store(true, Ordering::Relaxed);
@@ -88,7 +88,7 @@ impl Served {
 
     /// Runs a future as part of it, so that its calls inherit; for a task of its own.
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
-        serves();
+        be_server();
         CURRENT.scope(self, future).await
     }
 }
@@ -104,7 +104,7 @@ impl Served {
 
     /// Runs one step of the handler.
     pub(crate) fn step<T>(&self, step: impl FnOnce() -> T) -> T {
-        serves();
+        be_server();
         CURRENT.sync_scope(self.clone(), step)
     }
 }

@@ -127,7 +127,7 @@ impl<S: Clone> Ordinary<S> {
         let patience = self.door.patience(path, context.options());
         self.idempotency.declare(path, &mut context);
         self.budget.charge(path, &mut context);
-        let pays_in = context.pays_in();
+        let pays_in = context.pay_in();
         context.number(1, self.start.takes_back());
         let said = Arc::new(Said {
             context,
