@@ -7,7 +7,7 @@ use crate::striped::Striped;
 
 use super::said::Said;
 
-/// Room for so many methods, a power of two: more than most services have.
+/// Room for so many methods: more than most clients call.
 const SLOTS: usize = 256;
 
 /// So many slots are looked at for a method.

@@ -40,7 +40,7 @@
 //!
 //! What the rules say of a method is found again for its next call, unless that call has options of its own, a
 //! closure decides about the method, the retry policies were replaced since, or some hundreds of methods
-//! were called before it: then they are asked anew, which costs some 400 instructions.
+//! were called before it: then they are asked anew.
 //!
 //! Not ordinary, and at the price of all layers, are calls
 //!
