@@ -71,7 +71,7 @@ const NAME_TONIC: [&str; 9] = [
     "body/request.rs",
     "call/ext.rs",
     "classify/transport.rs",
-    "dispatch/head.rs",
+    "dispatch/extras.rs",
     "error/layer_error.rs",
     "rate_limit/peer.rs",
     "stack/",

@@ -50,6 +50,17 @@ impl Bound {
         }
     }
 
+    /// That of a call which nothing else ends.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(crate) fn plain(deadline: Deadline) -> Self {
+        Self {
+            deadline: Some(deadline),
+            timer: Timer::default(),
+            served: None,
+        }
+    }
+
     #[cfg(feature = "stack")]
     pub(crate) fn deadline(&self) -> Option<Deadline> {
         self.deadline

@@ -26,6 +26,13 @@ impl Rendered {
         Self { timeout, value }
     }
 
+    /// What a call says that has all of this timeout left, if it is this one.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(super) fn whole(&self, timeout: Duration) -> Option<HeaderValue> {
+        (timeout == self.timeout).then(|| self.value.clone())
+    }
+
     /// What a call says that goes now, if this is its deadline.
     #[inline]
     pub(super) fn of(&self, deadline: Deadline, now: Instant) -> Option<HeaderValue> {

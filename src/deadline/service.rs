@@ -93,7 +93,7 @@ where
 }
 
 /// What ends a call.
-pub(crate) struct Terms {
+struct Terms {
     timeout: Option<Duration>,
     served: Option<Served>,
 }
@@ -101,7 +101,7 @@ pub(crate) struct Terms {
 impl<S> DeadlineService<S> {
     /// By the caller's `grpc-timeout` and the context; `None` if nothing does.
     #[inline]
-    pub(crate) fn terms(
+    fn terms(
         &self,
         header: Option<&HeaderValue>,
         context: Option<&call::Context>,
@@ -123,9 +123,35 @@ impl<S> DeadlineService<S> {
         Ok(Some(Terms { timeout, served }))
     }
 
+    /// The timeout of a call that nothing else ends: it is not made for another, and nothing further out
+    /// bounds it. `None` if this is no such call, or if it fails at once.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(crate) fn plain_timeout(
+        &self,
+        header: Option<&HeaderValue>,
+        options: &CallOptions,
+    ) -> Option<Option<Duration>> {
+        let header = header.map(|value| parse_timeout(value.as_bytes()));
+        match self.policy.timeout(header.transpose().ok()?, options) {
+            _ if options.inherited().is_some() => None,
+            Some(timeout) => (!timeout.is_zero()).then_some(Some(timeout)),
+            None => self.policy.allows_none(options).then_some(None),
+        }
+    }
+
+    /// The `grpc-timeout` of a request that goes now, with all of its time left.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(crate) fn header_of(&self, deadline: Deadline, now: Instant) -> HeaderValue {
+        let rendered = self.rendered.as_ref();
+        let rendered = rendered.and_then(|rendered| rendered.whole(deadline.timeout()));
+        rendered.unwrap_or_else(|| render_timeout(deadline.remaining(now)))
+    }
+
     /// The `grpc-timeout` of a request that goes now.
     #[inline]
-    pub(crate) fn header(&self, deadline: Deadline, now: Instant) -> HeaderValue {
+    fn header(&self, deadline: Deadline, now: Instant) -> HeaderValue {
         let rendered = self.rendered.as_ref();
         let rendered = rendered.and_then(|rendered| rendered.of(deadline, now));
         rendered.unwrap_or_else(|| render_timeout(deadline.remaining(now)))
@@ -133,15 +159,9 @@ impl<S> DeadlineService<S> {
 }
 
 impl Terms {
-    /// Whether nothing but a timeout ends the call, which leaves it some time.
-    #[cfg(feature = "stack")]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.served.is_none() && self.timeout.is_some_and(|timeout| !timeout.is_zero())
-    }
-
     /// Writes the deadline into the request's context, if the call has one.
     #[inline]
-    pub(crate) fn bind(self, context: &mut call::Context, now: Instant) -> Bound {
+    fn bind(self, context: &mut call::Context, now: Instant) -> Bound {
         if let Some(timeout) = self.timeout {
             context.bound(Deadline::after(now, timeout));
         }

@@ -1,42 +1,18 @@
 use std::fmt;
-use std::mem;
 
-use http::header::{CONTENT_TYPE, TE};
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, Request, Uri};
 use tokio::time::Instant;
 
 use crate::call::Context;
-use crate::grpc::{PREVIOUS_ATTEMPTS, TIMEOUT};
+
+use super::essentials::Essentials;
+use super::extras::Extras;
 
 /// The head of a request that may have to be sent again.
-///
-/// Most heads are the two headers of every gRPC call and the one extension that generated code puts
-/// there. They are kept without an allocation, where a clone of the head takes six; only a call that is
-/// sent again pays for making it anew.
 pub(crate) struct Head {
-    method: Method,
     uri: Uri,
-    version: Version,
-    /// Whether there is `te: trailers`, and whether `content-type: application/grpc`.
-    usual: [bool; 2],
-    /// All other headers.
-    others: Vec<(HeaderName, HeaderValue)>,
-    /// Whether they say how many attempts came before.
-    is_counted: bool,
     context: Option<Context>,
-    extras: Extras,
-}
-
-/// What the headers of every gRPC call say, as nearly all clients write them.
-const TRAILERS: &str = "trailers";
-const GRPC: &str = "application/grpc";
-
-/// The extensions besides the context.
-pub(crate) enum Extras {
-    None,
-    #[cfg(feature = "tonic")]
-    Method(tonic::GrpcMethod<'static>),
-    All(Extensions),
+    essentials: Essentials,
 }
 
 impl Head {
@@ -51,28 +27,28 @@ impl Head {
 
     /// The same but for its headers, which [`keep`](Self::keep) writes where the head is then. With the
     /// request's context, if it has one.
-    #[inline]
-    pub(crate) fn without_headers<B>(request: &Request<B>, context: Option<Context>) -> Self {
-        let others = usize::from(context.is_some());
-        let extras = Extras::besides(others, request.extensions());
-        Self::begun(request, context, extras)
-    }
-
     #[expect(
         clippy::inline_always,
         reason = "it is made where it is kept, not moved there"
     )]
     #[inline(always)]
-    pub(crate) fn begun<B>(request: &Request<B>, context: Option<Context>, extras: Extras) -> Self {
+    pub(crate) fn without_headers<B>(request: &Request<B>, context: Option<Context>) -> Self {
+        let others = usize::from(context.is_some());
+        let extras = Extras::besides(others, request.extensions());
         Self {
-            method: request.method().clone(),
             uri: request.uri().clone(),
-            version: request.version(),
-            usual: Default::default(),
-            others: Vec::new(),
-            is_counted: false,
             context,
-            extras,
+            essentials: Essentials::of(request, extras),
+        }
+    }
+
+    /// That of which the parts were kept apart.
+    #[cfg(feature = "stack")]
+    pub(crate) fn put_together(uri: Uri, context: Context, essentials: Essentials) -> Self {
+        Self {
+            uri,
+            context: Some(context),
+            essentials,
         }
     }
 
@@ -81,47 +57,12 @@ impl Head {
     pub(crate) fn keep(&mut self, headers: &HeaderMap) {
         let context = self.context.as_ref();
         let is_bounded = context.is_some_and(|context| context.deadline().is_some());
-        for (name, value) in headers {
-            // What is left of the time is written anew into whatever is sent.
-            if is_bounded && *name == TIMEOUT {
-                continue;
-            }
-            if !self.keep_usual(name, value) {
-                self.is_counted |= *name == PREVIOUS_ATTEMPTS;
-                self.others.push((name.clone(), value.clone()));
-            }
-        }
+        self.essentials.keep(headers, is_bounded);
     }
 
-    /// The `grpc-timeout` that the caller wrote.
-    #[cfg(feature = "stack")]
-    #[inline]
-    pub(crate) fn timeout(&self) -> Option<&HeaderValue> {
-        let mut named = self.others.iter().filter(|(name, _)| *name == TIMEOUT);
-        named.next().map(|(_, value)| value)
-    }
-
-    /// Whether it is one of the usual ones, there for the first time.
-    #[inline]
-    fn keep_usual(&mut self, name: &HeaderName, value: &HeaderValue) -> bool {
-        let [te, kind] = &mut self.usual;
-        let value = value.as_bytes();
-        let is_kept = if *name == TE && value == TRAILERS.as_bytes() {
-            te
-        } else if *name == CONTENT_TYPE && value == GRPC.as_bytes() {
-            kind
-        } else {
-            return false;
-        };
-        // Values of one name stay in their order.
-        let is_first = self.others.iter().all(|(it, _)| it != name);
-        is_first && !mem::replace(is_kept, true)
-    }
-
-    /// Whether somebody wrote into it how many attempts came before.
     #[cfg(feature = "retry")]
-    pub(crate) fn is_counted(&self) -> bool {
-        self.is_counted
+    pub(crate) fn essentials(&self) -> &Essentials {
+        &self.essentials
     }
 
     pub(crate) fn uri(&self) -> &Uri {
@@ -139,17 +80,7 @@ impl Head {
 
     /// The headers of a request that goes now: `grpc-timeout` says what is left.
     pub(crate) fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(self.others.len() + 3);
-        let [te, kind] = self.usual;
-        if te {
-            headers.insert(TE, HeaderValue::from_static(TRAILERS));
-        }
-        if kind {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
-        }
-        for (name, value) in &self.others {
-            headers.append(name.clone(), value.clone());
-        }
+        let mut headers = self.essentials.headers();
         if let Some(deadline) = self.context().and_then(Context::deadline) {
             deadline.stamp(&mut headers, Instant::now());
         }
@@ -159,20 +90,13 @@ impl Head {
     /// How much its headers take, but for the usual ones.
     #[cfg(feature = "wait-for-ready")]
     pub(crate) fn bytes(&self) -> usize {
-        let sizes = self.others.iter();
-        sizes
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .fold(0, usize::saturating_add)
+        self.essentials.bytes()
     }
 
     /// A request with this head, which goes now.
     pub(crate) fn request<B>(&self, body: B) -> Request<B> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.version_mut() = self.version;
+        let mut request = self.essentials.request(self.uri.clone(), body);
         *request.headers_mut() = self.headers();
-        *request.extensions_mut() = self.extras.extensions();
         if let Some(context) = &self.context {
             request.extensions_mut().insert(context.clone());
         }
@@ -189,57 +113,16 @@ impl fmt::Debug for Head {
     }
 }
 
-impl Extras {
-    /// Those of a request that has none but what generated code puts there, and so no context: found by
-    /// one look.
-    #[cfg(feature = "stack")]
-    #[inline]
-    pub(crate) fn alone(extensions: &Extensions) -> Option<Self> {
-        Self::few(extensions, 0)
-    }
-
-    /// Besides so many, which are kept elsewhere.
-    #[inline]
-    pub(crate) fn besides(others: usize, extensions: &Extensions) -> Self {
-        Self::few(extensions, others).unwrap_or_else(|| {
-            let mut all = extensions.clone();
-            all.remove::<Context>();
-            Self::All(all)
-        })
-    }
-
-    #[inline]
-    fn few(extensions: &Extensions, others: usize) -> Option<Self> {
-        match extensions.len().saturating_sub(others) {
-            0 => Some(Self::None),
-            #[cfg(feature = "tonic")]
-            1 => extensions.get().cloned().map(Self::Method),
-            _ => None,
-        }
-    }
-
-    fn extensions(&self) -> Extensions {
-        let mut extensions = Extensions::new();
-        match self {
-            Self::None => {}
-            #[cfg(feature = "tonic")]
-            Self::Method(method) => {
-                extensions.insert(method.clone());
-            }
-            Self::All(all) => extensions.clone_from(all),
-        }
-        extensions
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use http::{Extensions, HeaderName, HeaderValue, Version};
     use proptest::prelude::*;
 
     use super::*;
     use crate::call::Deadline;
+    use crate::grpc::TIMEOUT;
 
     /// An extension of the user's own.
     #[derive(Clone, Debug, PartialEq)]

@@ -9,6 +9,10 @@
 
 mod attempt;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+mod essentials;
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+mod extras;
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod head;
 mod readied;
 mod recorder;
@@ -17,8 +21,10 @@ mod response;
 mod spare;
 
 pub(crate) use attempt::Attempt;
+#[cfg(feature = "retry")]
+pub(crate) use essentials::Essentials;
 #[cfg(feature = "stack")]
-pub(crate) use head::Extras;
+pub(crate) use extras::Extras;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use head::Head;
 pub(crate) use readied::Readied;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::call::{Budget, CallOptions, Context};
 use crate::classify::Progress;
-use crate::dispatch::Head;
+use crate::dispatch::{Essentials, Head};
 use crate::error::{Error, GiveUp};
 use crate::grpc::{MethodKind, PREVIOUS_ATTEMPTS};
 use crate::report::{Phase, Trace};
@@ -106,7 +106,7 @@ impl Course {
         now: Instant,
     ) {
         self.may_come_back = may_come_back;
-        clear_count(&self.head, headers);
+        clear_count(self.head.essentials(), headers);
         self.began(false, now);
     }
 
@@ -213,7 +213,7 @@ impl Course {
 
 /// No attempt came before the first one, whatever the caller wrote (CONTRACT R10).
 #[inline]
-pub(crate) fn clear_count(head: &Head, headers: &mut HeaderMap) {
+pub(crate) fn clear_count(head: &Essentials, headers: &mut HeaderMap) {
     if head.is_counted() {
         headers.remove(PREVIOUS_ATTEMPTS);
     }

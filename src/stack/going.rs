@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -10,7 +10,7 @@ use tower_service::Service;
 use crate::attempt_timeout::{self, AttemptBody};
 use crate::body::RequestBody;
 use crate::deadline::{self, Bound};
-use crate::dispatch::{Attempt, Extras, Head, Recorder};
+use crate::dispatch::{Attempt, Essentials, Extras, Head, Recorder};
 use crate::error::{BoxError, Error};
 use crate::report::Trace;
 use crate::retry::{self, Kept, RetryCall};
@@ -23,8 +23,9 @@ use super::said::Said;
 /// An ordinary call whose first attempt is under way: what the layers need of it if that fails.
 pub(super) struct Going<S, B: RequestBody> {
     kept: Kept<Waiting<S>, B>,
-    /// But for the context.
-    pub(super) head: Head,
+    pub(super) essentials: Essentials,
+    /// `None` if it is the path alone, which was said.
+    uri: Option<Uri>,
     pub(super) said: Arc<Said>,
     /// That of the channel in which it went.
     era: u64,
@@ -50,14 +51,15 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
             place,
             Self {
                 kept,
-                head: Head::begun(request, None, extras),
+                essentials: Essentials::of(request, extras),
+                uri: said.uri_besides(request.uri()),
                 said,
                 era,
                 bound: None,
                 began,
             },
         );
-        going.head.keep(request.headers());
+        going.essentials.keep(request.headers(), false);
         going
     }
 
@@ -114,8 +116,8 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         if let Some(deadline) = self.bound.as_ref().and_then(Bound::deadline) {
             context.bound(deadline);
         }
-        let mut head = self.head;
-        *head.context_mut() = context;
+        let uri = self.uri.unwrap_or_else(|| self.said.path.clone());
+        let head = Head::put_together(uri, context, self.essentials);
         let call = RetryCall::under_way(self.kept, head, Arc::clone(&self.said.policy));
         let owner = Recorder::owning(trace.clone());
         let Some(bound) = self.bound else {

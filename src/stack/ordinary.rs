@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
 use http::Request;
+use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
 use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
-use crate::call::{CallOptions, Context, Served};
-use crate::deadline::DeadlineService;
+use crate::call::{CallOptions, Context, Deadline, Served};
+use crate::deadline::{Bound, DeadlineService};
 use crate::dispatch::{Extras, Readied, Spare};
 use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
@@ -87,19 +88,16 @@ impl<S: Clone> Ordinary<S> {
         let now = Instant::now();
         let mut going = Going::new(request, extras, kept, said, era, now);
         let mut context = going.said.context.clone();
-        let terms = self.deadline.terms(going.head.timeout(), Some(&context));
-        if let Some(terms) = terms.ok()? {
-            if !terms.is_plain() {
-                return None;
-            }
-            going.bound = Some(terms.bind(&mut context, now));
-        }
-        if let Some(deadline) = context.deadline() {
-            let timeout = self.deadline.header(deadline, now);
-            request.headers_mut().insert(TIMEOUT, timeout);
+        let header = going.essentials.timeout();
+        if let Some(timeout) = self.deadline.plain_timeout(header, context.options())? {
+            let deadline = Deadline::after(now, timeout);
+            context.bound(deadline);
+            going.bound = Some(Bound::plain(deadline));
+            let header = self.deadline.header_of(deadline, now);
+            request.headers_mut().insert(TIMEOUT, header);
         }
         request.extensions_mut().insert(context);
-        clear_count(&going.head, request.headers_mut());
+        clear_count(&going.essentials, request.headers_mut());
         going.said.began();
         Some(going)
     }
@@ -130,6 +128,7 @@ impl<S: Clone> Ordinary<S> {
         let pays_in = context.pay_in();
         context.number(1, self.start.takes_back());
         let said = Arc::new(Said {
+            path: PathAndQuery::try_from(path).ok()?.into(),
             context,
             pays_in,
             policy,

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use http::Uri;
+
 use crate::call::{Context, Patience};
 use crate::error::Error;
 use crate::grpc::MethodKind;
@@ -11,6 +13,8 @@ use crate::wait_for_ready::{Door, Pass};
 /// The calls of a method share it.
 #[derive(Debug)]
 pub(super) struct Said {
+    /// Of the method, and of nobody's buffer.
+    pub(super) path: Uri,
     /// What the first attempt carries, but for the deadline.
     pub(super) context: Context,
     /// Whether the budget is still to be told that such a call begins.
@@ -24,12 +28,20 @@ impl Said {
     /// The same, with counters of its own.
     pub(super) fn apart(&self) -> Self {
         Self {
+            path: self.path.clone(),
             context: self.context.apart(),
             pays_in: self.pays_in,
             policy: Arc::clone(&self.policy),
             door: Arc::clone(&self.door),
             patience: self.patience,
         }
+    }
+
+    /// The URI of such a call, if it says more than the path.
+    #[inline]
+    pub(super) fn uri_besides(&self, uri: &Uri) -> Option<Uri> {
+        let is_path = uri.scheme().is_none() && uri.authority().is_none() && uri.query().is_none();
+        (!is_path).then(|| uri.clone())
     }
 
     /// Whether the head of its answer is held until the first frame.

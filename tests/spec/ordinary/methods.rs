@@ -18,7 +18,7 @@ use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::idempotency::IdempotencyLayer;
 use grpc_resilience::retry::{Outcome, Plan, Policy, RetryLayer, RetryPolicy};
 use grpc_resilience::{Resilience, Resilient};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use tonic::Status;
@@ -35,12 +35,14 @@ const GET: &str = "/many.v1.Many/Get";
 struct Asked {
     failing: Arc<AtomicU32>,
     contexts: Arc<Mutex<Vec<Context>>>,
+    uris: Arc<Mutex<Vec<Uri>>>,
 }
 
 impl Asked {
     fn answer(&self, request: &Request<Body>) -> Response<Body> {
         let context = request.extensions().get().cloned();
         self.contexts.lock().unwrap().extend(context);
+        self.uris.lock().unwrap().push(request.uri().clone());
         let left = self.failing.load(Ordering::Relaxed);
         if left > 0 {
             self.failing.store(left - 1, Ordering::Relaxed);
@@ -316,4 +318,21 @@ async fn a_budget_that_panics_at_the_end_of_a_call_hears_no_more_of_it() {
     assert!(body.frame().await.is_none());
     assert_eq!(told.succeeded.load(Ordering::Relaxed), 1);
     assert_eq!(told.failed.load(Ordering::Relaxed), 0);
+}
+
+// The calls of a method share its path, and nothing else of where they go.
+#[tokio::test(start_paused = true)]
+async fn each_attempt_goes_where_its_call_does() {
+    let mut stack = over(&Resilience::new().idempotency(declared()).retry(attempts(2)));
+    for uri in [
+        GET,
+        "http://one/many.v1.Many/Get",
+        "https://other:1/many.v1.Many/Get",
+        "/many.v1.Many/Get?page=2",
+        GET,
+    ] {
+        stack.asked.uris.lock().unwrap().clear();
+        assert_eq!(stack.call(uri, 1, None).await, (true, 2));
+        assert_eq!(*stack.asked.uris.lock().unwrap(), [uri, uri]);
+    }
 }
