@@ -23,10 +23,11 @@ impl Deadline {
     /// The deadline `timeout` after `now`. Never overflows (CONTRACT D7).
     #[must_use]
     pub fn after(now: Instant, timeout: Duration) -> Self {
-        let at = now
-            .checked_add(timeout)
-            .or_else(|| now.checked_add(FAR))
-            .unwrap_or(now);
+        let (at, timeout) = match (now.checked_add(timeout), now.checked_add(FAR)) {
+            (Some(at), _) => (at, timeout),
+            (None, Some(at)) => (at, FAR),
+            (None, None) => (now, Duration::ZERO),
+        };
         Self { at, timeout }
     }
 
@@ -53,6 +54,12 @@ impl Deadline {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// When it was made, if it is of no other call.
+    #[cfg(feature = "stack")]
+    pub(crate) fn made(self) -> Instant {
+        self.at.checked_sub(self.timeout).unwrap_or(self.at)
     }
 
     /// What is left at `now`, zero once it has passed.
@@ -91,6 +98,7 @@ mod tests {
         let now = Instant::now();
         let deadline = Deadline::after(now, Duration::MAX);
         assert!(deadline.remaining(now) >= FAR);
+        assert_eq!(deadline.timeout(), deadline.remaining(now));
         assert_eq!(
             deadline.remaining(deadline.at() + Duration::from_secs(1)),
             Duration::ZERO

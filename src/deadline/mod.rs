@@ -46,3 +46,5 @@ pub use service::DeadlineService;
 
 #[cfg(feature = "stack")]
 pub(crate) use bound::Bound;
+#[cfg(feature = "stack")]
+pub(crate) use service::EndsBy;

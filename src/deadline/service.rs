@@ -92,6 +92,16 @@ where
     }
 }
 
+/// What ends a call, if that is simple.
+#[cfg(feature = "stack")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndsBy {
+    Itself,
+    Timeout(Duration),
+    /// The call that it is made for; or it fails at once.
+    Else,
+}
+
 /// What ends a call.
 struct Terms {
     timeout: Option<Duration>,
@@ -123,30 +133,29 @@ impl<S> DeadlineService<S> {
         Ok(Some(Terms { timeout, served }))
     }
 
-    /// The timeout of a call that nothing else ends: it is not made for another, and nothing further out
-    /// bounds it. `None` if this is no such call, or if it fails at once.
+    /// What ends a call that nothing further out bounds, and that the running task does not serve another
+    /// with.
     #[cfg(feature = "stack")]
     #[inline]
-    pub(crate) fn plain_timeout(
-        &self,
-        header: Option<&HeaderValue>,
-        options: &CallOptions,
-    ) -> Option<Option<Duration>> {
+    pub(crate) fn end_of(&self, header: Option<&HeaderValue>, options: &CallOptions) -> EndsBy {
         let header = header.map(|value| parse_timeout(value.as_bytes()));
-        match self.policy.timeout(header.transpose().ok()?, options) {
-            _ if options.inherited().is_some() => None,
-            Some(timeout) => (!timeout.is_zero()).then_some(Some(timeout)),
-            None => self.policy.allows_none(options).then_some(None),
+        let (Ok(header), None) = (header.transpose(), options.inherited()) else {
+            return EndsBy::Else;
+        };
+        match self.policy.timeout(header, options) {
+            Some(timeout) if !timeout.is_zero() => EndsBy::Timeout(timeout),
+            None if self.policy.allows_none(options) => EndsBy::Itself,
+            _ => EndsBy::Else,
         }
     }
 
-    /// The `grpc-timeout` of a request that goes now, with all of its time left.
+    /// The `grpc-timeout` of a request that goes now, with this timeout.
     #[cfg(feature = "stack")]
     #[inline]
-    pub(crate) fn header_of(&self, deadline: Deadline, now: Instant) -> HeaderValue {
+    pub(crate) fn whole_header(&self, timeout: Duration, deadline: Deadline) -> HeaderValue {
         let rendered = self.rendered.as_ref();
-        let rendered = rendered.and_then(|rendered| rendered.whole(deadline.timeout()));
-        rendered.unwrap_or_else(|| render_timeout(deadline.remaining(now)))
+        let rendered = rendered.and_then(|rendered| rendered.whole(timeout));
+        rendered.unwrap_or_else(|| render_timeout(deadline.timeout()))
     }
 
     /// The `grpc-timeout` of a request that goes now.

@@ -33,53 +33,54 @@ enum Kind<R> {
 /// That of a call which was answered by its first attempt, without anything for the layers to do.
 #[derive(Debug)]
 struct Plain<R> {
-    /// `None` once it is at its end, failed or expired: whoever keeps the body does not keep the stream.
-    inner: Option<R>,
-    first: First,
+    /// What was read while the head was held, and not handed on yet.
+    first: Option<Bytes>,
+    rest: Rest<R>,
     /// Until the status has come.
     call: Option<Answered>,
     has_begun: bool,
 }
 
-/// What was read while the head was held, and not handed on yet.
+/// What is still to be read.
 #[derive(Debug)]
-enum First {
-    Nothing,
-    Data(Bytes),
-    Other(Box<Read>),
-}
-
-impl First {
-    fn of(read: Read) -> Self {
-        match read.map(|read| read.map(Frame::into_data)) {
-            Some(Ok(Ok(data))) => Self::Data(data),
-            Some(Ok(Err(frame))) => Self::Other(Box::new(Some(Ok(frame)))),
-            Some(Err(error)) => Self::Other(Box::new(Some(Err(error)))),
-            None => Self::Other(Box::new(None)),
-        }
-    }
+enum Rest<R> {
+    Body(R),
+    /// What was read while the head was held, if it is no message; and what follows.
+    Behind(Box<(Read, R)>),
+    /// It is at its end, failed or expired: whoever keeps the body does not keep the stream.
+    Over,
 }
 
 impl<R> ResilientBody<R> {
     #[inline]
     pub(super) fn answered(inner: R, call: Answered) -> Self {
-        Self::new(inner, First::Nothing, call)
+        Self::new(None, Rest::Body(inner), call)
     }
 
     /// The same of an answer of which this was read already.
     pub(super) fn held(inner: R, first: Read, call: Answered) -> Self {
-        Self::new(inner, First::of(first), call)
+        match first.map(|read| read.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => Self::new(Some(data), Rest::Body(inner), call),
+            Some(Ok(Err(frame))) => Self::behind(Some(Ok(frame)), inner, call),
+            Some(Err(error)) => Self::behind(Some(Err(error)), inner, call),
+            None => Self::behind(None, inner, call),
+        }
     }
 
     pub(super) fn layers(body: Layered<R>) -> Self {
         Self(Kind::Layers(Box::new(body)))
     }
 
+    #[cold]
+    fn behind(read: Read, inner: R, call: Answered) -> Self {
+        Self::new(None, Rest::Behind(Box::new((read, inner))), call)
+    }
+
     #[inline]
-    fn new(inner: R, first: First, call: Answered) -> Self {
+    fn new(first: Option<Bytes>, rest: Rest<R>, call: Answered) -> Self {
         Self(Kind::Plain(Plain {
-            inner: Some(inner),
             first,
+            rest,
             call: Some(call),
             has_begun: false,
         }))
@@ -90,8 +91,8 @@ impl<R> ResilientBody<R> {
 impl<R> Default for ResilientBody<R> {
     fn default() -> Self {
         Self(Kind::Plain(Plain {
-            inner: None,
-            first: First::Nothing,
+            first: None,
+            rest: Rest::Over,
             call: None,
             has_begun: false,
         }))
@@ -141,7 +142,7 @@ impl<R> Plain<R> {
     /// An end without a status, or a failure.
     #[cold]
     fn broken(&mut self, error: Option<Error>) -> Read {
-        self.inner = None;
+        self.rest = Rest::Over;
         let era = self.call.as_ref().and_then(|call| call.era);
         let Some(said) = self.take_said() else {
             return error.map(Err);
@@ -162,7 +163,7 @@ impl<R> Plain<R> {
     /// The body is over, with this.
     #[cold]
     fn failed(&mut self, error: Error) -> Error {
-        self.inner = None;
+        self.rest = Rest::Over;
         self.call = None;
         error
     }
@@ -178,17 +179,35 @@ impl<R> Plain<R> {
     }
 }
 
+impl<R: Body> Rest<R> {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Body(inner) => inner.is_end_stream(),
+            Self::Behind(behind) => behind.1.is_end_stream(),
+            Self::Over => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Body(inner) => inner.size_hint(),
+            Self::Behind(behind) => behind.1.size_hint(),
+            Self::Over => SizeHint::with_exact(0),
+        }
+    }
+}
+
 impl<R> Plain<R>
 where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
-        let Some(inner) = &mut self.inner else {
-            return Poll::Ready(None);
+        let Rest::Body(inner) = &mut self.rest else {
+            return Poll::Ready(self.behind());
         };
-        if !matches!(self.first, First::Nothing) {
-            return Poll::Ready(self.held());
+        if let Some(data) = self.first.take() {
+            return Poll::Ready(Some(self.message(Frame::data(data))));
         }
         match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
@@ -201,16 +220,18 @@ where
         }
     }
 
-    /// What was read while the head was held.
-    fn held(&mut self) -> Read {
-        match mem::replace(&mut self.first, First::Nothing) {
-            First::Nothing => None,
-            First::Data(data) => Some(self.message(Frame::data(data))),
-            First::Other(read) => match *read {
-                Some(Ok(frame)) => Some(self.status(frame)),
-                Some(Err(error)) => self.broken(Some(error)),
-                None => self.broken(None),
-            },
+    /// What was read while the head was held, if it is no message.
+    #[cold]
+    fn behind(&mut self) -> Read {
+        let Rest::Behind(behind) = mem::replace(&mut self.rest, Rest::Over) else {
+            return None;
+        };
+        let (read, inner) = *behind;
+        self.rest = Rest::Body(inner);
+        match read {
+            Some(Ok(frame)) => Some(self.status(frame)),
+            Some(Err(error)) => self.broken(Some(error)),
+            None => self.broken(None),
         }
     }
 }
@@ -234,9 +255,7 @@ where
     /// Not before the status was seen.
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Plain(body) => {
-                body.call.is_none() && body.inner.as_ref().is_none_or(Body::is_end_stream)
-            }
+            Kind::Plain(body) => body.call.is_none() && body.rest.is_end_stream(),
             Kind::Layers(body) => body.is_end_stream(),
         }
     }
@@ -246,12 +265,10 @@ where
             Kind::Plain(body) => body,
             Kind::Layers(body) => return body.size_hint(),
         };
-        let Some(inner) = &body.inner else {
-            return SizeHint::with_exact(0);
-        };
+        let hint = body.rest.size_hint();
         match &body.first {
-            First::Data(held) => and_held(inner.size_hint(), held),
-            First::Nothing | First::Other(_) => inner.size_hint(),
+            Some(held) => and_held(hint, held),
+            None => hint,
         }
     }
 }

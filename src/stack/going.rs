@@ -1,3 +1,4 @@
+use std::num::NonZero;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -19,6 +20,7 @@ use crate::wait_for_ready::{self, WaitBody};
 use super::answered::Answered;
 use super::layered::{Inner, Waiting};
 use super::said::Said;
+use super::span::Span;
 
 /// An ordinary call whose first attempt is under way: what the layers need of it if that fails.
 pub(super) struct Going<S, B: RequestBody> {
@@ -28,9 +30,8 @@ pub(super) struct Going<S, B: RequestBody> {
     uri: Option<Uri>,
     pub(super) said: Arc<Said>,
     /// That of the channel in which it went.
-    era: u64,
-    pub(super) bound: Option<Bound>,
-    began: Instant,
+    era: NonZero<u64>,
+    pub(super) span: Span,
 }
 
 /// The future of all layers.
@@ -43,7 +44,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         extras: Extras,
         kept: Kept<Waiting<S>, B>,
         said: Arc<Said>,
-        era: u64,
+        era: NonZero<u64>,
         began: Instant,
     ) -> Box<Self> {
         let place = Box::new_uninit();
@@ -52,11 +53,10 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
             Self {
                 kept,
                 essentials: Essentials::of(request, extras),
-                uri: said.uri_besides(request.uri()),
+                uri: besides_path(request.uri()),
                 said,
                 era,
-                bound: None,
-                began,
+                span: Span::Since(began),
             },
         );
         going.essentials.keep(request.headers(), false);
@@ -110,17 +110,17 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
     {
-        let trace = Trace::under_way(self.began);
+        let trace = self.span.trace(None);
         let mut context = self.said.context.clone();
         context.follow(trace.clone());
-        if let Some(deadline) = self.bound.as_ref().and_then(Bound::deadline) {
+        if let Some(deadline) = self.span.bound().and_then(Bound::deadline) {
             context.bound(deadline);
         }
         let uri = self.uri.unwrap_or_else(|| self.said.path.clone());
         let head = Head::put_together(uri, context, self.essentials);
         let call = RetryCall::under_way(self.kept, head, Arc::clone(&self.said.policy));
         let owner = Recorder::owning(trace.clone());
-        let Some(bound) = self.bound else {
+        let Span::Until(bound) = self.span else {
             let attempt = Attempt::under_way(retry(call, owner, trace));
             return deadline::ResponseFuture::passing(attempt, Recorder::default());
         };
@@ -136,12 +136,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
 
     /// Wakes the task when the call must end.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let began = self.began;
-        let Some(bound) = &mut self.bound else {
-            return Poll::Pending;
-        };
-        let over = bound.poll_over(cx, || Some(Trace::under_way(began)));
-        over.map(|error| Recorder::owning(Trace::under_way(began)).failed(error))
+        self.span.poll_over(cx, None)
     }
 
     /// The server has answered; the gate is told.
@@ -152,25 +147,27 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
 
     /// Its answer ended like this after that; the gate is told.
     pub(super) fn broke_off(&self, error: &Error) {
-        self.said.door.broke_off(self.era, None, error);
+        self.said.door.broke_off(self.era.get(), None, error);
     }
 
     /// The answer goes up; `is_watched` unless it broke off already.
     #[inline]
     pub(super) fn answered(self: Box<Self>, is_watched: bool) -> Answered {
         let Self {
-            said,
-            era,
-            bound,
-            began,
-            ..
+            said, era, span, ..
         } = *self;
         Answered {
             said: Some(said),
             era: is_watched.then_some(era),
-            bound,
-            began,
+            span,
             since: Instant::now(),
         }
     }
+}
+
+/// A URI, if it says more than the path.
+#[inline]
+fn besides_path(uri: &Uri) -> Option<Uri> {
+    let is_path = uri.scheme().is_none() && uri.authority().is_none() && uri.query().is_none();
+    (!is_path).then(|| uri.clone())
 }

@@ -61,6 +61,7 @@ mod methods;
 mod ordinary;
 mod said;
 mod service;
+mod span;
 
 pub use body::ResilientBody;
 pub use builder::{Bare, Resilience};

@@ -8,7 +8,7 @@ use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
 use crate::call::{CallOptions, Context, Deadline, Served};
-use crate::deadline::{Bound, DeadlineService};
+use crate::deadline::{Bound, DeadlineService, EndsBy};
 use crate::dispatch::{Extras, Readied, Spare};
 use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
@@ -19,6 +19,7 @@ use super::going::Going;
 use super::layered::{Inner, Waiting};
 use super::methods::Methods;
 use super::said::Said;
+use super::span::Span;
 
 /// What decides whether a call is ordinary, and begins those that are.
 ///
@@ -89,12 +90,16 @@ impl<S: Clone> Ordinary<S> {
         let mut going = Going::new(request, extras, kept, said, era, now);
         let mut context = going.said.context.clone();
         let header = going.essentials.timeout();
-        if let Some(timeout) = self.deadline.plain_timeout(header, context.options())? {
-            let deadline = Deadline::after(now, timeout);
-            context.bound(deadline);
-            going.bound = Some(Bound::plain(deadline));
-            let header = self.deadline.header_of(deadline, now);
-            request.headers_mut().insert(TIMEOUT, header);
+        match self.deadline.end_of(header, context.options()) {
+            EndsBy::Itself => {}
+            EndsBy::Timeout(timeout) => {
+                let deadline = Deadline::after(now, timeout);
+                context.bound(deadline);
+                going.span = Span::Until(Bound::plain(deadline));
+                let header = self.deadline.whole_header(timeout, deadline);
+                request.headers_mut().insert(TIMEOUT, header);
+            }
+            EndsBy::Else => return None,
         }
         request.extensions_mut().insert(context);
         clear_count(&going.essentials, request.headers_mut());

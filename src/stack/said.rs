@@ -1,3 +1,4 @@
+use std::num::NonZero;
 use std::sync::Arc;
 
 use http::Uri;
@@ -37,21 +38,14 @@ impl Said {
         }
     }
 
-    /// The URI of such a call, if it says more than the path.
-    #[inline]
-    pub(super) fn uri_besides(&self, uri: &Uri) -> Option<Uri> {
-        let is_path = uri.scheme().is_none() && uri.authority().is_none() && uri.query().is_none();
-        (!is_path).then(|| uri.clone())
-    }
-
     /// Whether the head of its answer is held until the first frame.
     pub(super) fn answers_once(&self) -> bool {
         self.context.kind().is_some_and(MethodKind::answers_once)
     }
 
     /// The way of its first attempt through the gate.
-    pub(super) fn pass(&self, era: u64) -> Pass {
-        Pass::under_way(&self.door, era, self.patience)
+    pub(super) fn pass(&self, era: NonZero<u64>) -> Pass {
+        Pass::under_way(&self.door, era.get(), self.patience)
     }
 
     /// It begins.
@@ -79,9 +73,9 @@ impl Said {
 
     /// Its answer broke off, in this era of the channel.
     #[cold]
-    pub(super) fn broke_off(&self, era: Option<u64>, error: Error) -> Error {
+    pub(super) fn broke_off(&self, era: Option<NonZero<u64>>, error: Error) -> Error {
         if let Some(era) = era {
-            self.door.broke_off(era, None, &error);
+            self.door.broke_off(era.get(), None, &error);
         }
         self.committed().broke_off(error)
     }

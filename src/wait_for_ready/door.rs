@@ -1,3 +1,5 @@
+#[cfg(feature = "stack")]
+use std::num::NonZero;
 use std::sync::Arc;
 
 #[cfg(feature = "stack")]
@@ -34,7 +36,7 @@ impl Door {
 
     /// The era of the channel, if calls go without asking.
     #[inline]
-    pub(crate) fn era(&self) -> Option<u64> {
+    pub(crate) fn era(&self) -> Option<NonZero<u64>> {
         // One call's failed picks of a balanced channel are counted here.
         let is_single = self.settings.policy.is_single();
         self.gate.era().filter(|_| is_single)

@@ -1,3 +1,4 @@
+use std::num::NonZero;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -192,8 +193,8 @@ impl Gate {
 
     /// The number of the channel's era, while calls go without asking.
     #[inline]
-    pub(super) fn era(&self) -> Option<u64> {
-        Some(self.era.load(Ordering::Acquire)).filter(|era| *era != 0)
+    pub(super) fn era(&self) -> Option<NonZero<u64>> {
+        NonZero::new(self.era.load(Ordering::Acquire))
     }
 
     /// Whether calls go without asking.

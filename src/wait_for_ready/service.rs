@@ -88,11 +88,11 @@ where
         let recorder = Recorder::of(context);
         match (self.door.gate.era(), patience) {
             (Some(era), Patience::WaitForReady) if !is_kept => {
-                self.go(request, deadline, era, recorder)
+                self.go(request, deadline, era.get(), recorder)
             }
             (Some(era), patience) => {
                 let hands_back = patience == Patience::WaitForReady;
-                let pass = Pass::new(&self.door, era).handing_back(hands_back);
+                let pass = Pass::new(&self.door, era.get()).handing_back(hands_back);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
                 ResponseFuture::going(attempt, pass, None, recorder)
             }
