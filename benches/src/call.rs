@@ -4,12 +4,13 @@ use std::pin::{Pin, pin};
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use tonic::body::Body;
+use tonic::codec::{EncodeBody, EncodeBuf, Encoder};
 use tonic::{GrpcMethod, Status};
 
 use crate::Failure;
@@ -19,8 +20,11 @@ pub const METHOD: &str = "/bench.v1.Orders/Get";
 
 static URI: LazyLock<Uri> = LazyLock::new(|| Uri::from_static(METHOD));
 
-/// The five bytes of a gRPC message's head, then 128 of message.
-const MESSAGE: [u8; 133] = {
+/// What the request says.
+const MESSAGE: [u8; 128] = [7; 128];
+
+/// The same as an answer: the five bytes of a gRPC message's head go before.
+const ANSWER: [u8; 133] = {
     let mut message = [7; 133];
     let head = [0, 0, 0, 0, 128];
     let (start, _) = message.split_at_mut(head.len());
@@ -28,23 +32,28 @@ const MESSAGE: [u8; 133] = {
     message
 };
 
-/// A body of one message, with or without trailers after it. It says nothing of its length or its
-/// end beforehand, as tonic's encoder doesn't.
-struct Message {
+/// Puts a message where tonic's encoder wants it.
+#[derive(Clone, Copy, Debug)]
+struct Encode;
+
+impl Encoder for Encode {
+    type Item = &'static [u8];
+    type Error = Status;
+
+    fn encode(&mut self, message: &[u8], into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        into.put_slice(message);
+        Ok(())
+    }
+}
+
+/// The body of an answer. It says nothing of its length or its end beforehand, as that of a channel
+/// doesn't.
+struct Answer {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
 }
 
-impl Message {
-    fn body(trailers: Option<HeaderMap>) -> Body {
-        Body::new(Self {
-            data: Some(Bytes::copy_from_slice(&MESSAGE)),
-            trailers,
-        })
-    }
-}
-
-impl http_body::Body for Message {
+impl http_body::Body for Answer {
     type Data = Bytes;
     type Error = Status;
 
@@ -58,10 +67,14 @@ impl http_body::Body for Message {
     }
 }
 
-/// A request with the headers and the extension that a generated client of tonic's gives it.
+/// A request with the headers and the extension that a generated client of tonic's gives it, and the body
+/// that tonic's encoder is. What the encoder yields is shared with its buffer: a clone counts, and copies
+/// nothing.
 #[must_use]
 pub fn request() -> Request<Body> {
-    let mut request = Request::new(Message::body(None));
+    let message = tokio_stream::once(Ok(&MESSAGE[..]));
+    let body = EncodeBody::new_client(Encode, message, None, None);
+    let mut request = Request::new(Body::new(body));
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = URI.clone();
@@ -78,7 +91,10 @@ pub fn request() -> Request<Body> {
 pub fn response() -> Response<Body> {
     let mut trailers = HeaderMap::new();
     trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
-    let mut response = Response::new(Message::body(Some(trailers)));
+    let mut response = Response::new(Body::new(Answer {
+        data: Some(Bytes::copy_from_slice(&ANSWER)),
+        trailers: Some(trailers),
+    }));
     *response.version_mut() = Version::HTTP_2;
     let kind = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(CONTENT_TYPE, kind);
