@@ -39,7 +39,9 @@ pub struct Recording<B: Body<Data = Bytes> + Unpin>(Kept<B>);
 enum Kept<B: Body<Data = Bytes> + Unpin> {
     Whole(
         Captured,
-        #[expect(dead_code, reason = "given back on drop")] Share,
+        /// By itself in memory: the layers count for themselves.
+        #[expect(dead_code, reason = "given back on drop")]
+        Option<Box<Share>>,
     ),
     Live(Handle<B>),
 }
@@ -54,7 +56,7 @@ impl<B: RequestBody> Recording<B> {
     pub fn new(mut body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
         let mut share = Share::new(buffer.clone(), limit);
         match capture(&mut body, &mut share) {
-            Capture::Whole(captured) => Self(Kept::Whole(captured, share)),
+            Capture::Whole(captured) => Self(Kept::Whole(captured, Some(Box::new(share)))),
             Capture::Begun(read) => Self::live(Live::new(read, body), share),
         }
     }
@@ -70,7 +72,7 @@ impl<B: RequestBody> Recording<B> {
     ) -> (Self, Loan<'a>) {
         let mut loan = Loan::new(buffer, limit);
         let recording = match capture(body, &mut loan) {
-            Capture::Whole(captured) => Self::whole(captured, Share::uncounted(0), body),
+            Capture::Whole(captured) => Self::whole(captured, body),
             Capture::Begun(read) => Self::begun(read, Share::new(buffer.clone(), limit), body),
         };
         (recording, loan)
@@ -88,7 +90,7 @@ impl<B: RequestBody> Recording<B> {
         let mut loan = Loan::new(buffer, limit);
         match capture(body, &mut loan) {
             Capture::Whole(captured) => {
-                Some((Self::whole(captured, Share::uncounted(0), body), loan))
+                Some((Self::whole(captured, body), loan))
             }
             Capture::Begun(read) => {
                 let rest = Self::take(body);
@@ -105,16 +107,16 @@ impl<B: RequestBody> Recording<B> {
     pub(crate) fn until_read(body: &mut B) -> Self {
         let mut share = Share::uncounted(usize::MAX);
         match capture(body, &mut share) {
-            Capture::Whole(captured) => Self::whole(captured, share, body),
+            Capture::Whole(captured) => Self::whole(captured, body),
             Capture::Begun(read) => Self::begun(read, Share::uncounted(0), body),
         }
     }
 
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     #[inline]
-    fn whole(captured: Captured, share: Share, body: &mut B) -> Self {
+    fn whole(captured: Captured, body: &mut B) -> Self {
         *body = B::from_replay(Replay::captured(captured.clone()));
-        Self(Kept::Whole(captured, share))
+        Self(Kept::Whole(captured, None))
     }
 
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]

@@ -26,8 +26,8 @@ use super::span::Span;
 pub(super) struct Going<S, B: RequestBody> {
     kept: Kept<Waiting<S>, B>,
     pub(super) essentials: Essentials,
-    /// `None` if it is the path alone, which was said.
-    uri: Option<Uri>,
+    /// `None` if it is the path alone, which was said. By itself in memory: few are more.
+    uri: Option<Box<Uri>>,
     pub(super) said: Arc<Said>,
     /// That of the channel in which it went.
     era: NonZero<u64>,
@@ -47,18 +47,17 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         era: NonZero<u64>,
         began: Instant,
     ) -> Box<Self> {
-        let place = Box::new_uninit();
-        let mut going = Box::write(
-            place,
-            Self {
-                kept,
-                essentials: Essentials::of(request, extras),
-                uri: besides_path(request.uri()),
-                said,
-                era,
-                span: Span::Since(began),
-            },
-        );
+        let essentials = Essentials::of(request, extras);
+        let uri = besides_path(request.uri());
+        let span = Span::Since(began);
+        let mut going = Box::new(Self {
+            kept,
+            essentials,
+            uri,
+            said,
+            era,
+            span,
+        });
         going.essentials.keep(request.headers(), false);
         going
     }
@@ -116,7 +115,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         if let Some(deadline) = self.span.bound().and_then(Bound::deadline) {
             context.bound(deadline);
         }
-        let uri = self.uri.unwrap_or_else(|| self.said.path.clone());
+        let uri = self.uri.map_or_else(|| self.said.path.clone(), |uri| *uri);
         let head = Head::put_together(uri, context, self.essentials);
         let call = RetryCall::under_way(self.kept, head, Arc::clone(&self.said.policy));
         let owner = Recorder::owning(trace.clone());
@@ -167,7 +166,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
 
 /// A URI, if it says more than the path.
 #[inline]
-fn besides_path(uri: &Uri) -> Option<Uri> {
+fn besides_path(uri: &Uri) -> Option<Box<Uri>> {
     let is_path = uri.scheme().is_none() && uri.authority().is_none() && uri.query().is_none();
-    (!is_path).then(|| uri.clone())
+    (!is_path).then(|| Box::new(uri.clone()))
 }
