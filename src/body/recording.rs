@@ -89,9 +89,7 @@ impl<B: RequestBody> Recording<B> {
     ) -> Option<(Self, Loan<'a>)> {
         let mut loan = Loan::new(buffer, limit);
         match capture(body, &mut loan) {
-            Capture::Whole(captured) => {
-                Some((Self::whole(captured, body), loan))
-            }
+            Capture::Whole(captured) => Some((Self::whole(captured, body), loan)),
             Capture::Begun(read) => {
                 let rest = Self::take(body);
                 *body = B::from_replay(Replay::begun(Live::new(read, rest)));

@@ -11,7 +11,7 @@ use tower_service::Service;
 use crate::attempt_timeout::{self, AttemptBody};
 use crate::body::RequestBody;
 use crate::deadline::{self, Bound};
-use crate::dispatch::{Attempt, Essentials, Extras, Head, Recorder};
+use crate::dispatch::{Attempt, Essentials, Head, Recorder};
 use crate::error::{BoxError, Error};
 use crate::report::Trace;
 use crate::retry::{self, Kept, RetryCall};
@@ -40,26 +40,21 @@ pub(super) type Layers<S, B> = deadline::ResponseFuture<Inner<S>, B>;
 impl<S: Clone, B: RequestBody> Going<S, B> {
     #[inline]
     pub(super) fn new(
-        request: &Request<B>,
-        extras: Extras,
+        uri: &Uri,
+        essentials: Essentials,
         kept: Kept<Waiting<S>, B>,
         said: Arc<Said>,
         era: NonZero<u64>,
-        began: Instant,
+        span: Span,
     ) -> Box<Self> {
-        let essentials = Essentials::of(request, extras);
-        let uri = besides_path(request.uri());
-        let span = Span::Since(began);
-        let mut going = Box::new(Self {
+        Box::new(Self {
             kept,
             essentials,
-            uri,
+            uri: besides_path(uri),
             said,
             era,
             span,
-        });
-        going.essentials.keep(request.headers(), false);
-        going
+        })
     }
 
     /// The layers take the call up at what its first attempt came to, of which the gate was not told.

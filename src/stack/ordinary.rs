@@ -9,7 +9,7 @@ use crate::body::RequestBody;
 use crate::budget::Budgeted;
 use crate::call::{CallOptions, Context, Deadline, Served};
 use crate::deadline::{Bound, DeadlineService, EndsBy};
-use crate::dispatch::{Extras, Readied, Spare};
+use crate::dispatch::{Essentials, Extras, Readied, Spare};
 use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
 use crate::retry::{Start, clear_count};
@@ -86,23 +86,27 @@ impl<S: Clone> Ordinary<S> {
             None => self.ask(request, changes)?,
         };
         let extras = extras.unwrap_or_else(|| Extras::besides(others, request.extensions()));
+        let mut essentials = Essentials::of(request, extras);
+        essentials.keep(request.headers(), false);
+        let mut context = said.context.clone();
+        let end = self
+            .deadline
+            .end_of(essentials.timeout(), context.options());
         let now = Instant::now();
-        let mut going = Going::new(request, extras, kept, said, era, now);
-        let mut context = going.said.context.clone();
-        let header = going.essentials.timeout();
-        match self.deadline.end_of(header, context.options()) {
-            EndsBy::Itself => {}
+        let span = match end {
+            EndsBy::Itself => Span::Since(now),
             EndsBy::Timeout(timeout) => {
                 let deadline = Deadline::after(now, timeout);
                 context.bound(deadline);
-                going.span = Span::Until(Bound::plain(deadline));
                 let header = self.deadline.whole_header(timeout, deadline);
                 request.headers_mut().insert(TIMEOUT, header);
+                Span::Until(Bound::plain(deadline))
             }
             EndsBy::Else => return None,
-        }
+        };
+        clear_count(&essentials, request.headers_mut());
         request.extensions_mut().insert(context);
-        clear_count(&going.essentials, request.headers_mut());
+        let going = Going::new(request.uri(), essentials, kept, said, era, span);
         going.said.began();
         Some(going)
     }
