@@ -12,7 +12,7 @@ use crate::deadline::{Bound, DeadlineService, EndsBy};
 use crate::dispatch::{Essentials, Extras, Readied, Spare};
 use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
-use crate::retry::{Start, clear_count};
+use crate::retry::{Policy, Start, clear_count};
 use crate::wait_for_ready::Door;
 
 use super::going::Going;
@@ -68,33 +68,33 @@ impl<S: Clone> Ordinary<S> {
         };
         let others = usize::from(given.is_some());
         let changes = self.start.policy_changes();
-        let found = match given {
-            None => self.methods.find(request.uri().path(), changes),
-            Some(_) => None,
+        let path = request.uri().path();
+        let found = given.is_none().then(|| self.methods.find(path, changes));
+        let found = match found.flatten() {
+            Some(said) if said.policy.is_off() => return None,
+            Some(said) => Ok(said),
+            None => Err(self.policy(path, given)?),
         };
-        let may_begin = match &found {
-            Some(said) => !said.policy.is_off(),
-            None => self.may_begin(request),
-        };
-        if !may_begin {
-            return None;
-        }
         let kept = self.start.keep_whole(request.body_mut())?;
-        let said = match found {
-            Some(said) => said,
-            // Not before: a closure is asked about a call once, and the layers ask it too.
-            None => self.ask(request, changes)?,
-        };
         let extras = extras.unwrap_or_else(|| Extras::besides(others, request.extensions()));
         let mut essentials = Essentials::of(request, extras);
         essentials.keep(request.headers(), false);
+        let options = match others {
+            0 => &CallOptions::UNSET,
+            _ => options_of(request),
+        };
+        let end = self.deadline.end_of(essentials.timeout(), options);
+        if end == EndsBy::Else {
+            return None;
+        }
+        let said = match found {
+            Ok(said) => said,
+            // Not before: a closure is asked about a call once, and the layers ask it too.
+            Err(policy) => self.ask(request, policy, changes)?,
+        };
         let mut context = said.context.clone();
-        let end = self
-            .deadline
-            .end_of(essentials.timeout(), context.options());
         let now = Instant::now();
         let span = match end {
-            EndsBy::Itself => Span::Since(now),
             EndsBy::Timeout(timeout) => {
                 let deadline = Deadline::after(now, timeout);
                 context.bound(deadline);
@@ -102,7 +102,7 @@ impl<S: Clone> Ordinary<S> {
                 request.headers_mut().insert(TIMEOUT, header);
                 Span::Until(Bound::plain(deadline))
             }
-            EndsBy::Else => return None,
+            EndsBy::Itself | EndsBy::Else => Span::Since(now),
         };
         clear_count(&essentials, request.headers_mut());
         request.extensions_mut().insert(context);
@@ -111,44 +111,58 @@ impl<S: Clone> Ordinary<S> {
         Some(going)
     }
 
-    /// Whether a call may be an ordinary one, of whose method nothing was found.
+    /// The policy of a call that may be an ordinary one, of whose method nothing was found.
     #[cold]
-    fn may_begin<B>(&self, request: &Request<B>) -> bool {
-        let given = request.extensions().get::<Context>();
+    fn policy(&self, path: &str, given: Option<&Context>) -> Option<Arc<dyn Policy>> {
         let options = given.map_or(&CallOptions::UNSET, Context::options);
-        let path = request.uri().path();
-        given.is_none_or(is_unnoticed)
+        let may_begin = given.is_none_or(is_unnoticed)
             && self.attempt_timeout.timeout(Some(options)).is_none()
-            && !self.idempotency.has_key(path)
-            && self.start.policy(path, options).is_some()
+            && !self.idempotency.has_key(path);
+        may_begin.then(|| self.start.policy(path, options))?
     }
 
     /// What the layers say of such a call; kept for the calls to come of its method, if it says nothing
     /// itself.
     #[cold]
-    fn ask<B>(&self, request: &Request<B>, changes: usize) -> Option<Arc<Said>> {
+    fn ask<B>(
+        &self,
+        request: &Request<B>,
+        policy: Arc<dyn Policy>,
+        changes: usize,
+    ) -> Option<Arc<Said>> {
         let given = request.extensions().get::<Context>();
         let mut context = given.cloned().unwrap_or_default();
         let path = request.uri().path();
-        let policy = self.start.policy(path, context.options())?;
         let patience = self.door.patience(path, context.options());
         self.idempotency.declare(path, &mut context);
         self.budget.charge(path, &mut context);
         let pays_in = context.pay_in();
         context.number(1, self.start.takes_back());
+        let is_for_all = given.is_none() && self.idempotency.says_the_same(path);
         let said = Arc::new(Said {
-            path: PathAndQuery::try_from(path).ok()?.into(),
+            // For all calls it is of nobody's buffer.
+            path: if is_for_all {
+                PathAndQuery::try_from(path).ok()?.into()
+            } else {
+                request.uri().clone()
+            },
             context,
             pays_in,
             policy,
             door: Arc::clone(&self.door),
             patience,
         });
-        if given.is_none() && self.idempotency.says_the_same(path) {
+        if is_for_all {
             self.methods.keep(path, changes, &said);
         }
         Some(said)
     }
+}
+
+#[cold]
+fn options_of<B>(request: &Request<B>) -> &CallOptions {
+    let given = request.extensions().get();
+    given.map_or(&CallOptions::UNSET, Context::options)
 }
 
 /// Whether nobody listens to the call, and no layer further out has to do with it.

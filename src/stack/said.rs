@@ -14,7 +14,7 @@ use crate::wait_for_ready::{Door, Pass};
 /// The calls of a method share it.
 #[derive(Debug)]
 pub(super) struct Said {
-    /// Of the method, and of nobody's buffer.
+    /// Of the method.
     pub(super) path: Uri,
     /// What the first attempt carries, but for the deadline.
     pub(super) context: Context,

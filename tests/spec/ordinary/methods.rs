@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{self, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use grpc_resilience::budget::BudgetLayer;
@@ -240,6 +241,9 @@ async fn a_closure_is_asked_once_about_a_call_whether_its_request_is_complete_or
         let call = stack.service.ready().await.unwrap().call(request);
         drop(call.await.unwrap());
         assert_eq!(asked.swap(0, Ordering::Relaxed), 1, "a stream");
+        let at_once: Wish = |options| _ = options.timeout(Duration::ZERO);
+        assert_eq!(stack.call(GET, 0, Some(at_once)).await, (false, 0));
+        assert_eq!(asked.swap(0, Ordering::Relaxed), 0, "it never began");
     }
 }
 
