@@ -57,7 +57,8 @@ impl Context {
     }
 
     /// The deadline of a request: the context's, or else what the caller's `grpc-timeout` and
-    /// [`CallOptions::timeout`] say, which is made the context's and written into the header.
+    /// [`CallOptions::timeout`] say, which is made the context's and written into the header, unless that
+    /// says so already.
     /// Without a deadline layer that still spans all attempts and waits (CONTRACT R2). A malformed
     /// header is the server's to refuse.
     pub fn caller_deadline<B>(request: &mut Request<B>) -> Option<Deadline> {
@@ -80,7 +81,9 @@ impl Context {
             (header, option) => header.or(option)?,
         };
         Self::of(request.extensions_mut()).bound(deadline);
-        deadline.stamp(request.headers_mut(), now);
+        if header != Some(deadline) {
+            deadline.stamp(request.headers_mut(), now);
+        }
         Some(deadline)
     }
 

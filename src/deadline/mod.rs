@@ -16,7 +16,8 @@
 //!
 //! - **Reads** `grpc-timeout` and the [`CallOptions`](crate::call::CallOptions).
 //!   **Writes** the [`Deadline`](crate::call::Deadline) into the context and what is left into
-//!   `grpc-timeout`; layers below that delay the request write it anew.
+//!   `grpc-timeout`, unless the caller's own says just that; layers below that delay the request write it
+//!   anew.
 //! - **Default**: no timeout, as in gRPC; then the layer does nothing.
 //!   [`forbid_missing_deadline`](DeadlineLayer::forbid_missing_deadline) fails such calls.
 //! - **Served calls**: a call made while another is served ends when that one is over, CANCELLED, in a

@@ -76,9 +76,11 @@ where
         };
         let now = Instant::now();
         let context = call::Context::of(request.extensions_mut());
+        let stated = terms.stated.map(|timeout| Deadline::after(now, timeout));
         let bound = terms.bind(context, now);
         let recorder = Recorder::acting(context, now);
-        if let Some(deadline) = context.deadline() {
+        // The caller's own word stays as it is.
+        if let Some(deadline) = context.deadline().filter(|it| Some(*it) != stated) {
             let timeout = self.header(deadline, now);
             request.headers_mut().insert(TIMEOUT, timeout);
         }
@@ -97,13 +99,19 @@ where
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndsBy {
     Itself,
-    Timeout(Duration),
+    Timeout {
+        timeout: Duration,
+        /// Whether the caller's `grpc-timeout` says the same.
+        is_stated: bool,
+    },
     /// The call that it is made for; or it fails at once.
     Else,
 }
 
 /// What ends a call.
 struct Terms {
+    /// The caller's `grpc-timeout`.
+    stated: Option<Duration>,
     timeout: Option<Duration>,
     served: Option<Served>,
 }
@@ -130,7 +138,11 @@ impl<S> DeadlineService<S> {
         if !is_bounded && served.is_none() {
             return Ok(None);
         }
-        Ok(Some(Terms { timeout, served }))
+        Ok(Some(Terms {
+            stated: header,
+            timeout,
+            served,
+        }))
     }
 
     /// What ends a call that nothing further out bounds, and that the running task does not serve another
@@ -143,7 +155,10 @@ impl<S> DeadlineService<S> {
             return EndsBy::Else;
         };
         match self.policy.timeout(header, options) {
-            Some(timeout) if !timeout.is_zero() => EndsBy::Timeout(timeout),
+            Some(timeout) if !timeout.is_zero() => EndsBy::Timeout {
+                timeout,
+                is_stated: header == Some(timeout),
+            },
             None if self.policy.allows_none(options) => EndsBy::Itself,
             _ => EndsBy::Else,
         }

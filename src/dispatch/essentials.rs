@@ -47,12 +47,18 @@ impl Essentials {
         }
     }
 
-    /// Keeps these headers; of a call that `is_bounded`, what is left of the time is written anew into
-    /// whatever is sent.
+    /// Keeps these headers, but for `grpc-timeout` if the call `is_bounded`: what is left of the time is
+    /// written anew into whatever is sent again. What that says.
     #[inline]
-    pub(crate) fn keep(&mut self, headers: &HeaderMap, is_bounded: bool) {
+    pub(crate) fn keep<'a>(
+        &mut self,
+        headers: &'a HeaderMap,
+        is_bounded: bool,
+    ) -> Option<&'a HeaderValue> {
+        let mut timeout = None;
         for (name, value) in headers {
             if is_bounded && *name == TIMEOUT {
+                timeout = timeout.or(Some(value));
                 continue;
             }
             if !self.keep_usual(name, value) {
@@ -60,14 +66,7 @@ impl Essentials {
                 self.others.push((name.clone(), value.clone()));
             }
         }
-    }
-
-    /// The `grpc-timeout` that the caller wrote.
-    #[cfg(feature = "stack")]
-    #[inline]
-    pub(crate) fn timeout(&self) -> Option<&HeaderValue> {
-        let mut named = self.others.iter().filter(|(name, _)| *name == TIMEOUT);
-        named.next().map(|(_, value)| value)
+        timeout
     }
 
     /// Whether it is one of the usual ones, there for the first time.

@@ -78,12 +78,13 @@ impl<S: Clone> Ordinary<S> {
         let kept = self.start.keep_whole(request.body_mut())?;
         let extras = extras.unwrap_or_else(|| Extras::besides(others, request.extensions()));
         let mut essentials = Essentials::of(request, extras);
-        essentials.keep(request.headers(), false);
+        // Whatever the header says bounds the call.
+        let header = essentials.keep(request.headers(), true);
         let options = match others {
             0 => &CallOptions::UNSET,
             _ => options_of(request),
         };
-        let end = self.deadline.end_of(essentials.timeout(), options);
+        let end = self.deadline.end_of(header, options);
         if end == EndsBy::Else {
             return None;
         }
@@ -95,11 +96,13 @@ impl<S: Clone> Ordinary<S> {
         let mut context = said.context.clone();
         let now = Instant::now();
         let span = match end {
-            EndsBy::Timeout(timeout) => {
+            EndsBy::Timeout { timeout, is_stated } => {
                 let deadline = Deadline::after(now, timeout);
                 context.bound(deadline);
-                let header = self.deadline.whole_header(timeout, deadline);
-                request.headers_mut().insert(TIMEOUT, header);
+                if !is_stated {
+                    let header = self.deadline.whole_header(timeout, deadline);
+                    request.headers_mut().insert(TIMEOUT, header);
+                }
                 Span::Until(Bound::plain(deadline))
             }
             EndsBy::Itself | EndsBy::Else => Span::Since(now),
