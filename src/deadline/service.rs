@@ -62,7 +62,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let context = request.extensions().get::<call::Context>();
         let header = find(request.headers(), &TIMEOUT);
-        let terms = match self.terms(header, context) {
+        let options = context.map_or(&CallOptions::UNSET, call::Context::options);
+        let known = context.and_then(call::Context::deadline);
+        let terms = match self.terms(header, options, known) {
             Ok(Some(terms)) => terms,
             Ok(None) => {
                 let recorder = Recorder::if_outermost(context);
@@ -76,13 +78,10 @@ where
         };
         let now = Instant::now();
         let context = call::Context::of(request.extensions_mut());
-        let stated = terms.stated.map(|timeout| Deadline::after(now, timeout));
-        let bound = terms.bind(context, now);
+        let (bound, header) = self.bind(&terms, context, now);
         let recorder = Recorder::acting(context, now);
-        // The caller's own word stays as it is.
-        if let Some(deadline) = context.deadline().filter(|it| Some(*it) != stated) {
-            let timeout = self.header(deadline, now);
-            request.headers_mut().insert(TIMEOUT, timeout);
+        if let Some(header) = header {
+            request.headers_mut().insert(TIMEOUT, header);
         }
         // What is over before it began is never sent.
         if let Some(end) = bound.ended(now, recorder.trace()) {
@@ -94,42 +93,37 @@ where
     }
 }
 
-/// What ends a call, if that is simple.
-#[cfg(feature = "stack")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EndsBy {
-    Itself,
-    Timeout {
-        timeout: Duration,
-        /// Whether the caller's `grpc-timeout` says the same.
-        is_stated: bool,
-    },
-    /// The call that it is made for; or it fails at once.
-    Else,
-}
-
 /// What ends a call.
-struct Terms {
+pub(crate) struct Terms {
     /// The caller's `grpc-timeout`.
     stated: Option<Duration>,
     timeout: Option<Duration>,
     served: Option<Served>,
 }
 
+impl Terms {
+    /// Whether it is over by now, before it began.
+    #[cfg(feature = "stack")]
+    fn have_ended(&self, now: Instant) -> bool {
+        let is_late = |served: &Served| served.deadline().is_some_and(|it| it.at() <= now);
+        let is_over = |served: &Served| served.is_over() || is_late(served);
+        self.timeout.is_some_and(|it| it.is_zero()) || self.served.as_ref().is_some_and(is_over)
+    }
+}
+
 impl<S> DeadlineService<S> {
-    /// By the caller's `grpc-timeout` and the context; `None` if nothing does.
+    /// By the caller's `grpc-timeout` and options, and what bounds the call already; `None` if nothing does.
     #[inline]
     fn terms(
         &self,
         header: Option<&HeaderValue>,
-        context: Option<&call::Context>,
+        options: &CallOptions,
+        known: Option<Deadline>,
     ) -> Result<Option<Terms>, Error> {
         let header = header.map(|value| parse_timeout(value.as_bytes()));
         let header = header.transpose().map_err(malformed)?;
-        let options = context.map_or(&CallOptions::UNSET, call::Context::options);
         let timeout = self.policy.timeout(header, options);
         let served = options.inherited().cloned().or_else(Served::current);
-        let known = context.and_then(call::Context::deadline);
         let inherited = served.as_ref().and_then(Served::deadline);
         let is_bounded = timeout.is_some() || inherited.is_some() || known.is_some();
         if !is_bounded && !self.policy.allows_none(options) {
@@ -145,32 +139,26 @@ impl<S> DeadlineService<S> {
         }))
     }
 
-    /// What ends a call that nothing further out bounds, and that the running task does not serve another
-    /// with.
-    #[cfg(feature = "stack")]
+    /// Writes the deadline into the context, if the call has one; what the request's `grpc-timeout` is to say,
+    /// if it does not say that already.
     #[inline]
-    pub(crate) fn end_of(&self, header: Option<&HeaderValue>, options: &CallOptions) -> EndsBy {
-        let header = header.map(|value| parse_timeout(value.as_bytes()));
-        let (Ok(header), None) = (header.transpose(), options.inherited()) else {
-            return EndsBy::Else;
-        };
-        match self.policy.timeout(header, options) {
-            Some(timeout) if !timeout.is_zero() => EndsBy::Timeout {
-                timeout,
-                is_stated: header == Some(timeout),
-            },
-            None if self.policy.allows_none(options) => EndsBy::Itself,
-            _ => EndsBy::Else,
+    pub(crate) fn bind(
+        &self,
+        terms: &Terms,
+        context: &mut call::Context,
+        now: Instant,
+    ) -> (Bound, Option<HeaderValue>) {
+        if let Some(timeout) = terms.timeout {
+            context.bound(Deadline::after(now, timeout));
         }
-    }
-
-    /// The `grpc-timeout` of a request that goes now, with this timeout.
-    #[cfg(feature = "stack")]
-    #[inline]
-    pub(crate) fn whole_header(&self, timeout: Duration, deadline: Deadline) -> HeaderValue {
-        let rendered = self.rendered.as_ref();
-        let rendered = rendered.and_then(|rendered| rendered.whole(timeout));
-        rendered.unwrap_or_else(|| render_timeout(deadline.timeout()))
+        if let Some(inherited) = terms.served.as_ref().and_then(Served::deadline) {
+            context.bound(inherited);
+        }
+        let deadline = context.deadline();
+        let stated = terms.stated.map(|timeout| Deadline::after(now, timeout));
+        let header = deadline.filter(|it| Some(*it) != stated);
+        let header = header.map(|deadline| self.header(deadline, now));
+        (Bound::new(deadline, terms.served.as_ref()), header)
     }
 
     /// The `grpc-timeout` of a request that goes now.
@@ -182,17 +170,61 @@ impl<S> DeadlineService<S> {
     }
 }
 
-impl Terms {
-    /// Writes the deadline into the request's context, if the call has one.
+/// What ends an ordinary call.
+#[cfg(feature = "stack")]
+pub(crate) enum EndsBy {
+    Itself,
+    Timeout {
+        timeout: Duration,
+        /// Whether the caller's `grpc-timeout` says the same.
+        is_stated: bool,
+    },
+    /// The call that it is made for, too.
+    Served(Box<Terms>),
+}
+
+#[cfg(feature = "stack")]
+impl<S> DeadlineService<S> {
+    /// What ends a call that nothing further out bounds; `None` if it fails at once.
     #[inline]
-    fn bind(self, context: &mut call::Context, now: Instant) -> Bound {
-        if let Some(timeout) = self.timeout {
-            context.bound(Deadline::after(now, timeout));
+    pub(crate) fn end_of(
+        &self,
+        header: Option<&HeaderValue>,
+        options: &CallOptions,
+        now: Instant,
+    ) -> Option<EndsBy> {
+        if options.inherited().is_some() || Served::is_running() {
+            return self.end_of_served(header, options, now);
         }
-        if let Some(inherited) = self.served.as_ref().and_then(Served::deadline) {
-            context.bound(inherited);
+        let header = header.map(|value| parse_timeout(value.as_bytes()));
+        let header = header.transpose().ok()?;
+        match self.policy.timeout(header, options) {
+            Some(timeout) if !timeout.is_zero() => Some(EndsBy::Timeout {
+                timeout,
+                is_stated: header == Some(timeout),
+            }),
+            None if self.policy.allows_none(options) => Some(EndsBy::Itself),
+            _ => None,
         }
-        Bound::new(context.deadline(), self.served.as_ref())
+    }
+
+    #[cold]
+    fn end_of_served(
+        &self,
+        header: Option<&HeaderValue>,
+        options: &CallOptions,
+        now: Instant,
+    ) -> Option<EndsBy> {
+        let terms = self.terms(header, options, None).ok()??;
+        (!terms.have_ended(now)).then(|| EndsBy::Served(Box::new(terms)))
+    }
+
+    /// The `grpc-timeout` of a request that goes now, with this timeout.
+    #[inline]
+    pub(crate) fn whole_header(&self, timeout: Duration, deadline: Deadline) -> HeaderValue {
+        let rendered = self.rendered.as_ref();
+        let rendered = rendered.and_then(|rendered| rendered.whole(timeout));
+        rendered.unwrap_or_else(|| render_timeout(deadline.timeout()))
     }
 }
 

@@ -114,7 +114,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         let head = Head::put_together(uri, context, self.essentials);
         let call = RetryCall::under_way(self.kept, head, Arc::clone(&self.said.policy));
         let owner = Recorder::owning(trace.clone());
-        let Span::Until(bound) = self.span else {
+        let Some(bound) = self.span.into_bound() else {
             let attempt = Attempt::under_way(retry(call, owner, trace));
             return deadline::ResponseFuture::passing(attempt, Recorder::default());
         };

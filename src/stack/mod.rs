@@ -44,8 +44,8 @@
 //!
 //! Not ordinary, and at the price of all layers, are calls
 //!
-//! - that somebody listens to ([`call_report`](crate::CallOptionsExt::call_report)), and those that are made
-//!   for a call that is being served, or under another layer that acts;
+//! - that somebody listens to ([`call_report`](crate::CallOptionsExt::call_report)), and those under another
+//!   layer that acts;
 //! - with a stream of requests, or one that is not kept: over the retry layer's limit, or while its buffer
 //!   is full;
 //! - with an attempt timeout, an idempotency key, a hook before attempts, or without retries;

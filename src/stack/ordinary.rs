@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
-use crate::call::{CallOptions, Context, Deadline, Served};
+use crate::call::{CallOptions, Context, Deadline};
 use crate::deadline::{Bound, DeadlineService, EndsBy};
 use crate::dispatch::{Essentials, Extras, Readied, Spare};
 use crate::grpc::TIMEOUT;
@@ -57,9 +57,6 @@ impl<S: Clone> Ordinary<S> {
         &self,
         request: &mut Request<B>,
     ) -> Option<Box<Going<S, B>>> {
-        if Served::is_running() {
-            return None;
-        }
         let era = self.door.era()?;
         let extras = Extras::alone(request.extensions());
         let given = match &extras {
@@ -84,18 +81,16 @@ impl<S: Clone> Ordinary<S> {
             0 => &CallOptions::UNSET,
             _ => options_of(request),
         };
-        let end = self.deadline.end_of(header, options);
-        if end == EndsBy::Else {
-            return None;
-        }
+        let now = Instant::now();
+        let end = self.deadline.end_of(header, options, now)?;
         let said = match found {
             Ok(said) => said,
             // Not before: a closure is asked about a call once, and the layers ask it too.
             Err(policy) => self.ask(request, policy, changes)?,
         };
         let mut context = said.context.clone();
-        let now = Instant::now();
         let span = match end {
+            EndsBy::Itself => Span::Since(now),
             EndsBy::Timeout { timeout, is_stated } => {
                 let deadline = Deadline::after(now, timeout);
                 context.bound(deadline);
@@ -105,7 +100,13 @@ impl<S: Clone> Ordinary<S> {
                 }
                 Span::Until(Bound::plain(deadline))
             }
-            EndsBy::Itself | EndsBy::Else => Span::Since(now),
+            EndsBy::Served(terms) => {
+                let (bound, header) = self.deadline.bind(&terms, &mut context, now);
+                if let Some(header) = header {
+                    request.headers_mut().insert(TIMEOUT, header);
+                }
+                Span::served(now, bound)
+            }
         };
         clear_count(&essentials, request.headers_mut());
         request.extensions_mut().insert(context);

@@ -8,21 +8,37 @@ use crate::dispatch::Recorder;
 use crate::error::Error;
 use crate::report::Trace;
 
-/// When an ordinary call began, and what ends it. A deadline tells both, since it is made when the call
-/// begins.
+/// When an ordinary call began, and what ends it.
 ///
 /// Whoever asks says since when there is an answer.
 #[derive(Debug)]
 pub(super) enum Span {
     Since(Instant),
+    /// A deadline of its own, which was made when it began.
     Until(Bound),
+    /// The call that it is made for; and when it began. By itself in memory: few are made for another.
+    Served(Box<(Bound, Instant)>),
 }
 
 impl Span {
+    #[cold]
+    pub(super) fn served(began: Instant, bound: Bound) -> Self {
+        Self::Served(Box::new((bound, began)))
+    }
+
     pub(super) fn bound(&self) -> Option<&Bound> {
         match self {
             Self::Since(_) => None,
             Self::Until(bound) => Some(bound),
+            Self::Served(served) => Some(&served.0),
+        }
+    }
+
+    pub(super) fn into_bound(self) -> Option<Bound> {
+        match self {
+            Self::Since(_) => None,
+            Self::Until(bound) => Some(bound),
+            Self::Served(served) => Some(served.0),
         }
     }
 
@@ -30,6 +46,7 @@ impl Span {
         match self {
             Self::Since(began) => Some(*began),
             Self::Until(bound) => bound.deadline().map(Deadline::made),
+            Self::Served(served) => Some(served.1),
         }
     }
 
@@ -70,14 +87,31 @@ impl Span {
         cx: &mut Context<'_>,
         answered: Option<Instant>,
     ) -> Poll<Error> {
-        let Self::Until(bound) = self else {
-            return Poll::Pending;
-        };
-        let deadline = bound.deadline();
-        let trace = || written(deadline.map(Deadline::made), answered);
-        let over = bound.poll_over(cx, || Some(trace()));
-        over.map(|error| Recorder::owning(trace()).failed(error))
+        match self {
+            Self::Since(_) => Poll::Pending,
+            Self::Until(bound) => {
+                let deadline = bound.deadline();
+                let trace = || written(deadline.map(Deadline::made), answered);
+                poll_over(bound, cx, trace)
+            }
+            Self::Served(served) => poll_served(served, cx, answered),
+        }
     }
+}
+
+#[inline]
+fn poll_over(bound: &mut Bound, cx: &mut Context<'_>, trace: impl Fn() -> Trace) -> Poll<Error> {
+    let over = bound.poll_over(cx, || Some(trace()));
+    over.map(|error| Recorder::owning(trace()).failed(error))
+}
+
+#[cold]
+fn poll_served(
+    (bound, began): &mut (Bound, Instant),
+    cx: &mut Context<'_>,
+    answered: Option<Instant>,
+) -> Poll<Error> {
+    poll_over(bound, cx, || written(Some(*began), answered))
 }
 
 #[cold]

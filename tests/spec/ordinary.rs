@@ -4,6 +4,7 @@
 mod again;
 mod held;
 mod methods;
+mod served;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

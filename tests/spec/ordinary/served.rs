@@ -1,0 +1,133 @@
+//! A call that is made for another is ordinary, too, and ends with that as one through all layers does.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use grpc_resilience::call::{CallOptionsExt as _, Context, Served};
+use grpc_resilience::server_deadline::{ServerDeadlineBody, ServerDeadlineLayer};
+use grpc_resilience::{GiveUp, Resilience};
+use testing::{Answer, Server, method};
+use tonic::body::Body;
+use tower::{Layer as _, Service as _, ServiceBuilder, service_fn};
+
+use crate::common::{failures, ms};
+use crate::support::{SECOND, client, hello, settle};
+
+use super::{Case, Seen, answers, hanging};
+
+/// Keeps a call served until it is dropped.
+type Open = http::Response<ServerDeadlineBody<()>>;
+
+/// A served call, with so much time if its caller says so.
+async fn served(timeout: Option<&str>) -> (Served, Open) {
+    let handler = service_fn(|request: http::Request<()>| async move {
+        let mut response = http::Response::new(());
+        *response.extensions_mut() = request.extensions().clone();
+        Ok::<_, Infallible>(response)
+    });
+    let mut request = http::Request::new(());
+    if let Some(timeout) = timeout {
+        let timeout = timeout.parse().unwrap();
+        request.headers_mut().insert("grpc-timeout", timeout);
+    }
+    let mut layered = ServerDeadlineLayer::new().layer(handler);
+    let response = layered.call(request).await.unwrap();
+    let served = response.extensions().get::<Served>().unwrap().clone();
+    (served, response)
+}
+
+/// A call made for one that has this timeout and is over after so long.
+async fn seen(
+    case: Case,
+    answers: &[Answer],
+    is_listened_to: bool,
+    (timeout, over): (Option<&str>, Duration),
+) -> Seen {
+    let (served, open) = served(timeout).await;
+    let ending = tokio::spawn(async move {
+        tokio::time::sleep(over).await;
+        drop(open);
+    });
+    let seen = served.scope(case.seen(answers, is_listened_to)).await;
+    ending.abort();
+    seen
+}
+
+// CONTRACT D6, D10
+#[tokio::test(start_paused = true)]
+async fn it_ends_as_one_through_all_layers_does() {
+    let ends = [
+        (None, 3 * SECOND),
+        (Some("2S"), 60 * SECOND),
+        (Some("9S"), 4 * SECOND),
+    ];
+    for case in Case::all().filter(|case| !case.waits) {
+        for answers in answers().into_iter().chain(hanging()) {
+            for end in ends {
+                let direct = seen(case, &answers, false, end).await;
+                let layered = seen(case, &answers, true, end).await;
+                assert_eq!(direct, layered, "{case:?}, {end:?}: {answers:?}");
+            }
+        }
+    }
+}
+
+/// That the test above compares two ways at all.
+#[tokio::test(start_paused = true)]
+async fn nobody_writes_it_down_before_its_first_attempt_fails() {
+    let server = Server::in_memory();
+    let followed = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&followed);
+    let channel = ServiceBuilder::new()
+        .map_request(move |request: http::Request<Body>| {
+            let context = request.extensions().get::<Context>().unwrap();
+            let left = context.deadline().map(|deadline| deadline.timeout());
+            seen.lock().unwrap().push((context.trace().is_some(), left));
+            request
+        })
+        .service(server.channel());
+    let stack = Resilience::new()
+        .idempotent("/test.v1.Echo/*")
+        .unwrap()
+        .wrap(channel);
+    client(stack.clone()).unary(hello()).await.unwrap();
+    followed.lock().unwrap().clear();
+    let (served, open) = served(Some("2S")).await;
+    let left = served.deadline().map(|deadline| deadline.timeout());
+    assert!(left.is_some());
+    server.script().on(method::UNARY, failures(1));
+    let call = client(stack.clone()).unary(hello()).await;
+    call.unwrap();
+    let mut request = hello();
+    request.call_options().inherit(&served);
+    client(stack.clone()).unary(request).await.unwrap();
+    let mut client = client(stack);
+    let scoped = served.clone().scope(client.unary(hello()));
+    scoped.await.unwrap();
+    let expected = [(false, None), (true, None), (false, left), (false, left)];
+    assert_eq!(*followed.lock().unwrap(), expected);
+    drop(open);
+    let over = served.scope(client.unary(hello())).await;
+    assert_eq!(GiveUp::find(&over.unwrap_err()), Some(GiveUp::Cancelled));
+    assert_eq!(followed.lock().unwrap().len(), 4, "it never began");
+}
+
+// Whoever waits for it hears at once that there is nobody any more.
+#[tokio::test(start_paused = true)]
+async fn it_is_woken_when_the_served_call_is_over() {
+    let server = Server::in_memory();
+    let stack = Resilience::new().wrap(server.channel());
+    client(stack.clone()).unary(hello()).await.unwrap();
+    for answer in [Answer::hang(), Answer::hang_after_head()] {
+        server.script().on(method::UNARY, [answer]);
+        let (served, open) = served(None).await;
+        let mut client = client(stack.clone());
+        let call = tokio::spawn(served.scope(async move { client.unary(hello()).await }));
+        settle().await;
+        assert!(!call.is_finished());
+        drop(open);
+        let ended = tokio::time::timeout(ms(1), call).await.unwrap().unwrap();
+        assert_eq!(GiveUp::find(&ended.unwrap_err()), Some(GiveUp::Cancelled));
+    }
+}
