@@ -159,7 +159,7 @@ impl Share {
     }
 
     /// The same, of no buffer.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    #[cfg(feature = "wait-for-ready")]
     pub(super) fn uncounted(limit: usize) -> Self {
         Self {
             buffer: None,

@@ -36,6 +36,7 @@ mod future;
 mod layer;
 mod policy;
 mod rendered;
+mod rules;
 mod service;
 mod timer;
 
@@ -48,4 +49,4 @@ pub use service::DeadlineService;
 #[cfg(feature = "stack")]
 pub(crate) use bound::Bound;
 #[cfg(feature = "stack")]
-pub(crate) use service::EndsBy;
+pub(crate) use rules::EndsBy;

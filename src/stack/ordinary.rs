@@ -82,7 +82,7 @@ impl<S: Clone> Ordinary<S> {
             _ => options_of(request),
         };
         let now = Instant::now();
-        let end = self.deadline.end_of(header, options, now)?;
+        let end = self.deadline.rules().end_of(header, options, now)?;
         let said = match found {
             Ok(said) => said,
             // Not before: a closure is asked about a call once, and the layers ask it too.
@@ -95,13 +95,13 @@ impl<S: Clone> Ordinary<S> {
                 let deadline = Deadline::after(now, timeout);
                 context.bound(deadline);
                 if !is_stated {
-                    let header = self.deadline.whole_header(timeout, deadline);
+                    let header = self.deadline.rules().whole_header(timeout, deadline);
                     request.headers_mut().insert(TIMEOUT, header);
                 }
                 Span::Until(Bound::plain(deadline))
             }
             EndsBy::Served(terms) => {
-                let (bound, header) = self.deadline.bind(&terms, &mut context, now);
+                let (bound, header) = self.deadline.rules().bind(&terms, &mut context, now);
                 if let Some(header) = header {
                     request.headers_mut().insert(TIMEOUT, header);
                 }

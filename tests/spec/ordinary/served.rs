@@ -20,7 +20,7 @@ use super::{Case, Seen, answers, hanging};
 type Open = http::Response<ServerDeadlineBody<()>>;
 
 /// A served call, with so much time if its caller says so.
-async fn served(timeout: Option<&str>) -> (Served, Open) {
+async fn serving(timeout: Option<&str>) -> (Served, Open) {
     let handler = service_fn(|request: http::Request<()>| async move {
         let mut response = http::Response::new(());
         *response.extensions_mut() = request.extensions().clone();
@@ -44,7 +44,7 @@ async fn seen(
     is_listened_to: bool,
     (timeout, over): (Option<&str>, Duration),
 ) -> Seen {
-    let (served, open) = served(timeout).await;
+    let (served, open) = serving(timeout).await;
     let ending = tokio::spawn(async move {
         tokio::time::sleep(over).await;
         drop(open);
@@ -76,7 +76,7 @@ async fn it_ends_as_one_through_all_layers_does() {
 /// That the test above compares two ways at all.
 #[tokio::test(start_paused = true)]
 async fn nobody_writes_it_down_before_its_first_attempt_fails() {
-    let server = Server::in_memory();
+    let echo = Server::in_memory();
     let followed = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&followed);
     let channel = ServiceBuilder::new()
@@ -86,17 +86,17 @@ async fn nobody_writes_it_down_before_its_first_attempt_fails() {
             seen.lock().unwrap().push((context.trace().is_some(), left));
             request
         })
-        .service(server.channel());
+        .service(echo.channel());
     let stack = Resilience::new()
         .idempotent("/test.v1.Echo/*")
         .unwrap()
         .wrap(channel);
     client(stack.clone()).unary(hello()).await.unwrap();
     followed.lock().unwrap().clear();
-    let (served, open) = served(Some("2S")).await;
+    let (served, open) = serving(Some("2S")).await;
     let left = served.deadline().map(|deadline| deadline.timeout());
     assert!(left.is_some());
-    server.script().on(method::UNARY, failures(1));
+    echo.script().on(method::UNARY, failures(1));
     let call = client(stack.clone()).unary(hello()).await;
     call.unwrap();
     let mut request = hello();
@@ -116,12 +116,12 @@ async fn nobody_writes_it_down_before_its_first_attempt_fails() {
 // Whoever waits for it hears at once that there is nobody any more.
 #[tokio::test(start_paused = true)]
 async fn it_is_woken_when_the_served_call_is_over() {
-    let server = Server::in_memory();
-    let stack = Resilience::new().wrap(server.channel());
+    let echo = Server::in_memory();
+    let stack = Resilience::new().wrap(echo.channel());
     client(stack.clone()).unary(hello()).await.unwrap();
     for answer in [Answer::hang(), Answer::hang_after_head()] {
-        server.script().on(method::UNARY, [answer]);
-        let (served, open) = served(None).await;
+        echo.script().on(method::UNARY, [answer]);
+        let (served, open) = serving(None).await;
         let mut client = client(stack.clone());
         let call = tokio::spawn(served.scope(async move { client.unary(hello()).await }));
         settle().await;

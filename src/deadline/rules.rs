@@ -1,0 +1,174 @@
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use crate::call::{self, CallOptions, Deadline, Served};
+use crate::classify::Reason;
+use crate::error::{Error, GiveUp};
+use crate::grpc::{Code, InvalidTimeout, parse_timeout, render_timeout};
+
+use super::DeadlinePolicy;
+use super::bound::Bound;
+use super::rendered::Rendered;
+
+/// What the layer says of the calls' ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    policy: DeadlinePolicy,
+    rendered: Option<Rendered>,
+}
+
+/// What ends a call.
+pub(crate) struct Terms {
+    /// The caller's `grpc-timeout`.
+    stated: Option<Duration>,
+    timeout: Option<Duration>,
+    served: Option<Served>,
+}
+
+impl Terms {
+    /// Whether it is over by now, before it began.
+    #[cfg(feature = "stack")]
+    fn have_ended(&self, now: Instant) -> bool {
+        let is_late = |served: &Served| served.deadline().is_some_and(|it| it.at() <= now);
+        let is_over = |served: &Served| served.is_over() || is_late(served);
+        self.timeout.is_some_and(|it| it.is_zero()) || self.served.as_ref().is_some_and(is_over)
+    }
+}
+
+impl Rules {
+    pub(super) fn new(policy: DeadlinePolicy) -> Self {
+        Self {
+            policy,
+            rendered: policy.default_timeout().map(Rendered::new),
+        }
+    }
+
+    /// By the caller's `grpc-timeout` and options, and what bounds the call already; `None` if nothing does.
+    #[inline]
+    pub(super) fn terms(
+        &self,
+        header: Option<&HeaderValue>,
+        options: &CallOptions,
+        known: Option<Deadline>,
+    ) -> Result<Option<Terms>, Error> {
+        let header = header.map(|value| parse_timeout(value.as_bytes()));
+        let header = header.transpose().map_err(malformed)?;
+        let timeout = self.policy.timeout(header, options);
+        let served = options.inherited().cloned().or_else(Served::current);
+        let inherited = served.as_ref().and_then(Served::deadline);
+        let is_bounded = timeout.is_some() || inherited.is_some() || known.is_some();
+        if !is_bounded && !self.policy.allows_none(options) {
+            return Err(missing());
+        }
+        if !is_bounded && served.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Terms {
+            stated: header,
+            timeout,
+            served,
+        }))
+    }
+
+    /// Writes the deadline into the context, if the call has one; what the request's `grpc-timeout` is to say,
+    /// if it does not say that already.
+    #[inline]
+    pub(crate) fn bind(
+        &self,
+        terms: &Terms,
+        context: &mut call::Context,
+        now: Instant,
+    ) -> (Bound, Option<HeaderValue>) {
+        if let Some(timeout) = terms.timeout {
+            context.bound(Deadline::after(now, timeout));
+        }
+        if let Some(inherited) = terms.served.as_ref().and_then(Served::deadline) {
+            context.bound(inherited);
+        }
+        let deadline = context.deadline();
+        let stated = terms.stated.map(|timeout| Deadline::after(now, timeout));
+        let header = deadline.filter(|it| Some(*it) != stated);
+        let header = header.map(|deadline| self.header(deadline, now));
+        (Bound::new(deadline, terms.served.as_ref()), header)
+    }
+
+    /// The `grpc-timeout` of a request that goes now.
+    #[inline]
+    fn header(&self, deadline: Deadline, now: Instant) -> HeaderValue {
+        let rendered = self.rendered.as_ref();
+        let rendered = rendered.and_then(|rendered| rendered.of(deadline, now));
+        rendered.unwrap_or_else(|| render_timeout(deadline.remaining(now)))
+    }
+}
+
+/// What ends an ordinary call.
+#[cfg(feature = "stack")]
+pub(crate) enum EndsBy {
+    Itself,
+    Timeout {
+        timeout: Duration,
+        /// Whether the caller's `grpc-timeout` says the same.
+        is_stated: bool,
+    },
+    /// The call that it is made for, too.
+    Served(Box<Terms>),
+}
+
+#[cfg(feature = "stack")]
+impl Rules {
+    /// What ends a call that nothing further out bounds; `None` if it fails at once.
+    #[inline]
+    pub(crate) fn end_of(
+        &self,
+        header: Option<&HeaderValue>,
+        options: &CallOptions,
+        now: Instant,
+    ) -> Option<EndsBy> {
+        if options.inherited().is_some() || Served::is_running() {
+            return self.end_of_served(header, options, now);
+        }
+        let header = header.map(|value| parse_timeout(value.as_bytes()));
+        let header = header.transpose().ok()?;
+        match self.policy.timeout(header, options) {
+            Some(timeout) if !timeout.is_zero() => Some(EndsBy::Timeout {
+                timeout,
+                is_stated: header == Some(timeout),
+            }),
+            None if self.policy.allows_none(options) => Some(EndsBy::Itself),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn end_of_served(
+        &self,
+        header: Option<&HeaderValue>,
+        options: &CallOptions,
+        now: Instant,
+    ) -> Option<EndsBy> {
+        let terms = self.terms(header, options, None).ok()??;
+        (!terms.have_ended(now)).then(|| EndsBy::Served(Box::new(terms)))
+    }
+
+    /// The `grpc-timeout` of a request that goes now, with this timeout.
+    #[inline]
+    pub(crate) fn whole_header(&self, timeout: Duration, deadline: Deadline) -> HeaderValue {
+        let rendered = self.rendered.as_ref();
+        let rendered = rendered.and_then(|rendered| rendered.whole(timeout));
+        rendered.unwrap_or_else(|| render_timeout(deadline.timeout()))
+    }
+}
+
+fn missing() -> Error {
+    let message = "the call has no deadline, and the layer forbids that: set a timeout, or say \
+                   call_options().no_timeout()";
+    Error::local(Code::InvalidArgument, Reason::InvalidCall, message)
+        .given_up(GiveUp::InvalidCall, 0)
+}
+
+fn malformed(invalid: InvalidTimeout) -> Error {
+    Error::local(Code::Internal, Reason::InvalidCall, invalid.to_string())
+        .given_up(GiveUp::InvalidCall, 0)
+}
