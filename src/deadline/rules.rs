@@ -28,6 +28,18 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// Writes the deadline into the context, if the call has one.
+    #[inline]
+    pub(crate) fn bind(&self, context: &mut call::Context, now: Instant) -> Bound {
+        if let Some(timeout) = self.timeout {
+            context.bound(Deadline::after(now, timeout));
+        }
+        if let Some(inherited) = self.served.as_ref().and_then(Served::deadline) {
+            context.bound(inherited);
+        }
+        Bound::new(context.deadline(), self.served.as_ref())
+    }
+
     /// Whether it is over by now, before it began.
     #[cfg(feature = "stack")]
     fn have_ended(&self, now: Instant) -> bool {
@@ -72,34 +84,22 @@ impl Rules {
         }))
     }
 
-    /// Writes the deadline into the context, if the call has one; what the request's `grpc-timeout` is to say,
-    /// if it does not say that already.
+    /// What the `grpc-timeout` of a request that goes now is to say, if it does not say that already.
     #[inline]
-    pub(crate) fn bind(
+    pub(crate) fn header(
         &self,
         terms: &Terms,
-        context: &mut call::Context,
+        deadline: Option<Deadline>,
         now: Instant,
-    ) -> (Bound, Option<HeaderValue>) {
-        if let Some(timeout) = terms.timeout {
-            context.bound(Deadline::after(now, timeout));
-        }
-        if let Some(inherited) = terms.served.as_ref().and_then(Served::deadline) {
-            context.bound(inherited);
-        }
-        let deadline = context.deadline();
+    ) -> Option<HeaderValue> {
+        let deadline = deadline?;
         let stated = terms.stated.map(|timeout| Deadline::after(now, timeout));
-        let header = deadline.filter(|it| Some(*it) != stated);
-        let header = header.map(|deadline| self.header(deadline, now));
-        (Bound::new(deadline, terms.served.as_ref()), header)
-    }
-
-    /// The `grpc-timeout` of a request that goes now.
-    #[inline]
-    fn header(&self, deadline: Deadline, now: Instant) -> HeaderValue {
+        if Some(deadline) == stated {
+            return None;
+        }
         let rendered = self.rendered.as_ref();
         let rendered = rendered.and_then(|rendered| rendered.of(deadline, now));
-        rendered.unwrap_or_else(|| render_timeout(deadline.remaining(now)))
+        Some(rendered.unwrap_or_else(|| render_timeout(deadline.remaining(now))))
     }
 }
 

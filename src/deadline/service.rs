@@ -77,9 +77,9 @@ where
         };
         let now = Instant::now();
         let context = call::Context::of(request.extensions_mut());
-        let (bound, header) = self.rules.bind(&terms, context, now);
+        let bound = terms.bind(context, now);
         let recorder = Recorder::acting(context, now);
-        if let Some(header) = header {
+        if let Some(header) = self.rules.header(&terms, context.deadline(), now) {
             request.headers_mut().insert(TIMEOUT, header);
         }
         // What is over before it began is never sent.

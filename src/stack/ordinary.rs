@@ -101,8 +101,9 @@ impl<S: Clone> Ordinary<S> {
                 Span::Until(Bound::plain(deadline))
             }
             EndsBy::Served(terms) => {
-                let (bound, header) = self.deadline.rules().bind(&terms, &mut context, now);
-                if let Some(header) = header {
+                let rules = self.deadline.rules();
+                let bound = terms.bind(&mut context, now);
+                if let Some(header) = rules.header(&terms, context.deadline(), now) {
                     request.headers_mut().insert(TIMEOUT, header);
                 }
                 Span::served(now, bound)
