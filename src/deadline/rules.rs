@@ -21,9 +21,9 @@ pub(crate) struct Rules {
 
 /// What ends a call.
 pub(crate) struct Terms {
-    /// The caller's `grpc-timeout`.
-    stated: Option<Duration>,
     timeout: Option<Duration>,
+    /// Whether the caller's `grpc-timeout` says the same.
+    is_stated: bool,
     served: Option<Served>,
 }
 
@@ -57,20 +57,22 @@ impl Rules {
         }
     }
 
-    /// By the caller's `grpc-timeout` and options, and what bounds the call already; `None` if nothing does.
-    #[inline]
+    /// By the caller's `grpc-timeout` and options; `is_known` if something bounds the call already. `None` if
+    /// nothing does.
+    #[expect(clippy::inline_always, reason = "most layers find nothing here")]
+    #[inline(always)]
     pub(super) fn terms(
         &self,
         header: Option<&HeaderValue>,
         options: &CallOptions,
-        known: Option<Deadline>,
+        is_known: bool,
     ) -> Result<Option<Terms>, Error> {
         let header = header.map(|value| parse_timeout(value.as_bytes()));
         let header = header.transpose().map_err(malformed)?;
         let timeout = self.policy.timeout(header, options);
         let served = options.inherited().cloned().or_else(Served::current);
         let inherited = served.as_ref().and_then(Served::deadline);
-        let is_bounded = timeout.is_some() || inherited.is_some() || known.is_some();
+        let is_bounded = timeout.is_some() || inherited.is_some() || is_known;
         if !is_bounded && !self.policy.allows_none(options) {
             return Err(missing());
         }
@@ -78,8 +80,8 @@ impl Rules {
             return Ok(None);
         }
         Ok(Some(Terms {
-            stated: header,
             timeout,
+            is_stated: header.is_some() && header == timeout,
             served,
         }))
     }
@@ -93,8 +95,8 @@ impl Rules {
         now: Instant,
     ) -> Option<HeaderValue> {
         let deadline = deadline?;
-        let stated = terms.stated.map(|timeout| Deadline::after(now, timeout));
-        if Some(deadline) == stated {
+        let stated = terms.timeout.filter(|_| terms.is_stated);
+        if stated.is_some_and(|timeout| deadline == Deadline::after(now, timeout)) {
             return None;
         }
         let rendered = self.rendered.as_ref();
@@ -148,7 +150,7 @@ impl Rules {
         options: &CallOptions,
         now: Instant,
     ) -> Option<EndsBy> {
-        let terms = self.terms(header, options, None).ok()??;
+        let terms = self.terms(header, options, false).ok()??;
         (!terms.have_ended(now)).then(|| EndsBy::Served(Box::new(terms)))
     }
 

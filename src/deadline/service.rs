@@ -62,8 +62,8 @@ where
         let context = request.extensions().get::<call::Context>();
         let header = find(request.headers(), &TIMEOUT);
         let options = context.map_or(&CallOptions::UNSET, call::Context::options);
-        let known = context.and_then(call::Context::deadline);
-        let terms = match self.rules.terms(header, options, known) {
+        let is_known = context.is_some_and(|context| context.deadline().is_some());
+        let terms = match self.rules.terms(header, options, is_known) {
             Ok(Some(terms)) => terms,
             Ok(None) => {
                 let recorder = Recorder::if_outermost(context);
