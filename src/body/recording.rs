@@ -39,7 +39,7 @@ pub struct Recording<B: Body<Data = Bytes> + Unpin>(Kept<B>);
 enum Kept<B: Body<Data = Bytes> + Unpin> {
     Whole(
         Captured,
-        /// By itself in memory: the layers count for themselves.
+        /// `None` where nobody counts, or the layer itself does; so it is by itself in memory.
         #[expect(dead_code, reason = "given back on drop")]
         Option<Box<Share>>,
     ),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::{Extensions, Request};
 use tokio::time::Instant;
 
-use crate::grpc::{MethodKind, TIMEOUT, find};
+use crate::grpc::{MethodKind, TIMEOUT, find, is_single};
 use crate::report::Trace;
 
 use super::{Budget, CallOptions, Deadline, Safety, Timeout};
@@ -57,8 +57,9 @@ impl Context {
     }
 
     /// The deadline of a request: the context's, or else what the caller's `grpc-timeout` and
-    /// [`CallOptions::timeout`] say, which is made the context's and written into the header, unless that
-    /// says so already.
+    /// [`CallOptions::timeout`] say. That is made the context's, and written into the header where the
+    /// caller's own word is another.
+    ///
     /// Without a deadline layer that still spans all attempts and waits (CONTRACT R2). A malformed
     /// header is the server's to refuse.
     pub fn caller_deadline<B>(request: &mut Request<B>) -> Option<Deadline> {
@@ -81,7 +82,8 @@ impl Context {
             (header, option) => header.or(option)?,
         };
         Self::of(request.extensions_mut()).bound(deadline);
-        if header != Some(deadline) {
+        let is_stated = header == Some(deadline) && !deadline.timeout().is_zero();
+        if !is_stated || !is_single(request.headers(), &TIMEOUT) {
             deadline.stamp(request.headers_mut(), now);
         }
         Some(deadline)

@@ -22,6 +22,8 @@ static FOR_GOOD: [OnceLock<(Duration, &'static str)>; 32] = [const { OnceLock::n
 
 impl Rendered {
     pub(super) fn new(timeout: Duration) -> Self {
+        // One that is too long for any deadline stands for the longest there is.
+        let timeout = Deadline::after(Instant::now(), timeout).timeout();
         let value = for_good(timeout).unwrap_or_else(|| render_timeout(timeout));
         Self { timeout, value }
     }

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use crate::call::{self, CallOptions, Deadline, Served};
 use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
-use crate::grpc::{Code, InvalidTimeout, parse_timeout, render_timeout};
+use crate::grpc::{Code, InvalidTimeout, TIMEOUT, is_single, parse_timeout, render_timeout};
 
 use super::DeadlinePolicy;
 use super::bound::Bound;
@@ -86,22 +86,28 @@ impl Rules {
         }))
     }
 
-    /// What the `grpc-timeout` of a request that goes now is to say, if it does not say that already.
+    /// Writes what is left into the headers of a request that goes now. The caller's own word stays as it is
+    /// where it says the same, and nothing else.
     #[inline]
-    pub(crate) fn header(
+    pub(crate) fn write(
         &self,
         terms: &Terms,
         deadline: Option<Deadline>,
+        headers: &mut HeaderMap,
         now: Instant,
-    ) -> Option<HeaderValue> {
-        let deadline = deadline?;
+    ) {
+        let Some(deadline) = deadline else {
+            return;
+        };
         let stated = terms.timeout.filter(|_| terms.is_stated);
-        if stated.is_some_and(|timeout| deadline == Deadline::after(now, timeout)) {
-            return None;
+        let is_stated = stated.is_some_and(|it| deadline == Deadline::after(now, it));
+        if is_stated && is_single(headers, &TIMEOUT) {
+            return;
         }
         let rendered = self.rendered.as_ref();
         let rendered = rendered.and_then(|rendered| rendered.of(deadline, now));
-        Some(rendered.unwrap_or_else(|| render_timeout(deadline.remaining(now))))
+        let header = rendered.unwrap_or_else(|| render_timeout(deadline.remaining(now)));
+        headers.insert(TIMEOUT, header);
     }
 }
 
@@ -154,12 +160,16 @@ impl Rules {
         (!terms.have_ended(now)).then(|| EndsBy::Served(Box::new(terms)))
     }
 
-    /// The `grpc-timeout` of a request that goes now, with this timeout.
+    /// The same of a call with just this timeout, all of which is left.
     #[inline]
-    pub(crate) fn whole_header(&self, timeout: Duration, deadline: Deadline) -> HeaderValue {
+    pub(crate) fn write_whole(&self, timeout: Duration, is_stated: bool, headers: &mut HeaderMap) {
+        if is_stated && is_single(headers, &TIMEOUT) {
+            return;
+        }
         let rendered = self.rendered.as_ref();
         let rendered = rendered.and_then(|rendered| rendered.whole(timeout));
-        rendered.unwrap_or_else(|| render_timeout(deadline.timeout()))
+        let header = rendered.unwrap_or_else(|| render_timeout(timeout));
+        headers.insert(TIMEOUT, header);
     }
 }
 

@@ -79,9 +79,9 @@ where
         let context = call::Context::of(request.extensions_mut());
         let bound = terms.bind(context, now);
         let recorder = Recorder::acting(context, now);
-        if let Some(header) = self.rules.header(&terms, context.deadline(), now) {
-            request.headers_mut().insert(TIMEOUT, header);
-        }
+        let deadline = context.deadline();
+        let rules = &self.rules;
+        rules.write(&terms, deadline, request.headers_mut(), now);
         // What is over before it began is never sent.
         if let Some(end) = bound.ended(now, recorder.trace()) {
             self.inner.release();

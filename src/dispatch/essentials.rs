@@ -7,8 +7,8 @@ use crate::grpc::{PREVIOUS_ATTEMPTS, TIMEOUT};
 
 use super::extras::Extras;
 
-/// What of a head each call has for itself; what all calls of a method can share is the URI and the
-/// context.
+/// What of a head each call has for itself. The rest, the URI and the context, all calls of a method can
+/// share.
 ///
 /// Most heads are the two headers of every gRPC call and the one extension that generated code puts
 /// there. They are kept without an allocation, where a clone of the head takes six; only a call that is
@@ -48,7 +48,7 @@ impl Essentials {
     }
 
     /// Keeps these headers, but for `grpc-timeout` if the call `is_bounded`: what is left of the time is
-    /// written anew into whatever is sent again. What that says.
+    /// written anew into whatever is sent again. Returns the first one that it left out.
     #[inline]
     pub(crate) fn keep<'a>(
         &mut self,

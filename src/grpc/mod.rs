@@ -35,8 +35,8 @@ mod tonic;
 pub use code::Code;
 pub use code_set::CodeSet;
 pub(crate) use glance::Glance;
-pub(crate) use headers::find;
 pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT};
+pub(crate) use headers::{find, is_single};
 pub use method::MethodKind;
 #[cfg(any(
     feature = "budget",

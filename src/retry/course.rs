@@ -213,8 +213,8 @@ impl Course {
 
 /// No attempt came before the first one, whatever the caller wrote (CONTRACT R10).
 #[inline]
-pub(crate) fn clear_count(head: &Essentials, headers: &mut HeaderMap) {
-    if head.is_counted() {
+pub(crate) fn clear_count(essentials: &Essentials, headers: &mut HeaderMap) {
+    if essentials.is_counted() {
         headers.remove(PREVIOUS_ATTEMPTS);
     }
 }

@@ -110,7 +110,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         if let Some(deadline) = self.span.bound().and_then(Bound::deadline) {
             context.bound(deadline);
         }
-        let uri = self.uri.map_or_else(|| self.said.path.clone(), |uri| *uri);
+        let uri = self.uri.map_or_else(|| self.said.uri.clone(), |uri| *uri);
         let head = Head::put_together(uri, context, self.essentials);
         let call = RetryCall::under_way(self.kept, head, Arc::clone(&self.said.policy));
         let owner = Recorder::owning(trace.clone());

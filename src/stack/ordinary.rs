@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use http::Request;
 use http::uri::PathAndQuery;
+use http::{HeaderMap, Request};
 use tokio::time::Instant;
 
 use crate::attempt_timeout::AttemptTimeoutPolicy;
@@ -10,7 +10,6 @@ use crate::budget::Budgeted;
 use crate::call::{CallOptions, Context, Deadline};
 use crate::deadline::{Bound, DeadlineService, EndsBy};
 use crate::dispatch::{Essentials, Extras, Readied, Spare};
-use crate::grpc::TIMEOUT;
 use crate::idempotency::Idempotency;
 use crate::retry::{Policy, Start, clear_count};
 use crate::wait_for_ready::Door;
@@ -89,31 +88,38 @@ impl<S: Clone> Ordinary<S> {
             Err(policy) => self.ask(request, policy, changes)?,
         };
         let mut context = said.context.clone();
-        let span = match end {
-            EndsBy::Itself => Span::Since(now),
-            EndsBy::Timeout { timeout, is_stated } => {
-                let deadline = Deadline::after(now, timeout);
-                context.bound(deadline);
-                if !is_stated {
-                    let header = self.deadline.rules().whole_header(timeout, deadline);
-                    request.headers_mut().insert(TIMEOUT, header);
-                }
-                Span::Until(Bound::plain(deadline))
-            }
-            EndsBy::Served(terms) => {
-                let rules = self.deadline.rules();
-                let bound = terms.bind(&mut context, now);
-                if let Some(header) = rules.header(&terms, context.deadline(), now) {
-                    request.headers_mut().insert(TIMEOUT, header);
-                }
-                Span::served(now, bound)
-            }
-        };
+        let span = self.bind(end, &mut context, request.headers_mut(), now);
         clear_count(&essentials, request.headers_mut());
         request.extensions_mut().insert(context);
         let going = Going::new(request.uri(), essentials, kept, said, era, span);
         going.said.began();
         Some(going)
+    }
+
+    /// Writes what ends the call where layers and servers read it.
+    #[inline]
+    fn bind(
+        &self,
+        end: EndsBy,
+        context: &mut Context,
+        headers: &mut HeaderMap,
+        now: Instant,
+    ) -> Span {
+        let rules = self.deadline.rules();
+        match end {
+            EndsBy::Itself => Span::Since(now),
+            EndsBy::Timeout { timeout, is_stated } => {
+                let deadline = Deadline::after(now, timeout);
+                context.bound(deadline);
+                rules.write_whole(deadline.timeout(), is_stated, headers);
+                Span::Until(Bound::plain(deadline))
+            }
+            EndsBy::Served(terms) => {
+                let bound = terms.bind(context, now);
+                rules.write(&terms, context.deadline(), headers, now);
+                Span::served(now, bound)
+            }
+        }
     }
 
     /// The policy of a call that may be an ordinary one, of whose method nothing was found.
@@ -138,19 +144,20 @@ impl<S: Clone> Ordinary<S> {
         let given = request.extensions().get::<Context>();
         let mut context = given.cloned().unwrap_or_default();
         let path = request.uri().path();
+        let is_for_all = given.is_none() && self.idempotency.says_the_same(path);
+        let uri = if is_for_all {
+            // Kept for good, so it must not hold a buffer of the caller's.
+            PathAndQuery::try_from(path).ok()?.into()
+        } else {
+            request.uri().clone()
+        };
         let patience = self.door.patience(path, context.options());
         self.idempotency.declare(path, &mut context);
         self.budget.charge(path, &mut context);
         let pays_in = context.pay_in();
         context.number(1, self.start.takes_back());
-        let is_for_all = given.is_none() && self.idempotency.says_the_same(path);
         let said = Arc::new(Said {
-            // For all calls it is of nobody's buffer.
-            path: if is_for_all {
-                PathAndQuery::try_from(path).ok()?.into()
-            } else {
-                request.uri().clone()
-            },
+            uri,
             context,
             pays_in,
             policy,

@@ -14,8 +14,8 @@ use crate::wait_for_ready::{Door, Pass};
 /// The calls of a method share it.
 #[derive(Debug)]
 pub(super) struct Said {
-    /// Of the method.
-    pub(super) path: Uri,
+    /// Of a call that is its path alone; nobody reads that of another.
+    pub(super) uri: Uri,
     /// What the first attempt carries, but for the deadline.
     pub(super) context: Context,
     /// Whether the budget is still to be told that such a call begins.
@@ -29,7 +29,7 @@ impl Said {
     /// The same, with counters of its own.
     pub(super) fn apart(&self) -> Self {
         Self {
-            path: self.path.clone(),
+            uri: self.uri.clone(),
             context: self.context.apart(),
             pays_in: self.pays_in,
             policy: Arc::clone(&self.policy),

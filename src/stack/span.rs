@@ -42,6 +42,7 @@ impl Span {
         }
     }
 
+    /// Always known: a deadline of its own is one that there is.
     fn began(&self) -> Option<Instant> {
         match self {
             Self::Since(began) => Some(*began),

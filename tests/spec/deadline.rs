@@ -7,3 +7,4 @@ mod retried;
 mod served;
 mod stubborn;
 mod timeouts;
+mod written;

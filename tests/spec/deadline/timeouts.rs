@@ -236,41 +236,6 @@ async fn the_earliest_of_the_caller_s_timeout_and_the_option_or_default_wins() {
     }
 }
 
-// CONTRACT B1, D2
-#[tokio::test(start_paused = true)]
-async fn a_caller_s_own_timeout_goes_on_as_it_was_written_unless_another_is_earlier() {
-    let server = Server::in_memory();
-    let full = Resilience::new().default_timeout(5 * SECOND);
-    let full = full.wrap(server.channel());
-    let alone = five_seconds().layer(server.channel());
-    let retry = RetryLayer::default().layer(server.channel());
-    // The first call waits for the channel, and what waits is written anew.
-    client(full.clone()).unary(hello()).await.unwrap();
-    for (written, expected) in [
-        ("3S", "3S"),
-        ("03000m", "03000m"),
-        ("5S", "5S"),
-        ("9S", "5000000u"),
-    ] {
-        let request = || {
-            let mut request = hello();
-            let value = written.parse().unwrap();
-            request.metadata_mut().insert("grpc-timeout", value);
-            request
-        };
-        client(full.clone()).unary(request()).await.unwrap();
-        client(alone.clone()).unary(request()).await.unwrap();
-        for call in server.calls().iter().rev().take(2) {
-            assert_eq!(call.timeout.as_deref(), Some(expected), "{written}");
-        }
-        client(retry.clone()).unary(request()).await.unwrap();
-        assert_eq!(
-            server.calls().last().unwrap().timeout.as_deref(),
-            Some(written)
-        );
-    }
-}
-
 // CONTRACT D6
 #[tokio::test(start_paused = true)]
 async fn a_deadline_in_the_context_bounds_the_call_if_it_is_the_earlier() {
