@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::{Extensions, Request};
 use tokio::time::Instant;
 
-use crate::grpc::{MethodKind, TIMEOUT, find, is_single};
+use crate::grpc::{MethodKind, TIMEOUT, find, is_repeated};
 use crate::report::Trace;
 
 use super::{Budget, CallOptions, Deadline, Safety, Timeout};
@@ -83,7 +83,7 @@ impl Context {
         };
         Self::of(request.extensions_mut()).bound(deadline);
         let is_stated = header == Some(deadline) && !deadline.timeout().is_zero();
-        if !is_stated || !is_single(request.headers(), &TIMEOUT) {
+        if !is_stated || is_repeated(request.headers(), &TIMEOUT) {
             deadline.stamp(request.headers_mut(), now);
         }
         Some(deadline)

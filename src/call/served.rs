@@ -60,6 +60,13 @@ impl Served {
         Self::look(|_| ()).is_some()
     }
 
+    /// Whether it serves one that is over.
+    #[cfg(feature = "stack")]
+    #[inline]
+    pub(crate) fn was_running() -> bool {
+        Self::look(Self::is_over) == Some(true)
+    }
+
     #[inline]
     fn look<T>(look: impl FnOnce(&Self) -> T) -> Option<T> {
         // What runs in a scope comes after the scope began.

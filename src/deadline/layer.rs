@@ -28,7 +28,9 @@ impl DeadlineLayer {
         self
     }
 
-    /// The timeout of calls that bring none of their own. Default: none.
+    /// The timeout of calls whose options say none. A caller's `Request::set_timeout` can only shorten it;
+    /// [`CallOptions::timeout`](crate::call::CallOptions::timeout) replaces it, and
+    /// [`no_timeout`](crate::call::CallOptions::no_timeout) lifts it. Default: none.
     #[must_use]
     pub fn default_timeout(mut self, timeout: Duration) -> Self {
         self.policy.set_default(timeout);

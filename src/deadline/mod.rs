@@ -3,6 +3,7 @@
 //! [`DeadlineLayer`] makes an instant of the earliest of: the caller's `Request::set_timeout`, the
 //! call's own option (or else the layer's default), the deadline of the call that is being served (see
 //! [`Served`](crate::call::Served)), and a deadline that the context already holds.
+//! Of several `grpc-timeout` headers the first one counts.
 //! It bounds all that stands below it, queueing, connecting, waiting, backing off and attempts, and
 //! the response body to its last trailer. Expiry is DEADLINE_EXCEEDED with a message that says in
 //! which phase, and the last failure as its source.
@@ -16,7 +17,7 @@
 //!
 //! - **Reads** `grpc-timeout` and the [`CallOptions`](crate::call::CallOptions).
 //!   **Writes** the [`Deadline`](crate::call::Deadline) into the context and what is left into
-//!   `grpc-timeout`, unless the caller's own says just that; layers below that delay the request write it
+//!   `grpc-timeout`, unless the caller's own, a single one, says just that; layers below that delay the request write it
 //!   anew.
 //! - **Default**: no timeout, as in gRPC; then the layer does nothing.
 //!   [`forbid_missing_deadline`](DeadlineLayer::forbid_missing_deadline) fails such calls.

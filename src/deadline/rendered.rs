@@ -72,5 +72,10 @@ mod tests {
             let other = Deadline::after(now, timeout + Duration::from_nanos(1));
             assert_eq!(rendered.of(other, now), None);
         }
+        let longest = Rendered::new(Duration::MAX);
+        let now = Instant::now();
+        let deadline = Deadline::after(now, Duration::MAX);
+        let left = render_timeout(deadline.remaining(now));
+        assert_eq!(longest.of(deadline, now), Some(left));
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::call::{self, CallOptions, Deadline, Served};
 use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
-use crate::grpc::{Code, InvalidTimeout, TIMEOUT, is_single, parse_timeout, render_timeout};
+use crate::grpc::{Code, InvalidTimeout, TIMEOUT, is_repeated, parse_timeout, render_timeout};
 
 use super::DeadlinePolicy;
 use super::bound::Bound;
@@ -40,7 +40,7 @@ impl Terms {
         Bound::new(context.deadline(), self.served.as_ref())
     }
 
-    /// Whether it is over by now, before it began.
+    /// Whether it is over by now, before it began: what [`Bound::has_ended`] would say of it.
     #[cfg(feature = "stack")]
     fn have_ended(&self, now: Instant) -> bool {
         let is_late = |served: &Served| served.deadline().is_some_and(|it| it.at() <= now);
@@ -101,7 +101,7 @@ impl Rules {
         };
         let stated = terms.timeout.filter(|_| terms.is_stated);
         let is_stated = stated.is_some_and(|it| deadline == Deadline::after(now, it));
-        if is_stated && is_single(headers, &TIMEOUT) {
+        if is_stated && !is_repeated(headers, &TIMEOUT) {
             return;
         }
         let rendered = self.rendered.as_ref();
@@ -163,7 +163,7 @@ impl Rules {
     /// The same of a call with just this timeout, all of which is left.
     #[inline]
     pub(crate) fn write_whole(&self, timeout: Duration, is_stated: bool, headers: &mut HeaderMap) {
-        if is_stated && is_single(headers, &TIMEOUT) {
+        if is_stated && !is_repeated(headers, &TIMEOUT) {
             return;
         }
         let rendered = self.rendered.as_ref();
@@ -173,6 +173,7 @@ impl Rules {
     }
 }
 
+#[cold]
 fn missing() -> Error {
     let message = "the call has no deadline, and the layer forbids that: set a timeout, or say \
                    call_options().no_timeout()";
@@ -180,6 +181,7 @@ fn missing() -> Error {
         .given_up(GiveUp::InvalidCall, 0)
 }
 
+#[cold]
 fn malformed(invalid: InvalidTimeout) -> Error {
     Error::local(Code::Internal, Reason::InvalidCall, invalid.to_string())
         .given_up(GiveUp::InvalidCall, 0)

@@ -28,10 +28,9 @@ pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a 
     named.next().map(|(_, value)| value)
 }
 
-/// Whether there is at most one value of this name.
-#[cold]
-pub(crate) fn is_single(headers: &HeaderMap, name: &HeaderName) -> bool {
-    headers.get_all(name).iter().nth(1).is_none()
+/// Whether there are several values of this name.
+pub(crate) fn is_repeated(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().nth(1).is_some()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub use code::Code;
 pub use code_set::CodeSet;
 pub(crate) use glance::Glance;
 pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT};
-pub(crate) use headers::{find, is_single};
+pub(crate) use headers::{find, is_repeated};
 pub use method::MethodKind;
 #[cfg(any(
     feature = "budget",

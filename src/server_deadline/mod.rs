@@ -5,8 +5,9 @@
 //! too, but answers CANCELLED, and lets a response that has begun go on. Calls that the handler makes
 //! through a channel with [`DeadlineLayer`](crate::DeadlineLayer) inherit the deadline, a margin less.
 //!
-//! A tonic client without that layer sees CANCELLED all the same: its own timer rings at the same time,
-//! and is heard first.
+//! A tonic client without that layer sees CANCELLED all the same, for its own timer rings at the same time and
+//! is heard first, unless the handler answers before: as it does when a call that it makes expires, a margin
+//! earlier.
 //!
 //! ```
 //! use grpc_resilience::server_deadline::ServerDeadlineLayer;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
-use crate::call::{CallOptions, Context, Deadline};
+use crate::call::{CallOptions, Context, Deadline, Served};
 use crate::deadline::{Bound, DeadlineService, EndsBy};
 use crate::dispatch::{Essentials, Extras, Readied, Spare};
 use crate::idempotency::Idempotency;
@@ -56,6 +56,10 @@ impl<S: Clone> Ordinary<S> {
         &self,
         request: &mut Request<B>,
     ) -> Option<Box<Going<S, B>>> {
+        // Such a call fails before anybody reads its request.
+        if Served::was_running() {
+            return None;
+        }
         let era = self.door.era()?;
         let extras = Extras::alone(request.extensions());
         let given = match &extras {

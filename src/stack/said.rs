@@ -14,7 +14,7 @@ use crate::wait_for_ready::{Door, Pass};
 /// The calls of a method share it.
 #[derive(Debug)]
 pub(super) struct Said {
-    /// Of a call that is its path alone; nobody reads that of another.
+    /// Read for calls whose URI is the path alone; what goes of another keeps its own.
     pub(super) uri: Uri,
     /// What the first attempt carries, but for the deadline.
     pub(super) context: Context,

@@ -42,7 +42,7 @@ impl Span {
         }
     }
 
-    /// Always known: a deadline of its own is one that there is.
+    /// Never `None`: `Until` holds a deadline.
     fn began(&self) -> Option<Instant> {
         match self {
             Self::Since(began) => Some(*began),

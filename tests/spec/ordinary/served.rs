@@ -1,19 +1,25 @@
 //! A call that is made for another is ordinary, too, and ends with that as one through all layers does.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{self, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use grpc_resilience::call::{CallOptionsExt as _, Context, Served};
 use grpc_resilience::server_deadline::{ServerDeadlineBody, ServerDeadlineLayer};
 use grpc_resilience::{GiveUp, Resilience};
+use http_body::Frame;
 use testing::{Answer, Server, method};
+use tonic::Status;
 use tonic::body::Body;
-use tower::{Layer as _, Service as _, ServiceBuilder, service_fn};
+use tower::{Layer as _, Service as _, ServiceBuilder, ServiceExt as _, service_fn};
 
 use crate::common::{failures, ms};
 use crate::support::{SECOND, client, hello, settle};
 
+use super::held::raw;
 use super::{Case, Seen, answers, hanging};
 
 /// Keeps a call served until it is dropped.
@@ -58,6 +64,7 @@ async fn seen(
 #[tokio::test(start_paused = true)]
 async fn it_ends_as_one_through_all_layers_does() {
     let ends = [
+        (None, ms(15)),
         (None, 3 * SECOND),
         (Some("2S"), 60 * SECOND),
         (Some("9S"), 4 * SECOND),
@@ -70,6 +77,21 @@ async fn it_ends_as_one_through_all_layers_does() {
                 assert_eq!(direct, layered, "{case:?}, {end:?}: {answers:?}");
             }
         }
+    }
+}
+
+/// Nobody reads it.
+struct Unread;
+
+impl http_body::Body for Unread {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        panic!("it was read");
     }
 }
 
@@ -108,9 +130,15 @@ async fn nobody_writes_it_down_before_its_first_attempt_fails() {
     let expected = [(false, None), (true, None), (false, left), (false, left)];
     assert_eq!(*followed.lock().unwrap(), expected);
     drop(open);
-    let over = served.scope(client.unary(hello())).await;
+    let over = served.clone().scope(client.unary(hello())).await;
     assert_eq!(GiveUp::find(&over.unwrap_err()), Some(GiveUp::Cancelled));
     assert_eq!(followed.lock().unwrap().len(), 4, "it never began");
+    let mut stack = Resilience::new().wrap(echo.channel());
+    stack.ready().await.unwrap().call(raw(false)).await.unwrap();
+    let request = raw(false).map(|_| Body::new(Unread));
+    let ready = stack.ready().await.unwrap();
+    let call = served.scope(async { ready.call(request).await }).await;
+    assert_eq!(GiveUp::find(&call.unwrap_err()), Some(GiveUp::Cancelled));
 }
 
 // Whoever waits for it hears at once that there is nobody any more.
