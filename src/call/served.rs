@@ -63,7 +63,7 @@ impl Served {
     /// Whether it serves one that is over.
     #[cfg(feature = "stack")]
     #[inline]
-    pub(crate) fn was_running() -> bool {
+    pub(crate) fn current_is_over() -> bool {
         Self::look(Self::is_over) == Some(true)
     }
 

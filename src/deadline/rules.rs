@@ -106,8 +106,7 @@ impl Rules {
         }
         let rendered = self.rendered.as_ref();
         let rendered = rendered.and_then(|rendered| rendered.of(deadline, now));
-        let header = rendered.unwrap_or_else(|| render_timeout(deadline.remaining(now)));
-        headers.insert(TIMEOUT, header);
+        put(headers, rendered, || deadline.remaining(now));
     }
 }
 
@@ -168,9 +167,15 @@ impl Rules {
         }
         let rendered = self.rendered.as_ref();
         let rendered = rendered.and_then(|rendered| rendered.whole(timeout));
-        let header = rendered.unwrap_or_else(|| render_timeout(timeout));
-        headers.insert(TIMEOUT, header);
+        put(headers, rendered, || timeout);
     }
+}
+
+/// Writes what was rendered already, or else what is left.
+#[inline]
+fn put(headers: &mut HeaderMap, rendered: Option<HeaderValue>, left: impl FnOnce() -> Duration) {
+    let header = rendered.unwrap_or_else(|| render_timeout(left()));
+    headers.insert(TIMEOUT, header);
 }
 
 #[cold]

@@ -57,7 +57,7 @@ impl<S: Clone> Ordinary<S> {
         request: &mut Request<B>,
     ) -> Option<Box<Going<S, B>>> {
         // Such a call fails before anybody reads its request.
-        if Served::was_running() {
+        if Served::current_is_over() {
             return None;
         }
         let era = self.door.era()?;

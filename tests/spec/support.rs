@@ -1,11 +1,14 @@
 //! What the rules of the deadline, readiness, identity, errors and the stack need.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use grpc_resilience::call::Served;
+use grpc_resilience::server_deadline::{ServerDeadlineBody, ServerDeadlineLayer};
 use grpc_resilience::{BoxError, Error};
 use http::HeaderMap;
 use test_protos::{EchoClient, EchoRequest};
@@ -251,6 +254,27 @@ pub(crate) fn untimed(server: &Server) -> Untimed {
         request.headers_mut().remove("grpc-timeout");
         request
     })
+}
+
+/// Keeps a call served until it is dropped.
+pub(crate) type Open = http::Response<ServerDeadlineBody<()>>;
+
+/// A served call, with so much time if its caller says so.
+pub(crate) async fn serving(timeout: Option<&str>) -> (Served, Open) {
+    let handler = tower::service_fn(|request: http::Request<()>| async move {
+        let mut response = http::Response::new(());
+        *response.extensions_mut() = request.extensions().clone();
+        Ok::<_, Infallible>(response)
+    });
+    let mut request = http::Request::new(());
+    if let Some(timeout) = timeout {
+        let timeout = timeout.parse().unwrap();
+        request.headers_mut().insert("grpc-timeout", timeout);
+    }
+    let mut layered = tower::Layer::layer(&ServerDeadlineLayer::new(), handler);
+    let response = Service::call(&mut layered, request).await.unwrap();
+    let served = response.extensions().get::<Served>().unwrap().clone();
+    (served, response)
 }
 
 /// Runs the body with the name and each stack over the channel: every layer by itself with nothing

@@ -1,6 +1,5 @@
 //! A call that is made for another ends with it, whatever stands below (CONTRACT D10).
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +9,6 @@ use bytes::Bytes;
 use grpc_resilience::call::{CallOptionsExt, Served};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
-use grpc_resilience::server_deadline::{ServerDeadlineBody, ServerDeadlineLayer};
 use grpc_resilience::{Error, GiveUp};
 use http::{Request, Response};
 use http_body::Frame;
@@ -19,18 +17,7 @@ use tonic::Code;
 use tonic::body::Body;
 use tower::{Layer as _, Service as _, service_fn};
 
-/// A call that is served until its response is dropped.
-async fn served() -> (Served, Response<ServerDeadlineBody<()>>) {
-    let handler = service_fn(|request: Request<()>| async move {
-        let mut response = Response::new(());
-        *response.extensions_mut() = request.extensions().clone();
-        Ok::<_, Infallible>(response)
-    });
-    let mut layered = ServerDeadlineLayer::new().layer(handler);
-    let response = layered.call(Request::new(())).await.unwrap();
-    let served = response.extensions().get::<Served>().unwrap().clone();
-    (served, response)
-}
+use crate::support::serving;
 
 fn made_for(served: &Served) -> Request<Body> {
     let mut request = Request::new(Body::empty());
@@ -54,7 +41,7 @@ async fn a_call_made_for_one_that_is_over_never_reaches_the_service_below() {
         std::future::pending::<Result<Response<Body>, Error>>()
     });
     let mut stack = DeadlineLayer::new().layer(below);
-    let (served, response) = served().await;
+    let (served, response) = serving(None).await;
     let open = tokio::spawn(stack.call(made_for(&served)));
     crate::support::settle().await;
     drop(response);
@@ -87,7 +74,7 @@ impl http_body::Body for Endless {
 async fn a_body_that_is_always_ready_is_cut_at_the_first_frame_after_the_served_call() {
     let endless = service_fn(|_: Request<Body>| async { Ok::<_, Error>(Response::new(Endless)) });
     let mut stack = DeadlineLayer::new().layer(endless);
-    let (served, response) = served().await;
+    let (served, response) = serving(None).await;
     let mut body = stack.call(made_for(&served)).await.unwrap().into_body();
     for _ in 0..3 {
         assert!(body.frame().await.unwrap().is_ok());
@@ -105,7 +92,7 @@ async fn a_call_made_for_one_that_is_over_is_not_tried_again_whatever_the_policy
         service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, Error>>());
     let eager = RetryPolicy::new().retry_on(Code::Cancelled);
     let mut stack = RetryLayer::new(eager).layer(DeadlineLayer::new().layer(below));
-    let (served, response) = served().await;
+    let (served, response) = serving(None).await;
     let mut request = made_for(&served);
     request.call_options().idempotent();
     let report = request.call_report();

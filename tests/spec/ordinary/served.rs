@@ -1,47 +1,24 @@
 //! A call that is made for another is ordinary, too, and ends with that as one through all layers does.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{self, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use grpc_resilience::call::{CallOptionsExt as _, Context, Served};
-use grpc_resilience::server_deadline::{ServerDeadlineBody, ServerDeadlineLayer};
+use grpc_resilience::call::{CallOptionsExt as _, Context};
 use grpc_resilience::{GiveUp, Resilience};
 use http_body::Frame;
 use testing::{Answer, Server, method};
 use tonic::Status;
 use tonic::body::Body;
-use tower::{Layer as _, Service as _, ServiceBuilder, ServiceExt as _, service_fn};
+use tower::{Service as _, ServiceBuilder, ServiceExt as _};
 
 use crate::common::{failures, ms};
-use crate::support::{SECOND, client, hello, settle};
+use crate::support::{SECOND, client, hello, serving, settle};
 
 use super::held::raw;
 use super::{Case, Seen, answers, hanging};
-
-/// Keeps a call served until it is dropped.
-type Open = http::Response<ServerDeadlineBody<()>>;
-
-/// A served call, with so much time if its caller says so.
-async fn serving(timeout: Option<&str>) -> (Served, Open) {
-    let handler = service_fn(|request: http::Request<()>| async move {
-        let mut response = http::Response::new(());
-        *response.extensions_mut() = request.extensions().clone();
-        Ok::<_, Infallible>(response)
-    });
-    let mut request = http::Request::new(());
-    if let Some(timeout) = timeout {
-        let timeout = timeout.parse().unwrap();
-        request.headers_mut().insert("grpc-timeout", timeout);
-    }
-    let mut layered = ServerDeadlineLayer::new().layer(handler);
-    let response = layered.call(request).await.unwrap();
-    let served = response.extensions().get::<Served>().unwrap().clone();
-    (served, response)
-}
 
 /// A call made for one that has this timeout and is over after so long.
 async fn seen(
@@ -80,21 +57,6 @@ async fn it_ends_as_one_through_all_layers_does() {
     }
 }
 
-/// Nobody reads it.
-struct Unread;
-
-impl http_body::Body for Unread {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        panic!("it was read");
-    }
-}
-
 /// That the test above compares two ways at all.
 #[tokio::test(start_paused = true)]
 async fn nobody_writes_it_down_before_its_first_attempt_fails() {
@@ -130,11 +92,33 @@ async fn nobody_writes_it_down_before_its_first_attempt_fails() {
     let expected = [(false, None), (true, None), (false, left), (false, left)];
     assert_eq!(*followed.lock().unwrap(), expected);
     drop(open);
-    let over = served.clone().scope(client.unary(hello())).await;
+    let over = served.scope(client.unary(hello())).await;
     assert_eq!(GiveUp::find(&over.unwrap_err()), Some(GiveUp::Cancelled));
     assert_eq!(followed.lock().unwrap().len(), 4, "it never began");
+}
+
+/// Nobody reads it.
+struct Unread;
+
+impl http_body::Body for Unread {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        panic!("it was read");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_request_is_not_read_once_the_served_call_is_over() {
+    let echo = Server::in_memory();
     let mut stack = Resilience::new().wrap(echo.channel());
     stack.ready().await.unwrap().call(raw(false)).await.unwrap();
+    let (served, open) = serving(None).await;
+    drop(open);
     let request = raw(false).map(|_| Body::new(Unread));
     let ready = stack.ready().await.unwrap();
     let call = served.scope(async { ready.call(request).await }).await;
