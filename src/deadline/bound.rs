@@ -42,22 +42,12 @@ impl Ending {
 }
 
 impl Bound {
-    pub(super) fn new(deadline: Option<Deadline>, served: Option<&Served>) -> Self {
+    #[inline]
+    pub(crate) fn new(deadline: Option<Deadline>, served: Option<&Served>) -> Self {
         Self {
             deadline,
             timer: Timer::default(),
             served: served.map(|served| Box::new(Ending::new(served.ending()))),
-        }
-    }
-
-    /// That of a call which nothing else ends.
-    #[cfg(feature = "stack")]
-    #[inline]
-    pub(crate) fn plain(deadline: Deadline) -> Self {
-        Self {
-            deadline: Some(deadline),
-            timer: Timer::default(),
-            served: None,
         }
     }
 

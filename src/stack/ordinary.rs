@@ -116,7 +116,7 @@ impl<S: Clone> Ordinary<S> {
                 let deadline = Deadline::after(now, timeout);
                 context.bound(deadline);
                 rules.write_whole(deadline.timeout(), is_stated, headers);
-                Span::Until(Bound::plain(deadline))
+                Span::Until(Bound::new(Some(deadline), None))
             }
             EndsBy::Served(terms) => {
                 let bound = terms.bind(context, now);
