@@ -8,6 +8,7 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
+use crate::body::RequestGuard;
 use crate::dispatch::{Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
 
@@ -24,6 +25,8 @@ where
     /// `None` for a call that was counted already.
     throttle: Option<Throttle>,
     recorder: Recorder,
+    /// The request ends with the call (CONTRACT R13).
+    request: Option<RequestGuard>,
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -35,7 +38,13 @@ where
             attempt,
             throttle: Some(throttle),
             recorder,
+            request: None,
         }
+    }
+
+    /// The same, which ends this request.
+    pub(super) fn guarding(self, request: Option<RequestGuard>) -> Self {
+        Self { request, ..self }
     }
 
     pub(super) fn held_back(error: Error, recorder: Recorder) -> Self {
@@ -43,6 +52,7 @@ where
             attempt: Attempt::refused(error),
             throttle: None,
             recorder,
+            request: None,
         }
     }
 }
@@ -65,11 +75,12 @@ where
         });
         let heard = outcome.as_ref().map(|(response, code)| (response, *code));
         let throttle = this.throttle.take();
+        let request = this.request.take();
         let accepted = throttle.and_then(|throttle| throttle.heard(heard));
         Poll::Ready(match outcome {
             Ok((mut response, code)) => {
                 let recorder = this.recorder.answered(&mut response, code);
-                Ok(response.map(|inner| ThrottleBody::new(inner, accepted, recorder)))
+                Ok(response.map(|inner| ThrottleBody::new(inner, accepted, recorder, request)))
             }
             Err(error) => Err(this.recorder.failed(error)),
         })

@@ -6,7 +6,8 @@ use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::dispatch::{Readied, Recorder};
+use crate::body::RequestBody;
+use crate::dispatch::{Readied, Recorder, guard};
 use crate::error::{BoxError, Error};
 
 use super::{ResponseFuture, Throttle, ThrottleBody};
@@ -40,6 +41,7 @@ impl<S, B, R> Service<Request<B>> for AdaptiveThrottle<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
+    B: RequestBody,
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
@@ -52,13 +54,14 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let recorder = Recorder::of(request.extensions().get());
         if let Err(error) = self.throttle.admit() {
             self.inner.release();
             return ResponseFuture::held_back(error, recorder);
         }
+        let guard = guard(&mut request);
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
-        ResponseFuture::new(attempt, self.throttle.clone(), recorder)
+        ResponseFuture::new(attempt, self.throttle.clone(), recorder).guarding(guard)
     }
 }

@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::body::RequestGuard;
 use crate::classify::{self, Progress};
 use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
@@ -20,6 +21,8 @@ pub struct AttemptBody<R> {
     bound: Option<Bound>,
     /// `None` for a call of which nobody writes anything down.
     recorder: Option<Recorder>,
+    /// The request ends with the answer, however that ends (CONTRACT R13).
+    request: Option<RequestGuard>,
 }
 
 impl<R> AttemptBody<R> {
@@ -28,14 +31,21 @@ impl<R> AttemptBody<R> {
             inner: Some(inner),
             bound: None,
             recorder: None,
+            request: None,
         }
     }
 
-    pub(super) fn new(inner: R, bound: Option<Bound>, recorder: Recorder) -> Self {
+    pub(super) fn new(
+        inner: R,
+        bound: Option<Bound>,
+        recorder: Recorder,
+        request: Option<RequestGuard>,
+    ) -> Self {
         Self {
             inner: Some(inner),
             bound,
             recorder: Some(recorder),
+            request,
         }
     }
 }
@@ -63,6 +73,9 @@ where
                 let seen = Seen::tidy(&mut frame);
                 let Some(end) = bound.as_ref().and_then(|bound| end_of(bound, &frame)) else {
                     recorder.saw(seen);
+                    if let Seen::Trailers(_) = seen {
+                        this.request = None;
+                    }
                     return Poll::Ready(Some(Ok(frame)));
                 };
                 end
@@ -73,6 +86,7 @@ where
             (Poll::Ready(Some(Err(error))), None) => broken(error),
             (Poll::Ready(None), _) => {
                 recorder.over(None);
+                this.request = None;
                 return Poll::Ready(None);
             }
             (Poll::Pending, _) => {
@@ -87,6 +101,7 @@ where
             }
         };
         this.inner = None;
+        this.request = None;
         Poll::Ready(Some(Err(recorder.failed(error))))
     }
 

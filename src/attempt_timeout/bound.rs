@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::body::Cut;
 use crate::call::Deadline;
 use crate::classify::{Progress, Verdict};
 use crate::error::Error;
@@ -19,7 +18,6 @@ use crate::report::{Phase, Trace};
 pub(crate) struct Bound {
     end: Deadline,
     trace: Option<Trace>,
-    request: Option<Cut>,
     until_first_message: bool,
     sleep: Pin<Box<Sleep>>,
 }
@@ -28,13 +26,11 @@ impl Bound {
     pub(super) fn new(
         end: Deadline,
         trace: Option<Trace>,
-        request: Option<Cut>,
         until_first_message: bool,
     ) -> Self {
         Self {
             end,
             trace,
-            request,
             until_first_message,
             sleep: Box::pin(sleep_until(end.at())),
         }
@@ -53,17 +49,14 @@ impl Bound {
         self.sleep.as_mut().poll(cx)
     }
 
-    /// The error of it, for an attempt that got so far; its request is not read any more. `otherwise`
-    /// is the phase of one that nobody listens to.
+    /// The error of it, for an attempt that got so far. `otherwise` is the phase of one that nobody
+    /// listens to.
     pub(super) fn expired(
         &self,
         otherwise: Phase,
         progress: Progress,
         cause: Option<Error>,
     ) -> Error {
-        if let Some(request) = &self.request {
-            request.cut();
-        }
         let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
         let cause = cause.map(|error| Arc::new(error) as _);
         Error::attempt_timed_out(self.end.timeout(), phase, progress, cause)

@@ -8,6 +8,7 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
+use crate::body::RequestGuard;
 use crate::classify::{self, Progress};
 use crate::dispatch::{Attempt, Recorder, passed, received};
 use crate::error::{BoxError, Error};
@@ -28,6 +29,8 @@ where
     bound: Option<Bound>,
     /// `None` for a call of which nobody writes anything down, and which is not bounded.
     recorder: Option<Recorder>,
+    /// The request ends with the attempt (CONTRACT R13).
+    request: Option<RequestGuard>,
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -40,7 +43,13 @@ where
             attempt,
             bound,
             recorder: (!is_silent).then_some(recorder),
+            request: None,
         }
+    }
+
+    /// The same, which ends this request.
+    pub(super) fn guarding(self, request: Option<RequestGuard>) -> Self {
+        Self { request, ..self }
     }
 
     pub(super) fn failed(error: Error, recorder: Recorder) -> Self {
@@ -48,6 +57,7 @@ where
             attempt: Attempt::refused(error),
             bound: None,
             recorder: Some(recorder),
+            request: None,
         }
     }
 }
@@ -69,6 +79,7 @@ where
         };
         if let Poll::Ready(outcome) = polled {
             let bound = this.bound.take();
+            let request = this.request.take();
             let judged = outcome.and_then(|mut response| {
                 let code = received(&mut response)?;
                 Ok((response, code))
@@ -78,7 +89,7 @@ where
                     let is_open = code.is_none() && !response.body().is_end_stream();
                     let bound = bound.filter(|it| is_open && it.covers_first_message());
                     let recorder = recorder.answered(&mut response, code);
-                    Ok(response.map(|inner| AttemptBody::new(inner, bound, recorder)))
+                    Ok(response.map(|inner| AttemptBody::new(inner, bound, recorder, request)))
                 }
                 Err(error) => Err(recorder.failed(error)),
             });
@@ -96,6 +107,7 @@ where
         // Whoever keeps the future does not keep the attempt.
         this.attempt.set(Attempt::Done);
         *this.bound = None;
+        *this.request = None;
         Poll::Ready(Err(recorder.failed(error)))
     }
 }

@@ -7,10 +7,10 @@ use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::body::{Cut, Replay, RequestBody};
+use crate::body::RequestBody;
 use crate::call::{self, Deadline};
 use crate::classify::Reason;
-use crate::dispatch::{Readied, Recorder};
+use crate::dispatch::{Readied, Recorder, guard};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, TIMEOUT, find};
 
@@ -73,42 +73,30 @@ where
             Some(timeout) => timeout,
         };
         let recorder = Recorder::of(context);
-        let bound;
-        (request, bound) = self.bind(request, timeout);
+        let bound = self.bind(&mut request, timeout);
+        let guard = bound.is_some().then(|| guard(&mut request)).flatten();
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
-        ResponseFuture::new(attempt, bound, recorder)
+        ResponseFuture::new(attempt, bound, recorder).guarding(guard)
     }
 }
 
 impl<S> AttemptTimeout<S> {
     /// Writes the end of the attempt into the request's context and header, if it has one of its own.
-    fn bind<B: RequestBody>(
-        &self,
-        mut request: Request<B>,
-        timeout: Duration,
-    ) -> (Request<B>, Option<Bound>) {
-        let deadline = call::Context::caller_deadline(&mut request);
+    fn bind<B>(&self, request: &mut Request<B>, timeout: Duration) -> Option<Bound> {
+        let deadline = call::Context::caller_deadline(request);
         // A malformed header is the server's to refuse, so it stays.
         let is_malformed = deadline.is_none() && find(request.headers(), &TIMEOUT).is_some();
         let now = Instant::now();
         let remaining = deadline.map(|deadline| deadline.remaining(now));
         if is_malformed || !self.policy.bounds(timeout, remaining) {
-            return (request, None);
+            return None;
         }
         let end = Deadline::after(now, timeout);
         let context = call::Context::of(request.extensions_mut());
         context.bound(end);
         let trace = context.trace().cloned();
-        // A retry layer resets what it repeats, but not once the head has come.
-        let resets = context.attempt().is_some() && !self.policy.until_first_message;
         end.stamp(request.headers_mut(), now);
-        let cut = (!resets && !request.body().is_end_stream()).then(Cut::default);
-        if let Some(cut) = cut.clone() {
-            request =
-                request.map(|body| B::from_replay(Replay::until_cut(body, cut, B::cancelled)));
-        }
-        let bound = Bound::new(end, trace, cut, self.policy.until_first_message);
-        (request, Some(bound))
+        Some(Bound::new(end, trace, self.policy.until_first_message))
     }
 }
 

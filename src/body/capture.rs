@@ -6,15 +6,26 @@ use http_body::{Body, Frame};
 
 use super::buffer::Room;
 use super::captured::Captured;
+use super::link::RequestLink;
 use super::live::{Read, ReadAhead};
 use super::waker::CAPTURING;
 
-/// What [`capture`] found in a body.
+/// What a look into a body found.
 pub(super) enum Capture<B: Body<Data = Bytes>> {
     /// The request was complete, and there was room for it.
     Whole(Captured),
     /// More may come, or there was no room; this was read of it, and nothing is lost.
     Begun(ReadAhead<B>),
+}
+
+/// [`look`], and the links of layers further out, which hear when a reader reads what was captured.
+#[inline]
+pub(super) fn capture<B>(body: &mut B, room: &mut impl Room) -> (Capture<B>, Vec<RequestLink>)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let captured = look(body, room);
+    (captured, RequestLink::take_captured())
 }
 
 /// Captures a body that is complete without waiting and for which there is room.
@@ -23,7 +34,7 @@ pub(super) enum Capture<B: Body<Data = Bytes>> {
 /// polls tell it from a stream, without ever waiting for a frame that may not come. The polls
 /// register no waker: whoever sends a live body polls it again and registers its own.
 #[inline]
-pub(super) fn capture<B>(body: &mut B, room: &mut impl Room) -> Capture<B>
+fn look<B>(body: &mut B, room: &mut impl Room) -> Capture<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {

@@ -16,9 +16,8 @@
 mod buffer;
 mod capture;
 mod captured;
-#[cfg(feature = "attempt-timeout")]
-mod cut;
 mod kept;
+mod link;
 mod live;
 mod recording;
 mod replay;
@@ -27,11 +26,12 @@ mod tee;
 mod waker;
 
 pub use buffer::{Lost, ReplayBuffer};
-#[cfg(feature = "attempt-timeout")]
-pub(crate) use cut::Cut;
+pub(crate) use link::RequestGuard;
 pub use recording::Recording;
 pub use replay::Replay;
 pub use request::RequestBody;
 
+#[cfg(all(test, feature = "retry", feature = "tonic"))]
+mod link_tests;
 #[cfg(test)]
 mod tests;

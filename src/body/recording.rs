@@ -9,6 +9,7 @@ use super::buffer::Loan;
 use super::buffer::{Lost, ReplayBuffer, Share};
 use super::capture::{Capture, capture};
 use super::captured::Captured;
+use super::link::{RequestGuard, RequestLink};
 use super::live::Live;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use super::live::ReadAhead;
@@ -17,7 +18,8 @@ use super::{Replay, RequestBody};
 
 /// A request that can be sent more than once, as long as it fits.
 ///
-/// Dropping it commits the call: the attempt under way goes on, and what was kept is freed.
+/// Dropping it ends the attempt under way: its request fails with CANCEL and is never completed.
+/// [`commit`](Self::commit) lets that attempt go on, and frees what was kept.
 ///
 /// ```
 /// use grpc_resilience::body::{Lost, Recording, ReplayBuffer};
@@ -34,7 +36,15 @@ use super::{Replay, RequestBody};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Recording<B: Body<Data = Bytes> + Unpin>(Kept<B>);
+pub struct Recording<B: Body<Data = Bytes> + Unpin> {
+    kept: Kept<B>,
+    /// The attempt under way; `None` between two.
+    request: Option<RequestGuard>,
+    /// Whether a reader had begun with the request of the attempt that ended last.
+    was_read: bool,
+    /// Those of the body that was recorded.
+    above: Vec<RequestLink>,
+}
 
 enum Kept<B: Body<Data = Bytes> + Unpin> {
     Whole(
@@ -55,9 +65,21 @@ impl<B: RequestBody> Recording<B> {
     /// (CONTRACT R8); what provably was not read by any attempt can still be read by the next.
     pub fn new(mut body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
         let mut share = Share::new(buffer.clone(), limit);
-        match capture(&mut body, &mut share) {
-            Capture::Whole(captured) => Self(Kept::Whole(captured, Some(Box::new(share)))),
-            Capture::Begun(read) => Self::live(Live::new(read, body), share),
+        let (capture, above) = capture(&mut body, &mut share);
+        let kept = match capture {
+            Capture::Whole(captured) => Kept::Whole(captured, Some(Box::new(share))),
+            Capture::Begun(read) => Kept::live(Live::new(read, body), share),
+        };
+        Self::of(kept, above)
+    }
+
+    #[inline]
+    fn of(kept: Kept<B>, above: Vec<RequestLink>) -> Self {
+        Self {
+            kept,
+            request: None,
+            was_read: false,
+            above,
         }
     }
 
@@ -71,11 +93,12 @@ impl<B: RequestBody> Recording<B> {
         buffer: &'a ReplayBuffer,
     ) -> (Self, Loan<'a>) {
         let mut loan = Loan::new(buffer, limit);
-        let recording = match capture(body, &mut loan) {
-            Capture::Whole(captured) => Self::whole(captured, body),
-            Capture::Begun(read) => Self::begun(read, Share::new(buffer.clone(), limit), body),
+        let (capture, above) = capture(body, &mut loan);
+        let kept = match capture {
+            Capture::Whole(captured) => Kept::Whole(captured, None),
+            Capture::Begun(read) => Kept::begun(read, Share::new(buffer.clone(), limit), body),
         };
-        (recording, loan)
+        (Self::of(kept, above).replacing(body), loan)
     }
 
     /// The same of a request that is complete and fits. Any other reads as it did, though some of it may have been
@@ -89,10 +112,13 @@ impl<B: RequestBody> Recording<B> {
     ) -> Option<(Self, Loan<'a>)> {
         let mut loan = Loan::new(buffer, limit);
         match capture(body, &mut loan) {
-            Capture::Whole(captured) => Some((Self::whole(captured, body), loan)),
-            Capture::Begun(read) => {
-                let rest = Self::take(body);
-                *body = B::from_replay(Replay::begun(Live::new(read, rest)));
+            (Capture::Whole(captured), above) => {
+                let kept = Kept::Whole(captured, None);
+                Some((Self::of(kept, above).replacing(body), loan))
+            }
+            (Capture::Begun(read), above) => {
+                let rest = take(body);
+                *body = B::from_replay(Replay::begun(Live::new(read, rest), above));
                 None
             }
         }
@@ -104,73 +130,84 @@ impl<B: RequestBody> Recording<B> {
     #[inline]
     pub(crate) fn until_read(body: &mut B) -> Self {
         let mut share = Share::uncounted(usize::MAX);
-        match capture(body, &mut share) {
-            Capture::Whole(captured) => Self::whole(captured, body),
-            Capture::Begun(read) => Self::begun(read, Share::uncounted(0), body),
-        }
+        let (capture, above) = capture(body, &mut share);
+        let kept = match capture {
+            Capture::Whole(captured) => Kept::Whole(captured, None),
+            Capture::Begun(read) => Kept::begun(read, Share::uncounted(0), body),
+        };
+        Self::of(kept, above).replacing(body)
     }
 
+    /// The request of the first attempt takes the place of the body that was recorded.
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     #[inline]
-    fn whole(captured: Captured, body: &mut B) -> Self {
-        *body = B::from_replay(Replay::captured(captured.clone()));
-        Self(Kept::Whole(captured, None))
-    }
-
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
-    fn take(body: &mut B) -> B {
-        let nothing = B::from_replay(Replay::captured(Captured::nothing()));
-        std::mem::replace(body, nothing)
-    }
-
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
-    #[cold]
-    fn begun(read: ReadAhead<B>, share: Share, body: &mut B) -> Self {
-        let rest = Self::take(body);
-        let mut recording = Self::live(Live::new(read, rest), share);
-        *body = recording.attempt();
-        recording
+    fn replacing(mut self, body: &mut B) -> Self {
+        *body = self.attempt();
+        self
     }
 
     /// What it holds without an attempt.
     #[cfg(feature = "wait-for-ready")]
     pub(crate) fn bytes(&self) -> usize {
-        match &self.0 {
+        match &self.kept {
             Kept::Whole(captured, _) => captured.bytes(),
             Kept::Live(Handle(tee)) => tee.read_ahead(),
         }
-    }
-
-    fn live(live: Live<B>, share: Share) -> Self {
-        let tee = Tee::new(live, share, B::cancelled);
-        Self(Kept::Live(Handle(Arc::new(tee))))
     }
 
     /// The request of the next attempt, from its start. The attempt before can read no more of a
     /// live request.
     ///
     /// Once [`lost`](Self::lost) says why not, it is not the whole request any more.
+    #[inline]
     pub fn attempt(&mut self) -> B {
-        B::from_replay(match &self.0 {
+        let replay = match &self.kept {
             Kept::Whole(captured, _) => Replay::captured(captured.clone()),
             Kept::Live(Handle(tee)) => Replay::teed(Arc::clone(tee), tee.begin()),
-        })
+        };
+        let (request, link) = RequestGuard::new(self.above.clone());
+        self.was_read = false;
+        self.request = Some(request);
+        B::from_replay(replay.linked(link))
     }
 
-    /// The attempt under way has failed: it reads no more of a live request, and a whole one is kept
+    /// The attempt under way has failed: no more of its request is read, and a whole one is kept
     /// without the memory around it.
     pub fn end_attempt(&mut self) {
-        match &mut self.0 {
+        let request = self.request.take();
+        self.was_read = request.is_some_and(RequestGuard::end);
+        match &mut self.kept {
             Kept::Whole(captured, _) => captured.detach(),
             Kept::Live(Handle(tee)) => tee.end(),
         }
+    }
+
+    /// Whether a reader had begun with the request of the attempt that ended last. A layer of this
+    /// crate that keeps the request in turn is no reader, but what it sends is.
+    #[must_use]
+    pub fn was_read(&self) -> bool {
+        self.was_read
+    }
+
+    /// No attempt follows: the one under way goes on, and what was kept is freed (CONTRACT R7).
+    pub fn commit(mut self) {
+        if let Some(request) = self.request.take() {
+            request.let_go();
+        }
+    }
+
+    /// The same, until the guard is dropped.
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    #[inline]
+    pub(crate) fn take_guard(&mut self) -> Option<RequestGuard> {
+        self.request.take()
     }
 
     /// The attempt under way, or the one to come, is not sent soon: a whole request is kept without the
     /// memory around it.
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn detach(&mut self) {
-        if let Kept::Whole(captured, _) = &mut self.0 {
+        if let Kept::Whole(captured, _) = &mut self.kept {
             captured.detach();
         }
     }
@@ -178,7 +215,7 @@ impl<B: RequestBody> Recording<B> {
     /// Looks, between two attempts, whether a live request failed since the last one read of it;
     /// [`lost`](Self::lost) says so. No more than one frame is read ahead.
     pub fn look_ahead(&mut self) {
-        if let Kept::Live(Handle(tee)) = &self.0 {
+        if let Kept::Live(Handle(tee)) = &self.kept {
             tee.look_ahead();
         }
     }
@@ -186,15 +223,47 @@ impl<B: RequestBody> Recording<B> {
     /// Whether all of it is kept, so that nothing can get lost any more.
     #[cfg(feature = "retry")]
     pub(crate) fn is_whole(&self) -> bool {
-        matches!(self.0, Kept::Whole(..))
+        matches!(self.kept, Kept::Whole(..))
     }
 
     /// Why the request can't be sent again; `None` if it can.
     #[must_use]
     pub fn lost(&self) -> Option<Lost> {
-        match &self.0 {
+        match &self.kept {
             Kept::Whole(..) => None,
             Kept::Live(Handle(tee)) => tee.lost(),
+        }
+    }
+}
+
+impl<B: RequestBody> Kept<B> {
+    fn live(live: Live<B>, share: Share) -> Self {
+        Self::Live(Handle(Arc::new(Tee::new(live, share, B::cancelled))))
+    }
+
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    #[cold]
+    fn begun(read: ReadAhead<B>, share: Share, body: &mut B) -> Self {
+        Self::live(Live::new(read, take(body)), share)
+    }
+}
+
+/// The body; an empty one takes its place.
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+fn take<B: RequestBody>(body: &mut B) -> B {
+    let nothing = B::from_replay(Replay::captured(Captured::nothing()));
+    std::mem::replace(body, nothing)
+}
+
+/// The call is over, unless the attempt under way goes on by itself: nothing reads the caller's
+/// stream any more.
+impl<B: Body<Data = Bytes> + Unpin> Drop for Recording<B> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.request.take().is_some()
+            && let Kept::Live(Handle(tee)) = &self.kept
+        {
+            tee.end();
         }
     }
 }
@@ -207,7 +276,7 @@ impl<B: Body<Data = Bytes> + Unpin> Drop for Handle<B> {
 
 impl<B: Body<Data = Bytes> + Unpin> fmt::Debug for Recording<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept = match &self.0 {
+        let kept = match &self.kept {
             Kept::Whole(..) => "whole",
             Kept::Live(_) => "live",
         };

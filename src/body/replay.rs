@@ -7,16 +7,19 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::captured::Captured;
-#[cfg(feature = "attempt-timeout")]
-use super::cut::Cut;
+use super::link::{RequestGuard, RequestLink};
 #[cfg(feature = "stack")]
 use super::live::Live;
 use super::tee::Tee;
-#[cfg(feature = "wait-for-ready")]
 use super::waker::CAPTURING;
+use super::RequestBody;
 
 /// What one attempt reads: a recorded request from its start.
-pub struct Replay<B: Body<Data = Bytes>>(Source<B>);
+pub struct Replay<B: Body<Data = Bytes>> {
+    source: Source<B>,
+    /// `None` if no attempt asks whether the body is read, and none ends it.
+    link: Option<Linked<B>>,
+}
 
 /// Nothing in it is pinned but what `B` pins itself.
 impl<B: Body<Data = Bytes> + Unpin> Unpin for Replay<B> {}
@@ -31,17 +34,18 @@ enum Source<B: Body<Data = Bytes>> {
         body: B,
         note: Option<OnFirstPoll>,
     },
-    #[cfg(feature = "attempt-timeout")]
-    Cuttable {
-        body: B,
-        cut: Cut,
-        cancelled: fn() -> Option<B::Error>,
-    },
+    Body(B),
     Teed(Reader<B>),
     /// A request of which some was read to look at it. By itself in memory: it is larger than all else, and
     /// few requests are it.
     #[cfg(feature = "stack")]
     Begun(Box<Live<B>>),
+}
+
+/// The link of a body to its attempt, and the error by which the body ends.
+struct Linked<B: Body> {
+    link: RequestLink,
+    cancelled: fn() -> Option<B::Error>,
 }
 
 /// The attempt that reads a live request.
@@ -57,54 +61,102 @@ impl<B: Body<Data = Bytes>> Drop for Reader<B> {
 }
 
 impl<B: Body<Data = Bytes>> Replay<B> {
+    fn new(source: Source<B>) -> Self {
+        Self { source, link: None }
+    }
+
     pub(super) fn captured(captured: Captured) -> Self {
-        Self(Source::Captured(captured))
+        Self::new(Source::Captured(captured))
     }
 
     pub(super) fn teed(tee: Arc<Tee<B>>, reader: u64) -> Self {
-        Self(Source::Teed(Reader { tee, reader }))
-    }
-
-    /// The body itself, what was read of it first.
-    #[cfg(feature = "stack")]
-    pub(super) fn begun(live: Live<B>) -> Self {
-        Self(Source::Begun(Box::new(live)))
+        Self::new(Source::Teed(Reader { tee, reader }))
     }
 
     /// The body itself, with a note for whoever wants to know when it is first polled: a transport
     /// does so once a stream is open.
     #[cfg(feature = "wait-for-ready")]
     pub(crate) fn noting(body: B, note: impl FnOnce() + Send + Sync + 'static) -> Self {
-        Self(Source::Noted {
+        Self::new(Source::Noted {
             body,
             note: Some(Box::new(note)),
         })
     }
+}
 
-    /// The body itself until it is cut; `cancelled` makes the error that it then has.
-    #[cfg(feature = "attempt-timeout")]
-    pub(crate) fn until_cut(body: B, cut: Cut, cancelled: fn() -> Option<B::Error>) -> Self {
-        Self(Source::Cuttable {
-            body,
-            cut,
-            cancelled,
-        })
+impl<B: RequestBody> Replay<B> {
+    /// The body itself, what was read of it first; the layers of these links hear when it is read.
+    #[cfg(feature = "stack")]
+    pub(super) fn begun(live: Live<B>, above: Vec<RequestLink>) -> Self {
+        let begun = Self::new(Source::Begun(Box::new(live)));
+        if above.is_empty() {
+            return begun;
+        }
+        begun.linked(RequestLink::new(above))
+    }
+
+    /// Makes the body end with this guard.
+    pub(crate) fn guard(body: &mut B) -> RequestGuard {
+        let (guard, link) = RequestGuard::new(Vec::new());
+        let nothing = B::from_replay(Self::captured(Captured::nothing()));
+        let inner = std::mem::replace(body, nothing);
+        *body = B::from_replay(Self::new(Source::Body(inner)).linked(link));
+        guard
+    }
+
+    /// The same body, which tells this link that it is read, and ends with it.
+    #[inline]
+    pub(super) fn linked(mut self, link: RequestLink) -> Self {
+        self.link = Some(Linked {
+            link,
+            cancelled: B::cancelled,
+        });
+        self
     }
 }
 
 impl<B: Body<Data = Bytes>> fmt::Debug for Replay<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let source = match &self.0 {
+        let source = match &self.source {
             Source::Captured(_) => "captured",
             #[cfg(feature = "wait-for-ready")]
             Source::Noted { .. } => "noted",
-            #[cfg(feature = "attempt-timeout")]
-            Source::Cuttable { .. } => "cuttable",
+            Source::Body(_) => "body",
             Source::Teed(_) => "teed",
             #[cfg(feature = "stack")]
             Source::Begun(_) => "begun",
         };
         f.debug_tuple("Replay").field(&source).finish()
+    }
+}
+
+impl<B: Body> Linked<B> {
+    /// Never an end of the body, which the server would take for a complete request.
+    #[cold]
+    fn cut_off(&self) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        (self.cancelled)().map_or(Poll::Pending, |error| Poll::Ready(Some(Err(error))))
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Source<B> {
+    #[inline]
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self {
+            Self::Captured(captured) => Poll::Ready(captured.read()),
+            #[cfg(feature = "wait-for-ready")]
+            Self::Noted { body, note } => {
+                if !is_capturing(cx)
+                    && let Some(note) = note.take()
+                {
+                    note();
+                }
+                Pin::new(body).poll_frame(cx)
+            }
+            Self::Body(body) => Pin::new(body).poll_frame(cx),
+            Self::Teed(Reader { tee, reader }) => tee.poll_frame(*reader, cx),
+            #[cfg(feature = "stack")]
+            Self::Begun(live) => live.poll_frame(cx),
+        }
     }
 }
 
@@ -116,42 +168,32 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match &mut self.0 {
-            Source::Captured(captured) => Poll::Ready(captured.read()),
-            #[cfg(feature = "wait-for-ready")]
-            Source::Noted { body, note } => {
-                if !cx.waker().will_wake(&CAPTURING)
-                    && let Some(note) = note.take()
-                {
-                    note();
-                }
-                Pin::new(body).poll_frame(cx)
+        let Self { source, link } = &mut *self;
+        let Some(linked) = link else {
+            return source.poll_frame(cx);
+        };
+        if is_capturing(cx) {
+            if linked.link.has_ended() {
+                return linked.cut_off();
             }
-            #[cfg(feature = "attempt-timeout")]
-            Source::Cuttable {
-                body,
-                cut,
-                cancelled,
-            } => match cut.poll(cx) {
-                // Never an end, which the server would take for a complete request.
-                Poll::Ready(()) => {
-                    cancelled().map_or(Poll::Pending, |it| Poll::Ready(Some(Err(it))))
-                }
-                Poll::Pending => Pin::new(body).poll_frame(cx),
-            },
-            Source::Teed(Reader { tee, reader }) => tee.poll_frame(*reader, cx),
-            #[cfg(feature = "stack")]
-            Source::Begun(live) => live.poll_frame(cx),
+            linked.link.captured();
+            return source.poll_frame(cx);
+        }
+        if !linked.link.begin_read() {
+            return linked.cut_off();
+        }
+        match source.poll_frame(cx) {
+            Poll::Pending if linked.link.poll_end(cx).is_ready() => linked.cut_off(),
+            polled => polled,
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.source {
             Source::Captured(captured) => captured.is_end_stream(),
             #[cfg(feature = "wait-for-ready")]
             Source::Noted { body, .. } => body.is_end_stream(),
-            #[cfg(feature = "attempt-timeout")]
-            Source::Cuttable { body, .. } => body.is_end_stream(),
+            Source::Body(body) => body.is_end_stream(),
             Source::Teed(Reader { tee, reader }) => tee.is_end_stream(*reader),
             #[cfg(feature = "stack")]
             Source::Begun(live) => live.is_end_stream(),
@@ -159,15 +201,20 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.source {
             Source::Captured(captured) => captured.size_hint(),
             #[cfg(feature = "wait-for-ready")]
             Source::Noted { body, .. } => body.size_hint(),
-            #[cfg(feature = "attempt-timeout")]
-            Source::Cuttable { body, .. } => body.size_hint(),
+            Source::Body(body) => body.size_hint(),
             Source::Teed(Reader { tee, reader }) => tee.size_hint(*reader),
             #[cfg(feature = "stack")]
             Source::Begun(live) => live.size_hint(),
         }
     }
+}
+
+/// Whether a layer of ours looks at a body to keep it, rather than a transport that sends it.
+#[inline]
+fn is_capturing(cx: &Context<'_>) -> bool {
+    cx.waker().will_wake(&CAPTURING)
 }

@@ -38,6 +38,8 @@
 //! | still queued as the connection closed | not sent | UNAVAILABLE |
 //! | `RST_STREAM(REFUSED_STREAM)` | refused | UNAVAILABLE |
 //! | `GOAWAY`, our stream above its last id | refused | UNAVAILABLE |
+//! | the same, where the layers can't know it (CONTRACT I4b) | reached | UNAVAILABLE |
+//! | a failed connect, after something had read the request (I4c) | reached | UNAVAILABLE |
 //! | connection lost, keepalive timeout | reached | UNAVAILABLE |
 //! | other `RST_STREAM` | reached | by PROTOCOL-HTTP2's table |
 //! | tonic's own timer, the attempt timeout layer's | reached | DEADLINE_EXCEEDED |
@@ -47,6 +49,8 @@
 
 mod answer;
 mod chain;
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+mod evidence;
 mod failure;
 #[cfg(feature = "tonic")]
 mod transport;

@@ -100,7 +100,12 @@ fn from_h2(error: &h2::Error) -> Option<Verdict> {
         return Some(reached(Code::Unavailable, Reason::ConnectionLost));
     }
     if error.is_remote() && error.is_go_away() {
-        return Some(refused(Reason::GoAway));
+        let is_graceful = error.reason() == Some(H2Reason::NO_ERROR);
+        return Some(refused(if is_graceful {
+            Reason::GoAway
+        } else {
+            Reason::GoAwayError
+        }));
     }
     if error.is_library() && error.is_go_away() {
         // The peer broke the protocol, HTTP/1 for one, and we hung up.

@@ -55,8 +55,10 @@ pub enum Reason {
     Queued,
     /// The server refused the stream.
     StreamRefused,
-    /// The server went away and did not process the stream.
+    /// The server went away gracefully (`GOAWAY` with `NO_ERROR`) and did not process the stream.
     GoAway,
+    /// The server went away with an error code, and did not process the stream.
+    GoAwayError,
     /// The connection died under the request.
     ConnectionLost,
     /// HTTP/2 keepalive found the connection dead.
@@ -99,6 +101,7 @@ impl Reason {
             Self::Queued => "queued",
             Self::StreamRefused => "stream_refused",
             Self::GoAway => "go_away",
+            Self::GoAwayError => "go_away_error",
             Self::ConnectionLost => "connection_lost",
             Self::KeepaliveTimeout => "keepalive_timeout",
             Self::StreamReset => "stream_reset",

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
+use crate::body::RequestGuard;
 use crate::classify;
 use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
@@ -26,6 +27,8 @@ struct Active {
     bound: Option<Bound>,
     began: bool,
     recorder: Recorder,
+    /// The request ends with the answer, however that ends (CONTRACT R13).
+    request: Option<RequestGuard>,
 }
 
 impl<B> DeadlineBody<B> {
@@ -36,11 +39,17 @@ impl<B> DeadlineBody<B> {
         }
     }
 
-    pub(super) fn new(inner: B, bound: Option<Bound>, recorder: Recorder) -> Self {
+    pub(super) fn new(
+        inner: B,
+        bound: Option<Bound>,
+        recorder: Recorder,
+        request: Option<RequestGuard>,
+    ) -> Self {
         let active = Active {
             bound,
             began: false,
             recorder,
+            request,
         };
         Self {
             inner: Some(inner),
@@ -80,6 +89,7 @@ impl Active {
             Poll::Pending => ready!(self.poll_over(cx)),
         };
         self.bound = None;
+        self.request = None;
         Poll::Ready(Some(Err(self.recorder.failed(error))))
     }
 
@@ -104,6 +114,7 @@ impl Active {
     fn saw(&mut self, seen: Seen) {
         if let Seen::Trailers(code) = seen {
             self.bound = None;
+            self.request = None;
             self.recorder.over(code);
         }
     }

@@ -8,6 +8,7 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
+use crate::body::RequestGuard;
 use crate::classify;
 use crate::dispatch::{Attempt, Recorder, passed, received};
 use crate::error::{BoxError, Error};
@@ -27,6 +28,8 @@ where
     bound: Option<Bound>,
     /// `None` for a call of which nobody writes anything down.
     recorder: Option<Recorder>,
+    /// The request ends with the call (CONTRACT R13).
+    request: Option<RequestGuard>,
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -55,7 +58,13 @@ where
             attempt,
             bound,
             recorder,
+            request: None,
         }
+    }
+
+    /// The same, which ends this request.
+    pub(super) fn guarding(self, request: Option<RequestGuard>) -> Self {
+        Self { request, ..self }
     }
 }
 
@@ -76,11 +85,12 @@ where
         };
         if let Poll::Ready(outcome) = polled {
             let bound = this.bound.take();
+            let request = this.request.take();
             let failure = match outcome {
                 Ok(mut response) => match judge(&mut response, bound.as_ref(), recorder) {
                     Ok(code) => {
                         let recorder = recorder.answered(&mut response, code);
-                        let body = |inner| DeadlineBody::new(inner, bound, recorder);
+                        let body = |inner| DeadlineBody::new(inner, bound, recorder, request);
                         return Poll::Ready(Ok(response.map(body)));
                     }
                     Err(error) => error,
@@ -101,6 +111,7 @@ where
         // Whoever keeps the future does not keep the attempt.
         this.attempt.set(Attempt::Done);
         *this.bound = None;
+        *this.request = None;
         Poll::Ready(Err(error))
     }
 }

@@ -6,8 +6,9 @@ use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
+use crate::body::RequestBody;
 use crate::call::{self, CallOptions};
-use crate::dispatch::{Readied, Recorder};
+use crate::dispatch::{Readied, Recorder, guard};
 use crate::error::{BoxError, Error};
 use crate::grpc::{TIMEOUT, find};
 
@@ -46,6 +47,7 @@ impl<S, B, R> Service<Request<B>> for DeadlineService<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
+    B: RequestBody,
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
@@ -87,7 +89,8 @@ where
             self.inner.release();
             return ResponseFuture::failed(end, recorder);
         }
+        let guard = guard(&mut request);
         let attempt = self.inner.attempt(request, recorder.trace(), || now);
-        ResponseFuture::bound(attempt, bound, recorder)
+        ResponseFuture::bound(attempt, bound, recorder).guarding(guard)
     }
 }

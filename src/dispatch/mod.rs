@@ -8,6 +8,13 @@
 //! down; a [`Head`] is what is kept of a request to send it again.
 
 mod attempt;
+#[cfg(any(
+    feature = "adaptive-throttle",
+    feature = "attempt-timeout",
+    feature = "deadline",
+    feature = "wait-for-ready"
+))]
+mod guard;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod essentials;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
@@ -21,6 +28,13 @@ mod response;
 mod spare;
 
 pub(crate) use attempt::Attempt;
+#[cfg(any(
+    feature = "adaptive-throttle",
+    feature = "attempt-timeout",
+    feature = "deadline",
+    feature = "wait-for-ready"
+))]
+pub(crate) use guard::guard;
 #[cfg(feature = "retry")]
 pub(crate) use essentials::Essentials;
 #[cfg(feature = "stack")]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::call::Deadline;
 use crate::classify::{self, Progress, Reason, Verdict, display_chain};
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+use crate::grpc::MethodKind;
 use crate::grpc::{Code, Status};
 use crate::report::{CallReport, Phase, SharedError};
 
@@ -96,6 +98,29 @@ impl Error {
     pub(crate) fn local(code: Code, reason: Reason, message: impl Into<String>) -> Self {
         let verdict = Verdict::new(Progress::NotSent, code, reason);
         Self::build(verdict, Status::new(code, message), None)
+    }
+
+    /// The failure of an attempt in the light of its request: whether a reader had begun with it, and
+    /// the kind of the method. What proves nothing of this request says why (CONTRACT I4b, I4c).
+    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    #[cold]
+    pub(crate) fn of_request(self, was_read: bool, kind: Option<MethodKind>) -> Self {
+        let Some(doubt) = self.verdict().doubt(was_read, kind) else {
+            return self;
+        };
+        let inner = *self.0;
+        let verdict = Verdict {
+            progress: Progress::Reached,
+            ..inner.verdict
+        };
+        let message = format!("{}; {}", inner.status.message(), doubt.advice());
+        let status = Status::new(inner.status.code(), message)
+            .with_metadata(inner.status.metadata().clone());
+        let mut built = Self::build(verdict, status, inner.cause);
+        built.0.give_up = inner.give_up;
+        built.0.attempts = inner.attempts;
+        built.0.report = inner.report;
+        built
     }
 
     /// A failure of the response body: whatever it is, the application had begun to answer.

@@ -28,7 +28,8 @@ impl Course {
     /// Judges a failed attempt, whose request may be lost: asks the policy, charges the budget, asks for
     /// its permit.
     pub(super) fn after(&mut self, error: Error, lost: Option<Lost>, settings: &Settings) -> Next {
-        if std::mem::take(&mut self.may_come_back) && error.is_handed_back() {
+        let comes_back = std::mem::take(&mut self.may_come_back) && error.is_handed_back();
+        if comes_back && error.verdict().progress == Progress::NotSent {
             // Until it is ready this is why the channel is not.
             self.write(|trace| trace.not_ready(Arc::new(error.unreported())));
             return Next::GoOn;
@@ -46,10 +47,10 @@ impl Course {
             (Plan::Stop(reason), _) | (_, Some(reason)) => Next::Stop(self.give_up(error, reason)),
             (Plan::Transparent { after }, None) => {
                 self.repetition = Repetition::Next;
-                if error.verdict().progress == Progress::Refused {
-                    self.refused = true;
-                } else {
-                    self.unsent += 1;
+                match (error.verdict().progress, error.verdict().reason) {
+                    (Progress::Refused, Reason::GoAway) => self.gone_away += 1,
+                    (Progress::Refused, _) => self.refused = true,
+                    _ => self.unsent += 1,
                 }
                 self.wait(error, after)
             }
@@ -88,6 +89,7 @@ impl Course {
             previous_backoff: self.previous_backoff,
             unsent: self.unsent,
             refused: self.refused,
+            gone_away: self.gone_away,
             safety: context.and_then(Context::stated_safety),
             renewable: !self.renewed && settings.renews_credentials(),
             remaining: deadline.map(|deadline| deadline.remaining(Instant::now())),
@@ -123,6 +125,9 @@ impl Course {
     fn wait(&mut self, error: Error, after: Duration) -> Next {
         let error = self.with_what_the_server_said(error);
         let kept = Arc::new(error.clone());
+        if error.verdict().reason != Reason::HookFailed {
+            self.last_real = Some(Arc::clone(&kept));
+        }
         self.write(|trace| {
             trace.failed(kept);
             trace.waits(Phase::Backoff);
@@ -131,14 +136,11 @@ impl Course {
         Next::Wait(after)
     }
 
-    /// Nor does a hook's failure hide it: it stays in the chain.
-    fn with_what_the_server_said(&mut self, error: Error) -> Error {
-        match (error.verdict().reason, self.last_failure.take()) {
-            (Reason::HookFailed, Some(real)) => error.caused_by(Some(Arc::new(real))),
-            (_, last) => {
-                self.last_failure = last;
-                error
-            }
+    /// Nor does a hook's failure hide it: it stays in the chain, once, however often the hook fails.
+    fn with_what_the_server_said(&self, error: Error) -> Error {
+        match (error.verdict().reason, &self.last_real) {
+            (Reason::HookFailed, Some(real)) => error.caused_by(Some(real.clone())),
+            _ => error,
         }
     }
 

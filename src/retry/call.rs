@@ -106,10 +106,11 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         self.course.request_failed()
     }
 
-    /// Judges a failed attempt.
+    /// Judges a failed attempt. Its request ends first: nothing reads it from then on.
     pub(super) fn after(&mut self, error: Error) -> Next {
         self.kept.recording.end_attempt();
         let kept = &self.kept;
+        let error = error.of_request(kept.recording.was_read(), self.course.kind());
         self.course
             .after(error, kept.recording.lost(), kept.settings())
     }
@@ -117,6 +118,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// The answer of the attempt goes up: no other can follow it. What the body has to watch for.
     #[inline]
     pub(super) fn commit(&mut self) -> Committed {
-        self.course.commit()
+        let request = self.kept.take_guard();
+        self.course.commit().until_the_end_of(request)
     }
 }

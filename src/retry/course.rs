@@ -28,12 +28,15 @@ pub(super) struct Course {
     pub(super) previous_backoff: Duration,
     pub(super) unsent: u32,
     pub(super) refused: bool,
+    pub(super) gone_away: u32,
     pub(super) repetition: Repetition,
     /// A layer below may hand the request back, once.
     pub(super) may_come_back: bool,
     pub(super) renewed: bool,
     pub(super) spend: Spend,
     pub(super) last_failure: Option<Error>,
+    /// The last failure that is no hook's.
+    pub(super) last_real: Option<Arc<Error>>,
 }
 
 /// Which attempt is a transparent retry.
@@ -61,11 +64,13 @@ impl Course {
             previous_backoff: Duration::ZERO,
             unsent: 0,
             refused: false,
+            gone_away: 0,
             repetition: Repetition::None,
             may_come_back: false,
             renewed: false,
             spend: Spend::default(),
             last_failure: None,
+            last_real: None,
         }
     }
 
@@ -172,9 +177,11 @@ impl Course {
 
     /// Whether the head may be held until the first frame: only one message can come.
     pub(super) fn answers_once(&self) -> bool {
-        self.context()
-            .and_then(Context::kind)
-            .is_some_and(MethodKind::answers_once)
+        self.kind().is_some_and(MethodKind::answers_once)
+    }
+
+    pub(super) fn kind(&self) -> Option<MethodKind> {
+        self.context().and_then(Context::kind)
     }
 
     pub(super) fn budget<T>(&self, ask: impl FnOnce(&dyn Budget) -> T) -> Option<T> {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::body::{Recording, RequestBody};
+use crate::body::{Recording, RequestBody, RequestGuard};
 
 use super::settings::Settings;
 use super::shared::Hold;
@@ -25,6 +25,12 @@ impl<S: Clone, B: RequestBody> Kept<S, B> {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.origin.0.settings
+    }
+
+    /// What ends the request of the attempt under way, for whoever ends the call.
+    #[inline]
+    pub(crate) fn take_guard(&mut self) -> Option<RequestGuard> {
+        self.recording.take_guard()
     }
 
     /// A service for the next attempt; its readiness is unknown.

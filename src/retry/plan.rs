@@ -17,8 +17,9 @@ use crate::grpc::{Code, CodeSet};
 /// and a random number are in the [`Outcome`]. Whatever it says, these stay with the layer: what
 /// may have run is not repeated unless the call was declared safe or the policy
 /// [assumes so](Self::assumes_idempotent); a pushback that says no, the deadline, the caller's
-/// `max_attempts` and the end of the call that it is made for end the call; a transparent retry is for what certainly never ran, eight times
-/// at most; every other one takes a token and needs the budget's permit.
+/// `max_attempts` and the end of the call that it is made for end the call; a transparent retry is
+/// for what certainly never ran, eight times at most for what was never sent, eight times for a
+/// graceful GOAWAY, once for any other refusal; every other one takes a token and needs the budget's permit.
 pub trait Policy: fmt::Debug + Send + Sync {
     /// What is to be done after a failure.
     fn decide(&self, outcome: &Outcome<'_>) -> Plan;
@@ -69,6 +70,11 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
 /// HTTP/2 server would make the client spin (CONTRACT X1).
 pub(super) const MAX_UNSENT: u32 = 8;
 
+/// So often a request goes again because its server went away gracefully. A server that ages its
+/// connections does nothing wrong, and one that closes them faster than a request can arrive must
+/// not make the client spin (CONTRACT X2).
+pub(super) const MAX_GONE_AWAY: u32 = 8;
+
 /// CONTRACT R15: a message too large is so next time, too.
 pub(super) fn is_retryable(verdict: &Verdict, codes: CodeSet) -> bool {
     codes.contains(verdict.code) && verdict.reason != Reason::MessageTooLarge
@@ -96,8 +102,10 @@ pub struct Outcome<'a> {
     pub previous_backoff: Duration,
     /// How often a request that was never sent was sent again.
     pub unsent: u32,
-    /// Whether a refused request was sent again already.
+    /// Whether a refused request was sent again already; graceful GOAWAYs are counted apart.
     pub refused: bool,
+    /// How often the request was sent again because the server had gone away gracefully.
+    pub gone_away: u32,
     /// What was said of the call's safety; `None` if nobody said anything.
     pub safety: Option<Safety>,
     /// Whether the [hook](super::BeforeAttempt) renews the credentials, and did not yet do so for
@@ -122,6 +130,7 @@ impl<'a> Outcome<'a> {
             previous_backoff: Duration::ZERO,
             unsent: 0,
             refused: false,
+            gone_away: 0,
             safety: None,
             renewable: false,
             remaining: None,
@@ -141,6 +150,9 @@ impl<'a> Outcome<'a> {
     fn may_be_transparent(&self) -> bool {
         match self.verdict.progress {
             Progress::NotSent => self.unsent < MAX_UNSENT,
+            Progress::Refused if self.verdict.reason == Reason::GoAway => {
+                self.gone_away < MAX_GONE_AWAY
+            }
             Progress::Refused => !self.refused,
             Progress::Reached | Progress::Answered => false,
         }

@@ -7,11 +7,16 @@ use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
 use crate::grpc::{Code, CodeSet};
 
-use super::plan::{MAX_UNSENT, has_attempt_timed_out, is_retryable};
+use super::plan::{MAX_GONE_AWAY, MAX_UNSENT, has_attempt_timed_out, is_retryable};
 use super::{Outcome, Plan, Policy};
 
 /// Short, since nothing is known to be wrong with the server; eight of them last about a second.
 const TRANSPARENT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
+
+/// So many graceful GOAWAYs are answered at once: the second may come of a connection that the
+/// server had told to end before the first was read. From then on the same delays as above, with
+/// full jitter, since all calls of a connection are refused together (CONTRACT X2).
+const GONE_AWAY_AT_ONCE: u32 = 2;
 
 /// An overloaded server needs longer than one that restarts. Where it says how long, that counts.
 const OVERLOAD_FACTOR: u32 = 10;
@@ -36,6 +41,7 @@ pub struct RetryPolicy {
     backoff: Arc<dyn Backoff>,
     curves: Vec<(Code, Arc<dyn Backoff>)>,
     transparent: Arc<dyn Backoff>,
+    gone_away: Arc<dyn Backoff>,
     max_hint: Option<Duration>,
     assume_idempotent: bool,
     off: bool,
@@ -63,6 +69,7 @@ impl RetryPolicy {
             backoff: Arc::new(backoff.jitter(Jitter::Full)),
             curves: Vec::new(),
             transparent: Arc::new(transparent.jitter(Jitter::Equal)),
+            gone_away: Arc::new(transparent.jitter(Jitter::Full)),
             max_hint: None,
             assume_idempotent: false,
             off: false,
@@ -175,6 +182,7 @@ impl RetryPolicy {
                 let retry = outcome.unsent + 1;
                 self.transparent.delay(retry, Duration::ZERO, outcome.unit)
             }
+            Progress::Refused if verdict.reason == Reason::GoAway => self.after_goaway(outcome)?,
             Progress::Refused if !outcome.refused => Duration::ZERO,
             _ => return None,
         };
@@ -183,6 +191,20 @@ impl RetryPolicy {
                 Plan::Transparent { after }
             }),
         )
+    }
+
+    /// `None` once the call had its share of graceful GOAWAYs.
+    fn after_goaway(&self, outcome: &Outcome<'_>) -> Option<Duration> {
+        if outcome.gone_away >= MAX_GONE_AWAY {
+            return None;
+        }
+        Some(match outcome.gone_away.checked_sub(GONE_AWAY_AT_ONCE) {
+            None => Duration::ZERO,
+            Some(before) => {
+                let wait = before.saturating_add(1);
+                self.gone_away.delay(wait, Duration::ZERO, outcome.unit)
+            }
+        })
     }
 
     fn forbids(&self, outcome: &Outcome<'_>) -> Option<GiveUp> {

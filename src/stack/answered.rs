@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
+use crate::body::RequestGuard;
 use crate::error::Error;
 
 use super::said::Said;
@@ -19,6 +20,9 @@ pub(super) struct Answered {
     pub(super) span: Span,
     /// Since when.
     pub(super) since: Instant,
+    /// The request ends with the call, however that ends (CONTRACT R13).
+    #[expect(dead_code, reason = "it acts when it is dropped")]
+    pub(super) request: Option<RequestGuard>,
 }
 
 impl Answered {

@@ -148,9 +148,14 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
     #[inline]
     pub(super) fn answered(self: Box<Self>, is_watched: bool) -> Answered {
         let Self {
-            said, era, span, ..
+            mut kept,
+            said,
+            era,
+            span,
+            ..
         } = *self;
         Answered {
+            request: kept.take_guard(),
             said: Some(said),
             era: is_watched.then_some(era),
             span,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Request;
 use tokio::time::Instant;
 
-use crate::body::{Replay, RequestBody};
+use crate::body::{Replay, RequestBody, RequestGuard};
 use crate::call::{Deadline, Patience};
 use crate::classify::Progress;
 use crate::dispatch::Spare;
@@ -128,7 +128,9 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     /// An attempt failed: whether the call goes on, or its error.
     pub(super) fn after(&mut self, pass: &mut Pass, error: Error) -> Result<(), Error> {
-        if pass.failed(&error) == News::NotConnected {
+        let news = pass.failed(&error);
+        let error = self.request.judge(error);
+        if news == News::NotConnected && error.verdict().progress == Progress::NotSent {
             if let Some(trace) = &self.trace {
                 trace.came_back(false);
             }
@@ -139,6 +141,11 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
         self.seat = None;
         Err(error)
+    }
+
+    /// The attempt was answered: what ends its request.
+    pub(super) fn answered(mut self) -> Option<RequestGuard> {
+        self.request.take_guard()
     }
 
     /// A service for the next attempt; its readiness is unknown.

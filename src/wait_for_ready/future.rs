@@ -9,7 +9,7 @@ use pin_project::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
-use crate::body::RequestBody;
+use crate::body::{RequestBody, RequestGuard};
 use crate::dispatch::{Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
 
@@ -31,6 +31,8 @@ where
     /// `None` for a call that does not wait, whatever happens.
     call: Option<WaitCall<S, B>>,
     recorder: Recorder,
+    /// The request of a call that keeps none to send it again ends with the call (CONTRACT R13).
+    request: Option<RequestGuard>,
 }
 
 #[pin_project(project = StateProj)]
@@ -63,7 +65,13 @@ where
             pass: Some(pass),
             call,
             recorder,
+            request: None,
         }
+    }
+
+    /// The same, which ends this request.
+    pub(super) fn guarding(self, request: Option<RequestGuard>) -> Self {
+        Self { request, ..self }
     }
 
     pub(super) fn waiting(pass: Pass, call: WaitCall<S, B>, recorder: Recorder) -> Self {
@@ -72,6 +80,7 @@ where
             pass: Some(pass),
             call: Some(call),
             recorder,
+            request: None,
         }
     }
 
@@ -81,6 +90,7 @@ where
             pass: Some(pass),
             call: None,
             recorder,
+            request: None,
         }
     }
 }
@@ -114,13 +124,14 @@ where
                     let error = match outcome {
                         Ok(mut response) => {
                             let watch = this.pass.take().map(Pass::answered);
-                            *this.call = None;
+                            let request = this.call.take().and_then(WaitCall::answered);
+                            let request = request.or(this.request.take());
                             let code = match received(&mut response) {
                                 Ok(code) => code,
                                 Err(error) => return Poll::Ready(Err(this.recorder.failed(error))),
                             };
                             let recorder = this.recorder.answered(&mut response, code);
-                            let body = |inner| WaitBody::new(inner, watch, recorder);
+                            let body = |inner| WaitBody::new(inner, watch, recorder, request);
                             return Poll::Ready(Ok(response.map(body)));
                         }
                         Err(error) => error,
@@ -131,6 +142,8 @@ where
                     };
                     if let Err(last) = last {
                         *this.pass = None;
+                        *this.call = None;
+                        *this.request = None;
                         return Poll::Ready(Err(this.recorder.failed(last)));
                     }
                     this.state.set(State::Waiting(None));

@@ -1,8 +1,9 @@
 use http::Request;
 
-use crate::body::{Recording, RequestBody};
-use crate::call::Patience;
-use crate::dispatch::Head;
+use crate::body::{Recording, RequestBody, RequestGuard};
+use crate::call::{Context, Patience};
+use crate::dispatch::{Head, guard};
+use crate::error::Error;
 
 /// What is left to send.
 pub(super) enum Pending<B: RequestBody> {
@@ -10,8 +11,8 @@ pub(super) enum Pending<B: RequestBody> {
     Once(Request<B>),
     /// Kept for the dials to come whatever its size: it was never sent.
     Kept(Kept<B>),
-    /// It was handed on.
-    Spent,
+    /// It was handed on, and ends with this.
+    Spent(Option<RequestGuard>),
 }
 
 /// A request that waits, or may have to.
@@ -50,24 +51,40 @@ impl<B: RequestBody> Pending<B> {
         if let Self::Kept(kept) = self {
             let request = kept.head.request(kept.recording.attempt());
             if !kept.again {
-                *self = Self::Spent;
+                *self = Self::Spent(kept.recording.take_guard());
             }
             return Some(request);
         }
-        match std::mem::replace(self, Self::Spent) {
-            Self::Once(request) => Some(request),
-            Self::Kept(_) | Self::Spent => None,
+        match std::mem::replace(self, Self::Spent(None)) {
+            Self::Once(mut request) => {
+                *self = Self::Spent(guard(&mut request));
+                Some(request)
+            }
+            Self::Kept(_) | Self::Spent(_) => None,
         }
     }
 
-    /// An attempt was not sent: whether another can be made.
-    pub(super) fn goes_again(&mut self) -> bool {
+    /// An attempt failed: its request ends, and is the evidence of what the error says of it.
+    pub(super) fn judge(&mut self, error: Error) -> Error {
+        let Self::Kept(kept) = self else {
+            return error;
+        };
+        kept.recording.end_attempt();
+        let kind = kept.head.context().and_then(Context::kind);
+        error.of_request(kept.recording.was_read(), kind)
+    }
+
+    /// Whether another attempt can be made, after one that was not sent.
+    pub(super) fn goes_again(&self) -> bool {
+        matches!(self, Self::Kept(kept) if kept.recording.lost().is_none())
+    }
+
+    /// What ends the request of an attempt that was answered.
+    pub(super) fn take_guard(&mut self) -> Option<RequestGuard> {
         match self {
-            Self::Kept(kept) if kept.recording.lost().is_none() => {
-                kept.recording.end_attempt();
-                true
-            }
-            _ => false,
+            Self::Kept(kept) => kept.recording.take_guard(),
+            Self::Spent(request) => request.take(),
+            Self::Once(_) => None,
         }
     }
 
@@ -82,7 +99,7 @@ impl<B: RequestBody> Pending<B> {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Kept(kept) => kept.recording.bytes().saturating_add(kept.head.bytes()),
-            Self::Once(_) | Self::Spent => 0,
+            Self::Once(_) | Self::Spent(_) => 0,
         }
     }
 }

@@ -69,9 +69,11 @@ impl WaitForReadyPolicy {
         match verdict.reason {
             Reason::ConnectFailed if verdict.progress.is_unprocessed() => News::NotConnected,
             Reason::ChannelClosed => News::ShutDown,
-            Reason::ConnectionLost | Reason::KeepaliveTimeout | Reason::Queued | Reason::GoAway => {
-                News::Disconnected
-            }
+            Reason::ConnectionLost
+            | Reason::KeepaliveTimeout
+            | Reason::Queued
+            | Reason::GoAway
+            | Reason::GoAwayError => News::Disconnected,
             Reason::Answered
             | Reason::MessageTooLarge
             | Reason::HttpStatus

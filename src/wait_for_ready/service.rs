@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use crate::body::RequestBody;
 use crate::call::{self, Deadline, Patience};
-use crate::dispatch::{Readied, Recorder, Spare};
+use crate::dispatch::{Readied, Recorder, Spare, guard};
 use crate::error::{BoxError, Error};
 
 use super::call::{Step, WaitCall};
@@ -93,8 +93,9 @@ where
             (Some(era), patience) => {
                 let hands_back = patience == Patience::WaitForReady;
                 let pass = Pass::new(&self.door, era.get()).handing_back(hands_back);
+                let guard = guard(&mut request);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
-                ResponseFuture::going(attempt, pass, None, recorder)
+                ResponseFuture::going(attempt, pass, None, recorder).guarding(guard)
             }
             (None, patience) => self.ask(request, deadline, patience, recorder),
         }

@@ -1,0 +1,147 @@
+use std::cell::Cell;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::sync::{AtomicUsize, Mutex, Ordering};
+
+thread_local! {
+    /// The links of the body that a layer of ours captures now on this thread.
+    static CAPTURED: Cell<Vec<RequestLink>> = const { Cell::new(Vec::new()) };
+}
+
+/// A reader has polled the body.
+const READ: usize = 1;
+/// The body fails from now on.
+const ENDED: usize = 2;
+
+/// Ties one request body to the attempt that it is sent for.
+///
+/// The body notes that it is read. A body that nothing read proves that no connect error hides a
+/// request that ran (CONTRACT I4c); a body that was read proves that a GOAWAY refused its stream
+/// (I4b). The attempt ends the body, so that the transport never completes a request whose call is
+/// over (R13).
+///
+/// Both facts are in one word: a body is either read before it ends, and the attempt knows, or it
+/// is not read at all.
+#[derive(Clone, Debug)]
+pub(super) struct RequestLink(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    flags: AtomicUsize,
+    /// The task that waits for the next frame.
+    reader: Mutex<Option<Waker>>,
+    /// Those of the body that this one replaced, each of a layer further out: it is read with this one.
+    above: Vec<RequestLink>,
+}
+
+impl RequestLink {
+    #[inline]
+    pub(super) fn new(above: Vec<Self>) -> Self {
+        Self(Arc::new(State {
+            flags: AtomicUsize::new(0),
+            reader: Mutex::new(None),
+            above,
+        }))
+    }
+
+    /// A reader polls the body; whether it may have the next frame.
+    #[inline]
+    pub(super) fn begin_read(&self) -> bool {
+        match self.0.flags.load(Ordering::Acquire) {
+            0 => self.begin_first_read(),
+            flags => flags & ENDED == 0,
+        }
+    }
+
+    #[inline]
+    fn begin_first_read(&self) -> bool {
+        let has_ended = self.0.flags.fetch_or(READ, Ordering::AcqRel) & ENDED != 0;
+        for above in &self.0.above {
+            if !above.begin_read() {
+                self.end();
+            }
+        }
+        !has_ended && !self.has_ended()
+    }
+
+    /// A layer of ours captures the body, which is no reading: what it sends instead tells this
+    /// link when it is read.
+    #[cold]
+    pub(super) fn captured(&self) {
+        let mut links = CAPTURED.take();
+        if !links.iter().any(|link| Arc::ptr_eq(&link.0, &self.0)) {
+            links.push(self.clone());
+        }
+        CAPTURED.set(links);
+    }
+
+    /// The links of the body that this thread has just captured.
+    #[inline]
+    pub(super) fn take_captured() -> Vec<Self> {
+        CAPTURED.take()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.flags.load(Ordering::Acquire) & ENDED != 0
+    }
+
+    /// The body has no frame yet: ready if it has ended, else the task is woken when it ends.
+    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+        match &mut *self.0.reader.lock() {
+            Some(reader) => reader.clone_from(cx.waker()),
+            reader => *reader = Some(cx.waker().clone()),
+        }
+        // After the waker is there: an end before that woke nobody.
+        if self.has_ended() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Ends the body; whether it was read before.
+    fn end(&self) -> bool {
+        let flags = self.0.flags.fetch_or(ENDED, Ordering::AcqRel);
+        let reader = self.0.reader.lock().take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        flags & READ != 0
+    }
+}
+
+/// The right of an attempt to send its request.
+///
+/// When it is dropped, the request fails with CANCEL at its next poll, and the transport resets the
+/// stream. A request that was read to its end stays complete.
+#[derive(Debug)]
+pub(crate) struct RequestGuard(Option<RequestLink>);
+
+impl RequestGuard {
+    /// The guard of a body that replaces one with these links, and the link of that body.
+    #[inline]
+    pub(super) fn new(above: Vec<RequestLink>) -> (Self, RequestLink) {
+        let link = RequestLink::new(above);
+        (Self(Some(link.clone())), link)
+    }
+
+    /// The request goes on, whatever becomes of the attempt.
+    pub(super) fn let_go(mut self) {
+        self.0 = None;
+    }
+
+    /// Ends the request; whether a reader had begun with it.
+    pub(super) fn end(mut self) -> bool {
+        self.0.take().is_some_and(|link| link.end())
+    }
+}
+
+impl Drop for RequestGuard {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(link) = &self.0 {
+            link.end();
+        }
+    }
+}

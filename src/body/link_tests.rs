@@ -1,0 +1,230 @@
+//! What an attempt knows of its request, and how the request ends with it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
+use http_body_util::StreamBody;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Status;
+use tonic::body::Body;
+
+use super::*;
+
+/// A request that is complete.
+fn whole() -> Body {
+    Body::new(http_body_util::Full::new(Bytes::from_static(b"whole")))
+}
+
+/// A request of which the caller has sent one frame.
+fn live() -> (Body, Caller) {
+    let (sender, frames) = unbounded_channel();
+    sender.send(frame("live")).unwrap();
+    let body = StreamBody::new(UnboundedReceiverStream::new(frames));
+    (Body::new(body), sender)
+}
+
+type Caller = UnboundedSender<Result<Frame<Bytes>, Status>>;
+
+/// One of each, with the caller of the live one.
+fn both() -> [(Body, Option<Caller>); 2] {
+    let (body, caller) = live();
+    [(whole(), None), (body, Some(caller))]
+}
+
+fn frame(data: &'static str) -> Result<Frame<Bytes>, Status> {
+    Ok(Frame::data(Bytes::from_static(data.as_bytes())))
+}
+
+fn record(body: Body) -> Recording<Body> {
+    Recording::new(body, 1_024, &ReplayBuffer::unlimited())
+}
+
+/// Counts how often the task of a transport is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Polls as a transport does: a frame, `None` at the end, or the code of the failure.
+fn poll(body: &mut Body, waker: &Waker) -> Poll<Result<Option<Bytes>, tonic::Code>> {
+    let polled = Pin::new(body).poll_frame(&mut Context::from_waker(waker));
+    polled.map(|read| match read {
+        Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap())),
+        Some(Err(status)) => Err(status.code()),
+        None => Ok(None),
+    })
+}
+
+fn read(body: &mut Body) -> Poll<Result<Option<Bytes>, tonic::Code>> {
+    poll(body, Waker::noop())
+}
+
+const CUT: Poll<Result<Option<Bytes>, tonic::Code>> = Poll::Ready(Err(tonic::Code::Cancelled));
+
+// CONTRACT R13
+#[test]
+fn a_whole_request_that_was_not_read_fails_once_its_call_is_over() {
+    let mut recording = record(whole());
+    let mut attempt = recording.attempt();
+    drop(recording);
+    assert!(!attempt.is_end_stream());
+    assert_eq!(read(&mut attempt), CUT);
+    assert_eq!(read(&mut attempt), CUT, "it never ends as if it were complete");
+}
+
+// CONTRACT R13
+#[test]
+fn a_whole_request_of_an_attempt_that_ended_fails_and_the_next_attempt_reads_all() {
+    let mut recording = record(whole());
+    let mut first = recording.attempt();
+    recording.end_attempt();
+    let mut second = recording.attempt();
+    assert_eq!(read(&mut first), CUT);
+    assert_eq!(read(&mut second), Poll::Ready(Ok(Some("whole".into()))));
+    assert_eq!(read(&mut second), Poll::Ready(Ok(None)));
+}
+
+// CONTRACT R13
+#[test]
+fn a_live_request_fails_once_its_call_is_over_and_wakes_the_transport() {
+    let (body, sender) = live();
+    let mut recording = record(body);
+    let mut attempt = recording.attempt();
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    assert!(poll(&mut attempt, &waker).is_ready());
+    assert!(poll(&mut attempt, &waker).is_pending());
+    drop(recording);
+    assert!(wakes.0.load(Ordering::SeqCst) > 0);
+    assert_eq!(poll(&mut attempt, &waker), CUT);
+    let more = sender.send(frame("more"));
+    assert!(more.is_err(), "the caller's stream is dropped with its call");
+}
+
+// CONTRACT R7
+#[test]
+fn a_committed_request_goes_on_until_its_guard_is_dropped() {
+    let (body, sender) = live();
+    let mut recording = record(body);
+    let mut attempt = recording.attempt();
+    let guard = recording.take_guard();
+    drop(recording);
+    assert_eq!(read(&mut attempt), Poll::Ready(Ok(Some("live".into()))));
+    sender.send(frame("more")).unwrap();
+    assert_eq!(read(&mut attempt), Poll::Ready(Ok(Some("more".into()))));
+    drop(guard);
+    assert_eq!(read(&mut attempt), CUT);
+}
+
+// CONTRACT R13
+#[test]
+fn a_guarded_body_that_waits_for_a_frame_is_woken_and_fails() {
+    let (mut body, _sender) = live();
+    let guard = Replay::guard(&mut body);
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    assert!(poll(&mut body, &waker).is_ready());
+    assert!(poll(&mut body, &waker).is_pending());
+    drop(guard);
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+    assert_eq!(poll(&mut body, &waker), CUT);
+}
+
+// CONTRACT I4c
+#[test]
+fn an_attempt_knows_whether_its_request_was_read() {
+    for (request, _caller) in both() {
+        let mut recording = record(request);
+        drop(recording.attempt());
+        recording.end_attempt();
+        assert!(!recording.was_read());
+        let mut attempt = recording.attempt();
+        assert!(read(&mut attempt).is_ready());
+        recording.end_attempt();
+        assert!(recording.was_read());
+        let _unread = recording.attempt();
+        recording.end_attempt();
+        assert!(!recording.was_read(), "the attempt before does not count");
+    }
+}
+
+// CONTRACT I4c
+#[test]
+fn a_layer_that_keeps_the_request_in_turn_is_no_reader_but_what_it_sends_is() {
+    for (request, _caller) in both() {
+        let mut outer = record(request);
+        let mut inner = record(outer.attempt());
+        let mut sent = inner.attempt();
+        assert!(read(&mut sent).is_ready());
+        inner.end_attempt();
+        outer.end_attempt();
+        assert!(inner.was_read() && outer.was_read());
+    }
+    for (request, _caller) in both() {
+        let mut outer = record(request);
+        let mut inner = record(outer.attempt());
+        drop(inner.attempt());
+        inner.end_attempt();
+        outer.end_attempt();
+        assert!(!inner.was_read() && !outer.was_read());
+    }
+}
+
+// CONTRACT I4c
+#[test]
+fn every_layer_hears_of_a_read_through_bodies_that_wrap_others() {
+    let mut outer = record(whole());
+    let mut wrapped = outer.attempt();
+    let _guard = Replay::guard(&mut wrapped);
+    let mut middle = record(wrapped);
+    let mut inner = record(middle.attempt());
+    let mut sent = inner.attempt();
+    assert!(read(&mut sent).is_ready());
+    for recording in [&mut outer, &mut middle, &mut inner] {
+        recording.end_attempt();
+        assert!(recording.was_read());
+    }
+}
+
+// CONTRACT I4c
+#[cfg(feature = "stack")]
+#[test]
+fn a_live_request_that_was_looked_at_tells_the_layers_above_when_it_is_read() {
+    let (request, _caller) = live();
+    let mut outer = record(request);
+    let mut body = outer.attempt();
+    assert!(Recording::keep_whole(&mut body, 1_024, &ReplayBuffer::unlimited()).is_none());
+    assert_eq!(read(&mut body), Poll::Ready(Ok(Some("live".into()))));
+    outer.end_attempt();
+    assert!(outer.was_read());
+}
+
+// CONTRACT I4c, R13
+#[test]
+fn a_request_whose_outer_attempt_is_over_is_not_begun() {
+    let mut outer = record(whole());
+    let mut inner = record(outer.attempt());
+    let mut sent = inner.attempt();
+    outer.end_attempt();
+    assert_eq!(read(&mut sent), CUT);
+    assert!(!outer.was_read());
+}
+
+// CONTRACT R7
+#[tokio::test]
+async fn a_recording_that_is_committed_ends_nothing() {
+    let mut recording = record(whole());
+    let attempt = recording.attempt();
+    recording.commit();
+    assert_eq!(attempt.collect().await.unwrap().to_bytes(), "whole");
+}

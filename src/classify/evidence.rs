@@ -1,0 +1,114 @@
+use crate::grpc::MethodKind;
+
+use super::{Progress, Reason, Verdict};
+
+/// Why a failure that names an unprocessed request proves nothing of this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// Something had read the request, so the error may be another call's (CONTRACT I4c).
+    WasRead,
+    /// A GOAWAY came before the request was read, and the kind of the method is unknown: the
+    /// handler of a client stream may have begun (I4b).
+    UnknownKind,
+    /// A GOAWAY came before the stream of requests was read, whose handler may have begun (I4b).
+    RequestStream,
+}
+
+impl Doubt {
+    /// What the caller can do about it.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Self::WasRead => {
+                "the request may have been sent, because something had read it before this failure"
+            }
+            Self::UnknownKind => {
+                "the request may have begun, because the kind of its method is unknown: give the \
+                 layers descriptors, or declare a unary method with `.unary(path)`"
+            }
+            Self::RequestStream => {
+                "the request may have begun, because a handler of a request stream begins before \
+                 its first message"
+            }
+        }
+    }
+}
+
+impl Verdict {
+    /// Looks at what the transport says of a request in the light of the request itself: whether a
+    /// reader had begun with its body, and the kind of its method.
+    ///
+    /// hyper reports a GOAWAY for a stream whose HEADERS may be out in one place only, before it
+    /// polls the request's body. Without a message no unary handler runs, but one of a client stream
+    /// does. Once hyper has polled the body, a GOAWAY error comes for refused streams only.
+    pub(crate) fn doubt(&self, was_read: bool, kind: Option<MethodKind>) -> Option<Doubt> {
+        match (self.progress, self.reason) {
+            (Progress::NotSent, _) if was_read => Some(Doubt::WasRead),
+            (Progress::Refused, Reason::GoAway | Reason::GoAwayError) if !was_read => match kind {
+                None => Some(Doubt::UnknownKind),
+                Some(kind) if kind.asks_in_a_stream() => Some(Doubt::RequestStream),
+                Some(_) => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::Code;
+
+    fn doubt(
+        progress: Progress,
+        reason: Reason,
+        was_read: bool,
+        kind: Option<MethodKind>,
+    ) -> Option<Doubt> {
+        Verdict::new(progress, Code::Unavailable, reason).doubt(was_read, kind)
+    }
+
+    // CONTRACT I4c
+    #[test]
+    fn a_connect_error_proves_nothing_of_a_request_that_was_read() {
+        for reason in [Reason::ConnectFailed, Reason::Queued, Reason::ChannelClosed] {
+            let doubt = |was_read| doubt(Progress::NotSent, reason, was_read, None);
+            assert_eq!(doubt(true), Some(Doubt::WasRead), "{reason}");
+            assert_eq!(doubt(false), None, "{reason}");
+        }
+    }
+
+    // CONTRACT I4b
+    #[test]
+    fn a_goaway_refuses_a_request_that_was_read_or_whose_handler_needs_a_message() {
+        use MethodKind::{BidiStreaming, ClientStreaming, ServerStreaming, Unary};
+        for reason in [Reason::GoAway, Reason::GoAwayError] {
+            let doubt = |was_read, kind| doubt(Progress::Refused, reason, was_read, kind);
+            for kind in [None, Some(ClientStreaming), Some(BidiStreaming)] {
+                assert_eq!(doubt(true, kind), None, "{kind:?}");
+            }
+            for kind in [Unary, ServerStreaming] {
+                assert_eq!(doubt(false, Some(kind)), None, "{kind:?}");
+            }
+            for kind in [ClientStreaming, BidiStreaming] {
+                assert_eq!(doubt(false, Some(kind)), Some(Doubt::RequestStream));
+            }
+            assert_eq!(doubt(false, None), Some(Doubt::UnknownKind));
+        }
+    }
+
+    // CONTRACT I4b
+    #[test]
+    fn a_refused_stream_was_refused_whether_it_was_read_or_not() {
+        for was_read in [true, false] {
+            let reason = Reason::StreamRefused;
+            assert_eq!(doubt(Progress::Refused, reason, was_read, None), None);
+        }
+    }
+
+    #[test]
+    fn what_may_have_run_is_not_doubted() {
+        for progress in [Progress::Reached, Progress::Answered] {
+            assert_eq!(doubt(progress, Reason::GoAway, false, None), None);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+use http::Request;
+
+use crate::body::{Replay, RequestBody, RequestGuard};
+use crate::call::Context;
+
+/// Ties the request to its call, which ends it: a transport that the call has left would complete
+/// the request later (CONTRACT R13).
+///
+/// `None` where a retry layer further out does that for each attempt, and for a request that is
+/// complete with its head.
+pub(crate) fn guard<B: RequestBody>(request: &mut Request<B>) -> Option<RequestGuard> {
+    let context = request.extensions().get::<Context>();
+    let is_attempt = context.is_some_and(|context| context.attempt().is_some());
+    if is_attempt || request.body().is_end_stream() {
+        return None;
+    }
+    Some(Replay::guard(request.body_mut()))
+}
