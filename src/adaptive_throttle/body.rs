@@ -4,7 +4,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
-use crate::body::RequestGuard;
 use crate::classify;
 use crate::dispatch::{Read, Recorder, Seen, broken};
 use crate::error::{BoxError, Error};
@@ -19,22 +18,14 @@ pub struct ThrottleBody<R> {
     /// `None` from the first frame on.
     accepted: Option<Accepted>,
     recorder: Recorder,
-    /// The request ends with the answer, however that ends (CONTRACT R13).
-    request: Option<RequestGuard>,
 }
 
 impl<R> ThrottleBody<R> {
-    pub(super) fn new(
-        inner: R,
-        accepted: Option<Accepted>,
-        recorder: Recorder,
-        request: Option<RequestGuard>,
-    ) -> Self {
+    pub(super) fn new(inner: R, accepted: Option<Accepted>, recorder: Recorder) -> Self {
         Self {
             inner,
             accepted,
             recorder,
-            request,
         }
     }
 }
@@ -60,13 +51,9 @@ where
                     accepted.failed(&verdict);
                 }
                 this.recorder.saw(seen);
-                if let Seen::Trailers(_) = seen {
-                    this.request = None;
-                }
                 Some(Ok(frame))
             }
             Some(Err(error)) => {
-                this.request = None;
                 let error = broken(error);
                 if let Some(accepted) = accepted {
                     accepted.failed(&error.verdict());
@@ -74,7 +61,6 @@ where
                 Some(Err(this.recorder.failed(error)))
             }
             None => {
-                this.request = None;
                 this.recorder.over(None);
                 None
             }

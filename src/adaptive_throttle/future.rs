@@ -79,8 +79,9 @@ where
         let accepted = throttle.and_then(|throttle| throttle.heard(heard));
         Poll::Ready(match outcome {
             Ok((mut response, code)) => {
+                drop(request.map(RequestGuard::answered));
                 let recorder = this.recorder.answered(&mut response, code);
-                Ok(response.map(|inner| ThrottleBody::new(inner, accepted, recorder, request)))
+                Ok(response.map(|inner| ThrottleBody::new(inner, accepted, recorder)))
             }
             Err(error) => Err(this.recorder.failed(error)),
         })

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::body::RequestGuard;
+use crate::body::OpenRequest;
 use crate::classify::{self, Progress};
 use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
@@ -21,8 +21,8 @@ pub struct AttemptBody<R> {
     bound: Option<Bound>,
     /// `None` for a call of which nobody writes anything down.
     recorder: Option<Recorder>,
-    /// The request ends with the answer, however that ends (CONTRACT R13).
-    request: Option<RequestGuard>,
+    /// The request, which ends with the call where this layer ends it (CONTRACT R13).
+    request: Option<OpenRequest>,
 }
 
 impl<R> AttemptBody<R> {
@@ -39,7 +39,7 @@ impl<R> AttemptBody<R> {
         inner: R,
         bound: Option<Bound>,
         recorder: Recorder,
-        request: Option<RequestGuard>,
+        request: Option<OpenRequest>,
     ) -> Self {
         Self {
             inner: Some(inner),
@@ -73,9 +73,6 @@ where
                 let seen = Seen::tidy(&mut frame);
                 let Some(end) = bound.as_ref().and_then(|bound| end_of(bound, &frame)) else {
                     recorder.saw(seen);
-                    if let Seen::Trailers(_) = seen {
-                        this.request = None;
-                    }
                     return Poll::Ready(Some(Ok(frame)));
                 };
                 end
@@ -86,7 +83,6 @@ where
             (Poll::Ready(Some(Err(error))), None) => broken(error),
             (Poll::Ready(None), _) => {
                 recorder.over(None);
-                this.request = None;
                 return Poll::Ready(None);
             }
             (Poll::Pending, _) => {
@@ -101,7 +97,9 @@ where
             }
         };
         this.inner = None;
-        this.request = None;
+        if let Some(request) = this.request.take() {
+            request.end();
+        }
         Poll::Ready(Some(Err(recorder.failed(error))))
     }
 

@@ -23,11 +23,7 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    pub(super) fn new(
-        end: Deadline,
-        trace: Option<Trace>,
-        until_first_message: bool,
-    ) -> Self {
+    pub(super) fn new(end: Deadline, trace: Option<Trace>, until_first_message: bool) -> Self {
         Self {
             end,
             trace,

@@ -89,6 +89,7 @@ where
                     let is_open = code.is_none() && !response.body().is_end_stream();
                     let bound = bound.filter(|it| is_open && it.covers_first_message());
                     let recorder = recorder.answered(&mut response, code);
+                    let request = request.map(RequestGuard::answered);
                     Ok(response.map(|inner| AttemptBody::new(inner, bound, recorder, request)))
                 }
                 Err(error) => Err(recorder.failed(error)),

@@ -10,7 +10,7 @@ use tower_service::Service;
 use crate::body::RequestBody;
 use crate::call::{self, Deadline};
 use crate::classify::Reason;
-use crate::dispatch::{Readied, Recorder, guard};
+use crate::dispatch::{Readied, Recorder, always_guard, guard};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, TIMEOUT, find};
 
@@ -74,7 +74,12 @@ where
         };
         let recorder = Recorder::of(context);
         let bound = self.bind(&mut request, timeout);
-        let guard = bound.is_some().then(|| guard(&mut request)).flatten();
+        let guard = match &bound {
+            // A retry layer does not end the request once the head has come.
+            Some(bound) if bound.covers_first_message() => always_guard(&mut request),
+            Some(_) => guard(&mut request),
+            None => None,
+        };
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
         ResponseFuture::new(attempt, bound, recorder).guarding(guard)
     }

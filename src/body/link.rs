@@ -48,21 +48,13 @@ impl RequestLink {
     /// A reader polls the body; whether it may have the next frame.
     #[inline]
     pub(super) fn begin_read(&self) -> bool {
-        match self.0.flags.load(Ordering::Acquire) {
-            0 => self.begin_first_read(),
-            flags => flags & ENDED == 0,
+        if self.0.flags.load(Ordering::Acquire) & READ == 0 {
+            self.0.flags.fetch_or(READ, Ordering::AcqRel);
+            self.0.above.iter().for_each(|above| {
+                above.begin_read();
+            });
         }
-    }
-
-    #[inline]
-    fn begin_first_read(&self) -> bool {
-        let has_ended = self.0.flags.fetch_or(READ, Ordering::AcqRel) & ENDED != 0;
-        for above in &self.0.above {
-            if !above.begin_read() {
-                self.end();
-            }
-        }
-        !has_ended && !self.has_ended()
+        !self.has_ended()
     }
 
     /// A layer of ours captures the body, which is no reading: what it sends instead tells this
@@ -82,22 +74,33 @@ impl RequestLink {
         CAPTURED.take()
     }
 
+    /// A body ends with each body that it replaced.
+    #[inline]
     pub(super) fn has_ended(&self) -> bool {
-        self.0.flags.load(Ordering::Acquire) & ENDED != 0
+        let is_over = self.0.flags.load(Ordering::Acquire) & ENDED != 0;
+        is_over || self.0.above.iter().any(Self::has_ended)
     }
 
     /// The body has no frame yet: ready if it has ended, else the task is woken when it ends.
     pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
-        match &mut *self.0.reader.lock() {
-            Some(reader) => reader.clone_from(cx.waker()),
-            reader => *reader = Some(cx.waker().clone()),
-        }
+        self.wake_at_end(cx.waker());
         // After the waker is there: an end before that woke nobody.
         if self.has_ended() {
             Poll::Ready(())
         } else {
             Poll::Pending
         }
+    }
+
+    fn wake_at_end(&self, waker: &Waker) {
+        match &mut *self.0.reader.lock() {
+            Some(reader) => reader.clone_from(waker),
+            reader => *reader = Some(waker.clone()),
+        }
+        self.0
+            .above
+            .iter()
+            .for_each(|above| above.wake_at_end(waker));
     }
 
     /// Ends the body; whether it was read before.
@@ -126,9 +129,10 @@ impl RequestGuard {
         (Self(Some(link.clone())), link)
     }
 
-    /// The request goes on, whatever becomes of the attempt.
-    pub(super) fn let_go(mut self) {
-        self.0 = None;
+    /// The answer has begun, and the request goes on.
+    #[inline]
+    pub(crate) fn answered(mut self) -> OpenRequest {
+        OpenRequest(self.0.take())
     }
 
     /// Ends the request; whether a reader had begun with it.
@@ -141,6 +145,22 @@ impl Drop for RequestGuard {
     #[inline]
     fn drop(&mut self) {
         if let Some(link) = &self.0 {
+            link.end();
+        }
+    }
+}
+
+/// The request of a call whose answer has begun.
+///
+/// When it is dropped, the request goes on: a caller that drops the answers of a bidi call goes on
+/// sending, as without a layer (CONTRACT B5).
+#[derive(Debug)]
+pub(crate) struct OpenRequest(Option<RequestLink>);
+
+impl OpenRequest {
+    /// The call is over: the request fails as it does when its guard is dropped.
+    pub(crate) fn end(self) {
+        if let Some(link) = self.0 {
             link.end();
         }
     }

@@ -79,7 +79,11 @@ fn a_whole_request_that_was_not_read_fails_once_its_call_is_over() {
     drop(recording);
     assert!(!attempt.is_end_stream());
     assert_eq!(read(&mut attempt), CUT);
-    assert_eq!(read(&mut attempt), CUT, "it never ends as if it were complete");
+    assert_eq!(
+        read(&mut attempt),
+        CUT,
+        "it never ends as if it were complete"
+    );
 }
 
 // CONTRACT R13
@@ -108,21 +112,24 @@ fn a_live_request_fails_once_its_call_is_over_and_wakes_the_transport() {
     assert!(wakes.0.load(Ordering::SeqCst) > 0);
     assert_eq!(poll(&mut attempt, &waker), CUT);
     let more = sender.send(frame("more"));
-    assert!(more.is_err(), "the caller's stream is dropped with its call");
+    assert!(
+        more.is_err(),
+        "the caller's stream is dropped with its call"
+    );
 }
 
 // CONTRACT R7
 #[test]
-fn a_committed_request_goes_on_until_its_guard_is_dropped() {
+fn a_request_whose_answer_has_begun_goes_on_until_the_call_is_ended() {
     let (body, sender) = live();
     let mut recording = record(body);
     let mut attempt = recording.attempt();
-    let guard = recording.take_guard();
+    let request = recording.answered().unwrap();
     drop(recording);
     assert_eq!(read(&mut attempt), Poll::Ready(Ok(Some("live".into()))));
     sender.send(frame("more")).unwrap();
     assert_eq!(read(&mut attempt), Poll::Ready(Ok(Some("more".into()))));
-    drop(guard);
+    request.end();
     assert_eq!(read(&mut attempt), CUT);
 }
 
@@ -218,6 +225,36 @@ fn a_request_whose_outer_attempt_is_over_is_not_begun() {
     outer.end_attempt();
     assert_eq!(read(&mut sent), CUT);
     assert!(!outer.was_read());
+}
+
+// CONTRACT B5
+#[test]
+fn a_request_goes_on_when_the_caller_drops_the_answer() {
+    let (body, caller) = live();
+    let mut recording = record(body);
+    let mut attempt = recording.attempt();
+    drop(recording.answered());
+    drop(recording);
+    assert_eq!(read(&mut attempt), Poll::Ready(Ok(Some("live".into()))));
+    drop(caller);
+    assert_eq!(read(&mut attempt), Poll::Ready(Ok(None)));
+}
+
+// CONTRACT R13
+#[test]
+fn a_request_that_was_kept_anew_ends_with_the_one_it_replaced() {
+    let (mut body, _caller) = live();
+    let outer = Replay::guard(&mut body).answered();
+    let mut inner = record(body);
+    let mut sent = inner.attempt();
+    drop(inner.answered());
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    assert!(poll(&mut sent, &waker).is_ready());
+    assert!(poll(&mut sent, &waker).is_pending());
+    outer.end();
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+    assert_eq!(poll(&mut sent, &waker), CUT);
 }
 
 // CONTRACT R7

@@ -26,7 +26,7 @@ mod tee;
 mod waker;
 
 pub use buffer::{Lost, ReplayBuffer};
-pub(crate) use link::RequestGuard;
+pub(crate) use link::{OpenRequest, RequestGuard};
 pub use recording::Recording;
 pub use replay::Replay;
 pub use request::RequestBody;

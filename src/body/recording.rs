@@ -9,7 +9,7 @@ use super::buffer::Loan;
 use super::buffer::{Lost, ReplayBuffer, Share};
 use super::capture::{Capture, capture};
 use super::captured::Captured;
-use super::link::{RequestGuard, RequestLink};
+use super::link::{OpenRequest, RequestGuard, RequestLink};
 use super::live::Live;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use super::live::ReadAhead;
@@ -191,16 +191,19 @@ impl<B: RequestBody> Recording<B> {
 
     /// No attempt follows: the one under way goes on, and what was kept is freed (CONTRACT R7).
     pub fn commit(mut self) {
-        if let Some(request) = self.request.take() {
-            request.let_go();
-        }
+        drop(self.answered());
     }
 
-    /// The same, until the guard is dropped.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
-    #[inline]
+    /// The guard of the attempt under way, which ends its request; no attempt follows.
+    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn take_guard(&mut self) -> Option<RequestGuard> {
         self.request.take()
+    }
+
+    /// The attempt under way is answered: its request goes on, and none follows.
+    #[inline]
+    pub(crate) fn answered(&mut self) -> Option<OpenRequest> {
+        self.request.take().map(RequestGuard::answered)
     }
 
     /// The attempt under way, or the one to come, is not sent soon: a whole request is kept without the

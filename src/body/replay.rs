@@ -6,13 +6,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::RequestBody;
 use super::captured::Captured;
 use super::link::{RequestGuard, RequestLink};
 #[cfg(feature = "stack")]
 use super::live::Live;
+use super::live::Read;
 use super::tee::Tee;
 use super::waker::CAPTURING;
-use super::RequestBody;
 
 /// What one attempt reads: a recorded request from its start.
 pub struct Replay<B: Body<Data = Bytes>> {
@@ -130,17 +131,17 @@ impl<B: Body<Data = Bytes>> fmt::Debug for Replay<B> {
     }
 }
 
-impl<B: Body> Linked<B> {
+impl<B: Body<Data = Bytes>> Linked<B> {
     /// Never an end of the body, which the server would take for a complete request.
     #[cold]
-    fn cut_off(&self) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn cut_off(&self) -> Poll<Option<Read<B>>> {
         (self.cancelled)().map_or(Poll::Pending, |error| Poll::Ready(Some(Err(error))))
     }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Source<B> {
     #[inline]
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Read<B>>> {
         match self {
             Self::Captured(captured) => Poll::Ready(captured.read()),
             #[cfg(feature = "wait-for-ready")]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::body::RequestGuard;
+use crate::body::OpenRequest;
 use crate::classify;
 use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
@@ -27,8 +27,8 @@ struct Active {
     bound: Option<Bound>,
     began: bool,
     recorder: Recorder,
-    /// The request ends with the answer, however that ends (CONTRACT R13).
-    request: Option<RequestGuard>,
+    /// The request, which ends with the call where this layer ends it (CONTRACT R13).
+    request: Option<OpenRequest>,
 }
 
 impl<B> DeadlineBody<B> {
@@ -43,7 +43,7 @@ impl<B> DeadlineBody<B> {
         inner: B,
         bound: Option<Bound>,
         recorder: Recorder,
-        request: Option<RequestGuard>,
+        request: Option<OpenRequest>,
     ) -> Self {
         let active = Active {
             bound,
@@ -89,7 +89,9 @@ impl Active {
             Poll::Pending => ready!(self.poll_over(cx)),
         };
         self.bound = None;
-        self.request = None;
+        if let Some(request) = self.request.take() {
+            request.end();
+        }
         Poll::Ready(Some(Err(self.recorder.failed(error))))
     }
 
@@ -114,7 +116,6 @@ impl Active {
     fn saw(&mut self, seen: Seen) {
         if let Seen::Trailers(code) = seen {
             self.bound = None;
-            self.request = None;
             self.recorder.over(code);
         }
     }

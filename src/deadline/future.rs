@@ -90,6 +90,7 @@ where
                 Ok(mut response) => match judge(&mut response, bound.as_ref(), recorder) {
                     Ok(code) => {
                         let recorder = recorder.answered(&mut response, code);
+                        let request = request.map(RequestGuard::answered);
                         let body = |inner| DeadlineBody::new(inner, bound, recorder, request);
                         return Poll::Ready(Ok(response.map(body)));
                     }

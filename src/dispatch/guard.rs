@@ -11,8 +11,15 @@ use crate::call::Context;
 pub(crate) fn guard<B: RequestBody>(request: &mut Request<B>) -> Option<RequestGuard> {
     let context = request.extensions().get::<Context>();
     let is_attempt = context.is_some_and(|context| context.attempt().is_some());
-    if is_attempt || request.body().is_end_stream() {
-        return None;
+    if is_attempt {
+        None
+    } else {
+        always_guard(request)
     }
-    Some(Replay::guard(request.body_mut()))
+}
+
+/// The same, whatever layers further out do.
+pub(crate) fn always_guard<B: RequestBody>(request: &mut Request<B>) -> Option<RequestGuard> {
+    let is_open = !request.body().is_end_stream();
+    is_open.then(|| Replay::guard(request.body_mut()))
 }

@@ -8,6 +8,10 @@
 //! down; a [`Head`] is what is kept of a request to send it again.
 
 mod attempt;
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+mod essentials;
+#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+mod extras;
 #[cfg(any(
     feature = "adaptive-throttle",
     feature = "attempt-timeout",
@@ -15,10 +19,6 @@ mod attempt;
     feature = "wait-for-ready"
 ))]
 mod guard;
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
-mod essentials;
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
-mod extras;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod head;
 mod readied;
@@ -28,6 +28,12 @@ mod response;
 mod spare;
 
 pub(crate) use attempt::Attempt;
+#[cfg(feature = "retry")]
+pub(crate) use essentials::Essentials;
+#[cfg(feature = "stack")]
+pub(crate) use extras::Extras;
+#[cfg(feature = "attempt-timeout")]
+pub(crate) use guard::always_guard;
 #[cfg(any(
     feature = "adaptive-throttle",
     feature = "attempt-timeout",
@@ -35,10 +41,6 @@ pub(crate) use attempt::Attempt;
     feature = "wait-for-ready"
 ))]
 pub(crate) use guard::guard;
-#[cfg(feature = "retry")]
-pub(crate) use essentials::Essentials;
-#[cfg(feature = "stack")]
-pub(crate) use extras::Extras;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use head::Head;
 pub(crate) use readied::Readied;

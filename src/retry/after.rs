@@ -123,7 +123,7 @@ impl Course {
     }
 
     fn wait(&mut self, error: Error, after: Duration) -> Next {
-        let error = self.with_what_the_server_said(error);
+        let error = self.after_hook(error);
         let kept = Arc::new(error.clone());
         if error.verdict().reason != Reason::HookFailed {
             self.last_real = Some(Arc::clone(&kept));
@@ -136,8 +136,9 @@ impl Course {
         Next::Wait(after)
     }
 
-    /// Nor does a hook's failure hide it: it stays in the chain, once, however often the hook fails.
-    fn with_what_the_server_said(&self, error: Error) -> Error {
+    /// A failure of the hook does not hide what the server last said: that stays in the chain, which
+    /// does not grow however often the hook fails.
+    fn after_hook(&self, error: Error) -> Error {
         match (error.verdict().reason, &self.last_real) {
             (Reason::HookFailed, Some(real)) => error.caused_by(Some(real.clone())),
             _ => error,
@@ -146,7 +147,11 @@ impl Course {
 
     /// A readiness error never hides what the server last said (CONTRACT R17).
     fn give_up(&mut self, error: Error, reason: GiveUp) -> Error {
-        let error = self.with_what_the_server_said(error);
+        let error = match (error.verdict().reason, &self.last_failure) {
+            // The failure before it, of the hook or the server, holds what the server last said.
+            (Reason::HookFailed, Some(last)) => error.caused_by(Some(Arc::new(last.clone()))),
+            _ => error,
+        };
         let reason = match error.give_up() {
             // A layer below said it more exactly.
             Some(own) if reason == GiveUp::CodeNotRetryable => own,

@@ -118,7 +118,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// The answer of the attempt goes up: no other can follow it. What the body has to watch for.
     #[inline]
     pub(super) fn commit(&mut self) -> Committed {
-        let request = self.kept.take_guard();
-        self.course.commit().until_the_end_of(request)
+        self.kept.answered();
+        self.course.commit()
     }
 }

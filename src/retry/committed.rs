@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use crate::body::RequestGuard;
 use crate::call::{Budget, CallOptions, Context};
 use crate::classify;
 use crate::error::{Error, GiveUp};
@@ -11,7 +10,7 @@ use super::Policy;
 
 /// What outlives the last attempt of a call: the status at the end of the answer counts, too.
 ///
-/// Neither the bytes of the request nor the trace: who reads a long answer does not keep what was asked, and an
+/// Neither the request nor the trace: who reads a long answer does not keep what was asked, and an
 /// error that holds this body may be in the trace.
 #[derive(Debug)]
 pub(crate) struct Committed {
@@ -19,9 +18,6 @@ pub(crate) struct Committed {
     budget: Option<Arc<dyn Budget>>,
     options: Option<Arc<CallOptions>>,
     attempts: u32,
-    /// The request ends with the call, however that ends (CONTRACT R13).
-    #[expect(dead_code, reason = "it acts when it is dropped")]
-    request: Option<RequestGuard>,
 }
 
 impl Committed {
@@ -37,14 +33,7 @@ impl Committed {
             budget,
             options,
             attempts,
-            request: None,
         }
-    }
-
-    /// The same, which ends this request when it is dropped.
-    #[inline]
-    pub(super) fn until_the_end_of(self, request: Option<RequestGuard>) -> Self {
-        Self { request, ..self }
     }
 
     /// The answer ended with OK.

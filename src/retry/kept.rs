@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::body::{Recording, RequestBody, RequestGuard};
+use crate::body::{OpenRequest, Recording, RequestBody};
 
 use super::settings::Settings;
 use super::shared::Hold;
@@ -27,10 +27,10 @@ impl<S: Clone, B: RequestBody> Kept<S, B> {
         &self.origin.0.settings
     }
 
-    /// What ends the request of the attempt under way, for whoever ends the call.
+    /// The attempt under way is answered: its request goes on, and none follows.
     #[inline]
-    pub(crate) fn take_guard(&mut self) -> Option<RequestGuard> {
-        self.recording.take_guard()
+    pub(crate) fn answered(&mut self) -> Option<OpenRequest> {
+        self.recording.answered()
     }
 
     /// A service for the next attempt; its readiness is unknown.

@@ -1,10 +1,10 @@
 use std::num::NonZero;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
-use crate::body::RequestGuard;
+use crate::body::OpenRequest;
 use crate::error::Error;
 
 use super::said::Said;
@@ -20,9 +20,8 @@ pub(super) struct Answered {
     pub(super) span: Span,
     /// Since when.
     pub(super) since: Instant,
-    /// The request ends with the call, however that ends (CONTRACT R13).
-    #[expect(dead_code, reason = "it acts when it is dropped")]
-    pub(super) request: Option<RequestGuard>,
+    /// The request, which ends with the call at the deadline (CONTRACT R13).
+    pub(super) request: Option<OpenRequest>,
 }
 
 impl Answered {
@@ -33,13 +32,24 @@ impl Answered {
 
     /// The end of the call, if it has come by now.
     #[inline]
-    pub(super) fn expiry(&self) -> Option<Error> {
-        self.span.expiry(Some(self.since))
+    pub(super) fn expiry(&mut self) -> Option<Error> {
+        let expiry = self.span.expiry(Some(self.since))?;
+        self.end_request();
+        Some(expiry)
     }
 
     /// Wakes the reader when the call must end.
     #[inline]
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        self.span.poll_over(cx, Some(self.since))
+        let error = ready!(self.span.poll_over(cx, Some(self.since)));
+        self.end_request();
+        Poll::Ready(error)
+    }
+
+    #[cold]
+    fn end_request(&mut self) {
+        if let Some(request) = self.request.take() {
+            request.end();
+        }
     }
 }

@@ -105,7 +105,7 @@ impl<R> Plain<R> {
     #[inline]
     fn message(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         if mem::replace(&mut self.has_begun, true)
-            && let Some(call) = &self.call
+            && let Some(call) = &mut self.call
             && let Some(expiry) = call.expiry()
         {
             return Err(self.failed(expiry));

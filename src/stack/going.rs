@@ -155,7 +155,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
             ..
         } = *self;
         Answered {
-            request: kept.take_guard(),
+            request: kept.answered(),
             said: Some(said),
             era: is_watched.then_some(era),
             span,

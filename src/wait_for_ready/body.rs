@@ -4,7 +4,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
-use crate::body::RequestGuard;
 use crate::dispatch::{Read, Recorder, Seen, broken};
 use crate::error::{BoxError, Error};
 
@@ -17,22 +16,14 @@ pub struct WaitBody<R> {
     inner: R,
     watch: Option<Watch>,
     recorder: Recorder,
-    /// The request ends with the answer, however that ends (CONTRACT R13).
-    request: Option<RequestGuard>,
 }
 
 impl<R> WaitBody<R> {
-    pub(super) fn new(
-        inner: R,
-        watch: Option<Watch>,
-        recorder: Recorder,
-        request: Option<RequestGuard>,
-    ) -> Self {
+    pub(super) fn new(inner: R, watch: Option<Watch>, recorder: Recorder) -> Self {
         Self {
             inner,
             watch,
             recorder,
-            request,
         }
     }
 }
@@ -49,15 +40,10 @@ where
         let this = &mut *self;
         Poll::Ready(match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             Some(Ok(mut frame)) => {
-                let seen = Seen::tidy(&mut frame);
-                this.recorder.saw(seen);
-                if let Seen::Trailers(_) = seen {
-                    this.request = None;
-                }
+                this.recorder.saw(Seen::tidy(&mut frame));
                 Some(Ok(frame))
             }
             Some(Err(error)) => {
-                this.request = None;
                 let error = broken(error);
                 if let Some(watch) = this.watch.take() {
                     watch.failed(&error);
@@ -65,7 +51,6 @@ where
                 Some(Err(this.recorder.failed(error)))
             }
             None => {
-                this.request = None;
                 this.recorder.over(None);
                 None
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Request;
 use tokio::time::Instant;
 
-use crate::body::{Replay, RequestBody, RequestGuard};
+use crate::body::{OpenRequest, Replay, RequestBody};
 use crate::call::{Deadline, Patience};
 use crate::classify::Progress;
 use crate::dispatch::Spare;
@@ -143,9 +143,9 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         Err(error)
     }
 
-    /// The attempt was answered: what ends its request.
-    pub(super) fn answered(mut self) -> Option<RequestGuard> {
-        self.request.take_guard()
+    /// The attempt was answered: its request goes on, and none follows.
+    pub(super) fn answered(mut self) -> Option<OpenRequest> {
+        self.request.answered()
     }
 
     /// A service for the next attempt; its readiness is unknown.

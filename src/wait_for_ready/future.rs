@@ -124,14 +124,15 @@ where
                     let error = match outcome {
                         Ok(mut response) => {
                             let watch = this.pass.take().map(Pass::answered);
-                            let request = this.call.take().and_then(WaitCall::answered);
-                            let request = request.or(this.request.take());
+                            let (call, request) = (this.call.take(), this.request.take());
                             let code = match received(&mut response) {
                                 Ok(code) => code,
                                 Err(error) => return Poll::Ready(Err(this.recorder.failed(error))),
                             };
+                            drop(call.and_then(WaitCall::answered));
+                            drop(request.map(RequestGuard::answered));
                             let recorder = this.recorder.answered(&mut response, code);
-                            let body = |inner| WaitBody::new(inner, watch, recorder, request);
+                            let body = |inner| WaitBody::new(inner, watch, recorder);
                             return Poll::Ready(Ok(response.map(body)));
                         }
                         Err(error) => error,

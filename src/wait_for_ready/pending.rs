@@ -1,6 +1,6 @@
 use http::Request;
 
-use crate::body::{Recording, RequestBody, RequestGuard};
+use crate::body::{OpenRequest, Recording, RequestBody, RequestGuard};
 use crate::call::{Context, Patience};
 use crate::dispatch::{Head, guard};
 use crate::error::Error;
@@ -79,11 +79,11 @@ impl<B: RequestBody> Pending<B> {
         matches!(self, Self::Kept(kept) if kept.recording.lost().is_none())
     }
 
-    /// What ends the request of an attempt that was answered.
-    pub(super) fn take_guard(&mut self) -> Option<RequestGuard> {
+    /// The attempt was answered: its request goes on, and none follows.
+    pub(super) fn answered(&mut self) -> Option<OpenRequest> {
         match self {
-            Self::Kept(kept) => kept.recording.take_guard(),
-            Self::Spent(request) => request.take(),
+            Self::Kept(kept) => kept.recording.answered(),
+            Self::Spent(request) => request.take().map(RequestGuard::answered),
             Self::Once(_) => None,
         }
     }

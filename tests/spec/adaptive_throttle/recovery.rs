@@ -24,7 +24,7 @@ async fn after(
     let is_up = Arc::new(AtomicBool::new(true));
     let server = {
         let is_up = Arc::clone(&is_up);
-        service_fn(move |_: Request<()>| {
+        service_fn(move |_: Request<tonic::body::Body>| {
             let code = if is_up.load(Ordering::Relaxed) {
                 "0"
             } else {
@@ -48,7 +48,10 @@ async fn after(
         std::future::poll_fn(|cx| service.poll_ready(cx))
             .await
             .unwrap();
-        let is_shed = service.call(Request::new(())).await.is_err();
+        let is_shed = service
+            .call(Request::new(tonic::body::Body::empty()))
+            .await
+            .is_err();
         let since = elapsed.saturating_sub(steady + outage);
         if is_shed && !since.is_zero() {
             shed_since += 1;

@@ -23,6 +23,7 @@ const CHANNEL_CLOSED: Seen = (Progress::NotSent, Code::Unavailable, Reason::Chan
 const QUEUED: Seen = (Progress::NotSent, Code::Unavailable, Reason::Queued);
 const REFUSED: Seen = (Progress::Refused, Code::Unavailable, Reason::StreamRefused);
 const GO_AWAY: Seen = (Progress::Refused, Code::Unavailable, Reason::GoAway);
+const GO_AWAY_ERROR: Seen = (Progress::Refused, Code::Unavailable, Reason::GoAwayError);
 /// CONTRACT H4
 const LOST: Seen = (Progress::Reached, Code::Unavailable, Reason::ConnectionLost);
 const UNRECOGNISED: Seen = (Progress::Reached, Code::Unknown, Reason::Unrecognised);

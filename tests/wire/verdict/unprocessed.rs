@@ -4,7 +4,7 @@ use grpc_resilience::BoxError;
 use peer::{LastStream, Reason, Step};
 
 use super::super::common::failure_with;
-use super::{GO_AWAY, REFUSED, verdict};
+use super::{GO_AWAY, GO_AWAY_ERROR, REFUSED, verdict};
 
 pub(super) async fn refused() -> BoxError {
     failure_with([Step::Reset(Reason::REFUSED_STREAM)]).await
@@ -32,13 +32,17 @@ async fn a_stream_above_the_last_id_of_a_goaway_was_not_processed_whatever_the_r
         Reason::ENHANCE_YOUR_CALM,
         Reason(0x77),
     ] {
-        assert_eq!(verdict(&above_goaway(reason).await), GO_AWAY, "{reason:?}");
+        let expected = match reason {
+            Reason::NO_ERROR => GO_AWAY,
+            _ => GO_AWAY_ERROR,
+        };
+        assert_eq!(verdict(&above_goaway(reason).await), expected, "{reason:?}");
         let goaway = Step::GoAway(LastStream::Below, reason);
         for end in [
             vec![Step::AwaitRequest, goaway.clone(), Step::Close],
             vec![Step::AwaitRequest, goaway, Step::Settle, Step::Abort],
         ] {
-            assert_eq!(verdict(&failure_with(end).await), GO_AWAY, "{reason:?}");
+            assert_eq!(verdict(&failure_with(end).await), expected, "{reason:?}");
         }
     }
 }
