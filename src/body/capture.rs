@@ -18,9 +18,9 @@ pub(super) enum Capture<B: Body<Data = Bytes>> {
     Begun(ReadAhead<B>),
 }
 
-/// [`look`], and the links of layers further out, which hear when a reader reads what was captured.
+/// [`look`], and the link of the body, which hears when a reader reads what was captured.
 #[inline]
-pub(super) fn capture<B>(body: &mut B, room: &mut impl Room) -> (Capture<B>, Vec<RequestLink>)
+pub(super) fn capture<B>(body: &mut B, room: &mut impl Room) -> (Capture<B>, Option<RequestLink>)
 where
     B: Body<Data = Bytes> + Unpin,
 {

@@ -1,18 +1,20 @@
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use crate::sync::{AtomicUsize, Mutex, Ordering};
 
 thread_local! {
-    /// The links of the body that a layer of ours captures now on this thread.
-    static CAPTURED: Cell<Vec<RequestLink>> = const { Cell::new(Vec::new()) };
+    /// The link of the body that a layer of ours captures now on this thread.
+    static CAPTURED: Cell<Option<RequestLink>> = const { Cell::new(None) };
 }
 
 /// A reader has polled the body.
 const READ: usize = 1;
 /// The body fails from now on.
 const ENDED: usize = 2;
+/// A task waits for the next frame, and is woken when the body ends.
+const WAITS: usize = 4;
 
 /// Ties one request body to the attempt that it is sent for.
 ///
@@ -31,18 +33,24 @@ struct State {
     flags: AtomicUsize,
     /// The task that waits for the next frame.
     reader: Mutex<Option<Waker>>,
-    /// Those of the body that this one replaced, each of a layer further out: it is read with this one.
-    above: Vec<RequestLink>,
+    /// That of the body which this one replaced or wraps, of a layer further out: it is read with
+    /// this one, and ends this one.
+    above: OnceLock<RequestLink>,
 }
 
 impl RequestLink {
     #[inline]
-    pub(super) fn new(above: Vec<Self>) -> Self {
+    pub(super) fn new(above: Option<Self>) -> Self {
         Self(Arc::new(State {
             flags: AtomicUsize::new(0),
             reader: Mutex::new(None),
-            above,
+            above: above.map_or_else(OnceLock::new, OnceLock::from),
         }))
+    }
+
+    #[inline]
+    fn above(&self) -> Option<&Self> {
+        self.0.above.get()
     }
 
     /// A reader polls the body; whether it may have the next frame.
@@ -50,27 +58,27 @@ impl RequestLink {
     pub(super) fn begin_read(&self) -> bool {
         if self.0.flags.load(Ordering::Acquire) & READ == 0 {
             self.0.flags.fetch_or(READ, Ordering::AcqRel);
-            self.0.above.iter().for_each(|above| {
+            if let Some(above) = self.above() {
                 above.begin_read();
-            });
+            }
         }
         !self.has_ended()
     }
 
-    /// A layer of ours captures the body, which is no reading: what it sends instead tells this
-    /// link when it is read.
+    /// A layer of ours has captured the body, which is no reading: what it sends instead tells this
+    /// link when it is read, and the link of the body in it.
     #[cold]
     pub(super) fn captured(&self) {
-        let mut links = CAPTURED.take();
-        if !links.iter().any(|link| Arc::ptr_eq(&link.0, &self.0)) {
-            links.push(self.clone());
+        let wrapped = CAPTURED.take();
+        if let Some(wrapped) = wrapped.filter(|it| !Arc::ptr_eq(&it.0, &self.0)) {
+            self.0.above.get_or_init(|| wrapped);
         }
-        CAPTURED.set(links);
+        CAPTURED.set(Some(self.clone()));
     }
 
-    /// The links of the body that this thread has just captured.
+    /// The link of the body that this thread has just captured, if it has one.
     #[inline]
-    pub(super) fn take_captured() -> Vec<Self> {
+    pub(super) fn take_captured() -> Option<Self> {
         CAPTURED.take()
     }
 
@@ -78,7 +86,7 @@ impl RequestLink {
     #[inline]
     pub(super) fn has_ended(&self) -> bool {
         let is_over = self.0.flags.load(Ordering::Acquire) & ENDED != 0;
-        is_over || self.0.above.iter().any(Self::has_ended)
+        is_over || self.above().is_some_and(Self::has_ended)
     }
 
     /// The body has no frame yet: ready if it has ended, else the task is woken when it ends.
@@ -97,20 +105,28 @@ impl RequestLink {
             Some(reader) => reader.clone_from(waker),
             reader => *reader = Some(waker.clone()),
         }
-        self.0
-            .above
-            .iter()
-            .for_each(|above| above.wake_at_end(waker));
+        self.0.flags.fetch_or(WAITS, Ordering::AcqRel);
+        if let Some(above) = self.above() {
+            above.wake_at_end(waker);
+        }
     }
 
     /// Ends the body; whether it was read before.
+    #[inline]
     fn end(&self) -> bool {
         let flags = self.0.flags.fetch_or(ENDED, Ordering::AcqRel);
+        if flags & WAITS != 0 {
+            self.wake();
+        }
+        flags & READ != 0
+    }
+
+    #[cold]
+    fn wake(&self) {
         let reader = self.0.reader.lock().take();
         if let Some(reader) = reader {
             reader.wake();
         }
-        flags & READ != 0
     }
 }
 
@@ -122,9 +138,9 @@ impl RequestLink {
 pub(crate) struct RequestGuard(Option<RequestLink>);
 
 impl RequestGuard {
-    /// The guard of a body that replaces one with these links, and the link of that body.
+    /// The guard of a body that replaces one with the link `above`, and the link of that body.
     #[inline]
-    pub(super) fn new(above: Vec<RequestLink>) -> (Self, RequestLink) {
+    pub(super) fn new(above: Option<RequestLink>) -> (Self, RequestLink) {
         let link = RequestLink::new(above);
         (Self(Some(link.clone())), link)
     }

@@ -42,8 +42,8 @@ pub struct Recording<B: Body<Data = Bytes> + Unpin> {
     request: Option<RequestGuard>,
     /// Whether a reader had begun with the request of the attempt that ended last.
     was_read: bool,
-    /// Those of the body that was recorded.
-    above: Vec<RequestLink>,
+    /// That of the body that was recorded.
+    above: Option<RequestLink>,
 }
 
 enum Kept<B: Body<Data = Bytes> + Unpin> {
@@ -74,7 +74,7 @@ impl<B: RequestBody> Recording<B> {
     }
 
     #[inline]
-    fn of(kept: Kept<B>, above: Vec<RequestLink>) -> Self {
+    fn of(kept: Kept<B>, above: Option<RequestLink>) -> Self {
         Self {
             kept,
             request: None,
@@ -163,7 +163,7 @@ impl<B: RequestBody> Recording<B> {
     pub fn attempt(&mut self) -> B {
         let replay = match &self.kept {
             Kept::Whole(captured, _) => Replay::captured(captured.clone()),
-            Kept::Live(Handle(tee)) => Replay::teed(Arc::clone(tee), tee.begin()),
+            Kept::Live(handle) => handle.read(),
         };
         let (request, link) = RequestGuard::new(self.above.clone());
         self.was_read = false;
@@ -248,6 +248,13 @@ impl<B: RequestBody> Kept<B> {
     #[cold]
     fn begun(read: ReadAhead<B>, share: Share, body: &mut B) -> Self {
         Self::live(Live::new(read, take(body)), share)
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Handle<B> {
+    #[cold]
+    fn read(&self) -> Replay<B> {
+        Replay::teed(Arc::clone(&self.0), self.0.begin())
     }
 }
 

@@ -86,19 +86,19 @@ impl<B: Body<Data = Bytes>> Replay<B> {
 }
 
 impl<B: RequestBody> Replay<B> {
-    /// The body itself, what was read of it first; the layers of these links hear when it is read.
+    /// The body itself, what was read of it first; the layer of this link hears when it is read.
     #[cfg(feature = "stack")]
-    pub(super) fn begun(live: Live<B>, above: Vec<RequestLink>) -> Self {
+    pub(super) fn begun(live: Live<B>, above: Option<RequestLink>) -> Self {
         let begun = Self::new(Source::Begun(Box::new(live)));
-        if above.is_empty() {
-            return begun;
+        match above {
+            Some(above) => begun.linked(above),
+            None => begun,
         }
-        begun.linked(RequestLink::new(above))
     }
 
     /// Makes the body end with this guard.
     pub(crate) fn guard(body: &mut B) -> RequestGuard {
-        let (guard, link) = RequestGuard::new(Vec::new());
+        let (guard, link) = RequestGuard::new(None);
         let nothing = B::from_replay(Self::captured(Captured::nothing()));
         let inner = std::mem::replace(body, nothing);
         *body = B::from_replay(Self::new(Source::Body(inner)).linked(link));
@@ -139,6 +139,21 @@ impl<B: Body<Data = Bytes>> Linked<B> {
     }
 }
 
+impl<B: Body<Data = Bytes> + Unpin> Linked<B> {
+    /// A layer of ours keeps the request, to send it in its turn.
+    #[cold]
+    fn capture(&self, source: &mut Source<B>, cx: &mut Context<'_>) -> Poll<Option<Read<B>>> {
+        if self.link.has_ended() {
+            return self.cut_off();
+        }
+        // The source may wrap a body with a link of its own.
+        drop(RequestLink::take_captured());
+        let polled = source.poll_frame(cx);
+        self.link.captured();
+        polled
+    }
+}
+
 impl<B: Body<Data = Bytes> + Unpin> Source<B> {
     #[inline]
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Read<B>>> {
@@ -174,11 +189,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
             return source.poll_frame(cx);
         };
         if is_capturing(cx) {
-            if linked.link.has_ended() {
-                return linked.cut_off();
-            }
-            linked.link.captured();
-            return source.poll_frame(cx);
+            return linked.capture(source, cx);
         }
         if !linked.link.begin_read() {
             return linked.cut_off();

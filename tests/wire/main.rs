@@ -7,6 +7,7 @@
 
 mod answers;
 mod common;
+mod ended;
 mod random;
 mod retry;
 mod verdict;

@@ -6,6 +6,8 @@
 
 mod answers;
 mod committed;
+mod evidence;
+mod goaway;
 mod live;
 mod not_sent;
 mod refused;
@@ -33,6 +35,10 @@ use super::common::{log, request};
 const BACKOFF: Duration = Duration::from_secs(1);
 /// tokio's timers count in milliseconds.
 const AT_ONCE: Duration = Duration::from_millis(2);
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
 
 type Answer = Result<Response<RetryBody<Body>>, Error>;
 
