@@ -98,7 +98,9 @@ impl<B: RequestBody> Recording<B> {
             Capture::Whole(captured) => Kept::Whole(captured, None),
             Capture::Begun(read) => Kept::begun(read, Share::new(buffer.clone(), limit), body),
         };
-        (Self::of(kept, above).replacing(body), loan)
+        let mut recording = Self::of(kept, above);
+        *body = recording.attempt();
+        (recording, loan)
     }
 
     /// The same of a request that is complete and fits. Any other reads as it did, though some of it may have been
@@ -113,8 +115,9 @@ impl<B: RequestBody> Recording<B> {
         let mut loan = Loan::new(buffer, limit);
         match capture(body, &mut loan) {
             (Capture::Whole(captured), above) => {
-                let kept = Kept::Whole(captured, None);
-                Some((Self::of(kept, above).replacing(body), loan))
+                let mut recording = Self::of(Kept::Whole(captured, None), above);
+                *body = recording.attempt();
+                Some((recording, loan))
             }
             (Capture::Begun(read), above) => {
                 let rest = take(body);
@@ -135,15 +138,9 @@ impl<B: RequestBody> Recording<B> {
             Capture::Whole(captured) => Kept::Whole(captured, None),
             Capture::Begun(read) => Kept::begun(read, Share::uncounted(0), body),
         };
-        Self::of(kept, above).replacing(body)
-    }
-
-    /// The request of the first attempt takes the place of the body that was recorded.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
-    #[inline]
-    fn replacing(mut self, body: &mut B) -> Self {
-        *body = self.attempt();
-        self
+        let mut recording = Self::of(kept, above);
+        *body = recording.attempt();
+        recording
     }
 
     /// What it holds without an attempt.
@@ -161,14 +158,13 @@ impl<B: RequestBody> Recording<B> {
     /// Once [`lost`](Self::lost) says why not, it is not the whole request any more.
     #[inline]
     pub fn attempt(&mut self) -> B {
-        let replay = match &self.kept {
-            Kept::Whole(captured, _) => Replay::captured(captured.clone()),
-            Kept::Live(handle) => handle.read(),
-        };
         let (request, link) = RequestGuard::new(self.above.clone());
         self.was_read = false;
         self.request = Some(request);
-        B::from_replay(replay.linked(link))
+        B::from_replay(match &self.kept {
+            Kept::Whole(captured, _) => Replay::captured(captured.clone(), link),
+            Kept::Live(handle) => handle.read(link),
+        })
     }
 
     /// The attempt under way has failed: no more of its request is read, and a whole one is kept
@@ -251,18 +247,17 @@ impl<B: RequestBody> Kept<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Handle<B> {
+impl<B: RequestBody> Handle<B> {
     #[cold]
-    fn read(&self) -> Replay<B> {
-        Replay::teed(Arc::clone(&self.0), self.0.begin())
+    fn read(&self, link: RequestLink) -> Replay<B> {
+        Replay::teed(Arc::clone(&self.0), self.0.begin(), link)
     }
 }
 
 /// The body; an empty one takes its place.
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 fn take<B: RequestBody>(body: &mut B) -> B {
-    let nothing = B::from_replay(Replay::captured(Captured::nothing()));
-    std::mem::replace(body, nothing)
+    std::mem::replace(body, B::from_replay(Replay::nothing()))
 }
 
 /// The call is over, unless the attempt under way goes on by itself: nothing reads the caller's

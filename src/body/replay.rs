@@ -66,12 +66,9 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         Self { source, link: None }
     }
 
-    pub(super) fn captured(captured: Captured) -> Self {
-        Self::new(Source::Captured(captured))
-    }
-
-    pub(super) fn teed(tee: Arc<Tee<B>>, reader: u64) -> Self {
-        Self::new(Source::Teed(Reader { tee, reader }))
+    /// A request that is complete with its head.
+    pub(super) fn nothing() -> Self {
+        Self::new(Source::Captured(Captured::nothing()))
     }
 
     /// The body itself, with a note for whoever wants to know when it is first polled: a transport
@@ -89,30 +86,40 @@ impl<B: RequestBody> Replay<B> {
     /// The body itself, what was read of it first; the layer of this link hears when it is read.
     #[cfg(feature = "stack")]
     pub(super) fn begun(live: Live<B>, above: Option<RequestLink>) -> Self {
-        let begun = Self::new(Source::Begun(Box::new(live)));
+        let begun = Source::Begun(Box::new(live));
         match above {
-            Some(above) => begun.linked(above),
-            None => begun,
+            Some(above) => Self::linked(begun, above),
+            None => Self::new(begun),
         }
     }
 
     /// Makes the body end with this guard.
     pub(crate) fn guard(body: &mut B) -> RequestGuard {
         let (guard, link) = RequestGuard::new(None);
-        let nothing = B::from_replay(Self::captured(Captured::nothing()));
-        let inner = std::mem::replace(body, nothing);
-        *body = B::from_replay(Self::new(Source::Body(inner)).linked(link));
+        let inner = std::mem::replace(body, B::from_replay(Self::nothing()));
+        *body = B::from_replay(Self::linked(Source::Body(inner), link));
         guard
     }
 
-    /// The same body, which tells this link that it is read, and ends with it.
+    /// A whole request for one attempt.
     #[inline]
-    pub(super) fn linked(mut self, link: RequestLink) -> Self {
-        self.link = Some(Linked {
-            link,
-            cancelled: B::cancelled,
-        });
-        self
+    pub(super) fn captured(captured: Captured, link: RequestLink) -> Self {
+        Self::linked(Source::Captured(captured), link)
+    }
+
+    /// A live request for one attempt.
+    pub(super) fn teed(tee: Arc<Tee<B>>, reader: u64, link: RequestLink) -> Self {
+        Self::linked(Source::Teed(Reader { tee, reader }), link)
+    }
+
+    /// A body that tells this link that it is read, and ends with it.
+    #[inline]
+    fn linked(source: Source<B>, link: RequestLink) -> Self {
+        let cancelled = B::cancelled;
+        Self {
+            source,
+            link: Some(Linked { link, cancelled }),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod bounds;
 mod buffer;
 mod cancelled;
 mod hook;
+mod hook_outage;
 mod laws;
 mod let_go;
 mod overrides;
