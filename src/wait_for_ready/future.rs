@@ -1,6 +1,7 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,7 +16,9 @@ use crate::error::{BoxError, Error};
 
 use super::WaitBody;
 use super::call::{Step, WaitCall};
+use super::gate::Probe;
 use super::pass::Pass;
+use super::watch::{Heard, Polled};
 
 /// The future of [`WaitForReady`](super::WaitForReady).
 #[pin_project]
@@ -31,6 +34,8 @@ where
     /// `None` for a call that does not wait, whatever happens.
     call: Option<WaitCall<S, B>>,
     recorder: Recorder,
+    /// What a test is polled with.
+    heard: Option<Arc<Heard>>,
 }
 
 #[pin_project(project = StateProj)]
@@ -63,6 +68,7 @@ where
             pass: Some(pass),
             call,
             recorder,
+            heard: None,
         }
     }
 
@@ -72,6 +78,7 @@ where
             pass: Some(pass),
             call: Some(call),
             recorder,
+            heard: None,
         }
     }
 
@@ -81,6 +88,7 @@ where
             pass: Some(pass),
             call: None,
             recorder,
+            heard: None,
         }
     }
 }
@@ -105,7 +113,16 @@ where
             };
             match (this.state.as_mut().project(), this.call.as_mut()) {
                 (StateProj::Attempt(attempt), call) => {
-                    let Poll::Ready(outcome) = attempt.poll(cx) else {
+                    let polled = match &pass.probe {
+                        Some(probe) => {
+                            pass.door.gate.polled(probe);
+                            let waker = heard(this.heard, probe, cx.waker());
+                            let _polled = Polled::now(probe);
+                            attempt.poll(&mut Context::from_waker(&waker))
+                        }
+                        None => attempt.poll(cx),
+                    };
+                    let Poll::Ready(outcome) = polled else {
                         if let Some(call) = call {
                             call.goes_on(pass);
                         }
@@ -165,6 +182,19 @@ where
             }
         }
     }
+}
+
+/// The waker of this test, whose owner is polled with this one.
+#[cold]
+fn heard(known: &mut Option<Arc<Heard>>, probe: &Probe, owner: &Waker) -> Waker {
+    let known = match known.take_if(|it| it.is_of(probe)) {
+        Some(it) => {
+            it.owned_by(owner);
+            known.insert(it)
+        }
+        None => known.insert(Heard::new(probe, owner)),
+    };
+    Waker::from(Arc::clone(known))
 }
 
 /// The one timer of a waiting call.

@@ -107,10 +107,10 @@ impl Readiness {
             let failing = channel.failing();
             ReadinessSnapshot {
                 state: channel.state(),
-                failing_since: failing.map(|(since, ..)| since),
-                failed_dials: failing.map_or(0, |(_, dials, _)| dials),
+                failing_since: failing.map(|it| it.since),
+                failed_dials: failing.map_or(0, |it| it.dials),
                 last_error: channel.last_error().cloned(),
-                next_dial: failing.map(|(.., next)| next),
+                next_dial: failing.map(|it| it.next_dial),
                 waiting: queue.len(),
                 waiting_bytes: queue.bytes(),
             }

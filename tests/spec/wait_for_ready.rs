@@ -7,7 +7,10 @@ mod dials;
 mod endpoints;
 mod expiry;
 mod first;
+mod goaway;
 mod handed_back;
+mod hung_up;
+mod members;
 mod methods;
 mod patience;
 mod probe;
@@ -17,6 +20,7 @@ mod started_before;
 mod streams;
 mod timeouts;
 mod unheard;
+mod unpolled;
 
 use std::sync::Arc;
 use std::time::Duration;
