@@ -47,6 +47,7 @@
 
 mod answer;
 mod chain;
+mod connect_fault;
 mod failure;
 #[cfg(feature = "tonic")]
 mod transport;
@@ -54,6 +55,7 @@ mod verdict;
 
 pub use answer::{answer, head, no_status, trailers};
 pub(crate) use chain::chain;
+pub use connect_fault::ConnectFault;
 pub(crate) use failure::display_chain;
 pub use failure::failure;
 pub use verdict::{Hint, Progress, Reason, Verdict};
