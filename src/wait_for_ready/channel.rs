@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 
+use super::finding::{Change, Finding, Pick};
+use super::losses::{End, Losses};
 use super::outage::Outage;
 use super::several::Several;
 use super::streak::Streak;
@@ -55,73 +57,6 @@ enum Phase {
     Paused,
     /// It can never be ready again.
     Shutdown,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Losses {
-    count: u32,
-    /// The number of the first of these connections.
-    first: u64,
-    /// A request was left behind by the last of them.
-    left_behind: bool,
-}
-
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Lost,
-    /// By the server's GOAWAY.
-    GoAway,
-    /// Before the request was sent: it stood in a queue of the transport.
-    Queued,
-}
-
-/// A call for which no connection could be made.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pick {
-    pub(super) number: u64,
-    pub(super) is_test: bool,
-    /// How often this happened to it in a row.
-    pub(super) own: u32,
-}
-
-/// What a call finds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Finding {
-    Ready,
-    Shutdown,
-    /// One call is to test it now.
-    Due,
-    /// It is not to be tested before this.
-    NotBefore(Instant),
-}
-
-/// What a piece of news changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    None,
-    /// When the next test is due.
-    Schedule,
-    /// The phase.
-    Phase,
-}
-
-impl Losses {
-    /// One more, under the call with this number; whether the next connection has to wait: the first
-    /// in a row is replaced at once.
-    fn add(&mut self, number: u64, end: End) -> bool {
-        // hyper takes one more request after a GOAWAY, and gives it back: that is no connection.
-        if end == End::Queued && self.count > 0 && !self.left_behind {
-            self.left_behind = true;
-            return false;
-        }
-        self.left_behind = false;
-        self.count = self.count.saturating_add(1);
-        if self.count == 1 {
-            self.first = number;
-        }
-        self.count > 1
-    }
 }
 
 impl Channel {

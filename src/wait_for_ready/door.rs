@@ -7,8 +7,8 @@ use crate::call::{CallOptions, Patience};
 use crate::classify::{Reason, Verdict};
 use crate::error::Error;
 
-use super::channel::End;
 use super::gate::Gate;
+use super::losses::End;
 use super::settings::Settings;
 use super::{News, WaitForReadyPolicy};
 

@@ -11,7 +11,9 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 
 use super::WaitForReadyPolicy;
 use super::alarm::Alarm;
-use super::channel::{Channel, Finding};
+use super::channel::Channel;
+use super::finding::Finding;
+use super::log::Log;
 use super::queue::Queue;
 use super::settings::Settings;
 
@@ -36,19 +38,7 @@ pub(super) struct Gate {
 pub(super) struct Shared {
     pub(super) channel: Channel,
     pub(super) queue: Queue,
-    /// Since when, if the log says so.
-    pub(super) was_said_to_be_down: Option<Instant>,
-}
-
-impl Shared {
-    /// Whether it is down, and the log does not say so yet.
-    pub(super) fn is_newly_down(&mut self, now: Instant) -> bool {
-        let is_new = self.channel.is_failing() && self.was_said_to_be_down.is_none();
-        if is_new {
-            self.was_said_to_be_down = Some(now);
-        }
-        is_new
-    }
+    pub(super) log: Log,
 }
 
 /// What a call brings to the gate.

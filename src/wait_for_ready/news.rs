@@ -9,9 +9,20 @@ use crate::error::Error;
 use crate::sync::Ordering;
 
 use super::WaitForReadyPolicy;
-use super::channel::{Change, End, Pick};
+use super::finding::{Change, Pick};
 use super::gate::{Gate, Probe, Shared};
+use super::log::Line;
+use super::losses::End;
 use super::settings::Settings;
+
+impl Shared {
+    fn logs(&mut self, change: Change, error: &Error, now: Instant) -> Line {
+        match change {
+            Change::None => Line::Nothing,
+            Change::Schedule | Change::Phase => self.log.failed(&self.channel, error, now),
+        }
+    }
+}
 
 impl Gate {
     /// The request of the test of this number is read, by its own task or another's.
@@ -63,11 +74,10 @@ impl Gate {
             return self.wake(wake);
         }
         channel.answered(now);
-        let was_down = shared.was_said_to_be_down.take();
+        let down_for = shared.log.answered(now);
         self.listens.store(false, Ordering::Release);
         drop(shared);
-        if let Some(since) = was_down {
-            let down_for = now.saturating_duration_since(since);
+        if let Some(down_for) = down_for {
             tracing::info!(?down_for, "the channel is ready");
         }
     }
@@ -93,16 +103,14 @@ impl Gate {
         let mut kept = Arc::new(error.clone().unreported());
         let wait = self.next_wait(settings);
         let now = Instant::now();
-        let (wake, is_new) = {
+        let (wake, line) = {
             let mut shared = self.shared.lock();
             let channel = &mut shared.channel;
             let change = channel.lost(number, end, &mut kept, &settings.policy, wait, now);
-            let is_new = change == Change::Phase && shared.is_newly_down(now);
-            (self.follow(change, &mut shared), is_new)
+            let line = shared.logs(change, error, now);
+            (self.follow(change, &mut shared), line)
         };
-        if is_new {
-            tracing::warn!(%error, next_dial_in = ?wait, "the channel is down");
-        }
+        line.write(error, wait);
         drop(kept);
         self.wake(wake);
     }
@@ -126,17 +134,15 @@ impl Gate {
             is_test: probe.is_some(),
             own,
         };
-        let (wake, is_new) = {
+        let (wake, line) = {
             let mut shared = self.shared.lock();
             let channel = &mut shared.channel;
             let change = channel.failed(pick, &mut kept, &settings.policy, wait, now);
-            let is_new = change == Change::Phase && shared.is_newly_down(now);
+            let line = shared.logs(change, error, now);
             self.listens.store(true, Ordering::Release);
-            (self.follow(change, &mut shared), is_new)
+            (self.follow(change, &mut shared), line)
         };
-        if is_new {
-            tracing::warn!(%error, next_dial_in = ?wait, "the channel is down");
-        }
+        line.write(error, wait);
         // Without the lock: what an error holds may ask for anything when it is dropped.
         drop(kept);
         drop(probe);

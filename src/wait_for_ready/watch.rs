@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::sync::Mutex;
 
-use super::channel::Finding;
+use super::finding::Finding;
 use super::gate::{Gate, Probe};
 use super::queue::UNWATCHED;
 

@@ -6,6 +6,7 @@ mod between;
 mod dials;
 mod endpoints;
 mod expiry;
+mod faults;
 mod first;
 mod goaway;
 mod handed_back;
