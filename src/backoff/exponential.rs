@@ -57,6 +57,18 @@ impl Exponential {
         })
     }
 
+    /// gRPC's curve between two dials of a connection: 1 s, x1.6, +-20 %, at most 120 s. Source:
+    /// [connection-backoff](https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md).
+    #[must_use]
+    pub fn grpc() -> Self {
+        Self {
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(120),
+            multiplier: 1.6,
+            jitter: Jitter::A6,
+        }
+    }
+
     /// A curve of this crate's own, known to be valid.
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn standard(initial: Duration, multiplier: f64, max: Duration) -> Self {
@@ -135,6 +147,15 @@ mod tests {
             .map(|retry| curve(Jitter::None).delay(retry, ms(0), 0.3))
             .collect();
         assert_eq!(delays, [ms(10), ms(20), ms(40), ms(80), ms(100), ms(100)]);
+    }
+
+    // CONTRACT W5
+    #[test]
+    fn grpc_s_curve_is_that_of_its_document() {
+        let middle = |retry| Exponential::grpc().delay(retry, ms(0), 0.5);
+        assert_eq!((middle(1), middle(2)), (ms(1_000), ms(1_600)));
+        assert_eq!(middle(50), ms(120_000));
+        assert_eq!(Exponential::grpc().delay(1, ms(0), 0.0), ms(800));
     }
 
     #[test]

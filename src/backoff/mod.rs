@@ -13,11 +13,16 @@
 //! # Ok::<(), grpc_resilience::backoff::InvalidBackoff>(())
 //! ```
 //!
-//! [`Exponential`] with a [`Jitter`] serves most; anything else implements [`Backoff`].
+//! [`Exponential`] with a [`Jitter`] serves most; anything else implements [`Backoff`]. Between two dials
+//! of a connection the default is `ConnectionBackoff`.
 
+#[cfg(feature = "wait-for-ready")]
+mod connection;
 mod exponential;
 mod jitter;
 
+#[cfg(feature = "wait-for-ready")]
+pub use connection::ConnectionBackoff;
 pub use exponential::{Exponential, InvalidBackoff};
 pub use jitter::Jitter;
 
@@ -32,4 +37,11 @@ pub trait Backoff: fmt::Debug + Send + Sync {
     /// `previous` is the delay that this curve gave before retry `retry - 1`, zero before the
     /// first; `unit` is a random number in `[0, 1)`.
     fn delay(&self, retry: u32, previous: Duration, unit: f64) -> Duration;
+
+    /// The delay before dial number `dial` (1 is the first after a failed one) of an outage that has
+    /// lasted for `age`. Default: [`delay`](Self::delay), whatever the age.
+    fn dial_delay(&self, dial: u32, previous: Duration, age: Duration, unit: f64) -> Duration {
+        let _ = age;
+        self.delay(dial, previous, unit)
+    }
 }

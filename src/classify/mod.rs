@@ -49,6 +49,7 @@
 
 mod answer;
 mod chain;
+mod connect_fault;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod evidence;
 mod failure;
@@ -58,6 +59,7 @@ mod verdict;
 
 pub use answer::{answer, head, no_status, trailers};
 pub(crate) use chain::chain;
+pub use connect_fault::ConnectFault;
 pub(crate) use failure::display_chain;
 pub use failure::failure;
 pub use verdict::{Hint, Progress, Reason, Verdict};

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use crate::classify::{self, Verdict, display_chain};
+use crate::classify::{self, ConnectFault, Reason, Verdict, display_chain};
 use crate::grpc::{Code, Status};
 
 use crate::report::{CallReport, SharedError};
@@ -24,6 +24,7 @@ pub(super) struct Inner {
     pub(super) give_up: Option<GiveUp>,
     pub(super) attempts: u32,
     pub(super) cause: Option<SharedError>,
+    pub(super) fault: Option<ConnectFault>,
     pub(super) report: Option<CallReport>,
     pub(super) handed_back: bool,
     #[cfg(feature = "tonic")]
@@ -45,6 +46,7 @@ impl Error {
             status,
             give_up: None,
             attempts: 0,
+            fault: fault(verdict, cause.as_ref()),
             cause,
             report: None,
             handed_back: false,
@@ -101,6 +103,12 @@ impl Error {
         self.0.cause.as_deref()
     }
 
+    /// Why no connection can be made, if waiting rarely cures it: of the last one, where the call waited.
+    #[must_use]
+    pub fn connect_fault(&self) -> Option<ConnectFault> {
+        self.0.fault
+    }
+
     /// Why there was no further attempt; `None` if no layer decided so.
     #[must_use]
     pub fn give_up(&self) -> Option<GiveUp> {
@@ -130,6 +138,16 @@ impl GiveUp {
     }
 }
 
+impl ConnectFault {
+    /// The fault in an error's source chain, such as that of a generated client's status.
+    #[must_use]
+    pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        classify::chain(error)
+            .filter_map(|cause| cause.downcast_ref::<Error>())
+            .find_map(Error::connect_fault)
+    }
+}
+
 impl CallReport {
     /// The report in an error's source chain, such as that of a generated client's status.
     #[must_use]
@@ -151,13 +169,42 @@ fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error
     chain.find_map(|cause| cause.downcast_ref::<Error>())
 }
 
-/// A foreign status keeps its words; a transport error is worded by its chain.
+/// A foreign status keeps its words; a transport error is worded by its chain, and by what to do where
+/// waiting rarely cures it.
 fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> Status {
     let foreign = match verdict.reason {
-        classify::Reason::ForeignStatus => foreign_status(error),
+        Reason::ForeignStatus => foreign_status(error),
         _ => None,
     };
-    foreign.unwrap_or_else(|| Status::new(verdict.code, display_chain(error)))
+    foreign.unwrap_or_else(|| {
+        let chain = display_chain(error);
+        let message = match transport_fault(verdict, error) {
+            Some(fault) => format!("{chain}; {fault}"),
+            None => chain,
+        };
+        Status::new(verdict.code, message)
+    })
+}
+
+/// Of the connection that this failure is of, or of the one that was waited for.
+fn fault(verdict: Verdict, cause: Option<&SharedError>) -> Option<ConnectFault> {
+    let cause: &(dyn std::error::Error + 'static) = &**cause?;
+    match cause.downcast_ref::<Error>() {
+        Some(last) => last.connect_fault(),
+        None => transport_fault(verdict, cause),
+    }
+}
+
+/// A server may refuse a client's certificate once the connection is made: that it is lost then.
+fn transport_fault(
+    verdict: Verdict,
+    error: &(dyn std::error::Error + 'static),
+) -> Option<ConnectFault> {
+    matches!(
+        verdict.reason,
+        Reason::ConnectFailed | Reason::ConnectionLost | Reason::Queued
+    )
+    .then(|| ConnectFault::of(error))?
 }
 
 /// The first status of tonic's in the chain.

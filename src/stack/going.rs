@@ -136,12 +136,12 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
     /// The server has answered; the gate is told.
     #[inline]
     pub(super) fn heard(&self) {
-        self.said.door.answered();
+        self.said.door.answered(self.era);
     }
 
     /// Its answer ended like this after that; the gate is told.
     pub(super) fn broke_off(&self, error: &Error) {
-        self.said.door.broke_off(self.era.get(), None, error);
+        self.said.door.broke_off(self.era.get(), error);
     }
 
     /// The answer goes up; `is_watched` unless it broke off already.

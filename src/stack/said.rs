@@ -75,7 +75,7 @@ impl Said {
     #[cold]
     pub(super) fn broke_off(&self, era: Option<NonZero<u64>>, error: Error) -> Error {
         if let Some(era) = era {
-            self.door.broke_off(era.get(), None, &error);
+            self.door.broke_off(era.get(), &error);
         }
         self.committed().broke_off(error)
     }

@@ -16,7 +16,6 @@ use super::door::Door;
 use super::gate::{Caller, Seat, Turn};
 use super::pass::Pass;
 use super::pending::Pending;
-use super::settings::Settings;
 use super::{News, failure};
 
 /// One call that waits for the channel, or may have to.
@@ -128,14 +127,15 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     /// An attempt failed: whether the call goes on, or its error.
     pub(super) fn after(&mut self, pass: &mut Pass, error: Error) -> Result<(), Error> {
-        let news = pass.failed(&error);
+        let own = self.failures.saturating_add(1);
+        let news = pass.failed(&error, own);
         let error = self.request.judge(error);
         if news == News::NotConnected && error.verdict().progress == Progress::NotSent {
             if let Some(trace) = &self.trace {
                 trace.came_back(false);
             }
             if self.request.goes_again() {
-                self.pause(&pass.door.settings, error);
+                self.pause(&pass.door, error);
                 return Ok(());
             }
         }
@@ -171,15 +171,18 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     /// One pick after the other of a balanced channel may fail while others' are answered: then this
     /// call by itself leaves it alone for a while.
-    fn pause(&mut self, settings: &Settings, error: Error) {
+    fn pause(&mut self, door: &Door, error: Error) {
+        let Door { gate, settings } = door;
         let policy = &settings.policy;
         self.failures = self.failures.saturating_add(1);
         self.last_error = Some(Arc::new(error.unreported()));
-        if !policy.is_single() && policy.is_down(self.failures) {
+        let now = Instant::now();
+        let is_several = gate.read(|shared| shared.channel.is_several(policy, now));
+        if is_several && self.failures >= policy.picks() {
             let unit = settings.rng.unit();
-            let wait = policy.next_dial(1, Duration::ZERO, unit);
+            let wait = policy.next_dial(1, Duration::ZERO, Duration::ZERO, unit);
             self.failures = 0;
-            self.pause = Instant::now().checked_add(wait);
+            self.pause = now.checked_add(wait);
         }
     }
 
@@ -230,7 +233,8 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         let (number, trace) = (probe.number, self.trace.clone());
         request.map(|body| {
             B::from_replay(Replay::noting(body, move || {
-                door.gate.opened(number, &door.settings.policy);
+                let by_itself = door.gate.is_polled_here(number);
+                door.gate.read_by(number, by_itself, &door.settings.policy);
                 if let Some(trace) = trace {
                     trace.enter(Phase::Attempt);
                 }

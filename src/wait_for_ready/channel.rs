@@ -6,15 +6,33 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 
+use super::finding::{Change, Finding, Pick};
+use super::losses::{End, Losses};
+use super::outage::Outage;
+use super::several::Several;
+use super::streak::Streak;
+use super::test::Test;
 use super::{ConnectivityState, WaitForReadyPolicy};
 
 /// What calls have shown of a channel: a pure state machine, the time is passed in.
+///
+/// Tests are numbered, and what a test has shown has its number: so has each call that goes because of
+/// it. Of two numbers the higher one is that of the later connection.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
     phase: Phase,
-    /// Failed connects in a row.
-    failures: u32,
-    /// Numbers the tests: an earlier one has no say.
+    /// Until an answer ends it.
+    outage: Option<Outage>,
+    /// Connections lost in a row before any answer.
+    losses: Losses,
+    /// Failed picks in a row, of several endpoints.
+    picks: Streak,
+    /// How many tests have followed a failed one at once, of several endpoints.
+    followed: u32,
+    several: Several,
+    /// A request was read, and then no connection could be made for it: until an answer comes, being
+    /// read shows nothing.
+    is_suspect: bool,
     tests: u64,
     test: Option<Test>,
     /// The last one that showed it ready; those of before it have no say any more.
@@ -29,92 +47,58 @@ enum Phase {
     /// Nothing was shown yet, or since the last connection was lost: one call shows it.
     #[default]
     Unproven,
-    /// A test opened a stream, and nobody has answered yet: a proxy without a server does as much. What
-    /// failed before is not forgotten.
-    Opened {
-        at: Instant,
-        before: Failing,
-    },
+    /// A test opened a stream, and nobody has answered yet: a proxy without a server does as much.
+    Opened(Instant),
     Ready,
-    Failing(Failing),
+    /// TRANSIENT_FAILURE.
+    Failing,
+    /// The server closes one connection after the other by a GOAWAY, before it answers on any. It is
+    /// dialled by the backoff, but that is no failure.
+    Paused,
     /// It can never be ready again.
     Shutdown,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Failing {
-    since: Instant,
-    next_dial: Instant,
-    dials: u32,
-    previous: Duration,
-}
-
-/// The test under way; after a while another call may take it over, for whoever made it may have
-/// stopped polling it.
-#[derive(Clone, Copy, Debug)]
-struct Test {
-    number: u64,
-    until: Instant,
-    /// When the one before it was abandoned: that dial went on, and its error may have been
-    /// kept for this one.
-    abandoned: Option<Instant>,
-}
-
-/// gRPC's minimum connect timeout (CONTRACT W5): no dial is given up sooner.
-const LEASE: Duration = Duration::from_secs(20);
-
-/// A wait too long for an [`Instant`].
-const FAR: Duration = Duration::from_secs(365 * 86_400);
-
-/// What a call finds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Finding {
-    Ready,
-    Shutdown,
-    /// One call is to test it now.
-    Due,
-    /// It is not to be tested before this.
-    NotBefore(Instant),
-}
-
-/// What a failed connect changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    None,
-    /// When the next test is due.
-    Schedule,
-    /// The phase.
-    Phase,
-}
-
 impl Channel {
     pub(super) fn find(&self, now: Instant) -> Finding {
-        let due = match (&self.phase, self.test) {
-            (Phase::Ready | Phase::Opened { .. }, _) => return Finding::Ready,
+        let due = match (self.phase, &self.test) {
+            (Phase::Ready | Phase::Opened(_), _) => return Finding::Ready,
             (Phase::Shutdown, _) => return Finding::Shutdown,
-            (_, Some(test)) => test.until,
-            (Phase::Unproven, None) => return Finding::Due,
-            (Phase::Failing(failing), None) => failing.next_dial,
+            (_, Some(test)) if now < test.is_lost_at(self.pause()) => {
+                return Finding::NotBefore(test.next_look(self.pause(), now));
+            }
+            (_, Some(_)) | (Phase::Unproven, None) => return Finding::Due,
+            (Phase::Failing | Phase::Paused, None) => self.outage.map(|it| it.next_dial),
         };
-        if now < due {
-            Finding::NotBefore(due)
-        } else {
-            Finding::Due
+        match due {
+            Some(due) if now < due => Finding::NotBefore(due),
+            _ => Finding::Due,
         }
+    }
+
+    /// How long the backoff has left the channel alone last.
+    fn pause(&self) -> Duration {
+        self.outage.map_or(Duration::ZERO, |it| it.previous)
     }
 
     /// A call tests it from now on; the number of its test.
     pub(super) fn begin_test(&mut self, now: Instant) -> u64 {
         self.tests += 1;
-        let until = after(now, LEASE);
-        let number = self.tests;
-        let abandoned = self.abandoned.take();
-        self.test = Some(Test {
-            number,
-            until,
-            abandoned,
-        });
-        number
+        self.test = Some(Test::begins(self.tests, self.abandoned.take(), now));
+        self.tests
+    }
+
+    /// The owner of this test polls it; whether it is the one under way.
+    pub(super) fn polled(&mut self, number: u64) -> bool {
+        let test = self.test.as_mut().filter(|test| test.number == number);
+        test.map(Test::polled).is_some()
+    }
+
+    /// What tests the channel has something to say to its owner.
+    pub(super) fn woke(&mut self, number: u64, now: Instant) {
+        if let Some(test) = self.test.as_mut().filter(|test| test.number == number) {
+            test.woke(now);
+        }
     }
 
     /// The test is over without a result; whether it was the one under way.
@@ -132,7 +116,7 @@ impl Channel {
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        matches!(self.phase, Phase::Ready | Phase::Opened { .. })
+        matches!(self.phase, Phase::Ready | Phase::Opened(_))
     }
 
     pub(super) fn is_shut_down(&self) -> bool {
@@ -141,15 +125,20 @@ impl Channel {
 
     /// Whether a call that does not wait fails at once (CONTRACT W1).
     pub(super) fn is_failing(&self) -> bool {
-        matches!(self.phase, Phase::Failing(_))
+        matches!(self.phase, Phase::Failing)
     }
 
     pub(super) fn last_error(&self) -> Option<&Arc<Error>> {
         self.last_error.as_ref()
     }
 
-    /// Whether what is known of the channel is this test's doing.
-    pub(super) fn is_shown_by(&self, number: u64) -> bool {
+    /// The number that calls have which go now.
+    pub(super) fn shown_by(&self) -> u64 {
+        self.shown_by
+    }
+
+    /// Whether what is known of the channel is the doing of the call with this number.
+    fn is_shown_by(&self, number: u64) -> bool {
         self.is_tested_by(number) || self.is_ready() && self.shown_by == number
     }
 
@@ -158,25 +147,73 @@ impl Channel {
         number > self.shown_by
     }
 
+    /// The request of this test is read, by the call's own task or another's; whether that shows an open
+    /// stream: a transport reads it once there is one, in a task of its own.
+    pub(super) fn is_opened_by(&mut self, number: u64, by_itself: bool, now: Instant) -> bool {
+        if self.is_ready() || self.is_suspect || !self.can_be_shown_by(number) {
+            return false;
+        }
+        // After a connection that was lost unserved the others stay out of the next one for a moment:
+        // it may be this very request on which the server hangs up (CONTRACT W9).
+        if by_itself || self.losses.count > 0 {
+            if let Some(test) = self.test.as_mut().filter(|test| test.number == number) {
+                test.read(now);
+            }
+            return false;
+        }
+        true
+    }
+
+    /// The test under way whose stream must be open by now.
+    pub(super) fn living_test(&self, now: Instant) -> Option<u64> {
+        let lives = self.test.filter(|test| test.lives(now));
+        lives.map(|test| test.number)
+    }
+
+    /// Whether what is known of one connection says nothing of the others.
+    pub(super) fn is_several(&self, policy: &WaitForReadyPolicy, now: Instant) -> bool {
+        !policy.is_single() || self.several.is_known(now)
+    }
+
     /// It took a request, that of a test if it was one. Gives back the error that is of no interest
     /// any more.
     pub(super) fn opened(&mut self, test: Option<u64>, now: Instant) -> Option<Arc<Error>> {
-        let before = match self.phase {
-            Phase::Failing(failing) => failing,
-            _ => Failing::since(now),
-        };
-        self.phase = Phase::Opened { at: now, before };
-        self.shown_by = test.unwrap_or(self.tests);
-        self.failures = 0;
+        self.shown_by = test.unwrap_or_else(|| {
+            self.tests += 1;
+            self.tests
+        });
+        self.phase = Phase::Opened(now);
+        self.picks = Streak::default();
         self.test = None;
         self.abandoned = None;
         self.last_error.take()
     }
 
-    /// An answer came while it was ready: what failed before does not count.
-    pub(super) fn answered(&mut self) {
+    /// A call was answered that went because the channel is ready: what failed before does not count.
+    pub(super) fn answered(&mut self, now: Instant) {
         self.phase = Phase::Ready;
-        self.failures = 0;
+        self.outage = None;
+        self.losses = Losses::default();
+        self.picks = Streak::default();
+        self.followed = 0;
+        self.is_suspect = false;
+        self.several.answered(now);
+    }
+
+    /// A call of an earlier connection was answered. If that is one of those that were lost in a row,
+    /// it served a call after all, and the next one is dialled at once (CONTRACT W9).
+    pub(super) fn served(&mut self, number: u64) -> Change {
+        if self.losses.count == 0 || number < self.losses.first {
+            return Change::None;
+        }
+        self.losses = Losses::default();
+        let waits = matches!(self.phase, Phase::Failing | Phase::Paused);
+        if !waits || self.outage.is_some_and(|it| !it.was_lost) {
+            return Change::None;
+        }
+        self.outage = None;
+        self.phase = Phase::Unproven;
+        Change::Phase
     }
 
     /// It can never be ready again. Gives back the error of before.
@@ -186,70 +223,104 @@ impl Channel {
         self.last_error.replace(error)
     }
 
-    /// The connection of a current call is gone, or that of this test; whether that changes anything.
-    pub(super) fn lost(&mut self, test: Option<u64>, wait: Duration, now: Instant) -> Change {
-        let tested = test.is_some_and(|number| self.is_tested_by(number));
-        self.phase = match self.phase {
-            // One that lived and answered: there may well be another.
-            Phase::Ready => Phase::Unproven,
-            Phase::Opened { at, before } => Phase::Failing(before.left_alone(wait, at)),
-            Phase::Unproven if tested => Phase::Failing(Failing::since(now).left_alone(wait, now)),
-            Phase::Failing(failing) if tested => Phase::Failing(failing.left_alone(wait, now)),
-            Phase::Unproven | Phase::Failing(_) | Phase::Shutdown => return Change::None,
-        };
-        self.test = None;
-        Change::Phase
-    }
-
-    /// No connection could be made; `test` is the number of the test that this was. Swaps the error
-    /// for the one that is of no interest any more.
-    pub(super) fn failed(
+    /// The connection of a call with this number is gone. Swaps the error for the one that is of no
+    /// interest any more.
+    pub(super) fn lost(
         &mut self,
-        test: Option<u64>,
+        number: u64,
+        end: End,
         error: &mut Arc<Error>,
         policy: &WaitForReadyPolicy,
         wait: Duration,
         now: Instant,
     ) -> Change {
-        let failing = match (self.phase, test) {
-            // One of before the last success.
-            (_, Some(number)) if !self.is_shown_by(number) && !self.can_be_shown_by(number) => {
-                return Change::None;
-            }
-            (Phase::Unproven, Some(_)) => Failing::since(now),
-            (Phase::Failing(failing), Some(_)) => failing,
-            (Phase::Unproven | Phase::Failing(_), None) => return Change::None,
+        let is_several = self.is_several(policy, now);
+        self.several.lost();
+        if is_several || !self.is_shown_by(number) {
+            return Change::None;
+        }
+        let unserved = match self.phase {
+            Phase::Shutdown => return Change::None,
+            // It lived and answered: there may well be another.
+            Phase::Ready => None,
+            Phase::Opened(at) => Some(at),
+            Phase::Unproven | Phase::Failing | Phase::Paused => Some(now),
+        };
+        self.keep(error);
+        self.test = None;
+        self.phase = Phase::Unproven;
+        if let Some(at) = unserved.filter(|_| self.losses.add(number, end)) {
+            let outage = self.outage.unwrap_or(Outage::since(now));
+            self.outage = Some(Outage {
+                was_lost: true,
+                ..outage.left_alone(wait, at)
+            });
+            self.phase = match end {
+                End::Lost | End::Queued => Phase::Failing,
+                End::GoAway => Phase::Paused,
+            };
+        }
+        Change::Phase
+    }
+
+    /// No connection could be made. Swaps the error for the one that is of no interest any more.
+    pub(super) fn failed(
+        &mut self,
+        pick: Pick,
+        error: &mut Arc<Error>,
+        policy: &WaitForReadyPolicy,
+        wait: Duration,
+        now: Instant,
+    ) -> Change {
+        let number = pick.number;
+        // It showed the channel ready, and all that it showed is that something reads requests.
+        self.is_suspect |= pick.is_test && number == self.shown_by;
+        let counts = self.is_shown_by(number) || self.can_be_shown_by(number);
+        if !counts && !self.is_shut_down() {
+            return Change::None;
+        }
+        self.several.dial_failed(now);
+        let is_several = self.is_several(policy, now);
+        match self.phase {
+            Phase::Unproven | Phase::Failing | Phase::Paused => {}
             // A layer below had read the request, which is no stream.
-            (Phase::Opened { before, .. }, _) if policy.is_single() => before,
-            (Phase::Ready | Phase::Opened { .. } | Phase::Shutdown, _) => {
-                self.failures = self.failures.saturating_add(1);
-                if !policy.is_down(self.failures) {
+            Phase::Opened(_) if !is_several => {}
+            Phase::Ready | Phase::Shutdown if !is_several => {
+                self.keep(error);
+                self.phase = Phase::Unproven;
+                self.test = None;
+                return Change::Phase;
+            }
+            Phase::Ready | Phase::Opened(_) | Phase::Shutdown => {
+                if !self.picks.fails(pick.own, policy.picks(), now) {
                     return Change::None;
                 }
-                if policy.is_single() {
-                    self.keep(error);
-                    self.phase = Phase::Unproven;
-                    self.test = None;
-                    return Change::Phase;
-                }
-                Failing::since(now)
             }
-        };
-        let phase = Phase::Failing(failing.left_alone(wait, self.dialled(test, now)));
-        let before = mem::replace(&mut self.phase, phase);
+        }
+        self.several.hold(now);
+        let outage = self.outage.unwrap_or(Outage::since(now));
+        let is_follower = matches!(self.phase, Phase::Failing) && is_several;
+        self.outage = Some(if is_follower && self.followed < policy.followers() {
+            self.followed += 1;
+            outage.at_once(now)
+        } else {
+            self.followed = 0;
+            outage.left_alone(wait, self.dialled(number, now))
+        });
+        let before = mem::replace(&mut self.phase, Phase::Failing);
         // Another may be under way, where this one was taken over.
-        self.test = self.test.filter(|other| Some(other.number) != test);
+        self.test = self.test.filter(|other| other.number != number);
         self.keep(error);
         match before {
-            Phase::Failing(_) => Change::Schedule,
+            Phase::Failing => Change::Schedule,
             _ => Change::Phase,
         }
     }
 
     /// From when on the channel is left alone after this test failed. What failed may be the dial that
     /// another abandoned, however long ago; if it was its own, no other was made since then.
-    fn dialled(&self, test: Option<u64>, now: Instant) -> Instant {
-        let failed = self.test.filter(|it| Some(it.number) == test);
+    fn dialled(&self, number: u64, now: Instant) -> Instant {
+        let failed = self.test.filter(|it| it.number == number);
         failed.and_then(|it| it.abandoned).unwrap_or(now)
     }
 
@@ -260,53 +331,45 @@ impl Channel {
 
     /// That counts as a failed dial, though its call may still succeed.
     pub(super) fn give_up_test(&mut self, wait: Duration, now: Instant) {
-        let failing = match self.phase {
-            Phase::Failing(failing) => failing,
-            _ => Failing::since(now),
-        };
-        self.phase = Phase::Failing(failing.left_alone(wait, now));
+        let outage = self.outage.unwrap_or(Outage::since(now));
+        self.outage = Some(outage.left_alone(wait, now));
+        self.several.hold(now);
+        self.phase = Phase::Failing;
         self.test = None;
     }
 
-    /// How many dials have failed, and how long the last wait was: what the next wait depends on.
-    pub(super) fn backoff(&self) -> (u32, Duration) {
-        match self.phase {
-            Phase::Failing(failing)
-            | Phase::Opened {
-                before: failing, ..
-            } => (failing.dials, failing.previous),
-            _ => (0, Duration::ZERO),
-        }
+    /// How many dials have failed, how long the last wait was, and how long the outage has lasted: what
+    /// the next wait depends on.
+    pub(super) fn backoff(&self, now: Instant) -> (u32, Duration, Duration) {
+        self.outage.map_or_else(Default::default, |it| {
+            let age = now.saturating_duration_since(it.since);
+            (it.dials, it.previous, age)
+        })
     }
 
     /// The next test is due now; whether there was one to wait for.
     pub(super) fn reset_backoff(&mut self, now: Instant) -> bool {
-        let Phase::Failing(failing) = &mut self.phase else {
-            return false;
-        };
-        *failing = Failing {
-            since: failing.since,
-            ..Failing::since(now)
-        };
-        true
+        let waits = matches!(self.phase, Phase::Failing | Phase::Paused);
+        if waits {
+            self.outage = self.outage.map(|it| it.reset(now));
+            self.followed = 0;
+        }
+        waits
     }
 
     pub(super) fn state(&self) -> ConnectivityState {
-        match (&self.phase, self.test) {
-            (Phase::Unproven, None) => ConnectivityState::Idle,
-            (Phase::Unproven, Some(_)) => ConnectivityState::Connecting,
-            (Phase::Ready | Phase::Opened { .. }, _) => ConnectivityState::Ready,
-            (Phase::Failing(_), _) => ConnectivityState::TransientFailure,
+        match (self.phase, &self.test) {
+            (Phase::Unproven | Phase::Paused, None) => ConnectivityState::Idle,
+            (Phase::Unproven | Phase::Paused, Some(_)) => ConnectivityState::Connecting,
+            (Phase::Ready | Phase::Opened(_), _) => ConnectivityState::Ready,
+            (Phase::Failing, _) => ConnectivityState::TransientFailure,
             (Phase::Shutdown, _) => ConnectivityState::Shutdown,
         }
     }
 
     /// Since when connects fail, how often they did since, and when the next one goes.
-    pub(super) fn failing(&self) -> Option<(Instant, u32, Instant)> {
-        match &self.phase {
-            Phase::Failing(failing) => Some((failing.since, failing.dials, failing.next_dial)),
-            _ => None,
-        }
+    pub(super) fn failing(&self) -> Option<&Outage> {
+        self.outage.as_ref().filter(|_| self.is_failing())
     }
 
     fn keep(&mut self, error: &mut Arc<Error>) {
@@ -315,29 +378,6 @@ impl Channel {
     }
 }
 
-impl Failing {
-    fn since(now: Instant) -> Self {
-        Self {
-            since: now,
-            next_dial: now,
-            dials: 0,
-            previous: Duration::ZERO,
-        }
-    }
-
-    /// After one more failed dial, for so long from then on.
-    fn left_alone(self, wait: Duration, from: Instant) -> Self {
-        Self {
-            dials: self.dials.saturating_add(1),
-            previous: wait,
-            next_dial: after(from, wait),
-            ..self
-        }
-    }
-}
-
-fn after(now: Instant, wait: Duration) -> Instant {
-    now.checked_add(wait)
-        .or_else(|| now.checked_add(FAR))
-        .unwrap_or(now)
-}
+#[cfg(all(test, not(grpc_resilience_loom)))]
+#[path = "channel_tests.rs"]
+mod tests;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 #[cfg(feature = "stack")]
 use crate::call::{CallOptions, Patience};
+use crate::classify::{Reason, Verdict};
 use crate::error::Error;
 
 use super::gate::Gate;
+use super::losses::End;
 use super::settings::Settings;
 use super::{News, WaitForReadyPolicy};
 
@@ -18,11 +20,23 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// An answer ended like this, of a call that went in this era of the channel, and tested it or not.
-    pub(crate) fn broke_off(&self, era: u64, test: Option<u64>, error: &Error) {
-        if WaitForReadyPolicy::news(&error.verdict()) == News::Disconnected {
-            self.gate.lost(era, test, &self.settings);
+    /// The answer to the call with this number ended like this: the test that it was, or the one that
+    /// let it go.
+    pub(crate) fn broke_off(&self, number: u64, error: &Error) {
+        let verdict = error.verdict();
+        if WaitForReadyPolicy::news(&verdict) == News::Disconnected {
+            let end = end_of(&verdict);
+            self.gate.lost(number, end, error, &self.settings);
         }
+    }
+}
+
+/// How the connection of a call ended whose failure means this.
+pub(super) fn end_of(verdict: &Verdict) -> End {
+    match verdict.reason {
+        Reason::GoAway => End::GoAway,
+        Reason::Queued => End::Queued,
+        _ => End::Lost,
     }
 }
 
@@ -42,9 +56,9 @@ impl Door {
         self.gate.era().filter(|_| is_single)
     }
 
-    /// The server answered such a call.
+    /// The server answered such a call, that went in this era.
     #[inline]
-    pub(crate) fn answered(&self) {
-        self.gate.answered(None, &self.settings.policy);
+    pub(crate) fn answered(&self, era: NonZero<u64>) {
+        self.gate.answered(era.get(), &self.settings.policy);
     }
 }

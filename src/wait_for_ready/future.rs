@@ -1,6 +1,7 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,7 +16,9 @@ use crate::error::{BoxError, Error};
 
 use super::WaitBody;
 use super::call::{Step, WaitCall};
+use super::gate::Probe;
 use super::pass::Pass;
+use super::watch::{Heard, Polled};
 
 /// The future of [`WaitForReady`](super::WaitForReady).
 #[pin_project]
@@ -33,6 +36,8 @@ where
     recorder: Recorder,
     /// The request of a call that keeps none to send it again ends with the call (CONTRACT R13).
     request: Option<RequestGuard>,
+    /// What a test is polled with.
+    heard: Option<Arc<Heard>>,
 }
 
 #[pin_project(project = StateProj)]
@@ -66,6 +71,7 @@ where
             call,
             recorder,
             request: None,
+            heard: None,
         }
     }
 
@@ -81,6 +87,7 @@ where
             call: Some(call),
             recorder,
             request: None,
+            heard: None,
         }
     }
 
@@ -91,6 +98,7 @@ where
             call: None,
             recorder,
             request: None,
+            heard: None,
         }
     }
 }
@@ -115,7 +123,16 @@ where
             };
             match (this.state.as_mut().project(), this.call.as_mut()) {
                 (StateProj::Attempt(attempt), call) => {
-                    let Poll::Ready(outcome) = attempt.poll(cx) else {
+                    let polled = match &pass.probe {
+                        Some(probe) => {
+                            pass.door.gate.polled(probe);
+                            let waker = heard(this.heard, probe, cx.waker());
+                            let _polled = Polled::now(probe);
+                            attempt.poll(&mut Context::from_waker(&waker))
+                        }
+                        None => attempt.poll(cx),
+                    };
+                    let Poll::Ready(outcome) = polled else {
                         if let Some(call) = call {
                             call.goes_on(pass);
                         }
@@ -179,6 +196,19 @@ where
             }
         }
     }
+}
+
+/// The waker of this test, whose owner is polled with this one.
+#[cold]
+fn heard(known: &mut Option<Arc<Heard>>, probe: &Probe, owner: &Waker) -> Waker {
+    let known = match known.take_if(|it| it.is_of(probe)) {
+        Some(it) => {
+            it.owned_by(owner);
+            known.insert(it)
+        }
+        None => known.insert(Heard::new(probe, owner)),
+    };
+    Waker::from(Arc::clone(known))
 }
 
 /// The one timer of a waiting call.

@@ -10,7 +10,10 @@ use crate::error::Error;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 
 use super::WaitForReadyPolicy;
-use super::channel::{Channel, Finding};
+use super::alarm::Alarm;
+use super::channel::Channel;
+use super::finding::Finding;
+use super::log::Log;
 use super::queue::Queue;
 use super::settings::Settings;
 
@@ -20,20 +23,22 @@ use super::settings::Settings;
 /// others wait for its result.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// How often the channel got ready, while it is so; or else 0. Read without the lock.
+    /// The number that calls have which go, while the channel is ready; or else 0. Read without the
+    /// lock.
     era: AtomicU64,
     /// Whether an answer would be news. Read without the lock.
     pub(super) listens: AtomicBool,
     pub(super) shared: Mutex<Shared>,
     /// For those who watch the state; calls have wakers of their own, to be woken in order.
     pub(super) changed: Notify,
+    pub(super) alarm: Alarm,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) channel: Channel,
     pub(super) queue: Queue,
-    eras: u64,
+    pub(super) log: Log,
 }
 
 /// What a call brings to the gate.
@@ -69,6 +74,7 @@ impl Default for Gate {
             listens: AtomicBool::new(true),
             shared: Mutex::default(),
             changed: Notify::new(),
+            alarm: Alarm::default(),
         }
     }
 }
@@ -78,8 +84,10 @@ impl Gate {
     /// calls go.
     pub(super) fn presume_ready(&self) {
         let mut shared = self.shared.lock();
-        if shared.eras == 0 {
-            shared.channel.answered();
+        if shared.channel.shown_by() == 0 {
+            let now = Instant::now();
+            shared.channel.opened(None, now);
+            shared.channel.answered(now);
             self.open(&mut shared);
             self.listens.store(false, Ordering::Release);
         }
@@ -97,10 +105,14 @@ impl Gate {
             return Turn::Go(era);
         }
         let now = Instant::now();
+        self.believe_living_test(&settings.policy, now);
         self.give_up_overdue_test(settings, now);
         let turn = self.slow_turn(caller, seat, &settings.policy, now);
         if matches!(turn, Turn::Test(..)) {
             self.changed.notify_waiters();
+        }
+        if caller.waker.is_some() {
+            self.keep_watch(now);
         }
         turn
     }
@@ -119,11 +131,7 @@ impl Gate {
             // It was given up when the channel got ready, while its test was taken over.
             _lost = seat.take();
         }
-        let Shared {
-            channel,
-            queue,
-            eras,
-        } = &mut *shared;
+        let Shared { channel, queue, .. } = &mut *shared;
         let last_error = channel.last_error().cloned();
         match channel.find(now) {
             Finding::Ready => {
@@ -133,7 +141,7 @@ impl Gate {
                     return Turn::Wait(Some(slot), last_error);
                 }
                 _left = seat.take();
-                Turn::Go(*eras)
+                Turn::Go(channel.shown_by())
             }
             Finding::Shutdown if seat.is_some() => {
                 _left = seat.take();
@@ -202,14 +210,9 @@ impl Gate {
         self.era().is_some()
     }
 
-    pub(super) fn is_current(&self, era: u64) -> bool {
-        era != 0 && era == self.era.load(Ordering::Acquire)
-    }
-
     /// Calls go from now on.
     pub(super) fn open(&self, shared: &mut Shared) {
-        shared.eras += 1;
-        self.era.store(shared.eras, Ordering::Release);
+        self.era.store(shared.channel.shown_by(), Ordering::Release);
     }
 
     /// They wait from now on.
@@ -245,6 +248,12 @@ impl Drop for Seat {
 pub(super) struct Probe {
     pub(super) number: u64,
     gate: Arc<Gate>,
+}
+
+impl Probe {
+    pub(super) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
 }
 
 impl Drop for Probe {

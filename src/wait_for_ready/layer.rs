@@ -37,7 +37,7 @@ pub enum InvalidWait {
 }
 
 impl WaitForReadyLayer {
-    /// A layer under which calls wait, on gRPC's connection backoff. gRPC's own default is to fail fast,
+    /// A layer under which calls wait. gRPC's own default is to fail fast,
     /// and so it is without this layer: whoever adds it wants them to wait.
     #[must_use]
     pub fn new() -> Self {
@@ -62,8 +62,10 @@ impl WaitForReadyLayer {
         Ok(self)
     }
 
-    /// How long a channel that is down is left alone between two dials. Default: gRPC's connection
-    /// backoff, 1 s, x1.6, +-20 %, at most 120 s.
+    /// How long a channel that is down is left alone between two dials. Default:
+    /// [`ConnectionBackoff`](crate::backoff::ConnectionBackoff), 100 ms, x1.6, +-20 %, at most 800 ms
+    /// during the first 10 s of an outage, then up to 10 s. gRPC's own curve is
+    /// [`Exponential::grpc`](crate::backoff::Exponential::grpc).
     #[must_use]
     pub fn backoff(mut self, backoff: impl Backoff + 'static) -> Self {
         self.policy.backoff = Arc::new(backoff);

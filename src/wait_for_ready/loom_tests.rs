@@ -68,7 +68,7 @@ fn loom_no_call_sleeps_through_the_opening() {
                 }
             })
         };
-        gate.opened(probe.number, &settings.policy);
+        gate.read_by(probe.number, false, &settings.policy);
         drop(probe);
         if let Some((woken, seat)) = waiting.join().unwrap() {
             assert_eq!(woken.0.load(Ordering::SeqCst), 1);
@@ -148,7 +148,7 @@ fn loom_a_failed_test_and_a_call_that_gives_up_leave_no_place_behind() {
                 drop(seat);
             })
         };
-        gate.failed(0, Some(probe), &refused(), &settings);
+        gate.failed(probe.number, Some(probe), 1, &refused(), &settings);
         waiting.join().unwrap();
         drop(first);
         assert_eq!(gate.read(|shared| shared.queue.len()), 0);

@@ -79,16 +79,21 @@
 //!   not read it is dialled, as far as can be seen, until it answers: the first calls go one after the other.
 //! - Without a deadline layer above, the caller's `grpc-timeout` bounds the wait but not a dial under way.
 
+mod alarm;
 mod body;
 mod call;
 mod channel;
 mod connectivity;
 mod door;
 mod failure;
+mod finding;
 mod future;
 mod gate;
 mod layer;
+mod log;
+mod losses;
 mod news;
+mod outage;
 mod pass;
 mod pending;
 mod policy;
@@ -96,6 +101,10 @@ mod queue;
 mod readiness;
 mod service;
 mod settings;
+mod several;
+mod streak;
+mod test;
+mod watch;
 
 pub use crate::grpc::InvalidPattern;
 pub use body::WaitBody;

@@ -9,41 +9,77 @@ use crate::error::Error;
 use crate::sync::Ordering;
 
 use super::WaitForReadyPolicy;
-use super::channel::Change;
+use super::finding::{Change, Pick};
 use super::gate::{Gate, Probe, Shared};
+use super::log::Line;
+use super::losses::End;
 use super::settings::Settings;
 
+impl Shared {
+    fn logs(&mut self, change: Change, error: &Error, now: Instant) -> Line {
+        match change {
+            Change::None => Line::Nothing,
+            Change::Schedule | Change::Phase => self.log.failed(&self.channel, error, now),
+        }
+    }
+}
+
 impl Gate {
-    /// The transport reads the request of the test of this number: there is a stream.
-    pub(super) fn opened(&self, test: u64, policy: &WaitForReadyPolicy) {
-        let shared = self.shared.lock();
-        if !shared.channel.is_ready() && shared.channel.can_be_shown_by(test) {
+    /// The request of the test of this number is read, by its own task or another's.
+    pub(super) fn read_by(&self, test: u64, by_itself: bool, policy: &WaitForReadyPolicy) {
+        let now = Instant::now();
+        let mut shared = self.shared.lock();
+        if shared.channel.is_opened_by(test, by_itself, now) {
             self.release(shared, Some(test), policy);
         }
     }
 
-    /// An answer came, to the test of this number if it is one.
-    pub(super) fn answered(&self, test: Option<u64>, policy: &WaitForReadyPolicy) {
-        if !self.listens.load(Ordering::Acquire) {
-            return;
+    /// Calls go if the test under way must have opened its stream by now.
+    pub(super) fn believe_living_test(&self, policy: &WaitForReadyPolicy, now: Instant) {
+        let shared = self.shared.lock();
+        let test = shared.channel.living_test(now);
+        if test.is_some() {
+            self.release(shared, test, policy);
         }
+    }
+
+    /// An answer came to the call with this number: its own if it is a test, or that of the test which
+    /// let it go.
+    #[inline]
+    pub(super) fn answered(&self, number: u64, policy: &WaitForReadyPolicy) {
+        if self.listens.load(Ordering::Acquire) {
+            self.heard(number, policy);
+        }
+    }
+
+    #[cold]
+    fn heard(&self, number: u64, policy: &WaitForReadyPolicy) {
+        let now = Instant::now();
         let mut shared = self.shared.lock();
-        if !shared.channel.is_ready() {
-            // Of a single endpoint an answer to an older call shows a connection of before.
-            let counts = test.is_some_and(|number| shared.channel.can_be_shown_by(number))
-                || !policy.is_single()
-                || shared.channel.is_shut_down();
-            if !counts {
-                return;
-            }
+        let channel = &mut shared.channel;
+        // Of a single endpoint an answer to an older call shows a connection of before.
+        let shows = channel.can_be_shown_by(number)
+            || channel.is_several(policy, now)
+            || channel.is_shut_down();
+        if !channel.is_ready() && shows {
+            let test = channel.can_be_shown_by(number).then_some(number);
             self.release(shared, test, policy);
             shared = self.shared.lock();
-            if !shared.channel.is_ready() {
-                return;
-            }
         }
-        shared.channel.answered();
+        let channel = &mut shared.channel;
+        if !channel.is_ready() || number < channel.shown_by() && !shows {
+            let change = channel.served(number);
+            let wake = self.follow(change, &mut shared);
+            drop(shared);
+            return self.wake(wake);
+        }
+        channel.answered(now);
+        let down_for = shared.log.answered(now);
         self.listens.store(false, Ordering::Release);
+        drop(shared);
+        if let Some(down_for) = down_for {
+            tracing::info!(?down_for, "the channel is ready");
+        }
     }
 
     fn release(
@@ -58,56 +94,55 @@ impl Gate {
         self.open(&mut shared);
         drop(shared);
         drop(error);
-        tracing::info!(waiting = wake.len(), "the channel is ready");
+        tracing::debug!(waiting = wake.len(), "calls go to the channel");
         self.wake(wake);
     }
 
-    /// The connection of a call of this era was lost, or that of the test.
-    pub(super) fn lost(&self, era: u64, test: Option<u64>, settings: &Settings) {
+    /// The connection of the call with this number ended like this.
+    pub(super) fn lost(&self, number: u64, end: End, error: &Error, settings: &Settings) {
+        let mut kept = Arc::new(error.clone().unreported());
         let wait = self.next_wait(settings);
-        let wake = {
+        let now = Instant::now();
+        let (wake, line) = {
             let mut shared = self.shared.lock();
-            let counts = match test {
-                Some(number) => shared.channel.is_shown_by(number),
-                None => self.is_current(era),
-            };
-            let change = if counts && settings.policy.is_single() {
-                shared.channel.lost(test, wait, Instant::now())
-            } else {
-                Change::None
-            };
-            self.follow(change, &mut shared)
+            let channel = &mut shared.channel;
+            let change = channel.lost(number, end, &mut kept, &settings.policy, wait, now);
+            let line = shared.logs(change, error, now);
+            (self.follow(change, &mut shared), line)
         };
+        line.write(error, wait);
+        drop(kept);
         self.wake(wake);
     }
 
-    /// No connection could be made for a call of this era, or for the test.
+    /// No connection could be made for the call with this number, or for the test; `own` times in a row
+    /// for this call.
     pub(super) fn failed(
         &self,
-        era: u64,
+        number: u64,
         probe: Option<Probe>,
+        own: u32,
         error: &Error,
         settings: &Settings,
     ) {
         // Other calls are told of it, and their reports are others.
         let mut kept = Arc::new(error.clone().unreported());
         let wait = self.next_wait(settings);
-        let (wake, is_new) = {
-            let mut shared = self.shared.lock();
-            let Shared { channel, .. } = &mut *shared;
-            let test = probe.as_ref().map(|probe| probe.number);
-            let change = if test.is_some() || self.is_current(era) || channel.is_shut_down() {
-                channel.failed(test, &mut kept, &settings.policy, wait, Instant::now())
-            } else {
-                Change::None
-            };
-            let is_new = change == Change::Phase && channel.is_failing();
-            self.listens.store(true, Ordering::Release);
-            (self.follow(change, &mut shared), is_new)
+        let now = Instant::now();
+        let pick = Pick {
+            number,
+            is_test: probe.is_some(),
+            own,
         };
-        if is_new {
-            tracing::warn!(%error, next_dial_in = ?wait, "the channel is down");
-        }
+        let (wake, line) = {
+            let mut shared = self.shared.lock();
+            let channel = &mut shared.channel;
+            let change = channel.failed(pick, &mut kept, &settings.policy, wait, now);
+            let line = shared.logs(change, error, now);
+            self.listens.store(true, Ordering::Release);
+            (self.follow(change, &mut shared), line)
+        };
+        line.write(error, wait);
         // Without the lock: what an error holds may ask for anything when it is dropped.
         drop(kept);
         drop(probe);
@@ -136,8 +171,14 @@ impl Gate {
         let wake = {
             let mut shared = self.shared.lock();
             if shared.channel.has_overdue_test(now) {
+                let was_failing = shared.channel.is_failing();
                 shared.channel.give_up_test(wait, now);
-                self.follow(Change::Phase, &mut shared)
+                let change = if was_failing {
+                    Change::Schedule
+                } else {
+                    Change::Phase
+                };
+                self.follow(change, &mut shared)
             } else {
                 Vec::new()
             }
@@ -161,11 +202,12 @@ impl Gate {
     /// How long the channel is left alone after the next failed dial. The curve is the user's, and is
     /// asked without the lock.
     fn next_wait(&self, settings: &Settings) -> Duration {
-        let (dials, previous) = self.shared.lock().channel.backoff();
+        let now = Instant::now();
+        let (dials, previous, age) = self.shared.lock().channel.backoff(now);
         let unit = settings.rng.unit();
         settings
             .policy
-            .next_dial(dials.saturating_add(1), previous, unit)
+            .next_dial(dials.saturating_add(1), previous, age, unit)
     }
 
     /// Who is to be woken after a change.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use crate::call::Patience;
 use crate::error::Error;
 
-use super::door::Door;
+use super::door::{Door, end_of};
 use super::gate::Probe;
 use super::{News, WaitForReadyPolicy};
 
 /// The way of an attempt through the gate: what became of it is news of the channel.
 pub(crate) struct Pass {
     pub(super) door: Arc<Door>,
-    /// That of the channel in which the attempt went; 0 for none.
+    /// The number of the test that let the attempt go; 0 for none.
     pub(super) era: u64,
     /// If it tests the channel.
     pub(super) probe: Option<Probe>,
@@ -42,42 +42,43 @@ impl Pass {
 
     /// The attempt of a call that does not wait here failed: its error.
     pub(super) fn end(&mut self, error: Error) -> Error {
-        if self.failed(&error) == News::NotConnected && self.hands_back {
+        if self.failed(&error, 1) == News::NotConnected && self.hands_back {
             error.handed_back()
         } else {
             error
         }
     }
 
-    fn test(&self) -> Option<u64> {
-        self.probe.as_ref().map(|probe| probe.number)
+    /// The number of the test that it is, or of the one that let it go.
+    fn number(&self) -> u64 {
+        self.probe.as_ref().map_or(self.era, |probe| probe.number)
     }
 
-    /// The attempt failed; what that says of the channel.
-    pub(super) fn failed(&mut self, error: &Error) -> News {
+    /// The attempt failed, the `own`-th in a row of its call; what that says of the channel.
+    pub(super) fn failed(&mut self, error: &Error, own: u32) -> News {
         let Door { gate, settings } = &*self.door;
-        let news = WaitForReadyPolicy::news(&error.verdict());
-        let test = self.test();
+        let verdict = error.verdict();
+        let news = WaitForReadyPolicy::news(&verdict);
+        let (number, probe) = (self.number(), self.probe.take());
         match news {
-            News::NotConnected => gate.failed(self.era, self.probe.take(), error, settings),
-            News::Disconnected => gate.lost(self.era, test, settings),
-            News::Connected => gate.answered(test, &settings.policy),
-            News::ShutDown => gate.shut_down(self.probe.take(), error),
+            News::NotConnected => gate.failed(number, probe, own, error, settings),
+            News::Disconnected => gate.lost(number, end_of(&verdict), error, settings),
+            News::Connected => gate.answered(number, &settings.policy),
+            News::ShutDown => gate.shut_down(probe, error),
             News::Nothing => {}
         }
-        self.probe = None;
         news
     }
 
     /// The server answered; what watches the connection while the answer is read.
     #[inline]
     pub(super) fn answered(self) -> Watch {
-        let test = self.test();
-        self.door.gate.answered(test, &self.door.settings.policy);
+        let number = self.number();
+        let Door { gate, settings } = &*self.door;
+        gate.answered(number, &settings.policy);
         Watch {
             door: self.door,
-            era: self.era,
-            test,
+            number,
         }
     }
 }
@@ -86,14 +87,11 @@ impl Pass {
 #[derive(Debug)]
 pub(super) struct Watch {
     door: Arc<Door>,
-    /// That of the channel in which the call went.
-    era: u64,
-    /// The number of the test that it was, if so.
-    test: Option<u64>,
+    number: u64,
 }
 
 impl Watch {
     pub(super) fn failed(&self, error: &Error) {
-        self.door.broke_off(self.era, self.test, error);
+        self.door.broke_off(self.number, error);
     }
 }

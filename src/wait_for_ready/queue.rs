@@ -23,6 +23,13 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
+impl Waiting {
+    /// Whether somebody polls it, as far as can be seen, and it does nothing else.
+    fn watches(&self) -> bool {
+        self.waker.is_some() && !self.tests
+    }
+}
+
 /// How many may wait, and how much their requests may take together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -31,11 +38,15 @@ pub(super) struct Bounds {
 }
 
 /// So many calls, the first in line, wake by themselves when it is time to test the channel: one, and
-/// others in case that nobody polls those before them.
+/// others in case that nobody polls those before them. If none of them is polled, the gate's alarm
+/// wakes all (CONTRACT W11); a call that was woken and has not asked since keeps no watch.
 const WATCHERS: usize = 8;
 
 /// How much later than the one before it each of them wakes.
-const DEPUTY: Duration = Duration::from_millis(100);
+const DEPUTY: Duration = Duration::from_millis(25);
+
+/// How long after a test was due none of them can have been polled.
+pub(super) const UNWATCHED: Duration = Duration::from_millis(250);
 
 impl Queue {
     pub(super) fn len(&self) -> usize {
@@ -146,15 +157,24 @@ impl Queue {
 
     /// Those who wake by themselves.
     pub(super) fn watchers(&mut self) -> Vec<Waker> {
-        let places = self.waiting.values_mut().filter(|place| !place.tests);
+        self.watching(WATCHERS)
+    }
+
+    /// All who could.
+    pub(super) fn all_watching(&mut self) -> Vec<Waker> {
+        self.watching(usize::MAX)
+    }
+
+    fn watching(&mut self, most: usize) -> Vec<Waker> {
+        let places = self.waiting.values_mut().filter(|place| place.watches());
         places
-            .take(WATCHERS)
+            .take(most)
             .filter_map(|place| place.waker.take())
             .collect()
     }
 
     fn rank(&self, number: u64) -> Option<usize> {
-        let places = self.waiting.iter().filter(|(_, place)| !place.tests);
+        let places = self.waiting.iter().filter(|(_, place)| place.watches());
         places
             .take(WATCHERS)
             .position(|(waiting, _)| *waiting == number)
@@ -205,24 +225,51 @@ mod tests {
         assert_eq!(queue.slot(numbers[0]), None, "it went to test the channel");
     }
 
+    /// So many calls, each polled by this waker.
+    fn line(queue: &mut Queue, calls: usize) -> Vec<u64> {
+        let numbers: Vec<u64> = (0..calls).map(|_| queue.admit(0, WIDE).unwrap()).collect();
+        for number in &numbers {
+            queue.wait(*number, Some(Waker::noop()));
+        }
+        numbers
+    }
+
+    fn watches(queue: &Queue, numbers: &[u64]) -> Vec<u128> {
+        let due = Instant::now();
+        let watches = numbers.iter().filter_map(|it| queue.watch(*it, due));
+        watches.map(|watch| (watch - due).as_millis()).collect()
+    }
+
     #[test]
     fn only_the_first_eight_in_line_keep_watch_one_after_the_other() {
         let mut queue = Queue::default();
-        let numbers: Vec<u64> = (0..10).map(|_| queue.admit(0, WIDE).unwrap()).collect();
-        let due = Instant::now();
-        let watch = |queue: &Queue| -> Vec<u128> {
-            let watches = numbers.iter().filter_map(|it| queue.watch(*it, due));
-            watches.map(|watch| (watch - due).as_millis()).collect()
-        };
-        let all = [0, 100, 200, 300, 400, 500, 600, 700];
-        assert_eq!(watch(&queue), all);
+        let numbers = line(&mut queue, 10);
+        let all = [0, 25, 50, 75, 100, 125, 150, 175];
+        assert_eq!(watches(&queue, &numbers), all);
         queue.tests(numbers[0]);
-        assert_eq!(watch(&queue), all);
-        assert_eq!(queue.watch(numbers[0], due), None);
-        queue.leave(numbers[1]);
-        assert_eq!(watch(&queue), all);
-        queue.leave(numbers[2]);
-        assert_eq!(watch(&queue), &all[..7]);
+        assert_eq!(watches(&queue, &numbers), all);
+        assert_eq!(queue.watch(numbers[0], Instant::now()), None);
+        assert_eq!(queue.leave(numbers[9]).len(), 1, "it kept no watch");
+        let woken = queue.leave(numbers[1]);
+        assert_eq!(woken.len(), 7 + 1, "the others, and its own");
+        for number in &numbers[2..] {
+            queue.wait(*number, Some(Waker::noop()));
+        }
+        assert_eq!(watches(&queue, &numbers), &all[..7]);
+    }
+
+    // CONTRACT W11
+    #[test]
+    fn calls_that_were_woken_and_have_not_asked_since_keep_no_watch() {
+        let mut queue = Queue::default();
+        let numbers = line(&mut queue, 20);
+        assert_eq!(queue.everybody().len(), 20);
+        assert_eq!(watches(&queue, &numbers), [0_u128; 0]);
+        queue.wait(numbers[15], Some(Waker::noop()));
+        queue.wait(numbers[18], Some(Waker::noop()));
+        assert_eq!(watches(&queue, &numbers[..15]), [0_u128; 0]);
+        assert_eq!(watches(&queue, &numbers), [0, 25]);
+        assert_eq!(queue.watchers().len(), 2);
     }
 
     proptest! {

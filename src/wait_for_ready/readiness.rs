@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::classify::ConnectFault;
 use crate::error::Error;
 
 use super::ConnectivityState;
@@ -48,8 +49,10 @@ pub struct ReadinessSnapshot {
     pub failing_since: Option<Instant>,
     /// How many dials have failed since then, or since the backoff was reset.
     pub failed_dials: u32,
-    /// Why the last one failed, or why the channel is shut down.
+    /// Why the last one failed, or the last connection was lost, or why the channel is shut down.
     pub last_error: Option<Arc<Error>>,
+    /// What is wrong, if waiting rarely cures why the last one failed.
+    pub connect_fault: Option<ConnectFault>,
     /// When the next dial is due; a call that comes then, or waits, makes it.
     pub next_dial: Option<Instant>,
     /// How many calls wait.
@@ -107,10 +110,11 @@ impl Readiness {
             let failing = channel.failing();
             ReadinessSnapshot {
                 state: channel.state(),
-                failing_since: failing.map(|(since, ..)| since),
-                failed_dials: failing.map_or(0, |(_, dials, _)| dials),
+                failing_since: failing.map(|it| it.since),
+                failed_dials: failing.map_or(0, |it| it.dials),
                 last_error: channel.last_error().cloned(),
-                next_dial: failing.map(|(.., next)| next),
+                connect_fault: channel.last_error().and_then(|it| it.connect_fault()),
+                next_dial: failing.map(|it| it.next_dial),
                 waiting: queue.len(),
                 waiting_bytes: queue.bytes(),
             }

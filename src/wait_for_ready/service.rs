@@ -16,6 +16,7 @@ use super::call::{Step, WaitCall};
 use super::door::Door;
 use super::pass::Pass;
 use super::pending::Pending;
+use super::watch::Polled;
 use super::{Readiness, ResponseFuture, WaitBody};
 
 /// The service of [`WaitForReadyLayer`](super::WaitForReadyLayer).
@@ -142,6 +143,7 @@ impl<S: Clone> WaitForReady<S> {
         let mut pass = Pass::new(&self.door, 0);
         match call.step(&mut pass, None) {
             Step::Go(request) => {
+                let _polled = pass.probe.as_ref().map(Polled::now);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
                 ResponseFuture::going(attempt, pass, Some(call), recorder)
             }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use grpc_resilience::call::Served;
+use grpc_resilience::call::{CallOptionsExt, Served};
 use grpc_resilience::server_deadline::{ServerDeadlineBody, ServerDeadlineLayer};
 use grpc_resilience::{BoxError, Error};
 use http::HeaderMap;
@@ -60,6 +60,13 @@ pub(crate) fn message(text: &str) -> EchoRequest {
 
 pub(crate) fn hello() -> Request<EchoRequest> {
     Request::new(message("hello"))
+}
+
+/// One that its caller declares idempotent.
+pub(crate) fn declared_hello() -> Request<EchoRequest> {
+    let mut request = hello();
+    request.call_options().idempotent();
+    request
 }
 
 /// A request that the server's log tells apart.

@@ -225,6 +225,36 @@ async fn a_layer_below_that_collects_the_request_does_not_undo_the_backoff() {
     );
 }
 
+// CONTRACT W5: nor does it dial for each call that waits, at first or later
+#[tokio::test(start_paused = true)]
+async fn under_a_layer_that_collects_requests_a_hundred_calls_dial_as_one() {
+    for dial_time in [ms(0), ms(50)] {
+        let server = Server::in_memory_unstarted();
+        server.set_dial_time(dial_time);
+        let stack = layer().layer(Collecting(server.channel()));
+        let calls: Vec<_> = (0..100).map(|n| spawn(&stack, numbered(n))).collect();
+        sleep(ms(5_500)).await;
+        assert_eq!(server.dials(), 6, "{dial_time:?}");
+        server.start().await;
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        assert_eq!(server.dials(), 7);
+    }
+}
+
+// CONTRACT W5: where the dials take so long that the reading counts at first, it does so once
+#[tokio::test(start_paused = true)]
+async fn a_ready_that_no_answer_confirms_is_believed_once() {
+    let server = Server::in_memory_unstarted();
+    server.set_dial_time(ms(400));
+    let stack = layer().layer(Collecting(server.channel()));
+    let _calls: Vec<_> = (0..5).map(|n| spawn(&stack, numbered(n))).collect();
+    sleep(60 * SECOND).await;
+    let dials = server.dials();
+    assert!(dials <= 5 + 60, "{dials} dials");
+}
+
 // An error of which nothing is known, tower's own timeout for one, counts as proof of a
 // connection: the gate opens over a dead channel and all who wait are released into it.
 #[tokio::test(start_paused = true)]

@@ -46,30 +46,60 @@ async fn dials_follow_the_backoff_to_its_cap() {
     assert_eq!(seconds, [0, 1, 3, 7, 11, 15]);
 }
 
+/// When a server that is down is dialled, under this layer.
+async fn dials_of(layer: WaitForReadyLayer, span: Duration) -> Vec<Duration> {
+    let server = Server::in_memory_unstarted();
+    let stack = layer.layer(server.channel());
+    let call = tokio::spawn(async move { client(stack).unary(hello()).await });
+    let times = dial_times(&server, Instant::now(), span).await;
+    call.abort();
+    times
+}
+
+fn within_a_fifth(gap: Duration, middle: Duration) -> bool {
+    // Each is seen up to a millisecond after it was made.
+    let (low, high) = (middle.mul_f64(0.8), middle.mul_f64(1.2));
+    (low.saturating_sub(ms(2))..=high + ms(2)).contains(&gap)
+}
+
 // CONTRACT W5
 #[tokio::test(start_paused = true)]
-async fn the_default_curve_is_grpc_s_and_its_jitter_differs_from_seed_to_seed() {
+async fn a_young_outage_is_dialled_each_second_and_an_old_one_each_ten_seconds() {
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..8 {
-        let server = Server::in_memory_unstarted();
-        let stack = WaitForReadyLayer::new().seed(seed).layer(server.channel());
-        let call = tokio::spawn(async move { client(stack).unary(hello()).await });
-        let times = dial_times(&server, Instant::now(), 11 * SECOND).await;
-        call.abort();
+        let times = dials_of(WaitForReadyLayer::new().seed(seed), 60 * SECOND).await;
         let gaps = gaps(&times);
-        assert!(gaps.len() >= 4, "{gaps:?}");
-        let mut expected = SECOND;
-        for gap in &gaps {
-            let (low, high) = (expected.mul_f64(0.8), expected.mul_f64(1.2));
-            assert!(
-                (low.saturating_sub(ms(2))..=high + ms(2)).contains(gap),
-                "{gap:?} for {expected:?}"
-            );
-            expected = expected.mul_f64(1.6);
+        let mut middle = ms(100);
+        for (gap, at) in gaps.iter().zip(&times) {
+            match at.as_millis() {
+                0..9_000 => {
+                    assert!(within_a_fifth(*gap, middle), "{gap:?} for {middle:?}");
+                    middle = middle.mul_f64(1.6).min(ms(800));
+                }
+                40_000.. => assert!(within_a_fifth(*gap, 10 * SECOND), "{gap:?} at {at:?}"),
+                _ => assert!(*gap <= 12 * SECOND + ms(2), "{gap:?} at {at:?}"),
+            }
         }
+        assert!((18..30).contains(&times.len()), "{}", times.len());
         seen.insert(gaps[0]);
     }
-    assert!(seen.len() > 5, "{seen:?}");
+    assert!(
+        seen.len() > 5,
+        "the jitter differs from seed to seed: {seen:?}"
+    );
+}
+
+// CONTRACT W5
+#[tokio::test(start_paused = true)]
+async fn grpc_s_curve_can_be_asked_for() {
+    let layer = WaitForReadyLayer::new().backoff(Exponential::grpc());
+    let gaps = gaps(&dials_of(layer, 11 * SECOND).await);
+    assert!(gaps.len() >= 4, "{gaps:?}");
+    let mut middle = SECOND;
+    for gap in &gaps {
+        assert!(within_a_fifth(*gap, middle), "{gap:?} for {middle:?}");
+        middle = middle.mul_f64(1.6);
+    }
 }
 
 // CONTRACT W5

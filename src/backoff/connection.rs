@@ -1,0 +1,111 @@
+use std::time::Duration;
+
+use super::jitter::scale;
+use super::{Backoff, Exponential, Jitter};
+
+/// The backoff of connections: 100 ms, x1.6, +-20 %, at most 800 ms during the first 10 s of an outage,
+/// then more from dial to dial, at most 10 s. The default of wait-for-ready.
+///
+/// gRPC's curve starts at a second: a server that restarts in 300 ms then costs every caller a
+/// second. With this one a server that was down for less than 10 s is found within a second. One dial
+/// each 10 s harms no server, so a server that was down for longer is found within 12 s. gRPC's is
+/// [`Exponential::grpc`].
+///
+/// ```
+/// use grpc_resilience::backoff::{Backoff, ConnectionBackoff};
+/// use std::time::Duration;
+///
+/// let (curve, ms) = (ConnectionBackoff::new(), Duration::from_millis);
+/// let dial = |number, age| curve.dial_delay(number, Duration::ZERO, age, 0.5);
+/// assert_eq!(dial(1, ms(0)), ms(100));
+/// assert_eq!(dial(9, ms(5_000)), ms(800));
+/// assert_eq!(dial(20, ms(60_000)), ms(10_000));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionBackoff {}
+
+const INITIAL: Duration = Duration::from_millis(100);
+const MULTIPLIER: f64 = 1.6;
+/// While an outage is young: a restart takes seconds.
+const YOUNG: Duration = Duration::from_secs(10);
+const YOUNG_MAX: Duration = Duration::from_millis(800);
+const MAX: Duration = Duration::from_secs(10);
+
+impl ConnectionBackoff {
+    /// The curve.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The longest wait in an outage of this age. Delays that grow by a factor `m` from one to the next
+    /// add up to their last one divided by `m - 1`, so this grows as they do, without a leap.
+    fn max(age: Duration) -> Duration {
+        let grown = scale(age.saturating_sub(YOUNG), MULTIPLIER - 1.0);
+        YOUNG_MAX.saturating_add(grown).min(MAX)
+    }
+}
+
+impl Backoff for ConnectionBackoff {
+    /// That of an outage which has just begun.
+    fn delay(&self, retry: u32, previous: Duration, unit: f64) -> Duration {
+        self.dial_delay(retry, previous, Duration::ZERO, unit)
+    }
+
+    fn dial_delay(&self, dial: u32, previous: Duration, age: Duration, unit: f64) -> Duration {
+        Exponential::standard(INITIAL, MULTIPLIER, Self::max(age))
+            .jitter(Jitter::A6)
+            .delay(dial, previous, unit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// What an outage without jitter is dialled after, dial by dial, in ms.
+    fn dials(lasts: Duration) -> Vec<u128> {
+        let (mut age, mut dials) = (Duration::ZERO, Vec::new());
+        while age < lasts {
+            let dial = u32::try_from(dials.len()).unwrap() + 1;
+            let delay = ConnectionBackoff::new().dial_delay(dial, Duration::ZERO, age, 0.5);
+            dials.push(delay.as_millis());
+            age += delay;
+        }
+        dials
+    }
+
+    // CONTRACT W5
+    #[test]
+    fn a_young_outage_is_dialled_often_and_an_old_one_rarely() {
+        let outage = dials(Duration::from_secs(120));
+        assert_eq!(outage[..6], [100, 160, 256, 409, 655, 800]);
+        let mut age = 0;
+        for pair in outage.windows(2) {
+            age += pair[0];
+            assert!(age >= 10_000 || pair[1] <= 800, "{pair:?} at {age}");
+            assert!(age <= 30_000 || pair[1] == 10_000, "{pair:?} at {age}");
+            assert!(pair[1] <= pair[0] * 17 / 10 + 1, "a leap: {pair:?}");
+        }
+    }
+
+    // CONTRACT W5
+    #[test]
+    fn its_jitter_is_a_fifth() {
+        let at = |unit, age| ConnectionBackoff::new().dial_delay(1, Duration::ZERO, age, unit);
+        assert_eq!(
+            (at(0.0, ms(0)), at(0.999_999, ms(0)).as_millis()),
+            (ms(80), 119)
+        );
+        let old = |unit| {
+            let age = Duration::from_secs(60);
+            ConnectionBackoff::new().dial_delay(30, Duration::ZERO, age, unit)
+        };
+        assert_eq!((old(0.0), old(0.999_999).as_secs()), (ms(8_000), 11));
+    }
+}

@@ -1,0 +1,207 @@
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use super::chain;
+
+/// Why no connection can be made, where waiting rarely cures it: somebody has to change something.
+///
+/// A call waits all the same, for a certificate may be replaced meanwhile; its error and the
+/// readiness handle say what is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectFault {
+    /// The server's certificate is signed by an authority that the client does not trust.
+    UntrustedCertificate,
+    /// The server's certificate is expired, or is not valid yet.
+    CertificateExpired,
+    /// The server's certificate is for another name.
+    WrongName,
+    /// The server's certificate is invalid for another reason.
+    InvalidCertificate,
+    /// The server refused the TLS handshake, such as for want of a client's certificate.
+    TlsRefused,
+    /// The server does not speak TLS.
+    NotTls,
+    /// The proxy wants a password, or another one.
+    ProxyAuthentication,
+    /// The operating system does not permit it, such as for a Unix socket.
+    PermissionDenied,
+}
+
+/// What a link of the chain says in each case, the first that matches. Sources: rustls 0.23
+/// `src/error.rs`; OpenSSL 3 `crypto/x509/x509_txt.c` and `ssl/ssl_err.c`; hyper-util 0.1
+/// `client/legacy/connect/proxy/tunnel.rs`; RFC 9110 15.5.8. The libraries' types are not named here:
+/// each would be a dependency, and of the very version that the connector uses.
+const TEXTS: [(&str, ConnectFault); 18] = [
+    ("certificate not valid for name", ConnectFault::WrongName),
+    ("NotValidForName", ConnectFault::WrongName),
+    ("hostname mismatch", ConnectFault::WrongName),
+    ("certificate expired", ConnectFault::CertificateExpired),
+    ("certificate has expired", ConnectFault::CertificateExpired),
+    (
+        "certificate not valid yet",
+        ConnectFault::CertificateExpired,
+    ),
+    (
+        "certificate is not yet valid",
+        ConnectFault::CertificateExpired,
+    ),
+    ("UnknownIssuer", ConnectFault::UntrustedCertificate),
+    (
+        "self-signed certificate",
+        ConnectFault::UntrustedCertificate,
+    ),
+    (
+        "unable to get local issuer certificate",
+        ConnectFault::UntrustedCertificate,
+    ),
+    ("invalid peer certificate", ConnectFault::InvalidCertificate),
+    (
+        "certificate verify failed",
+        ConnectFault::InvalidCertificate,
+    ),
+    ("received fatal alert", ConnectFault::TlsRefused),
+    ("peer is incompatible", ConnectFault::TlsRefused),
+    (
+        "received corrupt message of type InvalidContentType",
+        ConnectFault::NotTls,
+    ),
+    ("wrong version number", ConnectFault::NotTls),
+    (
+        "proxy authorization required",
+        ConnectFault::ProxyAuthentication,
+    ),
+    (
+        "407 Proxy Authentication Required",
+        ConnectFault::ProxyAuthentication,
+    ),
+];
+
+impl ConnectFault {
+    /// That of a failed connect or a lost connection, by the links of its chain.
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        chain(error).find_map(|link| {
+            let io = link.downcast_ref::<io::Error>();
+            if io.is_some_and(|it| it.kind() == io::ErrorKind::PermissionDenied) {
+                return Some(Self::PermissionDenied);
+            }
+            let said = link.to_string();
+            let found = TEXTS.iter().find(|(text, _)| said.contains(text));
+            found.map(|(_, fault)| *fault)
+        })
+    }
+
+    /// A stable name, for logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UntrustedCertificate => "untrusted_certificate",
+            Self::CertificateExpired => "certificate_expired",
+            Self::WrongName => "wrong_name",
+            Self::InvalidCertificate => "invalid_certificate",
+            Self::TlsRefused => "tls_refused",
+            Self::NotTls => "not_tls",
+            Self::ProxyAuthentication => "proxy_authentication",
+            Self::PermissionDenied => "permission_denied",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::UntrustedCertificate => {
+                "give the client the certificate of the authority that signed the server's"
+            }
+            Self::CertificateExpired => {
+                "renew the server's certificate, and check the clocks of both sides"
+            }
+            Self::WrongName => {
+                "connect to a name that the server's certificate has, or set the client's \
+                 `domain_name` to one"
+            }
+            Self::InvalidCertificate => "replace the server's certificate",
+            Self::TlsRefused => {
+                "check which client certificates, TLS versions and protocols the server takes"
+            }
+            Self::NotTls => "use `http://`, or a port on which the server speaks TLS",
+            Self::ProxyAuthentication => "give the proxy's user and password to the connector",
+            Self::PermissionDenied => "give the process the right to connect",
+        }
+    }
+}
+
+impl fmt::Display for ConnectFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "waiting rarely cures this: {}", self.advice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("transport error")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn each_text_of_its_source_is_recognised() {
+        for (text, fault) in [
+            (
+                "invalid peer certificate: UnknownIssuer",
+                ConnectFault::UntrustedCertificate,
+            ),
+            (
+                "invalid peer certificate: certificate not valid for name \"stock.test\"; \
+                 certificate is only valid for DnsName(\"orders.test\")",
+                ConnectFault::WrongName,
+            ),
+            (
+                "invalid peer certificate: certificate expired: verification time 2 (UNIX), but \
+                 certificate is not valid after 1 (1 seconds ago)",
+                ConnectFault::CertificateExpired,
+            ),
+            (
+                "invalid peer certificate: BadSignature",
+                ConnectFault::InvalidCertificate,
+            ),
+            (
+                "received fatal alert: CertificateRequired",
+                ConnectFault::TlsRefused,
+            ),
+            (
+                "received corrupt message of type InvalidContentType",
+                ConnectFault::NotTls,
+            ),
+            (
+                "tunnel error: proxy authorization required",
+                ConnectFault::ProxyAuthentication,
+            ),
+        ] {
+            let error = Outer(io::Error::other(text));
+            assert_eq!(ConnectFault::of(&error), Some(fault), "{text}");
+        }
+        let denied = Outer(io::ErrorKind::PermissionDenied.into());
+        assert_eq!(
+            ConnectFault::of(&denied),
+            Some(ConnectFault::PermissionDenied)
+        );
+    }
+
+    #[test]
+    fn what_waiting_may_cure_is_no_fault() {
+        for text in [
+            "tcp connect error",
+            "Connection refused (os error 111)",
+            "failed to lookup address information: Temporary failure in name resolution",
+            "tunnel error: unsuccessful",
+            "deadline has elapsed",
+            "connection reset by peer",
+        ] {
+            let error = Outer(io::Error::other(text));
+            assert_eq!(ConnectFault::of(&error), None, "{text}");
+        }
+    }
+}

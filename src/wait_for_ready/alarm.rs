@@ -1,0 +1,56 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::sync::{AtomicBool, Mutex, Ordering};
+
+/// One timer for all waiting calls: it wakes no task, but whatever it was set with. Nothing is spawned
+/// for it, and it ends with its owner.
+#[derive(Default)]
+pub(super) struct Alarm {
+    set: Mutex<Option<Set>>,
+    /// It went off since it was set.
+    rang: AtomicBool,
+}
+
+struct Set {
+    at: Instant,
+    /// Dropped with it, never polled again: the runtime that it was made in may be gone by then.
+    _timer: Pin<Box<Sleep>>,
+}
+
+impl Alarm {
+    /// Goes off at this instant, instead of any other; to be called where there is a runtime. Whether
+    /// the instant has passed, in which case it does not go off.
+    pub(super) fn set(&self, at: Instant, ring: impl FnOnce() -> Waker) -> bool {
+        if cfg!(grpc_resilience_loom) {
+            return false;
+        }
+        let rang = self.rang.swap(false, Ordering::AcqRel);
+        if !rang && self.set.lock().as_ref().is_some_and(|set| set.at == at) {
+            return false;
+        }
+        let mut timer = Box::pin(sleep_until(at));
+        // Without the lock: polled out of turn, it rings at once, and whoever asks next sets it anew.
+        let ring = ring();
+        let mut ring = Context::from_waker(&ring);
+        let passed = timer.as_mut().poll(&mut ring).is_ready();
+        let before = self.set.lock().replace(Set { at, _timer: timer });
+        drop(before);
+        passed
+    }
+
+    /// It went off.
+    pub(super) fn rang(&self) {
+        self.rang.store(true, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alarm").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::classify::ConnectFault;
+use crate::error::Error;
+
+use super::channel::Channel;
+
+/// What the log says of a channel: that it is down, once for each outage, why it stays down where
+/// waiting rarely cures that, and that it is ready again.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    down_since: Option<Instant>,
+    fault: Option<ConnectFault>,
+}
+
+/// What is to be logged, without the lock.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Nothing,
+    Down,
+    Fault(ConnectFault),
+}
+
+impl Log {
+    /// A dial failed with this error, or a connection was lost.
+    pub(super) fn failed(&mut self, channel: &Channel, error: &Error, now: Instant) -> Line {
+        if !channel.is_failing() {
+            return Line::Nothing;
+        }
+        let is_new = self.down_since.is_none();
+        self.down_since.get_or_insert(now);
+        match error.connect_fault() {
+            Some(fault) if self.fault.replace(fault) != Some(fault) => Line::Fault(fault),
+            _ if is_new => Line::Down,
+            _ => Line::Nothing,
+        }
+    }
+
+    /// A call was answered; how long the channel was down, if the log said that it is.
+    pub(super) fn answered(&mut self, now: Instant) -> Option<Duration> {
+        self.fault = None;
+        let since = self.down_since.take()?;
+        Some(now.saturating_duration_since(since))
+    }
+}
+
+impl Line {
+    pub(super) fn write(self, error: &Error, wait: Duration) {
+        match self {
+            Self::Nothing => {}
+            Self::Down => tracing::warn!(%error, next_dial_in = ?wait, "the channel is down"),
+            Self::Fault(fault) => tracing::warn!(
+                %error,
+                fault = fault.name(),
+                next_dial_in = ?wait,
+                "the channel is down, and waiting rarely cures it"
+            ),
+        }
+    }
+}
+
+#[cfg(all(test, not(grpc_resilience_loom)))]
+mod tests {
+    use super::*;
+    use std::io;
+
+    fn lines(log: &mut Log, channel: &Channel, errors: &[&str]) -> Vec<Line> {
+        let line = |text: &&str| {
+            let cause = tonic::ConnectError(io::Error::other(*text).into());
+            log.failed(channel, &Error::from_inner(cause), Instant::now())
+        };
+        errors.iter().map(line).collect()
+    }
+
+    #[test]
+    fn an_outage_is_logged_once_and_a_fault_again_when_it_changes() {
+        let mut channel = Channel::default();
+        let mut log = Log::default();
+        assert_eq!(lines(&mut log, &channel, &["refused"]), [Line::Nothing]);
+        channel.give_up_test(Duration::ZERO, Instant::now());
+        let (name, issuer) = ("certificate not valid for name", "UnknownIssuer");
+        let texts = ["refused", "refused", name, name, "refused", name, issuer];
+        let expected = [
+            Line::Down,
+            Line::Nothing,
+            Line::Fault(ConnectFault::WrongName),
+            Line::Nothing,
+            Line::Nothing,
+            Line::Nothing,
+            Line::Fault(ConnectFault::UntrustedCertificate),
+        ];
+        assert_eq!(lines(&mut log, &channel, &texts), expected);
+        assert!(log.answered(Instant::now()).is_some());
+        assert!(log.answered(Instant::now()).is_none());
+    }
+}

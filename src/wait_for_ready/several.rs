@@ -1,0 +1,134 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Evidence that a channel has several endpoints (CONTRACT W10): with one endpoint dials fail, or calls
+/// are answered, and a connection is lost between the two. With several, both go on side by side.
+#[derive(Debug, Default)]
+pub(super) struct Several {
+    /// A dial failed, and no connection was lost since.
+    failed: bool,
+    /// A call that was begun after that was answered.
+    answered: bool,
+    /// The last alternations, the latest first.
+    seen: [Option<Instant>; ENOUGH],
+    /// The last one, once there were enough of them.
+    known: Option<Instant>,
+    /// All of them were down when it was known last.
+    held: bool,
+}
+
+/// So many alternations ..
+const ENOUGH: usize = 3;
+/// .. within this time show it ..
+const WITHIN: Duration = Duration::from_secs(10);
+/// .. and it is forgotten after so long without another.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+impl Several {
+    pub(super) fn dial_failed(&mut self, now: Instant) {
+        if self.failed && self.answered {
+            self.seen.rotate_right(1);
+            if let Some(latest) = self.seen.first_mut() {
+                *latest = Some(now);
+            }
+            let earliest = self.seen.last().copied().flatten();
+            let enough = earliest.is_some_and(|at| now.saturating_duration_since(at) <= WITHIN);
+            if enough || self.is_known(now) {
+                self.known = Some(now);
+            }
+        }
+        self.failed = true;
+        self.answered = false;
+    }
+
+    /// A call was answered that was begun after the last failed dial.
+    pub(super) fn answered(&mut self, now: Instant) {
+        self.answered = self.failed;
+        if std::mem::take(&mut self.held) {
+            self.known = Some(now);
+        }
+    }
+
+    /// A connection was lost: what fails after that is no alternation.
+    pub(super) fn lost(&mut self) {
+        self.failed = false;
+        self.answered = false;
+    }
+
+    pub(super) fn is_known(&self, now: Instant) -> bool {
+        let known = |last| now.saturating_duration_since(last) < FORGOTTEN;
+        self.held || self.known.is_some_and(known)
+    }
+
+    /// All of them are down: it is not forgotten before one is back.
+    pub(super) fn hold(&mut self, now: Instant) {
+        self.held = self.is_known(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets a dial fail (`f`), a call be answered (`a`), a connection be lost (`l`), so many ms apart.
+    fn after(events: &str, apart: u64) -> (Several, Instant) {
+        let (mut several, mut now) = (Several::default(), Instant::now());
+        for event in events.chars() {
+            now += Duration::from_millis(apart);
+            match event {
+                'f' => several.dial_failed(now),
+                'a' => several.answered(now),
+                _ => several.lost(),
+            }
+        }
+        (several, now)
+    }
+
+    // CONTRACT W10
+    #[test]
+    fn three_alternations_within_ten_seconds_mean_several_endpoints() {
+        for (events, apart, known) in [
+            ("fafafaf", 100, true),
+            ("afafafaf", 100, true),
+            ("ffaaffaaffaaff", 100, true),
+            ("fafaf", 100, false),
+            ("ffffffff", 100, false),
+            ("aaaaaaaa", 100, false),
+            // A server that comes and goes: each time its connection is lost.
+            ("falfalfalfalfal", 100, false),
+            ("fafaflaf", 100, false),
+            // Three within 10 s, and then not.
+            ("fafafaf", 2_500, true),
+            ("fafafaf", 2_600, false),
+        ] {
+            let (several, now) = after(events, apart);
+            assert_eq!(several.is_known(now), known, "{events} each {apart} ms");
+        }
+    }
+
+    // CONTRACT W10
+    #[test]
+    fn several_endpoints_are_forgotten_after_a_minute_without_an_alternation() {
+        let (mut several, known) = after("fafafaf", 100);
+        let later = |seconds| known + Duration::from_secs(seconds);
+        assert!(several.is_known(later(59)));
+        assert!(!several.is_known(later(60)));
+        several.answered(later(50));
+        several.dial_failed(later(50));
+        assert!(several.is_known(later(109)));
+        assert!(!several.is_known(later(110)));
+    }
+
+    // CONTRACT W10
+    #[test]
+    fn several_endpoints_that_are_all_down_are_forgotten_a_minute_after_one_is_back() {
+        let (mut several, known) = after("fafafaf", 100);
+        let later = |seconds| known + Duration::from_secs(seconds);
+        several.hold(known);
+        assert!(several.is_known(later(3_600)));
+        several.answered(later(3_600));
+        assert!(several.is_known(later(3_659)));
+        assert!(!several.is_known(later(3_660)));
+    }
+}

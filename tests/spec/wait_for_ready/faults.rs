@@ -1,0 +1,111 @@
+//! Connections that can't be made for a reason that waiting rarely cures.
+
+use std::future::{Ready, ready};
+use std::io;
+use std::task::{Context, Poll};
+
+use grpc_resilience::Resilience;
+use grpc_resilience::call::CallOptionsExt;
+use grpc_resilience::classify::ConnectFault;
+use grpc_resilience::wait_for_ready::WaitForReadyLayer;
+use testing::{Answer, Server, method};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::common::ms;
+use crate::support::{Nowhere, client, hello};
+
+/// A connector that fails with these words, as rustls and hyper-util's tunnel do.
+#[derive(Clone)]
+struct Failing(&'static str);
+
+impl tower::Service<http::Uri> for Failing {
+    type Response = Nowhere;
+    type Error = io::Error;
+    type Future = Ready<Result<Nowhere, io::Error>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _uri: http::Uri) -> Self::Future {
+        ready(Err(io::Error::new(io::ErrorKind::InvalidData, self.0)))
+    }
+}
+
+fn channel(words: &'static str) -> Channel {
+    Endpoint::from_static("http://orders.test").connect_with_connector_lazy(Failing(words))
+}
+
+// CONTRACT R19
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_in_vain_says_what_to_do() {
+    for (words, fault, advice) in [
+        (
+            "invalid peer certificate: UnknownIssuer",
+            ConnectFault::UntrustedCertificate,
+            "authority",
+        ),
+        (
+            "invalid peer certificate: certificate not valid for name \"stock.test\"",
+            ConnectFault::WrongName,
+            "domain_name",
+        ),
+        (
+            "received fatal alert: HandshakeFailure",
+            ConnectFault::TlsRefused,
+            "TLS versions",
+        ),
+        (
+            "tunnel error: proxy authorization required",
+            ConnectFault::ProxyAuthentication,
+            "password",
+        ),
+    ] {
+        let stack = Resilience::new().wrap(channel(words));
+        let mut waiting = hello();
+        waiting.call_options().timeout(ms(500));
+        let waited = client(stack.clone()).unary(waiting).await.unwrap_err();
+        assert_eq!(waited.code(), Code::DeadlineExceeded);
+        assert_named(&waited, words, fault, advice);
+
+        let mut hurried = hello();
+        hurried.call_options().fail_fast().never_retry();
+        let hurried = client(stack.clone()).unary(hurried).await.unwrap_err();
+        assert_eq!(hurried.code(), Code::Unavailable);
+        assert_named(&hurried, words, fault, advice);
+
+        let now = stack.readiness().snapshot();
+        assert_eq!(now.connect_fault, Some(fault));
+        assert!(now.to_string().contains(advice), "{now}");
+    }
+}
+
+fn assert_named(status: &Status, words: &str, fault: ConnectFault, advice: &str) {
+    assert_eq!(ConnectFault::find(status), Some(fault), "{status:?}");
+    for part in [words, "waiting rarely cures this", advice] {
+        assert!(status.message().contains(part), "{part}: {status:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_down_is_no_fault_and_what_a_server_answers_is_none() {
+    let server = Server::in_memory_unstarted();
+    let stack = Resilience::new()
+        .wait_for_ready(WaitForReadyLayer::new().fail_fast())
+        .wrap(server.channel());
+    let mut once = hello();
+    once.call_options().never_retry();
+    let status = client(stack.clone()).unary(once).await.unwrap_err();
+    assert_eq!(ConnectFault::find(&status), None);
+    assert_eq!(stack.readiness().snapshot().connect_fault, None);
+    let words = "backend: invalid peer certificate: UnknownIssuer";
+    let answer = Answer::status(Code::Internal, words);
+    server.script().on(method::UNARY, [answer]);
+    server.start().await;
+    let mut waiting = hello();
+    waiting.call_options().wait_for_ready();
+    let status = client(stack).unary(waiting).await.unwrap_err();
+    assert_eq!(status.message(), words);
+    assert_eq!(ConnectFault::find(&status), None);
+}
