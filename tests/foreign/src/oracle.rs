@@ -1,0 +1,78 @@
+//! What the servers logged: how often each call began.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::Failure;
+use crate::load::CallId;
+use crate::tally::Tally;
+
+/// How often the handlers of a server began each call.
+#[derive(Clone, Debug, Default)]
+pub struct Oracle {
+    begun: HashMap<CallId, u32>,
+}
+
+impl Oracle {
+    /// Reads a server's log: the id of each call on a line of its own, written as its handler begins.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read, or a line is no id.
+    pub fn read(log: &Path) -> Result<Self, Failure> {
+        Self::parse(&std::fs::read_to_string(log)?)
+    }
+
+    /// Parses the text of such a log.
+    ///
+    /// # Errors
+    ///
+    /// If a line is no id.
+    pub fn parse(log: &str) -> Result<Self, Failure> {
+        let mut begun = HashMap::new();
+        for line in log.lines() {
+            let id = line.parse().map_err(|_| format!("no call id: {line:?}"))?;
+            *begun.entry(CallId(id)).or_default() += 1;
+        }
+        Ok(Self { begun })
+    }
+
+    /// How often this call began.
+    #[must_use]
+    pub fn begun(&self, id: CallId) -> u32 {
+        self.begun.get(&id).copied().unwrap_or(0)
+    }
+
+    /// The calls of the tally that began more than once.
+    #[must_use]
+    pub fn twice(&self, tally: &Tally) -> Vec<CallId> {
+        let ids = tally.records().iter().map(|it| it.id);
+        ids.filter(|&id| self.begun(id) > 1).collect()
+    }
+
+    /// The calls of the tally that succeeded without a beginning in the log, which then is not whole.
+    #[must_use]
+    pub fn unseen(&self, tally: &Tally) -> Vec<CallId> {
+        let good = tally.records().iter().filter(|it| it.failure.is_none());
+        good.map(|it| it.id)
+            .filter(|&id| self.begun(id) == 0)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_how_often_a_call_began() -> Result<(), Failure> {
+        let oracle = Oracle::parse("7\n8\n7\n")?;
+        assert_eq!([7, 8, 9].map(|it| oracle.begun(CallId(it))), [2, 1, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn refuses_a_line_that_is_no_id() {
+        assert!(Oracle::parse("7\n8x\n").is_err());
+    }
+}
