@@ -1,6 +1,6 @@
 //! What the servers logged: how often each call began.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use crate::Failure;
@@ -11,10 +11,13 @@ use crate::tally::Tally;
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
     begun: HashMap<CallId, u32>,
+    connections: HashSet<String>,
 }
 
 impl Oracle {
-    /// Reads a server's log: the id of each call on a line of its own, written as its handler begins.
+    /// Reads a server's log: a line for each call, written as its handler begins.
+    ///
+    /// It holds the call's id and, if the server knows it, a space and the client's address.
     ///
     /// # Errors
     ///
@@ -29,18 +32,28 @@ impl Oracle {
     ///
     /// If a line is no id.
     pub fn parse(log: &str) -> Result<Self, Failure> {
-        let mut begun = HashMap::new();
+        let mut oracle = Self::default();
         for line in log.lines() {
-            let id = line.parse().map_err(|_| format!("no call id: {line:?}"))?;
-            *begun.entry(CallId(id)).or_default() += 1;
+            let (id, from) = line.split_once(' ').unwrap_or((line, ""));
+            let id = id.parse().map_err(|_| format!("no call id: {line:?}"))?;
+            *oracle.begun.entry(CallId(id)).or_default() += 1;
+            if !oracle.connections.contains(from) {
+                oracle.connections.insert(from.to_owned());
+            }
         }
-        Ok(Self { begun })
+        Ok(oracle)
     }
 
     /// How often this call began.
     #[must_use]
     pub fn begun(&self, id: CallId) -> u32 {
         self.begun.get(&id).copied().unwrap_or(0)
+    }
+
+    /// How many connections the calls came over, as far as the server logged that.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
     }
 
     /// The calls of the tally that began more than once.
@@ -66,8 +79,9 @@ mod tests {
 
     #[test]
     fn counts_how_often_a_call_began() -> Result<(), Failure> {
-        let oracle = Oracle::parse("7\n8\n7\n")?;
+        let oracle = Oracle::parse("7 a:1\n8 a:1\n7 a:2\n")?;
         assert_eq!([7, 8, 9].map(|it| oracle.begun(CallId(it))), [2, 1, 0]);
+        assert_eq!(oracle.connections(), 2);
         Ok(())
     }
 

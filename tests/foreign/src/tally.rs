@@ -104,6 +104,14 @@ impl Tally {
         Self { records, elapsed }
     }
 
+    /// The calls of this tally and of another, made at the same time.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.records.extend(other.records);
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self
+    }
+
     /// Every call.
     #[must_use]
     pub fn records(&self) -> &[Record] {
@@ -127,6 +135,13 @@ impl Tally {
     #[must_use]
     pub fn over(&self, limit: Duration) -> usize {
         self.records.iter().filter(|it| it.took > limit).count()
+    }
+
+    /// The share of the calls that took longer than `limit`.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of calls made here")]
+    pub fn share_over(&self, limit: Duration) -> f64 {
+        self.over(limit) as f64 / self.calls().max(1) as f64
     }
 
     /// Calls a second.

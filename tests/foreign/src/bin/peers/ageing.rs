@@ -1,0 +1,153 @@
+//! Connections that end after a short while.
+
+use std::time::Duration;
+
+use foreign::Failure;
+use foreign::load::Load;
+use foreign::oracle::Oracle;
+use foreign::promises::Promises;
+use foreign::table::Table;
+use foreign::tally::{Failed, Tally};
+use grpc_resilience::GiveUp;
+
+use crate::HELD_UP;
+use crate::client::{Mixed, Told, unary_call};
+use crate::language::Language;
+use crate::server::{Places, Server, Settings};
+
+const AGE: Duration = Duration::from_millis(200);
+
+/// Half of the callers make unary calls, half of them client streams.
+const CALLERS: u32 = 32;
+
+/// How many more calls may be held up than without ageing.
+const HELD_UP_MORE: f64 = 0.0001;
+
+/// Loads a server without and with ageing, with nothing declared and with everything.
+pub(crate) async fn show(
+    language: Language,
+    places: &Places,
+    time: Duration,
+    table: &mut Table,
+    promises: &mut Promises,
+) -> Result<(), Failure> {
+    for told in [Told::Nothing, Told::All] {
+        let told_name = told.name();
+        let name = format!("{language} {told_name}");
+        let (steady, oracle) = load(language, places, None, told, time).await?;
+        table.add(&format!("{name}, steady"), &steady, Some(&oracle));
+        let steady_failed = steady.failed().count();
+        promises.check(
+            steady_failed == 0,
+            format!("{name}, steady: {steady_failed} failed"),
+        );
+
+        let (aged, oracle) = load(language, places, Some(AGE), told, time).await?;
+        table.add(&format!("{name}, ageing"), &aged, Some(&oracle));
+        println!("  over {} connections", oracle.connections());
+        let name = format!("{name}, ageing");
+        check_ageing(&name, time, language, &oracle, promises);
+        check_once(&name, told, &aged, &oracle, promises);
+        check_failures(&name, told, &aged, promises);
+        check_held_up(&name, &steady, &aged, promises);
+    }
+    Ok(())
+}
+
+async fn load(
+    language: Language,
+    places: &Places,
+    age: Option<Duration>,
+    told: Told,
+    time: Duration,
+) -> Result<(Tally, Oracle), Failure> {
+    let settings = Settings {
+        age,
+        ..Settings::default()
+    };
+    let server = Server::start(language, places, settings).await?;
+    let client = told.client(&server.uri())?;
+    // A JVM is slow at first, which is not what is measured here.
+    let warm = client.clone();
+    Load::new(4)
+        .calls(400)
+        .run(move |id| unary_call(warm.clone(), id))
+        .await?;
+    let tally = Mixed::start(&Load::new(CALLERS / 2).time(time), &client)
+        .finish()
+        .await?;
+    let oracle = server.oracle()?;
+    let unseen = oracle.unseen(&tally).len();
+    if unseen > 0 {
+        return Err(format!("{language}'s log misses {unseen} answered calls").into());
+    }
+    Ok((tally, oracle))
+}
+
+/// Connections do end; without that the other promises would say nothing.
+fn check_ageing(
+    name: &str,
+    time: Duration,
+    language: Language,
+    oracle: &Oracle,
+    promises: &mut Promises,
+) {
+    // netty raises any shorter age to a second.
+    let age = match language {
+        Language::Java => Duration::from_secs(1),
+        _ => AGE,
+    };
+    // The age has a jitter of a tenth, and a busy machine is late.
+    let (found, least) = (oracle.connections(), time.as_millis() / age.as_millis() / 3);
+    promises.check(
+        found as u128 >= least,
+        format!("{name}: {found} connections, at least {least} should have been needed"),
+    );
+}
+
+fn check_once(name: &str, told: Told, tally: &Tally, oracle: &Oracle, promises: &mut Promises) {
+    let twice = oracle.twice(tally).len();
+    if told == Told::Nothing {
+        promises.check(
+            twice == 0,
+            format!("{name}: {twice} undeclared calls began twice"),
+        );
+    }
+}
+
+/// Nothing fails but undeclared calls whose kind is unknown, which may have reached the server.
+fn check_failures(name: &str, told: Told, tally: &Tally, promises: &mut Promises) {
+    let reached = |it: &Failed| it.gave_up(GiveUp::NotIdempotent) && it.message.contains("kind");
+    let allowed = |it: &Failed| told == Told::Nothing && reached(it);
+    let of_unknown_kind = tally.failed().filter(|(_, it)| allowed(it)).count();
+    let others: Vec<_> = tally.failed().filter(|(_, it)| !allowed(it)).collect();
+    let failed = others.len();
+    if told == Told::Nothing {
+        let calls = tally.calls();
+        println!("  {of_unknown_kind} of {calls} failed because their kind is unknown");
+    }
+    promises.check(
+        failed == 0,
+        format!("{name}: {failed} calls failed{}", example(&others)),
+    );
+}
+
+fn example<R>(failures: &[(R, &Failed)]) -> String {
+    let first = failures.first();
+    first.map_or(String::new(), |(_, it)| format!(", one with {it}"))
+}
+
+fn check_held_up(name: &str, steady: &Tally, aged: &Tally, promises: &mut Promises) {
+    let limit = steady.share_over(HELD_UP) + HELD_UP_MORE;
+    promises.check(
+        aged.share_over(HELD_UP) <= limit,
+        format!(
+            "{name}: {} of {} calls took over {} ms; without ageing {} of {}",
+            aged.over(HELD_UP),
+            aged.calls(),
+            HELD_UP.as_millis(),
+            steady.over(HELD_UP),
+            steady.calls()
+        ),
+    );
+}
