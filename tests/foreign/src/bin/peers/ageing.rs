@@ -11,7 +11,7 @@ use foreign::tally::{Failed, Tally};
 use grpc_resilience::GiveUp;
 
 use crate::HELD_UP;
-use crate::client::{Mixed, Told, unary_call};
+use crate::client::{Client, Mixed, Told, unary_call};
 use crate::language::Language;
 use crate::server::{Places, Server, Settings};
 
@@ -23,7 +23,9 @@ const CALLERS: u32 = 32;
 /// How many more calls may be held up than without ageing.
 const HELD_UP_MORE: f64 = 0.0001;
 
-/// Loads a server without and with ageing, with nothing declared and with everything.
+/// Loads two servers at the same time, one of which ends its connections.
+///
+/// So a moment in which the machine is busy holds up the calls of both.
 pub(crate) async fn show(
     language: Language,
     places: &Places,
@@ -32,63 +34,71 @@ pub(crate) async fn show(
     promises: &mut Promises,
 ) -> Result<(), Failure> {
     for told in [Told::Nothing, Told::All] {
-        let told_name = told.name();
-        let name = format!("{language} {told_name}");
-        let (steady, oracle) = load(language, places, None, told, time).await?;
-        table.add(&format!("{name}, steady"), &steady, Some(&oracle));
-        let steady_failed = steady.failed().count();
-        promises.check(
-            steady_failed == 0,
-            format!("{name}, steady: {steady_failed} failed"),
-        );
+        let steady = Loaded::start(language, places, None, told).await?;
+        let ageing = Loaded::start(language, places, Some(AGE), told).await?;
+        let (steady, ageing) = tokio::try_join!(steady.run(time), ageing.run(time))?;
 
-        let (aged, oracle) = load(language, places, Some(AGE), told, time).await?;
-        table.add(&format!("{name}, ageing"), &aged, Some(&oracle));
-        println!("  over {} connections", oracle.connections());
-        let name = format!("{name}, ageing");
-        check_ageing(&name, time, language, &oracle, promises);
-        check_once(&name, told, &aged, &oracle, promises);
-        check_failures(&name, told, &aged, promises);
-        check_held_up(&name, &steady, &aged, promises);
+        let name = format!("{language} {}, steady", told.name());
+        let (tally, oracle) = &steady;
+        table.add(&name, tally, Some(oracle));
+        let failed = tally.failed().count();
+        promises.check(failed == 0, format!("{name}: {failed} calls failed"));
+
+        let name = format!("{language} {}, ageing", told.name());
+        let (tally, oracle) = &ageing;
+        table.add(&name, tally, Some(oracle));
+        check_ageing(&name, language, time, oracle, promises);
+        check_once(&name, told, tally, oracle, promises);
+        check_failures(&name, told, tally, promises);
+        check_held_up(&name, &steady.0, tally, promises);
     }
     Ok(())
 }
 
-async fn load(
-    language: Language,
-    places: &Places,
-    age: Option<Duration>,
-    told: Told,
-    time: Duration,
-) -> Result<(Tally, Oracle), Failure> {
-    let settings = Settings {
-        age,
-        ..Settings::default()
-    };
-    let server = Server::start(language, places, settings).await?;
-    let client = told.client(&server.uri())?;
-    // A JVM is slow at first, which is not what is measured here.
-    let warm = client.clone();
-    Load::new(4)
-        .calls(400)
-        .run(move |id| unary_call(warm.clone(), id))
-        .await?;
-    let tally = Mixed::start(&Load::new(CALLERS / 2).time(time), &client)
-        .finish()
-        .await?;
-    let oracle = server.oracle()?;
-    let unseen = oracle.unseen(&tally).len();
-    if unseen > 0 {
-        return Err(format!("{language}'s log misses {unseen} answered calls").into());
+/// A server, and a client with which it is warm.
+#[derive(Debug)]
+struct Loaded {
+    server: Server,
+    client: Client,
+}
+
+impl Loaded {
+    async fn start(
+        language: Language,
+        places: &Places,
+        age: Option<Duration>,
+        told: Told,
+    ) -> Result<Self, Failure> {
+        let settings = Settings {
+            age,
+            ..Settings::default()
+        };
+        let server = Server::start(language, places, settings).await?;
+        let client = told.client(&server.uri())?;
+        // A JVM is slow at first, which is not what is measured here.
+        let warm = client.clone();
+        let call = move |id| unary_call(warm.clone(), id);
+        Load::new(4).calls(400).run(call).await?;
+        Ok(Self { server, client })
     }
-    Ok((tally, oracle))
+
+    async fn run(self, time: Duration) -> Result<(Tally, Oracle), Failure> {
+        let load = Load::new(CALLERS / 2).time(time);
+        let tally = Mixed::start(&load, &self.client).finish().await?;
+        let oracle = self.server.oracle()?;
+        let unseen = oracle.unseen(&tally).len();
+        if unseen > 0 {
+            return Err(format!("a server's log misses {unseen} answered calls").into());
+        }
+        Ok((tally, oracle))
+    }
 }
 
 /// Connections do end; without that the other promises would say nothing.
 fn check_ageing(
     name: &str,
-    time: Duration,
     language: Language,
+    time: Duration,
     oracle: &Oracle,
     promises: &mut Promises,
 ) {
@@ -99,6 +109,7 @@ fn check_ageing(
     };
     // The age has a jitter of a tenth, and a busy machine is late.
     let (found, least) = (oracle.connections(), time.as_millis() / age.as_millis() / 3);
+    println!("  over {found} connections");
     promises.check(
         found as u128 >= least,
         format!("{name}: {found} connections, at least {least} should have been needed"),

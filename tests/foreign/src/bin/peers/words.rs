@@ -67,9 +67,9 @@ impl Word {
     fn spoken_by(self, language: Language) -> bool {
         match (self, language) {
             // grpc-java has no limit for the messages that a server sends.
-            (Self::Sent, Language::Java) => false,
+            (Self::Sent, Language::Java)
             // "Received message that decompresses to a size larger than 65536" is still retried.
-            (Self::Decompressed, Language::Node) => false,
+            | (Self::Decompressed, Language::Node) => false,
             _ => true,
         }
     }
