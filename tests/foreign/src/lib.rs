@@ -6,6 +6,7 @@
 pub mod hand_loop;
 pub mod load;
 pub mod oracle;
+pub mod port;
 pub mod process;
 pub mod promises;
 pub mod table;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
-use tonic::metadata::MetadataValue;
+use tokio::time::{Instant, sleep, sleep_until};
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Status};
 
 use crate::Failure;
@@ -34,6 +34,13 @@ impl CallId {
         request.metadata_mut().insert(Self::KEY, value);
         request
     }
+
+    /// The id that a request carries, for servers of this process.
+    #[must_use]
+    pub fn of(metadata: &MetadataMap) -> Option<Self> {
+        let value = metadata.get(Self::KEY)?.to_str().ok()?;
+        value.parse().ok().map(Self)
+    }
 }
 
 impl fmt::Display for CallId {
@@ -47,6 +54,7 @@ impl fmt::Display for CallId {
 pub struct Load {
     workers: u32,
     rate: Option<f64>,
+    pause: Duration,
     time: Option<Duration>,
     calls: Option<u64>,
 }
@@ -58,6 +66,7 @@ impl Load {
         Self {
             workers,
             rate: None,
+            pause: Duration::ZERO,
             time: None,
             calls: None,
         }
@@ -67,6 +76,13 @@ impl Load {
     #[must_use]
     pub fn rate(mut self, calls_a_second: f64) -> Self {
         self.rate = Some(calls_a_second);
+        self
+    }
+
+    /// Each worker pauses so long after each call.
+    #[must_use]
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.pause = pause;
         self
     }
 
@@ -191,6 +207,9 @@ where
         let (id, start) = (CallId::next(), Instant::now());
         let ended = call(id).await;
         records.push(Record::new(id, start, &ended));
+        if !turns.load.pause.is_zero() {
+            sleep(turns.load.pause).await;
+        }
     }
     records
 }

@@ -73,6 +73,17 @@ impl Oracle {
     }
 }
 
+/// From the ids that handlers began, in any order.
+impl FromIterator<CallId> for Oracle {
+    fn from_iter<T: IntoIterator<Item = CallId>>(ids: T) -> Self {
+        let mut oracle = Self::default();
+        for id in ids {
+            *oracle.begun.entry(id).or_default() += 1;
+        }
+        oracle
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

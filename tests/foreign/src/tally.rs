@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use grpc_resilience::classify::Progress;
 use grpc_resilience::{CallReport, GiveUp};
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -53,17 +54,26 @@ pub struct Failed {
     pub give_up: Option<String>,
     /// How many attempts this crate counted.
     pub attempts: Option<u32>,
+    /// The name of the event that ended this crate's last attempt.
+    pub reason: Option<String>,
+    /// Whether this crate's last attempt may have run.
+    pub reached: bool,
 }
 
 impl Failed {
     /// Describes the status of a failed call.
     #[must_use]
     pub fn new(status: &Status) -> Self {
+        let report = CallReport::find(status);
+        let failed = report.as_ref().map(CallReport::failed_attempts);
+        let last = failed.as_ref().and_then(|it| Some(it.last()?.verdict));
         Self {
             code: format!("{:?}", status.code()),
             message: status.message().to_owned(),
             give_up: GiveUp::find(status).map(|it| it.name().to_owned()),
-            attempts: CallReport::find(status).map(|it| it.attempts()),
+            attempts: report.map(|it| it.attempts()),
+            reason: last.map(|it| it.reason.name().to_owned()),
+            reached: last.is_some_and(|it| it.progress == Progress::Reached),
         }
     }
 
@@ -85,6 +95,9 @@ impl fmt::Display for Failed {
         write!(f, "{}: {}", self.code, self.message)?;
         if let Some(give_up) = &self.give_up {
             write!(f, " [{give_up}]")?;
+        }
+        if let Some(reason) = &self.reason {
+            write!(f, " [{reason}]")?;
         }
         Ok(())
     }
@@ -110,6 +123,17 @@ impl Tally {
         self.records.extend(other.records);
         self.elapsed = self.elapsed.max(other.elapsed);
         self
+    }
+
+    /// The calls of loads that ran one after the other.
+    #[must_use]
+    pub fn merged(tallies: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::new(Vec::new(), Duration::ZERO);
+        for tally in tallies {
+            all.records.extend(tally.records);
+            all.elapsed += tally.elapsed;
+        }
+        all
     }
 
     /// Every call.
@@ -149,6 +173,13 @@ impl Tally {
     #[expect(clippy::cast_precision_loss, reason = "a count of calls made here")]
     pub fn per_second(&self) -> f64 {
         self.calls() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// Calls a second that succeeded.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a count of calls made here")]
+    pub fn successes_per_second(&self) -> f64 {
+        (self.calls() - self.failed().count()) as f64 / self.elapsed.as_secs_f64()
     }
 
     /// How long the calls took, sorted.
