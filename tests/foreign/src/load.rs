@@ -79,7 +79,7 @@ impl Load {
         self
     }
 
-    /// Each worker pauses so long after each call.
+    /// Each worker pauses for this time after each of its calls.
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
         self.pause = pause;

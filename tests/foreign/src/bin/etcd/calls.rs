@@ -48,7 +48,7 @@ pub(crate) async fn declared(mut client: Ours, id: CallId) -> Result<(), Status>
     }
 }
 
-/// The same calls by the loop, which waits for each attempt as long as an attempt of ours may take.
+/// The same calls by the loop, with the same timeout for each attempt.
 pub(crate) async fn looped(client: Bare, id: CallId) -> Result<(), Status> {
     hand_loop::call(|| {
         let mut client = client.clone();

@@ -12,7 +12,7 @@ use crate::calls::{Ours, bare, declared, looped, ours};
 use crate::cluster::Cluster;
 
 const CALLERS: u32 = 12;
-/// The same callers make as many more calls as each call takes less.
+/// Keeps the machine from being the limit: the windows differ by the time that calls wait.
 const PAUSE: Duration = Duration::from_millis(10);
 const UP: Duration = Duration::from_secs(10);
 const DOWN: Duration = Duration::from_secs(20);
@@ -43,7 +43,7 @@ pub(crate) async fn run(
         cluster.settled().await?;
         up.push(window(&client, UP).await?);
     }
-    // Each window between the two beside it, so that a slow change of the machine falls out.
+    // Each window is compared with the two beside it, which cancels a slow change of the machine.
     let around = up.windows(2).map(rate);
     let mut ratios: Vec<_> = down
         .iter()

@@ -1,4 +1,6 @@
 //! Calls to a cluster of three etcd members while they are killed and restarted.
+//!
+//! `.ci/run etcd` builds etcd and runs this. The program exits non-zero if a promise does not hold.
 
 mod calls;
 mod cluster;
@@ -19,7 +21,7 @@ use foreign::table::Table;
 
 use crate::cluster::Cluster;
 
-/// An attempt's end; a call that takes longer met a fault more than once.
+/// A call that takes longer lost at least one attempt to its timeout.
 const SLOW: Duration = Duration::from_millis(1_600);
 
 #[derive(Debug, Parser)]
@@ -33,7 +35,7 @@ struct Args {
     /// How often a follower is down, and how often all members are.
     #[arg(long, default_value_t = 3)]
     times: u32,
-    /// Only this.
+    /// The only part to run; all of them, if it is not given.
     #[arg(long)]
     only: Option<Only>,
 }

@@ -48,15 +48,13 @@ pub(crate) async fn run(
             |tally| first_success(tally, restarted).map(|it| it.saturating_duration_since(led));
         let (our_delay, hand_delay) = (after(&by_us), after(&by_hand));
         println!(
-            "  outage {time}: a leader {:.2?} after the start; first success {our_delay:.2?} after that, \
-             by the loop {hand_delay:.2?}",
+            "  outage {time}: a leader after {:.2?}; the first success then took \
+             {our_delay:.2?}, by the loop {hand_delay:.2?}",
             led - restarted
         );
         promises.check(
             our_delay.is_some_and(|it| it <= LATEST),
-            format!(
-                "outage {time}: the first success came {our_delay:.2?} after the cluster was back"
-            ),
+            format!("outage {time}: with a leader the first success took {our_delay:.2?}"),
         );
         our_tallies.push(by_us);
         hand_tallies.push(by_hand);

@@ -40,7 +40,7 @@ pub(crate) struct Ran {
 }
 
 impl Case {
-    /// Those without ageing come first, for the others are compared with them.
+    /// The cases without ageing come first, because the others are compared with them.
     pub(crate) fn all(nginx: &Path, envoy: &Path) -> Vec<Self> {
         let requests = |count: Option<u32>| Self {
             name: count.map_or("nginx, no ageing".to_owned(), |it| {
@@ -75,7 +75,7 @@ impl Case {
         )
     }
 
-    /// Lets each client take its turns, one client after the other in each round.
+    /// Lets the clients take turns, each with a channel that it keeps.
     pub(crate) async fn run(&self, turns: usize, calls: u64) -> Result<Ran, Failure> {
         let server = Server::start().await?;
         let proxy = self.start(server.port).await?;
@@ -84,7 +84,7 @@ impl Case {
             clients.push((Client::new(kind, proxy.port)?, Vec::new()));
         }
         for turn in 0..turns {
-            // Whoever comes first after a pause pays for it, so that is another client each time.
+            // The client that comes first pays for a cold start: another one in each round.
             let count = clients.len();
             for at in 0..count {
                 let Some((client, tallies)) = clients.get_mut((turn + at) % count) else {

@@ -9,7 +9,7 @@ use grpc_resilience::{Resilience, Resilient};
 use test_protos::{EchoClient, EchoRequest, FILE_DESCRIPTOR_SET};
 use tonic::transport::{Channel, Endpoint};
 
-/// How a client makes its calls, none of which is declared.
+/// How a client makes its calls. It declares none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// This crate, as the README sets it up, without descriptors.

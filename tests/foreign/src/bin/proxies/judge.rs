@@ -9,7 +9,7 @@ use grpc_resilience::GiveUp;
 use crate::case::{Case, Ran};
 use crate::client::Kind;
 
-/// What the calls took without ageing is remembered, for the others are compared with it.
+/// Compares each case with the case of the same proxy without ageing.
 pub(crate) struct Judge {
     slow: Duration,
     plain: Vec<(&'static str, Kind, usize)>,
@@ -66,7 +66,7 @@ impl Judge {
             .plain
             .iter()
             .find(|it| (it.0, it.1) == (case.proxy, client));
-        // Nothing to compare with means that nobody wanted it: the program was told to run some cases.
+        // `--only` may leave out the case without ageing.
         let plain = found.map_or(0, |it| it.2);
         #[expect(clippy::cast_precision_loss, reason = "counts of calls made here")]
         let holds = slow as f64 <= plain as f64 + tally.calls() as f64 * Self::SLOW_SHARE;
@@ -96,8 +96,8 @@ fn failures(name: &str, client: Kind, tally: &Tally, promises: &mut Promises) {
     );
 }
 
-/// CONTRACT I4b: over tonic's channel, a call of unknown kind that a GOAWAY ended before its body was
-/// read may have been sent.
+/// CONTRACT I4b: over tonic's channel, a call of unknown kind may have been sent if a GOAWAY ended
+/// it before the transport read its body.
 fn excused(client: Kind, failure: &Failed) -> bool {
     client == Kind::Bare
         && failure.gave_up(GiveUp::NotIdempotent)

@@ -1,7 +1,10 @@
 //! Calls through nginx and Envoy while they end connections by count or by age.
 //!
-//! Behind each proxy three clients make undeclared unary calls in turns: this crate over tonic's channel,
-//! without and with descriptors, and a loop written by hand over a bare channel.
+//! Behind each proxy three clients make undeclared unary calls in turns: this crate over tonic's
+//! channel, without and with descriptors, and a loop written by hand over a bare channel.
+//!
+//! `.ci/run proxies` installs the proxies and runs this. The program exits non-zero if a promise
+//! does not hold.
 
 mod case;
 mod client;
@@ -23,7 +26,7 @@ use foreign::table::Table;
 use crate::case::Case;
 use crate::judge::Judge;
 
-/// A call that takes longer waited for something that it need not wait for.
+/// A call that takes longer was held up.
 const SLOW: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Parser)]

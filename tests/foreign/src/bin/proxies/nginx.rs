@@ -11,7 +11,7 @@ use crate::proxy::Proxy;
 
 const NEVER: u32 = 1_000_000_000;
 
-/// nginx that ends a connection after so many requests.
+/// Starts an nginx that ends a connection after `requests`.
 pub(crate) async fn start(
     program: &Path,
     server: u16,
@@ -32,8 +32,10 @@ pub(crate) async fn start(
     Ok(Proxy::new(port, process, folder))
 }
 
-/// One process, all of whose files lie in its folder. Connections to the server are kept, or their
-/// ports would soon be used up; a call whose connection to the server fails is nginx's no second time.
+/// One process, with all its files in its folder.
+///
+/// nginx keeps its connections to the server, because a new one for each call uses up the ports. It
+/// repeats no call, so that each repetition is the client's.
 fn config(port: u16, server: u16, requests: u32) -> String {
     let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|it| format!("  {it}_temp_path {it};\n"))

@@ -64,7 +64,7 @@ impl Echo for Noting {
     type ServerStreamIdempotentStream = Nothing;
     type BidiStreamStream = Nothing;
 
-    // In the handler and no earlier: a stream of which only the headers arrive begins no call.
+    // The handler notes the call: a stream without its message begins none.
     async fn unary(&self, request: Request<EchoRequest>) -> Unary {
         let id = CallId::of(request.metadata()).ok_or(Status::invalid_argument("no call id"))?;
         let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
