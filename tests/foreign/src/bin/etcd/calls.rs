@@ -7,8 +7,9 @@ use foreign::oracle::Oracle;
 use foreign::{Failure, hand_loop};
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::{CallOptionsExt as _, Resilience, Resilient};
+use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::proto::compare::{CompareResult, CompareTarget, TargetUnion};
 use crate::proto::kv_client::KvClient;
@@ -48,20 +49,32 @@ pub(crate) async fn declared(mut client: Ours, id: CallId) -> Result<(), Status>
     }
 }
 
-/// The same calls by the loop, with the same timeout for each attempt.
-pub(crate) async fn looped(client: Bare, id: CallId) -> Result<(), Status> {
-    hand_loop::call(|| {
+/// The same calls by the loop.
+pub(crate) async fn declared_by_hand(client: Bare, id: CallId) -> Result<(), Status> {
+    by_hand(|| {
         let mut client = client.clone();
         async move {
-            let attempt = async {
-                match id.0 % 3 {
-                    0 => client.range(range(id)).await.map(drop),
-                    1 => client.put(put(id)).await.map(drop),
-                    _ => client.txn(create(id)).await.map(drop),
-                }
-            };
-            let ended = tokio::time::timeout(ATTEMPT, attempt).await;
-            ended.unwrap_or_else(|_| Err(Status::unavailable("the loop waited long enough")))
+            match id.0 % 3 {
+                0 => client.range(range(id)).await.map(drop),
+                1 => client.put(put(id)).await.map(drop),
+                _ => client.txn(create(id)).await.map(drop),
+            }
+        }
+    })
+    .await
+}
+
+/// The loop written by hand, with the timeout of our attempts, after which it makes another.
+async fn by_hand<F>(attempt: impl Fn() -> F) -> Result<(), Status>
+where
+    F: Future<Output = Result<(), Status>>,
+{
+    hand_loop::call(|| {
+        let attempt = timeout(ATTEMPT, attempt());
+        async {
+            attempt
+                .await
+                .unwrap_or(Err(Status::unavailable("the attempt timed out")))
         }
     })
     .await
@@ -70,15 +83,23 @@ pub(crate) async fn looped(client: Bare, id: CallId) -> Result<(), Status> {
 /// An undeclared call: puts to a key of its own, without a condition. The key's version counts how
 /// often it was applied.
 pub(crate) async fn increment(mut client: Ours, id: CallId) -> Result<(), Status> {
-    let put = PutRequest {
-        key: format!("{COUNTED}{id}").into(),
-        value: b"1".to_vec(),
-    };
-    let request = TxnRequest {
-        success: vec![put_op(put)],
-        ..TxnRequest::default()
-    };
-    client.txn(request).await.map(drop)
+    client.txn(count(id)).await.map(drop)
+}
+
+/// An increment by a loop that repeats lost connections, too, which tonic shows as UNKNOWN.
+pub(crate) async fn increment_by_hand(client: Bare, id: CallId) -> Result<(), Status> {
+    by_hand(|| {
+        let mut client = client.clone();
+        async move {
+            match client.txn(count(id)).await {
+                Err(lost) if lost.code() == Code::Unknown => {
+                    Err(Status::unavailable(lost.message()))
+                }
+                ended => ended.map(drop),
+            }
+        }
+    })
+    .await
 }
 
 /// How often each increment was applied.
@@ -143,6 +164,17 @@ fn create(id: CallId) -> TxnRequest {
             value: b"1".to_vec(),
         })],
         failure: Vec::new(),
+    }
+}
+
+/// Repeated, it counts once more.
+fn count(id: CallId) -> TxnRequest {
+    TxnRequest {
+        success: vec![put_op(PutRequest {
+            key: format!("{COUNTED}{id}").into(),
+            value: b"1".to_vec(),
+        })],
+        ..TxnRequest::default()
     }
 }
 

@@ -8,7 +8,7 @@ use foreign::promises::Promises;
 use foreign::table::Table;
 use foreign::tally::Tally;
 
-use crate::calls::{Ours, bare, declared, looped, ours};
+use crate::calls::{Ours, bare, declared, declared_by_hand, ours};
 use crate::cluster::Cluster;
 
 const CALLERS: u32 = 12;
@@ -38,7 +38,10 @@ pub(crate) async fn run(
         down.push(window(&client, DOWN).await?);
         let hand = hand.clone();
         let load = Load::new(CALLERS).pause(PAUSE).time(LOOP);
-        by_hand.push(load.run(move |id| looped(hand.clone(), id)).await?);
+        by_hand.push(
+            load.run(move |id| declared_by_hand(hand.clone(), id))
+                .await?,
+        );
         cluster.restart(follower)?;
         cluster.settled().await?;
         up.push(window(&client, UP).await?);

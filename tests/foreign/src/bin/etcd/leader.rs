@@ -8,12 +8,14 @@ use foreign::promises::Promises;
 use foreign::table::Table;
 use tokio::time::sleep;
 
-use crate::calls::{applied, bare, declared, increment, ours};
+use crate::calls::{applied, bare, declared, increment, increment_by_hand, ours};
 use crate::cluster::Cluster;
 
 const DECLARED_CALLERS: u32 = 12;
-const UNDECLARED_CALLERS: u32 = 4;
+const UNDECLARED_CALLERS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(10);
+/// Short, so that each kill meets several increments under way.
+const SHORT_PAUSE: Duration = Duration::from_millis(2);
 /// Before each kill, with all members up.
 const UP: Duration = Duration::from_secs(2);
 /// Longer than an election and an attempt.
@@ -32,8 +34,12 @@ pub(crate) async fn run(
         .pause(PAUSE)
         .start(move |id| declared(client.clone(), id));
     let undeclared = Load::new(UNDECLARED_CALLERS)
-        .pause(PAUSE)
+        .pause(SHORT_PAUSE)
         .start(move |id| increment(counting.clone(), id));
+    let hand = bare(cluster.endpoints()?);
+    let by_hand = Load::new(UNDECLARED_CALLERS)
+        .pause(SHORT_PAUSE)
+        .start(move |id| increment_by_hand(hand.clone(), id));
     for _ in 0..kills {
         sleep(UP).await;
         let leader = cluster.settled().await?;
@@ -44,9 +50,11 @@ pub(crate) async fn run(
     }
     sleep(UP).await;
     let (declared, undeclared) = (declared.stop().await?, undeclared.stop().await?);
+    let by_hand = by_hand.stop().await?;
     let applied = applied(bare(cluster.endpoints()?)).await?;
     table.add("leader killed, declared", &declared, None);
     table.add("leader killed, undeclared", &undeclared, Some(&applied));
+    table.add("leader killed, eager loop", &by_hand, Some(&applied));
 
     let failed = declared.failed().count();
     let calls = declared.calls();

@@ -9,7 +9,7 @@ use foreign::table::Table;
 use foreign::tally::Tally;
 use tokio::time::{Instant, sleep};
 
-use crate::calls::{bare, declared, looped, ours};
+use crate::calls::{bare, declared, declared_by_hand, ours};
 use crate::cluster::Cluster;
 
 const CALLERS: u32 = 12;
@@ -33,7 +33,7 @@ pub(crate) async fn run(
         let (client, hand) = (client.clone(), hand.clone());
         let load = Load::new(CALLERS).pause(PAUSE);
         let by_us = load.start(move |id| declared(client.clone(), id));
-        let by_hand = load.start(move |id| looped(hand.clone(), id));
+        let by_hand = load.start(move |id| declared_by_hand(hand.clone(), id));
         sleep(BEFORE).await;
         cluster.kill_all().await?;
         sleep(DOWN).await;
