@@ -213,3 +213,47 @@ where
     }
     records
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_workers_together_make_the_calls_each_with_an_id_of_its_own() -> Result<(), Failure>
+    {
+        let call = |id: CallId| async move {
+            tokio::task::yield_now().await;
+            if id.0.is_multiple_of(2) {
+                Ok(())
+            } else {
+                Err(Status::unavailable("odd"))
+            }
+        };
+        let tally = Load::new(3).calls(100).run(call).await?;
+        let ids: HashSet<_> = tally.records().iter().map(|it| it.id).collect();
+        let odd = ids.iter().filter(|it| !it.0.is_multiple_of(2)).count();
+        assert_eq!((tally.calls(), ids.len()), (100, 100));
+        assert_eq!(
+            tally.failures().as_slice(),
+            [(odd, "Unavailable: odd".to_owned())]
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_rate_spaces_the_calls() -> Result<(), Failure> {
+        let load = Load::new(4).rate(1_000.0).calls(50);
+        let tally = load.run(|_| async { Ok(()) }).await?;
+        let mut starts: Vec<_> = tally.records().iter().map(|it| it.start).collect();
+        starts.sort_unstable();
+        let span = starts
+            .last()
+            .zip(starts.first())
+            .map(|(last, first)| *last - *first);
+        // The timers of tokio count in milliseconds.
+        assert!(span >= Some(Duration::from_millis(47)), "{span:?}");
+        Ok(())
+    }
+}

@@ -169,3 +169,39 @@ impl Drop for Process {
         self.kill_group();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::test_kill_process_group;
+
+    use super::*;
+
+    fn shell(script: &str, folder: &Path) -> Result<Process, Failure> {
+        Process::start("shell", Command::new("sh").arg("-c").arg(script), folder)
+    }
+
+    #[tokio::test]
+    async fn all_of_its_group_is_killed_with_it() -> Result<(), Failure> {
+        let folder = tempfile::tempdir()?;
+        let mut process = shell("sleep 60 & echo ready; sleep 60", folder.path())?;
+        process.says("ready").await?;
+        let group = process.group;
+        drop(process);
+        let start = Instant::now();
+        while test_kill_process_group(group).is_ok() {
+            assert!(start.elapsed() < PATIENCE, "the group still runs");
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn one_that_ends_too_early_is_an_error_with_its_last_words() -> Result<(), Failure> {
+        let folder = tempfile::tempdir()?;
+        let mut process = shell("echo no config >&2; exit 3", folder.path())?;
+        let error = process.accepts(free_port()?).await.unwrap_err().to_string();
+        assert!(error.contains("exit status: 3"), "{error}");
+        assert!(error.contains("no config"), "{error}");
+        Ok(())
+    }
+}
