@@ -65,7 +65,10 @@ pub(crate) async fn show(
         let mut deaths = Vec::new();
         for _ in 0..KILLS {
             sleep(UP).await;
-            deaths.push(end(&mut server, kill).await?);
+            let dying = end(&mut server, kill).await?;
+            let took = dying.to - dying.from;
+            println!("{language} {kill:?}: ended after {} ms", took.as_millis());
+            deaths.push(dying);
             sleep(DOWN).await;
             server.restart().await?;
         }
