@@ -21,9 +21,6 @@ const KILLS: u32 = 3;
 /// Of each of the two clients; half of them make unary calls, half of them client streams.
 const CALLERS: u32 = 16;
 
-/// How long the server runs before each kill, and after the last one.
-const UP: Duration = Duration::from_secs(1);
-
 /// How long after the end of a process the next one starts.
 const DOWN: Duration = Duration::from_millis(300);
 
@@ -41,6 +38,15 @@ enum Kill {
 struct Dying {
     from: Instant,
     to: Instant,
+}
+
+/// How long the server runs before each kill, and after the last one.
+fn up(language: Language) -> Duration {
+    match language {
+        // A JVM serves its first calls slowly; no call has to outlive two kills within its deadline.
+        Language::Java => Duration::from_secs(3),
+        _ => Duration::from_secs(1),
+    }
 }
 
 impl Dying {
@@ -64,7 +70,7 @@ pub(crate) async fn show(
         let declared = Mixed::start(&load, &Told::All.client(&server.uri())?);
         let mut deaths = Vec::new();
         for _ in 0..KILLS {
-            sleep(UP).await;
+            sleep(up(language)).await;
             let dying = end(&mut server, kill).await?;
             let took = dying.to - dying.from;
             println!("{language} {kill:?}: ended after {} ms", took.as_millis());
@@ -72,7 +78,7 @@ pub(crate) async fn show(
             sleep(DOWN).await;
             server.restart().await?;
         }
-        sleep(UP).await;
+        sleep(up(language)).await;
         let (undeclared, declared) = tokio::try_join!(undeclared.stop(), declared.stop())?;
         let oracle = server.oracle()?;
 
