@@ -36,10 +36,16 @@ impl Record {
         }
     }
 
-    /// Whether the caller was waiting for its result at this moment.
+    /// Whether the caller was waiting for its result at some moment between these two.
     #[must_use]
-    pub fn in_flight_at(&self, moment: Instant) -> bool {
-        self.start <= moment && moment <= self.start + self.took
+    pub fn in_flight(&self, from: Instant, to: Instant) -> bool {
+        self.start <= to && self.start + self.took >= from
+    }
+
+    /// Whether this and another call were in flight at the same time.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.in_flight(other.start, other.start + other.took)
     }
 }
 
@@ -155,17 +161,15 @@ impl Tally {
             .filter_map(|record| Some((record, record.failure.as_ref()?)))
     }
 
+    /// The calls that took longer than `limit`.
+    pub fn held_up(&self, limit: Duration) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(move |it| it.took > limit)
+    }
+
     /// How many calls took longer than `limit`.
     #[must_use]
     pub fn over(&self, limit: Duration) -> usize {
-        self.records.iter().filter(|it| it.took > limit).count()
-    }
-
-    /// The share of the calls that took longer than `limit`.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "counts of calls made here")]
-    pub fn share_over(&self, limit: Duration) -> f64 {
-        self.over(limit) as f64 / self.calls().max(1) as f64
+        self.held_up(limit).count()
     }
 
     /// Calls a second.

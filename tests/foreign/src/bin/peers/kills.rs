@@ -52,7 +52,7 @@ fn up(language: Language) -> Duration {
 impl Dying {
     /// Whether the call was in flight meanwhile.
     fn cuts(self, record: &Record) -> bool {
-        record.start <= self.to && record.start + record.took >= self.from
+        record.in_flight(self.from, self.to)
     }
 }
 
