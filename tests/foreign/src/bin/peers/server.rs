@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use foreign::Failure;
 use foreign::oracle::Oracle;
-use foreign::process::{Process, free_port};
+use foreign::port::ReservedPort;
+use foreign::process::Process;
 use tempfile::TempDir;
 
 use crate::language::Language;
@@ -43,7 +44,7 @@ pub(crate) struct Server {
     language: Language,
     places: Places,
     settings: Settings,
-    port: u16,
+    port: ReservedPort,
     folder: TempDir,
     process: Process,
 }
@@ -55,8 +56,8 @@ impl Server {
         places: &Places,
         settings: Settings,
     ) -> Result<Self, Failure> {
-        let (port, folder) = (free_port()?, tempfile::tempdir()?);
-        let process = spawn(language, places, settings, port, folder.path()).await?;
+        let (port, folder) = (ReservedPort::new()?, tempfile::tempdir()?);
+        let process = spawn(language, places, settings, port.number(), folder.path()).await?;
         Ok(Self {
             language,
             places: places.clone(),
@@ -71,7 +72,7 @@ impl Server {
     pub(crate) async fn restart(&mut self) -> Result<(), Failure> {
         let folder = self.folder.path();
         let (places, settings) = (&self.places, self.settings);
-        self.process = spawn(self.language, places, settings, self.port, folder).await?;
+        self.process = spawn(self.language, places, settings, self.port.number(), folder).await?;
         Ok(())
     }
 
@@ -80,7 +81,7 @@ impl Server {
     }
 
     pub(crate) fn uri(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port.number())
     }
 
     /// Which calls began until now.
