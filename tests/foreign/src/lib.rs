@@ -1,4 +1,5 @@
-//! What the programs of this package share: processes, load, and the counts that promises are held to.
+//! What the programs of this package share: processes, load, and the counts that promises are
+//! held to.
 //!
 //! Each program starts real servers or proxies on loopback, calls them through this crate's client
 //! as the README sets it up, prints a table, and exits non-zero if a promise does not hold.

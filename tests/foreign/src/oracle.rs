@@ -63,7 +63,9 @@ impl Oracle {
         ids.filter(|&id| self.begun(id) > 1).collect()
     }
 
-    /// The calls of the tally that succeeded without a beginning in the log, which then is not whole.
+    /// The calls of the tally that succeeded without a beginning in the log.
+    ///
+    /// If there are any, the log is not whole.
     #[must_use]
     pub fn unseen(&self, tally: &Tally) -> Vec<CallId> {
         let good = tally.records().iter().filter(|it| it.failure.is_none());

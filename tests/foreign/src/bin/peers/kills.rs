@@ -43,7 +43,8 @@ struct Dying {
 /// How long the server runs before each kill, and after the last one.
 fn up(language: Language) -> Duration {
     match language {
-        // A JVM serves its first calls slowly; no call has to outlive two kills within its deadline.
+        // A JVM serves its first calls slowly; no call has to outlive two kills within its
+        // deadline.
         Language::Java => Duration::from_secs(3),
         _ => Duration::from_secs(1),
     }

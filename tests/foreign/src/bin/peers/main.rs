@@ -1,7 +1,12 @@
 //! Calls servers of Go, Java, Node and Python under load, while their connections age and they die.
 //!
-//! `.ci/run peers` builds the servers and runs this. Each promise is asserted, and the program exits
-//! non-zero if one does not hold.
+//! `.ci/run peers` builds the servers and runs this. Each promise is asserted, and the program
+//! exits non-zero if one does not hold. To run it for longer, once that has built the servers:
+//!
+//! ```console
+//! $ cargo run --profile foreign -p grpc-resilience-foreign --bin peers -- \
+//!       --built target/peers --seconds 60
+//! ```
 
 mod ageing;
 mod client;

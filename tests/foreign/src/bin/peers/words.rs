@@ -77,7 +77,8 @@ impl Word {
     /// The code that says that a message is too large.
     fn code_of_size(self, language: Language) -> Code {
         match (self, language) {
-            // grpc-java decompresses as its handler parses, and takes that failure for the handler's.
+            // grpc-java decompresses as its handler parses, and takes that failure for the
+            // handler's.
             (Self::Decompressed, Language::Java) => Code::Unknown,
             _ => Code::ResourceExhausted,
         }
