@@ -1,0 +1,71 @@
+//! Calls to a cluster of three etcd members while they are killed and restarted.
+//!
+//! `.ci/run etcd` builds etcd and runs this. The program exits non-zero if a promise does not hold.
+
+mod calls;
+mod cluster;
+mod follower;
+mod leader;
+mod member;
+mod outage;
+mod proto;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use foreign::Failure;
+use foreign::promises::Promises;
+use foreign::table::Table;
+
+use crate::cluster::Cluster;
+
+/// A call that takes longer lost at least one attempt to its timeout.
+const SLOW: Duration = Duration::from_millis(1_600);
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// The etcd to run.
+    #[arg(long)]
+    etcd: PathBuf,
+    /// How often the leader is killed.
+    #[arg(long, default_value_t = 6)]
+    kills: u32,
+    /// How often a follower is down, and how often all members are.
+    #[arg(long, default_value_t = 3)]
+    times: u32,
+    /// The only part to run; all of them, if it is not given.
+    #[arg(long)]
+    only: Option<Only>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Only {
+    Leader,
+    Follower,
+    Outage,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    foreign::run(program(Args::parse())).await
+}
+
+async fn program(args: Args) -> Result<ExitCode, Failure> {
+    let wanted = |it| args.only.is_none_or(|only| only == it);
+    let mut cluster = Cluster::start(&args.etcd).await?;
+    let mut table = Table::new(SLOW);
+    let mut promises = Promises::default();
+    if wanted(Only::Leader) {
+        leader::run(&mut cluster, args.kills, &mut table, &mut promises).await?;
+    }
+    if wanted(Only::Follower) {
+        follower::run(&mut cluster, args.times, &mut table, &mut promises).await?;
+    }
+    if wanted(Only::Outage) {
+        outage::run(&mut cluster, args.times, &mut table, &mut promises).await?;
+    }
+    println!("\n{table}");
+    Ok(promises.verdict())
+}

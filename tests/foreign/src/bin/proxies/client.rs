@@ -1,0 +1,95 @@
+//! The clients that are compared.
+
+use std::fmt;
+
+use foreign::load::{CallId, Load};
+use foreign::tally::Tally;
+use foreign::{Failure, hand_loop};
+use grpc_resilience::{Resilience, Resilient};
+use test_protos::{EchoClient, EchoRequest, FILE_DESCRIPTOR_SET};
+use tonic::transport::{Channel, Endpoint};
+
+/// How a client makes its calls. It declares none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// This crate, as the README sets it up, without descriptors.
+    Bare,
+    /// The same with descriptors, which know the method to be unary.
+    Described,
+    /// A loop written by hand over tonic's channel.
+    HandLoop,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::HandLoop, Self::Bare, Self::Described];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bare => "ours",
+            Self::Described => "ours, descriptors",
+            Self::HandLoop => "hand loop",
+        })
+    }
+}
+
+/// A client that keeps its channel from turn to turn.
+pub(crate) enum Client {
+    Ours(Kind, EchoClient<Resilient<Channel>>),
+    HandLoop(EchoClient<Channel>),
+}
+
+impl Client {
+    pub(crate) fn new(kind: Kind, port: u16) -> Result<Self, Failure> {
+        let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?.connect_lazy();
+        let ours = Resilience::new().default_timeout(hand_loop::TIMEOUT);
+        Ok(match kind {
+            Kind::Bare => Self::Ours(kind, EchoClient::new(ours.wrap(channel))),
+            Kind::Described => {
+                let ours = ours.descriptors(FILE_DESCRIPTOR_SET)?;
+                Self::Ours(kind, EchoClient::new(ours.wrap(channel)))
+            }
+            Kind::HandLoop => Self::HandLoop(EchoClient::new(channel)),
+        })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Ours(kind, _) => *kind,
+            Self::HandLoop(_) => Kind::HandLoop,
+        }
+    }
+
+    /// Makes the calls of one turn.
+    pub(crate) async fn run(&self, load: &Load) -> Result<Tally, Failure> {
+        match self {
+            Self::Ours(_, client) => {
+                let client = client.clone();
+                let call = move |id: CallId| {
+                    let mut client = client.clone();
+                    async move { client.unary(id.request(message())).await.map(drop) }
+                };
+                load.run(call).await
+            }
+            Self::HandLoop(client) => {
+                let client = client.clone();
+                let call = move |id: CallId| {
+                    let client = client.clone();
+                    hand_loop::call(move || {
+                        let mut client = client.clone();
+                        async move { client.unary(id.request(message())).await.map(drop) }
+                    })
+                };
+                load.run(call).await
+            }
+        }
+    }
+}
+
+fn message() -> EchoRequest {
+    EchoRequest {
+        payload: vec![7; 100].into(),
+        ..EchoRequest::default()
+    }
+}
