@@ -48,6 +48,14 @@ pub(crate) async fn run(
     }
     // Each window is compared with the two beside it, which cancels a slow change of the machine.
     let around = up.windows(2).map(rate);
+    for (time, window) in down.iter().enumerate() {
+        println!(
+            "  follower down {}: {} calls over 500 ms, the longest {:.2?}",
+            time + 1,
+            window.over(Duration::from_millis(500)),
+            window.durations().last()
+        );
+    }
     let mut ratios: Vec<_> = down
         .iter()
         .zip(around)

@@ -7,6 +7,7 @@ use foreign::tally::Tally;
 use foreign::{Failure, hand_loop};
 use grpc_resilience::{Resilience, Resilient};
 use test_protos::{EchoClient, EchoRequest, FILE_DESCRIPTOR_SET};
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 /// How a client makes its calls. It declares none of them.
@@ -16,12 +17,20 @@ pub(crate) enum Kind {
     Bare,
     /// The same with descriptors, which know the method to be unary.
     Described,
-    /// A loop written by hand over tonic's channel.
+    /// A loop written by hand over tonic's channel, on UNAVAILABLE.
     HandLoop,
+    /// The same on each failure of tonic's channel, whatever may have begun.
+    EagerLoop,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::HandLoop, Self::Bare, Self::Described];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::HandLoop, Self::Bare, Self::Described, Self::EagerLoop];
+
+    /// Whether this crate makes the calls.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Bare | Self::Described)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -30,6 +39,7 @@ impl fmt::Display for Kind {
             Self::Bare => "ours",
             Self::Described => "ours, descriptors",
             Self::HandLoop => "hand loop",
+            Self::EagerLoop => "eager loop",
         })
     }
 }
@@ -37,7 +47,7 @@ impl fmt::Display for Kind {
 /// A client that keeps its channel from turn to turn.
 pub(crate) enum Client {
     Ours(Kind, EchoClient<Resilient<Channel>>),
-    HandLoop(EchoClient<Channel>),
+    Loop(Kind, EchoClient<Channel>),
 }
 
 impl Client {
@@ -50,14 +60,13 @@ impl Client {
                 let ours = ours.descriptors(FILE_DESCRIPTOR_SET)?;
                 Self::Ours(kind, EchoClient::new(ours.wrap(channel)))
             }
-            Kind::HandLoop => Self::HandLoop(EchoClient::new(channel)),
+            Kind::HandLoop | Kind::EagerLoop => Self::Loop(kind, EchoClient::new(channel)),
         })
     }
 
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Ours(kind, _) => *kind,
-            Self::HandLoop(_) => Kind::HandLoop,
+            Self::Ours(kind, _) | Self::Loop(kind, _) => *kind,
         }
     }
 
@@ -72,19 +81,27 @@ impl Client {
                 };
                 load.run(call).await
             }
-            Self::HandLoop(client) => {
-                let client = client.clone();
-                let call = move |id: CallId| {
-                    let client = client.clone();
-                    hand_loop::call(move || {
-                        let mut client = client.clone();
-                        async move { client.unary(id.request(message())).await.map(drop) }
-                    })
-                };
-                load.run(call).await
+            Self::Loop(kind, client) => {
+                let (client, eager) = (client.clone(), *kind == Kind::EagerLoop);
+                load.run(move |id| looped(client.clone(), id, eager)).await
             }
         }
     }
+}
+
+/// Makes a call by the loop written by hand.
+async fn looped(client: EchoClient<Channel>, id: CallId, eager: bool) -> Result<(), Status> {
+    hand_loop::call(|| {
+        let mut client = client.clone();
+        async move {
+            let ended = client.unary(id.request(message())).await.map(drop);
+            match ended {
+                Err(status) if eager => Err(Status::unavailable(status.message())),
+                ended => ended,
+            }
+        }
+    })
+    .await
 }
 
 fn message() -> EchoRequest {

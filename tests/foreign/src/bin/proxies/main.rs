@@ -1,7 +1,7 @@
 //! Calls through nginx and Envoy while they end connections by count or by age.
 //!
-//! Behind each proxy three clients make undeclared unary calls in turns: this crate over tonic's
-//! channel, without and with descriptors, and a loop written by hand over a bare channel.
+//! Behind each proxy four clients make undeclared unary calls in turns: this crate over tonic's
+//! channel, without and with descriptors, and two loops written by hand over a bare channel.
 //!
 //! `.ci/run proxies` installs the proxies and runs this. The program exits non-zero if a promise
 //! does not hold.
@@ -38,10 +38,10 @@ struct Args {
     #[arg(long)]
     envoy: PathBuf,
     /// The calls that each client makes in each of its turns.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 3_000)]
     calls: u64,
     /// The turns of each client behind each proxy.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 9)]
     turns: usize,
     /// Only the cases whose name contains this.
     #[arg(long, default_value = "")]
