@@ -9,6 +9,7 @@ mod answers;
 mod common;
 mod random;
 mod retry;
+mod stack;
 mod verdict;
 
 /// Whether tonic is built with its `server` feature: the other members of the workspace want it.
