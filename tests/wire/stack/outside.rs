@@ -1,7 +1,7 @@
 //! What keeps a call off the fast path, because a layer has to act on it: a key, an attempt timeout,
 //! and layers around the stack.
 
-use grpc_resilience::call::{AttemptKind, Budget, CallOptionsExt as _, Permit};
+use grpc_resilience::call::{AttemptKind, Budget, CallOptionsExt as _, Context, Deadline, Permit};
 use grpc_resilience::grpc::{Code, parse_timeout};
 use grpc_resilience::{
     AttemptTimeoutLayer, DeadlineLayer, GiveUp, IdempotencyKey, Resilience, RetryLayer,
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tower::Layer as _;
+use tower::util::MapRequest;
 
 use super::super::common::{channel, request};
 use super::{SECOND, call, declared, policy, streams, then};
@@ -109,6 +110,43 @@ async fn below_an_outer_retry_layer_a_stack_repeats_nothing_by_itself() {
         .collect();
     assert_eq!(previous, [None, Some("1".into()), Some("2".into())]);
     assert_eq!(told.permits.load(Ordering::Relaxed), 0);
+}
+
+// The same; an outer stack whose call is on its own fast path writes nothing down
+#[tokio::test(start_paused = true)]
+async fn below_an_outer_stack_a_stack_repeats_nothing_by_itself() {
+    let peer = then([unavailable(), unavailable(), unavailable(), unavailable()]).await;
+    let inner = Resilience::new().retry(policy()).wrap(channel(&peer));
+    let three = policy().max_attempts(3).unwrap();
+    let stack = Resilience::new().retry(three).wrap(inner);
+    let error = call(&stack, declared()).await.map(drop).unwrap_err();
+    assert_eq!(error.give_up(), Some(GiveUp::AttemptsExhausted), "{error}");
+    assert_eq!(error.attempts(), 3);
+    assert_eq!(streams(&peer).len(), 3);
+}
+
+/// Bounds its calls by a second, as a layer of the user's own does it.
+fn bounded<S>(stack: S) -> MapRequest<S, fn(Request<Body>) -> Request<Body>> {
+    MapRequest::new(stack, |mut request| {
+        let deadline = Deadline::after(Instant::now(), SECOND);
+        Context::of(request.extensions_mut()).bound(deadline);
+        request
+    })
+}
+
+// CONTRACT D9, D5
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_a_layer_of_the_user_s_own_sets_ends_the_call() {
+    // In its first attempt, and in a later one.
+    for streams in [vec![], vec![unavailable()]] {
+        let peer = then(streams.into_iter().chain([Stream::stall()])).await;
+        let stack = bounded(Resilience::new().retry(policy()).wrap(channel(&peer)));
+        let start = Instant::now();
+        let error = call(&stack, declared()).await.map(drop).unwrap_err();
+        assert_eq!(error.give_up(), Some(GiveUp::Deadline), "{error}");
+        let took = start.elapsed();
+        assert!((SECOND..SECOND * 11 / 10).contains(&took), "{took:?}");
+    }
 }
 
 // CONTRACT R14, D9
