@@ -20,10 +20,15 @@ use super::setup::Setup;
 /// Long enough for a retry, short enough to pass while the peer stalls.
 const ATTEMPT: Duration = Duration::from_millis(40);
 
+/// A deadline that ends nothing.
+const HOUR: Duration = Duration::from_secs(3_600);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stack {
     /// `RetryLayer` alone.
     Retry,
+    /// `RetryLayer` under a deadline.
+    RetryInTime,
     /// `WaitForReadyLayer` alone.
     WaitForReady,
     /// With the fast path.
@@ -41,8 +46,9 @@ pub(super) enum Stack {
 pub(super) type Stacked = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 impl Stack {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Retry,
+        Self::RetryInTime,
         Self::WaitForReady,
         Self::Resilience,
         Self::AttemptLayer,
@@ -58,11 +64,11 @@ impl Stack {
 
     /// Whether it has the layer that declares methods by itself.
     pub(super) fn declares(self) -> bool {
-        !matches!(self, Self::Retry | Self::WaitForReady)
+        !matches!(self, Self::Retry | Self::RetryInTime | Self::WaitForReady)
     }
 
     pub(super) fn has_deadline(self) -> bool {
-        self.declares()
+        !matches!(self, Self::Retry | Self::WaitForReady)
     }
 
     pub(super) fn over(self, channel: Recorder, setup: &Setup) -> Stacked {
@@ -77,6 +83,13 @@ impl Stack {
         match self {
             Self::Retry if setup.knows_kinds => boxed(declarations.layer(retry.layer(channel))),
             Self::Retry => boxed(retry.layer(channel)),
+            Self::RetryInTime => boxed(
+                ServiceBuilder::new()
+                    .layer(DeadlineLayer::new().default_timeout(HOUR))
+                    .option_layer(setup.knows_kinds.then_some(declarations))
+                    .layer(retry)
+                    .service(channel),
+            ),
             Self::WaitForReady if setup.knows_kinds => {
                 boxed(declarations.layer(waiting.layer(channel)))
             }

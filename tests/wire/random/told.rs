@@ -49,7 +49,11 @@ impl Told {
             // "dispatch task is gone"
             (Some(hyper), None) if hyper.is_user() => Self::Lost,
             _ if links().any(<dyn Error>::is::<std::io::Error>) => Self::Lost,
-            _ => Self::Odd,
+            _ => {
+                let texts: Vec<_> = links().map(ToString::to_string).collect();
+                println!("odd: {}", texts.join(": "));
+                Self::Odd
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! The first call over a stack tests the channel through all layers; only then is the fast path open.
 
+mod apart;
 mod lost;
 mod outside;
 
