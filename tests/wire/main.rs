@@ -10,6 +10,7 @@ mod common;
 mod ended;
 mod random;
 mod retry;
+mod stack;
 mod verdict;
 
 /// Whether tonic is built with its `server` feature: the other members of the workspace want it.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::frame::{self, Frame, Kind};
+use crate::hpack::Decoder;
 use crate::journal::{Journal, SeenReset, Word};
 use crate::player::Player;
 use crate::script::{Connection, Reflexes};
@@ -42,6 +43,7 @@ pub(crate) struct Host {
     script: Connection,
     journal: Journal,
     inbox: BytesMut,
+    hpack: Decoder,
     orders: mpsc::UnboundedReceiver<Order>,
     /// Kept, so that `orders` never ends; given to every script.
     order: mpsc::UnboundedSender<Order>,
@@ -65,6 +67,7 @@ impl Host {
             script,
             journal,
             inbox: BytesMut::new(),
+            hpack: Decoder::default(),
             orders,
             order,
             players: JoinSet::new(),
@@ -165,9 +168,9 @@ impl Host {
         let Frame { kind, stream, .. } = frame;
         match kind {
             Kind::Headers => {
-                let opened =
-                    self.journal
-                        .headers(self.number, stream, frame.has(frame::END_STREAM));
+                let head = self.hpack.decode(&frame.payload);
+                let complete = frame.has(frame::END_STREAM);
+                let opened = self.journal.headers(self.number, stream, head, complete);
                 if opened {
                     let next = self.script.streams.pop_front();
                     let script = next.unwrap_or_else(|| self.script.other_streams.clone());

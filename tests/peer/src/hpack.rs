@@ -1,4 +1,5 @@
-//! The encoding half of HPACK (RFC 7541), as plain as it allows: literals, no Huffman code, no dynamic table.
+//! HPACK (RFC 7541). What the peer writes is as plain as it allows: literals, no Huffman code, no
+//! dynamic table. What it reads may use all of it.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -15,6 +16,25 @@ pub(crate) fn encode<'a>(fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>)
         put_string(&mut block, value);
     }
     block.freeze()
+}
+
+/// Reads the header blocks of one connection, in their order.
+#[derive(Default)]
+pub(crate) struct Decoder(httlib_hpack::Decoder<'static>);
+
+impl Decoder {
+    /// The fields of a block that came in one frame without padding or priority, as hyper's do; none
+    /// of another.
+    pub(crate) fn decode(&mut self, block: &[u8]) -> Vec<(String, String)> {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let mut fields = Vec::new();
+        // A block that makes no sense has the fields before that.
+        let _ = self.0.decode(&mut block.to_vec(), &mut fields);
+        fields
+            .into_iter()
+            .map(|(name, value, _)| (text(name), text(value)))
+            .collect()
+    }
 }
 
 fn put_string(block: &mut BytesMut, string: &[u8]) {

@@ -13,10 +13,22 @@ pub struct SeenStream {
     pub connection: usize,
     /// Its id.
     pub id: u32,
+    /// The fields of the request's head, in their order.
+    pub head: Vec<(String, String)>,
     /// The client has ended its side.
     pub complete: bool,
     /// The request body as far as it has arrived, with the gRPC prefix.
     pub body: Vec<u8>,
+}
+
+impl SeenStream {
+    /// The first field of this name in the request's head.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let mut fields = self.head.iter();
+        let field = fields.find(|(field, _)| field == name)?;
+        Some(&field.1)
+    }
 }
 
 /// An `RST_STREAM` from the client.
@@ -83,6 +95,13 @@ impl Entries {
             .any(|stream| stream.id == id && stream.complete)
     }
 
+    /// Whether so many bytes of the body have arrived, or all there will be.
+    pub(crate) fn has_bytes(&self, connection: usize, id: u32, bytes: usize) -> bool {
+        self.streams_of(connection)
+            .rev()
+            .any(|stream| stream.id == id && (stream.complete || stream.body.len() >= bytes))
+    }
+
     pub(crate) fn is_reset(&self, connection: usize, id: u32) -> bool {
         self.resets
             .iter()
@@ -138,7 +157,13 @@ impl Journal {
     }
 
     /// Notes HEADERS; tells whether they open a stream (others are the request's trailers).
-    pub(crate) fn headers(&self, connection: usize, id: u32, complete: bool) -> bool {
+    pub(crate) fn headers(
+        &self,
+        connection: usize,
+        id: u32,
+        head: Vec<(String, String)>,
+        complete: bool,
+    ) -> bool {
         let mut opened = false;
         self.0.send_modify(|entries| {
             if let Some(stream) = entries.stream_mut(connection, id) {
@@ -149,6 +174,7 @@ impl Journal {
             entries.streams.push(SeenStream {
                 connection,
                 id,
+                head,
                 complete,
                 body: Vec::new(),
             });

@@ -50,6 +50,11 @@ impl Player {
                     .until(|seen| seen.is_complete(self.connection, stream))
                     .await;
             }
+            Step::AwaitBytes(bytes) => {
+                self.journal
+                    .until(|seen| seen.has_bytes(self.connection, stream, bytes))
+                    .await;
+            }
             Step::AwaitStreams(count) => {
                 self.journal
                     .until(|seen| seen.streams_of(self.connection).count() >= count)

@@ -75,6 +75,13 @@ impl Stream {
         self
     }
 
+    /// Does this first.
+    #[must_use]
+    pub fn after(mut self, step: Step) -> Self {
+        self.steps.insert(0, step);
+        self
+    }
+
     pub(crate) fn into_steps(self) -> Vec<Step> {
         self.steps
     }

@@ -14,6 +14,8 @@ use crate::{Gate, Headers, Reason};
 pub enum Step {
     /// Waits until the client has ended its side of this stream.
     AwaitRequest,
+    /// Waits until so many bytes of this stream's body have arrived, or all there will be.
+    AwaitBytes(usize),
     /// Waits until this connection has seen so many streams.
     AwaitStreams(usize),
     /// Waits until the client has said its connection preface.

@@ -1,19 +1,34 @@
 //! Chance, from a seed.
 
 /// `SplitMix64`: the same rolls on every machine.
-pub(super) struct Dice(pub(super) u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Dice of their own for one thing of many, whatever else is rolled before.
+    pub(super) fn of(seed: u64, number: u64) -> Self {
+        let mut dice = Self(seed);
+        let salt = dice.next();
+        Self(salt ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93))
+    }
+
     pub(super) fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let sides = u64::try_from(sides).unwrap();
-        usize::try_from((z ^ (z >> 31)) % sides).unwrap()
+        usize::try_from(self.next() % sides).unwrap()
     }
 
     pub(super) fn one_of<T: Clone>(&mut self, these: &[T]) -> T {
         these[self.roll(these.len())].clone()
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 }

@@ -1,164 +1,207 @@
-//! What may have run, by what the peer said and by what the transport told the client; nothing
+//! What may have begun, by what the peer said and by what the transport told the client; nothing
 //! here asks the crate.
 
-use std::collections::HashMap;
-use std::error::Error;
+use std::collections::{HashMap, HashSet};
 
 use peer::{Peer, SeenStream};
 
-use super::calls::{Ended, mark};
-
-/// What the client was told of a sending, by FIELD 4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// Nothing yet.
-    Nothing,
-    /// A head.
-    Answer,
-    /// It never left.
-    Unsent,
-    /// Refused, or above a GOAWAY.
-    Disowned,
-    /// Reset for another reason.
-    Reset,
-    /// The connection was lost, and who knows.
-    Lost,
-    /// None of these.
-    Odd,
-}
-
-impl Told {
-    pub(super) fn by(error: &(dyn Error + 'static)) -> Self {
-        let links = || std::iter::successors(Some(error), |error| (*error).source());
-        let hyper = links().find_map(<dyn Error>::downcast_ref::<hyper::Error>);
-        let h2 = links().find_map(<dyn Error>::downcast_ref::<h2::Error>);
-        let is_refusal = |error: &h2::Error| {
-            error.is_go_away()
-                || error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
-        };
-        if links().any(<dyn Error>::is::<tonic::ConnectError>) {
-            return Self::Unsent;
-        }
-        match (hyper, h2) {
-            (Some(hyper), _) if hyper.is_canceled() => Self::Unsent,
-            (_, Some(h2)) if h2.is_remote() && is_refusal(h2) => Self::Disowned,
-            (_, Some(h2)) if h2.is_remote() && h2.is_reset() => Self::Reset,
-            (_, Some(h2)) if h2.is_io() || h2.is_go_away() => Self::Lost,
-            // "dispatch task is gone"
-            (Some(hyper), None) if hyper.is_user() => Self::Lost,
-            _ if links().any(<dyn Error>::is::<std::io::Error>) => Self::Lost,
-            _ => Self::Odd,
-        }
-    }
-
-    fn is_proof(self) -> bool {
-        matches!(self, Self::Unsent | Self::Disowned)
-    }
-}
-
-/// How it went, to see that the weather was bad enough.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) succeeded: usize,
-    pub(super) repeated: usize,
-    /// Sent again and successful, though undeclared.
-    pub(super) saved: usize,
-    /// The peer has seen the last sending.
-    pub(super) failed_seen: usize,
-    /// It has not, and no type proves that: a slot never came, or the connection was lost on the
-    /// way.
-    pub(super) failed_unseen: usize,
-}
+use super::call::{Declared, End};
+use super::client::{Ended, Outcome};
+use super::recorder::SENDING;
+use super::setup::{Setup, TOKEN};
+use super::told::Told;
+use super::{call, counts::Counts};
 
 pub(super) struct Judge<'a> {
+    setup: &'a Setup,
     peer: &'a Peer,
     calls: &'a [Ended],
     /// By call and sending.
     seen: HashMap<(u32, usize), SeenStream>,
-    /// Streams of which too little has arrived to say which they were.
-    nameless: usize,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(peer: &'a Peer, calls: &'a [Ended]) -> Self {
+    pub(super) fn new(setup: &'a Setup, peer: &'a Peer, calls: &'a [Ended]) -> Self {
         let mut seen = HashMap::new();
-        let mut nameless = 0;
         for stream in peer.streams_seen() {
-            match mark(&stream) {
-                Some(mark) => assert!(seen.insert(mark, stream).is_none(), "sent once: {mark:?}"),
-                None => nameless += 1,
-            }
+            let number = |name| stream.field(name).unwrap().parse::<u32>().unwrap();
+            let mark = (number(call::CALL), number(SENDING) as usize);
+            assert!(seen.insert(mark, stream).is_none(), "sent once: {mark:?}");
         }
         Self {
+            setup,
             peer,
             calls,
             seen,
-            nameless,
         }
     }
 
-    /// By the peer's word alone: a stream of which it did not say, first of all, that it was not
-    /// processed may have run; complete or not, to be strict.
-    pub(super) fn ran_at_most_once(&self, call: &Ended) {
-        let streams = (0..call.sent.len()).filter_map(|sent| self.seen.get(&(call.call, sent)));
-        let may_have_run: Vec<_> = streams.filter(|it| !self.peer.disowned(it)).collect();
-        assert!(may_have_run.len() <= 1, "{call:?} {may_have_run:?}");
+    pub(super) fn all_is_well(&self) -> Counts {
+        for call in self.calls {
+            if call.call.declared == Declared::No {
+                self.began_at_most_once(call);
+                self.failed_only_if_it_may_have_begun(call);
+            }
+            self.is_told_the_truth(call);
+            self.ended_in_time(call);
+            for (sending, stream) in self.streams(call) {
+                assert_is_whole(call, sending, stream);
+                self.assert_has_its_fields(call, stream);
+            }
+        }
+        self.keys_are_of_one_call_each();
+        Counts::of(self.calls, |call, sending| {
+            self.seen.contains_key(&(call, sending))
+        })
+    }
+
+    fn streams(&self, call: &Ended) -> impl Iterator<Item = (usize, &SeenStream)> {
+        let number = call.call.number;
+        let of_call = move |sending| Some((sending, self.seen.get(&(number, sending))?));
+        (0..call.sent.len()).filter_map(of_call)
+    }
+
+    /// By the peer's word: a stream of which it did not say, first of all, that it was not processed
+    /// may have begun, complete or not. And by the client's: it sends nothing after what may have.
+    // CONTRACT I4
+    fn began_at_most_once(&self, call: &Ended) {
+        let may_have_begun: Vec<_> = self
+            .streams(call)
+            .filter(|(sending, stream)| {
+                // Without its message, a call that has one has not begun.
+                let is_headless = call.sent[*sending] == Told::GoAway { read: false }
+                    && !call.call.kind.asks_in_a_stream()
+                    && stream.body.is_empty();
+                !self.peer.disowned(stream) && !is_headless
+            })
+            .map(|(sending, stream)| (sending, brief(stream)))
+            .collect();
+        assert!(
+            may_have_begun.len() <= 1,
+            "it began twice: {call:?} {may_have_begun:?}"
+        );
+        if let Some((_, before)) = call.sent.split_last() {
+            let proven = before.iter().all(|told| self.is_proof(call, *told));
+            assert!(proven, "{call:?}");
+        }
+    }
+
+    fn is_proof(&self, call: &Ended, told: Told) -> bool {
+        told.is_proof(self.setup.knows_kinds && !call.call.kind.asks_in_a_stream())
     }
 
     /// The last sending of a failed call is neither one that the peer disowned nor one that never
-    /// left, and nothing was sent after one that may have run.
-    pub(super) fn failed_only_if_it_may_have_run(&self, call: &Ended) {
-        let (last, others) = call.sent.split_last().unwrap();
-        assert!(others.iter().all(|told| told.is_proof()), "{call:?}");
-        if call.succeeded {
-            assert_eq!(*last, Told::Answer, "{call:?}");
+    /// left, unless something else may end the call.
+    fn failed_only_if_it_may_have_begun(&self, call: &Ended) {
+        if call.outcome == Outcome::Succeeded {
+            assert_eq!(call.sent.last(), Some(&Told::Answer), "{call:?}");
+        }
+        if call.outcome != Outcome::Failed || self.setup.may_end_early(call.call.end) {
             return;
         }
-        assert!(!last.is_proof(), "{call:?}");
-        match self.seen.get(&(call.call, others.len())) {
+        let (last, before) = call.sent.split_last().unwrap();
+        if !self.setup.stack.retries() {
+            assert_ne!(*last, Told::Unconnected, "{call:?}");
+            return;
+        }
+        assert!(!self.is_proof(call, *last), "{call:?}");
+        match self.seen.get(&(call.call.number, before.len())) {
             Some(stream) => {
-                // What was said just before a reset of the TCP connection may be lost with it.
-                let was_told = !self.peer.aborted(stream.connection);
+                // What was said just before a reset of the TCP connection may be lost with it, and
+                // what hyper says of a GOAWAY is no proof before it reads the body.
+                let was_told =
+                    !self.peer.aborted(stream.connection) && *last != Told::GoAway { read: false };
                 let disowned = self.peer.disowned(stream) && was_told;
-                assert!(!disowned, "{call:?} {stream:?}");
+                assert!(!disowned, "{call:?} {}", brief(stream));
             }
-            // FIELD 4 "waiting for a stream slot as the connection dies", or lost on the way; a
-            // reset can only speak of a stream that has no name yet.
+            // FIELD 4 "waiting for a stream slot as the connection dies", or lost on the way.
             None => assert!(
-                *last == Told::Lost || *last == Told::Reset && self.nameless > 0,
+                matches!(last, Told::Lost | Told::GoAway { read: false }),
                 "{call:?}"
             ),
         }
     }
 
-    /// What the transport told the client is true.
-    pub(super) fn is_consistent(&self) {
-        for call in self.calls {
-            for (number, told) in call.sent.iter().enumerate() {
-                let stream = self.seen.get(&(call.call, number));
-                let is_true = match told {
-                    Told::Unsent => stream.is_none(),
-                    Told::Disowned => stream.is_none_or(|stream| self.peer.disowned(stream)),
-                    Told::Answer => stream.is_some_and(|stream| !self.peer.disowned(stream)),
-                    Told::Reset | Told::Lost => true,
-                    Told::Nothing | Told::Odd => false,
-                };
-                assert!(is_true, "{number} of {call:?}: {stream:?}");
-            }
+    /// What the transport told the client is true, but for the GOAWAY of which CONTRACT I4b speaks.
+    fn is_told_the_truth(&self, call: &Ended) {
+        for (sending, told) in call.sent.iter().enumerate() {
+            let stream = self.seen.get(&(call.call.number, sending));
+            let is_true = match told {
+                Told::Unconnected | Told::Unsent => stream.is_none(),
+                Told::Refused | Told::GoAway { read: true } => {
+                    stream.is_none_or(|stream| self.peer.disowned(stream))
+                }
+                Told::Answer => stream.is_some_and(|stream| !self.peer.disowned(stream)),
+                Told::Nothing | Told::Expired => self.setup.may_be_dropped(call.call.end),
+                Told::Reset | Told::Lost | Told::GoAway { read: false } => true,
+                Told::Odd => false,
+            };
+            assert!(is_true, "{sending} of {call:?}: {:?}", stream.map(brief));
         }
     }
 
-    pub(super) fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for call in self.calls {
-            let last = call.sent.len() - 1;
-            counts.succeeded += usize::from(call.succeeded);
-            counts.repeated += usize::from(last > 0);
-            counts.saved += usize::from(last > 0 && call.succeeded);
-            let was_seen = self.seen.contains_key(&(call.call, last));
-            counts.failed_seen += usize::from(!call.succeeded && was_seen);
-            counts.failed_unseen += usize::from(!call.succeeded && !was_seen);
+    // CONTRACT D5
+    fn ended_in_time(&self, call: &Ended) {
+        if let End::Deadline(deadline) = call.call.end
+            && self.setup.stack.has_deadline()
+            && self.setup.pace.is_exact
+        {
+            // Timers know whole milliseconds.
+            let latest = deadline + std::time::Duration::from_millis(2);
+            assert!(call.took <= latest, "{call:?}");
         }
-        counts
     }
+
+    /// The hook's header is that of this attempt, and a keyed call has its key.
+    fn assert_has_its_fields(&self, call: &Ended, stream: &SeenStream) {
+        if self.setup.has_hook {
+            let before = stream.field("grpc-previous-rpc-attempts").unwrap_or("0");
+            let number = before.parse::<u32>().unwrap() + 1;
+            let token = stream.field(TOKEN).map(|it| it.parse().unwrap());
+            assert_eq!(token, Some(number), "{call:?} {}", brief(stream));
+        }
+        let is_keyed = stream.field("idempotency-key").is_some();
+        let expected = call.call.declared == Declared::ByKey;
+        assert_eq!(is_keyed, expected, "{call:?} {}", brief(stream));
+    }
+
+    /// All sendings of a call have one key, and no two calls share one.
+    fn keys_are_of_one_call_each(&self) {
+        let mut keys = HashSet::new();
+        for call in self.calls {
+            let of_call: HashSet<_> = self
+                .streams(call)
+                .filter_map(|(_, stream)| stream.field("idempotency-key"))
+                .collect();
+            assert!(of_call.len() <= 1, "{call:?} {of_call:?}");
+            assert!(of_call.iter().all(|key| keys.insert(*key)), "{call:?}");
+        }
+    }
+}
+
+/// What arrived of a request is what the caller sent, in order; a complete one is all of it.
+// CONTRACT B2
+fn assert_is_whole(call: &Ended, sending: usize, stream: &SeenStream) {
+    let body = call.call.body();
+    let is_whole = if stream.complete {
+        body == stream.body
+    } else {
+        body.starts_with(&stream.body)
+    };
+    assert!(is_whole, "{sending} of {call:?}: {}", brief(stream));
+}
+
+fn brief(stream: &SeenStream) -> String {
+    let SeenStream {
+        connection,
+        id,
+        complete,
+        body,
+        ..
+    } = stream;
+    let end = if *complete { ", complete" } else { "" };
+    format!(
+        "stream {id} of connection {connection}, {} bytes{end}",
+        body.len()
+    )
 }

@@ -5,6 +5,7 @@
 //! of the policy from a transparent one.
 
 mod answers;
+mod bounds;
 mod committed;
 mod evidence;
 mod goaway;

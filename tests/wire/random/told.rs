@@ -1,0 +1,72 @@
+//! What the transport tells the client of a sending, by FIELD 4.
+
+use std::error::Error;
+
+/// What the client was told of a sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Nothing yet, or the call was over before.
+    Nothing,
+    /// A head.
+    Answer,
+    /// No connection could be made.
+    Unconnected,
+    /// It never left.
+    Unsent,
+    /// `REFUSED_STREAM`.
+    Refused,
+    /// A GOAWAY, and whether the transport had begun to read the request's body.
+    GoAway { read: bool },
+    /// Reset for another reason.
+    Reset,
+    /// tonic ended it by `grpc-timeout`.
+    Expired,
+    /// The connection was lost, and who knows.
+    Lost,
+    /// None of these.
+    Odd,
+}
+
+impl Told {
+    pub(super) fn by(error: &(dyn Error + 'static), read: bool) -> Self {
+        let links = || std::iter::successors(Some(error), |error| (*error).source());
+        let hyper = links().find_map(<dyn Error>::downcast_ref::<hyper::Error>);
+        let h2 = links().find_map(<dyn Error>::downcast_ref::<h2::Error>);
+        if links().any(<dyn Error>::is::<tonic::ConnectError>) {
+            return Self::Unconnected;
+        }
+        if links().any(<dyn Error>::is::<tonic::TimeoutExpired>) {
+            return Self::Expired;
+        }
+        match (hyper, h2) {
+            (Some(hyper), _) if hyper.is_canceled() => Self::Unsent,
+            (_, Some(h2)) if h2.is_remote() && h2.is_go_away() => Self::GoAway { read },
+            (_, Some(h2)) if h2.is_remote() && h2.is_reset() => match h2.reason() {
+                Some(h2::Reason::REFUSED_STREAM) => Self::Refused,
+                _ => Self::Reset,
+            },
+            (_, Some(h2)) if h2.is_io() || h2.is_go_away() => Self::Lost,
+            // "dispatch task is gone"
+            (Some(hyper), None) if hyper.is_user() => Self::Lost,
+            _ if links().any(<dyn Error>::is::<std::io::Error>) => Self::Lost,
+            _ => {
+                let texts: Vec<_> = links().map(ToString::to_string).collect();
+                println!("odd: {}", texts.join(": "));
+                Self::Odd
+            }
+        }
+    }
+
+    /// Whether it proves that the call did not begin. hyper polls the body only after the last place
+    /// in which it takes a GOAWAY for one of this stream whatever the last id is; and without its
+    /// message, a call that has one begins nowhere (CONTRACT I4b).
+    pub(super) fn is_proof(self, is_known_to_have_one_message: bool) -> bool {
+        match self {
+            Self::Unconnected | Self::Unsent | Self::Refused => true,
+            Self::GoAway { read } => read || is_known_to_have_one_message,
+            Self::Nothing | Self::Answer | Self::Reset | Self::Expired | Self::Lost | Self::Odd => {
+                false
+            }
+        }
+    }
+}
