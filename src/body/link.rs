@@ -48,19 +48,33 @@ impl RequestLink {
         }))
     }
 
+    /// Whether no attempt has it, or none that did anything.
     #[inline]
-    fn above(&self) -> Option<&Self> {
+    pub(super) fn is_new(&self) -> bool {
+        Arc::strong_count(&self.0) == 1 && self.0.flags.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether a reader has polled the body.
+    pub(super) fn is_read(&self) -> bool {
+        self.0.flags.load(Ordering::Acquire) & READ != 0
+    }
+
+    #[inline]
+    pub(super) fn above(&self) -> Option<&Self> {
         self.0.above.get()
     }
 
     /// A reader polls the body; whether it may have the next frame.
     #[inline]
     pub(super) fn begin_read(&self) -> bool {
-        if self.0.flags.load(Ordering::Acquire) & READ == 0 {
-            self.0.flags.fetch_or(READ, Ordering::AcqRel);
-            if let Some(above) = self.above() {
-                above.begin_read();
-            }
+        let is_fresh = |flags| (flags & (READ | ENDED) == 0).then_some(flags | READ);
+        let flags = &self.0.flags;
+        let is_first = flags.load(Ordering::Acquire) & READ == 0
+            && flags
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, is_fresh)
+                .is_ok();
+        if is_first && let Some(above) = self.above() {
+            above.begin_read();
         }
         !self.has_ended()
     }
@@ -111,14 +125,13 @@ impl RequestLink {
         }
     }
 
-    /// Ends the body; whether it was read before.
+    /// The body fails from now on, and is not read any more.
     #[inline]
-    fn end(&self) -> bool {
+    pub(super) fn end(&self) {
         let flags = self.0.flags.fetch_or(ENDED, Ordering::AcqRel);
         if flags & WAITS != 0 {
             self.wake();
         }
-        flags & READ != 0
     }
 
     #[cold]
@@ -138,22 +151,15 @@ impl RequestLink {
 pub(crate) struct RequestGuard(Option<RequestLink>);
 
 impl RequestGuard {
-    /// The guard of a body that replaces one with the link `above`, and the link of that body.
     #[inline]
-    pub(super) fn new(above: Option<RequestLink>) -> (Self, RequestLink) {
-        let link = RequestLink::new(above);
-        (Self(Some(link.clone())), link)
+    pub(super) fn of(link: RequestLink) -> Self {
+        Self(Some(link))
     }
 
     /// The answer has begun, and the request goes on.
     #[inline]
     pub(crate) fn answered(mut self) -> OpenRequest {
         OpenRequest(self.0.take())
-    }
-
-    /// Ends the request; whether a reader had begun with it.
-    pub(super) fn end(mut self) -> bool {
-        self.0.take().is_some_and(|link| link.end())
     }
 }
 
@@ -174,6 +180,11 @@ impl Drop for RequestGuard {
 pub(crate) struct OpenRequest(Option<RequestLink>);
 
 impl OpenRequest {
+    #[inline]
+    pub(super) fn of(link: RequestLink) -> Self {
+        Self(Some(link))
+    }
+
     /// The call is over: the request fails as it does when its guard is dropped.
     pub(crate) fn end(self) {
         if let Some(link) = self.0 {

@@ -38,12 +38,8 @@ use super::{Replay, RequestBody};
 /// ```
 pub struct Recording<B: Body<Data = Bytes> + Unpin> {
     kept: Kept<B>,
-    /// The attempt under way; `None` between two.
-    request: Option<RequestGuard>,
-    /// Whether a reader had begun with the request of the attempt that ended last.
-    was_read: bool,
-    /// That of the body that was recorded.
-    above: Option<RequestLink>,
+    /// That of the last attempt, or the next one if there was none yet; `None` once it is answered.
+    link: Option<RequestLink>,
 }
 
 enum Kept<B: Body<Data = Bytes> + Unpin> {
@@ -77,9 +73,7 @@ impl<B: RequestBody> Recording<B> {
     fn of(kept: Kept<B>, above: Option<RequestLink>) -> Self {
         Self {
             kept,
-            request: None,
-            was_read: false,
-            above,
+            link: Some(RequestLink::new(above)),
         }
     }
 
@@ -158,9 +152,11 @@ impl<B: RequestBody> Recording<B> {
     /// Once [`lost`](Self::lost) says why not, it is not the whole request any more.
     #[inline]
     pub fn attempt(&mut self) -> B {
-        let (request, link) = RequestGuard::new(self.above.clone());
-        self.was_read = false;
-        self.request = Some(request);
+        let link = match &self.link {
+            Some(link) if link.is_new() => link.clone(),
+            last => RequestLink::new(last.as_ref().and_then(RequestLink::above).cloned()),
+        };
+        self.link = Some(link.clone());
         B::from_replay(match &self.kept {
             Kept::Whole(captured, _) => Replay::captured(captured.clone(), link),
             Kept::Live(handle) => handle.read(link),
@@ -170,8 +166,9 @@ impl<B: RequestBody> Recording<B> {
     /// The attempt under way has failed: no more of its request is read, and a whole one is kept
     /// without the memory around it.
     pub fn end_attempt(&mut self) {
-        let request = self.request.take();
-        self.was_read = request.is_some_and(RequestGuard::end);
+        if let Some(link) = &self.link {
+            link.end();
+        }
         match &mut self.kept {
             Kept::Whole(captured, _) => captured.detach(),
             Kept::Live(Handle(tee)) => tee.end(),
@@ -182,7 +179,7 @@ impl<B: RequestBody> Recording<B> {
     /// crate that keeps the request in turn is no reader, but what it sends is.
     #[must_use]
     pub fn was_read(&self) -> bool {
-        self.was_read
+        self.link.as_ref().is_some_and(RequestLink::is_read)
     }
 
     /// No attempt follows: the one under way goes on, and what was kept is freed (CONTRACT R7).
@@ -193,13 +190,13 @@ impl<B: RequestBody> Recording<B> {
     /// The guard of the attempt under way, which ends its request; no attempt follows.
     #[cfg(feature = "wait-for-ready")]
     pub(crate) fn take_guard(&mut self) -> Option<RequestGuard> {
-        self.request.take()
+        self.link.take().map(RequestGuard::of)
     }
 
     /// The attempt under way is answered: its request goes on, and none follows.
     #[inline]
     pub(crate) fn answered(&mut self) -> Option<OpenRequest> {
-        self.request.take().map(RequestGuard::answered)
+        self.link.take().map(OpenRequest::of)
     }
 
     /// The attempt under way, or the one to come, is not sent soon: a whole request is kept without the
@@ -265,10 +262,11 @@ fn take<B: RequestBody>(body: &mut B) -> B {
 impl<B: Body<Data = Bytes> + Unpin> Drop for Recording<B> {
     #[inline]
     fn drop(&mut self) {
-        if self.request.take().is_some()
-            && let Kept::Live(Handle(tee)) = &self.kept
-        {
-            tee.end();
+        if let Some(link) = &self.link {
+            link.end();
+            if let Kept::Live(Handle(tee)) = &self.kept {
+                tee.end();
+            }
         }
     }
 }

@@ -95,7 +95,8 @@ impl<B: RequestBody> Replay<B> {
 
     /// Makes the body end with this guard.
     pub(crate) fn guard(body: &mut B) -> RequestGuard {
-        let (guard, link) = RequestGuard::new(None);
+        let link = RequestLink::new(None);
+        let guard = RequestGuard::of(link.clone());
         let inner = std::mem::replace(body, B::from_replay(Self::nothing()));
         *body = B::from_replay(Self::linked(Source::Body(inner), link));
         guard

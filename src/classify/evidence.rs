@@ -42,6 +42,8 @@ impl Verdict {
     /// does. Once hyper has polled the body, a GOAWAY error comes for refused streams only.
     pub(crate) fn doubt(&self, was_read: bool, kind: Option<MethodKind>) -> Option<Doubt> {
         match (self.progress, self.reason) {
+            // A hook fails between two attempts, and the request that was read is the former one's.
+            (Progress::NotSent, Reason::HookFailed) => None,
             (Progress::NotSent, _) if was_read => Some(Doubt::WasRead),
             (Progress::Refused, Reason::GoAway | Reason::GoAwayError) if !was_read => match kind {
                 None => Some(Doubt::UnknownKind),
@@ -75,6 +77,12 @@ mod tests {
             assert_eq!(doubt(true), Some(Doubt::WasRead), "{reason}");
             assert_eq!(doubt(false), None, "{reason}");
         }
+    }
+
+    #[test]
+    fn a_hook_that_fails_has_sent_nothing() {
+        let reason = Reason::HookFailed;
+        assert_eq!(doubt(Progress::NotSent, reason, true, None), None);
     }
 
     // CONTRACT I4b

@@ -29,8 +29,8 @@ impl Alarm {
         if cfg!(grpc_resilience_loom) {
             return false;
         }
-        let rang = self.rang.swap(false, Ordering::AcqRel);
-        if !rang && self.set.lock().as_ref().is_some_and(|set| set.at == at) {
+        let has_rung = self.rang.swap(false, Ordering::AcqRel);
+        if !has_rung && self.set.lock().as_ref().is_some_and(|set| set.at == at) {
             return false;
         }
         let mut timer = Box::pin(sleep_until(at));

@@ -1,26 +1,26 @@
 //! Chance, from a seed.
 
 /// `SplitMix64`: the same rolls on every machine.
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Dice of their own for one thing of many, whatever else is rolled before.
-    pub(super) fn of(seed: u64, number: u64) -> Self {
+    pub(crate) fn of(seed: u64, number: u64) -> Self {
         let mut dice = Self(seed);
         let salt = dice.next();
         Self(salt ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93))
     }
 
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         let sides = u64::try_from(sides).unwrap();
         usize::try_from(self.next() % sides).unwrap()
     }
 
-    pub(super) fn one_of<T: Clone>(&mut self, these: &[T]) -> T {
+    pub(crate) fn one_of<T: Clone>(&mut self, these: &[T]) -> T {
         these[self.roll(these.len())].clone()
     }
 
