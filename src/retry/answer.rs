@@ -44,8 +44,8 @@ pub(crate) fn failure_in(head: &Parts, read: &Read) -> Option<Error> {
     let trailers = match read.as_ref()? {
         Ok(frame) => frame.trailers_ref()?,
         Err(error) => {
-            // A server may die between the head and the message. The caller has seen nothing of this
-            // answer.
+            // Servers such as grpc-js write the head before the message, and may die in between. The
+            // caller has seen nothing of this answer.
             let ends_attempt = matches!(
                 error.verdict().reason,
                 Reason::AttemptTimedOut | Reason::ConnectionLost | Reason::KeepaliveTimeout

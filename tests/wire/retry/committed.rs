@@ -88,7 +88,7 @@ fn unary() -> Request<Body> {
     request
 }
 
-// CONTRACT R6, ours
+// CONTRACT R6, ours: grpc-js writes the head of a unary answer before its message
 #[tokio::test(start_paused = true)]
 async fn a_connection_lost_between_the_head_and_the_message_of_a_unary_answer_fails_the_attempt() {
     let peer = head_then_cut().await;
