@@ -36,21 +36,15 @@ pub(super) fn judge<R>(response: &mut Response<R>, answers_once: bool) -> Result
 }
 
 /// The failure in what was read first of a held body: trailers that come without a message, or an
-/// attempt that ended before one by its own timeout or with its connection. All else commits the
-/// call (CONTRACT R6).
+/// attempt that its own timeout ended before one. All else commits the call (CONTRACT R6).
 ///
 /// The metadata of such a status is the trailers' and the head's, as tonic's client merges them.
 pub(crate) fn failure_in(head: &Parts, read: &Read) -> Option<Error> {
     let trailers = match read.as_ref()? {
         Ok(frame) => frame.trailers_ref()?,
         Err(error) => {
-            // Servers such as grpc-js write the head before the message, and may die in between. The
-            // caller has seen nothing of this answer.
-            let ends_attempt = matches!(
-                error.verdict().reason,
-                Reason::AttemptTimedOut | Reason::ConnectionLost | Reason::KeepaliveTimeout
-            );
-            return ends_attempt.then(|| error.clone());
+            let has_timed_out = error.verdict().reason == Reason::AttemptTimedOut;
+            return has_timed_out.then(|| error.clone());
         }
     };
     let (verdict, status) = classify::trailers(trailers)?;

@@ -35,7 +35,7 @@
 //!   took more than its first attempt has the [`CallReport`](crate::CallReport) in its extensions.
 //! - **Commit**: once response headers arrived that are no Trailers-Only, the call is not repeated.
 //!   A method known to answer with one message is held until its first frame, so that a status in
-//!   trailers counts too, and so does a connection that is lost before the message.
+//!   trailers counts too.
 //! - **Replay**: a unary request is kept as it is. A live one is kept as the attempt under way reads
 //!   it; the next attempt reads that and then the live rest, each message once and in order. At most
 //!   [`replay_limit`](RetryLayer::replay_limit) bytes a call and

@@ -1,15 +1,11 @@
 //! After the head of a response nothing is sent again.
 
+use grpc_resilience::GiveUp;
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::classify::Progress;
 use grpc_resilience::grpc::{Code, MethodKind};
-use grpc_resilience::{GiveUp, Resilience};
-use http::Request;
 use http_body_util::BodyExt as _;
 use peer::{Connection, Headers, LastStream, Peer, Reason, Step, Stream};
-
-use tonic::body::Body;
-use tower::ServiceExt as _;
 
 use super::super::common::{channel, request};
 use super::{Client, declared, policy};
@@ -68,54 +64,4 @@ async fn a_held_head_whose_body_breaks_goes_up_and_nothing_is_sent_again_declare
             assert_eq!(client.sent().len(), 1);
         }
     }
-}
-
-/// A connection that is cut after the head, and one that answers.
-async fn head_then_cut() -> Peer {
-    let cut = Stream::from([
-        Step::AwaitRequest,
-        Step::Headers(Headers::response()),
-        Step::Settle,
-        Step::Abort,
-    ]);
-    let served = Connection::new().other_streams(Stream::ok("second"));
-    Peer::start([Connection::new().streams([cut]), served]).await
-}
-
-fn unary() -> Request<Body> {
-    let mut request = request();
-    request.call_options().kind(MethodKind::Unary);
-    request
-}
-
-// CONTRACT R6, ours: grpc-js writes the head of a unary answer before its message
-#[tokio::test(start_paused = true)]
-async fn a_connection_lost_between_the_head_and_the_message_of_a_unary_answer_fails_the_attempt() {
-    let peer = head_then_cut().await;
-    let client = Client::new(channel(&peer), policy(4));
-    let answer = client.send(declared(unary())).await.unwrap();
-    answer.into_body().collect().await.unwrap();
-    assert_eq!(client.sent().len(), 2);
-
-    let peer = head_then_cut().await;
-    let stack = Resilience::new().retry(policy(4)).wrap(channel(&peer));
-    let answer = stack.oneshot(declared(unary())).await.unwrap();
-    answer.into_body().collect().await.unwrap();
-    assert_eq!(peer.streams_seen().len(), 2);
-}
-
-// CONTRACT R6, I2
-#[tokio::test(start_paused = true)]
-async fn an_undeclared_call_whose_connection_is_lost_after_the_head_is_not_sent_again() {
-    let peer = head_then_cut().await;
-    let client = Client::new(channel(&peer), policy(4));
-    let error = client.send(unary()).await.unwrap_err();
-    assert_eq!(error.give_up(), Some(GiveUp::NotIdempotent));
-    assert_eq!(client.sent().len(), 1);
-
-    let peer = head_then_cut().await;
-    let stack = Resilience::new().retry(policy(4)).wrap(channel(&peer));
-    let error = stack.oneshot(unary()).await.unwrap_err();
-    assert_eq!(error.give_up(), Some(GiveUp::NotIdempotent));
-    assert_eq!(peer.streams_seen().len(), 1);
 }
