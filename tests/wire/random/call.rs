@@ -80,9 +80,10 @@ impl Call {
         } else {
             End::Answer
         };
-        let count = match kind.asks_in_a_stream() {
-            true => dice.roll(MESSAGES + 1),
-            false => 1,
+        let count = if kind.asks_in_a_stream() {
+            dice.roll(MESSAGES + 1)
+        } else {
+            1
         };
         let messages = (0..count).map(|index| message(dice, kind, number, index));
         Self {
@@ -155,14 +156,16 @@ fn end(dice: &mut Dice) -> End {
 
 /// A message that says which call it is of, and which of its messages it is.
 fn message(dice: &mut Dice, kind: MethodKind, number: u32, index: usize) -> (Pause, Bytes) {
-    let pause = match kind.asks_in_a_stream() {
-        true => dice.one_of(&[
-            Pause::None,
-            Pause::Yield,
-            Pause::Sleep(Duration::from_millis(1)),
-            Pause::Sleep(Duration::from_millis(3)),
-        ]),
-        false => Pause::None,
+    let pauses = [
+        Pause::None,
+        Pause::Yield,
+        Pause::Sleep(Duration::from_millis(1)),
+        Pause::Sleep(Duration::from_millis(3)),
+    ];
+    let pause = if kind.asks_in_a_stream() {
+        dice.one_of(&pauses)
+    } else {
+        Pause::None
     };
     let length = dice.one_of(&MESSAGE);
     let mut bytes = BytesMut::new();

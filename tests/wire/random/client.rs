@@ -96,11 +96,13 @@ impl Client {
         let start = Instant::now();
         let answer = self.stack.clone().oneshot(call.request());
         let running = ended_by(call.end, async { succeeded(answer.await).await });
-        let outcome = match timeout(FOREVER, running).await {
-            Ok(Some(true)) => Outcome::Succeeded,
-            Ok(Some(false)) => Outcome::Failed,
-            Ok(None) => Outcome::Dropped,
-            Err(_) => panic!("it hangs: {call:?} {:?}", self.record.of(number)),
+        let Ok(ended) = timeout(FOREVER, running).await else {
+            panic!("it hangs: {call:?} {:?}", self.record.of(number));
+        };
+        let outcome = match ended {
+            Some(true) => Outcome::Succeeded,
+            Some(false) => Outcome::Failed,
+            None => Outcome::Dropped,
         };
         Ended {
             call,

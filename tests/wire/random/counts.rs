@@ -37,9 +37,10 @@ impl Counts {
             counts.repeated += usize::from(is_again && is_declared);
             if call.outcome == Outcome::Failed && !is_declared {
                 let last = call.sent.len().checked_sub(1);
-                match last.is_some_and(|last| was_seen(call.call.number, last)) {
-                    true => counts.failed_seen += 1,
-                    false => counts.failed_unseen += 1,
+                if last.is_some_and(|last| was_seen(call.call.number, last)) {
+                    counts.failed_seen += 1;
+                } else {
+                    counts.failed_unseen += 1;
                 }
             }
         }

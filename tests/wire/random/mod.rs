@@ -5,7 +5,7 @@
 //! meets, and what each call is. A failed run prints its seed. By the environment:
 //!
 //! - `GRPC_RESILIENCE_ORACLE_SEED=7` runs one seed again,
-//! - `GRPC_RESILIENCE_ORACLE_SECONDS=600` runs seed after seed for so long,
+//! - `GRPC_RESILIENCE_ORACLE_SECONDS=600` has each test run seed after seed for so long,
 //! - `GRPC_RESILIENCE_ORACLE_CALLS=100` makes so many calls a run.
 //!
 //! In most runs the clock is paused, so no wait takes time, and time passes as soon as there is

@@ -114,7 +114,7 @@ impl Setup {
     }
 
     /// Retries what may be retried until it succeeds: no other limit is an excuse.
-    pub(super) fn policy(&self) -> RetryPolicy {
+    pub(super) fn policy() -> RetryPolicy {
         let fixed = Exponential::new(Duration::from_millis(1)).unwrap();
         let fixed = fixed.multiplier(1.0).unwrap().jitter(Jitter::None);
         // The codes of resets.
@@ -130,7 +130,7 @@ impl Setup {
     }
 
     pub(super) fn retry(&self) -> RetryLayer {
-        let layer = RetryLayer::new(self.policy()).seed(self.seed);
+        let layer = RetryLayer::new(Self::policy()).seed(self.seed);
         if !self.has_hook {
             return layer;
         }

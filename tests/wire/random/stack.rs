@@ -113,7 +113,7 @@ impl Stack {
                 ServiceBuilder::new()
                     .layer(DeadlineLayer::new())
                     .layer(declarations)
-                    .layer(RetryLayer::new(setup.policy()))
+                    .layer(RetryLayer::new(Setup::policy()))
                     .service(resilience.wrap(channel)),
             ),
         }

@@ -50,8 +50,8 @@ impl Told {
             (Some(hyper), None) if hyper.is_user() => Self::Lost,
             _ if links().any(<dyn Error>::is::<std::io::Error>) => Self::Lost,
             _ => {
-                let texts: Vec<_> = links().map(ToString::to_string).collect();
-                println!("odd: {}", texts.join(": "));
+                let links: Vec<_> = links().map(ToString::to_string).collect();
+                println!("none of those that FIELD 4 lists: {}", links.join(": "));
                 Self::Odd
             }
         }

@@ -47,7 +47,7 @@ impl Weather {
 
     fn connection(self, fates: &mut Fates<'_>) -> Connection {
         if self == Self::Ageing {
-            return aged(fates, |fates| fates.answered());
+            return aged(fates, answered);
         }
         match fates.dice.roll(40) {
             0 => silent(fates),
@@ -72,6 +72,10 @@ impl Weather {
             _ => streams(fates, Connection::new()),
         }
     }
+}
+
+fn answered(fates: &mut Fates<'_>) -> Stream {
+    fates.answered()
 }
 
 fn streams(fates: &mut Fates<'_>, connection: Connection) -> Connection {

@@ -226,8 +226,8 @@ async fn serving() -> (Served, impl Sized) {
         *answer.extensions_mut() = request.extensions().clone();
         Ok::<_, Infallible>(answer)
     });
-    let server = ServerDeadlineLayer::new().layer(handler);
-    let open = server.oneshot(Request::new(Body::empty())).await.unwrap();
+    let handler = ServerDeadlineLayer::new().layer(handler);
+    let open = handler.oneshot(Request::new(Body::empty())).await.unwrap();
     let served = open.extensions().get::<Served>().unwrap().clone();
     (served, open)
 }
