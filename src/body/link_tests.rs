@@ -9,16 +9,22 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use http_body_util::StreamBody;
+use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::Status;
-use tonic::body::Body;
+
+use crate::error::BoxError;
 
 use super::*;
 
+/// Its error is one that a request can be cancelled with.
+type Body = UnsyncBoxBody<Bytes, BoxError>;
+
 /// A request that is complete.
 fn whole() -> Body {
-    Body::new(http_body_util::Full::new(Bytes::from_static(b"whole")))
+    http_body_util::Full::from("whole")
+        .map_err(BoxError::from)
+        .boxed_unsync()
 }
 
 /// A request of which the caller has sent one frame.
@@ -26,10 +32,11 @@ fn live() -> (Body, Caller) {
     let (sender, frames) = unbounded_channel();
     sender.send(frame("live")).unwrap();
     let body = StreamBody::new(UnboundedReceiverStream::new(frames));
-    (Body::new(body), sender)
+    (body.boxed_unsync(), sender)
 }
 
-type Caller = UnboundedSender<Result<Frame<Bytes>, Status>>;
+type Caller = UnboundedSender<Message>;
+type Message = Result<Frame<Bytes>, BoxError>;
 
 /// One of each, with the caller of the live one.
 fn both() -> [(Body, Option<Caller>); 2] {
@@ -37,7 +44,11 @@ fn both() -> [(Body, Option<Caller>); 2] {
     [(whole(), None), (body, Some(caller))]
 }
 
-fn frame(data: &'static str) -> Result<Frame<Bytes>, Status> {
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "an item of a stream that may fail"
+)]
+fn frame(data: &'static str) -> Message {
     Ok(Frame::data(Bytes::from_static(data.as_bytes())))
 }
 
@@ -55,21 +66,21 @@ impl Wake for Wakes {
     }
 }
 
-/// Polls as a transport does: a frame, `None` at the end, or the code of the failure.
-fn poll(body: &mut Body, waker: &Waker) -> Poll<Result<Option<Bytes>, tonic::Code>> {
+/// Polls as a transport does: a frame, `None` at the end, or that it failed.
+fn poll(body: &mut Body, waker: &Waker) -> Poll<Result<Option<Bytes>, ()>> {
     let polled = Pin::new(body).poll_frame(&mut Context::from_waker(waker));
     polled.map(|read| match read {
         Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap())),
-        Some(Err(status)) => Err(status.code()),
+        Some(Err(_)) => Err(()),
         None => Ok(None),
     })
 }
 
-fn read(body: &mut Body) -> Poll<Result<Option<Bytes>, tonic::Code>> {
+fn read(body: &mut Body) -> Poll<Result<Option<Bytes>, ()>> {
     poll(body, Waker::noop())
 }
 
-const CUT: Poll<Result<Option<Bytes>, tonic::Code>> = Poll::Ready(Err(tonic::Code::Cancelled));
+const CUT: Poll<Result<Option<Bytes>, ()>> = Poll::Ready(Err(()));
 
 // CONTRACT R13
 #[test]
@@ -100,16 +111,16 @@ fn a_whole_request_of_an_attempt_that_ended_fails_and_the_next_attempt_reads_all
 
 // CONTRACT R13
 #[test]
-fn a_live_request_fails_once_its_call_is_over_and_wakes_the_transport() {
+fn a_live_request_fails_once_its_call_is_over_and_woken_the_transport() {
     let (body, sender) = live();
     let mut recording = record(body);
     let mut attempt = recording.attempt();
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(Arc::clone(&wakes));
+    let woken = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&woken));
     assert!(poll(&mut attempt, &waker).is_ready());
     assert!(poll(&mut attempt, &waker).is_pending());
     drop(recording);
-    assert!(wakes.0.load(Ordering::SeqCst) > 0);
+    assert!(woken.0.load(Ordering::SeqCst) > 0);
     assert_eq!(poll(&mut attempt, &waker), CUT);
     let more = sender.send(frame("more"));
     assert!(
@@ -137,13 +148,13 @@ fn a_request_whose_answer_has_begun_goes_on_until_the_call_is_ended() {
 #[test]
 fn a_guarded_body_that_waits_for_a_frame_is_woken_and_fails() {
     let (mut body, _sender) = live();
-    let guard = Replay::guard(&mut body);
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(Arc::clone(&wakes));
+    let guard = guard(&mut body);
+    let woken = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&woken));
     assert!(poll(&mut body, &waker).is_ready());
     assert!(poll(&mut body, &waker).is_pending());
     drop(guard);
-    assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
     assert_eq!(poll(&mut body, &waker), CUT);
 }
 
@@ -192,7 +203,7 @@ fn a_layer_that_keeps_the_request_in_turn_is_no_reader_but_what_it_sends_is() {
 fn every_layer_hears_of_a_read_through_bodies_that_wrap_others() {
     let mut outer = record(whole());
     let mut wrapped = outer.attempt();
-    let _guard = Replay::guard(&mut wrapped);
+    let _guard = guard(&mut wrapped);
     let mut middle = record(wrapped);
     let mut inner = record(middle.attempt());
     let mut sent = inner.attempt();
@@ -244,16 +255,16 @@ fn a_request_goes_on_when_the_caller_drops_the_answer() {
 #[test]
 fn a_request_that_was_kept_anew_ends_with_the_one_it_replaced() {
     let (mut body, _caller) = live();
-    let outer = Replay::guard(&mut body).answered();
+    let outer = guard(&mut body).answered();
     let mut inner = record(body);
     let mut sent = inner.attempt();
     drop(inner.answered());
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(Arc::clone(&wakes));
+    let woken = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&woken));
     assert!(poll(&mut sent, &waker).is_ready());
     assert!(poll(&mut sent, &waker).is_pending());
     outer.end();
-    assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
     assert_eq!(poll(&mut sent, &waker), CUT);
 }
 

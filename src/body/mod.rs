@@ -28,10 +28,12 @@ mod waker;
 pub use buffer::{Lost, ReplayBuffer};
 pub(crate) use link::{OpenRequest, RequestGuard};
 pub use recording::Recording;
+pub(crate) use recording::guard;
 pub use replay::Replay;
 pub use request::RequestBody;
 
-#[cfg(all(test, feature = "retry", feature = "tonic"))]
+#[cfg(test)]
+#[cfg(all(feature = "retry", feature = "tonic"))]
 mod link_tests;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use super::link::{OpenRequest, RequestGuard, RequestLink};
 use super::live::Live;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use super::live::ReadAhead;
+use super::replay::Linked;
 use super::tee::Tee;
 use super::{Replay, RequestBody};
 
@@ -115,7 +116,8 @@ impl<B: RequestBody> Recording<B> {
             }
             (Capture::Begun(read), above) => {
                 let rest = take(body);
-                *body = B::from_replay(Replay::begun(Live::new(read, rest), above));
+                let link = above.map(linked);
+                *body = B::from_replay(Replay::begun(Live::new(read, rest), link));
                 None
             }
         }
@@ -158,8 +160,8 @@ impl<B: RequestBody> Recording<B> {
         };
         self.link = Some(link.clone());
         B::from_replay(match &self.kept {
-            Kept::Whole(captured, _) => Replay::captured(captured.clone(), link),
-            Kept::Live(handle) => handle.read(link),
+            Kept::Whole(captured, _) => Replay::captured(captured.clone(), linked(link)),
+            Kept::Live(handle) => handle.read(linked(link)),
         })
     }
 
@@ -246,13 +248,26 @@ impl<B: RequestBody> Kept<B> {
 
 impl<B: RequestBody> Handle<B> {
     #[cold]
-    fn read(&self, link: RequestLink) -> Replay<B> {
+    fn read(&self, link: Linked<B>) -> Replay<B> {
         Replay::teed(Arc::clone(&self.0), self.0.begin(), link)
     }
 }
 
+/// Makes a body end with the guard.
+pub(crate) fn guard<B: RequestBody>(body: &mut B) -> RequestGuard {
+    let link = RequestLink::new(None);
+    let guard = RequestGuard::of(link.clone());
+    *body = B::from_replay(Replay::body(take(body), linked(link)));
+    guard
+}
+
+#[inline]
+fn linked<B: RequestBody>(link: RequestLink) -> Linked<B> {
+    let cancelled = B::cancelled;
+    Linked { link, cancelled }
+}
+
 /// The body; an empty one takes its place.
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 fn take<B: RequestBody>(body: &mut B) -> B {
     std::mem::replace(body, B::from_replay(Replay::nothing()))
 }

@@ -6,9 +6,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::RequestBody;
 use super::captured::Captured;
-use super::link::{RequestGuard, RequestLink};
+use super::link::RequestLink;
 #[cfg(feature = "stack")]
 use super::live::Live;
 use super::live::Read;
@@ -44,9 +43,9 @@ enum Source<B: Body<Data = Bytes>> {
 }
 
 /// The link of a body to its attempt, and the error by which the body ends.
-struct Linked<B: Body> {
-    link: RequestLink,
-    cancelled: fn() -> Option<B::Error>,
+pub(super) struct Linked<B: Body> {
+    pub(super) link: RequestLink,
+    pub(super) cancelled: fn() -> Option<B::Error>,
 }
 
 /// The attempt that reads a live request.
@@ -82,45 +81,35 @@ impl<B: Body<Data = Bytes>> Replay<B> {
     }
 }
 
-impl<B: RequestBody> Replay<B> {
+impl<B: Body<Data = Bytes>> Replay<B> {
     /// The body itself, what was read of it first; the layer of this link hears when it is read.
     #[cfg(feature = "stack")]
-    pub(super) fn begun(live: Live<B>, above: Option<RequestLink>) -> Self {
-        let begun = Source::Begun(Box::new(live));
-        match above {
-            Some(above) => Self::linked(begun, above),
-            None => Self::new(begun),
-        }
+    pub(super) fn begun(live: Live<B>, link: Option<Linked<B>>) -> Self {
+        let source = Source::Begun(Box::new(live));
+        Self { source, link }
     }
 
-    /// Makes the body end with this guard.
-    pub(crate) fn guard(body: &mut B) -> RequestGuard {
-        let link = RequestLink::new(None);
-        let guard = RequestGuard::of(link.clone());
-        let inner = std::mem::replace(body, B::from_replay(Self::nothing()));
-        *body = B::from_replay(Self::linked(Source::Body(inner), link));
-        guard
+    /// The body itself.
+    pub(super) fn body(body: B, link: Linked<B>) -> Self {
+        Self::linked(Source::Body(body), link)
     }
 
     /// A whole request for one attempt.
     #[inline]
-    pub(super) fn captured(captured: Captured, link: RequestLink) -> Self {
+    pub(super) fn captured(captured: Captured, link: Linked<B>) -> Self {
         Self::linked(Source::Captured(captured), link)
     }
 
     /// A live request for one attempt.
-    pub(super) fn teed(tee: Arc<Tee<B>>, reader: u64, link: RequestLink) -> Self {
+    pub(super) fn teed(tee: Arc<Tee<B>>, reader: u64, link: Linked<B>) -> Self {
         Self::linked(Source::Teed(Reader { tee, reader }), link)
     }
 
     /// A body that tells this link that it is read, and ends with it.
     #[inline]
-    fn linked(source: Source<B>, link: RequestLink) -> Self {
-        let cancelled = B::cancelled;
-        Self {
-            source,
-            link: Some(Linked { link, cancelled }),
-        }
+    fn linked(source: Source<B>, link: Linked<B>) -> Self {
+        let link = Some(link);
+        Self { source, link }
     }
 }
 

@@ -1,6 +1,6 @@
 use http::Request;
 
-use crate::body::{Replay, RequestBody, RequestGuard};
+use crate::body::{self, RequestBody, RequestGuard};
 use crate::call::Context;
 
 /// Ties the request to its call, which ends it: a transport that the call has left would complete
@@ -21,5 +21,5 @@ pub(crate) fn guard<B: RequestBody>(request: &mut Request<B>) -> Option<RequestG
 /// The same, whatever layers further out do.
 pub(crate) fn always_guard<B: RequestBody>(request: &mut Request<B>) -> Option<RequestGuard> {
     let is_open = !request.body().is_end_stream();
-    is_open.then(|| Replay::guard(request.body_mut()))
+    is_open.then(|| body::guard(request.body_mut()))
 }

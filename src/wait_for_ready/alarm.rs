@@ -25,7 +25,7 @@ struct Set {
 impl Alarm {
     /// Goes off at this instant, instead of any other; to be called where there is a runtime. Whether
     /// the instant has passed, in which case it does not go off.
-    pub(super) fn set(&self, at: Instant, ring: impl FnOnce() -> Waker) -> bool {
+    pub(super) fn set(&self, at: Instant, bell: impl FnOnce() -> Waker) -> bool {
         if cfg!(grpc_resilience_loom) {
             return false;
         }
@@ -35,9 +35,9 @@ impl Alarm {
         }
         let mut timer = Box::pin(sleep_until(at));
         // Without the lock: polled out of turn, it rings at once, and whoever asks next sets it anew.
-        let ring = ring();
-        let mut ring = Context::from_waker(&ring);
-        let passed = timer.as_mut().poll(&mut ring).is_ready();
+        let bell = bell();
+        let mut context = Context::from_waker(&bell);
+        let passed = timer.as_mut().poll(&mut context).is_ready();
         let before = self.set.lock().replace(Set { at, _timer: timer });
         drop(before);
         passed

@@ -50,7 +50,7 @@ enum Phase {
     /// A test opened a stream, and nobody has answered yet: a proxy without a server does as much.
     Opened(Instant),
     Ready,
-    /// `TRANSIENT_FAILURE`.
+    /// gRPC's `TRANSIENT_FAILURE`.
     Failing,
     /// The server closes one connection after the other by a GOAWAY, before it answers on any. It is
     /// dialled by the backoff, but that is no failure.

@@ -24,7 +24,7 @@ fn picks(count: usize) -> VecDeque<bool> {
     let mut state = 1_u32;
     let next = move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 16) % 3 == 0
+        (state >> 16).is_multiple_of(3)
     };
     std::iter::repeat_with(next).take(count).collect()
 }

@@ -15,7 +15,7 @@ use tonic::body::Body;
 
 use super::dice::Dice;
 use super::kind;
-use super::setup::{Calls, Setup};
+use super::setup::{Calls, Setup, dice_of};
 
 /// The header with the number of the call.
 pub(super) const CALL: &str = "x-call";
@@ -64,7 +64,7 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn of(setup: &Setup, number: u32) -> Self {
-        let dice = &mut Dice::of(setup.seed, number.into());
+        let dice = &mut dice_of(setup.seed, number.into());
         let kind = dice.one_of(&kind::ALL);
         let mut declared = vec![Declared::ByCaller];
         if setup.declares_methods() {

@@ -4,17 +4,6 @@
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// Dice of their own for one thing of many, whatever else is rolled before.
-    pub(crate) fn of(seed: u64, number: u64) -> Self {
-        let mut dice = Self(seed);
-        let salt = dice.next();
-        Self(salt ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93))
-    }
-
     pub(crate) fn roll(&mut self, sides: usize) -> usize {
         let sides = u64::try_from(sides).unwrap();
         usize::try_from(self.next() % sides).unwrap()

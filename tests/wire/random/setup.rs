@@ -69,7 +69,7 @@ pub(super) struct Setup {
 impl Setup {
     /// What the stack may know and what stands before its attempts is chance.
     pub(super) fn new(seed: u64, stack: Stack, calls: Calls, weather: Weather, pace: Pace) -> Self {
-        let mut dice = Dice::of(seed, u64::MAX);
+        let mut dice = dice_of(seed, u64::MAX);
         Self {
             seed,
             stack,
@@ -143,7 +143,7 @@ impl Setup {
 async fn prepared(seed: u64, mut next: NextAttempt) -> Result<NextAttempt, BoxError> {
     let call: u64 = next.headers()[CALL].to_str()?.parse()?;
     let number = next.number();
-    let mut dice = Dice::of(seed, call << 16 | u64::from(number));
+    let mut dice = dice_of(seed, call << 16 | u64::from(number));
     match dice.roll(8) {
         0 => return Err("no token".into()),
         1 => tokio::task::yield_now().await,
@@ -152,4 +152,11 @@ async fn prepared(seed: u64, mut next: NextAttempt) -> Result<NextAttempt, BoxEr
     }
     next.headers_mut().insert(TOKEN, number.into());
     Ok(next)
+}
+
+/// Dice of their own for one thing of many, whatever else is rolled before.
+pub(super) fn dice_of(seed: u64, number: u64) -> Dice {
+    let mut dice = Dice(seed);
+    let salt = u64::try_from(dice.roll(usize::MAX)).unwrap();
+    Dice(salt ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93))
 }

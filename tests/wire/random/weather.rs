@@ -29,7 +29,7 @@ pub(super) enum Weather {
 
 impl Weather {
     pub(super) fn connections(self, seed: u64, stall: Duration, count: usize) -> Vec<Connection> {
-        let mut dice = Dice::new(seed);
+        let mut dice = Dice(seed);
         let in_one_block = self == Self::BeforeTheHead;
         let points: &[Point] = if in_one_block {
             &Point::BEFORE_THE_HEAD

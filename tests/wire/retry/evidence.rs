@@ -99,11 +99,7 @@ fn stacks(foreign: &Foreign) -> [(&'static str, Stack); 5] {
         ("Resilience", boxed!(resilience().wrap(service.clone()))),
         (
             "Resilience with an attempt layer",
-            boxed!(
-                resilience()
-                    .attempt_layer(bound.clone())
-                    .wrap(service.clone())
-            ),
+            boxed!(resilience().attempt_layer(bound).wrap(service.clone())),
         ),
         (
             "Resilience with an attempt timeout",
