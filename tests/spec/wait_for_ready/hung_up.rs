@@ -61,9 +61,9 @@ async fn calls_that_wait_for_a_channel_that_hangs_up_hear_why() {
 }
 
 // CONTRACT W9: one caller's request makes the server hang up, each time
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_poisonous_request_does_not_hold_up_others() {
-    let server = Server::tcp().await;
+    let server = Server::in_memory();
     server
         .script()
         .always(method::UNARY_IDEMPOTENT, Answer::drop_connection());
@@ -89,7 +89,8 @@ async fn a_poisonous_request_does_not_hold_up_others() {
         sleep(ms(20)).await;
     }
     poison.abort();
-    assert!(worst < 2 * SECOND, "{worst:?}");
+    println!("the worst of 20 calls beside a poisonous one took {worst:?}");
+    assert!(worst < SECOND, "{worst:?}");
 }
 
 // CONTRACT W9
