@@ -11,9 +11,9 @@ use foreign::tally::Tally;
 use crate::calls::{Ours, bare, declared, declared_by_hand, ours};
 use crate::cluster::Cluster;
 
-const CALLERS: u32 = 12;
+const CALLERS: u32 = 24;
 /// Keeps the machine from being the limit: the windows differ by the time that calls wait.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(25);
 const UP: Duration = Duration::from_secs(10);
 const DOWN: Duration = Duration::from_secs(20);
 const LOOP: Duration = Duration::from_secs(10);
