@@ -16,7 +16,7 @@ const CALLERS: u32 = 24;
 const PAUSE: Duration = Duration::from_millis(25);
 const UP: Duration = Duration::from_secs(10);
 const DOWN: Duration = Duration::from_secs(20);
-const LOOP: Duration = Duration::from_secs(10);
+const LOOP: Duration = Duration::from_secs(5);
 /// The fewest calls with one follower down, as a share of those with all members up: the median.
 const SHARE: f64 = 0.95;
 /// The fewest in any one window, which other work on the machine may disturb.
