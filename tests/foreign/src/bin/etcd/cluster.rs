@@ -92,11 +92,9 @@ impl Cluster {
             }
             sleep(POLL).await;
         }
-        Err(format!(
-            "the members agree on no leader: {:?}",
-            self.statuses().await?
-        )
-        .into())
+        let statuses = self.statuses().await?;
+        let logs: String = self.members.iter().map(Member::log).collect();
+        Err(format!("the members agree on no leader: {statuses:?}\n{logs}").into())
     }
 
     /// Waits until a member answers and follows a leader; the moment.

@@ -15,6 +15,9 @@ use crate::proto::maintenance_client::MaintenanceClient;
 /// How long a member may take to tell its status; one that is up takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How much of its log is shown if it does not come up.
+const LOG_LINES: usize = 5;
+
 pub(crate) struct Member {
     name: String,
     client: ReservedPort,
@@ -75,6 +78,14 @@ impl Member {
             Some(mut process) => process.kill().await,
             None => Err(format!("{} is down already", self.name).into()),
         }
+    }
+
+    /// The last lines that it logged.
+    pub(crate) fn log(&self) -> String {
+        let log = self.process.as_ref().map(Process::read_output);
+        let lines: Vec<_> = log.iter().flat_map(|it| it.lines()).collect();
+        let last = lines.split_at(lines.len().saturating_sub(LOG_LINES)).1;
+        format!("{}:\n{}\n", self.name, last.join("\n"))
     }
 
     pub(crate) fn endpoint(&self) -> Result<Endpoint, Failure> {
