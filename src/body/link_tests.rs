@@ -13,10 +13,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use crate::error::BoxError;
-
 use super::*;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Its error is one that a request can be cancelled with.
 type Body = UnsyncBoxBody<Bytes, BoxError>;
 

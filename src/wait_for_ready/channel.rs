@@ -201,14 +201,18 @@ impl Channel {
     }
 
     /// A call of an earlier connection was answered. If that is one of those that were lost in a row,
-    /// it served a call after all, and the next one is dialled at once (CONTRACT W9).
+    /// or the last one that was made, it served a call after all, and the next one is dialled at once
+    /// (CONTRACT W9): the dial that failed meanwhile may have been another endpoint's (W10).
     pub(super) fn served(&mut self, number: u64) -> Change {
-        if self.losses.count == 0 || number < self.losses.first {
+        self.several.answered_late(number);
+        let is_last = self.losses.count == 0 && number == self.shown_by;
+        let is_lost = self.losses.count > 0 && number >= self.losses.first;
+        if !is_last && !is_lost {
             return Change::None;
         }
         self.losses = Losses::default();
         let waits = matches!(self.phase, Phase::Failing | Phase::Paused);
-        if !waits || self.outage.is_some_and(|it| !it.was_lost) {
+        if !waits || !is_last && self.outage.is_some_and(|it| !it.was_lost) {
             return Change::None;
         }
         self.outage = None;
@@ -279,7 +283,7 @@ impl Channel {
         if !counts && !self.is_shut_down() {
             return Change::None;
         }
-        self.several.dial_failed(now);
+        self.several.dial_failed(self.tests, now);
         let is_several = self.is_several(policy, now);
         match self.phase {
             Phase::Unproven | Phase::Failing | Phase::Paused => {}

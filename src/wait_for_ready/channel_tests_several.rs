@@ -119,3 +119,30 @@ fn a_failed_dial_of_another_call_does_not_make_the_reading_of_requests_suspect()
         .failed(pick, &mut error, &it.policy, WAIT, it.now);
     it.at(100).tests().opens();
 }
+
+// CONTRACT W10
+#[test]
+fn an_answer_after_the_gate_was_closed_by_another_endpoint_s_failure_opens_it_for_a_test_at_once() {
+    let mut it = Driven::new(1);
+    // The test's own stream is open, calls go, and some of them pick a dead endpoint at once.
+    it.tests().fails(1);
+    it.at(100);
+    // Every other answer is that of a call which began after the failure before.
+    for _ in 0..5 {
+        it.tests().opens();
+        let test = it.test;
+        // What fails is another call that the test let go.
+        it.is_answered = true;
+        assert_eq!(it.fails(1), Change::Phase);
+        assert_eq!(it.state(), TransientFailure);
+        assert_eq!(it.channel.served(test), Change::Phase);
+        assert_eq!(it.state(), Idle, "the next test is due");
+    }
+    it.tests().opens();
+    it.is_answered = true;
+    assert_eq!(
+        it.fails(1),
+        Change::None,
+        "by now it is known to have several endpoints"
+    );
+}

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 /// are answered, and a connection is lost between the two. With several, both go on side by side.
 #[derive(Debug, Default)]
 pub(super) struct Several {
-    /// A dial failed, and no connection was lost since.
-    failed: bool,
+    /// A dial failed since the last alternation, and no connection was lost since: how many tests had
+    /// begun by then.
+    failed_at: Option<u64>,
     /// A call that was begun after that was answered.
     answered: bool,
     /// The last alternations, the latest first.
@@ -26,8 +27,9 @@ const WITHIN: Duration = Duration::from_secs(10);
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
 impl Several {
-    pub(super) fn dial_failed(&mut self, now: Instant) {
-        if self.failed && self.answered {
+    /// A dial failed when so many tests had begun.
+    pub(super) fn dial_failed(&mut self, tests: u64, now: Instant) {
+        if std::mem::take(&mut self.answered) {
             self.seen.rotate_right(1);
             if let Some(latest) = self.seen.first_mut() {
                 *latest = Some(now);
@@ -37,22 +39,28 @@ impl Several {
             if enough || self.is_known(now) {
                 self.known = Some(now);
             }
+            self.failed_at = Some(tests);
         }
-        self.failed = true;
-        self.answered = false;
+        self.failed_at.get_or_insert(tests);
     }
 
-    /// A call was answered that was begun after the last failed dial.
+    /// A call was answered that goes since the channel is ready: after the last failed dial.
     pub(super) fn answered(&mut self, now: Instant) {
-        self.answered = self.failed;
+        self.answered = self.failed_at.is_some();
         if std::mem::take(&mut self.held) {
             self.known = Some(now);
         }
     }
 
+    /// A call was answered while the channel is not ready, the test of this number or one that it let
+    /// go. Where a dead endpoint fails at once, a live one answers after that.
+    pub(super) fn answered_late(&mut self, number: u64) {
+        self.answered |= self.failed_at.is_some_and(|tests| number > tests);
+    }
+
     /// A connection was lost: what fails after that is no alternation.
     pub(super) fn lost(&mut self) {
-        self.failed = false;
+        self.failed_at = None;
         self.answered = false;
     }
 
@@ -77,7 +85,7 @@ mod tests {
         for event in events.chars() {
             now += Duration::from_millis(apart);
             match event {
-                'f' => several.dial_failed(now),
+                'f' => several.dial_failed(0, now),
                 'a' => several.answered(now),
                 _ => several.lost(),
             }
@@ -109,13 +117,33 @@ mod tests {
 
     // CONTRACT W10
     #[test]
+    fn an_answer_that_comes_after_the_next_failed_dial_counts_if_its_call_began_after_the_one_before()
+     {
+        let now = Instant::now();
+        let mut several = Several::default();
+        several.dial_failed(1, now);
+        for test in 2..5 {
+            several.dial_failed(test, now);
+            several.answered_late(test - 1);
+            assert!(
+                !several.is_known(now),
+                "the call began before the first failure"
+            );
+            several.answered_late(test);
+            several.dial_failed(test, now);
+            assert_eq!(several.is_known(now), test == 4, "{test}");
+        }
+    }
+
+    // CONTRACT W10
+    #[test]
     fn several_endpoints_are_forgotten_after_a_minute_without_an_alternation() {
         let (mut several, known) = after("fafafaf", 100);
         let later = |seconds| known + Duration::from_secs(seconds);
         assert!(several.is_known(later(59)));
         assert!(!several.is_known(later(60)));
         several.answered(later(50));
-        several.dial_failed(later(50));
+        several.dial_failed(0, later(50));
         assert!(several.is_known(later(109)));
         assert!(!several.is_known(later(110)));
     }
