@@ -201,11 +201,10 @@ impl Channel {
     }
 
     /// A call of an earlier connection was answered. If that is one of those that were lost in a row,
-    /// or the last one that was made, it served a call after all, and the next one is dialled at once
-    /// (CONTRACT W9): the dial that failed meanwhile may have been another endpoint's (W10).
+    /// it served a call after all, and the next one is dialled at once (CONTRACT W9). So it is if the
+    /// call began after a dial had failed: the one that failed meanwhile may be another endpoint's (W10).
     pub(super) fn served(&mut self, number: u64) -> Change {
-        self.several.answered_late(number);
-        let is_last = self.losses.count == 0 && number == self.shown_by;
+        let is_last = self.several.answered_late(number) && number == self.shown_by;
         let is_lost = self.losses.count > 0 && number >= self.losses.first;
         if !is_last && !is_lost {
             return Change::None;

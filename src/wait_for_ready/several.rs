@@ -6,9 +6,11 @@ use tokio::time::Instant;
 /// are answered, and a connection is lost between the two. With several, both go on side by side.
 #[derive(Debug, Default)]
 pub(super) struct Several {
-    /// A dial failed since the last alternation, and no connection was lost since: how many tests had
-    /// begun by then.
+    /// A dial failed, and no connection was lost since: how many tests had begun by then. A call that
+    /// is answered must have begun later.
     failed_at: Option<u64>,
+    /// The same of the last one.
+    last_failed: u64,
     /// A call that was begun after that was answered.
     answered: bool,
     /// The last alternations, the latest first.
@@ -39,9 +41,10 @@ impl Several {
             if enough || self.is_known(now) {
                 self.known = Some(now);
             }
-            self.failed_at = Some(tests);
+            self.failed_at = Some(self.last_failed);
         }
         self.failed_at.get_or_insert(tests);
+        self.last_failed = tests;
     }
 
     /// A call was answered that goes since the channel is ready: after the last failed dial.
@@ -53,9 +56,12 @@ impl Several {
     }
 
     /// A call was answered while the channel is not ready, the test of this number or one that it let
-    /// go. Where a dead endpoint fails at once, a live one answers after that.
-    pub(super) fn answered_late(&mut self, number: u64) {
-        self.answered |= self.failed_at.is_some_and(|tests| number > tests);
+    /// go; whether it was begun after a failed dial. Where a dead endpoint fails at once, a live one
+    /// answers after that.
+    pub(super) fn answered_late(&mut self, number: u64) -> bool {
+        let began_after = self.failed_at.is_some_and(|tests| number > tests);
+        self.answered |= began_after;
+        began_after
     }
 
     /// A connection was lost: what fails after that is no alternation.
@@ -122,16 +128,11 @@ mod tests {
         let now = Instant::now();
         let mut several = Several::default();
         several.dial_failed(1, now);
-        for test in 2..5 {
+        assert!(!several.answered_late(1), "it began before the failure");
+        for test in 2..6 {
             several.dial_failed(test, now);
-            several.answered_late(test - 1);
-            assert!(
-                !several.is_known(now),
-                "the call began before the first failure"
-            );
-            several.answered_late(test);
-            several.dial_failed(test, now);
-            assert_eq!(several.is_known(now), test == 4, "{test}");
+            assert_eq!(several.is_known(now), test == 5, "{test}");
+            assert!(several.answered_late(test));
         }
     }
 
