@@ -53,10 +53,26 @@ pub mod adaptive_throttle;
 #[cfg(feature = "attempt-timeout")]
 pub mod attempt_timeout;
 pub mod backoff;
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "a layer by itself needs some of it only"
+    )
+)]
 pub mod body;
 #[cfg(feature = "budget")]
 pub mod budget;
 pub mod call;
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "a layer by itself needs some of it only"
+    )
+)]
 pub mod classify;
 #[cfg(any(feature = "budget", feature = "rate-limit"))]
 mod clock;
@@ -78,6 +94,14 @@ pub mod deadline;
     )
 )]
 mod dispatch;
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "a layer by itself needs some of it only"
+    )
+)]
 pub mod error;
 pub mod grpc;
 #[cfg(feature = "idempotency")]

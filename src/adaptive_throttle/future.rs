@@ -83,7 +83,7 @@ where
                 let recorder = this.recorder.answered(&mut response, code);
                 Ok(response.map(|inner| ThrottleBody::new(inner, accepted, recorder)))
             }
-            Err(error) => Err(this.recorder.failed(error)),
+            Err(error) => Err(this.recorder.failed(error.of_guarded(request))),
         })
     }
 }

@@ -92,7 +92,7 @@ where
                     let request = request.map(RequestGuard::answered);
                     Ok(response.map(|inner| AttemptBody::new(inner, bound, recorder, request)))
                 }
-                Err(error) => Err(recorder.failed(error)),
+                Err(error) => Err(recorder.failed(error.of_guarded(request))),
             });
         }
         let Some(bound) = this.bound else {

@@ -6,6 +6,7 @@ use http_body::{Body, Frame};
 
 use super::buffer::Room;
 use super::captured::Captured;
+use super::here::Capturing;
 use super::link::RequestLink;
 use super::live::{Read, ReadAhead};
 use super::waker::CAPTURING;
@@ -24,7 +25,11 @@ pub(super) fn capture<B>(body: &mut B, room: &mut impl Room) -> (Capture<B>, Opt
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    let capturing = Capturing::begin();
+    // A capture that did not come to its end may have left one.
+    drop(RequestLink::take_captured());
     let captured = look(body, room);
+    drop(capturing);
     (captured, RequestLink::take_captured())
 }
 

@@ -23,7 +23,6 @@ impl Captured {
     }
 
     /// An empty body, which is at its end.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(super) fn nothing() -> Self {
         Self::new(None, true, SizeHint::with_exact(0))
     }

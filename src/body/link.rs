@@ -4,6 +4,8 @@ use std::task::{Context, Poll, Waker};
 
 use crate::sync::{AtomicUsize, Mutex, Ordering};
 
+use super::here::is_in_call;
+
 thread_local! {
     /// The link of the body that a layer of ours captures now on this thread.
     static CAPTURED: Cell<Option<RequestLink>> = const { Cell::new(None) };
@@ -11,16 +13,28 @@ thread_local! {
 
 /// A reader has polled the body.
 const READ: usize = 1;
+/// It was the task of a transport, or another one outside the call.
+const READ_ELSEWHERE: usize = 8;
 /// The body fails from now on.
 const ENDED: usize = 2;
 /// A task waits for the next frame, and is woken when the body ends.
 const WAITS: usize = 4;
 
+/// Who has begun to read the request of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    None,
+    /// Something between the call and its transport, within the call's own polls.
+    Layer,
+    /// A transport, in a task of its own. A layer that reads in a task of its own looks the same.
+    Transport,
+}
+
 /// Ties one request body to the attempt that it is sent for.
 ///
 /// The body notes that it is read. A body that nothing read proves that no connect error hides a
-/// request that ran (CONTRACT I4c); a body that was read proves that a GOAWAY refused its stream
-/// (I4b). The attempt ends the body, so that the transport never completes a request whose call is
+/// request that ran (CONTRACT I4c); a body that the transport read proves that a GOAWAY refused its
+/// stream (I4b). The attempt ends the body, so that the transport never completes a request whose call is
 /// over (R13).
 ///
 /// Both facts are in one word: a body is either read before it ends, and the attempt knows, or it
@@ -54,9 +68,22 @@ impl RequestLink {
         Arc::strong_count(&self.0) == 1 && self.0.flags.load(Ordering::Acquire) == 0
     }
 
-    /// Whether a reader has polled the body.
-    pub(super) fn is_read(&self) -> bool {
-        self.0.flags.load(Ordering::Acquire) & READ != 0
+    /// Ends with this link, too; whether it had no other above it.
+    #[cfg(feature = "stack")]
+    pub(super) fn is_within(&self, above: Self) -> bool {
+        self.0.above.set(above).is_ok()
+    }
+
+    /// Who has read the body.
+    pub(super) fn reader(&self) -> Reader {
+        let flags = self.0.flags.load(Ordering::Acquire);
+        if flags & READ_ELSEWHERE != 0 {
+            Reader::Transport
+        } else if flags & READ != 0 {
+            Reader::Layer
+        } else {
+            Reader::None
+        }
     }
 
     #[inline]
@@ -67,7 +94,12 @@ impl RequestLink {
     /// A reader polls the body; whether it may have the next frame.
     #[inline]
     pub(super) fn begin_read(&self) -> bool {
-        let is_fresh = |flags| (flags & (READ | ENDED) == 0).then_some(flags | READ);
+        let reads = if is_in_call() {
+            READ
+        } else {
+            READ | READ_ELSEWHERE
+        };
+        let is_fresh = |flags| (flags & (READ | ENDED) == 0).then_some(flags | reads);
         let flags = &self.0.flags;
         let is_first = flags.load(Ordering::Acquire) & READ == 0
             && flags
@@ -154,6 +186,11 @@ impl RequestGuard {
     #[inline]
     pub(super) fn of(link: RequestLink) -> Self {
         Self(Some(link))
+    }
+
+    /// Who has begun to read the request.
+    pub(crate) fn reader(&self) -> Reader {
+        self.0.as_ref().map_or(Reader::None, RequestLink::reader)
     }
 
     /// The answer has begun, and the request goes on.

@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::here::Capturing;
 use super::link::RequestLink;
 use super::waker::CAPTURING;
 
@@ -82,6 +83,7 @@ impl<B: Body<Data = Bytes>> Live<B> {
     {
         if self.first.is_none() && self.second.is_none() && !self.ended {
             let mut cx = Context::from_waker(&CAPTURING);
+            let _capturing = Capturing::begin();
             let polled = Pin::new(&mut self.rest).poll_frame(&mut cx);
             // The link of this body is known already, and is not that of the next body captured here.
             drop(RequestLink::take_captured());

@@ -16,6 +16,7 @@
 mod buffer;
 mod capture;
 mod captured;
+mod here;
 mod kept;
 mod link;
 mod live;
@@ -26,7 +27,8 @@ mod tee;
 mod waker;
 
 pub use buffer::{Lost, ReplayBuffer};
-pub(crate) use link::{OpenRequest, RequestGuard};
+pub(crate) use here::InCall;
+pub(crate) use link::{OpenRequest, Reader, RequestGuard};
 pub use recording::Recording;
 pub(crate) use recording::guard;
 pub use replay::Replay;

@@ -9,7 +9,7 @@ use super::buffer::Loan;
 use super::buffer::{Lost, ReplayBuffer, Share};
 use super::capture::{Capture, capture};
 use super::captured::Captured;
-use super::link::{OpenRequest, RequestGuard, RequestLink};
+use super::link::{OpenRequest, Reader, RequestGuard, RequestLink};
 use super::live::Live;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use super::live::ReadAhead;
@@ -181,7 +181,21 @@ impl<B: RequestBody> Recording<B> {
     /// crate that keeps the request in turn is no reader, but what it sends is.
     #[must_use]
     pub fn was_read(&self) -> bool {
-        self.link.as_ref().is_some_and(RequestLink::is_read)
+        self.reader() != Reader::None
+    }
+
+    /// Who that was.
+    pub(crate) fn reader(&self) -> Reader {
+        self.link.as_ref().map_or(Reader::None, RequestLink::reader)
+    }
+
+    /// Ends this attempt and those to come, even once they are answered; `None` if a layer further
+    /// out does that.
+    #[cfg(feature = "stack")]
+    pub(crate) fn end_with_call(&mut self) -> Option<RequestGuard> {
+        let call = RequestLink::new(None);
+        let is_outermost = self.link.as_ref()?.is_within(call.clone());
+        is_outermost.then(|| RequestGuard::of(call))
     }
 
     /// No attempt follows: the one under way goes on, and what was kept is freed (CONTRACT R7).

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::captured::Captured;
+use super::here::is_capturing;
 use super::link::RequestLink;
 #[cfg(feature = "stack")]
 use super::live::Live;
 use super::live::Read;
 use super::tee::Tee;
-use super::waker::CAPTURING;
 
 /// What one attempt reads: a recorded request from its start.
 pub struct Replay<B: Body<Data = Bytes>> {
@@ -220,10 +220,4 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
             Source::Begun(live) => live.size_hint(),
         }
     }
-}
-
-/// Whether a layer of ours looks at a body to keep it, rather than a transport that sends it.
-#[inline]
-fn is_capturing(cx: &Context<'_>) -> bool {
-    cx.waker().will_wake(&CAPTURING)
 }

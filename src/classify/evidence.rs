@@ -1,3 +1,4 @@
+use crate::body::Reader;
 use crate::grpc::MethodKind;
 
 use super::{Progress, Reason, Verdict};
@@ -34,18 +35,18 @@ impl Doubt {
 }
 
 impl Verdict {
-    /// Looks at what the transport says of a request in the light of the request itself: whether a
-    /// reader had begun with its body, and the kind of its method.
+    /// Looks at what the transport says of a request in the light of the request itself: who had
+    /// begun to read its body, and the kind of its method.
     ///
     /// hyper reports a GOAWAY for a stream whose HEADERS may be out in one place only, before it
     /// polls the request's body. Without a message no unary handler runs, but one of a client stream
     /// does. Once hyper has polled the body, a GOAWAY error comes for refused streams only.
-    pub(crate) fn doubt(&self, was_read: bool, kind: Option<MethodKind>) -> Option<Doubt> {
-        match (self.progress, self.reason) {
-            // A hook fails between two attempts, and the request that was read is the former one's.
-            (Progress::NotSent, Reason::HookFailed) => None,
-            (Progress::NotSent, _) if was_read => Some(Doubt::WasRead),
-            (Progress::Refused, Reason::GoAway | Reason::GoAwayError) if !was_read => match kind {
+    pub(crate) fn doubt(&self, reader: Reader, kind: Option<MethodKind>) -> Option<Doubt> {
+        let is_goaway = matches!(self.reason, Reason::GoAway | Reason::GoAwayError);
+        match self.progress {
+            Progress::NotSent if reader != Reader::None => Some(Doubt::WasRead),
+            // What a layer collected, the transport may not have read when the GOAWAY came.
+            Progress::Refused if is_goaway && reader != Reader::Transport => match kind {
                 None => Some(Doubt::UnknownKind),
                 Some(kind) if kind.asks_in_a_stream() => Some(Doubt::RequestStream),
                 Some(_) => None,
@@ -63,60 +64,57 @@ mod tests {
     fn doubt(
         progress: Progress,
         reason: Reason,
-        was_read: bool,
+        reader: Reader,
         kind: Option<MethodKind>,
     ) -> Option<Doubt> {
-        Verdict::new(progress, Code::Unavailable, reason).doubt(was_read, kind)
+        Verdict::new(progress, Code::Unavailable, reason).doubt(reader, kind)
     }
 
     // CONTRACT I4c
     #[test]
     fn a_connect_error_proves_nothing_of_a_request_that_was_read() {
         for reason in [Reason::ConnectFailed, Reason::Queued, Reason::ChannelClosed] {
-            let doubt = |was_read| doubt(Progress::NotSent, reason, was_read, None);
-            assert_eq!(doubt(true), Some(Doubt::WasRead), "{reason}");
-            assert_eq!(doubt(false), None, "{reason}");
+            let doubt = |reader| doubt(Progress::NotSent, reason, reader, None);
+            assert_eq!(doubt(Reader::Layer), Some(Doubt::WasRead), "{reason}");
+            assert_eq!(doubt(Reader::Transport), Some(Doubt::WasRead), "{reason}");
+            assert_eq!(doubt(Reader::None), None, "{reason}");
         }
-    }
-
-    #[test]
-    fn a_hook_that_fails_has_sent_nothing() {
-        let reason = Reason::HookFailed;
-        assert_eq!(doubt(Progress::NotSent, reason, true, None), None);
     }
 
     // CONTRACT I4b
     #[test]
-    fn a_goaway_refuses_a_request_that_was_read_or_whose_handler_needs_a_message() {
+    fn a_goaway_refuses_what_the_transport_read_and_what_needs_a_message_to_begin() {
         use MethodKind::{BidiStreaming, ClientStreaming, ServerStreaming, Unary};
         for reason in [Reason::GoAway, Reason::GoAwayError] {
-            let doubt = |was_read, kind| doubt(Progress::Refused, reason, was_read, kind);
+            let doubt = |reader, kind| doubt(Progress::Refused, reason, reader, kind);
             for kind in [None, Some(ClientStreaming), Some(BidiStreaming)] {
-                assert_eq!(doubt(true, kind), None, "{kind:?}");
+                assert_eq!(doubt(Reader::Transport, kind), None, "{kind:?}");
             }
-            for kind in [Unary, ServerStreaming] {
-                assert_eq!(doubt(false, Some(kind)), None, "{kind:?}");
+            for reader in [Reader::None, Reader::Layer] {
+                for kind in [Unary, ServerStreaming] {
+                    assert_eq!(doubt(reader, Some(kind)), None, "{kind:?}");
+                }
+                for kind in [ClientStreaming, BidiStreaming] {
+                    assert_eq!(doubt(reader, Some(kind)), Some(Doubt::RequestStream));
+                }
+                assert_eq!(doubt(reader, None), Some(Doubt::UnknownKind));
             }
-            for kind in [ClientStreaming, BidiStreaming] {
-                assert_eq!(doubt(false, Some(kind)), Some(Doubt::RequestStream));
-            }
-            assert_eq!(doubt(false, None), Some(Doubt::UnknownKind));
         }
     }
 
     // CONTRACT I4b
     #[test]
     fn a_refused_stream_was_refused_whether_it_was_read_or_not() {
-        for was_read in [true, false] {
+        for reader in [Reader::None, Reader::Layer, Reader::Transport] {
             let reason = Reason::StreamRefused;
-            assert_eq!(doubt(Progress::Refused, reason, was_read, None), None);
+            assert_eq!(doubt(Progress::Refused, reason, reader, None), None);
         }
     }
 
     #[test]
     fn what_may_have_run_is_not_doubted() {
         for progress in [Progress::Reached, Progress::Answered] {
-            assert_eq!(doubt(progress, Reason::GoAway, false, None), None);
+            assert_eq!(doubt(progress, Reason::GoAway, Reader::None, None), None);
         }
     }
 }

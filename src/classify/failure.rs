@@ -34,7 +34,16 @@ pub fn failure(error: &(dyn Error + 'static)) -> Verdict {
 
 /// The texts of a chain, outermost first, without repetitions.
 pub(crate) fn display_chain(error: &(dyn Error + 'static)) -> String {
+    display_chain_until(error, |_| false)
+}
+
+/// The same of the errors before the first one that `ends` it.
+pub(crate) fn display_chain_until(
+    error: &(dyn Error + 'static),
+    ends: impl Fn(&(dyn Error + 'static)) -> bool,
+) -> String {
     let mut texts: Vec<String> = chain(error)
+        .take_while(|cause| !ends(*cause))
         .filter(|cause| !repeats_source(*cause))
         .map(ToString::to_string)
         .collect();

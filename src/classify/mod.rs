@@ -50,7 +50,6 @@
 mod answer;
 mod chain;
 mod connect_fault;
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod evidence;
 mod failure;
 #[cfg(feature = "tonic")]
@@ -60,6 +59,9 @@ mod verdict;
 pub use answer::{answer, head, no_status, trailers};
 pub(crate) use chain::chain;
 pub use connect_fault::ConnectFault;
+pub(crate) use evidence::Doubt;
 pub(crate) use failure::display_chain;
+#[cfg(feature = "retry")]
+pub(crate) use failure::display_chain_until;
 pub use failure::failure;
 pub use verdict::{Hint, Progress, Reason, Verdict};

@@ -63,7 +63,7 @@ where
     }
 
     /// The same, which ends this request.
-    pub(super) fn guarding(self, request: Option<RequestGuard>) -> Self {
+    pub(crate) fn guarding(self, request: Option<RequestGuard>) -> Self {
         Self { request, ..self }
     }
 }
@@ -85,12 +85,12 @@ where
         };
         if let Poll::Ready(outcome) = polled {
             let bound = this.bound.take();
-            let request = this.request.take();
+            let mut request = this.request.take();
             let failure = match outcome {
                 Ok(mut response) => match judge(&mut response, bound.as_ref(), recorder) {
                     Ok(code) => {
                         let recorder = recorder.answered(&mut response, code);
-                        let request = request.map(RequestGuard::answered);
+                        let request = request.take().map(RequestGuard::answered);
                         let body = |inner| DeadlineBody::new(inner, bound, recorder, request);
                         return Poll::Ready(Ok(response.map(body)));
                     }
@@ -98,6 +98,7 @@ where
                 },
                 Err(error) => error,
             };
+            let failure = failure.of_guarded(request);
             let failure = match &bound {
                 Some(bound) => bound.name(failure, recorder.trace()),
                 None => failure,

@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use crate::body::RequestBody;
 use crate::call::{self, CallOptions};
-use crate::dispatch::{Readied, Recorder, guard};
+use crate::dispatch::{Readied, Recorder, always_guard};
 use crate::error::{BoxError, Error};
 use crate::grpc::{TIMEOUT, find};
 
@@ -89,7 +89,7 @@ where
             self.inner.release();
             return ResponseFuture::failed(end, recorder);
         }
-        let guard = guard(&mut request);
+        let guard = always_guard(&mut request);
         let attempt = self.inner.attempt(request, recorder.trace(), || now);
         ResponseFuture::bound(attempt, bound, recorder).guarding(guard)
     }

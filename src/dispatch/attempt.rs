@@ -7,6 +7,7 @@ use pin_project::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
+use crate::body::InCall;
 use crate::call;
 use crate::classify::Progress;
 use crate::error::{BoxError, Error};
@@ -78,7 +79,10 @@ where
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let AttemptProj::Calling { future } = self.as_mut().project() {
-            return match future.poll(cx) {
+            let in_call = InCall::begin();
+            let polled = future.poll(cx);
+            drop(in_call);
+            return match polled {
                 Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(Error::from_inner(error))),
                 Poll::Pending => Poll::Pending,
@@ -113,7 +117,9 @@ where
                     return Poll::Ready(Err(expiry));
                 }
                 enter(&request, Phase::Attempt);
+                let in_call = InCall::begin();
                 let future = service.call(stamped(request));
+                drop(in_call);
                 self.set(Self::Calling { future });
                 self.poll(cx)
             }

@@ -12,12 +12,6 @@ mod attempt;
 mod essentials;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod extras;
-#[cfg(any(
-    feature = "adaptive-throttle",
-    feature = "attempt-timeout",
-    feature = "deadline",
-    feature = "wait-for-ready"
-))]
 mod guard;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod head;
@@ -32,15 +26,7 @@ pub(crate) use attempt::Attempt;
 pub(crate) use essentials::Essentials;
 #[cfg(feature = "stack")]
 pub(crate) use extras::Extras;
-#[cfg(feature = "attempt-timeout")]
-pub(crate) use guard::always_guard;
-#[cfg(any(
-    feature = "adaptive-throttle",
-    feature = "attempt-timeout",
-    feature = "deadline",
-    feature = "wait-for-ready"
-))]
-pub(crate) use guard::guard;
+pub(crate) use guard::{always_guard, guard};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use head::Head;
 pub(crate) use readied::Readied;

@@ -6,6 +6,7 @@ use http::Request;
 use tokio::time::Instant;
 use tower_service::Service;
 
+use crate::body::InCall;
 use crate::error::{BoxError, Error};
 use crate::report::{Phase, Trace};
 
@@ -74,6 +75,7 @@ impl<S: Clone> Readied<S> {
                 if let Some(trace) = trace {
                     trace.enter_at(Phase::Attempt, now);
                 }
+                let _in_call = InCall::begin();
                 Attempt::Calling {
                     future: self.service.call(request),
                 }

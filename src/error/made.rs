@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::body::{Reader, RequestGuard};
 use crate::call::Deadline;
-use crate::classify::{self, Progress, Reason, Verdict, display_chain};
+#[cfg(feature = "retry")]
+use crate::classify::display_chain_until;
+use crate::classify::{self, Doubt, Progress, Reason, Verdict, display_chain};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use crate::grpc::MethodKind;
 use crate::grpc::{Code, Status};
@@ -82,7 +85,9 @@ impl Error {
         let status = foreign_status(&*error)
             .filter(|status| status.code() != Code::Ok)
             .unwrap_or_else(|| {
-                let message = format!("the attempt was not prepared: {}", display_chain(&*error));
+                // Not what it says of failures before it, or the text would grow with each.
+                let own = display_chain_until(&*error, <dyn std::error::Error>::is::<Self>);
+                let message = format!("the attempt was not prepared: {own}");
                 Status::new(Code::Unavailable, message)
             });
         let verdict = Verdict::new(Progress::NotSent, status.code(), Reason::HookFailed);
@@ -100,14 +105,35 @@ impl Error {
         Self::build(verdict, Status::new(code, message), None)
     }
 
-    /// The failure of an attempt in the light of its request: whether a reader had begun with it, and
-    /// the kind of the method. What proves nothing of this request says why (CONTRACT I4b, I4c).
+    /// The failure of an attempt in the light of its request: who had begun to read it, and the kind
+    /// of the method. What proves nothing of this request says why (CONTRACT I4b, I4c).
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     #[cold]
-    pub(crate) fn of_request(self, was_read: bool, kind: Option<MethodKind>) -> Self {
-        let Some(doubt) = self.verdict().doubt(was_read, kind) else {
-            return self;
-        };
+    pub(crate) fn of_request(self, reader: Reader, kind: Option<MethodKind>) -> Self {
+        match self.verdict().doubt(reader, kind) {
+            Some(doubt) => self.doubted(doubt),
+            None => self,
+        }
+    }
+
+    /// The failure of a call that a layer does not repeat, in the light of its request: something that
+    /// was read may have been sent (CONTRACT I4c).
+    #[cfg(any(
+        feature = "adaptive-throttle",
+        feature = "attempt-timeout",
+        feature = "deadline",
+        feature = "wait-for-ready"
+    ))]
+    pub(crate) fn of_guarded(self, request: Option<RequestGuard>) -> Self {
+        let reader = request.map_or(Reader::None, |request| request.reader());
+        if self.verdict().progress == Progress::NotSent && reader != Reader::None {
+            return self.doubted(Doubt::WasRead);
+        }
+        self
+    }
+
+    #[cold]
+    fn doubted(self, doubt: Doubt) -> Self {
         let inner = *self.0;
         let verdict = Verdict {
             progress: Progress::Reached,
@@ -120,6 +146,16 @@ impl Error {
         built.0.give_up = inner.give_up;
         built.0.attempts = inner.attempts;
         built.0.report = inner.report;
+        built
+    }
+
+    /// The same failure for attempts to come, which hold no more of it than what it says.
+    #[cfg(feature = "retry")]
+    pub(crate) fn without_cause(self) -> Self {
+        let inner = *self.0;
+        let mut built = Self::build(inner.verdict, inner.status, None);
+        built.0.give_up = inner.give_up;
+        built.0.attempts = inner.attempts;
         built
     }
 

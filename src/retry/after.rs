@@ -141,6 +141,8 @@ impl Course {
     fn after_hook(&self, error: Error) -> Error {
         match (error.verdict().reason, &self.last_real) {
             (Reason::HookFailed, Some(real)) => error.caused_by(Some(real.clone())),
+            // The hook may name the failure before as its cause, and that one may name another.
+            (Reason::HookFailed, None) => error.without_cause(),
             _ => error,
         }
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, Response};
 use tokio::time::Instant;
 
-use crate::body::{Lost, RequestBody};
+use crate::body::{Lost, Reader, RequestBody};
 use crate::call::Context;
 use crate::dispatch::Head;
 use crate::error::Error;
@@ -22,6 +22,8 @@ use super::kept::Kept;
 pub(crate) struct RetryCall<S, B: RequestBody> {
     kept: Kept<S, B>,
     course: Course,
+    /// An attempt has the request: how that ended is evidence of what an error says.
+    is_sent: bool,
 }
 
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
@@ -47,7 +49,11 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     )]
     #[inline(always)]
     fn new(kept: Kept<S, B>, course: Course) -> Self {
-        Self { kept, course }
+        Self {
+            kept,
+            course,
+            is_sent: false,
+        }
     }
 
     /// The same for whoever made the first attempt itself, before which nothing had to run.
@@ -57,7 +63,9 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         let mut course = Course::new(head, policy);
         drop(course.begin(kept.settings()));
         course.may_come_back = kept.may_come_back();
-        Box::new(Self::new(kept, course))
+        let mut call = Self::new(kept, course);
+        call.is_sent = true;
+        Box::new(call)
     }
 
     /// A service for the next attempt; its readiness is unknown.
@@ -72,6 +80,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
     /// The first attempt starts now, with the caller's own head.
     pub(super) fn begin_first(&mut self, headers: &mut HeaderMap, now: Instant) {
+        self.is_sent = true;
         let may_come_back = self.kept.may_come_back();
         self.course.begin_first(headers, may_come_back, now);
     }
@@ -79,6 +88,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// The request of the attempt, which starts now; with these headers if a hook made them.
     pub(super) fn request(&mut self, prepared: Option<HeaderMap>) -> Request<B> {
         let body = self.kept.recording.attempt();
+        self.is_sent = true;
         self.course.request(body, prepared)
     }
 
@@ -110,7 +120,13 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     pub(super) fn after(&mut self, error: Error) -> Next {
         self.kept.recording.end_attempt();
         let kept = &self.kept;
-        let error = error.of_request(kept.recording.was_read(), self.course.kind());
+        // A hook fails between two attempts, of which the former one's request says nothing.
+        let reader = if std::mem::take(&mut self.is_sent) {
+            kept.recording.reader()
+        } else {
+            Reader::None
+        };
+        let error = error.of_request(reader, self.course.kind());
         self.course
             .after(error, kept.recording.lost(), kept.settings())
     }

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+#[cfg(feature = "stack")]
+use crate::body::RequestGuard;
 use crate::body::{OpenRequest, Recording, RequestBody};
 
 use super::settings::Settings;
@@ -31,6 +33,12 @@ impl<S: Clone, B: RequestBody> Kept<S, B> {
     #[inline]
     pub(crate) fn answered(&mut self) -> Option<OpenRequest> {
         self.recording.answered()
+    }
+
+    /// What ends the attempts of the call, even once they are answered.
+    #[cfg(feature = "stack")]
+    pub(crate) fn end_with_call(&mut self) -> Option<RequestGuard> {
+        self.recording.end_with_call()
     }
 
     /// A service for the next attempt; its readiness is unknown.

@@ -91,7 +91,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
 
     /// Under the deadline and this; the outermost layer that acts has the call in hand from now on.
     fn under_layers<R>(
-        self,
+        mut self,
         retry: impl FnOnce(
             Box<RetryCall<Waiting<S>, B>>,
             Recorder,
@@ -112,6 +112,10 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         }
         let uri = self.uri.map_or_else(|| self.said.uri.clone(), |uri| *uri);
         let head = Head::put_together(uri, context, self.essentials);
+        let request = match self.span.bound() {
+            Some(_) => self.kept.end_with_call(),
+            None => None,
+        };
         let call = RetryCall::under_way(self.kept, head, Arc::clone(&self.said.policy));
         let owner = Recorder::owning(trace.clone());
         let Some(bound) = self.span.into_bound() else {
@@ -120,7 +124,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         };
         let recorder = Recorder::noting(trace.clone());
         let attempt = Attempt::under_way(retry(call, recorder, trace));
-        deadline::ResponseFuture::bound(attempt, bound, owner)
+        deadline::ResponseFuture::bound(attempt, bound, owner).guarding(request)
     }
 
     /// Whether the head of its answer is held until the first frame.

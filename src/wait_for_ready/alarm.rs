@@ -3,6 +3,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::sync::{AtomicBool, Mutex, Ordering};
@@ -26,7 +27,8 @@ impl Alarm {
     /// Goes off at this instant, instead of any other; to be called where there is a runtime. Whether
     /// the instant has passed, in which case it does not go off.
     pub(super) fn set(&self, at: Instant, bell: impl FnOnce() -> Waker) -> bool {
-        if cfg!(grpc_resilience_loom) {
+        // Without a runtime there is no timer, and calls have none of their own either.
+        if cfg!(grpc_resilience_loom) || Handle::try_current().is_err() {
             return false;
         }
         let has_rung = self.rang.swap(false, Ordering::AcqRel);

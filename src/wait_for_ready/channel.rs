@@ -172,7 +172,7 @@ impl Channel {
 
     /// Whether what is known of one connection says nothing of the others.
     pub(super) fn is_several(&self, policy: &WaitForReadyPolicy, now: Instant) -> bool {
-        !policy.is_single() || self.several.is_known(now)
+        !policy.is_single() || !policy.is_told && self.several.is_known(now)
     }
 
     /// It took a request, that of a test if it was one. Gives back the error that is of no interest
@@ -205,8 +205,8 @@ impl Channel {
     /// call began after a dial had failed: the one that failed meanwhile may be another endpoint's (W10).
     pub(super) fn served(&mut self, number: u64) -> Change {
         let is_last = self.several.answered_late(number) && number == self.shown_by;
-        let is_lost = self.losses.count > 0 && number >= self.losses.first;
-        if !is_last && !is_lost {
+        let was_in_row = self.losses.count > 0 && number >= self.losses.first;
+        if !is_last && !was_in_row {
             return Change::None;
         }
         self.losses = Losses::default();

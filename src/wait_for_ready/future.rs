@@ -156,7 +156,7 @@ where
                     };
                     let last = match call {
                         Some(call) => call.after(pass, error),
-                        None => Err(pass.end(error)),
+                        None => Err(pass.end(error).of_guarded(this.request.take())),
                     };
                     if let Err(last) = last {
                         *this.pass = None;

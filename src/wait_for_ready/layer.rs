@@ -127,7 +127,8 @@ impl WaitForReadyLayer {
     /// (CONTRACT W10).
     ///
     /// With several, one failed connect sends a waiting call to the next pick at once, and only
-    /// three times as many in a row count as a channel that is down.
+    /// three times as many in a row count as a channel that is down. What is said here stays: with 1,
+    /// calls show nothing else.
     ///
     /// # Errors
     ///
@@ -137,6 +138,7 @@ impl WaitForReadyLayer {
             return Err(InvalidWait::NoEndpoints);
         }
         self.policy.endpoints = endpoints;
+        self.policy.is_told = true;
         Ok(self)
     }
 

@@ -66,12 +66,14 @@ impl<B: RequestBody> Pending<B> {
 
     /// An attempt failed: its request ends, and is the evidence of what the error says of it.
     pub(super) fn judge(&mut self, error: Error) -> Error {
-        let Self::Kept(kept) = self else {
-            return error;
+        let kept = match self {
+            Self::Kept(kept) => kept,
+            Self::Spent(request) => return error.of_guarded(request.take()),
+            Self::Once(_) => return error,
         };
         kept.recording.end_attempt();
         let kind = kept.head.context().and_then(Context::kind);
-        error.of_request(kept.recording.was_read(), kind)
+        error.of_request(kept.recording.reader(), kind)
     }
 
     /// Whether another attempt can be made, after one that was not sent.

@@ -37,6 +37,8 @@ pub struct WaitForReadyPolicy {
     pub(super) backoff: Arc<dyn Backoff>,
     pub(super) max_backoff: Duration,
     pub(super) endpoints: u32,
+    /// The user said how many there are: calls can't show otherwise.
+    pub(super) is_told: bool,
     pub(super) bounds: Bounds,
     /// So many calls a second; `None` is all at once.
     pub(super) release: Option<NonZeroU32>,
@@ -58,12 +60,6 @@ impl WaitForReadyPolicy {
     /// transport may have kept the error of an earlier dial.
     pub(super) fn is_single(&self) -> bool {
         self.endpoints == 1
-    }
-
-    /// Whether the channel counts as down after so many failed connects in a row.
-    #[must_use]
-    pub fn is_down(&self, failures: u32) -> bool {
-        failures >= if self.is_single() { 1 } else { self.picks() }
     }
 
     /// How many failed picks in a row show that all of several endpoints are down (CONTRACT W10).
@@ -137,6 +133,7 @@ impl Default for WaitForReadyPolicy {
             backoff: Arc::new(ConnectionBackoff::new()),
             max_backoff: Duration::MAX,
             endpoints: 1,
+            is_told: false,
             bounds: Bounds {
                 calls: MAX_WAITING,
                 bytes: MAX_WAITING_BYTES,
@@ -149,16 +146,6 @@ impl Default for WaitForReadyPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_failure_says_that_a_single_endpoint_is_down_but_not_that_all_of_several_are() {
-        let mut policy = WaitForReadyPolicy::default();
-        assert!(!policy.is_down(0));
-        assert!(policy.is_down(1));
-        policy.endpoints = 3;
-        assert!(!policy.is_down(8));
-        assert!(policy.is_down(9));
-    }
 
     // CONTRACT W5
     #[test]

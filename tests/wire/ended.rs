@@ -4,7 +4,9 @@
 //! reads the body only then, so the body is the place to end it.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,16 +16,16 @@ use grpc_resilience::budget::{BudgetLayer, TokenBucket};
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
-use grpc_resilience::{DeadlineLayer, Error, IdempotencyLayer, Resilience};
-use http::Request;
-use http_body::Frame;
-use http_body_util::StreamBody;
+use grpc_resilience::{BoxError, DeadlineLayer, Error, IdempotencyLayer, Resilience};
+use http::{Request, Response};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, StreamBody};
 use peer::{Connection, Gate, Headers, Peer, Step, Stream};
 use tokio_stream::StreamExt as _;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::util::BoxCloneSyncService;
-use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::common::{call, endpoint, others_have_run, request, spawn};
 
@@ -213,4 +215,92 @@ async fn without_a_layer_the_transport_completes_the_request_of_a_dropped_call()
     holder.await.unwrap().unwrap();
     call(&channel).await.unwrap();
     assert!(peer.streams_seen()[1].complete);
+}
+
+/// A service that begins to answer, and holds the requests that it has not read.
+#[derive(Clone, Default)]
+struct Begins {
+    requests: Arc<Mutex<Vec<Body>>>,
+    refusals: Arc<Mutex<u32>>,
+}
+
+impl Begins {
+    fn answer(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        let response = Response::builder().header("content-type", "application/grpc");
+        let mut refusals = self.refusals.lock().unwrap();
+        if *refusals > 0 {
+            *refusals -= 1;
+            return Ok(response.header("grpc-status", "14").body(Body::empty())?);
+        }
+        self.requests.lock().unwrap().push(request.into_body());
+        let frames = tokio_stream::pending::<Result<Frame<Bytes>, tonic::Status>>();
+        Ok(response.body(Body::new(StreamBody::new(frames)))?)
+    }
+
+    /// Whether the request that was held fails, rather than to be completed.
+    fn is_cut(&self) -> bool {
+        let mut request = self.requests.lock().unwrap().pop().unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled = Pin::new(&mut request).poll_frame(&mut cx);
+        matches!(polled, Poll::Ready(Some(Err(_))))
+    }
+}
+
+/// The answer of the stack, to its end.
+macro_rules! ends {
+    ($stack:expr, $request:expr) => {{
+        let answer = $stack.oneshot($request).await.unwrap();
+        let end = answer.into_body().collect().await;
+        assert!(end.is_err(), "a deadline or a timeout ends it");
+    }};
+}
+
+// CONTRACT R13
+#[tokio::test(start_paused = true)]
+async fn a_request_ends_when_a_layer_ends_its_call_in_the_middle_of_the_answer() {
+    let begins = Begins::default();
+    let service = {
+        let begins = begins.clone();
+        service_fn(move |request| std::future::ready(begins.answer(request)))
+    };
+    let deadline = || DeadlineLayer::new().default_timeout(SHORT);
+    let retry = || RetryLayer::new(RetryPolicy::new());
+    let bound = AttemptTimeoutLayer::new(SHORT)
+        .unwrap()
+        .until_first_message();
+    for request in [request as fn() -> Request<Body>, live] {
+        ends!(deadline().layer(service.clone()), request());
+        assert!(begins.is_cut(), "deadline");
+        ends!(deadline().layer(retry().layer(service.clone())), request());
+        assert!(begins.is_cut(), "deadline over retry");
+        ends!(retry().layer(deadline().layer(service.clone())), request());
+        assert!(begins.is_cut(), "retry over deadline");
+        ends!(bound.layer(service.clone()), request());
+        assert!(begins.is_cut(), "attempt timeout");
+        ends!(retry().layer(bound.layer(service.clone())), request());
+        assert!(begins.is_cut(), "retry over attempt timeout");
+    }
+}
+
+// CONTRACT R13
+#[tokio::test(start_paused = true)]
+async fn the_request_of_a_later_attempt_of_a_call_on_the_fast_path_ends_with_the_call() {
+    for refusals in [0, 1] {
+        let begins = Begins::default();
+        let service = {
+            let begins = begins.clone();
+            service_fn(move |request| std::future::ready(begins.answer(request)))
+        };
+        let stack = Resilience::new().default_timeout(SHORT).wrap(service);
+        // An answer shows the channel ready: the fast path is open.
+        *begins.refusals.lock().unwrap() = 1;
+        let mut first = request();
+        first.call_options().never_retry();
+        stack.clone().oneshot(first).await.unwrap();
+        *begins.refusals.lock().unwrap() = refusals;
+        let mut call = request();
+        call.call_options().idempotent();
+        ends!(stack, call);
+        assert!(begins.is_cut(), "{refusals} refusals");
+    }
 }

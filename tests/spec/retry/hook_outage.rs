@@ -97,6 +97,38 @@ fn the_error_of_a_hook_that_always_fails_is_as_short_after_many_attempts_as_afte
     assert_eq!(depth_after(5_000), depth_after(3));
 }
 
+/// An error of a hook that names the failure before as its cause.
+#[derive(Debug, thiserror::Error)]
+#[error("no token")]
+struct NoToken(#[source] Option<grpc_resilience::Error>);
+
+// CONTRACT R17
+#[test]
+fn a_hook_that_names_the_last_failure_as_its_cause_makes_no_chain_that_grows() {
+    on_a_small_stack(|| async {
+        let server = Server::in_memory();
+        let runs = AtomicU32::new(0);
+        let hook = BeforeAttempt::new(move |next: NextAttempt| {
+            let is_up = runs.fetch_add(1, Ordering::Relaxed) == 20_000;
+            async move {
+                if let Some(error) = next.last_failure() {
+                    assert!(depth(error) < 8 && error.status().message().len() < 200);
+                }
+                if is_up {
+                    Ok(next)
+                } else {
+                    Err(NoToken(next.last_failure().cloned()).into())
+                }
+            }
+        });
+        let policy = RetryPolicy::until_deadline().backoff(every(ms(1)));
+        stack(&server, policy, hook)
+            .unary(declared())
+            .await
+            .unwrap();
+    });
+}
+
 // CONTRACT R1, R4
 #[tokio::test(start_paused = true)]
 async fn the_failures_of_a_hook_are_attempts_backed_off_and_bounded_as_the_policy_says() {
