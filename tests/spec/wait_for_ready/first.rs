@@ -156,3 +156,20 @@ async fn a_late_answer_of_an_old_connection_does_not_open_the_gate() {
     assert_eq!(down.dials(), 1, "the next dial is the schedule's");
     waiting.abort();
 }
+
+// CONTRACT D13, W11: what keeps watch over a test needs a runtime, and a call that is answered at once does not
+#[test]
+fn a_first_call_that_is_answered_at_once_needs_no_runtime() {
+    let service = tower::service_fn(|_: http::Request<tonic::body::Body>| {
+        let answer = http::Response::builder().header("grpc-status", "0");
+        std::future::ready(answer.body(tonic::body::Body::empty()))
+    });
+    let request = http::Request::post("/test.v1.Echo/Unary").body(tonic::body::Body::empty());
+    let stack = grpc_resilience::Resilience::new().wrap(service);
+    let mut call = std::pin::pin!(tower::ServiceExt::oneshot(stack, request.unwrap()));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(answer) = std::future::Future::poll(call.as_mut(), &mut cx) else {
+        panic!("the service answers at once");
+    };
+    assert!(answer.is_ok());
+}
