@@ -332,8 +332,10 @@ impl Channel {
         self.test.is_some_and(|test| now >= test.until)
     }
 
-    /// That counts as a failed dial, though its call may still succeed.
-    pub(super) fn give_up_test(&mut self, wait: Duration, now: Instant) {
+    /// That counts as a failed dial, though its call may still succeed. Swaps the error for the one
+    /// that is of no interest any more.
+    pub(super) fn give_up_test(&mut self, error: &mut Arc<Error>, wait: Duration, now: Instant) {
+        self.keep(error);
         let outage = self.outage.unwrap_or(Outage::since(now));
         self.outage = Some(outage.left_alone(wait, now));
         self.several.hold(now);

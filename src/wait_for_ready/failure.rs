@@ -6,6 +6,8 @@ use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
 use crate::grpc::Code;
 
+use super::test::LEASE;
+
 pub(super) fn not_ready(last: Option<Arc<Error>>) -> Error {
     local(
         Code::Unavailable,
@@ -14,6 +16,13 @@ pub(super) fn not_ready(last: Option<Arc<Error>>) -> Error {
         "the channel is not ready",
         last,
     )
+}
+
+/// A dial that takes as long as gRPC gives one (CONTRACT W5, R19).
+pub(super) fn overdue() -> Error {
+    let (code, reason) = (Code::Unavailable, Reason::NotReady);
+    let message = format!("no connection was ready within {LEASE:?}; the dial goes on");
+    Error::local(code, reason, message)
 }
 
 /// CONTRACT W7.

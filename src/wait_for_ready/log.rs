@@ -66,6 +66,7 @@ impl Line {
 mod tests {
     use super::*;
     use std::io;
+    use std::sync::Arc;
 
     fn lines(log: &mut Log, channel: &Channel, errors: &[&str]) -> Vec<Line> {
         let line = |text: &&str| {
@@ -80,7 +81,8 @@ mod tests {
         let mut channel = Channel::default();
         let mut log = Log::default();
         assert_eq!(lines(&mut log, &channel, &["refused"]), [Line::Nothing]);
-        channel.give_up_test(Duration::ZERO, Instant::now());
+        let mut error = Arc::new(crate::wait_for_ready::failure::overdue());
+        channel.give_up_test(&mut error, Duration::ZERO, Instant::now());
         let (name, issuer) = ("certificate not valid for name", "UnknownIssuer");
         let texts = ["refused", "refused", name, name, "refused", name, issuer];
         let expected = [

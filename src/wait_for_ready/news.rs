@@ -8,12 +8,12 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::sync::Ordering;
 
-use super::WaitForReadyPolicy;
 use super::finding::{Change, Pick};
 use super::gate::{Gate, Probe, Shared};
 use super::log::Line;
 use super::losses::End;
 use super::settings::Settings;
+use super::{WaitForReadyPolicy, failure};
 
 impl Shared {
     fn logs(&mut self, change: Change, error: &Error, now: Instant) -> Line {
@@ -168,21 +168,26 @@ impl Gate {
             return;
         }
         let wait = self.next_wait(settings);
-        let wake = {
+        let error = failure::overdue();
+        let mut kept = Arc::new(error.clone());
+        let (wake, line) = {
             let mut shared = self.shared.lock();
             if shared.channel.has_overdue_test(now) {
                 let was_failing = shared.channel.is_failing();
-                shared.channel.give_up_test(wait, now);
+                shared.channel.give_up_test(&mut kept, wait, now);
                 let change = if was_failing {
                     Change::Schedule
                 } else {
                     Change::Phase
                 };
-                self.follow(change, &mut shared)
+                let line = shared.logs(change, &error, now);
+                (self.follow(change, &mut shared), line)
             } else {
-                Vec::new()
+                (Vec::new(), Line::Nothing)
             }
         };
+        line.write(&error, wait);
+        drop(kept);
         self.wake(wake);
     }
 

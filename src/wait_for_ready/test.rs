@@ -24,7 +24,7 @@ pub(super) struct Test {
 /// After so long a test counts as a failed dial, and another may be made. Over a foreign channel the
 /// connect timeout is the user's and is not known: a shorter lease would put a second dial behind one
 /// that is still under way (CONTRACT W6). It is gRPC's minimum connect timeout.
-const LEASE: Duration = Duration::from_secs(20);
+pub(super) const LEASE: Duration = Duration::from_secs(20);
 
 /// How late an owner may poll its test. A busy runtime is late by less; what is not polled by then is
 /// a future that its owner has put aside.

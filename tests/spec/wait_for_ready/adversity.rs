@@ -153,7 +153,7 @@ async fn a_dial_that_takes_longer_than_the_lease_counts_as_failed() {
     );
 }
 
-// And a call that fails fast never does.
+// And a call that fails fast never does. CONTRACT R19: it hears of the dial that takes so long.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_fast_does_so_though_dials_take_longer_than_the_lease() {
     let server = Server::in_memory_unstarted();
@@ -165,10 +165,15 @@ async fn a_call_that_fails_fast_does_so_though_dials_take_longer_than_the_lease(
     hurried.call_options().fail_fast();
     let hurried = spawn(&stack, hurried);
     let answer = timeout(300 * SECOND, hurried).await;
-    answer
+    let status = answer
         .expect("ten dials failed in five minutes")
         .unwrap()
         .unwrap_err();
+    let message = status.message();
+    assert!(
+        message.contains("no connection was ready within 20s"),
+        "{message}"
+    );
 }
 
 // A call whose test was taken over, and then succeeded for another, has lost its place
