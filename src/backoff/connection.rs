@@ -3,12 +3,13 @@ use std::time::Duration;
 use super::jitter::scale;
 use super::{Backoff, Exponential, Jitter};
 
-/// The backoff of connections: 100 ms, x1.6, +-20 %, at most 800 ms during the first 10 s of an outage,
-/// then more from dial to dial, at most 10 s. The default of wait-for-ready.
+/// The backoff of connections: 100 ms, x1.6, +-20 %, at most 800 ms during the first 10 s of an
+/// outage, then more from dial to dial, at most 10 s. The default of wait-for-ready.
 ///
 /// gRPC's curve starts at a second: a server that restarts in 300 ms then costs every caller a
-/// second. With this one a server that was down for less than 10 s is found within a second. One dial
-/// each 10 s harms no server, so a server that was down for longer is found within 12 s. gRPC's is
+/// second. With this one a server that was down for less than 10 s is found within a second. One
+/// dial each 10 s harms no server, so a server that was down for longer is found within 12 s.
+/// gRPC's is
 /// [`Exponential::grpc`].
 ///
 /// ```
@@ -39,8 +40,8 @@ impl ConnectionBackoff {
         Self::default()
     }
 
-    /// The longest wait in an outage of this age. Delays that grow by a factor `m` from one to the next
-    /// add up to their last one divided by `m - 1`, so this grows as they do, without a leap.
+    /// The longest wait in an outage of this age. Delays that grow by a factor `m` from one to the
+    /// next add up to their last one divided by `m - 1`, so this grows as they do, without a leap.
     fn max(age: Duration) -> Duration {
         let grown = scale(age.saturating_sub(YOUNG), MULTIPLIER - 1.0);
         YOUNG_MAX.saturating_add(grown).min(MAX)

@@ -38,8 +38,8 @@ pub trait Backoff: fmt::Debug + Send + Sync {
     /// first; `unit` is a random number in `[0, 1)`.
     fn delay(&self, retry: u32, previous: Duration, unit: f64) -> Duration;
 
-    /// The delay before dial number `dial` (1 is the first after a failed one) of an outage that has
-    /// lasted for `age`. Default: [`delay`](Self::delay), whatever the age.
+    /// The delay before dial number `dial` (1 is the first after a failed one) of an outage that
+    /// has lasted for `age`. Default: [`delay`](Self::delay), whatever the age.
     fn dial_delay(&self, dial: u32, previous: Duration, age: Duration, unit: f64) -> Duration {
         let _ = age;
         self.delay(dial, previous, unit)

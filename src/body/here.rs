@@ -37,8 +37,8 @@ pub(super) fn is_in_call() -> bool {
     CALLS.get() > 0
 }
 
-/// While it lives, a request is captured. A call that the request's own stream makes meanwhile is no
-/// part of that.
+/// While it lives, a request is captured. A call that the request's own stream makes meanwhile is
+/// no part of that.
 pub(super) struct Capturing {
     before: u32,
 }

@@ -34,8 +34,8 @@ pub(crate) enum Reader {
 ///
 /// The body notes that it is read. A body that nothing read proves that no connect error hides a
 /// request that ran (CONTRACT I4c); a body that the transport read proves that a GOAWAY refused its
-/// stream (I4b). The attempt ends the body, so that the transport never completes a request whose call is
-/// over (R13).
+/// stream (I4b). The attempt ends the body, so that the transport never completes a request whose
+/// call is over (R13).
 ///
 /// Both facts are in one word: a body is either read before it ends, and the attempt knows, or it
 /// is not read at all.
@@ -68,9 +68,9 @@ impl RequestLink {
         Arc::strong_count(&self.0) == 1 && self.0.flags.load(Ordering::Acquire) == 0
     }
 
-    /// Ends with this link, too; whether it had no other above it.
+    /// From now on the body ends with the link `above`, too; `false` if it has another above it.
     #[cfg(feature = "stack")]
-    pub(super) fn is_within(&self, above: Self) -> bool {
+    pub(super) fn end_with(&self, above: Self) -> bool {
         self.0.above.set(above).is_ok()
     }
 
@@ -138,7 +138,7 @@ impl RequestLink {
     /// The body has no frame yet: ready if it has ended, else the task is woken when it ends.
     pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
         self.wake_at_end(cx.waker());
-        // After the waker is there: an end before that woke nobody.
+        // After the waker is there: an end before that woke no task.
         if self.has_ended() {
             Poll::Ready(())
         } else {

@@ -26,7 +26,7 @@ fn whole() -> Body {
         .boxed_unsync()
 }
 
-/// A request of which the caller has sent one frame.
+/// A request whose caller has sent one frame.
 fn live() -> (Body, Caller) {
     let (sender, frames) = unbounded_channel();
     sender.send(frame("live")).unwrap();

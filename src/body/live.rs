@@ -85,7 +85,8 @@ impl<B: Body<Data = Bytes>> Live<B> {
             let mut cx = Context::from_waker(&CAPTURING);
             let _capturing = Capturing::begin();
             let polled = Pin::new(&mut self.rest).poll_frame(&mut cx);
-            // The link of this body is known already, and is not that of the next body captured here.
+            // The link of this body is known already, and is not that of the next body captured
+            // here.
             drop(RequestLink::take_captured());
             match polled {
                 Poll::Ready(None) => self.ended = true,

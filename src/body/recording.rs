@@ -194,7 +194,7 @@ impl<B: RequestBody> Recording<B> {
     #[cfg(feature = "stack")]
     pub(crate) fn end_with_call(&mut self) -> Option<RequestGuard> {
         let call = RequestLink::new(None);
-        let is_outermost = self.link.as_ref()?.is_within(call.clone());
+        let is_outermost = self.link.as_ref()?.end_with(call.clone());
         is_outermost.then(|| RequestGuard::of(call))
     }
 
@@ -286,8 +286,8 @@ fn take<B: RequestBody>(body: &mut B) -> B {
     std::mem::replace(body, B::from_replay(Replay::nothing()))
 }
 
-/// The call is over, unless the attempt under way goes on by itself: nothing reads the caller's
-/// stream any more.
+/// A recording that is dropped before its attempt is answered ends the call: nothing reads the
+/// caller's stream any more.
 impl<B: Body<Data = Bytes> + Unpin> Drop for Recording<B> {
     #[inline]
     fn drop(&mut self) {

@@ -4,7 +4,7 @@ use std::io;
 
 use super::chain;
 
-/// Why no connection can be made, where waiting rarely cures it: somebody has to change something.
+/// Why no connection can be made, where waiting rarely cures it: a certificate or a setting has to change.
 ///
 /// A call waits all the same, for a certificate may be replaced meanwhile; its error and the
 /// readiness handle say what is wrong.
@@ -31,8 +31,8 @@ pub enum ConnectFault {
 
 /// What a link of the chain says in each case, the first that matches. Sources: rustls 0.23
 /// `src/error.rs`; OpenSSL 3 `crypto/x509/x509_txt.c` and `ssl/ssl_err.c`; hyper-util 0.1
-/// `client/legacy/connect/proxy/tunnel.rs`; RFC 9110 15.5.8. The libraries' types are not named here:
-/// each would be a dependency, and of the very version that the connector uses.
+/// `client/legacy/connect/proxy/tunnel.rs`; RFC 9110 15.5.8. The libraries' types are not named
+/// here: each would be a dependency, and of the very version that the connector uses.
 const TEXTS: [(&str, ConnectFault); 18] = [
     ("certificate not valid for name", ConnectFault::WrongName),
     ("NotValidForName", ConnectFault::WrongName),

@@ -39,8 +39,8 @@ impl Verdict {
     /// begun to read its body, and the kind of its method.
     ///
     /// hyper reports a GOAWAY for a stream whose HEADERS may be out in one place only, before it
-    /// polls the request's body. Without a message no unary handler runs, but one of a client stream
-    /// does. Once hyper has polled the body, a GOAWAY error comes for refused streams only.
+    /// polls the request's body. Without a message no unary handler runs, but one of a client
+    /// stream does. Once hyper has polled the body, a GOAWAY error comes for refused streams only.
     pub(crate) fn doubt(&self, reader: Reader, kind: Option<MethodKind>) -> Option<Doubt> {
         let is_goaway = matches!(self.reason, Reason::GoAway | Reason::GoAwayError);
         match self.progress {

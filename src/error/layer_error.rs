@@ -103,7 +103,8 @@ impl Error {
         self.0.cause.as_deref()
     }
 
-    /// Why no connection can be made, if waiting rarely cures it: of the last one, where the call waited.
+    /// Why no connection can be made, if waiting rarely cures it: of the last one, where the call
+    /// waited.
     #[must_use]
     pub fn connect_fault(&self) -> Option<ConnectFault> {
         self.0.fault
@@ -169,8 +170,8 @@ fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error
     chain.find_map(|cause| cause.downcast_ref::<Error>())
 }
 
-/// A foreign status keeps its words; a transport error is worded by its chain, and by what to do where
-/// waiting rarely cures it.
+/// A foreign status keeps its words; a transport error is worded by its chain, and by what to do
+/// where waiting rarely cures it.
 fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> Status {
     let foreign = match verdict.reason {
         Reason::ForeignStatus => foreign_status(error),

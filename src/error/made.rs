@@ -105,8 +105,8 @@ impl Error {
         Self::build(verdict, Status::new(code, message), None)
     }
 
-    /// The failure of an attempt in the light of its request: who had begun to read it, and the kind
-    /// of the method. What proves nothing of this request says why (CONTRACT I4b, I4c).
+    /// The failure of an attempt in the light of its request: who had begun to read it, and the
+    /// kind of the method. What proves nothing of this request says why (CONTRACT I4b, I4c).
     #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     #[cold]
     pub(crate) fn of_request(self, reader: Reader, kind: Option<MethodKind>) -> Self {
@@ -116,8 +116,8 @@ impl Error {
         }
     }
 
-    /// The failure of a call that a layer does not repeat, in the light of its request: something that
-    /// was read may have been sent (CONTRACT I4c).
+    /// The failure of a call that a layer does not repeat, in the light of its request: something
+    /// that was read may have been sent (CONTRACT I4c).
     #[cfg(any(
         feature = "adaptive-throttle",
         feature = "attempt-timeout",

@@ -136,8 +136,8 @@ impl Course {
         Next::Wait(after)
     }
 
-    /// A failure of the hook does not hide what the server last said: that stays in the chain, which
-    /// does not grow however often the hook fails.
+    /// A failure of the hook does not hide what the server last said: that stays in the chain,
+    /// which does not grow however often the hook fails.
     fn after_hook(&self, error: Error) -> Error {
         match (error.verdict().reason, &self.last_real) {
             (Reason::HookFailed, Some(real)) => error.caused_by(Some(real.clone())),

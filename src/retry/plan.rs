@@ -19,7 +19,8 @@ use crate::grpc::{Code, CodeSet};
 /// [assumes so](Self::assumes_idempotent); a pushback that says no, the deadline, the caller's
 /// `max_attempts` and the end of the call that it is made for end the call; a transparent retry is
 /// for what certainly never ran, eight times at most for what was never sent, eight times for a
-/// graceful GOAWAY, once for any other refusal; every other one takes a token and needs the budget's permit.
+/// graceful GOAWAY, once for any other refusal; every other one takes a token and needs the
+/// budget's permit.
 pub trait Policy: fmt::Debug + Send + Sync {
     /// What is to be done after a failure.
     fn decide(&self, outcome: &Outcome<'_>) -> Plan;

@@ -49,8 +49,8 @@ impl<S: Clone> Ordinary<S> {
         layers
     }
 
-    /// Begins a call if it is ordinary, now. One that is not is as it was, though some of its request may
-    /// have been read ahead; but for one whose deadline can't be, which fails unread.
+    /// Begins a call if it is ordinary, now. One that is not is as it was, though some of its
+    /// request may have been read ahead; but for one whose deadline can't be, which fails unread.
     #[inline]
     pub(super) fn begin<B: RequestBody>(
         &self,

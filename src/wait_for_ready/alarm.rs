@@ -8,8 +8,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
-/// One timer for all waiting calls: it wakes no task, but whatever it was set with. Nothing is spawned
-/// for it, and it ends with its owner.
+/// One timer for all waiting calls: it wakes no task, but whatever it was set with. Nothing is
+/// spawned for it, and it ends with its owner.
 #[derive(Default)]
 pub(super) struct Alarm {
     set: Mutex<Option<Set>>,
@@ -24,8 +24,8 @@ struct Set {
 }
 
 impl Alarm {
-    /// Goes off at this instant, instead of any other; to be called where there is a runtime. Whether
-    /// the instant has passed, in which case it does not go off.
+    /// Goes off at this instant, instead of any other; to be called where there is a runtime.
+    /// Whether the instant has passed, in which case it does not go off.
     pub(super) fn set(&self, at: Instant, bell: impl FnOnce() -> Waker) -> bool {
         // Without a runtime there is no timer, and calls have none of their own either.
         if cfg!(grpc_resilience_loom) || Handle::try_current().is_err() {
@@ -36,7 +36,8 @@ impl Alarm {
             return false;
         }
         let mut timer = Box::pin(sleep_until(at));
-        // Without the lock: polled out of turn, it rings at once, and whoever asks next sets it anew.
+        // Without the lock: polled out of turn, it rings at once, and whoever asks next sets it
+        // anew.
         let bell = bell();
         let mut context = Context::from_waker(&bell);
         let passed = timer.as_mut().poll(&mut context).is_ready();

@@ -16,8 +16,8 @@ use super::{ConnectivityState, WaitForReadyPolicy};
 
 /// What calls have shown of a channel: a pure state machine, the time is passed in.
 ///
-/// Tests are numbered, and what a test has shown has its number: so has each call that goes because of
-/// it. Of two numbers the higher one is that of the later connection.
+/// Tests are numbered, and what a test has shown has its number: so has each call that goes because
+/// of it. Of two numbers the higher one is that of the later connection.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
     phase: Phase,
@@ -30,8 +30,8 @@ pub(super) struct Channel {
     /// How many tests have followed a failed one at once, of several endpoints.
     followed: u32,
     several: Several,
-    /// A request was read, and then no connection could be made for it: until an answer comes, being
-    /// read shows nothing.
+    /// A request was read, and then no connection could be made for it: until an answer comes,
+    /// being read shows nothing.
     is_suspect: bool,
     tests: u64,
     test: Option<Test>,
@@ -52,8 +52,8 @@ enum Phase {
     Ready,
     /// gRPC's `TRANSIENT_FAILURE`.
     Failing,
-    /// The server closes one connection after the other by a GOAWAY, before it answers on any. It is
-    /// dialled by the backoff, but that is no failure.
+    /// The server closes one connection after the other by a GOAWAY, before it answers on any. It
+    /// is dialled by the backoff, but that is no failure.
     Paused,
     /// It can never be ready again.
     Shutdown,
@@ -147,14 +147,14 @@ impl Channel {
         number > self.shown_by
     }
 
-    /// The request of this test is read, by the call's own task or another's; whether that shows an open
-    /// stream: a transport reads it once there is one, in a task of its own.
+    /// The request of this test is read, by the call's own task or another's; whether that shows an
+    /// open stream: a transport reads it once there is one, in a task of its own.
     pub(super) fn is_opened_by(&mut self, number: u64, by_itself: bool, now: Instant) -> bool {
         if self.is_ready() || self.is_suspect || !self.can_be_shown_by(number) {
             return false;
         }
-        // After a connection that was lost unserved the others stay out of the next one for a moment:
-        // it may be this very request on which the server hangs up (CONTRACT W9).
+        // After a connection that was lost unserved the others stay out of the next one for a
+        // moment: it may be this very request on which the server hangs up (CONTRACT W9).
         if by_itself || self.losses.count > 0 {
             if let Some(test) = self.test.as_mut().filter(|test| test.number == number) {
                 test.read(now);
@@ -189,7 +189,8 @@ impl Channel {
         self.last_error.take()
     }
 
-    /// A call was answered that went because the channel is ready: what failed before does not count.
+    /// A call was answered that went because the channel is ready: what failed before does not
+    /// count.
     pub(super) fn answered(&mut self, now: Instant) {
         self.phase = Phase::Ready;
         self.outage = None;
@@ -200,9 +201,10 @@ impl Channel {
         self.several.answered(now);
     }
 
-    /// A call of an earlier connection was answered. If that is one of those that were lost in a row,
-    /// it served a call after all, and the next one is dialled at once (CONTRACT W9). So it is if the
-    /// call began after a dial had failed: the one that failed meanwhile may be another endpoint's (W10).
+    /// A call of an earlier connection was answered. If that is one of those that were lost in a
+    /// row, it served a call after all, and the next one is dialled at once (CONTRACT W9). So it is
+    /// if the call began after a dial had failed: the one that failed meanwhile may be another
+    /// endpoint's (W10).
     pub(super) fn served(&mut self, number: u64) -> Change {
         let is_last = self.several.answered_late(number) && number == self.shown_by;
         let was_in_row = self.losses.count > 0 && number >= self.losses.first;
@@ -343,8 +345,8 @@ impl Channel {
         self.test = None;
     }
 
-    /// How many dials have failed, how long the last wait was, and how long the outage has lasted: what
-    /// the next wait depends on.
+    /// How many dials have failed, how long the last wait was, and how long the outage has lasted:
+    /// what the next wait depends on.
     pub(super) fn backoff(&self, now: Instant) -> (u32, Duration, Duration) {
         self.outage.map_or_else(Default::default, |it| {
             let age = now.saturating_duration_since(it.since);

@@ -20,8 +20,8 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// The answer to the call with this number ended like this: the test that it was, or the one that
-    /// let it go.
+    /// The answer to the call with this number ended like this: the test that it was, or the one
+    /// that let it go.
     pub(crate) fn broke_off(&self, number: u64, error: &Error) {
         let verdict = error.verdict();
         if WaitForReadyPolicy::news(&verdict) == News::Disconnected {

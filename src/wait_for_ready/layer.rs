@@ -123,12 +123,12 @@ impl WaitForReadyLayer {
         self
     }
 
-    /// How many endpoints a balanced channel has. Default: 1, until calls show that there are several
-    /// (CONTRACT W10).
+    /// How many endpoints a balanced channel has. Default: 1, until calls show that there are
+    /// several (CONTRACT W10).
     ///
     /// With several, one failed connect sends a waiting call to the next pick at once, and only
-    /// three times as many in a row count as a channel that is down. What is said here stays: with 1,
-    /// calls show nothing else.
+    /// three times as many in a row count as a channel that is down. What is said here stays: with
+    /// 1, calls show nothing else.
     ///
     /// # Errors
     ///

@@ -19,8 +19,8 @@ pub(super) enum End {
 }
 
 impl Losses {
-    /// One more, under the call with this number; whether the next connection has to wait: the first
-    /// in a row is replaced at once.
+    /// One more, under the call with this number; whether the next connection has to wait: the
+    /// first in a row is replaced at once.
     pub(super) fn add(&mut self, number: u64, end: End) -> bool {
         // hyper takes one more request after a GOAWAY, and gives it back: that is no connection.
         if end == End::Queued && self.count > 0 && !self.left_behind {

@@ -28,15 +28,21 @@
 //!
 //! - **Reads** patience and deadline (or the caller's `grpc-timeout`) from the
 //!   [`Context`](crate::call::Context). **Writes** nothing.
-//! - **Defaults**: calls wait; the connection backoff is 100 ms, x1.6, +-20 %, at most 800 ms during the
-//!   first 10 s of an outage, then up to 10 s ([`ConnectionBackoff`](crate::backoff::ConnectionBackoff));
+//! - **Defaults**: calls wait; the connection backoff is 100 ms, x1.6, +-20 %, at most 800 ms
+//!   during the
+//!   first 10 s of an outage, then up to 10 s
+//!   ([`ConnectionBackoff`](crate::backoff::ConnectionBackoff));
 //!   at most 10,000 calls and 64 MiB wait; 10,000 calls a second are released.
 //! - **Errors**: UNAVAILABLE at once for a call that fails fast while the channel is known to be
-//!   down; DEADLINE_EXCEEDED that says the channel never got ready, and why; RESOURCE_EXHAUSTED at once
-//!   where too many wait ([`GiveUp::QueueFull`](crate::GiveUp::QueueFull)). A connection that can't be
-//!   made for a reason which waiting rarely cures, such as an untrusted certificate, is named with what to
+//!   down; DEADLINE_EXCEEDED that says the channel never got ready, and why; RESOURCE_EXHAUSTED at
+//!   once
+//!   where too many wait ([`GiveUp::QueueFull`](crate::GiveUp::QueueFull)). A connection that can't
+//!   be
+//!   made for a reason which waiting rarely cures, such as an untrusted certificate, is named with
+//!   what to
 //!   do about it ([`ConnectFault`](crate::classify::ConnectFault)).
-//! - **Logs** state changes: WARN when the channel is down, once an outage and again if a fault is named;
+//! - **Logs** state changes: WARN when the channel is down, once an outage and again if a fault is
+//!   named;
 //!   INFO when a call is answered after that.
 //! - **Interactions**: stands closest to the channel, but for what bounds one attempt. Above a retry
 //!   layer it works too, but a test of the channel then ends with the answer only, not with the open
@@ -61,22 +67,24 @@
 //! | a further connection closed by a GOAWAY before any answer | `Idle`: tested when the backoff says so | waits | waits |
 //! | the worker gone, `poll_ready` failed | `Shutdown` | fails at once | fails at once |
 //!
-//! A stream counts as open when the transport reads the request. That is believed with care: not if the
-//! call's own task reads it, as a layer below that collects requests does, and not after a connection that
-//! was lost before any answer, for the same request may be what the server hangs up on: then the others
-//! follow once the call is answered, or has lived for 250 ms. If a request was read and no connection could
-//! be made for it, only an answer counts from then on, until there was one.
+//! A stream counts as open when the transport reads the request. That is believed with care: not if
+//! the call's own task reads it, as a layer below that collects requests does, and not after a
+//! connection that was lost before any answer, for the same request may be what the server hangs up
+//! on: then the others follow once the call is answered, or has lived for 250 ms. If a request was
+//! read and no connection could be made for it, only an answer counts from then on, until there was
+//! one.
 //!
 //! A failed connect of a test may be that of an earlier one whose caller left meanwhile, for the transport
 //! keeps its error: then the backoff counts from when that caller left, so that a call after a long pause
 //! tests the channel once more at once.
 //!
-//! A balanced channel shows itself: three times within 10 s a call is answered after a failed connect, and a
-//! connect fails after that, with no lost connection between. Then a failed connect closes nothing: its call
-//! picks again, and pauses after nine failed picks in a row. The channel is down after nine failed picks in a
-//! row of one call, or of many over 100 ms with no answer between; a lost connection says nothing of it. When
-//! all were down, up to eight tests follow a failed one at once, for a balanced channel keeps the error of an old
-//! dial for each endpoint. A minute without such a change of luck, it counts as one endpoint again.
+//! A balanced channel shows itself: three times within 10 s a call is answered after a failed
+//! connect, and a connect fails after that, with no lost connection between. Then a failed connect
+//! closes nothing: its call picks again, and pauses after nine failed picks in a row. The channel
+//! is down after nine failed picks in a row of one call, or of many over 100 ms with no answer
+//! between; a lost connection says nothing of it. When all were down, up to eight tests follow a
+//! failed one at once, for a balanced channel keeps the error of an old dial for each endpoint. A
+//! minute without such a change of luck, it counts as one endpoint again.
 //! [`endpoints`](WaitForReadyLayer::endpoints) says from the start how many there are.
 //!
 //! # Costs and limits
@@ -86,19 +94,26 @@
 //!   where tonic's own queue holds 3.2 KiB (`cargo test --test load waiting -- --nocapture`), and as much
 //!   more as its request is larger.
 //! - A live request stream waits as long as no attempt read any of it.
-//! - If the first eight are not polled, one timer that all share wakes the others 250 ms after the test was due.
-//!   It is of the runtime in which a call was polled last: calls of one channel in two runtimes of which
+//! - If the first eight are not polled, one timer that all share wakes the others 250 ms after the
+//!   test was due.
+//!   It is of the runtime in which a call was polled last: calls of one channel in two runtimes of
+//!   which
 //!   one is blocked may wait for that one.
-//! - A test whose owner does not fetch its result is taken over after 250 ms, or the backoff if that is longer.
-//!   A dial that says nothing is given up after 20 s, gRPC's minimum connect timeout: the endpoint's own is
-//!   not known here, and what tonic's channel has begun to dial goes on, with the next dial in line behind
+//! - A test whose owner does not fetch its result is taken over after 250 ms, or the backoff if
+//!   that is longer.
+//!   A dial that says nothing is given up after 20 s, gRPC's minimum connect timeout: the
+//!   endpoint's own is
+//!   not known here, and what tonic's channel has begun to dial goes on, with the next dial in line
+//!   behind
 //!   it. Give the endpoint a `connect_timeout`, such as 5 s.
 //! - Calls that were handed on before the first failed connect each make a dial, as those of a burst
 //!   after the connection was lost while idle. HTTP/2 keepalive while idle lets the channel know before.
 //! - An [attempt timeout](crate::call::CallOptions::attempt_timeout) counts the time to connect: what it
 //!   ends is a failed attempt, not a failed connect, so make it longer than a dial may take.
-//! - A server in the same process, or a mock in a test, that does not read the request in a task of its own is
-//!   dialled, as far as can be seen, until it answers, or for 250 ms if the request is read: the first calls go
+//! - A server in the same process, or a mock in a test, that does not read the request in a task of
+//!   its own is
+//!   dialled, as far as can be seen, until it answers, or for 250 ms if the request is read: the
+//!   first calls go
 //!   one after the other.
 //! - Without a deadline layer above, the caller's `grpc-timeout` bounds the wait but not a dial under way.
 

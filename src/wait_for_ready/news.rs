@@ -43,8 +43,8 @@ impl Gate {
         }
     }
 
-    /// An answer came to the call with this number: its own if it is a test, or that of the test which
-    /// let it go.
+    /// An answer came to the call with this number: its own if it is a test, or that of the test
+    /// which let it go.
     #[inline]
     pub(super) fn answered(&self, number: u64, policy: &WaitForReadyPolicy) {
         if self.listens.load(Ordering::Acquire) {
@@ -115,8 +115,8 @@ impl Gate {
         self.wake(wake);
     }
 
-    /// No connection could be made for the call with this number, or for the test; `own` times in a row
-    /// for this call.
+    /// No connection could be made for the call with this number, or for the test; `own` times in a
+    /// row for this call.
     pub(super) fn failed(
         &self,
         number: u64,

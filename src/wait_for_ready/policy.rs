@@ -16,7 +16,8 @@ const ROUNDS: u32 = 3;
 /// So many endpoints a channel is taken to have that was not said to have several, and has them.
 const LEARNED: u32 = 3;
 
-/// Of three endpoints whose picks are random, eight more tests miss one in 25 rounds (CONTRACT W10).
+/// Of three endpoints whose picks are random, eight more tests miss one in 25 rounds (CONTRACT
+/// W10).
 const FOLLOWERS: u32 = 8;
 
 /// A few seconds of a busy client's calls; small ones take some 32 MB then, 50 MB under all layers, see
@@ -71,8 +72,8 @@ impl WaitForReadyPolicy {
         .saturating_mul(ROUNDS)
     }
 
-    /// How many tests follow at once on one that failed, where there are several endpoints: a balanced
-    /// channel keeps the error of an old dial for each of them (CONTRACT W10).
+    /// How many tests follow at once on one that failed, where there are several endpoints: a
+    /// balanced channel keeps the error of an old dial for each of them (CONTRACT W10).
     pub(super) fn followers(&self) -> u32 {
         self.picks().saturating_sub(1).min(FOLLOWERS)
     }
@@ -100,8 +101,8 @@ impl WaitForReadyPolicy {
         }
     }
 
-    /// How long the channel is left alone after the `dials`-th failed dial of an outage that has lasted
-    /// for `age`; `previous` is how long it was left alone before.
+    /// How long the channel is left alone after the `dials`-th failed dial of an outage that has
+    /// lasted for `age`; `previous` is how long it was left alone before.
     #[must_use]
     pub fn next_dial(&self, dials: u32, previous: Duration, age: Duration, unit: f64) -> Duration {
         let delay = self.backoff.dial_delay(dials, previous, age, unit);

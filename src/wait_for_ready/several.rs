@@ -2,12 +2,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Evidence that a channel has several endpoints (CONTRACT W10): with one endpoint dials fail, or calls
-/// are answered, and a connection is lost between the two. With several, both go on side by side.
+/// Evidence that a channel has several endpoints (CONTRACT W10): with one endpoint dials fail, or
+/// calls are answered, and a connection is lost between the two. With several, both go on side by
+/// side.
 #[derive(Debug, Default)]
 pub(super) struct Several {
-    /// A dial failed, and no connection was lost since: how many tests had begun by then. A call that
-    /// is answered must have begun later.
+    /// A dial failed, and no connection was lost since: how many tests had begun by then. A call
+    /// that is answered must have begun later.
     failed_at: Option<u64>,
     /// The same of the last one.
     last_failed: u64,
@@ -55,9 +56,9 @@ impl Several {
         }
     }
 
-    /// A call was answered while the channel is not ready, the test of this number or one that it let
-    /// go; whether it was begun after a failed dial. Where a dead endpoint fails at once, a live one
-    /// answers after that.
+    /// A call was answered while the channel is not ready, the test of this number or one that it
+    /// let go; whether it was begun after a failed dial. Where a dead endpoint fails at once, a
+    /// live one answers after that.
     pub(super) fn answered_late(&mut self, number: u64) -> bool {
         let began_after = self.failed_at.is_some_and(|tests| number > tests);
         self.answered |= began_after;
@@ -85,7 +86,8 @@ impl Several {
 mod tests {
     use super::*;
 
-    /// Lets a dial fail (`f`), a call be answered (`a`), a connection be lost (`l`), so many ms apart.
+    /// Lets a dial fail (`f`), a call be answered (`a`), a connection be lost (`l`), so many ms
+    /// apart.
     fn after(events: &str, apart: u64) -> (Several, Instant) {
         let (mut several, mut now) = (Several::default(), Instant::now());
         for event in events.chars() {

@@ -14,8 +14,8 @@ pub(super) struct Streak {
 const LASTS: Duration = Duration::from_millis(100);
 
 impl Streak {
-    /// One more failed, the `own`-th in a row of its call; whether all endpoints count as down after so
-    /// many.
+    /// One more failed, the `own`-th in a row of its call; whether all endpoints count as down
+    /// after so many.
     pub(super) fn fails(&mut self, own: u32, enough: u32, now: Instant) -> bool {
         self.picks = self.picks.saturating_add(1);
         let began = *self.began.get_or_insert(now);

@@ -4,15 +4,15 @@ use tokio::time::Instant;
 
 use super::outage::after;
 
-/// The test under way: the call of this number dials for all. Another call takes it over if its owner
-/// does not fetch what came of it, or after a while.
+/// The test under way: the call of this number dials for all. Another call takes it over if its
+/// owner does not fetch what came of it, or after a while.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Test {
     pub(super) number: u64,
     began: Instant,
     pub(super) until: Instant,
-    /// Since when its owner should have polled it: from its beginning, and again whenever its dial has
-    /// something to say.
+    /// Since when its owner should have polled it: from its beginning, and again whenever its dial
+    /// has something to say.
     owed: Option<Instant>,
     /// When its request was first read, if that is no proof of an open stream.
     read: Option<Instant>,
@@ -21,19 +21,21 @@ pub(super) struct Test {
     pub(super) abandoned: Option<Instant>,
 }
 
-/// After so long a test counts as a failed dial, and another may be made. Over a foreign channel the
-/// connect timeout is the user's and is not known: a shorter lease would put a second dial behind one
-/// that is still under way (CONTRACT W6). It is gRPC's minimum connect timeout.
+/// After so long a test counts as a failed dial, and another may be made. Over a foreign channel
+/// the connect timeout is the user's and is not known: a shorter lease would put a second dial
+/// behind one that is still under way (CONTRACT W6). It is gRPC's minimum connect timeout.
 pub(super) const LEASE: Duration = Duration::from_secs(20);
 
-/// How late an owner may poll its test. A busy runtime is late by less; what is not polled by then is
-/// a future that its owner has put aside.
+/// How late an owner may poll its test. A busy runtime is late by less; what is not polled by then
+/// is a future that its owner has put aside.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// A request that was read, and whose call has not failed after so long, is on an open stream after all.
+/// A request that was read, and whose call has not failed after so long, is on an open stream after
+/// all.
 const LIVES: Duration = Duration::from_millis(250);
 
-/// While a dial is under way, those who keep watch look this often whether its owner is still there.
+/// While a dial is under way, those who keep watch look this often whether its owner is still
+/// there.
 const CHECK: Duration = Duration::from_millis(500);
 
 impl Test {

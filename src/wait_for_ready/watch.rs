@@ -13,8 +13,8 @@ use super::gate::{Gate, Probe};
 use super::queue::UNWATCHED;
 
 impl Gate {
-    /// Wakes all who wait if the first in line let the next test pass. The caller stands where there
-    /// is a runtime: it is being polled.
+    /// Wakes all who wait if the first in line let the next test pass. The caller stands where
+    /// there is a runtime: it is being polled.
     pub(super) fn keep_watch(self: &Arc<Self>, now: Instant) {
         let due = self.read(|shared| match shared.channel.find(now) {
             Finding::NotBefore(due) if shared.queue.len() > 0 => due.checked_add(UNWATCHED),
@@ -38,8 +38,8 @@ impl Gate {
         wake.into_iter().for_each(Waker::wake);
     }
 
-    /// The owner of this test polls it. To be called before it does: what the dial says meanwhile is
-    /// for its next poll.
+    /// The owner of this test polls it. To be called before it does: what the dial says meanwhile
+    /// is for its next poll.
     pub(super) fn polled(self: &Arc<Self>, probe: &Probe) {
         let tests = self.shared.lock().channel.polled(probe.number);
         if tests {
@@ -67,8 +67,8 @@ thread_local! {
     static POLLED: Cell<(usize, u64)> = const { Cell::new((0, 0)) };
 }
 
-/// While the call of a test is polled, or handed on. What reads its request meanwhile on this thread
-/// stands between it and the transport, or is no transport: that is no open stream.
+/// While the call of a test is polled, or handed on. What reads its request meanwhile on this
+/// thread stands between it and the transport, or is no transport: that is no open stream.
 pub(super) struct Polled {
     before: (usize, u64),
 }
@@ -99,8 +99,8 @@ impl Wake for Bell {
     }
 }
 
-/// The waker of a test: it notes that the dial has something to say, so that an owner who does not ask
-/// is noticed.
+/// The waker of a test: it notes that the dial has something to say, so that an owner who does not
+/// ask is noticed.
 pub(super) struct Heard {
     gate: Arc<Gate>,
     test: u64,

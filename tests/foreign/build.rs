@@ -1,4 +1,5 @@
-//! Compiles the part of etcd's API that is called here with `protox`, so that no `protoc` is needed.
+//! Compiles the part of etcd's API that is called here with `protox`, so that no `protoc` is
+//! needed.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -23,8 +23,8 @@ pub(crate) fn encode<'a>(fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>)
 pub(crate) struct Decoder(httlib_hpack::Decoder<'static>);
 
 impl Decoder {
-    /// The fields of a block that came in one frame without padding or priority, as hyper's do; none
-    /// of another.
+    /// The fields of a block that came in one frame without padding or priority, as hyper's do;
+    /// none of another.
     pub(crate) fn decode(&mut self, block: &[u8]) -> Vec<(String, String)> {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let mut fields = Vec::new();

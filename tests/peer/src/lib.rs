@@ -23,8 +23,8 @@
 //! # }
 //! ```
 //!
-//! Limits: a request's head is read if it is one frame without padding; answers do not wait for the client's window, so keep them under its
-//! first one (64 KiB by the protocol, 2 MiB with hyper).
+//! Limits: a request's head is read if it is one frame without padding; answers do not wait for the
+//! client's window, so keep them under its first one (64 KiB by the protocol, 2 MiB with hyper).
 
 mod address;
 mod connection;

@@ -230,8 +230,9 @@ async fn a_layer_below_that_collects_the_request_does_not_undo_the_backoff() {
     );
 }
 
-// CONTRACT W5, I4c: nor does it dial for each call that waits, at first or later. A call whose request
-// was read before its dial failed may have been sent, and is not sent again; the others wait.
+// CONTRACT W5, I4c: nor does it dial for each call that waits, at first or later. A call whose
+// request was read before its dial failed may have been sent, and is not sent again; the others
+// wait.
 #[tokio::test(start_paused = true)]
 async fn under_a_layer_that_collects_requests_a_hundred_calls_dial_as_one() {
     for dial_time in [ms(0), ms(50)] {

@@ -157,7 +157,8 @@ async fn a_late_answer_of_an_old_connection_does_not_open_the_gate() {
     waiting.abort();
 }
 
-// CONTRACT D13, W11: what keeps watch over a test needs a runtime, and a call that is answered at once does not
+// CONTRACT D13, W11: what keeps watch over a test needs a runtime, and a call that is answered at
+// once does not
 #[test]
 fn a_first_call_that_is_answered_at_once_needs_no_runtime() {
     let service = tower::service_fn(|_: http::Request<tonic::body::Body>| {

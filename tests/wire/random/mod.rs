@@ -1,5 +1,5 @@
-//! Calls of all four kinds under random faults, through every stack: nothing undeclared begins twice,
-//! what provably did not begin succeeds, and everything declared succeeds.
+//! Calls of all four kinds under random faults, through every stack: nothing undeclared begins
+//! twice, what provably did not begin succeeds, and everything declared succeeds.
 //!
 //! Each seed is a run's whole weather: which kind each connection is of, what each of its streams
 //! meets, and what each call is. A failed run prints its seed. By the environment:

@@ -61,8 +61,9 @@ impl<'a> Judge<'a> {
         (0..call.sent.len()).filter_map(of_call)
     }
 
-    /// By the peer's word: a stream of which it did not say, first of all, that it was not processed
-    /// may have begun, complete or not. And by the client's: it sends nothing after what may have.
+    /// By the peer's word: a stream of which it did not say, first of all, that it was not
+    /// processed may have begun, complete or not. And by the client's: it sends nothing after what
+    /// may have.
     // CONTRACT I4
     fn began_at_most_once(&self, call: &Ended) {
         let may_have_begun: Vec<_> = self

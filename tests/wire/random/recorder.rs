@@ -1,4 +1,5 @@
-//! The channel below the stack, with a record of each sending and of what the client was told of it.
+//! The channel below the stack, with a record of each sending and of what the client was told of
+//! it.
 
 use std::collections::HashMap;
 use std::future::Future;

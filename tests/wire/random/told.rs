@@ -57,9 +57,9 @@ impl Told {
         }
     }
 
-    /// Whether it proves that the call did not begin. hyper polls the body only after the last place
-    /// in which it takes a GOAWAY for one of this stream whatever the last id is; and without its
-    /// message, a call that has one begins nowhere (CONTRACT I4b).
+    /// Whether it proves that the call did not begin. hyper polls the body only after the last
+    /// place in which it takes a GOAWAY for one of this stream whatever the last id is; and without
+    /// its message, a call that has one begins nowhere (CONTRACT I4b).
     pub(super) fn is_proof(self, is_known_to_have_one_message: bool) -> bool {
         match self {
             Self::Unconnected | Self::Unsent | Self::Refused => true,

@@ -101,8 +101,9 @@ fn stream(fates: &mut Fates<'_>, has_gone: &mut bool) -> Stream {
     }
 }
 
-/// Goes away gracefully while streams are open: a GOAWAY that names no last stream yet, then one that
-/// names the last one that it has seen. Those up to it go on, and the client closes after them.
+/// Goes away gracefully while streams are open: a GOAWAY that names no last stream yet, then one
+/// that names the last one that it has seen. Those up to it go on, and the client closes after
+/// them.
 fn aged(fates: &mut Fates<'_>, stream: impl Fn(&mut Fates<'_>) -> Stream) -> Connection {
     let wait = |millis| Step::Wait(Duration::from_millis(millis));
     let age = fates.dice.one_of(&[

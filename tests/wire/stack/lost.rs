@@ -1,5 +1,5 @@
-//! A request is handed back, to wait for the channel and to go again, only if no connection could be
-//! made for it. On a connection that was lost it may have run.
+//! A request is handed back, to wait for the channel and to go again, only if no connection could
+//! be made for it. On a connection that was lost it may have run.
 
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::classify::Progress;

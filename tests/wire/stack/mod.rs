@@ -1,7 +1,8 @@
 //! What a whole stack makes of the faults of a transport, in calls that take the fast path of
 //! `Resilience` and in those that must not.
 //!
-//! The first call over a stack tests the channel through all layers; only then is the fast path open.
+//! The first call over a stack tests the channel through all layers; only then is the fast path
+//! open.
 
 mod apart;
 mod lost;

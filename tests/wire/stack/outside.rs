@@ -1,5 +1,5 @@
-//! What keeps a call off the fast path, because a layer has to act on it: a key, an attempt timeout,
-//! and layers around the stack.
+//! What keeps a call off the fast path, because a layer has to act on it: a key, an attempt
+//! timeout, and layers around the stack.
 
 use grpc_resilience::call::{AttemptKind, Budget, CallOptionsExt as _, Context, Deadline, Permit};
 use grpc_resilience::grpc::{Code, parse_timeout};
