@@ -9,8 +9,7 @@ use super::{Backoff, Exponential, Jitter};
 /// gRPC's curve starts at a second: a server that restarts in 300 ms then costs every caller a
 /// second. With this one a server that was down for less than 10 s is found within a second. One
 /// dial each 10 s harms no server, so a server that was down for longer is found within 12 s.
-/// gRPC's is
-/// [`Exponential::grpc`].
+/// gRPC's is [`Exponential::grpc`].
 ///
 /// ```
 /// use grpc_resilience::backoff::{Backoff, ConnectionBackoff};

@@ -13,7 +13,7 @@ use super::{Outcome, Plan, Policy};
 /// Short, since nothing is known to be wrong with the server; eight of them last about a second.
 const TRANSPARENT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
-/// So many graceful GOAWAYs are answered at once: the second may come of a connection that the
+/// The number of graceful GOAWAYs that are answered at once: the second may come of a connection that the
 /// server had told to end before the first was read. From then on the same delays as above, with
 /// full jitter, since all calls of a connection are refused together (CONTRACT X2).
 const GONE_AWAY_AT_ONCE: u32 = 2;

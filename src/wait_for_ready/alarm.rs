@@ -36,7 +36,7 @@ impl Alarm {
             return false;
         }
         let mut timer = Box::pin(sleep_until(at));
-        // Without the lock: polled out of turn, it rings at once, and whoever asks next sets it
+        // Without the lock: polled out of turn, it rings at once, and the next caller sets it
         // anew.
         let bell = bell();
         let mut context = Context::from_waker(&bell);

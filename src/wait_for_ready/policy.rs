@@ -13,7 +13,7 @@ use super::queue::Bounds;
 /// failure says something of one endpoint only.
 const ROUNDS: u32 = 3;
 
-/// So many endpoints a channel is taken to have that was not said to have several, and has them.
+/// The number of endpoints that a channel counts as having once it has shown that it has several.
 const LEARNED: u32 = 3;
 
 /// Of three endpoints whose picks are random, eight more tests miss one in 25 rounds (CONTRACT

@@ -24,7 +24,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Whether somebody polls it, as far as can be seen, and it does nothing else.
+    /// Whether it is polled, as far as can be seen, and does nothing else.
     fn watches(&self) -> bool {
         self.waker.is_some() && !self.tests
     }
@@ -38,7 +38,7 @@ pub(super) struct Bounds {
 }
 
 /// So many calls, the first in line, wake by themselves when it is time to test the channel: one, and
-/// others in case that nobody polls those before them. If none of them is polled, the gate's alarm
+/// others in case that those before them are not polled. If none of them is polled, the gate's alarm
 /// wakes all (CONTRACT W11); a call that was woken and has not asked since keeps no watch.
 const WATCHERS: usize = 8;
 

@@ -22,7 +22,7 @@ pub(super) struct Several {
     held: bool,
 }
 
-/// So many alternations ..
+/// This number of alternations ..
 const ENOUGH: usize = 3;
 /// .. within this time show it ..
 const WITHIN: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
 impl Several {
-    /// A dial failed when so many tests had begun.
+    /// A dial failed when this number of tests had begun.
     pub(super) fn dial_failed(&mut self, tests: u64, now: Instant) {
         if std::mem::take(&mut self.answered) {
             self.seen.rotate_right(1);

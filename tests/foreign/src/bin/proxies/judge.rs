@@ -18,8 +18,11 @@ pub(crate) struct Judge {
 impl Judge {
     /// The most calls, of all, that may be slow beyond those without ageing.
     const SLOW_SHARE: f64 = 0.000_1;
-    /// The least successful calls a second, as a share of those of the loop.
+    /// The least successful calls a second, as a share of those of a loop that gets its calls through.
     const RATE: f64 = 0.9;
+    /// The most calls that such a loop fails, of all. One that repeats only UNAVAILABLE fails up to
+    /// three of four where connections end often, and saves the time that these calls would take.
+    const FAILED_SHARE: f64 = 0.01;
 
     pub(crate) fn new(slow: Duration) -> Self {
         Self {
@@ -107,14 +110,28 @@ fn excused(client: Kind, failure: &Failed) -> bool {
 
 fn rates(name: &str, client: Kind, ran: &Ran, promises: &mut Promises) {
     let (theirs, all) = ratios(ran, client, Kind::HandLoop);
-    let (eager, _) = ratios(ran, client, Kind::EagerLoop);
+    let (eager, eager_all) = ratios(ran, client, Kind::EagerLoop);
     println!(
         "  {name}: successful calls a second, {theirs:.2} of the loop's, {eager:.2} of the eager one's"
     );
+    let (share, all, which) = if gets_through(ran) {
+        (theirs, all, "loop")
+    } else {
+        (eager, eager_all, "eager loop")
+    };
     promises.check(
-        theirs >= Judge::RATE,
-        format!("{name}: {theirs:.2} of the loop's successful calls a second: {all:.2?}"),
+        share >= Judge::RATE,
+        format!("{name}: {share:.2} of the {which}'s successful calls a second: {all:.2?}"),
     );
+}
+
+/// Whether the loop that repeats only UNAVAILABLE fails few of its calls.
+#[expect(clippy::cast_precision_loss, reason = "counts of calls made here")]
+fn gets_through(ran: &Ran) -> bool {
+    let found = ran.tallies.iter().find(|it| it.0 == Kind::HandLoop);
+    found.is_some_and(|(_, tally)| {
+        tally.failed().count() as f64 <= tally.calls() as f64 * Judge::FAILED_SHARE
+    })
 }
 
 /// The median of the ratios turn by turn, and all of them.
