@@ -281,6 +281,30 @@ async fn the_hook_of_another_call_that_failed_says_nothing_of_this_one() {
     }
 }
 
+// CONTRACT I1, I4c: between two attempts the request of the former one says nothing
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_fails_after_a_refused_attempt_leaves_the_call_as_unsent_as_it_was() {
+    let foreign = Foreign::new(Reads::Elsewhere, goaway_errors(1).await);
+    let service = foreign.clone();
+    let hooks = Arc::new(Mutex::new(0));
+    let hook = BeforeAttempt::new(move |next| {
+        let mut runs = hooks.lock().unwrap();
+        *runs += 1;
+        let fails = *runs == 2;
+        async move {
+            if fails {
+                Err("no token yet".into())
+            } else {
+                Ok(next)
+            }
+        }
+    });
+    let stack = RetryLayer::new(RetryPolicy::new()).before_attempt(hook);
+    let stack = stack.layer(service_fn(move |request| service.clone().call(request)));
+    stack.oneshot(request()).await.unwrap();
+    assert_eq!(foreign.runs(), 2);
+}
+
 // CONTRACT I4c: the verdict is for a caller's own loop, too
 #[tokio::test(start_paused = true)]
 async fn layers_that_repeat_nothing_report_a_request_that_was_read_as_one_that_may_have_run() {

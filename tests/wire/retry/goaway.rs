@@ -1,5 +1,7 @@
 //! A graceful GOAWAY: the call goes again, eight times at most; then it is the policy's.
 
+use std::time::Duration;
+
 use grpc_resilience::grpc::Code;
 use peer::{Connection, LastStream, Peer, Reason, Step, Stream};
 
@@ -28,6 +30,8 @@ async fn a_call_goes_again_after_eight_graceful_goaways_and_then_as_an_attempt()
     for (wait, most) in waits[2..8].iter().zip([5, 10, 20, 40, 80, 160]) {
         assert!(*wait <= ms(most) + AT_ONCE, "{waits:?}");
     }
+    let backed_off: Duration = waits[2..8].iter().sum();
+    assert!(backed_off > ms(2), "not at once, all in all: {waits:?}");
     assert!(is_backoff(waits[8]), "{waits:?}");
     let (failed, permits) = (1, 1);
     assert_eq!(client.budget.counts(), Counts { failed, permits });
