@@ -34,6 +34,10 @@ const HINT_SPREAD: f64 = 0.2;
 /// answered. It may have run, so the call must be declared safe; and if the caller says
 /// [`retry_only_on`](crate::call::CallOptions::retry_only_on) without DEADLINE_EXCEEDED it is final. A
 /// DEADLINE_EXCEEDED that the server answers is retried only if it is among the codes.
+///
+/// Servers on gRPC's C core (Python, C++, Ruby) that stop answer CANCELLED to calls that they have
+/// accepted and given to no handler. Over tonic's channel such an answer looks like any other; where
+/// you call such servers, [`retry_on`](Self::retry_on)`(Code::Cancelled)` has declared calls go again.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
     max_attempts: Option<u32>,
