@@ -52,7 +52,7 @@ pub(crate) async fn run(
              {our_delay:.2?}, by the loop {hand_delay:.2?}",
             led - restarted
         );
-        promises.check(
+        promises.measure(
             our_delay.is_some_and(|it| it <= LATEST),
             format!("outage {time}: with a leader the first success took {our_delay:.2?}"),
         );

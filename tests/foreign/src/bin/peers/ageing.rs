@@ -42,7 +42,11 @@ pub(crate) async fn show(
         let (tally, oracle) = &steady;
         table.add(&name, tally, Some(oracle));
         let failed = tally.failed().count();
-        promises.check(failed == 0, format!("{name}: {failed} calls failed"));
+        promises.none_fails(
+            failed,
+            tally.calls(),
+            format!("{name}: {failed} calls failed"),
+        );
 
         let name = format!("{language} {}, ageing", told.name());
         let (tally, oracle) = &ageing;
@@ -137,8 +141,9 @@ fn check_failures(name: &str, told: Told, tally: &Tally, promises: &mut Promises
         let calls = tally.calls();
         println!("  {of_unknown_kind} of {calls} failed because their kind is unknown");
     }
-    promises.check(
-        failed == 0,
+    promises.none_fails(
+        failed,
+        tally.calls(),
         format!("{name}: {failed} calls failed{}", example(&others)),
     );
 }
@@ -159,7 +164,7 @@ fn check_held_up(name: &str, steady: &Tally, aged: &Tally, promises: &mut Promis
     });
     let (found, calls) = (by_ageing.count(), aged.calls());
     let limit = HELD_UP.as_millis();
-    promises.check(
+    promises.measure(
         found <= calls / HELD_UP_OF,
         format!("{name}: {found} of {calls} calls took over {limit} ms, those without ageing less"),
     );

@@ -161,8 +161,9 @@ impl Trial {
         }
         let example = others.first().map(|(_, it)| format!(", one with {it}"));
         let (name, failed) = (self.name(Told::All), others.len());
-        promises.check(
-            others.is_empty(),
+        promises.none_fails(
+            failed,
+            tally.calls(),
             format!(
                 "{name}: {failed} calls failed{}",
                 example.unwrap_or_default()
@@ -184,8 +185,9 @@ impl Trial {
         let others = tally.failed().filter(|(record, it)| !excused(record, it));
         let others: Vec<_> = others.map(|(_, it)| it.to_string()).collect();
         let (failed, example) = (others.len(), others.first());
-        promises.check(
-            others.is_empty(),
+        promises.none_fails(
+            failed,
+            tally.calls(),
             format!("{name}: {failed} calls failed that were not in flight, one with {example:?}"),
         );
     }

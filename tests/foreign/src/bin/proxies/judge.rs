@@ -74,7 +74,7 @@ impl Judge {
         #[expect(clippy::cast_precision_loss, reason = "counts of calls made here")]
         let holds = slow as f64 <= plain as f64 + tally.calls() as f64 * Self::SLOW_SHARE;
         let calls = tally.calls();
-        promises.check(
+        promises.measure(
             holds,
             format!("{name}: {slow} of {calls} calls were slow, {plain} without ageing"),
         );
@@ -93,8 +93,9 @@ fn failures(name: &str, client: Kind, tally: &Tally, promises: &mut Promises) {
             share * 100.0
         );
     }
-    promises.check(
-        unexcused == 0,
+    promises.none_fails(
+        unexcused,
+        tally.calls(),
         format!("{name}: {unexcused} calls failed that may not"),
     );
 }
@@ -119,7 +120,7 @@ fn rates(name: &str, client: Kind, ran: &Ran, promises: &mut Promises) {
     } else {
         (eager, eager_all, "eager loop")
     };
-    promises.check(
+    promises.measure(
         share >= Judge::RATE,
         format!("{name}: {share:.2} of the {which}'s successful calls a second: {all:.2?}"),
     );
