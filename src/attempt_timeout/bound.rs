@@ -45,8 +45,8 @@ impl Bound {
         self.sleep.as_mut().poll(cx)
     }
 
-    /// The error of it, for an attempt that got so far. `otherwise` is the phase of one that nobody
-    /// listens to.
+    /// The error of it, for an attempt that got so far. `otherwise` is the phase to
+    /// name where no trace is kept.
     pub(super) fn expired(
         &self,
         otherwise: Phase,

@@ -4,7 +4,8 @@ use std::io;
 
 use super::chain;
 
-/// Why no connection can be made, where waiting rarely cures it: a certificate or a setting has to change.
+/// Why no connection can be made, where waiting rarely cures it: a certificate or a setting has to
+/// change.
 ///
 /// A call waits all the same, for a certificate may be replaced meanwhile; its error and the
 /// readiness handle say what is wrong.

@@ -37,7 +37,7 @@ pub(crate) fn display_chain(error: &(dyn Error + 'static)) -> String {
     display_chain_until(error, |_| false)
 }
 
-/// The same of the errors before the first one that `ends` it.
+/// Like [`display_chain`], but stops before the first error for which `ends` is true.
 pub(crate) fn display_chain_until(
     error: &(dyn Error + 'static),
     ends: impl Fn(&(dyn Error + 'static)) -> bool,

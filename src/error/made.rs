@@ -85,7 +85,7 @@ impl Error {
         let status = foreign_status(&*error)
             .filter(|status| status.code() != Code::Ok)
             .unwrap_or_else(|| {
-                // Not what it says of failures before it, or the text would grow with each.
+                // Without the texts of earlier failures, or the text would grow with each attempt.
                 let own = display_chain_until(&*error, <dyn std::error::Error>::is::<Self>);
                 let message = format!("the attempt was not prepared: {own}");
                 Status::new(Code::Unavailable, message)
@@ -149,7 +149,7 @@ impl Error {
         built
     }
 
-    /// The same failure for attempts to come, which hold no more of it than what it says.
+    /// The failure without its cause, as later attempts keep it: a cause may hold all before it.
     #[cfg(feature = "retry")]
     pub(crate) fn without_cause(self) -> Self {
         let inner = *self.0;

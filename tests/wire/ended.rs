@@ -21,13 +21,14 @@ use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
 use peer::{Connection, Gate, Headers, Peer, Step, Stream};
+use tokio::task::JoinHandle;
 use tokio_stream::StreamExt as _;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
-use super::common::{call, endpoint, others_have_run, request, spawn};
+use super::common::{Answer, call, endpoint, others_have_run, request, spawn};
 
 type Stack = BoxCloneSyncService<Request<Body>, (), Error>;
 
@@ -135,8 +136,8 @@ fn live() -> Request<Body> {
     request().map(|_| Body::new(StreamBody::new(frames)))
 }
 
-/// A call waits for the one slot of a connection and ends; what the peer is sent of it.
-async fn sent_of(number: usize, request: Request<Body>) -> (String, Vec<(bool, usize)>) {
+/// A connection with one slot, which the returned call holds until the gate opens.
+async fn one_slot() -> (Peer, Channel, JoinHandle<Answer>, Gate) {
     let held = Gate::new();
     let holds = Stream::from([
         Step::AwaitRequest,
@@ -149,7 +150,12 @@ async fn sent_of(number: usize, request: Request<Body>) -> (String, Vec<(bool, u
     peer.settings_acknowledged(0).await;
     let holder = spawn(&channel);
     peer.wait_for_streams(1).await;
+    (peer, channel, holder, held)
+}
 
+/// A call waits for the one slot of a connection and ends; what the peer is sent of it.
+async fn sent_of(number: usize, request: Request<Body>) -> (String, Vec<(bool, usize)>) {
+    let (peer, channel, holder, held) = one_slot().await;
     let (name, end, stack) = stacks(&channel).remove(number);
     let mut ends = Box::pin(stack.oneshot(request));
     match end {
@@ -196,18 +202,7 @@ async fn no_request_is_completed_after_its_call_is_over() {
 // FIELD 2
 #[tokio::test(start_paused = true)]
 async fn without_a_layer_the_transport_completes_the_request_of_a_dropped_call() {
-    let held = Gate::new();
-    let holds = Stream::from([
-        Step::AwaitRequest,
-        Step::Gate(held.clone()),
-        Step::Headers(Headers::trailers_only(0)),
-    ]);
-    let connection = Connection::new().max_concurrent_streams(1).streams([holds]);
-    let peer = Peer::start([connection]).await;
-    let channel = endpoint(peer.uri()).connect().await.unwrap();
-    peer.settings_acknowledged(0).await;
-    let holder = spawn(&channel);
-    peer.wait_for_streams(1).await;
+    let (peer, channel, holder, held) = one_slot().await;
     let dropped = spawn(&channel);
     others_have_run().await;
     dropped.abort();

@@ -62,9 +62,8 @@ pub(crate) async fn run(
         calls >= LEAST_CALLS,
         format!("{calls} declared calls, at least {LEAST_CALLS} are wanted"),
     );
-    promises.none_fails(
-        failed,
-        calls,
+    promises.check(
+        failed == 0,
         format!(
             "{failed} of {calls} declared calls failed while the leader was killed {kills} times"
         ),

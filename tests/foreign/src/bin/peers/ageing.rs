@@ -42,11 +42,7 @@ pub(crate) async fn show(
         let (tally, oracle) = &steady;
         table.add(&name, tally, Some(oracle));
         let failed = tally.failed().count();
-        promises.none_fails(
-            failed,
-            tally.calls(),
-            format!("{name}: {failed} calls failed"),
-        );
+        promises.check(failed == 0, format!("{name}: {failed} calls failed"));
 
         let name = format!("{language} {}, ageing", told.name());
         let (tally, oracle) = &ageing;
@@ -141,9 +137,8 @@ fn check_failures(name: &str, told: Told, tally: &Tally, promises: &mut Promises
         let calls = tally.calls();
         println!("  {of_unknown_kind} of {calls} failed because their kind is unknown");
     }
-    promises.none_fails(
-        failed,
-        tally.calls(),
+    promises.check(
+        failed == 0,
         format!("{name}: {failed} calls failed{}", example(&others)),
     );
 }
