@@ -53,6 +53,27 @@ fn the_five_lines_of_the_readme_are_those_of_the_user_s_crate() {
     assert_eq!(layers, layer_lines(&main).collect::<Vec<_>>());
 }
 
+#[test]
+fn the_third_client_of_the_failover_example_is_the_readme_s_set_up() {
+    let Ok(readme) = fs::read_to_string(Path::new(ROOT).join("README.md")) else {
+        return;
+    };
+    let example = Path::new(ROOT).join("examples/failover/readme.rs");
+    let example = fs::read_to_string(example).unwrap();
+    let set_up = set_up_lines(&readme).replace("orders.v1.Orders", "failover.v1.Kv");
+    assert!(set_up.contains("default_timeout"), "{set_up}");
+    assert_eq!(set_up, set_up_lines(&example));
+}
+
+/// The statement that makes the stack with all layers, without its indentation.
+fn set_up_lines(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let statement = lines.skip_while(|line| !line.starts_with("let channel: Resilient<Channel>"));
+    let mut set_up: Vec<_> = statement.take_while(|line| !line.ends_with(';')).collect();
+    set_up.push(".wrap(channel);");
+    set_up.join("\n")
+}
+
 fn rust_blocks(markdown: &str) -> impl Iterator<Item = &str> {
     markdown
         .split("\n```rust")

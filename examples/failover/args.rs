@@ -2,7 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 
-/// Kills a Raft leader again and again and shows how three gRPC clients get through it.
+/// Kills a Raft leader again and again and shows how four gRPC clients get through it.
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
     /// How often the leader is killed, per client.
@@ -30,9 +30,12 @@ pub(crate) enum Choice {
     /// 2: the same, in a retry loop written by hand.
     #[value(alias = "2")]
     Recipe,
-    /// 3: the same, under this crate.
+    /// 3: the same, under this crate as the README sets it up.
     #[value(alias = "3")]
-    Resilience,
+    Readme,
+    /// 4: the same, under this crate tuned for the cluster.
+    #[value(alias = "4")]
+    Tuned,
     /// One after the other.
     All,
 }
@@ -41,7 +44,8 @@ pub(crate) enum Choice {
 pub(crate) enum Client {
     Tonic,
     Recipe,
-    Resilience,
+    Readme,
+    Tuned,
 }
 
 impl Client {
@@ -49,7 +53,8 @@ impl Client {
         match self {
             Self::Tonic => "1 tonic",
             Self::Recipe => "2 tonic, retry by hand",
-            Self::Resilience => "3 grpc-resilience",
+            Self::Readme => "3 grpc-resilience, README",
+            Self::Tuned => "4 grpc-resilience, tuned",
         }
     }
 }
@@ -59,8 +64,9 @@ impl Choice {
         match self {
             Self::Tonic => &[Client::Tonic],
             Self::Recipe => &[Client::Recipe],
-            Self::Resilience => &[Client::Resilience],
-            Self::All => &[Client::Tonic, Client::Recipe, Client::Resilience],
+            Self::Readme => &[Client::Readme],
+            Self::Tuned => &[Client::Tuned],
+            Self::All => &[Client::Tonic, Client::Recipe, Client::Readme, Client::Tuned],
         }
     }
 }

@@ -1,13 +1,10 @@
-//! The three clients that are compared. All of them use the same channel settings and the same generated code.
+//! The channel that all clients share, and the retry loop of client 2.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpc_resilience::backoff::{Exponential, Jitter};
-use grpc_resilience::retry::RetryPolicy;
-use grpc_resilience::wait_for_ready::WaitForReadyLayer;
-use grpc_resilience::{Resilience, Resilient};
+use grpc_resilience::backoff::{Backoff, Exponential};
 use http_body::Body as HttpBody;
 use tokio::time::{Instant, sleep};
 use tonic::body::Body;
@@ -50,7 +47,7 @@ impl<T> Transport for T where
 {
 }
 
-/// Clients 1 and 2: tonic's own balanced channel.
+/// tonic's own balanced channel, with the attempts counted: what every client has below it.
 pub(crate) fn balanced(
     nodes: &[SocketAddr],
     attempts: &Arc<Attempts>,
@@ -63,29 +60,6 @@ pub(crate) fn balanced(
         Channel::balance_list(endpoints.into_iter()),
         Arc::clone(attempts),
     ))
-}
-
-/// Client 3: this crate over the same channel. `Append` is not declared, so it is never repeated.
-pub(crate) fn resilient(
-    nodes: &[SocketAddr],
-    attempts: &Arc<Attempts>,
-) -> Result<Resilient<Counted<Channel>>, Failure> {
-    let ms = Duration::from_millis;
-    // Two picks of three meet a follower, so most retries are not for an outage: the delay starts
-    // small and grows slowly.
-    let backoff = Exponential::new(ms(4))?
-        .multiplier(1.05)?
-        .max(ms(100))?
-        .jitter(Jitter::Equal);
-    let dials = Exponential::new(ms(20))?.max(ms(100))?;
-    let stack = Resilience::new()
-        .idempotent("/failover.v1.Kv/Put")?
-        .no_side_effects("/failover.v1.Kv/Get")?
-        .unary("/failover.v1.Kv/*")?
-        .unlimited_budget()
-        .retry(RetryPolicy::until_deadline().backoff(backoff))
-        .wait_for_ready(WaitForReadyLayer::new().endpoints(3)?.backoff(dials));
-    Ok(stack.wrap(balanced(nodes, attempts)?))
 }
 
 fn endpoint(node: SocketAddr) -> Result<Endpoint, Failure> {
@@ -102,14 +76,11 @@ fn endpoint(node: SocketAddr) -> Result<Endpoint, Failure> {
 pub(crate) enum Recipe {
     /// Nothing: the first answer counts.
     Trust,
-    /// The usual loop: up to five retries on UNAVAILABLE, after 100 ms, 200 ms, and so on; never for `Append`.
-    RetryByHand,
+    /// A loop on UNAVAILABLE until the deadline, with the pauses of client 4; never for `Append`.
+    RetryByHand(Exponential),
 }
 
 impl Recipe {
-    const RETRIES: u32 = 5;
-    const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
     /// Makes attempts until one counts; each is told how much of the deadline is left.
     pub(crate) async fn follow<F>(
         self,
@@ -120,22 +91,29 @@ impl Recipe {
     where
         F: Future<Output = Result<(), Status>>,
     {
-        let mut pause = Self::FIRST_PAUSE;
-        for _ in 0..self.retries_of(method) {
+        let Some(backoff) = self.backoff_of(method) else {
+            return attempt(deadline - Instant::now()).await;
+        };
+        let (mut retry, mut pause) = (0, Duration::ZERO);
+        loop {
             match attempt(deadline - Instant::now()).await {
-                Err(status) if status.code() == Code::Unavailable => {}
+                Err(status) if status.code() == Code::Unavailable => {
+                    retry += 1;
+                    pause = backoff.delay(retry, pause, rand::random());
+                    if Instant::now() + pause >= deadline {
+                        return Err(status);
+                    }
+                }
                 outcome => return outcome,
             }
             sleep(pause).await;
-            pause *= 2;
         }
-        attempt(deadline - Instant::now()).await
     }
 
-    const fn retries_of(self, method: Method) -> u32 {
+    const fn backoff_of(self, method: Method) -> Option<Exponential> {
         match self {
-            Self::RetryByHand if method.is_declared() => Self::RETRIES,
-            Self::RetryByHand | Self::Trust => 0,
+            Self::RetryByHand(backoff) if method.is_declared() => Some(backoff),
+            Self::RetryByHand(_) | Self::Trust => None,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Calls that survive the leader's death.
 //!
-//! Three openraft nodes in one process hold a replicated key-value store. Workers hammer it while the leader is killed
-//! and restarted again and again, by three clients one after the other on the same schedule: tonic alone, tonic with the
-//! usual retry loop, and tonic under `grpc-resilience`. Run it with `cargo run --release --example failover`.
+//! Three openraft nodes in one process hold a replicated key-value store. Workers hammer it while the
+//! leader is killed and restarted again and again, by four clients one after the other on the same schedule: tonic alone,
+//! tonic in a retry loop written by hand, tonic under `grpc-resilience` as the README sets it up, and the
+//! same tuned for this cluster. Run it with `cargo run --release --example failover`.
 
 mod args;
 mod clients;
@@ -18,11 +19,13 @@ mod outcome;
 mod port;
 mod progress;
 mod proto;
+mod readme;
 mod record;
 mod referee;
 mod report;
 mod storage;
 mod store;
+mod tuned;
 mod workload;
 
 use std::process::ExitCode;
@@ -32,7 +35,7 @@ use clap::Parser;
 use tokio::time::Instant;
 
 use crate::args::{Args, Client};
-use crate::clients::{Recipe, Transport, balanced, resilient};
+use crate::clients::{Recipe, Transport, balanced};
 use crate::cluster::Cluster;
 use crate::count::Attempts;
 use crate::kills::Schedule;
@@ -56,7 +59,7 @@ async fn main() -> Result<ExitCode, Failure> {
     };
     for &client in args.client.clients() {
         let outcome = test(client, &args).await?;
-        if client == Client::Resilience {
+        if client == Client::Tuned {
             report.broken_promises = broken_promises(&outcome);
         }
         report.clients.push(outcome);
@@ -89,22 +92,15 @@ async fn test(client: Client, args: &Args) -> Result<Outcome, Failure> {
         referee,
         attempts: Arc::clone(&attempts),
     };
+    let channel = balanced(&nodes, &attempts)?;
     match client {
-        Client::Tonic => {
-            field
-                .hammer(&balanced(&nodes, &attempts)?, Recipe::Trust)
-                .await
-        }
+        Client::Tonic => field.hammer(&channel, Recipe::Trust).await,
         Client::Recipe => {
-            field
-                .hammer(&balanced(&nodes, &attempts)?, Recipe::RetryByHand)
-                .await
+            let recipe = Recipe::RetryByHand(tuned::pauses()?);
+            field.hammer(&channel, recipe).await
         }
-        Client::Resilience => {
-            field
-                .hammer(&resilient(&nodes, &attempts)?, Recipe::Trust)
-                .await
-        }
+        Client::Readme => field.hammer(&readme::wrap(channel)?, Recipe::Trust).await,
+        Client::Tuned => field.hammer(&tuned::wrap(channel)?, Recipe::Trust).await,
     }
 }
 
