@@ -30,6 +30,11 @@ pub struct Context {
     )]
     is_kept: bool,
     attempt: Option<u32>,
+    #[cfg_attr(
+        not(feature = "wait-for-ready"),
+        allow(dead_code, reason = "nothing waits in line")
+    )]
+    returns: u32,
     trace: Option<Trace>,
 }
 
@@ -183,6 +188,18 @@ impl Context {
     pub(crate) fn number(&mut self, attempt: u32, is_kept: bool) {
         self.attempt = Some(attempt);
         self.is_kept = is_kept;
+    }
+
+    /// The request was sent this often and was provably not processed each time.
+    #[cfg(feature = "retry")]
+    pub(crate) fn came_back(&mut self, returns: u32) {
+        self.returns = returns;
+    }
+
+    /// How often the request was sent before and was provably not processed.
+    #[cfg(feature = "wait-for-ready")]
+    pub(crate) fn returns(&self) -> u32 {
+        self.returns
     }
 
     /// Whether the layer above keeps the whole request and sends it once more if it is handed back: then

@@ -132,7 +132,11 @@ impl Course {
 
     /// The request of the attempt, which starts now; with these headers if a hook made them.
     pub(super) fn request<B>(&mut self, body: B, prepared: Option<HeaderMap>) -> Request<B> {
-        self.head.context_mut().number(self.attempts, false);
+        let refused = u32::from(self.refused);
+        let returns = (self.unsent.saturating_add(self.gone_away)).saturating_add(refused);
+        let context = self.head.context_mut();
+        context.number(self.attempts, false);
+        context.came_back(returns);
         self.began(prepared.is_some(), Instant::now());
         let mut request = self.head.request(body);
         if let Some(headers) = prepared {

@@ -86,6 +86,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             } else {
                 0
             },
+            returns: self.request.returns(),
             waker,
         };
         match gate.turn(caller, &mut self.seat, settings) {

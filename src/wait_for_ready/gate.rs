@@ -14,7 +14,7 @@ use super::alarm::Alarm;
 use super::channel::Channel;
 use super::finding::Finding;
 use super::log::Log;
-use super::queue::Queue;
+use super::queue::{Number, Queue};
 use super::settings::Settings;
 
 /// What the clones of a channel know of its readiness, and the calls that wait for it.
@@ -47,6 +47,8 @@ pub(super) struct Caller<'a> {
     pub(super) patience: Patience,
     /// What its request takes while it waits.
     pub(super) bytes: usize,
+    /// How often a connection took it and did not process it.
+    pub(super) returns: u32,
     pub(super) waker: Option<&'a Waker>,
 }
 
@@ -152,7 +154,7 @@ impl Gate {
                 let number = channel.begin_test(now);
                 if caller.patience == Patience::WaitForReady && seat.is_none() {
                     // If it fails, it is the first to wait.
-                    *seat = self.admit(queue, caller.bytes, policy);
+                    *seat = self.admit(queue, caller, policy);
                 }
                 if let Some(seat) = seat {
                     queue.tests(seat.number);
@@ -168,7 +170,7 @@ impl Gate {
             }
             Finding::NotBefore(due) => {
                 if seat.is_none() {
-                    *seat = self.admit(queue, caller.bytes, policy);
+                    *seat = self.admit(queue, caller, policy);
                 }
                 let Some(seat) = seat else {
                     return Turn::Full(last_error);
@@ -182,10 +184,10 @@ impl Gate {
     fn admit(
         self: &Arc<Self>,
         queue: &mut Queue,
-        bytes: usize,
+        caller: Caller<'_>,
         policy: &WaitForReadyPolicy,
     ) -> Option<Seat> {
-        let number = queue.admit(bytes, policy.bounds)?;
+        let number = queue.admit(caller.bytes, caller.returns, policy.bounds)?;
         let gate = Arc::clone(self);
         Some(Seat { number, gate })
     }
@@ -232,7 +234,7 @@ impl Gate {
 /// A call's place among those who wait; given up when it is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
-    number: u64,
+    number: Number,
     gate: Arc<Gate>,
 }
 

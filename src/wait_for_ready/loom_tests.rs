@@ -30,6 +30,7 @@ fn ask(gate: &Arc<Gate>, seat: &mut Option<Seat>, waker: &Waker, settings: &Sett
     let caller = Caller {
         patience: Patience::WaitForReady,
         bytes: 1,
+        returns: 0,
         waker: Some(waker),
     };
     gate.turn(caller, seat, settings)

@@ -76,6 +76,17 @@ impl<B: RequestBody> Pending<B> {
         error.of_request(kept.recording.reader(), kind)
     }
 
+    /// How often it came back before it arrived here, since a connection took it and did not process
+    /// it.
+    pub(super) fn returns(&self) -> u32 {
+        let context = match self {
+            Self::Kept(kept) => kept.head.context(),
+            Self::Once(request) => request.extensions().get::<Context>(),
+            Self::Spent(_) => None,
+        };
+        context.map_or(0, Context::returns)
+    }
+
     /// Whether another attempt can be made, after one that was not sent.
     pub(super) fn goes_again(&self) -> bool {
         matches!(self, Self::Kept(kept) if kept.recording.lost().is_none())

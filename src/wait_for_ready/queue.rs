@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::task::Waker;
@@ -8,9 +9,18 @@ use tokio::time::Instant;
 /// The calls that wait, in order of arrival: a pure structure that wakes nobody itself.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    waiting: BTreeMap<u64, Waiting>,
+    waiting: BTreeMap<Number, Waiting>,
     bytes: usize,
     last: u64,
+}
+
+/// A place in line. A call that came back, since a connection took it and did not process it, stands
+/// where it came first: before all that came back less often. Otherwise a channel whose connections end
+/// after a few calls each could refuse the same call again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Number {
+    returns: Reverse<u32>,
+    arrival: u64,
 }
 
 #[derive(Debug, Default)]
@@ -57,8 +67,8 @@ impl Queue {
         self.bytes
     }
 
-    /// The number of a new place at the end; `None` if it is full.
-    pub(super) fn admit(&mut self, bytes: usize, bounds: Bounds) -> Option<u64> {
+    /// The number of a new place, of a call that came back so often; `None` if it is full.
+    pub(super) fn admit(&mut self, bytes: usize, returns: u32, bounds: Bounds) -> Option<Number> {
         let sum = self.bytes.checked_add(bytes)?;
         if self.waiting.len() >= bounds.calls || sum > bounds.bytes {
             return None;
@@ -69,12 +79,16 @@ impl Queue {
             bytes,
             ..Waiting::default()
         };
-        self.waiting.insert(self.last, place);
-        Some(self.last)
+        let number = Number {
+            returns: Reverse(returns),
+            arrival: self.last,
+        };
+        self.waiting.insert(number, place);
+        Some(number)
     }
 
     /// Gives up a place; who is to be woken, since the watch is theirs now.
-    pub(super) fn leave(&mut self, number: u64) -> Vec<Waker> {
+    pub(super) fn leave(&mut self, number: Number) -> Vec<Waker> {
         let watched = self.rank(number).is_some();
         let Some(left) = self.waiting.remove(&number) else {
             return Vec::new();
@@ -86,12 +100,12 @@ impl Queue {
         wake
     }
 
-    pub(super) fn has(&self, number: u64) -> bool {
+    pub(super) fn has(&self, number: Number) -> bool {
         self.waiting.contains_key(&number)
     }
 
     /// Waits for the next change; gives back a waker that is not needed any more.
-    pub(super) fn wait(&mut self, number: u64, waker: Option<&Waker>) -> Option<Waker> {
+    pub(super) fn wait(&mut self, number: Number, waker: Option<&Waker>) -> Option<Waker> {
         let place = self.waiting.get_mut(&number)?;
         place.tests = false;
         let waker = waker?;
@@ -102,7 +116,7 @@ impl Queue {
     }
 
     /// This one tests the channel.
-    pub(super) fn tests(&mut self, number: u64) {
+    pub(super) fn tests(&mut self, number: Number) {
         if let Some(place) = self.waiting.get_mut(&number) {
             place.tests = true;
         }
@@ -110,13 +124,13 @@ impl Queue {
 
     /// When the call with this number is to test the channel, if the next test is due then, and if
     /// it is among the first in line.
-    pub(super) fn watch(&self, number: u64, due: Instant) -> Option<Instant> {
+    pub(super) fn watch(&self, number: Number, due: Instant) -> Option<Instant> {
         let rank = u32::try_from(self.rank(number)?).ok()?;
         due.checked_add(DEPUTY * rank)
     }
 
     /// When it goes, now that the channel is ready.
-    pub(super) fn slot(&self, number: u64) -> Option<Instant> {
+    pub(super) fn slot(&self, number: Number) -> Option<Instant> {
         self.waiting.get(&number)?.slot
     }
 
@@ -125,7 +139,7 @@ impl Queue {
     pub(super) fn release(&mut self, now: Instant, rate: Option<NonZeroU32>) -> Vec<Waker> {
         // Who tested it has gone; a waker may hold anything, and is dropped by whoever wakes.
         let tests = self.waiting.iter().filter(|(_, place)| place.tests);
-        let gone: Vec<u64> = tests.map(|(number, _)| *number).collect();
+        let gone: Vec<Number> = tests.map(|(number, _)| *number).collect();
         let mut wake = Vec::new();
         for place in gone.iter().filter_map(|it| self.waiting.remove(it)) {
             self.bytes -= place.bytes;
@@ -173,7 +187,7 @@ impl Queue {
             .collect()
     }
 
-    fn rank(&self, number: u64) -> Option<usize> {
+    fn rank(&self, number: Number) -> Option<usize> {
         let places = self.waiting.iter().filter(|(_, place)| place.watches());
         places
             .take(WATCHERS)
@@ -199,12 +213,12 @@ mod tests {
             bytes: 10,
         };
         let mut queue = Queue::default();
-        let first = queue.admit(4, bounds).unwrap();
-        assert_eq!(queue.admit(7, bounds), None, "too many bytes");
-        let second = queue.admit(6, bounds).unwrap();
-        assert_eq!(queue.admit(0, bounds), None, "too many calls");
+        let first = queue.admit(4, 0, bounds).unwrap();
+        assert_eq!(queue.admit(7, 0, bounds), None, "too many bytes");
+        let second = queue.admit(6, 0, bounds).unwrap();
+        assert_eq!(queue.admit(0, 0, bounds), None, "too many calls");
         queue.leave(first);
-        assert!(queue.admit(4, bounds).is_some());
+        assert!(queue.admit(4, 0, bounds).is_some());
         queue.leave(second);
         assert_eq!((queue.len(), queue.bytes()), (1, 4));
     }
@@ -213,7 +227,7 @@ mod tests {
     #[test]
     fn those_who_wait_go_in_order_so_many_a_second() {
         let mut queue = Queue::default();
-        let numbers: Vec<u64> = (0..5).map(|_| queue.admit(1, WIDE).unwrap()).collect();
+        let numbers: Vec<Number> = (0..5).map(|_| queue.admit(1, 0, WIDE).unwrap()).collect();
         queue.tests(numbers[0]);
         let now = Instant::now();
         queue.release(now, NonZeroU32::new(4));
@@ -226,15 +240,15 @@ mod tests {
     }
 
     /// So many calls, each polled by this waker.
-    fn line(queue: &mut Queue, calls: usize) -> Vec<u64> {
-        let numbers: Vec<u64> = (0..calls).filter_map(|_| queue.admit(0, WIDE)).collect();
+    fn line(queue: &mut Queue, calls: usize) -> Vec<Number> {
+        let numbers: Vec<Number> = (0..calls).filter_map(|_| queue.admit(0, 0, WIDE)).collect();
         for number in &numbers {
             queue.wait(*number, Some(Waker::noop()));
         }
         numbers
     }
 
-    fn watches(queue: &Queue, numbers: &[u64]) -> Vec<u128> {
+    fn watches(queue: &Queue, numbers: &[Number]) -> Vec<u128> {
         let due = Instant::now();
         let watches = numbers.iter().filter_map(|it| queue.watch(*it, due));
         watches.map(|watch| (watch - due).as_millis()).collect()
@@ -289,7 +303,7 @@ mod tests {
                     let (number, _) = model.remove(bytes % model.len());
                     queue.tests(number);
                     queue.release(Instant::now(), None);
-                } else if let Some(number) = queue.admit(bytes, bounds) {
+                } else if let Some(number) = queue.admit(bytes, 0, bounds) {
                     model.push((number, bytes));
                 }
                 let held: usize = model.iter().map(|(_, bytes)| bytes).sum();
