@@ -84,7 +84,10 @@ impl Channel {
     /// A call tests it from now on; the number of its test.
     pub(super) fn begin_test(&mut self, now: Instant) -> u64 {
         self.tests += 1;
-        self.test = Some(Test::begins(self.tests, self.abandoned.take(), now));
+        let follows_loss =
+            self.test.is_none() && self.shown_by > 0 && matches!(self.phase, Phase::Unproven);
+        let abandoned = self.abandoned.take();
+        self.test = Some(Test::begins(self.tests, follows_loss, abandoned, now));
         self.tests
     }
 

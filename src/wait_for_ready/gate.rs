@@ -1,6 +1,7 @@
 use std::num::NonZero;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -14,6 +15,7 @@ use super::alarm::Alarm;
 use super::channel::Channel;
 use super::finding::Finding;
 use super::log::Log;
+use super::outage::after;
 use super::queue::{Number, Queue};
 use super::settings::Settings;
 
@@ -41,6 +43,12 @@ pub(super) struct Shared {
     pub(super) log: Log,
 }
 
+/// A call that so many connections in a row took and did not process ..
+pub(super) const OFTEN: u32 = 3;
+/// .. waits so long for a fresh one, where it goes first, before it goes on the one that there is. A
+/// server that ends its connections after a few calls each ends it sooner.
+const FRESH: Duration = Duration::from_millis(100);
+
 /// What a call brings to the gate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller<'a> {
@@ -50,6 +58,12 @@ pub(super) struct Caller<'a> {
     /// How often a connection took it and did not process it.
     pub(super) returns: u32,
     pub(super) waker: Option<&'a Waker>,
+}
+
+impl Caller<'_> {
+    fn waits_for_a_fresh_connection(&self) -> bool {
+        self.returns >= OFTEN && self.patience == Patience::WaitForReady
+    }
 }
 
 /// What the gate says to a call.
@@ -103,7 +117,7 @@ impl Gate {
         settings: &Settings,
     ) -> Turn {
         let era = self.era.load(Ordering::Acquire);
-        if era != 0 && seat.is_none() {
+        if era != 0 && seat.is_none() && !caller.waits_for_a_fresh_connection() {
             return Turn::Go(era);
         }
         let now = Instant::now();
@@ -137,6 +151,12 @@ impl Gate {
         let last_error = channel.last_error().cloned();
         match channel.find(now) {
             Finding::Ready => {
+                if seat.is_none() && caller.waits_for_a_fresh_connection() {
+                    *seat = self.admit(queue, caller, policy);
+                    if let Some(seat) = &seat {
+                        queue.goes_at(seat.number, after(now, FRESH));
+                    }
+                }
                 let slot = seat.as_ref().and_then(|seat| queue.slot(seat.number));
                 if let (Some(slot), Some(seat)) = (slot.filter(|slot| now < *slot), &seat) {
                     _waker = queue.wait(seat.number, caller.waker);
@@ -274,3 +294,7 @@ impl Drop for Probe {
 #[cfg(all(test, grpc_resilience_loom))]
 #[path = "loom_tests.rs"]
 mod loom_tests;
+
+#[cfg(all(test, not(grpc_resilience_loom)))]
+#[path = "gate_tests.rs"]
+mod tests;

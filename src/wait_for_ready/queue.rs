@@ -134,6 +134,13 @@ impl Queue {
         self.waiting.get(&number)?.slot
     }
 
+    /// It goes then, unless the channel is lost before.
+    pub(super) fn goes_at(&mut self, number: Number, at: Instant) {
+        if let Some(place) = self.waiting.get_mut(&number) {
+            place.slot = Some(at);
+        }
+    }
+
     /// The channel is ready: each gets the moment at which it goes, in order, so many a second. Who is
     /// to be woken.
     pub(super) fn release(&mut self, now: Instant, rate: Option<NonZeroU32>) -> Vec<Waker> {
@@ -146,7 +153,11 @@ impl Queue {
             wake.extend(place.waker);
         }
         let slots = (0_u32..).map(|nth| match rate {
-            Some(rate) => now + Duration::from_secs(1) * nth / rate.get(),
+            // In whole milliseconds, as timers have them: a call that waits for less than that is
+            // overtaken by all that come meanwhile.
+            Some(rate) => {
+                now + Duration::from_millis(u64::from(nth) * 1_000 / u64::from(rate.get()))
+            }
             None => now,
         });
         for (place, slot) in self.waiting.values_mut().zip(slots) {
@@ -294,7 +305,7 @@ mod tests {
         ) {
             let bounds = Bounds { calls: 10, bytes: 300 };
             let mut queue = Queue::default();
-            let mut model: Vec<(u64, usize)> = Vec::new();
+            let mut model: Vec<(Number, usize)> = Vec::new();
             for (bytes, leaves, releases) in steps {
                 if leaves && !model.is_empty() {
                     let (number, _) = model.remove(bytes % model.len());

@@ -14,6 +14,7 @@ use crate::error::{BoxError, Error};
 
 use super::call::{Step, WaitCall};
 use super::door::Door;
+use super::gate::OFTEN;
 use super::pass::Pass;
 use super::pending::Pending;
 use super::watch::Polled;
@@ -86,8 +87,10 @@ where
         let patience = policy.patience(request.uri().path(), options);
         // One call's failed picks of a balanced channel are counted here.
         let is_kept = policy.is_single() && context.is_some_and(call::Context::is_kept);
+        let returns = context.map_or(0, call::Context::returns);
         let recorder = Recorder::of(context);
-        match (self.door.gate.era(), patience) {
+        let era = self.door.gate.era();
+        match (era.filter(|_| returns < OFTEN), patience) {
             (Some(era), Patience::WaitForReady) if !is_kept => {
                 self.go(request, deadline, era.get(), recorder)
             }

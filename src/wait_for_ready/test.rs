@@ -16,6 +16,9 @@ pub(super) struct Test {
     owed: Option<Instant>,
     /// When its request was first read, if that is no proof of an open stream.
     read: Option<Instant>,
+    /// It follows a connection that was lost: the transport may have handed its request to that one as
+    /// it ended, and forgotten it until the next request comes (FIELD.md 5).
+    follows_loss: bool,
     /// When the one before it was abandoned: that dial went on, and its error may have been
     /// kept for this one.
     pub(super) abandoned: Option<Instant>,
@@ -39,13 +42,19 @@ const LIVES: Duration = Duration::from_millis(250);
 const CHECK: Duration = Duration::from_millis(500);
 
 impl Test {
-    pub(super) fn begins(number: u64, abandoned: Option<Instant>, now: Instant) -> Self {
+    pub(super) fn begins(
+        number: u64,
+        follows_loss: bool,
+        abandoned: Option<Instant>,
+        now: Instant,
+    ) -> Self {
         Self {
             number,
             began: now,
             until: after(now, LEASE),
             owed: Some(now),
             read: None,
+            follows_loss,
             abandoned,
         }
     }
@@ -73,13 +82,20 @@ impl Test {
     /// When another call may take it over, if nothing changes (CONTRACT W11).
     pub(super) fn is_lost_at(&self, pause: Duration) -> Instant {
         let unpolled = self.owed.map(|since| after(since, pause.max(GRACE)));
-        unpolled.map_or(self.until, |at| at.min(self.until))
+        let earlier = [unpolled, self.is_forgotten_at()].into_iter().flatten();
+        earlier.fold(self.until, Instant::min)
+    }
+
+    /// When another call joins it, which reminds the transport of it.
+    fn is_forgotten_at(&self) -> Option<Instant> {
+        let may_be = self.follows_loss && self.read.is_none();
+        may_be.then(|| after(self.began, GRACE))
     }
 
     /// When to look after it next: one of a few fixed moments, so that calls which come at any rate
     /// do not put it off.
     pub(super) fn next_look(&self, pause: Duration, now: Instant) -> Instant {
-        if self.owed.is_some() {
+        if self.owed.is_some() || self.is_forgotten_at().is_some() {
             return self.is_lost_at(pause);
         }
         let passed = now.saturating_duration_since(self.began);

@@ -8,6 +8,7 @@ mod endpoints;
 mod expiry;
 mod faults;
 mod first;
+mod forgotten;
 mod goaway;
 mod handed_back;
 mod hung_up;

@@ -128,3 +128,36 @@ async fn a_proxy_that_closes_each_connection_after_a_few_calls_costs_no_backoff(
     }
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
 }
+
+// CONTRACT W8, X2: as nginx with `keepalive_requests 4` and sixteen callers
+#[tokio::test]
+async fn no_call_is_refused_by_one_connection_after_the_other_while_new_ones_are_served() {
+    let few = Connection::new()
+        .streams((0..4).map(|_| Stream::ok(b"")))
+        .other_streams(above());
+    let peer = Peer::always(few).await;
+    let stack = Resilience::new()
+        .unary(method::UNARY)
+        .unwrap()
+        .retry(
+            RetryPolicy::new()
+                .max_attempts(2)
+                .unwrap()
+                .backoff(every(ms(1))),
+        )
+        .wait_for_ready(waiting())
+        .wrap(channel(&peer));
+    let calls: Vec<_> = (0..16)
+        .map(|_| {
+            let mut client = client(stack.clone());
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    client.unary(hello()).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+}
