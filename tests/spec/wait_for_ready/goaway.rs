@@ -1,14 +1,24 @@
 //! Servers and proxies that close their connections after some calls, over a raw peer.
 
+use std::future::ready;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use grpc_resilience::call::CallOptionsExt;
+use grpc_resilience::classify::Progress;
+use grpc_resilience::grpc::MethodKind;
+use grpc_resilience::retry::{Outcome, Plan, Policy};
 use grpc_resilience::wait_for_ready::{ConnectivityState, WaitForReadyLayer};
-use grpc_resilience::{Resilience, RetryPolicy};
+use grpc_resilience::{GiveUp, Resilience, RetryLayer, RetryPolicy};
+use http::{Request, Response};
+use http_body_util::Full;
 use peer::{Connection, Gate, Headers, LastStream, Peer, Reason, Step, Stream};
 use testing::method;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use tonic::body::Body;
 use tonic::transport::Endpoint;
-use tower::Layer;
+use tower::{Layer, ServiceBuilder, ServiceExt as _, service_fn};
 
 use crate::common::{every, ms};
 use crate::support::{SECOND, client, hello};
@@ -129,35 +139,73 @@ async fn a_proxy_that_closes_each_connection_after_a_few_calls_costs_no_backoff(
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
 }
 
-// CONTRACT W8, X2: as nginx with `keepalive_requests 4` and sixteen callers
-#[tokio::test]
-async fn no_call_is_refused_by_one_connection_after_the_other_while_new_ones_are_served() {
-    let few = Connection::new()
-        .streams((0..4).map(|_| Stream::ok(b"")))
-        .other_streams(above());
-    let peer = Peer::always(few).await;
-    let stack = Resilience::new()
-        .unary(method::UNARY)
-        .unwrap()
-        .retry(
-            RetryPolicy::new()
-                .max_attempts(2)
-                .unwrap()
-                .backoff(every(ms(1))),
-        )
-        .wait_for_ready(waiting())
-        .wrap(channel(&peer));
-    let calls: Vec<_> = (0..16)
-        .map(|_| {
-            let mut client = client(stack.clone());
-            tokio::spawn(async move {
-                for _ in 0..50 {
-                    client.unary(hello()).await.unwrap();
-                }
-            })
-        })
-        .collect();
-    for call in calls {
-        call.await.unwrap();
+/// Goes again 5 ms after each refusal.
+#[derive(Debug)]
+struct AfterRefusal;
+
+impl Policy for AfterRefusal {
+    fn decide(&self, outcome: &Outcome<'_>) -> Plan {
+        match outcome.verdict.progress {
+            Progress::Refused => Plan::Transparent { after: ms(5) },
+            _ => Plan::Stop(GiveUp::CodeNotRetryable),
+        }
     }
+}
+
+/// How tonic's channel says that a connection refused a call by a GOAWAY.
+async fn refusal() -> tonic::transport::Error {
+    let peer = Peer::start([Connection::new().streams([above()])]).await;
+    let request = Request::post(peer.uri() + method::UNARY);
+    let request = request.body(Body::new(Full::from("0"))).unwrap();
+    channel(&peer).oneshot(request).await.unwrap_err()
+}
+
+/// How long a call takes that so many connections refuse, while others are served all the time.
+async fn refused_among_others(times: usize) -> Duration {
+    let mut refusals = Vec::new();
+    for _ in 0..times {
+        refusals.push(refusal().await);
+    }
+    let refusals = Arc::new(Mutex::new(refusals));
+    let channel = service_fn(move |request: Request<Body>| {
+        let is_refused = request.uri().path() == method::UNARY;
+        let refusal = is_refused.then(|| refusals.lock().unwrap().pop()).flatten();
+        ready(refusal.map_or(Ok(Response::new(Body::empty())), Err))
+    });
+    let stack = ServiceBuilder::new()
+        .layer(RetryLayer::new(AfterRefusal))
+        .layer(WaitForReadyLayer::new())
+        .service(channel);
+    tokio::time::pause();
+    let call = |path: &str| {
+        let mut request = Request::post(path).body(Body::empty()).unwrap();
+        request.call_options().kind(MethodKind::Unary);
+        stack.clone().oneshot(request)
+    };
+    let start = Instant::now();
+    let mut refused = pin!(call(method::UNARY));
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut refused => {
+                answer.unwrap();
+                return start.elapsed();
+            }
+            () = sleep(ms(1)) => { call(method::UNARY_IDEMPOTENT).await.unwrap(); }
+        }
+    }
+}
+
+// CONTRACT W8
+#[tokio::test]
+async fn a_call_that_two_connections_refused_goes_where_others_are_served() {
+    let took = refused_among_others(2).await;
+    assert!(took >= ms(10) && took <= ms(20), "{took:?}");
+}
+
+// CONTRACT W8
+#[tokio::test]
+async fn a_call_that_three_connections_refused_waits_for_a_fresh_one_while_others_are_served() {
+    let took = refused_among_others(3).await;
+    assert!(took >= ms(115) && took <= ms(125), "{took:?}");
 }
