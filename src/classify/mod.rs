@@ -51,6 +51,7 @@ mod answer;
 mod chain;
 mod connect_fault;
 mod evidence;
+mod expiry;
 mod failure;
 #[cfg(feature = "tonic")]
 mod transport;
@@ -60,6 +61,7 @@ pub use answer::{answer, head, no_status, trailers};
 pub(crate) use chain::chain;
 pub use connect_fault::ConnectFault;
 pub(crate) use evidence::Doubt;
+pub(crate) use expiry::{Expiry, may_be_expiry};
 pub(crate) use failure::display_chain;
 #[cfg(feature = "retry")]
 pub(crate) use failure::display_chain_until;

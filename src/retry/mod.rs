@@ -60,6 +60,7 @@ mod course;
 mod future;
 mod hook;
 mod kept;
+mod last;
 mod layer;
 mod plan;
 mod policies;
@@ -82,5 +83,5 @@ pub use service::Retry;
 #[cfg(feature = "stack")]
 pub(crate) use {
     answer::failure_in, call::RetryCall, committed::Committed, course::clear_count, kept::Kept,
-    start::Start,
+    last::is_first_the_last, start::Start,
 };
