@@ -26,8 +26,8 @@ pub(crate) struct Bound {
     sleep: Option<Pin<Box<Sleep>>>,
     /// Whether `grpc-timeout` says when the attempt ends.
     is_told: bool,
-    /// Tells during the attempt that no other can follow. Only of a call with a deadline, which then
-    /// ends it instead (CONTRACT D12).
+    /// Tells during the attempt that no other can follow. Only of a call with a deadline, which
+    /// then ends it instead (CONTRACT D12).
     loss: Option<LossNotice>,
 }
 

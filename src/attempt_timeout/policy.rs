@@ -30,9 +30,9 @@ impl AttemptTimeoutPolicy {
         }
     }
 
-    /// How an attempt with this timeout is bounded by itself, with so much left until the deadline of
-    /// the call; `None` if it is not (CONTRACT D12): `is_last` if a retry layer said that no other can
-    /// follow.
+    /// How an attempt with this timeout is bounded by itself, with so much left until the deadline
+    /// of the call; `None` if it is not (CONTRACT D12): `is_last` if a retry layer said that no
+    /// other can follow.
     pub(super) fn bound(
         &self,
         timeout: Duration,

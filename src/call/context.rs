@@ -189,13 +189,14 @@ impl Context {
         self.is_kept = is_kept;
     }
 
-    /// Whether a retry layer further out has said that no attempt follows this one if its own timeout
-    /// ends it: the call is not declared safe to repeat, this is its last attempt, the policy or the
-    /// caller retries no time-out, retrying is switched off, or the request is not kept.
-    /// `false` without a retry layer (CONTRACT D12).
+    /// Whether a retry layer further out has said that no attempt follows this one if its own
+    /// timeout ends it: the call is not declared safe to repeat, this is its last attempt, the
+    /// policy or the caller retries no time-out, retrying is switched off, or the request is not
+    /// kept. `false` without a retry layer (CONTRACT D12).
     ///
-    /// It may become true during the attempt: when a stream of requests outgrows what the retry layer
-    /// keeps. Neither the budget, which may fill up meanwhile, nor the deadline is part of it.
+    /// It may become true during the attempt: when a stream of requests outgrows what the retry
+    /// layer keeps. Neither the budget, which may fill up meanwhile, nor the deadline is part of
+    /// it.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.is_last || self.loss.as_ref().is_some_and(LossNotice::is_given)

@@ -44,6 +44,7 @@
 //! | other `RST_STREAM` | reached | by PROTOCOL-HTTP2's table |
 //! | tonic's own timer, the attempt timeout layer's | reached | DEADLINE_EXCEEDED |
 //! | the same, before the request was handed on | not sent | DEADLINE_EXCEEDED |
+//! | near such an end, the server's words for it (CONTRACT D11) | reached | DEADLINE_EXCEEDED |
 //! | an answer that ended without `grpc-status` | reached | UNKNOWN |
 //! | `grpc-status`, or an HTTP status without | answered | that code |
 

@@ -12,8 +12,8 @@ use crate::report::{Phase, SharedError, Trace};
 use super::Error;
 
 impl Error {
-    /// Whether this failure, seen at `now`, is the call's deadline by another name. What the request
-    /// told of it when it was last handed on is in the trace.
+    /// Whether this failure, seen at `now`, is the call's deadline by another name. What the
+    /// request told of it when it was last handed on is in the trace.
     #[cold]
     pub(crate) fn is_deadline(
         &self,

@@ -42,8 +42,8 @@ pub trait Policy: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether another attempt can follow this one, which has just begun, if its own timeout ends it:
-    /// the outcome is that of such an attempt. If none can, the timeout does not end it
+    /// Whether another attempt can follow this one, which has just begun, if its own timeout ends
+    /// it: the outcome is that of such an attempt. If none can, the timeout does not end it
     /// (CONTRACT D12).
     ///
     /// By default what [`decide`](Self::decide) says of it. It is asked before each attempt that no
@@ -177,8 +177,8 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// CONTRACT D11: what comes so near to the deadline is the deadline. With more time left it is the
-    /// attempt's: a deadline layer below bounds each attempt by itself.
+    /// CONTRACT D11: what comes so near to the deadline is the deadline. With more time left it is
+    /// the attempt's: a deadline layer below bounds each attempt by itself.
     pub(super) fn is_expiry(&self) -> bool {
         let code = self.verdict.code;
         let is_near = |remaining| Deadline::is_expiry(code, remaining);

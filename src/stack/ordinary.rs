@@ -160,7 +160,8 @@ impl<S: Clone> Ordinary<S> {
         self.budget.charge(path, &mut context);
         let pays_in = context.pay_in();
         context.number(1, self.start.takes_back());
-        // Of the deadline the calls of a method share nothing, and it makes no first attempt the last.
+        // Of the deadline the calls of a method share nothing, and it makes no first attempt the
+        // last.
         context.follow_no_more(is_first_the_last(&context, &*policy, Instant::now()));
         let said = Arc::new(Said {
             uri,

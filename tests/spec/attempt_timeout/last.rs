@@ -38,8 +38,8 @@ fn by(policies: impl Into<Policies>, server: &Server) -> impl Stack {
         .service(server.channel())
 }
 
-/// Makes a call whose last attempt has all the time that is left of a second; what its attempts told
-/// the server.
+/// Makes a call whose last attempt has all the time that is left of a second; what its attempts
+/// told the server.
 async fn uses_all<T: Stack>(
     server: &Server,
     stack: T,

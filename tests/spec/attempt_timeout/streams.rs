@@ -31,8 +31,9 @@ type Wire = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Error
 
 const STREAMS: [MethodKind; 2] = [MethodKind::ServerStreaming, MethodKind::BidiStreaming];
 
-/// A server that says one message and goes on, until the time is over that `grpc-timeout` says: then
-/// this, as servers on the core implementations do. tonic's looks at its clock no more by then.
+/// A server that says one message and goes on, until the time is over that `grpc-timeout` says:
+/// then this, as servers on the core implementations do. tonic's looks at its clock no more by
+/// then.
 fn obedient(code: Code, words: &'static str) -> Wire {
     BoxCloneSyncService::new(service_fn(move |request: http::Request<Body>| async move {
         let now = Instant::now();

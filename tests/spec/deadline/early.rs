@@ -1,4 +1,5 @@
-//! What servers and proxies say as they end a call at its deadline, or a little before (CONTRACT D11).
+//! What servers and proxies say as they end a call at its deadline, or a little before (CONTRACT
+//! D11).
 
 use std::sync::Arc;
 

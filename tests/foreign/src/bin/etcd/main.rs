@@ -1,6 +1,7 @@
 //! Calls to clusters of three etcd members while they are killed and restarted, and under timeouts.
 //!
-//! `.ci/run etcd` builds etcd 3.7, unpacks Debian's etcd 3.4, and runs this. The program exits non-zero if a promise does not hold.
+//! `.ci/run etcd` builds etcd 3.7, unpacks Debian's etcd 3.4, and runs this. The program exits
+//! non-zero if a promise does not hold.
 
 mod calls;
 mod cluster;
