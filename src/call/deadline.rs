@@ -21,8 +21,9 @@ const PART: u32 = 20;
 
 /// The least grace for a peer whose very words say that the time is over. Envoy's
 /// `grpc_timeout_header_offset`, which its users set to 20 ms, ends a call so much early, or has
-/// the server behind it do so.
-const WORDED_GRACE: Duration = Duration::from_millis(20);
+/// the server behind it do so; and its timers go by a time that it reads once a turn, up to 3 ms
+/// before.
+const WORDED_GRACE: Duration = Duration::from_millis(25);
 
 /// The one instant at which a call ends, whatever it is doing then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +222,7 @@ mod tests {
     #[test]
     fn words_that_say_so_may_come_as_early_as_proxies_do() {
         let words = "upstream request timeout";
-        for (timeout, expected) in [(30, 15), (100, 20), (300, 20), (1_000, 50)] {
+        for (timeout, expected) in [(30, 15), (100, 25), (300, 25), (1_000, 50)] {
             for code in [Code::Unavailable, Code::Unknown, Code::Cancelled] {
                 let grace = grace(timeout, code, Reason::Answered, words);
                 assert_eq!(grace, Some(expected));

@@ -131,7 +131,7 @@ fn expired(deadline: Deadline, trace: Option<Trace>) -> Error {
 fn named(error: Error, deadline: Deadline, trace: Option<Trace>) -> Error {
     let trace = trace.unwrap_or_default();
     let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
-    let expiry = error.as_expiry(deadline, phase, progress, last);
+    let expiry = error.into_expiry(deadline, phase, progress, last);
     expiry.given_up(GiveUp::Deadline, trace.attempts())
 }
 

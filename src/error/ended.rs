@@ -33,7 +33,7 @@ impl Error {
 
     /// The expiry that this failure is by another name. The answer is its source, and behind that
     /// the failure before (CONTRACT R17); what the peer asked for still binds.
-    pub(crate) fn as_expiry(
+    pub(crate) fn into_expiry(
         self,
         deadline: Deadline,
         phase: Phase,

@@ -177,7 +177,7 @@ impl Course {
             // Who noticed was the server or the transport (CONTRACT D11).
             Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
                 let last = last.map(|last| Arc::new(last) as _);
-                error.as_expiry(deadline, Phase::Attempt, self.progress(), last)
+                error.into_expiry(deadline, Phase::Attempt, self.progress(), last)
             }
             // A layer below of ours did, and knows in which phase.
             _ => match last {

@@ -57,10 +57,10 @@ fn obedient(code: Code, words: &'static str) -> Wire {
 /// Keeps what the requests told.
 fn heard(inner: Wire) -> (Wire, Arc<Mutex<Vec<Option<Duration>>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
-    let hears = Arc::clone(&heard);
+    let notes = Arc::clone(&heard);
     let stack = MapRequest::new(inner, move |request: http::Request<Body>| {
         let end = Deadline::from_headers(request.headers(), Instant::now()).unwrap();
-        hears.lock().unwrap().push(end.map(|end| end.timeout()));
+        notes.lock().unwrap().push(end.map(|end| end.timeout()));
         request
     });
     (BoxCloneSyncService::new(stack), heard)

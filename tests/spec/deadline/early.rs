@@ -148,14 +148,14 @@ async fn before_the_grace_and_in_other_words_it_is_the_server_s_answer() {
     }
 }
 
-// The grace is of what the attempt told, which is 100 ms here: 5 ms, and 20 for words.
+// The grace is of what the attempt told, which is 100 ms here: 5 ms, and 25 for words.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_begins_late_has_the_grace_of_what_is_left_then() {
     for (code, words, early, is_end) in [
         (Code::Cancelled, "", 4, true),
         (Code::Cancelled, "", 6, false),
-        (Code::Unknown, "context deadline exceeded", 19, true),
-        (Code::Unknown, "context deadline exceeded", 21, false),
+        (Code::Unknown, "context deadline exceeded", 24, true),
+        (Code::Unknown, "context deadline exceeded", 26, false),
     ] {
         let server = Server::in_memory();
         let first = unavailable("busy").after(ms(899));
@@ -224,9 +224,9 @@ async fn a_call_that_nobody_waits_for_any_more_near_its_deadline_is_not_its_dead
     use crate::support::serving;
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
-    let (served, open) = serving(None).await;
+    let (parent, open) = serving(None).await;
     let mut request = hello();
-    request.call_options().inherit(&served);
+    request.call_options().inherit(&parent);
     let stack = ServiceBuilder::new()
         .layer(second())
         .layer(second())
