@@ -12,12 +12,13 @@ use crate::report::Phase;
 
 use super::bound::Bound;
 
-/// The response body of an attempt, whose first frame may be bounded.
+/// The response body of an attempt, whose first frame may be bounded, and whose end may be the
+/// server's word for the attempt's.
 #[derive(Debug, Default)]
 pub struct AttemptBody<R> {
     /// `None` once the time was over: whoever keeps the body does not keep the stream.
     inner: Option<R>,
-    /// `None` from the first frame on.
+    /// `None` once nothing can end the answer in the attempt's name.
     bound: Option<Bound>,
     /// `None` for a call of which nobody writes anything down.
     recorder: Option<Recorder>,
@@ -67,35 +68,36 @@ where
         let Some(recorder) = &mut this.recorder else {
             return read_past(polled);
         };
-        let bound = this.bound.take();
-        let error = match (polled, &bound) {
-            (Poll::Ready(Some(Ok(mut frame))), bound) => {
+        let error = match polled {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 let seen = Seen::tidy(&mut frame);
-                let Some(end) = bound.as_ref().and_then(|bound| end_of(bound, &frame)) else {
+                let bound = this.bound.take();
+                let end = bound.as_ref().and_then(|bound| end_of(bound, seen, &frame));
+                let Some(end) = end else {
+                    this.bound = bound.and_then(Bound::begun);
                     recorder.saw(seen);
                     return Poll::Ready(Some(Ok(frame)));
                 };
                 end
             }
-            (Poll::Ready(Some(Err(error))), Some(bound)) => {
-                bound.name(broken(error), Phase::Response)
-            }
-            (Poll::Ready(Some(Err(error))), None) => broken(error),
-            (Poll::Ready(None), _) => {
+            Poll::Ready(Some(Err(error))) => match &this.bound {
+                Some(bound) => bound.name(broken(error), Phase::Response),
+                None => broken(error),
+            },
+            Poll::Ready(None) => {
+                this.bound = None;
                 recorder.over(None);
                 return Poll::Ready(None);
             }
-            (Poll::Pending, _) => {
-                this.bound = bound;
+            Poll::Pending => {
                 let Some(bound) = &mut this.bound else {
                     return Poll::Pending;
                 };
                 ready!(bound.poll_passed(cx));
-                let end = bound.expired(Phase::Response, Progress::Reached, None);
-                this.bound = None;
-                end
+                bound.expired(Phase::Response, Progress::Reached)
             }
         };
+        this.bound = None;
         this.inner = None;
         if let Some(request) = this.request.take() {
             request.end();
@@ -115,8 +117,13 @@ where
     }
 }
 
-/// The end of the attempt that its first frame is by another name.
-fn end_of(bound: &Bound, first: &Frame<Bytes>) -> Option<Error> {
-    let said = first.trailers_ref().and_then(classify::trailers);
-    bound.said(said, Phase::Response).err()
+/// The end of the attempt that a frame is by another name.
+fn end_of(bound: &Bound, seen: Seen, frame: &Frame<Bytes>) -> Option<Error> {
+    match seen {
+        Seen::Trailers(Some(code)) if classify::may_be_expiry(code) => {
+            let said = frame.trailers_ref().and_then(classify::trailers);
+            bound.said(said, Phase::Response).err()
+        }
+        _ => None,
+    }
 }

@@ -1,75 +1,122 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::body::LossNotice;
 use crate::call::Deadline;
 use crate::classify::{Progress, Verdict};
 use crate::error::Error;
 use crate::grpc::Status;
 use crate::report::{Phase, Trace};
 
-/// The end of one attempt with its timer, which moves from the future into the body where that is
-/// bounded too.
+use super::policy::Bounds;
+
+/// The end of one attempt: the timer that ends it on this side, and the name of its end if the
+/// server, which was told of it, ends it.
 #[derive(Debug)]
 pub(crate) struct Bound {
     end: Deadline,
     trace: Option<Trace>,
     until_first_message: bool,
-    sleep: Pin<Box<Sleep>>,
+    /// `None` once the answer has come so far that the timeout ends it no more.
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Whether `grpc-timeout` says when the attempt ends.
+    is_told: bool,
+    /// Tells during the attempt that no other can follow. Only of a call with a deadline, which
+    /// then ends it instead (CONTRACT D12).
+    loss: Option<LossNotice>,
 }
 
 impl Bound {
-    pub(super) fn new(end: Deadline, trace: Option<Trace>, until_first_message: bool) -> Self {
+    pub(super) fn new(
+        end: Deadline,
+        bounds: Bounds,
+        trace: Option<Trace>,
+        loss: Option<LossNotice>,
+    ) -> Self {
         Self {
             end,
             trace,
-            until_first_message,
-            sleep: Box::pin(sleep_until(end.at())),
+            until_first_message: bounds.until_first_message,
+            sleep: Some(Box::pin(sleep_until(end.at()))),
+            is_told: bounds.is_told,
+            loss,
         }
     }
 
+    /// Whether the timer runs until there is a message.
     pub(super) fn covers_first_message(&self) -> bool {
         self.until_first_message
     }
 
+    /// The head has come, of an answer that goes on: what is left of the bound.
+    pub(super) fn answered(mut self) -> Option<Self> {
+        if !self.until_first_message {
+            self.sleep = None;
+        }
+        self.is_needed().then_some(self)
+    }
+
+    /// The first frame of the answer has come: what is left.
+    pub(super) fn begun(mut self) -> Option<Self> {
+        self.sleep = None;
+        self.is_needed().then_some(self)
+    }
+
+    fn is_needed(&self) -> bool {
+        self.is_told || self.sleep.is_some()
+    }
+
     /// Wakes the task when the time is over.
     pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_over = self.remaining().is_zero();
+        let Some(sleep) = &mut self.sleep else {
+            return Poll::Pending;
+        };
         // A timer has nothing to say once the inner service used up the task's budget (tokio::task::coop).
-        if self.remaining().is_zero() {
-            return Poll::Ready(());
+        if !is_over {
+            ready!(sleep.as_mut().poll(cx));
         }
-        self.sleep.as_mut().poll(cx)
+        if self.loss.as_ref().is_some_and(LossNotice::is_given) {
+            self.sleep = None;
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     /// The error of it, for an attempt that got so far. `otherwise` is the phase to
     /// name where no trace is kept.
-    pub(super) fn expired(
-        &self,
-        otherwise: Phase,
-        progress: Progress,
-        cause: Option<Error>,
-    ) -> Error {
+    pub(super) fn expired(&self, otherwise: Phase, progress: Progress) -> Error {
         let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
-        let cause = cause.map(|error| Arc::new(error) as _);
-        Error::attempt_timed_out(self.end.timeout(), phase, progress, cause)
+        Error::attempt_timed_out(self.end.timeout(), phase, progress, None)
     }
 
     /// The error as it is, or the attempt's end by another name: the clocks of the transport, the server
-    /// and the layers below end it at the same time.
+    /// and the layers below end it at the same time (CONTRACT D11).
     pub(super) fn name(&self, error: Error, otherwise: Phase) -> Error {
-        let verdict = error.verdict();
-        if !self.is_end(&verdict) {
+        let is_end = self.is_told && error.is_end(self.end, self.end.timeout(), Instant::now());
+        if !is_end {
             return error;
         }
+        let verdict = error.verdict();
         let progress = match verdict.progress {
             Progress::Answered => Progress::Reached,
             progress => progress,
         };
-        self.expired(otherwise, progress, Some(error))
+        let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
+        let timeout = self.end.timeout();
+        // The timer of this side did not end it, so whoever wants the rest has to say so.
+        let named = if self.sleep.is_none() {
+            Error::attempt_ended_by_peer(timeout, phase, progress, Arc::new(error))
+        } else {
+            Error::attempt_timed_out(timeout, phase, progress, Some(Arc::new(error)))
+        };
+        // What the server asked for still binds.
+        named.hinted(verdict.hint)
     }
 
     /// The same for what the server said.
@@ -78,20 +125,14 @@ impl Bound {
         said: Option<(Verdict, Status)>,
         otherwise: Phase,
     ) -> Result<(), Error> {
-        match said {
-            Some((verdict, status)) if self.is_end(&verdict) => {
-                Err(self.name(Error::answered(verdict, status), otherwise))
-            }
+        let Some((verdict, status)) = said else {
+            return Ok(());
+        };
+        let is_end = |named: &Error| named.cause().is_some();
+        match self.name(Error::answered(verdict, status), otherwise) {
+            named if is_end(&named) => Err(named),
             _ => Ok(()),
         }
-    }
-
-    /// Whoever gives a hint has spoken for itself.
-    fn is_end(&self, verdict: &Verdict) -> bool {
-        // A short attempt is not near its end from its beginning.
-        let is_near = self.remaining() <= self.end.timeout() / 2;
-        let is_expiry = Deadline::is_expiry(verdict.code, self.remaining());
-        verdict.hint.is_none() && is_near && is_expiry
     }
 
     fn remaining(&self) -> Duration {

@@ -87,7 +87,7 @@ where
             return Poll::Ready(match judge(judged, bound.as_ref()) {
                 Ok((mut response, code)) => {
                     let is_open = code.is_none() && !response.body().is_end_stream();
-                    let bound = bound.filter(|it| is_open && it.covers_first_message());
+                    let bound = bound.filter(|_| is_open).and_then(Bound::answered);
                     let recorder = recorder.answered(&mut response, code);
                     let request = request.map(RequestGuard::answered);
                     Ok(response.map(|inner| AttemptBody::new(inner, bound, recorder, request)))
@@ -104,7 +104,7 @@ where
         } else {
             (Phase::Attempt, Progress::Reached)
         };
-        let error = bound.expired(phase, progress, None);
+        let error = bound.expired(phase, progress);
         // Whoever keeps the future does not keep the attempt.
         this.attempt.set(Attempt::Done);
         *this.bound = None;
@@ -120,7 +120,7 @@ type Answer<R> = (Response<R>, Option<Code>);
 fn judge<R>(outcome: Result<Answer<R>, Error>, bound: Option<&Bound>) -> Result<Answer<R>, Error> {
     let Some(bound) = bound else { return outcome };
     let (response, code) = outcome.map_err(|error| bound.name(error, Phase::Attempt))?;
-    if code.is_some() {
+    if code.is_some_and(classify::may_be_expiry) {
         let said = classify::head(response.status(), response.headers());
         bound.said(said, Phase::Attempt)?;
     }

@@ -47,7 +47,8 @@ impl AttemptTimeoutLayer {
     /// deadline: after it no other would have its full time, so it may as well use what is left. A call
     /// without a deadline has no such attempt. Default: all attempts are bounded.
     ///
-    /// By the deadline only: of a policy's `max_attempts` this layer knows nothing.
+    /// By the deadline only. Where a retry layer above says that no other attempt can follow, the
+    /// timeout ends nothing anyway (CONTRACT D12).
     #[must_use]
     pub fn unbounded_last_attempt(mut self) -> Self {
         self.policy.unbounded_last_attempt = true;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::call::{CallOptions, Timeout};
+use crate::grpc::MethodKind;
 
 /// Which attempts are bounded, and by how much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -8,6 +9,14 @@ pub struct AttemptTimeoutPolicy {
     pub(super) timeout: Option<Duration>,
     pub(super) until_first_message: bool,
     pub(super) unbounded_last_attempt: bool,
+}
+
+/// What bounds an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) until_first_message: bool,
+    /// Whether the server is told when it ends.
+    pub(super) is_told: bool,
 }
 
 impl AttemptTimeoutPolicy {
@@ -19,6 +28,25 @@ impl AttemptTimeoutPolicy {
             Timeout::After(timeout) => Some(timeout),
             Timeout::Never => None,
         }
+    }
+
+    /// How an attempt with this timeout is bounded by itself, with so much left until the deadline
+    /// of the call; `None` if it is not (CONTRACT D12): `is_last` if a retry layer said that no
+    /// other can follow.
+    pub(super) fn bound(
+        &self,
+        timeout: Duration,
+        remaining: Option<Duration>,
+        is_last: bool,
+        kind: Option<MethodKind>,
+    ) -> Option<Bounds> {
+        let is_for_nothing = is_last && remaining.is_some();
+        let bounds = Bounds {
+            until_first_message: self.until_first_message,
+            // A server that is told of it would end a stream that this side lets go on.
+            is_told: kind.is_none_or(MethodKind::answers_once),
+        };
+        (!is_for_nothing && self.bounds(timeout, remaining)).then_some(bounds)
     }
 
     /// Whether an attempt with this timeout is bounded by itself, with so much left until the deadline

@@ -86,22 +86,28 @@ where
 }
 
 impl<S> AttemptTimeout<S> {
-    /// Writes the end of the attempt into the request's context and header, if it has one of its own.
+    /// Bounds the attempt, if it has an end of its own. What the server is told of goes into the
+    /// request's context and header, too.
     fn bind<B>(&self, request: &mut Request<B>, timeout: Duration) -> Option<Bound> {
         let deadline = call::Context::caller_deadline(request);
         // A malformed header is the server's to refuse, so it stays.
         let is_malformed = deadline.is_none() && find(request.headers(), &TIMEOUT).is_some();
         let now = Instant::now();
         let remaining = deadline.map(|deadline| deadline.remaining(now));
-        if is_malformed || !self.policy.bounds(timeout, remaining) {
-            return None;
-        }
-        let end = Deadline::after(now, timeout);
         let context = call::Context::of(request.extensions_mut());
-        context.bound(end);
+        let (is_last, kind) = (context.is_last_attempt(), context.kind());
+        let bounds = self.policy.bound(timeout, remaining, is_last, kind);
+        let bounds = bounds.filter(|_| !is_malformed)?;
+        let loss = context.loss().filter(|_| remaining.is_some()).cloned();
         let trace = context.trace().cloned();
-        end.stamp(request.headers_mut(), now);
-        Some(Bound::new(end, trace, self.policy.until_first_message))
+        let mut end = Deadline::after(now, timeout);
+        if bounds.is_told {
+            let rest = remaining.map_or(Duration::MAX, |left| left.saturating_sub(end.timeout()));
+            end = end.told_later(Deadline::grace(end.timeout()).min(rest));
+            context.bound(end);
+            end.stamp(request.headers_mut(), now);
+        }
+        Some(Bound::new(end, bounds, trace, loss))
     }
 }
 

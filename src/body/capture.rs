@@ -60,7 +60,8 @@ where
     };
     let size = data.len();
     if !room.take(size) {
-        return Capture::Begun(ReadAhead::new(Ok(Frame::data(data)), None, size_hint));
+        let read = ReadAhead::new(Ok(Frame::data(data)), None, size_hint);
+        return Capture::Begun(read.without_room());
     }
     let second: Option<Read<B>> = match Pin::new(body).poll_frame(&mut cx) {
         Poll::Ready(None) => {

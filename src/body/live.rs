@@ -16,6 +16,8 @@ pub(super) struct Live<B: Body<Data = Bytes>> {
     /// It was read to its end ahead of time.
     ended: bool,
     size_hint: SizeHint,
+    /// Whether there was room for what was read first.
+    has_room: bool,
 }
 
 /// One frame of a body, or its failure.
@@ -27,6 +29,8 @@ pub(super) struct ReadAhead<B: Body<Data = Bytes>> {
     second: Option<Read<B>>,
     /// The body's from before the reads.
     size_hint: SizeHint,
+    /// Whether there was room for it.
+    has_room: bool,
 }
 
 impl<B: Body<Data = Bytes>> ReadAhead<B> {
@@ -35,6 +39,7 @@ impl<B: Body<Data = Bytes>> ReadAhead<B> {
             first: None,
             second: None,
             size_hint,
+            has_room: true,
         }
     }
 
@@ -43,6 +48,14 @@ impl<B: Body<Data = Bytes>> ReadAhead<B> {
             first: Some(first),
             second,
             size_hint,
+            has_room: true,
+        }
+    }
+
+    pub(super) fn without_room(self) -> Self {
+        Self {
+            has_room: false,
+            ..self
         }
     }
 }
@@ -54,6 +67,7 @@ impl<B: Body<Data = Bytes>> Live<B> {
             first,
             second,
             size_hint,
+            has_room,
         } = read;
         Self {
             first,
@@ -61,7 +75,13 @@ impl<B: Body<Data = Bytes>> Live<B> {
             rest,
             ended: false,
             size_hint,
+            has_room,
         }
+    }
+
+    /// Whether what was read first can be kept, as far as is known.
+    pub(super) fn has_room(&self) -> bool {
+        self.has_room
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Read<B>>>

@@ -13,6 +13,8 @@ use super::link::{OpenRequest, Reader, RequestGuard, RequestLink};
 use super::live::Live;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use super::live::ReadAhead;
+#[cfg(feature = "retry")]
+use super::notice::LossNotice;
 use super::replay::Linked;
 use super::tee::Tee;
 use super::{Replay, RequestBody};
@@ -236,6 +238,15 @@ impl<B: RequestBody> Recording<B> {
     #[cfg(feature = "retry")]
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self.kept, Kept::Whole(..))
+    }
+
+    /// What tells that the request got lost; `None` if it can't any more.
+    #[cfg(feature = "retry")]
+    pub(crate) fn loss(&self) -> Option<LossNotice> {
+        match &self.kept {
+            Kept::Whole(..) => None,
+            Kept::Live(Handle(tee)) => Some(tee.loss()),
+        }
     }
 
     /// Why the request can't be sent again; `None` if it can.

@@ -11,6 +11,7 @@ use crate::sync::{Mutex, MutexGuard};
 use super::buffer::{Lost, Share};
 use super::kept::Kept;
 use super::live::{Live, Read};
+use super::notice::LossNotice;
 
 /// A live request whose frames are kept as an attempt reads them, for the next one.
 ///
@@ -37,6 +38,7 @@ struct State<B: Body<Data = Bytes>> {
     /// Who waits for the source, or for the one who polls it now.
     waker: Option<Waker>,
     lost: Option<Lost>,
+    loss: LossNotice,
 }
 
 enum Source<B: Body<Data = Bytes>> {
@@ -55,6 +57,11 @@ enum Source<B: Body<Data = Bytes>> {
 impl<B: Body<Data = Bytes>> Tee<B> {
     /// `cancelled` makes the error by which a body has its stream reset.
     pub(super) fn new(source: Live<B>, share: Share, cancelled: fn() -> Option<B::Error>) -> Self {
+        let loss = LossNotice::default();
+        if !source.has_room() {
+            // It gets lost as soon as it is read.
+            loss.give();
+        }
         Self {
             size_hint: source.size_hint(),
             cancelled,
@@ -66,6 +73,7 @@ impl<B: Body<Data = Bytes>> Tee<B> {
                 attempts: 0,
                 waker: None,
                 lost: None,
+                loss,
             }),
         }
     }
@@ -112,6 +120,11 @@ impl<B: Body<Data = Bytes>> Tee<B> {
             state.reader = None;
             clear(state);
         }
+    }
+
+    #[cfg(feature = "retry")]
+    pub(super) fn loss(&self) -> LossNotice {
+        self.state.lock().loss.clone()
     }
 
     pub(super) fn lost(&self) -> Option<Lost> {
@@ -288,6 +301,7 @@ impl<B: Body<Data = Bytes>> State<B> {
     /// The reader goes on, and no other can follow: all that is kept was read by it.
     fn lose(&mut self, lost: Lost) {
         self.lost = Some(lost);
+        self.loss.give();
         self.kept.commit();
     }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use http::{Extensions, Request};
 use tokio::time::Instant;
 
+use crate::body::LossNotice;
 use crate::grpc::{MethodKind, TIMEOUT, find, is_repeated};
 use crate::report::Trace;
 
@@ -35,6 +36,9 @@ pub struct Context {
         allow(dead_code, reason = "nothing waits in line")
     )]
     returns: u32,
+    is_last: bool,
+    /// Of a request that may still outgrow what is kept of it.
+    loss: Option<LossNotice>,
     trace: Option<Trace>,
 }
 
@@ -200,6 +204,37 @@ impl Context {
     #[cfg(feature = "wait-for-ready")]
     pub(crate) fn returns(&self) -> u32 {
         self.returns
+    }
+
+    /// Whether a retry layer further out has said that no attempt follows this one if its own
+    /// timeout ends it: the call is not declared safe to repeat, this is its last attempt, the
+    /// policy or the caller retries no time-out, retrying is switched off, or the request is not
+    /// kept. `false` without a retry layer (CONTRACT D12).
+    ///
+    /// It may become true during the attempt: when a stream of requests outgrows what the retry
+    /// layer keeps. Neither the budget, which may fill up meanwhile, nor the deadline is part of
+    /// it.
+    #[must_use]
+    pub fn is_last_attempt(&self) -> bool {
+        self.is_last || self.loss.as_ref().is_some_and(LossNotice::is_given)
+    }
+
+    /// Says whether no attempt can follow this one.
+    #[cfg(feature = "retry")]
+    pub(crate) fn follow_no_more(&mut self, is_last: bool) {
+        self.is_last = is_last;
+    }
+
+    /// Whether no attempt can follow is also told by this, during the attempt.
+    #[cfg(feature = "retry")]
+    pub(crate) fn watch_loss(&mut self, loss: Option<LossNotice>) {
+        self.loss = loss;
+    }
+
+    /// What tells that during the attempt.
+    #[cfg(feature = "attempt-timeout")]
+    pub(crate) fn loss(&self) -> Option<&LossNotice> {
+        self.loss.as_ref()
     }
 
     /// Whether the layer above keeps the whole request and sends it once more if it is handed back: then

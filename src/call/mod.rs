@@ -10,6 +10,7 @@
 //! | [`Safety`] | the idempotency layer | retry | [`Safety::Unknown`]: not repeated once it may have run |
 //! | [`Budget`] | the budget layer | retry | unlimited |
 //! | [`MethodKind`](crate::grpc::MethodKind) | the idempotency layer, the caller | retry | a stream |
+//! | [last attempt](Context::is_last_attempt) | retry | attempt timeout | another can follow |
 //! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
 //! | [`Trace`](crate::report::Trace) | retry, deadline, the caller's `call_report()` | whoever acts on the call writes into it | nobody listens |
 

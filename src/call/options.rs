@@ -103,7 +103,8 @@ impl CallOptions {
         self
     }
 
-    /// Lifts the attempt timeout layer's default, for a stream that a server would end with it.
+    /// Lifts the attempt timeout layer's default, for a stream of unknown kind, which a server
+    /// would end with it.
     pub fn no_attempt_timeout(&mut self) -> &mut Self {
         self.attempt_timeout = Timeout::Never;
         self

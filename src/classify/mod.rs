@@ -44,6 +44,7 @@
 //! | other `RST_STREAM` | reached | by PROTOCOL-HTTP2's table |
 //! | tonic's own timer, the attempt timeout layer's | reached | DEADLINE_EXCEEDED |
 //! | the same, before the request was handed on | not sent | DEADLINE_EXCEEDED |
+//! | near such an end, the server's words for it (CONTRACT D11) | reached | DEADLINE_EXCEEDED |
 //! | an answer that ended without `grpc-status` | reached | UNKNOWN |
 //! | `grpc-status`, or an HTTP status without | answered | that code |
 
@@ -51,6 +52,7 @@ mod answer;
 mod chain;
 mod connect_fault;
 mod evidence;
+mod expiry;
 mod failure;
 #[cfg(feature = "tonic")]
 mod transport;
@@ -60,6 +62,7 @@ pub use answer::{answer, head, no_status, trailers};
 pub(crate) use chain::chain;
 pub use connect_fault::ConnectFault;
 pub(crate) use evidence::Doubt;
+pub(crate) use expiry::{Expiry, may_be_expiry};
 pub(crate) use failure::display_chain;
 #[cfg(feature = "retry")]
 pub(crate) use failure::display_chain_until;

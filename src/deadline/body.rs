@@ -9,7 +9,6 @@ use crate::body::OpenRequest;
 use crate::classify;
 use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
-use crate::grpc::Code;
 
 use super::bound::Bound;
 
@@ -105,9 +104,9 @@ impl Active {
             Seen::Data if std::mem::replace(&mut self.began, true) => {
                 bound.ended(Instant::now(), self.recorder.trace())
             }
-            Seen::Trailers(Some(Code::Cancelled)) => {
-                let (verdict, status) = classify::trailers(frame.trailers_ref()?)?;
-                bound.cancelled(verdict, status, self.recorder.trace())
+            Seen::Trailers(Some(code)) if classify::may_be_expiry(code) => {
+                let said = classify::trailers(frame.trailers_ref()?);
+                bound.said(said, self.recorder.trace())
             }
             _ => None,
         }

@@ -1,8 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
@@ -11,7 +9,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use crate::call::{Deadline, Served};
 use crate::classify::{Reason, Verdict};
 use crate::error::{Error, GiveUp};
-use crate::grpc::{Code, Status};
+use crate::grpc::Status;
 use crate::report::Trace;
 
 use super::timer::Timer;
@@ -54,11 +52,6 @@ impl Bound {
     #[cfg(feature = "stack")]
     pub(crate) fn deadline(&self) -> Option<Deadline> {
         self.deadline
-    }
-
-    fn remaining(&self) -> Option<Duration> {
-        let deadline = self.deadline?;
-        Some(deadline.remaining(Instant::now()))
     }
 
     /// The end, if it has come by now.
@@ -107,33 +100,23 @@ impl Bound {
     /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
     pub(crate) fn name(&self, error: Error, trace: Option<&Trace>) -> Error {
         let was_expiry = error.verdict().reason == Reason::DeadlineExceeded;
-        let (Some(deadline), Some(remaining)) = (self.deadline, self.remaining()) else {
-            return error;
-        };
-        if was_expiry || !Deadline::is_expiry(error.code(), remaining) {
-            return error;
+        match self.deadline {
+            Some(deadline) if !was_expiry && error.is_deadline(deadline, trace, Instant::now()) => {
+                named(error, deadline, trace.cloned())
+            }
+            _ => error,
         }
-        // What failed before says more than another clock's word for the same instant.
-        if let Some(trace) = trace
-            && trace.last_failure().is_none()
-        {
-            trace.failed(Arc::new(error));
-        }
-        expired(deadline, trace.cloned())
     }
 
-    /// The expiry that a CANCELLED of the server's is, near the deadline.
-    pub(super) fn cancelled(
+    /// The expiry that an answer which says so is by another name.
+    pub(super) fn said(
         &self,
-        verdict: Verdict,
-        status: Status,
+        said: Option<(Verdict, Status)>,
         trace: Option<&Trace>,
     ) -> Option<Error> {
-        if verdict.code != Code::Cancelled {
-            return None;
-        }
+        let (verdict, status) = said?;
         let named = self.name(Error::answered(verdict, status), trace);
-        (named.code() == Code::DeadlineExceeded).then_some(named)
+        (named.verdict().reason == Reason::DeadlineExceeded).then_some(named)
     }
 }
 
@@ -142,6 +125,14 @@ fn expired(deadline: Deadline, trace: Option<Trace>) -> Error {
     let trace = trace.unwrap_or_default();
     let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
     Error::expired(deadline, phase, progress, last).given_up(GiveUp::Deadline, trace.attempts())
+}
+
+#[cold]
+fn named(error: Error, deadline: Deadline, trace: Option<Trace>) -> Error {
+    let trace = trace.unwrap_or_default();
+    let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
+    let expiry = error.into_expiry(deadline, phase, progress, last);
+    expiry.given_up(GiveUp::Deadline, trace.attempts())
 }
 
 #[cold]

@@ -126,11 +126,12 @@ fn judge<R>(
     recorder: &Recorder,
 ) -> Result<Option<Code>, Error> {
     let code = received(response)?;
-    let (Some(bound), Some(Code::Cancelled)) = (bound, code) else {
-        return Ok(code);
-    };
-    let head = classify::head(response.status(), response.headers());
-    let expiry =
-        head.and_then(|(verdict, status)| bound.cancelled(verdict, status, recorder.trace()));
-    expiry.map_or(Ok(code), Err)
+    match (bound, code) {
+        (Some(bound), Some(said)) if classify::may_be_expiry(said) => {
+            let head = classify::head(response.status(), response.headers());
+            let expiry = bound.said(head, recorder.trace());
+            expiry.map_or(Ok(code), Err)
+        }
+        _ => Ok(code),
+    }
 }

@@ -25,8 +25,12 @@
 //!   task that carries [`Served`](crate::call::Served) too.
 //! - **Errors**: DEADLINE_EXCEEDED on expiry; INTERNAL for a malformed `grpc-timeout` of the
 //!   caller's, at once (CONTRACT D4).
-//! - **Interactions**: stands above the layers that it is to bound. tonic's own timer and servers
-//!   answer CANCELLED near the deadline: what arrives with at most 5 ms left counts as the expiry.
+//! - **Interactions**: stands above the layers that it is to bound. Servers and proxies end a call
+//!   at the `grpc-timeout` that they were told, or a little before, each in its own words:
+//!   CANCELLED or DEADLINE_EXCEEDED within 5 % of that timeout (at least 5 ms, at most 50 ms)
+//!   before the deadline is the expiry, and so are UNKNOWN and UNAVAILABLE in the words of etcd
+//!   ("context deadline exceeded") and Envoy ("upstream request timeout"), for which it is at least
+//!   25 ms. The answer is the error's source, and its hint is in the verdict (CONTRACT D11).
 //! - **Limits**: below a body that is always ready, a stream is cut at the next message. The timer of a call that
 //!   is over stays registered for the next call on the thread: a test that stops the clock does so before its first
 //!   call, as `start_paused` does, or finds the clock moved to that timer once nothing else is left to do.

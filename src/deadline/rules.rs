@@ -106,7 +106,7 @@ impl Rules {
         }
         let rendered = self.rendered.as_ref();
         let rendered = rendered.and_then(|rendered| rendered.of(deadline, now));
-        put(headers, rendered, || deadline.remaining(now));
+        put(headers, rendered, || deadline.told(now));
     }
 }
 

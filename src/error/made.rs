@@ -59,6 +59,24 @@ impl Error {
         Self::build(verdict, Status::new(code, message), cause)
     }
 
+    /// The same of an answer that this side would have let go on: the server ended it.
+    #[cfg(feature = "attempt-timeout")]
+    pub(crate) fn attempt_ended_by_peer(
+        timeout: Duration,
+        phase: Phase,
+        progress: Progress,
+        cause: SharedError,
+    ) -> Self {
+        let message = format!(
+            "the attempt's timeout of {timeout:?} passed while {phase}: the server, which is told of \
+             it, ended the answer; declare the kind of a method that answers in a stream, or say \
+             call_options().no_attempt_timeout()"
+        );
+        let (code, reason) = (Code::DeadlineExceeded, Reason::AttemptTimedOut);
+        let verdict = Verdict::new(progress, code, reason);
+        Self::build(verdict, Status::new(code, message), Some(cause))
+    }
+
     /// An inner service whose `poll_ready` failed: the request was not handed on, and tower's
     /// contract says that the service can take no other.
     pub(crate) fn unready(error: impl Into<BoxError>) -> Self {
@@ -168,7 +186,12 @@ impl Error {
     }
 
     /// The same failure with an error that led to it.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    #[cfg(any(
+        feature = "attempt-timeout",
+        feature = "deadline",
+        feature = "retry",
+        feature = "wait-for-ready"
+    ))]
     pub(crate) fn caused_by(self, cause: Option<SharedError>) -> Self {
         let inner = *self.0;
         let mut built = Self::build(inner.verdict, inner.status, cause.or(inner.cause));

@@ -17,6 +17,15 @@
 //! }
 //! ```
 
+#[cfg(any(feature = "attempt-timeout", feature = "deadline", feature = "retry"))]
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(
+        dead_code,
+        reason = "a layer by itself makes some of these failures only"
+    )
+)]
+mod ended;
 mod layer_error;
 #[cfg(any(
     feature = "adaptive-throttle",

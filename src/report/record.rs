@@ -28,6 +28,9 @@ pub(super) struct Record {
     pub(super) attempts: u32,
     pub(super) transparent: u32,
     attempt_began: Option<Instant>,
+    /// When the request was last handed to an inner service, which is when it was last told what is
+    /// left of the time.
+    handed_on: Option<Instant>,
     is_repeat: bool,
     failed: VecDeque<FailedAttempt>,
     reach: Reach,
@@ -98,6 +101,9 @@ impl Record {
         }
         self.phase = phase;
         self.since = Some(now);
+        if phase == Phase::Attempt {
+            self.handed_on = Some(now);
+        }
     }
 
     /// This attempt is next, or the same once more.
@@ -223,6 +229,10 @@ impl Record {
 
     pub(super) fn phase(&self) -> Phase {
         self.phase
+    }
+
+    pub(super) fn handed_on(&self) -> Option<Instant> {
+        self.handed_on
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -87,6 +87,11 @@ impl Trace {
         });
     }
 
+    /// When the request was last handed to an inner service.
+    pub(crate) fn handed_on(&self) -> Option<Instant> {
+        self.0.lock().handed_on()
+    }
+
     pub(crate) fn attempts(&self) -> u32 {
         self.0.lock().attempts
     }

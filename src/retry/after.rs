@@ -82,6 +82,7 @@ impl Course {
         let context = self.context();
         let deadline = context.and_then(Context::deadline);
         let verdict = error.verdict();
+        let now = Instant::now();
         let outcome = Outcome {
             verdict,
             attempts: self.attempts,
@@ -92,7 +93,9 @@ impl Course {
             gone_away: self.gone_away,
             safety: context.and_then(Context::stated_safety),
             renewable: !self.renewed && settings.renews_credentials(),
-            remaining: deadline.map(|deadline| deadline.remaining(Instant::now())),
+            remaining: deadline.map(|deadline| deadline.remaining(now)),
+            is_deadline: deadline
+                .is_some_and(|deadline| error.is_deadline(deadline, self.trace(), now)),
             unit: settings.rng.unit(),
             options: self.options(),
         };
@@ -173,8 +176,8 @@ impl Course {
         let expiry = match deadline {
             // Who noticed was the server or the transport (CONTRACT D11).
             Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
-                let last = Arc::new(last.unwrap_or(error));
-                Error::expired(deadline, Phase::Attempt, self.progress(), Some(last))
+                let last = last.map(|last| Arc::new(last) as _);
+                error.into_expiry(deadline, Phase::Attempt, self.progress(), last)
             }
             // A layer below of ours did, and knows in which phase.
             _ => match last {

@@ -15,7 +15,7 @@ use super::committed::Committed;
 use super::hook::Preparing;
 use super::settings::Settings;
 use super::spend::Spend;
-use super::{NextAttempt, Policy};
+use super::{NextAttempt, Outcome, Policy};
 
 /// The course of one call: its head and its policy, and what happened so far.
 #[derive(Debug)]
@@ -115,6 +115,24 @@ impl Course {
         self.began(false, now);
     }
 
+    /// Whether no attempt can follow the one that begins now, if its own timeout ends it
+    /// (CONTRACT D12).
+    fn is_last(&self, now: Instant) -> bool {
+        let Some(policy) = self.policy() else {
+            return true;
+        };
+        let timed_out = Outcome {
+            attempts: self.attempts,
+            retries: self.retries,
+            previous_backoff: self.previous_backoff,
+            unsent: self.unsent,
+            refused: self.refused,
+            gone_away: self.gone_away,
+            ..Outcome::timed_out(self.context(), now)
+        };
+        timed_out.is_last(policy)
+    }
+
     fn is_repetition(&self) -> bool {
         self.repetition == Repetition::Now
     }
@@ -132,12 +150,15 @@ impl Course {
 
     /// The request of the attempt, which starts now; with these headers if a hook made them.
     pub(super) fn request<B>(&mut self, body: B, prepared: Option<HeaderMap>) -> Request<B> {
+        let now = Instant::now();
+        let is_last = self.is_last(now);
         let refused = u32::from(self.refused);
         let returns = (self.unsent.saturating_add(self.gone_away)).saturating_add(refused);
         let context = self.head.context_mut();
         context.number(self.attempts, false);
         context.came_back(returns);
-        self.began(prepared.is_some(), Instant::now());
+        context.follow_no_more(is_last);
+        self.began(prepared.is_some(), now);
         let mut request = self.head.request(body);
         if let Some(headers) = prepared {
             *request.headers_mut() = headers;
@@ -206,7 +227,7 @@ impl Course {
         context.map_or(&CallOptions::UNSET, Context::options)
     }
 
-    fn trace(&self) -> Option<&Trace> {
+    pub(super) fn trace(&self) -> Option<&Trace> {
         self.context().and_then(Context::trace)
     }
 

@@ -27,9 +27,10 @@
 //! [`Policy`] of your own, as in the example `policy`. Before each attempt: [`BeforeAttempt`], which
 //! brings a fresh token.
 //!
-//! - **Reads** from the [`Context`](crate::call::Context) options, safety, deadline (or the caller's
-//!   `grpc-timeout`), budget and method kind. **Writes** the attempt number, and what
-//!   happens into the [`Trace`](crate::report::Trace).
+//! - **Reads** from the [`Context`](crate::call::Context) options, safety, deadline (or the
+//!   caller's `grpc-timeout`), budget and method kind. **Writes** the attempt number, whether
+//!   another attempt can follow ([`is_last_attempt`](crate::call::Context::is_last_attempt)), and
+//!   what happens into the [`Trace`](crate::report::Trace).
 //! - **Answers**: a final failure goes up as [`Error`](crate::Error), with the server's own status
 //!   as its source and the [`GiveUp`](crate::GiveUp) reason. A success goes up untouched; one that
 //!   took more than its first attempt has the [`CallReport`](crate::CallReport) in its extensions.
@@ -60,6 +61,7 @@ mod course;
 mod future;
 mod hook;
 mod kept;
+mod last;
 mod layer;
 mod plan;
 mod policies;
@@ -82,5 +84,5 @@ pub use service::Retry;
 #[cfg(feature = "stack")]
 pub(crate) use {
     answer::failure_in, call::RetryCall, committed::Committed, course::clear_count, kept::Kept,
-    start::Start,
+    last::is_first_the_last, start::Start,
 };

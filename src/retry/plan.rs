@@ -42,6 +42,16 @@ pub trait Policy: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether another attempt can follow this one, which has just begun, if its own timeout ends
+    /// it: the outcome is that of such an attempt. If none can, the timeout does not end it
+    /// (CONTRACT D12).
+    ///
+    /// By default what [`decide`](Self::decide) says of it. It is asked before each attempt that no
+    /// other rule makes the last, so answer it yourself if `decide` counts how often it is asked.
+    fn may_follow(&self, outcome: &Outcome<'_>) -> bool {
+        !matches!(self.decide(outcome), Plan::Stop(_))
+    }
+
     /// Whether it never retries: then calls pass through the layer untouched. Default: no.
     fn is_off(&self) -> bool {
         false
@@ -60,6 +70,10 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
 
     fn assumes_idempotent(&self) -> bool {
         (**self).assumes_idempotent()
+    }
+
+    fn may_follow(&self, outcome: &Outcome<'_>) -> bool {
+        (**self).may_follow(outcome)
     }
 
     fn is_off(&self) -> bool {
@@ -114,6 +128,9 @@ pub struct Outcome<'a> {
     pub renewable: bool,
     /// What is left until the deadline; `None` without one.
     pub remaining: Option<Duration>,
+    /// Whether the failure is the call's deadline by another name, such as what a server or a proxy
+    /// says a little before it.
+    pub is_deadline: bool,
     /// A random number in `[0, 1)`.
     pub unit: f64,
     /// The caller's wishes.
@@ -135,6 +152,7 @@ impl<'a> Outcome<'a> {
             safety: None,
             renewable: false,
             remaining: None,
+            is_deadline: false,
             unit: 0.5,
             options,
         }
@@ -159,12 +177,12 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// CONTRACT D11: with at most 5 ms left, a time-out or a cancellation is the deadline. With more
-    /// left it is the attempt's: a deadline layer below bounds each attempt by itself.
+    /// CONTRACT D11: what comes so near to the deadline is the deadline. With more time left it is
+    /// the attempt's: a deadline layer below bounds each attempt by itself.
     pub(super) fn is_expiry(&self) -> bool {
         let code = self.verdict.code;
-        self.remaining
-            .is_some_and(|remaining| Deadline::is_expiry(code, remaining))
+        let is_near = |remaining| Deadline::is_expiry(code, remaining);
+        self.is_deadline || self.remaining.is_some_and(is_near)
     }
 
     /// Why a failure is final that the policy does not retry.

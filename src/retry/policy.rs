@@ -313,6 +313,10 @@ impl Policy for RetryPolicy {
         self.assume_idempotent
     }
 
+    fn may_follow(&self, outcome: &Outcome<'_>) -> bool {
+        !self.off && self.forbids(outcome).is_none()
+    }
+
     fn is_off(&self) -> bool {
         self.off
     }

@@ -12,10 +12,11 @@ use crate::call;
 use crate::classify::Reason;
 use crate::dispatch::{Passing, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
-use crate::grpc::Code;
+use crate::grpc::{Code, TIMEOUT, find};
 use crate::report::Phase;
 
 use super::call::RetryCall;
+use super::last::is_first_the_last;
 use super::settings::Settings;
 use super::start::Start;
 use super::{NextAttempt, Policy, ResponseFuture, RetryBody};
@@ -105,6 +106,8 @@ impl<S: Clone> Retry<S> {
         let context = call::Context::of(request.extensions_mut());
         context.begin();
         context.number(1, kept.may_come_back());
+        context.follow_no_more(is_first_the_last(context, &*policy, now));
+        context.watch_loss(kept.recording.loss());
         let context = context.clone();
         let (mut call, preparing) = RetryCall::begun(&request, context, kept, policy);
         if let Some(preparing) = preparing {
@@ -123,6 +126,9 @@ impl<S: Clone> Retry<S> {
         S: Service<Request<B>>,
         B: RequestBody,
     {
+        if why != Passing::Nested {
+            say_that_none_follows(&mut request);
+        }
         let mut context = request.extensions_mut().get_mut::<call::Context>();
         // Every call counts, those too that are not retried.
         if let Some(context) = context.as_mut().filter(|_| why != Passing::Nested) {
@@ -158,6 +164,17 @@ fn why_passing(context: Option<&call::Context>, policy: &dyn Policy) -> Option<P
     }
     let never = context.is_some_and(|context| context.options().is_never_retried());
     (never || policy.is_off()).then_some(Passing::SwitchedOff)
+}
+
+/// No attempt follows the only one, of which that is said where it matters to a layer below: where
+/// the call has a deadline (CONTRACT D12). Elsewhere a call that passes carries nothing.
+fn say_that_none_follows<B>(request: &mut Request<B>) {
+    let context = request.extensions_mut().get_mut::<call::Context>();
+    if let Some(context) = context {
+        context.follow_no_more(true);
+    } else if find(request.headers(), &TIMEOUT).is_some() {
+        call::Context::of(request.extensions_mut()).follow_no_more(true);
+    }
 }
 
 fn no_attempt() -> Error {

@@ -11,7 +11,7 @@ use crate::call::{CallOptions, Context, Deadline, Served};
 use crate::deadline::{Bound, DeadlineService, EndsBy};
 use crate::dispatch::{Essentials, Extras, Readied, Spare};
 use crate::idempotency::Idempotency;
-use crate::retry::{Policy, Start, clear_count};
+use crate::retry::{Policy, Start, clear_count, is_first_the_last};
 use crate::wait_for_ready::Door;
 
 use super::going::Going;
@@ -160,6 +160,9 @@ impl<S: Clone> Ordinary<S> {
         self.budget.charge(path, &mut context);
         let pays_in = context.pay_in();
         context.number(1, self.start.takes_back());
+        // Of the deadline the calls of a method share nothing, and it makes no first attempt the
+        // last.
+        context.follow_no_more(is_first_the_last(&context, &*policy, Instant::now()));
         let said = Arc::new(Said {
             uri,
             context,

@@ -2,8 +2,11 @@
 
 mod answers;
 mod bounds;
+mod early;
+mod last;
 mod repeats;
 mod requests;
+mod streams;
 
 use std::time::Duration;
 
@@ -15,6 +18,12 @@ use crate::common::policy;
 use crate::support::ours;
 
 const LIMIT: Duration = Duration::from_millis(300);
+
+/// How much later an end the server is told of: a twentieth (CONTRACT D11).
+const GRACE: Duration = Duration::from_millis(15);
+
+/// That in microseconds, as a server hears of it.
+const TOLD: Option<u128> = Some(315_000);
 
 fn limit() -> AttemptTimeoutLayer {
     AttemptTimeoutLayer::new(LIMIT).unwrap()

@@ -1,5 +1,6 @@
 //! One instant at which a call ends, whatever it is doing then.
 
+mod early;
 mod expiry;
 mod phases;
 mod response;

@@ -253,7 +253,8 @@ impl Service<http::Request<Body>> for Alternating {
     }
 }
 
-type Untimed = tower::util::MapRequest<Channel, fn(http::Request<Body>) -> http::Request<Body>>;
+pub(crate) type Untimed =
+    tower::util::MapRequest<Channel, fn(http::Request<Body>) -> http::Request<Body>>;
 
 /// A channel whose transport and server hear of no timeout: what ends a call is then ours.
 pub(crate) fn untimed(server: &Server) -> Untimed {

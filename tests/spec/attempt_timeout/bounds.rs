@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use tonic::Code;
 use tower::{Layer, ServiceBuilder};
 
-use super::{LIMIT, limit, policy, timed_out};
+use super::{LIMIT, TOLD, limit, policy, timed_out};
 use crate::common::{declared, ms, unavailable};
 use crate::support::{
     SECOND, Slow, all_ended, client, has, hello, settle, sources, timeouts, untimed,
@@ -70,7 +70,7 @@ async fn the_lesser_of_the_attempt_s_timeout_and_what_is_left_is_sent() {
         .service(server.channel());
     client(stack).unary(declared()).await.unwrap_err();
     // The last one begins at 780 ms.
-    let sent = [300_000, 300_000, 300_000, 220_000].map(Some);
+    let sent = [TOLD, TOLD, TOLD, Some(220_000)];
     assert_eq!(timeouts(&server.calls()), sent);
 }
 
@@ -79,7 +79,12 @@ async fn the_lesser_of_the_attempt_s_timeout_and_what_is_left_is_sent() {
 async fn a_shorter_timeout_of_the_caller_s_stays() {
     let server = Server::in_memory();
     let mut alone = client(limit().layer(server.channel()));
-    for (timeout, sent) in [(ms(100), 100_000), (ms(300), 300_000), (SECOND, 300_000)] {
+    for (timeout, sent) in [
+        (ms(100), 100_000),
+        (ms(300), 300_000),
+        (ms(310), 310_000),
+        (SECOND, 315_000),
+    ] {
         server.clear();
         let mut request = hello();
         request.set_timeout(timeout);
@@ -118,7 +123,7 @@ async fn an_attempt_that_queued_is_sent_with_what_is_left_of_it() {
     let status = client(stack).unary(hello()).await.unwrap_err();
     assert_eq!(start.elapsed(), LIMIT);
     assert_eq!(timed_out(&status), Progress::Reached);
-    assert_eq!(timeouts(&server.calls()), [Some(180_000)]);
+    assert_eq!(timeouts(&server.calls()), [Some(195_000)]);
 }
 
 // CONTRACT I1, I4
@@ -164,7 +169,7 @@ async fn waiting_for_the_channel_is_no_attempt() {
     sleep(5 * LIMIT).await;
     server.start().await;
     call.await.unwrap().unwrap();
-    assert_eq!(timeouts(&server.calls()), [Some(300_000)]);
+    assert_eq!(timeouts(&server.calls()), [TOLD]);
 }
 
 // CONTRACT W3: nobody answered
@@ -247,7 +252,7 @@ async fn the_last_attempt_that_the_deadline_allows_may_use_what_is_left() {
             .map(|call| (call.at - start).as_millis())
             .collect();
         assert_eq!(seen, starts);
-        let mut sent = vec![Some(300_000); starts.len()];
+        let mut sent = vec![TOLD; starts.len()];
         *sent.last_mut().unwrap() = Some(1_000 * (u128::from(total) - starts.last().unwrap()));
         assert_eq!(timeouts(&calls), sent);
     }

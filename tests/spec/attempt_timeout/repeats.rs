@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
+use grpc_resilience::attempt_timeout::AttemptTimeout;
 use grpc_resilience::budget::{BudgetLayer, TokenBucket};
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::classify::Reason;
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::grpc::MethodKind;
-use grpc_resilience::retry::{Outcome, Plan, Policy, RetryLayer, RetryPolicy};
+use grpc_resilience::retry::{Outcome, Plan, Policy, Retry, RetryLayer, RetryPolicy};
 use grpc_resilience::{CallReport, GiveUp, Resilience};
 use testing::{Answer, Server, method};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tower::{Layer, ServiceBuilder};
 
-use super::{LIMIT, limit, policy, timed_out};
+use super::{LIMIT, TOLD, limit, policy, timed_out};
 use crate::common::{declared, ms, previous_attempts, undeclared, waits};
-use crate::support::{SECOND, Stack, client, settle, timeouts, untimed};
+use crate::support::{SECOND, Untimed, client, settle, timeouts, untimed};
 
 fn hanging() -> Server {
     let server = Server::in_memory();
@@ -24,9 +25,11 @@ fn hanging() -> Server {
     server
 }
 
-fn retried(server: &Server, policy: RetryPolicy) -> impl Stack {
+type Retried = Retry<AttemptTimeout<Untimed>>;
+
+/// Without a deadline, so that the timeout ends last attempts, too (CONTRACT D12).
+fn retried(server: &Server, policy: RetryPolicy) -> Retried {
     ServiceBuilder::new()
-        .layer(DeadlineLayer::new().default_timeout(10 * SECOND))
         .layer(RetryLayer::new(policy))
         .layer(limit())
         .service(untimed(server))
@@ -63,7 +66,7 @@ async fn an_attempt_over_its_time_is_cancelled_and_the_next_one_goes() {
         assert_eq!(waits(&calls), [310, 310]);
         assert!(calls[0].cancelled() && calls[1].cancelled());
         if wired {
-            assert_eq!(timeouts(&calls), [Some(300_000); 3]);
+            assert_eq!(timeouts(&calls), [TOLD; 3]);
         }
         let failed = report.unwrap().failed_attempts();
         assert_eq!(failed.len(), 2);
@@ -95,8 +98,8 @@ async fn the_deadline_bounds_all_attempts_together() {
     let mut request = declared();
     request.set_timeout(ms(305 + 300));
     let start = Instant::now();
-    let mut client = client(retried(&server, policy()));
-    let status = client.unary(request).await.unwrap_err();
+    let stack = DeadlineLayer::new().layer(retried(&server, policy()));
+    let status = client(stack).unary(request).await.unwrap_err();
     assert_eq!(start.elapsed(), ms(605));
     assert!(
         status.message().starts_with("the deadline of 605ms"),
@@ -184,21 +187,24 @@ async fn an_attempt_that_timed_out_costs_a_token_and_the_deadline_costs_none() {
         .service(server.channel());
     let left = |tokens: f64| assert!((budget.tokens() - tokens).abs() < 1e-9, "{budget:?}");
     // Not repeated, and yet the server's failure.
-    let status = client(stack.clone()).unary(undeclared()).await;
+    let mut request = undeclared();
+    request.call_options().no_timeout();
+    let status = client(stack.clone()).unary(request).await;
     assert_eq!(
         GiveUp::find(&status.unwrap_err()),
         Some(GiveUp::NotIdempotent)
     );
     left(5.0);
-    let mut request = declared();
-    request.set_timeout(ms(100));
-    let status = client(stack.clone()).unary(request).await.unwrap_err();
-    assert_eq!(GiveUp::find(&status), Some(GiveUp::Deadline));
-    left(5.0);
+    for mut request in [declared(), undeclared()] {
+        request.set_timeout(ms(100));
+        let status = client(stack.clone()).unary(request).await.unwrap_err();
+        assert_eq!(GiveUp::find(&status), Some(GiveUp::Deadline));
+        left(5.0);
+    }
     let status = client(stack).unary(declared()).await.unwrap_err();
     assert_eq!(give_up(&status), Some(GiveUp::BudgetExhausted));
     left(3.0);
-    assert_eq!(server.count(), 1 + 1 + 2);
+    assert_eq!(server.count(), 1 + 2 + 2);
 }
 
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! open.
 
 mod apart;
+mod late;
 mod lost;
 mod outside;
 

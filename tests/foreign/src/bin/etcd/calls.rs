@@ -16,7 +16,7 @@ use crate::proto::kv_client::KvClient;
 use crate::proto::request_op;
 use crate::proto::{Compare, DESCRIPTORS, PutRequest, RangeRequest, RequestOp, TxnRequest};
 
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_millis(1_500);
 /// How many keys the idempotent calls share.
 const KEYS: u64 = 1_000;
@@ -28,11 +28,26 @@ pub(crate) type Bare = KvClient<Channel>;
 /// This crate over tonic's balanced channel, with no setting that tells it of several endpoints.
 pub(crate) fn ours(endpoints: Vec<Endpoint>) -> Result<Ours, Failure> {
     let channel = Channel::balance_list(endpoints.into_iter());
-    let stack = Resilience::new()
+    Ok(KvClient::new(described(ATTEMPT)?.wrap(channel)))
+}
+
+/// This crate over a channel to one member, with this timeout of attempts.
+pub(crate) fn ours_to(endpoint: &Endpoint, attempt: Duration) -> Result<Ours, Failure> {
+    let channel = endpoint.connect_lazy();
+    Ok(KvClient::new(described(attempt)?.wrap(channel)))
+}
+
+/// This crate with the kinds of etcd's methods.
+pub(crate) fn described(attempt: Duration) -> Result<Resilience, Failure> {
+    Ok(undescribed(attempt)?.descriptors(DESCRIPTORS)?)
+}
+
+/// This crate without them.
+pub(crate) fn undescribed(attempt: Duration) -> Result<Resilience, Failure> {
+    let attempts = AttemptTimeoutLayer::new(attempt)?;
+    Ok(Resilience::new()
         .default_timeout(DEADLINE)
-        .descriptors(DESCRIPTORS)?
-        .attempt_timeout(AttemptTimeoutLayer::new(ATTEMPT)?);
-    Ok(KvClient::new(stack.wrap(channel)))
+        .attempt_timeout(attempts))
 }
 
 /// tonic's balanced channel for the loop written by hand.

@@ -21,11 +21,22 @@ pub(crate) struct Cluster {
     // Before the folder, which they write to.
     members: Vec<Member>,
     folder: TempDir,
+    options: &'static [&'static str],
 }
 
 impl Cluster {
     /// Starts the members and waits until all follow one of them.
     pub(crate) async fn start(program: &Path) -> Result<Self, Failure> {
+        // The machine stays up, so that what was written to files outlives a killed process.
+        Self::start_with(program, &["--unsafe-no-fsync"]).await
+    }
+
+    /// The same of etcd 3.4, which always writes to the disk.
+    pub(crate) async fn start_old(program: &Path) -> Result<Self, Failure> {
+        Self::start_with(program, &[]).await
+    }
+
+    async fn start_with(program: &Path, options: &'static [&'static str]) -> Result<Self, Failure> {
         let members = (0..MEMBERS)
             .map(Member::new)
             .collect::<Result<Vec<_>, _>>()?;
@@ -38,6 +49,7 @@ impl Cluster {
                 .join(","),
             members,
             folder: tempfile::tempdir()?,
+            options,
         };
         cluster.start_all()?;
         cluster.settled().await?;
@@ -46,6 +58,18 @@ impl Cluster {
 
     pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
         self.members.iter().map(Member::endpoint).collect()
+    }
+
+    /// Kills all members but one, which has no quorum then; where to call that one.
+    pub(crate) async fn isolate_one(&mut self) -> Result<Endpoint, Failure> {
+        for number in 1..MEMBERS {
+            self.kill(number).await?;
+        }
+        self.member(0)?.endpoint()
+    }
+
+    pub(crate) fn restart_others(&mut self) -> Result<(), Failure> {
+        (1..MEMBERS).try_for_each(|number| self.restart(number))
     }
 
     pub(crate) fn start_all(&mut self) -> Result<(), Failure> {
@@ -58,7 +82,9 @@ impl Cluster {
     pub(crate) fn restart(&mut self, number: usize) -> Result<(), Failure> {
         let (program, peers) = (self.program.clone(), self.peers.clone());
         let folder = self.folder.path().to_owned();
-        self.member(number)?.start(&program, &folder, &peers)
+        let options = self.options;
+        self.member(number)?
+            .start(&program, &folder, &peers, options)
     }
 
     pub(crate) async fn kill(&mut self, number: usize) -> Result<(), Failure> {

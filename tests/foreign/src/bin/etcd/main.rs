@@ -1,14 +1,17 @@
-//! Calls to a cluster of three etcd members while they are killed and restarted.
+//! Calls to clusters of three etcd members while they are killed and restarted, and under timeouts.
 //!
-//! `.ci/run etcd` builds etcd and runs this. The program exits non-zero if a promise does not hold.
+//! `.ci/run etcd` builds etcd 3.7, unpacks Debian's etcd 3.4, and runs this. The program exits
+//! non-zero if a promise does not hold.
 
 mod calls;
 mod cluster;
 mod follower;
 mod leader;
+mod lease;
 mod member;
 mod outage;
 mod proto;
+mod quorum;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +32,9 @@ struct Args {
     /// The etcd to run.
     #[arg(long)]
     etcd: PathBuf,
+    /// An etcd 3.4 to run under timeouts, too: it answers `grpc-timeout` in words of its own.
+    #[arg(long)]
+    old: PathBuf,
     /// How often the leader is killed.
     #[arg(long, default_value_t = 6)]
     kills: u32,
@@ -45,6 +51,8 @@ enum Only {
     Leader,
     Follower,
     Outage,
+    Quorum,
+    Lease,
 }
 
 #[tokio::main]
@@ -65,6 +73,21 @@ async fn program(args: Args) -> Result<ExitCode, Failure> {
     }
     if wanted(Only::Outage) {
         outage::run(&mut cluster, args.times, &mut table, &mut promises).await?;
+    }
+    let mut old = if wanted(Only::Quorum) || wanted(Only::Lease) {
+        Some(Cluster::start_old(&args.old).await?)
+    } else {
+        None
+    };
+    let clusters = [("3.7", Some(&mut cluster)), ("3.4", old.as_mut())];
+    for (version, cluster) in clusters {
+        let Some(cluster) = cluster else { continue };
+        if wanted(Only::Quorum) {
+            quorum::run(version, cluster, &mut table, &mut promises).await?;
+        }
+        if wanted(Only::Lease) {
+            lease::run(version, cluster, &mut promises).await?;
+        }
     }
     println!("\n{table}");
     Ok(promises.verdict())

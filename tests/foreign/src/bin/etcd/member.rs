@@ -54,6 +54,7 @@ impl Member {
         program: &Path,
         folder: &Path,
         peers: &str,
+        options: &[&str],
     ) -> Result<(), Failure> {
         let client = format!("http://127.0.0.1:{}", self.client.number());
         let peer = format!("http://127.0.0.1:{}", self.peer.number());
@@ -67,8 +68,7 @@ impl Member {
             .args(["--listen-peer-urls", &peer])
             .args(["--initial-advertise-peer-urls", &peer])
             .args(["--log-level", "warn"])
-            // The machine stays up, so that what was written to files outlives a killed process.
-            .arg("--unsafe-no-fsync");
+            .args(options);
         self.process = Some(Process::start(&self.name, &mut command, folder)?);
         Ok(())
     }
