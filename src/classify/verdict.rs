@@ -41,8 +41,11 @@ pub enum Hint {
 pub enum Reason {
     /// The server answered with a status.
     Answered,
-    /// The server, or the client itself, refused a message for its size.
+    /// The server, the client itself or a proxy refused a message, or metadata, for its size: so it
+    /// will do next time (CONTRACT R15).
     MessageTooLarge,
+    /// The server answered with a `grpc-status` that is no code (CONTRACT R16).
+    InvalidStatus,
     /// An HTTP answer without `grpc-status`, such as a proxy's.
     HttpStatus,
     /// A gRPC answer that ended without `grpc-status`.
@@ -85,6 +88,10 @@ pub enum Reason {
     QueueFull,
     /// The client held it back, since the server refuses much of what it gets.
     Throttled,
+    /// No tokio runtime can wake the call.
+    NoRuntime,
+    /// A layer of tower's on this side shed it, since its service takes no further call now.
+    Overloaded,
 }
 
 impl Reason {
@@ -94,6 +101,7 @@ impl Reason {
         match self {
             Self::Answered => "answered",
             Self::MessageTooLarge => "message_too_large",
+            Self::InvalidStatus => "invalid_status",
             Self::HttpStatus => "http_status",
             Self::NoStatus => "no_status",
             Self::ConnectFailed => "connect_failed",
@@ -115,6 +123,8 @@ impl Reason {
             Self::NotReady => "not_ready",
             Self::QueueFull => "queue_full",
             Self::Throttled => "throttled",
+            Self::NoRuntime => "no_runtime",
+            Self::Overloaded => "overloaded",
         }
     }
 }
@@ -126,8 +136,18 @@ impl Reason {
     pub fn is_readiness(self) -> bool {
         matches!(
             self,
-            Self::ChannelClosed | Self::NotReady | Self::QueueFull | Self::Throttled
+            Self::ChannelClosed
+                | Self::NotReady
+                | Self::QueueFull
+                | Self::Throttled
+                | Self::Overloaded
         )
+    }
+
+    /// Whether no later attempt can end otherwise, whatever codes are retried (CONTRACT R15, R16).
+    #[must_use]
+    pub fn is_incurable(self) -> bool {
+        matches!(self, Self::MessageTooLarge | Self::InvalidStatus)
     }
 }
 

@@ -24,8 +24,8 @@
 //!
 //! Per call: `request.call_options().max_attempts(2).retry_on(Code::Internal).idempotent()`. Per
 //! method, and replaced while calls run: [`Policies`], [`PolicyHandle`]. Decided by yourself: a
-//! [`Policy`] of your own, as in the example `policy`. Before each attempt: [`BeforeAttempt`], which
-//! brings a fresh token.
+//! [`Policy`] of your own, as in the example `policy`; by what a failure says beyond its code:
+//! [`RetryPolicy::retry_if`]. Before each attempt: [`BeforeAttempt`], which brings a fresh token.
 //!
 //! - **Reads** from the [`Context`](crate::call::Context) options, safety, deadline (or the caller's
 //!   `grpc-timeout`), budget and method kind. **Writes** the attempt number, and what
@@ -56,6 +56,7 @@ mod answer;
 mod body;
 mod call;
 mod committed;
+mod condition;
 mod course;
 mod future;
 mod hook;

@@ -27,4 +27,5 @@ mod smoke;
 mod stack;
 mod streams;
 mod support;
+mod tower_layers;
 mod wait_for_ready;
