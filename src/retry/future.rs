@@ -18,6 +18,7 @@ use super::RetryBody;
 use super::after::Next;
 use super::answer::{self, Said};
 use super::call::RetryCall;
+use super::credentials::Sent;
 use super::hook::Preparing;
 
 /// The future of [`Retry`](super::Retry).
@@ -32,6 +33,8 @@ where
     /// By itself in memory: what is moved with each call stays small.
     call: Option<Box<RetryCall<S, B>>>,
     recorder: Recorder,
+    /// What a hook gave to the attempt under way.
+    sent: Option<Box<Sent>>,
 }
 
 #[pin_project(project = StateProj)]
@@ -107,6 +110,7 @@ where
             state,
             call,
             recorder,
+            sent: None,
         }
     }
 }
@@ -133,7 +137,7 @@ where
                         return Poll::Pending;
                     };
                     let Some(call) = this.call.as_mut() else {
-                        return Poll::Ready(pass(outcome, this.recorder));
+                        return Poll::Ready(pass(outcome, this.recorder, this.sent.take()));
                     };
                     match judge(outcome, call) {
                         Ok((response, Said::Open)) => {
@@ -143,8 +147,10 @@ where
                         Ok((mut response, said)) => {
                             let committed = this.call.take().map(|mut call| call.commit());
                             let recorder = this.recorder.answered(&mut response, said.code());
-                            let body =
-                                |inner| RetryBody::answering(inner, said, committed, recorder);
+                            let sent = this.sent.take();
+                            let body = |inner| {
+                                RetryBody::answering(inner, said, committed, recorder).of(sent)
+                            };
                             return Poll::Ready(Ok(response.map(body)));
                         }
                         Err(error) => error,
@@ -154,7 +160,9 @@ where
                     Ok((mut response, first)) => {
                         let committed = this.call.take().map(|mut call| call.commit());
                         let recorder = this.recorder.answered(&mut response, None);
-                        let body = |inner| RetryBody::released(inner, first, committed, recorder);
+                        let sent = this.sent.take();
+                        let body =
+                            |inner| RetryBody::released(inner, first, committed, recorder).of(sent);
                         return Poll::Ready(Ok(response.map(body)));
                     }
                     Err(error) => error,
@@ -178,6 +186,7 @@ where
                     let prepared = ready!(preparing.as_mut().poll(cx));
                     match (prepared, this.call.as_mut()) {
                         (Ok(prepared), Some(call)) => {
+                            *this.sent = Some(prepared.sent);
                             let next = State::attempt(call, Some(prepared.headers));
                             this.state.set(next);
                             continue;
@@ -190,6 +199,7 @@ where
                     let prepared = ready!(preparing.as_mut().poll(cx));
                     match (prepared, pending.take()) {
                         (Ok(prepared), Some(pending)) => {
+                            *this.sent = Some(prepared.sent);
                             let (service, mut request) = *pending;
                             *request.headers_mut() = prepared.headers;
                             let attempt = Attempt::when_ready(service, request);
@@ -206,6 +216,9 @@ where
                     None => return Poll::Pending,
                 },
             };
+            if let Some(sent) = this.sent.take() {
+                sent.failed(&failure);
+            }
             let next = match this.call.as_mut() {
                 None => Err(failure),
                 Some(call) => match call.after(failure) {
@@ -288,16 +301,29 @@ where
 
 /// What became of a call that the layer let pass.
 #[inline]
-fn pass<R>(outcome: Result<Response<R>, Error>, recorder: &mut Recorder) -> Done<R> {
+fn pass<R>(
+    outcome: Result<Response<R>, Error>,
+    recorder: &mut Recorder,
+    sent: Option<Box<Sent>>,
+) -> Done<R> {
     let judged = outcome.and_then(|mut response| {
         let code = received(&mut response)?;
         Ok((response, code))
     });
     match judged {
         Ok((mut response, code)) => {
+            if let Some(sent) = &sent {
+                sent.answered(&response, code);
+            }
+            let sent = sent.filter(|_| code.is_none());
             let recorder = recorder.answered(&mut response, code);
-            Ok(response.map(|inner| RetryBody::passing(inner, recorder)))
+            Ok(response.map(|inner| RetryBody::passing(inner, recorder).of(sent)))
         }
-        Err(error) => Err(recorder.failed(error)),
+        Err(error) => {
+            if let Some(sent) = sent {
+                sent.failed(&error);
+            }
+            Err(recorder.failed(error))
+        }
     }
 }

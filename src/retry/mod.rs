@@ -58,6 +58,7 @@ mod call;
 mod committed;
 mod condition;
 mod course;
+mod credentials;
 mod future;
 mod hook;
 mod kept;

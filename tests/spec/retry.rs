@@ -4,6 +4,7 @@ mod bounds;
 mod buffer;
 mod cancelled;
 mod conditions;
+mod credentials;
 mod hook;
 mod hook_outage;
 mod incurable;
