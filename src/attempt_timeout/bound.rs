@@ -1,16 +1,15 @@
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::call::Deadline;
 use crate::classify::{Progress, Verdict};
 use crate::error::Error;
 use crate::grpc::Status;
 use crate::report::{Phase, Trace};
+use crate::timer::{NoRuntime, Timer};
 
 /// The end of one attempt with its timer, which moves from the future into the body where that is
 /// bounded too.
@@ -19,16 +18,21 @@ pub(crate) struct Bound {
     end: Deadline,
     trace: Option<Trace>,
     until_first_message: bool,
-    sleep: Pin<Box<Sleep>>,
+    timer: Timer,
 }
 
 impl Bound {
-    pub(super) fn new(end: Deadline, trace: Option<Trace>, until_first_message: bool) -> Self {
+    pub(super) fn new(
+        end: Deadline,
+        timer: Timer,
+        trace: Option<Trace>,
+        until_first_message: bool,
+    ) -> Self {
         Self {
             end,
             trace,
             until_first_message,
-            sleep: Box::pin(sleep_until(end.at())),
+            timer,
         }
     }
 
@@ -37,12 +41,12 @@ impl Bound {
     }
 
     /// Wakes the task when the time is over.
-    pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
         // A timer has nothing to say once the inner service used up the task's budget (tokio::task::coop).
         if self.remaining().is_zero() {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
-        self.sleep.as_mut().poll(cx)
+        self.timer.poll(cx)
     }
 
     /// The error of it, for an attempt that got so far. `otherwise` is the phase to

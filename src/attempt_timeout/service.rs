@@ -9,10 +9,11 @@ use tower_service::Service;
 
 use crate::body::RequestBody;
 use crate::call::{self, Deadline};
-use crate::classify::Reason;
+use crate::classify::{Progress, Reason};
 use crate::dispatch::{Readied, Recorder, always_guard, guard};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, TIMEOUT, find};
+use crate::timer::Home;
 
 use super::bound::Bound;
 use super::{AttemptBody, AttemptTimeoutPolicy, ResponseFuture};
@@ -22,6 +23,7 @@ use super::{AttemptBody, AttemptTimeoutPolicy, ResponseFuture};
 pub struct AttemptTimeout<S> {
     inner: Readied<S>,
     policy: AttemptTimeoutPolicy,
+    home: Home,
 }
 
 impl<S: Clone> AttemptTimeout<S> {
@@ -29,6 +31,7 @@ impl<S: Clone> AttemptTimeout<S> {
         Self {
             inner: Readied::new(inner),
             policy,
+            home: Home::here(),
         }
     }
 }
@@ -73,6 +76,11 @@ where
             Some(timeout) => timeout,
         };
         let recorder = Recorder::of(context);
+        if !self.home.has_timers() {
+            self.inner.release();
+            let error = Error::without_runtime(Progress::NotSent);
+            return ResponseFuture::failed(error, recorder);
+        }
         let bound = self.bind(&mut request, timeout);
         let guard = match &bound {
             // A retry layer does not end the request once the head has come.
@@ -101,7 +109,13 @@ impl<S> AttemptTimeout<S> {
         context.bound(end);
         let trace = context.trace().cloned();
         end.stamp(request.headers_mut(), now);
-        Some(Bound::new(end, trace, self.policy.until_first_message))
+        let timer = self.home.timer(end.at());
+        Some(Bound::new(
+            end,
+            timer,
+            trace,
+            self.policy.until_first_message,
+        ))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::classify::{Reason, Verdict};
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, Status};
 use crate::report::Trace;
+use crate::timer::{Home, NoRuntime};
 
 use super::timer::Timer;
 
@@ -22,6 +23,8 @@ use super::timer::Timer;
 pub(crate) struct Bound {
     deadline: Option<Deadline>,
     timer: Timer,
+    /// `None` where whoever holds it knows it.
+    home: Option<Arc<Home>>,
     /// Few calls are made for another.
     served: Option<Box<Ending>>,
 }
@@ -47,8 +50,15 @@ impl Bound {
         Self {
             deadline,
             timer: Timer::default(),
+            home: None,
             served: served.map(|served| Box::new(Ending::new(served.ending()))),
         }
+    }
+
+    /// The same, which knows where timers come from.
+    pub(crate) fn at_home(self, home: Arc<Home>) -> Self {
+        let home = Some(home);
+        Self { home, ..self }
     }
 
     #[cfg(feature = "stack")]
@@ -87,16 +97,20 @@ impl Bound {
     pub(crate) fn poll_over(
         &mut self,
         cx: &mut Context<'_>,
+        home: Option<&Home>,
         trace: impl FnOnce() -> Option<Trace>,
     ) -> Poll<Error> {
         // A timer has nothing to say once the inner service used up the task's budget.
         if !has_budget_remaining() && self.has_ended(Instant::now()) {
             return Poll::Ready(self.end(Instant::now(), trace()));
         }
-        if let Some(deadline) = self.deadline
-            && self.timer.poll(cx, deadline.at()).is_ready()
-        {
-            return Poll::Ready(expired(deadline, trace()));
+        if let Some(deadline) = self.deadline {
+            let home = home.or(self.home.as_deref());
+            match self.timer.poll(cx, deadline.at(), home) {
+                Poll::Ready(Ok(())) => return Poll::Ready(expired(deadline, trace())),
+                Poll::Ready(Err(NoRuntime)) => return Poll::Ready(without_runtime(trace())),
+                Poll::Pending => {}
+            }
         }
         match &mut self.served {
             Some(served) => served.wait.as_mut().poll(cx).map(|()| forsaken(trace())),
@@ -142,6 +156,11 @@ fn expired(deadline: Deadline, trace: Option<Trace>) -> Error {
     let trace = trace.unwrap_or_default();
     let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
     Error::expired(deadline, phase, progress, last).given_up(GiveUp::Deadline, trace.attempts())
+}
+
+#[cold]
+fn without_runtime(trace: Option<Trace>) -> Error {
+    Error::without_runtime(trace.unwrap_or_default().progress())
 }
 
 #[cold]

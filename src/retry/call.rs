@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use tokio::time::Instant;
@@ -6,7 +7,8 @@ use tokio::time::Instant;
 use crate::body::{Lost, Reader, RequestBody};
 use crate::call::Context;
 use crate::dispatch::Head;
-use crate::error::Error;
+use crate::error::{Error, GiveUp};
+use crate::timer::Timer;
 
 use super::Policy;
 use super::after::Next;
@@ -113,7 +115,18 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         if self.kept.recording.lost() != Some(Lost::RequestFailed) {
             return None;
         }
-        self.course.request_failed()
+        self.course.ended_by(GiveUp::RequestFailed)
+    }
+
+    /// A timer for the wait before the next attempt.
+    pub(super) fn timer(&self, wait: Duration) -> Timer {
+        self.kept.settings().home.timer_after(wait)
+    }
+
+    /// The last failure: nobody can say when the next attempt is due (CONTRACT D13).
+    #[cold]
+    pub(super) fn without_runtime(&mut self) -> Option<Error> {
+        self.course.ended_by(GiveUp::NoRuntime)
     }
 
     /// Judges a failed attempt. Its request ends first: nothing reads it from then on.

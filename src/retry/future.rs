@@ -7,12 +7,12 @@ use http::response::Parts;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
-use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::body::RequestBody;
 use crate::dispatch::{Attempt, Read, Recorder, Seen, broken, received};
 use crate::error::{BoxError, Error};
+use crate::timer::{NoRuntime, Timer};
 
 use super::RetryBody;
 use super::after::Next;
@@ -47,7 +47,7 @@ where
     /// The head is held until the first frame.
     Held(Option<(Parts, R)>),
     /// Between two attempts.
-    Backoff(Pin<Box<Sleep>>),
+    Backoff(Box<Timer>),
     /// Before an attempt, what the user runs.
     Preparing(Preparing),
     /// The same, before the only attempt of a call that the layer lets pass.
@@ -167,12 +167,16 @@ where
                     }
                     Err(error) => error,
                 },
-                StateProj::Backoff(sleep) => {
-                    ready!(sleep.as_mut().poll(cx));
+                StateProj::Backoff(timer) => {
+                    let over = ready!(timer.poll(cx));
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Pending;
                     };
-                    let next = match call.request_failed() {
+                    let end = match over {
+                        Ok(()) => call.request_failed(),
+                        Err(NoRuntime) => call.without_runtime(),
+                    };
+                    let next = match end {
                         None => State::next(call),
                         Some(error) => {
                             *this.call = None;
@@ -223,7 +227,7 @@ where
                 None => Err(failure),
                 Some(call) => match call.after(failure) {
                     Next::GoOn => Ok(State::attempt(call, None)),
-                    Next::Wait(after) => Ok(State::Backoff(Box::pin(sleep(after)))),
+                    Next::Wait(after) => Ok(State::Backoff(Box::new(call.timer(after)))),
                     Next::Stop(error) => Err(error),
                 },
             };

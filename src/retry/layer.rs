@@ -2,6 +2,7 @@ use tower_layer::Layer;
 
 use crate::body::ReplayBuffer;
 use crate::rng::Rng;
+use crate::timer::Home;
 
 use super::settings::Settings;
 use super::{BeforeAttempt, Policies, PolicyHandle, Retry, RetryPolicy};
@@ -94,6 +95,7 @@ impl<S: Clone> Layer<S> for RetryLayer {
             replay_limit: self.replay_limit,
             replay_buffer: ReplayBuffer::new(self.replay_buffer),
             rng: self.rng.clone(),
+            home: Home::here(),
             takes_back: self.takes_back,
         };
         Retry::new(inner, settings)

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::call::Patience;
 use crate::error::Error;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::timer::Home;
 
 use super::WaitForReadyPolicy;
 use super::alarm::Alarm;
@@ -32,6 +33,8 @@ pub(super) struct Gate {
     /// For those who watch the state; calls have wakers of their own, to be woken in order.
     pub(super) changed: Notify,
     pub(super) alarm: Alarm,
+    /// Where timers come from.
+    pub(super) home: Home,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +78,7 @@ impl Default for Gate {
             shared: Mutex::default(),
             changed: Notify::new(),
             alarm: Alarm::default(),
+            home: Home::default(),
         }
     }
 }

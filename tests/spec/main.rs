@@ -17,6 +17,7 @@ mod hints;
 mod idempotency;
 mod identity;
 mod interceptor;
+mod no_runtime;
 mod ordinary;
 mod rate_limit;
 mod readied;
