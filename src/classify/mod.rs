@@ -48,6 +48,7 @@
 //! | the same, before the request was handed on | not sent | DEADLINE_EXCEEDED |
 //! | an answer that ended without `grpc-status` | reached | UNKNOWN |
 //! | `grpc-status`, or an HTTP status without | answered | that code |
+//! | the same, and the server's trusted word that the request had no effect (I7) | unprocessed | that code |
 //! | a `grpc-status` that is no code | answered | UNKNOWN |
 //!
 //! tower's layers are known by their types, as tonic, hyper and h2 are: this crate depends on tower with

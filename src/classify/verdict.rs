@@ -5,11 +5,15 @@ use crate::grpc::Code;
 
 /// How far a request provably got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Progress {
     /// It never left the client.
     NotSent,
     /// It reached the server's transport, which proved that the application did not see it.
     Refused,
+    /// The server answered, and vouched that the request had no effect (CONTRACT I7): see
+    /// [`RetryLayer::trust_unprocessed`](crate::RetryLayer::trust_unprocessed).
+    Unprocessed,
     /// It may have run.
     Reached,
     /// The server answered.
@@ -17,10 +21,11 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Whether the application certainly did not see the request (CONTRACT I1).
+    /// Whether the request certainly had no effect: the application did not see it, or says so itself
+    /// (CONTRACT I1, I7).
     #[must_use]
     pub fn is_unprocessed(self) -> bool {
-        matches!(self, Self::NotSent | Self::Refused)
+        matches!(self, Self::NotSent | Self::Refused | Self::Unprocessed)
     }
 }
 

@@ -33,6 +33,7 @@ pub(super) struct Inner {
 
 impl Error {
     pub(super) fn build(verdict: Verdict, status: Status, cause: Option<SharedError>) -> Self {
+        let status = status.without_vouch();
         #[cfg(feature = "tonic")]
         let shown = {
             let mut shown = tonic::Status::from(&status);

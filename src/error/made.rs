@@ -120,6 +120,15 @@ impl Error {
         Self::build(verdict, status, None)
     }
 
+    /// The same failure, of a request that had no effect: the server's word for it counts (CONTRACT I7).
+    #[cfg(feature = "retry")]
+    pub(crate) fn vouched_for(mut self) -> Self {
+        if self.0.verdict.progress == Progress::Answered {
+            self.0.verdict.progress = Progress::Unprocessed;
+        }
+        self
+    }
+
     /// What a layer says itself of a call that it does not send.
     pub(crate) fn local(code: Code, reason: Reason, message: impl Into<String>) -> Self {
         let verdict = Verdict::new(Progress::NotSent, code, reason);

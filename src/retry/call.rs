@@ -8,6 +8,7 @@ use crate::body::{Lost, Reader, RequestBody};
 use crate::call::Context;
 use crate::dispatch::Head;
 use crate::error::{Error, GiveUp};
+use crate::grpc::Vouched;
 use crate::timer::Timer;
 
 use super::Policy;
@@ -106,7 +107,18 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     #[inline]
     pub(super) fn judge<R>(&mut self, response: &mut Response<R>) -> Result<Said, Error> {
         let answers_once = self.course.answered();
-        answer::judge(response, answers_once)
+        answer::judge(response, answers_once).map_err(|error| self.vouched(response, error))
+    }
+
+    /// The failure in the light of what the server says of its request (CONTRACT I7).
+    #[cold]
+    fn vouched<R>(&self, response: &Response<R>, error: Error) -> Error {
+        let is_trusted = self.kept.settings().trusts_unprocessed;
+        let vouched = response.extensions().get::<Vouched>();
+        match vouched.filter(|it| is_trusted && it.is_of(self.course.uri())) {
+            Some(_) => error.vouched_for(),
+            None => error,
+        }
     }
 
     /// The last failure, if the request itself failed since: no attempt follows (CONTRACT R13).

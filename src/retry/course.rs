@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use tokio::time::Instant;
 
 use crate::call::{Budget, CallOptions, Context};
@@ -191,6 +191,10 @@ impl Course {
 
     pub(super) fn policy(&self) -> Option<&dyn Policy> {
         self.policy.as_deref()
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        self.head.uri()
     }
 
     pub(super) fn context(&self) -> Option<&Context> {

@@ -181,7 +181,7 @@ impl<'a> Outcome<'a> {
                 self.gone_away < MAX_GONE_AWAY
             }
             Progress::Refused => !self.refused,
-            Progress::Reached | Progress::Answered => false,
+            Progress::Unprocessed | Progress::Reached | Progress::Answered => false,
         }
     }
 

@@ -49,7 +49,9 @@ where
             Ok(Terms::Within { handler, calls }) => (Some(handler), Some(calls)),
             Ok(Terms::Expired) => {
                 let message = "the caller's deadline had passed when the call came";
-                return ResponseFuture::answered(Status::new(Code::DeadlineExceeded, message));
+                // Nobody has seen it (CONTRACT I7).
+                let status = Status::new(Code::DeadlineExceeded, message);
+                return ResponseFuture::answered(status.vouching_for(request.uri()));
             }
             Err(malformed) => {
                 let status = Status::new(Code::Internal, malformed.to_string());

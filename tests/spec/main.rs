@@ -29,4 +29,5 @@ mod stack;
 mod streams;
 mod support;
 mod tower_layers;
+mod unprocessed;
 mod wait_for_ready;
