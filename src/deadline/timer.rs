@@ -39,7 +39,8 @@ enum Kind {
     #[default]
     None,
     Kept(Place),
-    Once(timer::Timer),
+    /// By itself in memory: what is moved with each call stays small.
+    Once(Box<timer::Timer>),
 }
 
 type Place = Pin<Box<Registered>>;
@@ -102,7 +103,7 @@ impl Kind {
     fn at(at: Instant, home: Option<&Home>) -> Self {
         match Handle::try_current() {
             Ok(runtime) => Self::Kept(Registered::until(at, &runtime)),
-            Err(_) => home.map_or(Self::None, |home| Self::Once(home.timer(at))),
+            Err(_) => home.map_or(Self::None, |home| Self::Once(Box::new(home.timer(at)))),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::call::Context;
 use crate::dispatch::Head;
 use crate::error::{Error, GiveUp};
 use crate::grpc::Vouched;
-use crate::timer::Timer;
+use crate::timer::{NoRuntime, Timer};
 
 use super::Policy;
 use super::after::Next;
@@ -121,8 +121,17 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         }
     }
 
+    /// The wait before the next attempt is over: the last failure, if none follows after all.
+    pub(super) fn waited(&mut self, over: Result<(), NoRuntime>) -> Option<Error> {
+        match over {
+            Ok(()) => self.request_failed(),
+            // Nobody can say when the next attempt is due (CONTRACT D13).
+            Err(NoRuntime) => self.course.ended_by(GiveUp::NoRuntime),
+        }
+    }
+
     /// The last failure, if the request itself failed since: no attempt follows (CONTRACT R13).
-    pub(super) fn request_failed(&mut self) -> Option<Error> {
+    fn request_failed(&mut self) -> Option<Error> {
         self.kept.recording.look_ahead();
         if self.kept.recording.lost() != Some(Lost::RequestFailed) {
             return None;
@@ -133,12 +142,6 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// A timer for the wait before the next attempt.
     pub(super) fn timer(&self, wait: Duration) -> Timer {
         self.kept.settings().home.timer_after(wait)
-    }
-
-    /// The last failure: nobody can say when the next attempt is due (CONTRACT D13).
-    #[cold]
-    pub(super) fn without_runtime(&mut self) -> Option<Error> {
-        self.course.ended_by(GiveUp::NoRuntime)
     }
 
     /// Judges a failed attempt. Its request ends first: nothing reads it from then on.

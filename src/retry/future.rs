@@ -12,7 +12,7 @@ use tower_service::Service;
 use crate::body::RequestBody;
 use crate::dispatch::{Attempt, Read, Recorder, Seen, broken, received};
 use crate::error::{BoxError, Error};
-use crate::timer::{NoRuntime, Timer};
+use crate::timer::Timer;
 
 use super::RetryBody;
 use super::after::Next;
@@ -148,10 +148,9 @@ where
                             let committed = this.call.take().map(|mut call| call.commit());
                             let recorder = this.recorder.answered(&mut response, said.code());
                             let sent = this.sent.take();
-                            let body = |inner| {
+                            return Poll::Ready(Ok(response.map(|inner| {
                                 RetryBody::answering(inner, said, committed, recorder).of(sent)
-                            };
-                            return Poll::Ready(Ok(response.map(body)));
+                            })));
                         }
                         Err(error) => error,
                     }
@@ -161,9 +160,9 @@ where
                         let committed = this.call.take().map(|mut call| call.commit());
                         let recorder = this.recorder.answered(&mut response, None);
                         let sent = this.sent.take();
-                        let body =
-                            |inner| RetryBody::released(inner, first, committed, recorder).of(sent);
-                        return Poll::Ready(Ok(response.map(body)));
+                        return Poll::Ready(Ok(response.map(|inner| {
+                            RetryBody::released(inner, first, committed, recorder).of(sent)
+                        })));
                     }
                     Err(error) => error,
                 },
@@ -172,11 +171,7 @@ where
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Pending;
                     };
-                    let end = match over {
-                        Ok(()) => call.request_failed(),
-                        Err(NoRuntime) => call.without_runtime(),
-                    };
-                    let next = match end {
+                    let next = match call.waited(over) {
                         None => State::next(call),
                         Some(error) => {
                             *this.call = None;
@@ -220,17 +215,7 @@ where
                     None => return Poll::Pending,
                 },
             };
-            if let Some(sent) = this.sent.take() {
-                sent.failed(&failure);
-            }
-            let next = match this.call.as_mut() {
-                None => Err(failure),
-                Some(call) => match call.after(failure) {
-                    Next::GoOn => Ok(State::attempt(call, None)),
-                    Next::Wait(after) => Ok(State::Backoff(Box::new(call.timer(after)))),
-                    Next::Stop(error) => Err(error),
-                },
-            };
+            let next = State::after(failure, this.sent.take(), this.call.as_mut());
             match next {
                 Ok(next) => this.state.set(next),
                 Err(last) => {
@@ -253,6 +238,25 @@ where
         match call.begin() {
             Some(preparing) => Self::Preparing(preparing),
             None => Self::attempt(call, None),
+        }
+    }
+
+    /// What follows a failed attempt, which was sent with this.
+    fn after(
+        failure: Error,
+        sent: Option<Box<Sent>>,
+        call: Option<&mut Box<RetryCall<S, B>>>,
+    ) -> Result<Self, Error> {
+        if let Some(sent) = sent {
+            sent.failed(&failure);
+        }
+        let Some(call) = call else {
+            return Err(failure);
+        };
+        match call.after(failure) {
+            Next::GoOn => Ok(Self::attempt(call, None)),
+            Next::Wait(after) => Ok(Self::Backoff(Box::new(call.timer(after)))),
+            Next::Stop(error) => Err(error),
         }
     }
 

@@ -65,11 +65,8 @@ fn on_a_plain_thread<T: Send + 'static>(future: impl Future<Output = T> + Send +
     }
 }
 
-fn unary<S: Stack + Send>(
-    stack: S,
-    request: Request<EchoRequest>,
-) -> impl Future<Output = Result<(), Status>> + Send + 'static {
-    async move { client(stack).unary(request).await.map(drop) }
+async fn unary(stack: impl Stack, request: Request<EchoRequest>) -> Result<(), Status> {
+    client(stack).unary(request).await.map(drop)
 }
 
 /// A server with a runtime of its own, and a channel to it that was made there.

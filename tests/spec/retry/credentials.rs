@@ -16,12 +16,15 @@ use tower::Layer as _;
 use crate::common::{declared, policy, undeclared};
 use crate::support::{Stack, client};
 
+/// The number of the attempt, and the code of the failure.
+type Told = (u32, Option<Code>);
+
 /// A token store: fetches a new one if it is told that the last one was refused.
 #[derive(Clone, Default)]
 struct Tokens {
     fetched: Arc<AtomicU32>,
-    /// What each run of the hook was told: the number of the attempt, and the code.
-    told: Arc<Mutex<Vec<(u32, Option<Code>)>>>,
+    /// What each run of the hook was told.
+    told: Arc<Mutex<Vec<Told>>>,
 }
 
 impl Tokens {
@@ -45,7 +48,7 @@ impl Tokens {
         self.fetched.load(Ordering::Relaxed)
     }
 
-    fn told(&self) -> Vec<(u32, Option<Code>)> {
+    fn told(&self) -> Vec<Told> {
         std::mem::take(&mut self.told.lock().unwrap())
     }
 }
