@@ -130,9 +130,17 @@ mod rng;
 pub mod server_deadline;
 #[cfg(feature = "stack")]
 pub mod stack;
-#[cfg(feature = "retry")]
+#[cfg(any(feature = "deadline", feature = "retry"))]
 mod striped;
 mod sync;
+#[cfg(any(
+    feature = "attempt-timeout",
+    feature = "deadline",
+    feature = "retry",
+    feature = "server-deadline",
+    feature = "wait-for-ready"
+))]
+mod timer;
 #[cfg(feature = "wait-for-ready")]
 pub mod wait_for_ready;
 

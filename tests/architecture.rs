@@ -29,8 +29,8 @@ const FLOORS: [(&str, &[&str]); 12] = [
     ("locks", &["sync", "striped"]),
     // The dice. Private.
     ("chance", &["rng"]),
-    // The time, for governor. Private.
-    ("time", &["clock"]),
+    // The time, for governor; timers. Private.
+    ("time", &["clock", "timer"]),
     // The wire vocabulary, parsed without panics; the arithmetic of delays.
     ("words", &["grpc", "backoff"]),
     // Request bodies that can be sent again.

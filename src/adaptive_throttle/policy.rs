@@ -51,7 +51,7 @@ impl AdaptiveThrottlePolicy {
             | (_, Reason::ConnectionLost | Reason::KeepaliveTimeout) => Fate::Refused,
             (Progress::Answered, Reason::MessageTooLarge) | (_, Reason::NoStatus) => Fate::Accepted,
             _ if is_refusal => Fate::Refused,
-            (Progress::Answered, _) => Fate::Accepted,
+            (Progress::Answered | Progress::Unprocessed, _) => Fate::Accepted,
             (Progress::Reached, _) => Fate::Unknown,
         }
     }

@@ -9,6 +9,7 @@ use crate::classify::{self, Progress};
 use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
 use crate::report::Phase;
+use crate::timer::NoRuntime;
 
 use super::bound::Bound;
 
@@ -93,8 +94,10 @@ where
                 let Some(bound) = &mut this.bound else {
                     return Poll::Pending;
                 };
-                ready!(bound.poll_passed(cx));
-                bound.expired(Phase::Response, Progress::Reached)
+                match ready!(bound.poll_passed(cx)) {
+                    Ok(()) => bound.expired(Phase::Response, Progress::Reached),
+                    Err(NoRuntime) => Error::without_runtime(Progress::Reached),
+                }
             }
         };
         this.bound = None;

@@ -1,10 +1,8 @@
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::body::LossNotice;
 use crate::call::Deadline;
@@ -12,6 +10,7 @@ use crate::classify::{Progress, Verdict};
 use crate::error::Error;
 use crate::grpc::Status;
 use crate::report::{Phase, Trace};
+use crate::timer::{NoRuntime, Timer};
 
 use super::policy::Bounds;
 
@@ -23,7 +22,7 @@ pub(crate) struct Bound {
     trace: Option<Trace>,
     until_first_message: bool,
     /// `None` once the answer has come so far that the timeout ends it no more.
-    sleep: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
     /// Whether `grpc-timeout` says when the attempt ends.
     is_told: bool,
     /// Tells during the attempt that no other can follow. Only of a call with a deadline, which
@@ -34,6 +33,7 @@ pub(crate) struct Bound {
 impl Bound {
     pub(super) fn new(
         end: Deadline,
+        timer: Timer,
         bounds: Bounds,
         trace: Option<Trace>,
         loss: Option<LossNotice>,
@@ -42,7 +42,7 @@ impl Bound {
             end,
             trace,
             until_first_message: bounds.until_first_message,
-            sleep: Some(Box::pin(sleep_until(end.at()))),
+            timer: Some(timer),
             is_told: bounds.is_told,
             loss,
         }
@@ -56,36 +56,39 @@ impl Bound {
     /// The head has come, of an answer that goes on: what is left of the bound.
     pub(super) fn answered(mut self) -> Option<Self> {
         if !self.until_first_message {
-            self.sleep = None;
+            self.timer = None;
         }
         self.is_needed().then_some(self)
     }
 
     /// The first frame of the answer has come: what is left.
     pub(super) fn begun(mut self) -> Option<Self> {
-        self.sleep = None;
+        self.timer = None;
         self.is_needed().then_some(self)
     }
 
     fn is_needed(&self) -> bool {
-        self.is_told || self.sleep.is_some()
+        self.is_told || self.timer.is_some()
     }
 
     /// Wakes the task when the time is over.
-    pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
         let is_over = self.remaining().is_zero();
-        let Some(sleep) = &mut self.sleep else {
+        let Some(timer) = &mut self.timer else {
             return Poll::Pending;
         };
-        // A timer has nothing to say once the inner service used up the task's budget (tokio::task::coop).
-        if !is_over {
-            ready!(sleep.as_mut().poll(cx));
-        }
+        // A timer has nothing to say once the inner service used up the task's budget
+        // (tokio::task::coop).
+        let passed = if is_over {
+            Ok(())
+        } else {
+            ready!(timer.poll(cx))
+        };
         if self.loss.as_ref().is_some_and(LossNotice::is_given) {
-            self.sleep = None;
+            self.timer = None;
             return Poll::Pending;
         }
-        Poll::Ready(())
+        Poll::Ready(passed)
     }
 
     /// The error of it, for an attempt that got so far. `otherwise` is the phase to
@@ -110,7 +113,7 @@ impl Bound {
         let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
         let timeout = self.end.timeout();
         // The timer of this side did not end it, so whoever wants the rest has to say so.
-        let named = if self.sleep.is_none() {
+        let named = if self.timer.is_none() {
             Error::attempt_ended_by_peer(timeout, phase, progress, Arc::new(error))
         } else {
             Error::attempt_timed_out(timeout, phase, progress, Some(Arc::new(error)))

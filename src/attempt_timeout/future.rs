@@ -14,6 +14,7 @@ use crate::dispatch::{Attempt, Recorder, passed, received};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 use crate::report::Phase;
+use crate::timer::NoRuntime;
 
 use super::AttemptBody;
 use super::bound::Bound;
@@ -98,13 +99,16 @@ where
         let Some(bound) = this.bound else {
             return Poll::Pending;
         };
-        ready!(bound.poll_passed(cx));
+        let over = ready!(bound.poll_passed(cx));
         let (phase, progress) = if this.attempt.is_waiting() {
             (Phase::Queued, Progress::NotSent)
         } else {
             (Phase::Attempt, Progress::Reached)
         };
-        let error = bound.expired(phase, progress);
+        let error = match over {
+            Ok(()) => bound.expired(phase, progress),
+            Err(NoRuntime) => Error::without_runtime(progress),
+        };
         // Whoever keeps the future does not keep the attempt.
         this.attempt.set(Attempt::Done);
         *this.bound = None;

@@ -9,10 +9,11 @@ use tower_service::Service;
 
 use crate::body::RequestBody;
 use crate::call::{self, Deadline};
-use crate::classify::Reason;
+use crate::classify::{Progress, Reason};
 use crate::dispatch::{Readied, Recorder, always_guard, guard};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::grpc::{Code, TIMEOUT, find};
+use crate::timer::Home;
 
 use super::bound::Bound;
 use super::{AttemptBody, AttemptTimeoutPolicy, ResponseFuture};
@@ -22,6 +23,7 @@ use super::{AttemptBody, AttemptTimeoutPolicy, ResponseFuture};
 pub struct AttemptTimeout<S> {
     inner: Readied<S>,
     policy: AttemptTimeoutPolicy,
+    home: Home,
 }
 
 impl<S: Clone> AttemptTimeout<S> {
@@ -29,6 +31,7 @@ impl<S: Clone> AttemptTimeout<S> {
         Self {
             inner: Readied::new(inner),
             policy,
+            home: Home::here(),
         }
     }
 }
@@ -73,6 +76,11 @@ where
             Some(timeout) => timeout,
         };
         let recorder = Recorder::of(context);
+        if !self.home.has_timers() {
+            self.inner.release();
+            let error = Error::without_runtime(Progress::NotSent);
+            return ResponseFuture::failed(error, recorder);
+        }
         let bound = self.bind(&mut request, timeout);
         let guard = match &bound {
             // A retry layer does not end the request once the head has come.
@@ -101,13 +109,14 @@ impl<S> AttemptTimeout<S> {
         let loss = context.loss().filter(|_| remaining.is_some()).cloned();
         let trace = context.trace().cloned();
         let mut end = Deadline::after(now, timeout);
+        let timer = self.home.timer(end.at());
         if bounds.is_told {
             let rest = remaining.map_or(Duration::MAX, |left| left.saturating_sub(end.timeout()));
             end = end.told_later(Deadline::grace(end.timeout()).min(rest));
             context.bound(end);
             end.stamp(request.headers_mut(), now);
         }
-        Some(Bound::new(end, bounds, trace, loss))
+        Some(Bound::new(end, timer, bounds, trace, loss))
     }
 }
 

@@ -2,19 +2,12 @@ use http::{HeaderMap, StatusCode};
 
 use crate::grpc::{Code, Glance, Pushback, Status, retry_delay};
 
-use super::{Hint, Progress, Reason, Verdict};
-
-/// How the core implementations, tonic and grpc-java word a message over a size limit.
-const TOO_LARGE: [&str; 3] = [
-    "larger than max",
-    "exceeds maximum size",
-    "length too large",
-];
+use super::{Hint, Progress, Reason, Verdict, size_limit};
 
 /// What a status means that the server sent.
 #[must_use]
 pub fn answer(status: &Status) -> Verdict {
-    let reason = if is_too_large(status) {
+    let reason = if size_limit::is_named_by(status) {
         Reason::MessageTooLarge
     } else {
         Reason::Answered
@@ -40,7 +33,12 @@ pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> 
         return spoken(headers);
     }
     let status = Status::from_http(http, headers);
-    let verdict = Verdict::new(Progress::Answered, status.code(), Reason::HttpStatus);
+    let reason = if size_limit::is_http(http) {
+        Reason::MessageTooLarge
+    } else {
+        Reason::HttpStatus
+    };
+    let verdict = Verdict::new(Progress::Answered, status.code(), reason);
     Some((verdict, status))
 }
 
@@ -72,7 +70,12 @@ pub fn no_status() -> (Verdict, Status) {
 
 /// The failure that the status in headers speaks of.
 fn spoken(headers: &HeaderMap) -> Option<(Verdict, Status)> {
-    Status::from_headers(headers).map(|status| (answer(&status), status))
+    let status = Status::from_headers(headers)?;
+    let mut verdict = answer(&status);
+    if !Code::is_in(headers) {
+        verdict.reason = Reason::InvalidStatus;
+    }
+    Some((verdict, status))
 }
 
 /// Pushback beats `RetryInfo` (CONTRACT P9).
@@ -82,15 +85,6 @@ fn hint(status: &Status) -> Option<Hint> {
         Some(Pushback::After(delay)) => Some(Hint::Exactly(delay)),
         None => retry_delay(status.details()).map(Hint::AtLeast),
     }
-}
-
-/// CONTRACT R15: RESOURCE_EXHAUSTED is overload, which passes, or a message too large, which
-/// doesn't; only the words tell them apart.
-fn is_too_large(status: &Status) -> bool {
-    status.code() == Code::ResourceExhausted
-        && TOO_LARGE
-            .iter()
-            .any(|words| status.message().contains(words))
 }
 
 #[cfg(test)]
@@ -151,22 +145,21 @@ mod tests {
         assert_eq!(with("-1"), Some(Hint::Stop));
     }
 
-    // CONTRACT R15
+    // CONTRACT R15, R16
     #[test]
-    fn a_message_too_large_is_told_from_overload() {
-        for (message, expected) in [
-            (
-                "grpc: received message larger than max (5 vs. 4)",
-                Reason::MessageTooLarge,
-            ),
-            (
-                "gRPC message exceeds maximum size 4: 5",
-                Reason::MessageTooLarge,
-            ),
-            ("quota used up", Reason::Answered),
+    fn what_no_later_attempt_can_cure_is_told_from_other_answers() {
+        let too_large = "grpc: received message larger than max (5 vs. 4)";
+        for (code, message, reason) in [
+            ("8", too_large, Reason::MessageTooLarge),
+            ("8", "quota used up", Reason::Answered),
+            ("2", "quota used up", Reason::Answered),
+            ("17", "quota used up", Reason::InvalidStatus),
+            ("08", too_large, Reason::InvalidStatus),
         ] {
-            let status = Status::new(Code::ResourceExhausted, message);
-            assert_eq!(answer(&status).reason, expected, "{message}");
+            let map = headers(&[("grpc-status", code), ("grpc-message", message)]);
+            let (verdict, _) = head(StatusCode::OK, &map).unwrap();
+            assert_eq!(verdict.reason, reason, "{code} {message}");
+            assert_eq!(trailers(&map).unwrap().0, verdict);
         }
     }
 }

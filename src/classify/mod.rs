@@ -36,17 +36,28 @@
 //! | connect failed or timed out | not sent | UNAVAILABLE |
 //! | the channel's worker is gone | not sent | UNAVAILABLE |
 //! | still queued as the connection closed | not sent | UNAVAILABLE |
+//! | tower's `LoadShed` shed it | not sent | RESOURCE_EXHAUSTED |
+//! | tower's `Buffer` is closed, or its discovery failed | not sent | UNAVAILABLE |
 //! | `RST_STREAM(REFUSED_STREAM)` | refused | UNAVAILABLE |
 //! | `GOAWAY`, our stream above its last id | refused | UNAVAILABLE |
 //! | the same, where the layers can't know it (CONTRACT I4b) | reached | UNAVAILABLE |
 //! | a failed connect, after something had read the request (I4c) | reached | UNAVAILABLE |
 //! | connection lost, keepalive timeout | reached | UNAVAILABLE |
 //! | other `RST_STREAM` | reached | by PROTOCOL-HTTP2's table |
-//! | tonic's own timer, the attempt timeout layer's | reached | DEADLINE_EXCEEDED |
+//! | tonic's own timer, the attempt timeout layer's, tower's `Timeout` | reached | DEADLINE_EXCEEDED |
 //! | the same, before the request was handed on | not sent | DEADLINE_EXCEEDED |
 //! | near such an end, the server's words for it (CONTRACT D11) | reached | DEADLINE_EXCEEDED |
 //! | an answer that ended without `grpc-status` | reached | UNKNOWN |
 //! | `grpc-status`, or an HTTP status without | answered | that code |
+//! | the same, and the server's trusted word that the request had no effect (I7) | unprocessed | that code |
+//! | a `grpc-status` that is no code | answered | UNKNOWN |
+//!
+//! tower's layers are known by their types, as tonic, hyper and h2 are: this crate depends on tower with
+//! the features that tonic turns on for its channel, and on `timeout`. The errors of other layers of tower
+//! are the inner service's own, or, as those of a `Filter`'s predicate, the user's: a status counts as
+//! such, and anything else as [`Progress::Reached`]. A `LoadShed` over a `ConcurrencyLimit` keeps the place
+//! in line of each clone that was shed until that clone is called again or dropped; a limit that lets no
+//! idle clone wait, such as one by a counter, sheds less.
 
 mod answer;
 mod chain;
@@ -54,6 +65,7 @@ mod connect_fault;
 mod evidence;
 mod expiry;
 mod failure;
+mod size_limit;
 #[cfg(feature = "tonic")]
 mod transport;
 mod verdict;

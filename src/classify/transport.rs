@@ -1,4 +1,5 @@
-//! The adapter that knows the errors of tonic's channel: tonic, hyper, h2 and tower's buffer.
+//! The adapter that knows the errors of tonic's channel and of tower's layers below ours: tonic, hyper,
+//! h2 and tower.
 //!
 //! hyper disclaims the stability of its sources, so every row is tested over a raw HTTP/2 peer.
 
@@ -6,7 +7,10 @@ use std::error::Error;
 use std::io;
 
 use h2::Reason as H2Reason;
+use tower::balance::error::Discover;
 use tower::buffer::error::{Closed, ServiceError};
+use tower::load_shed::error::Overloaded;
+use tower::timeout::error::Elapsed;
 
 use crate::grpc::Code;
 
@@ -47,11 +51,15 @@ fn proof(cause: &(dyn Error + 'static), parent: Option<&(dyn Error + 'static)>) 
     if cause.is::<tonic::ConnectError>() {
         return Some(not_sent(Reason::ConnectFailed));
     }
-    if cause.is::<tonic::TimeoutExpired>() {
+    if cause.is::<tonic::TimeoutExpired>() || cause.is::<Elapsed>() {
         return Some(reached(Code::DeadlineExceeded, Reason::AttemptTimedOut));
     }
-    if cause.is::<ServiceError>() || cause.is::<Closed>() {
+    if cause.is::<ServiceError>() || cause.is::<Closed>() || cause.is::<Discover>() {
         return Some(not_sent(Reason::ChannelClosed));
+    }
+    if cause.is::<Overloaded>() {
+        let (progress, code) = (Progress::NotSent, Code::ResourceExhausted);
+        return Some(Verdict::new(progress, code, Reason::Overloaded));
     }
     if let Some(error) = cause.downcast_ref::<hyper::Error>() {
         return from_hyper(error);
@@ -79,11 +87,13 @@ fn guess(cause: &(dyn Error + 'static)) -> Option<Verdict> {
         return (!body_failed).then(|| reached(Code::Unavailable, Reason::ConnectionLost));
     }
     let status = cause.downcast_ref::<tonic::Status>()?;
-    Some(Verdict {
-        progress: Progress::Reached,
-        reason: Reason::ForeignStatus,
-        ..answer(&crate::grpc::Status::from(status))
-    })
+    let mut verdict = answer(&crate::grpc::Status::from(status));
+    verdict.progress = Progress::Reached;
+    // A limit of this side says so in the same words as one of the server's.
+    if !verdict.reason.is_incurable() {
+        verdict.reason = Reason::ForeignStatus;
+    }
+    Some(verdict)
 }
 
 fn from_hyper(error: &hyper::Error) -> Option<Verdict> {

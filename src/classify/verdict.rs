@@ -5,11 +5,15 @@ use crate::grpc::Code;
 
 /// How far a request provably got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Progress {
     /// It never left the client.
     NotSent,
     /// It reached the server's transport, which proved that the application did not see it.
     Refused,
+    /// The server answered, and vouched that the request had no effect (CONTRACT I7): see
+    /// [`RetryLayer::trust_unprocessed`](crate::RetryLayer::trust_unprocessed).
+    Unprocessed,
     /// It may have run.
     Reached,
     /// The server answered.
@@ -17,10 +21,11 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Whether the application certainly did not see the request (CONTRACT I1).
+    /// Whether the request certainly had no effect: the application did not see it, or says so itself
+    /// (CONTRACT I1, I7).
     #[must_use]
     pub fn is_unprocessed(self) -> bool {
-        matches!(self, Self::NotSent | Self::Refused)
+        matches!(self, Self::NotSent | Self::Refused | Self::Unprocessed)
     }
 }
 
@@ -41,8 +46,11 @@ pub enum Hint {
 pub enum Reason {
     /// The server answered with a status.
     Answered,
-    /// The server, or the client itself, refused a message for its size.
+    /// The server, the client itself or a proxy refused a message, or metadata, for its size: so it
+    /// will do next time (CONTRACT R15).
     MessageTooLarge,
+    /// The server answered with a `grpc-status` that is no code (CONTRACT R16).
+    InvalidStatus,
     /// An HTTP answer without `grpc-status`, such as a proxy's.
     HttpStatus,
     /// A gRPC answer that ended without `grpc-status`.
@@ -85,6 +93,10 @@ pub enum Reason {
     QueueFull,
     /// The client held it back, since the server refuses much of what it gets.
     Throttled,
+    /// No tokio runtime can wake the call.
+    NoRuntime,
+    /// A layer of tower's on this side shed it, since its service takes no further call now.
+    Overloaded,
 }
 
 impl Reason {
@@ -94,6 +106,7 @@ impl Reason {
         match self {
             Self::Answered => "answered",
             Self::MessageTooLarge => "message_too_large",
+            Self::InvalidStatus => "invalid_status",
             Self::HttpStatus => "http_status",
             Self::NoStatus => "no_status",
             Self::ConnectFailed => "connect_failed",
@@ -115,6 +128,8 @@ impl Reason {
             Self::NotReady => "not_ready",
             Self::QueueFull => "queue_full",
             Self::Throttled => "throttled",
+            Self::NoRuntime => "no_runtime",
+            Self::Overloaded => "overloaded",
         }
     }
 }
@@ -126,8 +141,18 @@ impl Reason {
     pub fn is_readiness(self) -> bool {
         matches!(
             self,
-            Self::ChannelClosed | Self::NotReady | Self::QueueFull | Self::Throttled
+            Self::ChannelClosed
+                | Self::NotReady
+                | Self::QueueFull
+                | Self::Throttled
+                | Self::Overloaded
         )
+    }
+
+    /// Whether no later attempt can end otherwise, whatever codes are retried (CONTRACT R15, R16).
+    #[must_use]
+    pub fn is_incurable(self) -> bool {
+        matches!(self, Self::MessageTooLarge | Self::InvalidStatus)
     }
 }
 

@@ -124,7 +124,7 @@ impl Active {
         let Some(bound) = &mut self.bound else {
             return Poll::Pending;
         };
-        bound.poll_over(cx, || recorder.trace().cloned())
+        bound.poll_over(cx, None, || recorder.trace().cloned())
     }
 }
 

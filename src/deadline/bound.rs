@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::task::coop::has_budget_remaining;
@@ -11,6 +12,7 @@ use crate::classify::{Reason, Verdict};
 use crate::error::{Error, GiveUp};
 use crate::grpc::Status;
 use crate::report::Trace;
+use crate::timer::{Home, NoRuntime};
 
 use super::timer::Timer;
 
@@ -20,6 +22,8 @@ use super::timer::Timer;
 pub(crate) struct Bound {
     deadline: Option<Deadline>,
     timer: Timer,
+    /// `None` where whoever holds it knows it.
+    home: Option<Arc<Home>>,
     /// Few calls are made for another.
     served: Option<Box<Ending>>,
 }
@@ -45,8 +49,15 @@ impl Bound {
         Self {
             deadline,
             timer: Timer::default(),
+            home: None,
             served: served.map(|served| Box::new(Ending::new(served.ending()))),
         }
+    }
+
+    /// The same, which knows where timers come from.
+    pub(crate) fn at_home(self, home: Arc<Home>) -> Self {
+        let home = Some(home);
+        Self { home, ..self }
     }
 
     #[cfg(feature = "stack")]
@@ -80,16 +91,20 @@ impl Bound {
     pub(crate) fn poll_over(
         &mut self,
         cx: &mut Context<'_>,
+        home: Option<&Home>,
         trace: impl FnOnce() -> Option<Trace>,
     ) -> Poll<Error> {
         // A timer has nothing to say once the inner service used up the task's budget.
         if !has_budget_remaining() && self.has_ended(Instant::now()) {
             return Poll::Ready(self.end(Instant::now(), trace()));
         }
-        if let Some(deadline) = self.deadline
-            && self.timer.poll(cx, deadline.at()).is_ready()
-        {
-            return Poll::Ready(expired(deadline, trace()));
+        if let Some(deadline) = self.deadline {
+            let home = home.or(self.home.as_deref());
+            match self.timer.poll(cx, deadline.at(), home) {
+                Poll::Ready(Ok(())) => return Poll::Ready(expired(deadline, trace())),
+                Poll::Ready(Err(NoRuntime)) => return Poll::Ready(without_runtime(trace())),
+                Poll::Pending => {}
+            }
         }
         match &mut self.served {
             Some(served) => served.wait.as_mut().poll(cx).map(|()| forsaken(trace())),
@@ -133,6 +148,11 @@ fn named(error: Error, deadline: Deadline, trace: Option<Trace>) -> Error {
     let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
     let expiry = error.into_expiry(deadline, phase, progress, last);
     expiry.given_up(GiveUp::Deadline, trace.attempts())
+}
+
+#[cold]
+fn without_runtime(trace: Option<Trace>) -> Error {
+    Error::without_runtime(trace.unwrap_or_default().progress())
 }
 
 #[cold]

@@ -108,7 +108,7 @@ where
         let Some(bound) = this.bound else {
             return Poll::Pending;
         };
-        let over = bound.poll_over(cx, || recorder.trace().cloned());
+        let over = bound.poll_over(cx, None, || recorder.trace().cloned());
         let error = recorder.failed(ready!(over));
         // Whoever keeps the future does not keep the attempt.
         this.attempt.set(Attempt::Done);

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
@@ -7,6 +8,8 @@ use crate::call::{self, CallOptions, Deadline, Served};
 use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, InvalidTimeout, TIMEOUT, is_repeated, parse_timeout, render_timeout};
+use crate::striped::Striped;
+use crate::timer::Home;
 
 use super::DeadlinePolicy;
 use super::bound::Bound;
@@ -17,6 +20,9 @@ use super::rendered::Rendered;
 pub(crate) struct Rules {
     policy: DeadlinePolicy,
     rendered: Option<Rendered>,
+    home: Home,
+    /// By what calls hold that.
+    homes: Arc<Striped<Home>>,
 }
 
 /// What ends a call.
@@ -54,7 +60,21 @@ impl Rules {
         Self {
             policy,
             rendered: policy.default_timeout().map(Rendered::new),
+            home: Home::here(),
+            homes: Arc::new(Striped::new()),
         }
+    }
+
+    /// Where the timers of its calls come from, if a call that begins here can have one.
+    #[inline]
+    pub(crate) fn home(&self) -> Option<&Home> {
+        self.home.has_timers().then_some(&self.home)
+    }
+
+    /// The same for a call to hold.
+    pub(super) fn held_home(&self) -> Option<Arc<Home>> {
+        let home = self.home()?;
+        Some(self.homes.get(|| home.clone()))
     }
 
     /// By the caller's `grpc-timeout` and options; `is_known` if something bounds the call already. `None` if

@@ -9,6 +9,8 @@ use pin_project::pin_project;
 use tokio::runtime::{self, Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::timer::{self, Home, NoRuntime, is_in_runtime};
+
 /// So many timers a thread keeps for its next calls: those of one that serves as many at once.
 const KEPT: usize = 64;
 
@@ -27,8 +29,19 @@ thread_local! {
 ///
 /// A clock that a test has stopped moves by the timers that there are: one that was made while it stood
 /// still does not stay.
+///
+/// Where the polling thread has no runtime, the timer is one of the stack's home, and is used once.
 #[derive(Default)]
-pub(super) struct Timer(Option<Place>);
+pub(super) struct Timer(Kind);
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    None,
+    Kept(Place),
+    /// By itself in memory: what is moved with each call stays small.
+    Once(Box<timer::Timer>),
+}
 
 type Place = Pin<Box<Registered>>;
 
@@ -49,27 +62,55 @@ struct Idle {
 
 impl Timer {
     /// Wakes the task at this instant.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        let place = self.0.get_or_insert_with(|| Registered::until(at));
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: Instant,
+        home: Option<&Home>,
+    ) -> Poll<Result<(), NoRuntime>> {
+        let place = match &mut self.0 {
+            Kind::Kept(place) if is_in_runtime() => place,
+            Kind::Once(timer) => return timer.poll(cx),
+            none => {
+                *none = Kind::at(at, home);
+                match none {
+                    Kind::Kept(place) => place,
+                    Kind::Once(timer) => return timer.poll(cx),
+                    Kind::None => return Poll::Ready(Err(NoRuntime)),
+                }
+            }
+        };
         let mut sleep = place.as_mut().project().sleep;
         loop {
             ready!(sleep.as_mut().poll(cx));
             if sleep.deadline() >= at {
-                return Poll::Ready(());
+                return Poll::Ready(Ok(()));
             }
             sleep.as_mut().reset(at);
         }
     }
 
+    #[cfg(test)]
     fn deadline(&self) -> Option<Instant> {
-        self.0.as_ref().map(|timer| timer.sleep.deadline())
+        match &self.0 {
+            Kind::Kept(timer) => Some(timer.sleep.deadline()),
+            Kind::Once(_) | Kind::None => None,
+        }
+    }
+}
+
+impl Kind {
+    fn at(at: Instant, home: Option<&Home>) -> Self {
+        match Handle::try_current() {
+            Ok(runtime) => Self::Kept(Registered::until(at, &runtime)),
+            Err(_) => home.map_or(Self::None, |home| Self::Once(Box::new(home.timer(at)))),
+        }
     }
 }
 
 impl Registered {
     /// One that goes off at this instant or before it.
-    fn until(at: Instant) -> Place {
-        let runtime = Handle::current();
+    fn until(at: Instant, runtime: &Handle) -> Place {
         let home = runtime.id();
         let Some(mut place) = Idle::take(home) else {
             let is_alone = runtime.runtime_flavor() != RuntimeFlavor::MultiThread;
@@ -131,7 +172,7 @@ impl Idle {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        if let Some(place) = self.0.take() {
+        if let Kind::Kept(place) = mem::take(&mut self.0) {
             Idle::keep(place);
         }
     }
@@ -139,7 +180,12 @@ impl Drop for Timer {
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Timer").field(&self.deadline()).finish()
+        let at = match &self.0 {
+            Kind::None => None,
+            Kind::Kept(timer) => Some(timer.sleep.deadline()),
+            Kind::Once(timer) => return timer.fmt(f),
+        };
+        f.debug_tuple("Timer").field(&at).finish()
     }
 }
 
@@ -175,7 +221,7 @@ mod tests {
         let at = Instant::now() + wait;
         let mut timer = Timer::default();
         poll_fn(|cx| {
-            assert!(timer.poll(cx, at).is_pending());
+            assert!(timer.poll(cx, at, None).is_pending());
             Poll::Ready(())
         })
         .await;
@@ -186,7 +232,7 @@ mod tests {
     async fn lag(wait: Duration) -> Duration {
         let at = Instant::now() + wait;
         let mut timer = Timer::default();
-        poll_fn(|cx| timer.poll(cx, at)).await;
+        poll_fn(|cx| timer.poll(cx, at, None)).await.unwrap();
         Instant::now().saturating_duration_since(at)
     }
 

@@ -8,7 +8,7 @@ use http_body::SizeHint;
 
 use crate::classify;
 use crate::error::{BoxError, Error};
-use crate::grpc::{Code, Glance, remove_malformed_details};
+use crate::grpc::{Code, Glance, UNPROCESSED, Vouched, remove_malformed_details};
 
 /// Makes a response head what every layer hands up: it can't make tonic's client panic, and what is no gRPC answer, such as a proxy's page, is the failure that its HTTP status says
 /// (CONTRACT H2). What it says already, if it is Trailers-Only.
@@ -18,11 +18,26 @@ pub(crate) fn received<B>(response: &mut Response<B>) -> Result<Option<Code>, Er
     if glance.has_details {
         remove_malformed_details(response.headers_mut());
     }
+    if glance.has_vouch {
+        take_vouch(response, glance.code);
+    }
     // Whatever it says, a gRPC answer says it: who acts on it reads it.
     if glance.code.is_some() || glance.is_no_failure(response.status()) {
         return Ok(glance.code);
     }
     failure_of(response).map_or(Ok(None), Err)
+}
+
+/// The word that the request had no effect is of one hop (CONTRACT I7): no header goes up, but what a
+/// Trailers-Only failure says to whoever knows the path of the request.
+#[cold]
+fn take_vouch<B>(response: &mut Response<B>, code: Option<Code>) {
+    let vouched = Vouched::take(response.headers_mut());
+    if let (Some(vouched), Some(code)) = (vouched, code)
+        && code != Code::Ok
+    {
+        response.extensions_mut().insert(vouched);
+    }
 }
 
 /// The failure that a response head speaks of.
@@ -53,6 +68,9 @@ impl Seen {
         let glance = Glance::at(trailers);
         if glance.has_details {
             remove_malformed_details(trailers);
+        }
+        if glance.has_vouch {
+            trailers.remove(UNPROCESSED);
         }
         Self::Trailers(glance.code)
     }

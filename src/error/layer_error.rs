@@ -33,6 +33,7 @@ pub(super) struct Inner {
 
 impl Error {
     pub(super) fn build(verdict: Verdict, status: Status, cause: Option<SharedError>) -> Self {
+        let status = status.without_vouch();
         #[cfg(feature = "tonic")]
         let shown = {
             let mut shown = tonic::Status::from(&status);
@@ -174,7 +175,7 @@ fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error
 /// where waiting rarely cures it.
 fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> Status {
     let foreign = match verdict.reason {
-        Reason::ForeignStatus => foreign_status(error),
+        Reason::ForeignStatus | Reason::MessageTooLarge => foreign_status(error),
         _ => None,
     };
     foreign.unwrap_or_else(|| {

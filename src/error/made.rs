@@ -12,6 +12,12 @@ use crate::classify::{self, Doubt, Progress, Reason, Verdict, display_chain};
 use crate::grpc::MethodKind;
 use crate::grpc::{Code, Status};
 use crate::report::{CallReport, Phase, SharedError};
+#[cfg(any(
+    feature = "attempt-timeout",
+    feature = "deadline",
+    feature = "wait-for-ready"
+))]
+use crate::timer::NoRuntime;
 
 #[cfg(feature = "retry")]
 use super::layer_error::foreign_status;
@@ -112,9 +118,33 @@ impl Error {
         Self::build(verdict, status, Some(Arc::from(error)))
     }
 
+    /// No runtime can wake the call, which got so far, at its end or in time for what it waits for
+    /// (CONTRACT D13).
+    #[cfg(any(
+        feature = "attempt-timeout",
+        feature = "deadline",
+        feature = "wait-for-ready"
+    ))]
+    #[cold]
+    pub(crate) fn without_runtime(progress: Progress) -> Self {
+        let (code, reason) = (Code::FailedPrecondition, Reason::NoRuntime);
+        let status = Status::new(code, NoRuntime.to_string());
+        let verdict = Verdict::new(progress, code, reason);
+        Self::build(verdict, status, None).given_up(GiveUp::NoRuntime, 0)
+    }
+
     /// What the server answered.
     pub(crate) fn answered(verdict: Verdict, status: Status) -> Self {
         Self::build(verdict, status, None)
+    }
+
+    /// The same failure, of a request that had no effect: the server's word for it counts (CONTRACT I7).
+    #[cfg(feature = "retry")]
+    pub(crate) fn vouched_for(mut self) -> Self {
+        if self.0.verdict.progress == Progress::Answered {
+            self.0.verdict.progress = Progress::Unprocessed;
+        }
+        self
     }
 
     /// What a layer says itself of a call that it does not send.

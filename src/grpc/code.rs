@@ -1,6 +1,6 @@
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::STATUS;
 use super::headers::find;
@@ -90,6 +90,12 @@ impl Code {
             [b'1', digit @ b'0'..=b'9'] => Self::from_number(10 + digit - b'0'),
             _ => Self::Unknown,
         }
+    }
+
+    /// Whether there is a `grpc-status`, and it is one of those numbers.
+    pub(crate) fn is_in(headers: &HeaderMap) -> bool {
+        let value = find(headers, &STATUS).map(HeaderValue::as_bytes);
+        value.is_some_and(|value| value == b"2" || Self::from_header(value) != Self::Unknown)
     }
 
     /// The code in trailers or in a Trailers-Only head; `None` without `grpc-status`.

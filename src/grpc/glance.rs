@@ -2,7 +2,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::headers::FEW;
-use super::{Code, DETAILS};
+use super::{Code, DETAILS, UNPROCESSED};
 
 /// What one look through the headers of an answer tells, or through its trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) struct Glance {
     pub(crate) code: Option<Code>,
     /// Whether there is a `grpc-status-details-bin`.
     pub(crate) has_details: bool,
+    /// Whether there is the word that the request had no effect.
+    pub(crate) has_vouch: bool,
     /// Whether a content type says that this is no gRPC.
     pub(crate) is_foreign: bool,
 }
@@ -21,10 +23,12 @@ impl Glance {
             return Self {
                 code: Code::from_headers(headers),
                 has_details: headers.contains_key(DETAILS),
+                has_vouch: headers.contains_key(UNPROCESSED),
                 is_foreign: headers.get(CONTENT_TYPE).is_some_and(is_foreign),
             };
         }
-        let (mut status, mut has_details, mut kind) = (None, false, None);
+        let (mut status, mut kind) = (None, None);
+        let (mut has_details, mut has_vouch) = (false, false);
         for (name, value) in headers {
             if *name == CONTENT_TYPE {
                 kind = kind.or(Some(value));
@@ -35,11 +39,14 @@ impl Glance {
                 status = status.or(Some(value));
             } else if name == "grpc-status-details-bin" {
                 has_details = true;
+            } else if name == "grpc-resilience-unprocessed" {
+                has_vouch = true;
             }
         }
         Self {
             code: status.map(|value| Code::from_header(value.as_bytes())),
             has_details,
+            has_vouch,
             is_foreign: kind.is_some_and(is_foreign),
         }
     }
@@ -82,6 +89,7 @@ mod tests {
         headers.append(STATUS, HeaderValue::from_static("14"));
         headers.append(STATUS, HeaderValue::from_static("0"));
         headers.append(DETAILS, HeaderValue::from_static("AA"));
+        headers.append(UNPROCESSED, HeaderValue::from_static("/a.B/C"));
         headers.append(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         let few = Glance::at(&headers);
         for count in 0..FEW {
@@ -92,6 +100,7 @@ mod tests {
         let expected = Glance {
             code: Some(Code::Unavailable),
             has_details: true,
+            has_vouch: true,
             is_foreign: true,
         };
         assert_eq!(few, expected);

@@ -31,11 +31,12 @@ mod status;
 mod timeout;
 #[cfg(feature = "tonic")]
 mod tonic;
+mod unprocessed;
 
 pub use code::Code;
 pub use code_set::CodeSet;
 pub(crate) use glance::Glance;
-pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT};
+pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT, UNPROCESSED};
 pub(crate) use headers::{find, is_repeated};
 pub use method::MethodKind;
 #[cfg(any(
@@ -63,3 +64,6 @@ pub use retry_info::retry_delay;
 pub use retry_info::retry_info_details;
 pub use status::{Status, remove_malformed_details};
 pub use timeout::{InvalidTimeout, parse_timeout, render_timeout};
+pub(crate) use unprocessed::Vouched;
+#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
+pub(crate) use unprocessed::{strip_head, strip_trailers};

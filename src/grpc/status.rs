@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
 use super::headers::find;
-use super::{Code, DETAILS, MESSAGE, STATUS};
+use super::{Code, DETAILS, MESSAGE, STATUS, UNPROCESSED};
 
 /// gRPC's binary headers may come with padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -142,6 +142,19 @@ impl Status {
     #[must_use]
     pub fn metadata(&self) -> &HeaderMap {
         &self.metadata
+    }
+
+    #[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
+    pub(super) fn metadata_mut(&mut self) -> &mut HeaderMap {
+        &mut self.metadata
+    }
+
+    /// The same without the word that its request had no effect, which is of one hop (CONTRACT I7).
+    pub(crate) fn without_vouch(mut self) -> Self {
+        if find(&self.metadata, &UNPROCESSED).is_some() {
+            self.metadata.remove(UNPROCESSED);
+        }
+        self
     }
 }
 

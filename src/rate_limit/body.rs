@@ -4,6 +4,8 @@ use std::task::{Context, Poll};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
+use crate::grpc::strip_trailers;
+
 /// The handler's response body as it is, or the empty one of a refusal.
 #[pin_project]
 #[derive(Debug, Default)]
@@ -28,7 +30,7 @@ impl<R: Body> Body for RateLimitBody<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         match self.project().0.as_pin_mut() {
-            Some(inner) => inner.poll_frame(cx),
+            Some(inner) => inner.poll_frame(cx).map_ok(strip_trailers),
             None => Poll::Ready(None),
         }
     }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use http::Response;
 use pin_project::pin_project;
 
-use crate::grpc::Status;
+use crate::grpc::{Status, strip_head};
 
 use super::RateLimitBody;
 
@@ -38,24 +38,14 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().0.project() {
             StateProj::Admitted(future) => {
-                let outcome = ready!(future.poll(cx));
+                let outcome = ready!(future.poll(cx)).map(strip_head);
                 Poll::Ready(outcome.map(|response| response.map(RateLimitBody::passed)))
             }
             StateProj::Refused(status) => match status.take() {
-                Some(status) => Poll::Ready(Ok(answer(status))),
+                Some(status) => Poll::Ready(Ok(status.into_answer(RateLimitBody::empty()))),
                 // Like any future, it must not be polled after it was ready.
                 None => Poll::Pending,
             },
         }
     }
-}
-
-/// A Trailers-Only answer.
-fn answer<R>(status: Status) -> Response<RateLimitBody<R>> {
-    let mut response = Response::new(RateLimitBody::empty());
-    let headers = response.headers_mut();
-    let content_type = http::HeaderValue::from_static("application/grpc");
-    headers.insert(http::header::CONTENT_TYPE, content_type);
-    headers.extend(status.into_headers());
-    response
 }

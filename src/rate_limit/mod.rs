@@ -19,9 +19,11 @@
 //!
 //! - **Reads** `grpc-previous-rpc-attempts`, by which a retry is known (gRFC A6), and `grpc-timeout`: a cell
 //!   past the caller's deadline is promised to nobody. A malformed value says nothing. **Writes** nothing
-//!   into a request that passes, nor into its answer.
+//!   into a request that passes, nor into its answer, but takes the mark of an unprocessed request out of it
+//!   (CONTRACT I7): a handler may hand on somebody else's status.
 //! - **Answers** a refused request without its handler, Trailers-Only: RESOURCE_EXHAUSTED with
 //!   `google.rpc.RetryInfo`, exact to the nanosecond, and with `grpc-retry-pushback-ms`, the same rounded up.
+//!   It is marked as without effect, [`grpc::UNPROCESSED`](crate::grpc::UNPROCESSED).
 //!   Where no cell is promised, they say when the first one is free that nobody else was promised.
 //! - **Exact**: [governor](https://docs.rs/governor) lets every request through or doesn't, promised or
 //!   not: in any time `t` no more than `burst + t / period` of a key.
@@ -31,7 +33,8 @@
 //!   comes. That needs room, a burst of some requests: with a burst of 1 ([`Quota::every`]) each of them may
 //!   cost half a period.
 //! - **Clients**: under a [`RetryLayer`](crate::retry::RetryLayer) whose policy retries RESOURCE_EXHAUSTED, a
-//!   call that is declared idempotent comes again once. One whose deadline is nearer than its cell gives
+//!   call that is declared idempotent comes again once, and any other too where the client
+//!   [trusts](crate::retry::RetryLayer::trust_unprocessed) the mark. One whose deadline is nearer than its cell gives
 //!   up at once. One that ignores the hints is a new caller each time, unless it says otherwise.
 //! - **Place**: below what authenticates callers, if keys are to be trusted; above what costs.
 //! - **Limits**: a caller is known by its key alone, so one that claims to come again can take the cell of

@@ -41,7 +41,11 @@ where
                 let request = Request::from_parts(parts, body);
                 ResponseFuture::admitted(self.inner.call(request))
             }
-            Err(refusal) => ResponseFuture::refused(status(refusal, self.limits.says_hints())),
+            Err(refusal) => {
+                // No handler has seen it (CONTRACT I7).
+                let status = status(refusal, self.limits.says_hints());
+                ResponseFuture::refused(status.vouching_for(&parts.uri))
+            }
         }
     }
 }

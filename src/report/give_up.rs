@@ -45,6 +45,8 @@ pub enum GiveUp {
     Throttled,
     /// The call can't be made as the caller asked for it.
     InvalidCall,
+    /// No tokio runtime can wake the call.
+    NoRuntime,
 }
 
 impl GiveUp {
@@ -72,6 +74,7 @@ impl GiveUp {
             Self::QueueFull => "queue_full",
             Self::Throttled => "throttled",
             Self::InvalidCall => "invalid_call",
+            Self::NoRuntime => "no_runtime",
         }
     }
 }
@@ -103,6 +106,7 @@ impl fmt::Display for GiveUp {
             Self::QueueFull => "too many calls wait for the channel already, see `max_waiting`",
             Self::Throttled => "held back, since the server refuses much of what it gets",
             Self::InvalidCall => "the call can't be made as it was asked for",
+            Self::NoRuntime => "no tokio runtime runs the stack's timers: build the stack within one",
         })
     }
 }

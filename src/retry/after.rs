@@ -85,6 +85,7 @@ impl Course {
         let now = Instant::now();
         let outcome = Outcome {
             verdict,
+            status: Some(error.status()),
             attempts: self.attempts,
             retries: self.retries,
             previous_backoff: self.previous_backoff,
@@ -110,14 +111,14 @@ impl Course {
                     // Whoever noticed, it is the deadline, which says less of the server (CONTRACT D11).
                     verdict.reason = Reason::DeadlineExceeded;
                 }
-                policy.is_charged(&verdict, outcome.options)
+                policy.is_status_charged(&verdict, error.status(), outcome.options)
             }
         };
         // A token that can't be had, what was held back on this side, and a request that failed by
         // itself say nothing of the server.
         let on_this_side = matches!(
             verdict.reason,
-            Reason::HookFailed | Reason::QueueFull | Reason::Throttled
+            Reason::HookFailed | Reason::QueueFull | Reason::Throttled | Reason::Overloaded
         ) || lost == Some(Lost::RequestFailed);
         if charged && !on_this_side {
             self.budget(|budget| budget.failed());

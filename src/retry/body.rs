@@ -11,6 +11,7 @@ use crate::grpc::Code;
 
 use super::answer::Said;
 use super::committed::Committed;
+use super::credentials::Sent;
 
 /// The response body of a call that the retry layer had in hand.
 ///
@@ -21,6 +22,8 @@ use super::committed::Committed;
 pub struct RetryBody<R> {
     inner: R,
     state: State,
+    /// What a hook gave to the attempt.
+    sent: Option<Box<Sent>>,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,7 @@ impl<R> RetryBody<R> {
             None => Self {
                 inner,
                 state: State::Passing(recorder.why_passing()),
+                sent: None,
             },
             Some(_) => Self::new(inner, Known::Nothing, None, recorder),
         }
@@ -107,7 +111,13 @@ impl<R> RetryBody<R> {
         Self {
             inner,
             state: State::Active(active),
+            sent: None,
         }
+    }
+
+    /// The same of an attempt to which a hook gave this.
+    pub(super) fn of(self, sent: Option<Box<Sent>>) -> Self {
+        Self { sent, ..self }
     }
 }
 
@@ -183,7 +193,7 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
         let this = &mut *self;
-        match &mut this.state {
+        let read = match &mut this.state {
             State::Active(active) => active.poll(&mut this.inner, cx),
             State::Passing(why) => {
                 let read = read_past(Pin::new(&mut this.inner).poll_frame(cx));
@@ -192,7 +202,11 @@ where
                     None => read,
                 }
             }
+        };
+        if let (Some(sent), Poll::Ready(Some(read))) = (&this.sent, &read) {
+            sent.read(read);
         }
+        read
     }
 
     /// Not before the watch has seen the status.

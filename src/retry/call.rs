@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use tokio::time::Instant;
@@ -6,7 +7,9 @@ use tokio::time::Instant;
 use crate::body::{Lost, Reader, RequestBody};
 use crate::call::Context;
 use crate::dispatch::Head;
-use crate::error::Error;
+use crate::error::{Error, GiveUp};
+use crate::grpc::Vouched;
+use crate::timer::{NoRuntime, Timer};
 
 use super::Policy;
 use super::after::Next;
@@ -104,16 +107,41 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     #[inline]
     pub(super) fn judge<R>(&mut self, response: &mut Response<R>) -> Result<Said, Error> {
         let answers_once = self.course.answered();
-        answer::judge(response, answers_once)
+        answer::judge(response, answers_once).map_err(|error| self.vouched(response, error))
+    }
+
+    /// The failure in the light of what the server says of its request (CONTRACT I7).
+    #[cold]
+    fn vouched<R>(&self, response: &Response<R>, error: Error) -> Error {
+        let is_trusted = self.kept.settings().trusts_unprocessed;
+        let vouched = response.extensions().get::<Vouched>();
+        match vouched.filter(|it| is_trusted && it.is_of(self.course.uri())) {
+            Some(_) => error.vouched_for(),
+            None => error,
+        }
+    }
+
+    /// The wait before the next attempt is over: the last failure, if none follows after all.
+    pub(super) fn waited(&mut self, over: Result<(), NoRuntime>) -> Option<Error> {
+        match over {
+            Ok(()) => self.request_failed(),
+            // Nobody can say when the next attempt is due (CONTRACT D13).
+            Err(NoRuntime) => self.course.ended_by(GiveUp::NoRuntime),
+        }
     }
 
     /// The last failure, if the request itself failed since: no attempt follows (CONTRACT R13).
-    pub(super) fn request_failed(&mut self) -> Option<Error> {
+    fn request_failed(&mut self) -> Option<Error> {
         self.kept.recording.look_ahead();
         if self.kept.recording.lost() != Some(Lost::RequestFailed) {
             return None;
         }
-        self.course.request_failed()
+        self.course.ended_by(GiveUp::RequestFailed)
+    }
+
+    /// A timer for the wait before the next attempt.
+    pub(super) fn timer(&self, wait: Duration) -> Timer {
+        self.kept.settings().home.timer_after(wait)
     }
 
     /// Judges a failed attempt. Its request ends first: nothing reads it from then on.

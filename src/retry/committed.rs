@@ -57,7 +57,7 @@ impl Committed {
     pub(crate) fn broke_off(&self, error: Error) -> Error {
         let options = self.options.as_deref().unwrap_or(&CallOptions::UNSET);
         if let (Some(budget), Some(policy)) = (&self.budget, &self.policy)
-            && policy.is_charged(&error.verdict(), options)
+            && policy.is_status_charged(&error.verdict(), error.status(), options)
         {
             budget.failed();
         }

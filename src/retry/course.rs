@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use tokio::time::Instant;
 
 use crate::call::{Budget, CallOptions, Context};
@@ -180,10 +180,10 @@ impl Course {
         self.answers_once()
     }
 
-    /// The last failure, if the request itself failed since: no attempt follows (CONTRACT R13).
-    pub(super) fn request_failed(&mut self) -> Option<Error> {
+    /// The last failure, after which no attempt follows for this reason.
+    pub(super) fn ended_by(&mut self, reason: GiveUp) -> Option<Error> {
         let last = self.last_failure.take()?;
-        Some(last.given_up(GiveUp::RequestFailed, self.attempts))
+        Some(last.given_up(reason, self.attempts))
     }
 
     /// The call is committed: no attempt follows. What outlives it.
@@ -216,6 +216,10 @@ impl Course {
 
     pub(super) fn policy(&self) -> Option<&dyn Policy> {
         self.policy.as_deref()
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        self.head.uri()
     }
 
     pub(super) fn context(&self) -> Option<&Context> {

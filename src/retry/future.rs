@@ -7,17 +7,18 @@ use http::response::Parts;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
-use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::body::RequestBody;
 use crate::dispatch::{Attempt, Read, Recorder, Seen, broken, received};
 use crate::error::{BoxError, Error};
+use crate::timer::Timer;
 
 use super::RetryBody;
 use super::after::Next;
 use super::answer::{self, Said};
 use super::call::RetryCall;
+use super::credentials::Sent;
 use super::hook::Preparing;
 
 /// The future of [`Retry`](super::Retry).
@@ -32,6 +33,8 @@ where
     /// By itself in memory: what is moved with each call stays small.
     call: Option<Box<RetryCall<S, B>>>,
     recorder: Recorder,
+    /// What a hook gave to the attempt under way.
+    sent: Option<Box<Sent>>,
 }
 
 #[pin_project(project = StateProj)]
@@ -44,7 +47,7 @@ where
     /// The head is held until the first frame.
     Held(Option<(Parts, R)>),
     /// Between two attempts.
-    Backoff(Pin<Box<Sleep>>),
+    Backoff(Box<Timer>),
     /// Before an attempt, what the user runs.
     Preparing(Preparing),
     /// The same, before the only attempt of a call that the layer lets pass.
@@ -107,6 +110,7 @@ where
             state,
             call,
             recorder,
+            sent: None,
         }
     }
 }
@@ -133,7 +137,7 @@ where
                         return Poll::Pending;
                     };
                     let Some(call) = this.call.as_mut() else {
-                        return Poll::Ready(pass(outcome, this.recorder));
+                        return Poll::Ready(pass(outcome, this.recorder, this.sent.take()));
                     };
                     match judge(outcome, call) {
                         Ok((response, Said::Open)) => {
@@ -143,9 +147,10 @@ where
                         Ok((mut response, said)) => {
                             let committed = this.call.take().map(|mut call| call.commit());
                             let recorder = this.recorder.answered(&mut response, said.code());
-                            let body =
-                                |inner| RetryBody::answering(inner, said, committed, recorder);
-                            return Poll::Ready(Ok(response.map(body)));
+                            let sent = this.sent.take();
+                            return Poll::Ready(Ok(response.map(|inner| {
+                                RetryBody::answering(inner, said, committed, recorder).of(sent)
+                            })));
                         }
                         Err(error) => error,
                     }
@@ -154,17 +159,19 @@ where
                     Ok((mut response, first)) => {
                         let committed = this.call.take().map(|mut call| call.commit());
                         let recorder = this.recorder.answered(&mut response, None);
-                        let body = |inner| RetryBody::released(inner, first, committed, recorder);
-                        return Poll::Ready(Ok(response.map(body)));
+                        let sent = this.sent.take();
+                        return Poll::Ready(Ok(response.map(|inner| {
+                            RetryBody::released(inner, first, committed, recorder).of(sent)
+                        })));
                     }
                     Err(error) => error,
                 },
-                StateProj::Backoff(sleep) => {
-                    ready!(sleep.as_mut().poll(cx));
+                StateProj::Backoff(timer) => {
+                    let over = ready!(timer.poll(cx));
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Pending;
                     };
-                    let next = match call.request_failed() {
+                    let next = match call.waited(over) {
                         None => State::next(call),
                         Some(error) => {
                             *this.call = None;
@@ -178,6 +185,7 @@ where
                     let prepared = ready!(preparing.as_mut().poll(cx));
                     match (prepared, this.call.as_mut()) {
                         (Ok(prepared), Some(call)) => {
+                            *this.sent = Some(prepared.sent);
                             let next = State::attempt(call, Some(prepared.headers));
                             this.state.set(next);
                             continue;
@@ -190,6 +198,7 @@ where
                     let prepared = ready!(preparing.as_mut().poll(cx));
                     match (prepared, pending.take()) {
                         (Ok(prepared), Some(pending)) => {
+                            *this.sent = Some(prepared.sent);
                             let (service, mut request) = *pending;
                             *request.headers_mut() = prepared.headers;
                             let attempt = Attempt::when_ready(service, request);
@@ -206,14 +215,7 @@ where
                     None => return Poll::Pending,
                 },
             };
-            let next = match this.call.as_mut() {
-                None => Err(failure),
-                Some(call) => match call.after(failure) {
-                    Next::GoOn => Ok(State::attempt(call, None)),
-                    Next::Wait(after) => Ok(State::Backoff(Box::pin(sleep(after)))),
-                    Next::Stop(error) => Err(error),
-                },
-            };
+            let next = State::after(failure, this.sent.take(), this.call.as_mut());
             match next {
                 Ok(next) => this.state.set(next),
                 Err(last) => {
@@ -236,6 +238,25 @@ where
         match call.begin() {
             Some(preparing) => Self::Preparing(preparing),
             None => Self::attempt(call, None),
+        }
+    }
+
+    /// What follows a failed attempt, which was sent with this.
+    fn after(
+        failure: Error,
+        sent: Option<Box<Sent>>,
+        call: Option<&mut Box<RetryCall<S, B>>>,
+    ) -> Result<Self, Error> {
+        if let Some(sent) = sent {
+            sent.failed(&failure);
+        }
+        let Some(call) = call else {
+            return Err(failure);
+        };
+        match call.after(failure) {
+            Next::GoOn => Ok(Self::attempt(call, None)),
+            Next::Wait(after) => Ok(Self::Backoff(Box::new(call.timer(after)))),
+            Next::Stop(error) => Err(error),
         }
     }
 
@@ -288,16 +309,29 @@ where
 
 /// What became of a call that the layer let pass.
 #[inline]
-fn pass<R>(outcome: Result<Response<R>, Error>, recorder: &mut Recorder) -> Done<R> {
+fn pass<R>(
+    outcome: Result<Response<R>, Error>,
+    recorder: &mut Recorder,
+    sent: Option<Box<Sent>>,
+) -> Done<R> {
     let judged = outcome.and_then(|mut response| {
         let code = received(&mut response)?;
         Ok((response, code))
     });
     match judged {
         Ok((mut response, code)) => {
+            if let Some(sent) = &sent {
+                sent.answered(&response, code);
+            }
+            let sent = sent.filter(|_| code.is_none());
             let recorder = recorder.answered(&mut response, code);
-            Ok(response.map(|inner| RetryBody::passing(inner, recorder)))
+            Ok(response.map(|inner| RetryBody::passing(inner, recorder).of(sent)))
         }
-        Err(error) => Err(recorder.failed(error)),
+        Err(error) => {
+            if let Some(sent) = sent {
+                sent.failed(&error);
+            }
+            Err(recorder.failed(error))
+        }
     }
 }

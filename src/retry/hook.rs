@@ -7,10 +7,18 @@ use http::{HeaderMap, Request, Uri};
 
 use crate::call::Context;
 use crate::error::{BoxError, Error};
-use crate::grpc::method_of;
+use crate::grpc::{Code, method_of};
 
-type Prepared = Result<NextAttempt, BoxError>;
-pub(super) type Preparing = Pin<Box<dyn Future<Output = Prepared> + Send>>;
+use super::credentials::{Credentials, Sent};
+
+type Run = Pin<Box<dyn Future<Output = Result<Prepared, BoxError>> + Send>>;
+pub(super) type Preparing = Run;
+
+/// What a hook makes of an attempt.
+pub(super) struct Prepared {
+    pub(super) headers: HeaderMap,
+    pub(super) sent: Box<Sent>,
+}
 
 /// What runs before each attempt, to change its metadata: a fresh token, a trace header.
 ///
@@ -19,21 +27,28 @@ pub(super) type Preparing = Pin<Box<dyn Future<Output = Prepared> + Send>>;
 ///
 /// # async fn token(_renew: bool) -> Result<String, std::io::Error> { Ok("t".into()) }
 /// let credentials = BeforeAttempt::new(|mut next: NextAttempt| async move {
-///     let token = token(next.last_failure().is_some()).await?;
+///     let token = token(next.has_refused_credentials()).await?;
 ///     next.headers_mut().insert("authorization", format!("Bearer {token}").parse()?);
 ///     Ok(next)
 /// });
 /// let layer = RetryLayer::default().before_attempt(credentials.renews_credentials());
 /// ```
 ///
-/// It runs for calls that are never retried, too. Each attempt starts from what the caller sent: what the hook adds to one does not reach the
-/// next. Nothing is sent while it runs, the deadline layer bounds it, and dropping the call drops
-/// it. If it fails, so does the attempt: with the code of a `tonic::Status` that it returns as its
-/// `BoxError`, or else UNAVAILABLE, as the core implementations have it; the policy decides what follows.
+/// It runs for calls that are never retried, too. Each attempt starts from what the caller sent: what the
+/// hook adds to one does not reach the next. Nothing is sent while it runs, the deadline layer bounds it,
+/// and dropping the call drops it. If it fails, so does the attempt: with the code of a `tonic::Status`
+/// that it returns as its `BoxError`, or else UNAVAILABLE, as the core implementations have it; the policy
+/// decides what follows.
+///
+/// A call that is not repeated can't renew its credentials. So once any call has failed with
+/// UNAUTHENTICATED, declared or not, the hook is told before the next attempt of each call,
+/// [`NextAttempt::has_refused_credentials`], until it has run with success after it was told. Clones of a
+/// hook share that, as they share its credentials.
 #[derive(Clone)]
 pub struct BeforeAttempt {
-    run: Arc<dyn Fn(NextAttempt) -> Preparing + Send + Sync>,
+    run: Arc<dyn Fn(NextAttempt) -> Run + Send + Sync>,
     renews: bool,
+    credentials: Credentials,
 }
 
 impl BeforeAttempt {
@@ -43,9 +58,25 @@ impl BeforeAttempt {
         F: Fn(NextAttempt) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<NextAttempt, BoxError>> + Send + 'static,
     {
+        let credentials = Credentials::default();
+        let known = credentials.clone();
+        let run = move |next: NextAttempt| -> Run {
+            let (known, renewals) = (known.clone(), known.renewals());
+            let is_told = next.has_refused_credentials();
+            let prepared = hook(next);
+            Box::pin(async move {
+                let NextAttempt { headers, .. } = prepared.await?;
+                if is_told {
+                    known.renewed(renewals);
+                }
+                let sent = Box::new(known.sent());
+                Ok(Prepared { headers, sent })
+            })
+        };
         Self {
-            run: Arc::new(move |next| Box::pin(hook(next))),
+            run: Arc::new(run),
             renews: false,
+            credentials,
         }
     }
 
@@ -66,7 +97,8 @@ impl BeforeAttempt {
         self.renews
     }
 
-    pub(super) fn prepare(&self, next: NextAttempt) -> Preparing {
+    pub(super) fn prepare(&self, mut next: NextAttempt) -> Preparing {
+        next.last_failure = next.last_failure.or_else(|| self.credentials.refusal());
         (self.run)(next)
     }
 }
@@ -125,10 +157,19 @@ impl NextAttempt {
         &mut self.headers
     }
 
-    /// Why the attempt before failed; `None` before the first.
+    /// Why the attempt before failed. Before the first one: the UNAUTHENTICATED of an earlier call, if
+    /// the hook has not run with success since it was told of that; or else `None`.
     #[must_use]
     pub fn last_failure(&self) -> Option<&Error> {
         self.last_failure.as_ref()
+    }
+
+    /// Whether [that failure](Self::last_failure) is UNAUTHENTICATED, so that the hook has to bring other
+    /// credentials.
+    #[must_use]
+    pub fn has_refused_credentials(&self) -> bool {
+        let failure = self.last_failure.as_ref();
+        failure.is_some_and(|failure| failure.code() == Code::Unauthenticated)
     }
 }
 

@@ -2,6 +2,7 @@ use tower_layer::Layer;
 
 use crate::body::ReplayBuffer;
 use crate::rng::Rng;
+use crate::timer::Home;
 
 use super::settings::Settings;
 use super::{BeforeAttempt, Policies, PolicyHandle, Retry, RetryPolicy};
@@ -18,6 +19,7 @@ pub struct RetryLayer {
     replay_limit: usize,
     replay_buffer: usize,
     rng: Rng,
+    trusts_unprocessed: bool,
     takes_back: bool,
 }
 
@@ -31,6 +33,7 @@ impl RetryLayer {
             replay_limit: DEFAULT_REPLAY_LIMIT,
             replay_buffer: DEFAULT_REPLAY_BUFFER,
             rng: Rng::default(),
+            trusts_unprocessed: false,
             takes_back: false,
         }
     }
@@ -70,6 +73,27 @@ impl RetryLayer {
         self
     }
 
+    /// Believes a server that says with a failure that the request had no effect: the trailer
+    /// [`grpc-resilience-unprocessed`](crate::grpc::UNPROCESSED) with the call's own path, in a Trailers-Only
+    /// answer. Default: off, for a channel may lead anywhere (CONTRACT I7).
+    ///
+    /// [`RateLimitLayer`](crate::RateLimitLayer) says so of what it refuses, and
+    /// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) of what has expired when it comes. If the policy
+    /// retries the code, such a call goes again without a declaration, as an attempt with backoff and
+    /// budget. What such a failure is otherwise, its code and its hints, stays.
+    ///
+    /// Turn it on where all servers that answer this channel keep to the trailer's one hop. Those do whose
+    /// handlers call others through layers of this crate, or stand under one of its server layers: both take
+    /// the trailer out of what they hand on. The risk that is left: a server without either that calls
+    /// *the same path* elsewhere, through another library's client, after it has done something itself, and
+    /// hands the failure on with its metadata, as tonic's `Status` does. A layer that only annotates,
+    /// idempotency or budget without any other, takes nothing out.
+    #[must_use]
+    pub fn trust_unprocessed(mut self) -> Self {
+        self.trusts_unprocessed = true;
+        self
+    }
+
     /// Draws the jitter from a generator that repeats, for tests.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -94,6 +118,8 @@ impl<S: Clone> Layer<S> for RetryLayer {
             replay_limit: self.replay_limit,
             replay_buffer: ReplayBuffer::new(self.replay_buffer),
             rng: self.rng.clone(),
+            home: Home::here(),
+            trusts_unprocessed: self.trusts_unprocessed,
             takes_back: self.takes_back,
         };
         Retry::new(inner, settings)

@@ -24,8 +24,8 @@
 //!
 //! Per call: `request.call_options().max_attempts(2).retry_on(Code::Internal).idempotent()`. Per
 //! method, and replaced while calls run: [`Policies`], [`PolicyHandle`]. Decided by yourself: a
-//! [`Policy`] of your own, as in the example `policy`. Before each attempt: [`BeforeAttempt`], which
-//! brings a fresh token.
+//! [`Policy`] of your own, as in the example `policy`; by what a failure says beyond its code:
+//! [`RetryPolicy::retry_if`]. Before each attempt: [`BeforeAttempt`], which brings a fresh token.
 //!
 //! - **Reads** from the [`Context`](crate::call::Context) options, safety, deadline (or the
 //!   caller's `grpc-timeout`), budget and method kind. **Writes** the attempt number, whether
@@ -42,6 +42,9 @@
 //!   [`replay_limit`](RetryLayer::replay_limit) bytes a call and
 //!   [`replay_buffer`](RetryLayer::replay_buffer) bytes a channel are kept; what does not fit is
 //!   sent all the same, once. The commit frees what was kept.
+//! - **Time** comes from the runtime that polls the call, or else from that in which the stack was built or
+//!   first called. Where there is none, no wait can end: the call fails with its last failure,
+//!   [`GiveUp::NoRuntime`](crate::GiveUp::NoRuntime).
 //! - **Interactions**: stands below deadline, idempotency and budget, above wait-for-ready and load
 //!   balancing. Below another retry layer it passes calls through.
 //! - **Limits**: an attempt that failed before its live request was read to the end has its stream
@@ -57,7 +60,9 @@ mod answer;
 mod body;
 mod call;
 mod committed;
+mod condition;
 mod course;
+mod credentials;
 mod future;
 mod hook;
 mod kept;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::call::{CallOptions, Deadline, Safety};
 use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
-use crate::grpc::{Code, CodeSet};
+use crate::grpc::{Code, CodeSet, Status};
 
 /// Whether, when and why not to try again: a pure decision.
 ///
@@ -16,7 +16,8 @@ use crate::grpc::{Code, CodeSet};
 /// It is asked after each failed attempt and gets no clock and no dice: what is left of the time
 /// and a random number are in the [`Outcome`]. Whatever it says, these stay with the layer: what
 /// may have run is not repeated unless the call was declared safe or the policy
-/// [assumes so](Self::assumes_idempotent); a pushback that says no, the deadline, the caller's
+/// [assumes so](Self::assumes_idempotent); a pushback that says no, a failure that
+/// [no attempt can cure](crate::classify::Reason::is_incurable), the deadline, the caller's
 /// `max_attempts` and the end of the call that it is made for end the call; a transparent retry is
 /// for what certainly never ran, eight times at most for what was never sent, eight times for a
 /// graceful GOAWAY, once for any other refusal; every other one takes a token and needs the
@@ -35,6 +36,13 @@ pub trait Policy: fmt::Debug + Send + Sync {
                 verdict,
                 options.codes(CodeSet::EMPTY.with(Code::Unavailable)),
             )
+    }
+
+    /// The same for a policy that looks at what the status says, too: this is what the layer asks.
+    /// By default it asks [`is_charged`](Self::is_charged).
+    fn is_status_charged(&self, verdict: &Verdict, status: &Status, options: &CallOptions) -> bool {
+        let _ = status;
+        self.is_charged(verdict, options)
     }
 
     /// Whether calls of which nobody said anything count as declared idempotent. Default: no.
@@ -68,6 +76,10 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
         (**self).is_charged(verdict, options)
     }
 
+    fn is_status_charged(&self, verdict: &Verdict, status: &Status, options: &CallOptions) -> bool {
+        (**self).is_status_charged(verdict, status, options)
+    }
+
     fn assumes_idempotent(&self) -> bool {
         (**self).assumes_idempotent()
     }
@@ -90,9 +102,10 @@ pub(super) const MAX_UNSENT: u32 = 8;
 /// not make the client spin (CONTRACT X2).
 pub(super) const MAX_GONE_AWAY: u32 = 8;
 
-/// CONTRACT R15: a message too large is so next time, too.
+/// CONTRACT R15, R16: what is too large is so next time, too, and what is no code names nothing that
+/// could be retried.
 pub(super) fn is_retryable(verdict: &Verdict, codes: CodeSet) -> bool {
-    codes.contains(verdict.code) && verdict.reason != Reason::MessageTooLarge
+    codes.contains(verdict.code) && !verdict.reason.is_incurable()
 }
 
 /// Whether an attempt ended by a timeout of its own, below the deadline. It is retried whatever codes a
@@ -109,6 +122,9 @@ pub(super) fn has_attempt_timed_out(verdict: &Verdict, options: &CallOptions) ->
 pub struct Outcome<'a> {
     /// What the failure means.
     pub verdict: Verdict,
+    /// What the failure says: code, message, details and metadata, the server's own if it answered;
+    /// `None` in a test that has none.
+    pub status: Option<&'a Status>,
     /// How many attempts were made, this one counted; transparent retries are not.
     pub attempts: u32,
     /// How many retries were made since the start or since the server's last hint.
@@ -143,6 +159,7 @@ impl<'a> Outcome<'a> {
     pub fn first(verdict: Verdict, options: &'a CallOptions) -> Self {
         Self {
             verdict,
+            status: None,
             attempts: 1,
             retries: 0,
             previous_backoff: Duration::ZERO,
@@ -155,6 +172,15 @@ impl<'a> Outcome<'a> {
             is_deadline: false,
             unit: 0.5,
             options,
+        }
+    }
+
+    /// The same with what the failure says.
+    #[must_use]
+    pub fn with_status(self, status: &'a Status) -> Self {
+        Self {
+            status: Some(status),
+            ..self
         }
     }
 
@@ -173,7 +199,7 @@ impl<'a> Outcome<'a> {
                 self.gone_away < MAX_GONE_AWAY
             }
             Progress::Refused => !self.refused,
-            Progress::Reached | Progress::Answered => false,
+            Progress::Unprocessed | Progress::Reached | Progress::Answered => false,
         }
     }
 
@@ -233,6 +259,8 @@ impl Plan {
             Self::Stop(GiveUp::Deadline)
         } else if verdict.hint == Some(Hint::Stop) {
             Self::Stop(GiveUp::PushbackStop)
+        } else if verdict.reason.is_incurable() {
+            Self::Stop(GiveUp::CodeNotRetryable)
         } else if !outcome.may_repeat(assumed) {
             Self::Stop(GiveUp::NotIdempotent)
         } else if outcome.remaining.is_some_and(|left| after >= left) {

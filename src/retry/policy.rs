@@ -5,8 +5,9 @@ use crate::backoff::{Backoff, Exponential, Jitter};
 use crate::call::CallOptions;
 use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
-use crate::grpc::{Code, CodeSet};
+use crate::grpc::{Code, CodeSet, Status};
 
+use super::condition::Conditions;
 use super::plan::{MAX_GONE_AWAY, MAX_UNSENT, has_attempt_timed_out, is_retryable};
 use super::{Outcome, Plan, Policy};
 
@@ -42,6 +43,8 @@ const HINT_SPREAD: f64 = 0.2;
 pub struct RetryPolicy {
     max_attempts: Option<u32>,
     codes: CodeSet,
+    retry_if: Conditions,
+    never_if: Conditions,
     backoff: Arc<dyn Backoff>,
     curves: Vec<(Code, Arc<dyn Backoff>)>,
     transparent: Arc<dyn Backoff>,
@@ -70,6 +73,8 @@ impl RetryPolicy {
         Self {
             max_attempts: Some(4),
             codes: CodeSet::EMPTY.with(Code::Unavailable),
+            retry_if: Conditions::default(),
+            never_if: Conditions::default(),
             backoff: Arc::new(backoff.jitter(Jitter::Full)),
             curves: Vec::new(),
             transparent: Arc::new(transparent.jitter(Jitter::Equal)),
@@ -129,6 +134,48 @@ impl RetryPolicy {
             codes: codes.into_iter().collect(),
             ..self
         }
+    }
+
+    /// Retries a failure of which this says `true`, too, whatever its code: for servers whose code says
+    /// less than their message, details or metadata.
+    ///
+    /// It adds failures as [`retry_on`](Self::retry_on) adds codes, and decides nothing else. So the call
+    /// must be declared safe to repeat, unless it certainly did not run; attempts, budget, deadline, the
+    /// server's hints and the backoff bind as for any code. A failure that
+    /// [no attempt can cure](crate::classify::Reason::is_incurable) and what [`never_if`](Self::never_if)
+    /// names are not retried all the same, and neither is a code that the caller's `retry_only_on`
+    /// leaves out. Said several times, each adds failures.
+    ///
+    /// It is asked about every failure of an attempt with its status: the server's own, or the one that
+    /// the layers made of a transport's error. [`Status::details`] are the bytes of a
+    /// `google.rpc.Status`, in which typed details such as `google.rpc.ErrorInfo` are found.
+    ///
+    /// etcd says with UNKNOWN that it dropped a proposal. A write that was "dropped" may have been applied
+    /// all the same, so declare only those idempotent that are:
+    ///
+    /// ```
+    /// use grpc_resilience::RetryPolicy;
+    /// use grpc_resilience::grpc::Code;
+    ///
+    /// let policy = RetryPolicy::new()
+    ///     .retry_if(|status| {
+    ///         status.code() == Code::Unknown && status.message().contains("raft proposal dropped")
+    ///     })
+    ///     .never_if(|status| status.message().contains("etcdserver: corrupt cluster"));
+    /// ```
+    #[must_use]
+    pub fn retry_if(mut self, holds: impl Fn(&Status) -> bool + Send + Sync + 'static) -> Self {
+        self.retry_if.add(holds);
+        self
+    }
+
+    /// Does not retry a failure of which this says `true`, whatever its code and whatever
+    /// [`retry_if`](Self::retry_if) says. Transparent retries, of what certainly never ran, are not asked
+    /// about. Said several times, each takes failures out.
+    #[must_use]
+    pub fn never_if(mut self, holds: impl Fn(&Status) -> bool + Send + Sync + 'static) -> Self {
+        self.never_if.add(holds);
+        self
     }
 
     /// How long to wait between attempts, but after codes with a curve of their own. Default:
@@ -222,7 +269,9 @@ impl RetryPolicy {
             Some(GiveUp::InvalidCall)
         } else if verdict.reason == Reason::ChannelClosed {
             Some(GiveUp::NotReady)
-        } else if !self.retries(verdict, outcome.options) && !renews(outcome) {
+        } else if self.excludes(outcome.status)
+            || !self.retries(verdict, outcome.status, outcome.options) && !renews(outcome)
+        {
             Some(outcome.why_final())
         } else if !outcome.may_repeat(self.assume_idempotent) {
             Some(GiveUp::NotIdempotent)
@@ -233,8 +282,16 @@ impl RetryPolicy {
         }
     }
 
-    fn retries(&self, verdict: &Verdict, options: &CallOptions) -> bool {
-        is_retryable(verdict, options.codes(self.codes)) || has_attempt_timed_out(verdict, options)
+    fn retries(&self, verdict: &Verdict, status: Option<&Status>, options: &CallOptions) -> bool {
+        is_retryable(verdict, options.codes(self.codes))
+            || has_attempt_timed_out(verdict, options)
+            // The caller may have named all codes.
+            || is_retryable(verdict, options.codes(CodeSet::EMPTY.with(verdict.code)))
+                && self.retry_if.any(status)
+    }
+
+    fn excludes(&self, status: Option<&Status>) -> bool {
+        self.never_if.any(status)
     }
 
     /// CONTRACT P2, P8, P10, R14.
@@ -306,7 +363,13 @@ impl Policy for RetryPolicy {
     }
 
     fn is_charged(&self, verdict: &Verdict, options: &CallOptions) -> bool {
-        verdict.hint == Some(Hint::Stop) || self.retries(verdict, options)
+        verdict.hint == Some(Hint::Stop) || self.retries(verdict, None, options)
+    }
+
+    fn is_status_charged(&self, verdict: &Verdict, status: &Status, options: &CallOptions) -> bool {
+        let status = Some(status);
+        verdict.hint == Some(Hint::Stop)
+            || !self.excludes(status) && self.retries(verdict, status, options)
     }
 
     fn assumes_idempotent(&self) -> bool {

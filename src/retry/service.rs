@@ -73,7 +73,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B, R> {
-        let policies = self.start.settings().policies.load();
+        let settings = self.start.settings();
+        settings.home.note();
+        let policies = settings.policies.load();
         let policy = policies.of(request.uri().path());
         let context = request.extensions().get::<call::Context>();
         match why_passing(context, &**policy) {

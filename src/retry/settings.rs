@@ -1,5 +1,6 @@
 use crate::body::ReplayBuffer;
 use crate::rng::Rng;
+use crate::timer::Home;
 
 use super::{BeforeAttempt, PolicyHandle};
 
@@ -11,6 +12,10 @@ pub(super) struct Settings {
     pub(super) replay_limit: usize,
     pub(super) replay_buffer: ReplayBuffer,
     pub(super) rng: Rng,
+    /// Where the waits between attempts are timed.
+    pub(super) home: Home,
+    /// What the server says of a request that had no effect counts.
+    pub(super) trusts_unprocessed: bool,
     /// The layer below is ours, and may hand back what it did not send: nobody stands between who could
     /// send it too, or make another error of the one that says so.
     pub(super) takes_back: bool,

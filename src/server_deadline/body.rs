@@ -3,6 +3,8 @@ use std::task::{Context, Poll, ready};
 
 use http_body::{Body, Frame, SizeHint};
 
+use crate::grpc::strip_trailers;
+
 use super::watch::{Step, Watch};
 
 /// A response body that ends at the caller's deadline, with DEADLINE_EXCEEDED in its trailers.
@@ -42,7 +44,7 @@ impl<R: Body + Unpin> Body for ServerDeadlineBody<R> {
             return Poll::Ready(None);
         };
         let Some(watch) = &mut this.watch else {
-            return Pin::new(inner).poll_frame(cx);
+            return Pin::new(inner).poll_frame(cx).map_ok(strip_trailers);
         };
         match ready!(watch.step(cx, |cx| Pin::new(inner).poll_frame(cx))) {
             Step::Done(read) => {
@@ -51,7 +53,7 @@ impl<R: Body + Unpin> Body for ServerDeadlineBody<R> {
                 if read.as_ref().is_none_or(is_last) {
                     this.watch = None;
                 }
-                Poll::Ready(read)
+                Poll::Ready(read.map(|read| read.map(strip_trailers)))
             }
             Step::Expired(status) => {
                 this.inner = None;

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use http::Response;
 use pin_project::pin_project;
 
-use crate::grpc::Status;
+use crate::grpc::{Status, strip_head};
 
 use super::ServerDeadlineBody;
 use super::watch::{Step, Watch};
@@ -55,6 +55,7 @@ where
                     Poll::Ready(Step::Done(outcome)) => {
                         let watch = this.watch.take();
                         let body = |inner| ServerDeadlineBody::new(inner, watch);
+                        let outcome = outcome.map(strip_head);
                         return Poll::Ready(outcome.map(|response| response.map(body)));
                     }
                     Poll::Ready(Step::Expired(status)) => status,
@@ -71,16 +72,6 @@ where
         // The handler stops here, and with it the calls that it made.
         this.state.set(State::Answered(None));
         *this.watch = None;
-        Poll::Ready(Ok(answer(status)))
+        Poll::Ready(Ok(status.into_answer(ServerDeadlineBody::empty())))
     }
-}
-
-/// A Trailers-Only answer.
-fn answer<R>(status: Status) -> Response<ServerDeadlineBody<R>> {
-    let mut response = Response::new(ServerDeadlineBody::empty());
-    let headers = response.headers_mut();
-    let content_type = http::HeaderValue::from_static("application/grpc");
-    headers.insert(http::header::CONTENT_TYPE, content_type);
-    headers.extend(status.into_headers());
-    response
 }

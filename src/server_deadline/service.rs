@@ -6,8 +6,9 @@ use tower_service::Service;
 
 use crate::call::{Deadline, Served};
 use crate::grpc::{Code, Status};
+use crate::timer::{Home, NoRuntime};
 
-use super::watch::Watch;
+use super::watch::{Watch, without_runtime};
 use super::{ResponseFuture, ServerDeadlineBody, ServerDeadlinePolicy, Terms};
 
 /// The service of [`ServerDeadlineLayer`](super::ServerDeadlineLayer).
@@ -15,11 +16,17 @@ use super::{ResponseFuture, ServerDeadlineBody, ServerDeadlinePolicy, Terms};
 pub struct ServerDeadline<S> {
     inner: S,
     policy: ServerDeadlinePolicy,
+    home: Home,
 }
 
 impl<S> ServerDeadline<S> {
     pub(super) fn new(inner: S, policy: ServerDeadlinePolicy) -> Self {
-        Self { inner, policy }
+        let home = Home::here();
+        Self {
+            inner,
+            policy,
+            home,
+        }
     }
 }
 
@@ -42,18 +49,26 @@ where
             Ok(Terms::Within { handler, calls }) => (Some(handler), Some(calls)),
             Ok(Terms::Expired) => {
                 let message = "the caller's deadline had passed when the call came";
-                return ResponseFuture::answered(Status::new(Code::DeadlineExceeded, message));
+                // Nobody has seen it (CONTRACT I7).
+                let status = Status::new(Code::DeadlineExceeded, message);
+                return ResponseFuture::answered(status.vouching_for(request.uri()));
             }
             Err(malformed) => {
                 let status = Status::new(Code::Internal, malformed.to_string());
                 return ResponseFuture::answered(status);
             }
         };
+        if handler.is_some() && !self.home.has_timers() {
+            return ResponseFuture::answered(without_runtime(NoRuntime));
+        }
         let calls = calls.map(|timeout| Deadline::after(now, timeout));
         let (served, over) = Served::begin(calls);
         request.extensions_mut().insert(served.clone());
-        let deadline = handler.map(|timeout| Deadline::after(now, timeout));
+        let until = handler.map(|timeout| {
+            let deadline = Deadline::after(now, timeout);
+            (deadline, self.home.timer(deadline.at()))
+        });
         let future = served.step(|| self.inner.call(request));
-        ResponseFuture::serving(future, Watch::new(served, over, deadline))
+        ResponseFuture::serving(future, Watch::new(served, over, until))
     }
 }

@@ -1,19 +1,18 @@
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 
 use crate::call::{Deadline, Served};
 use crate::grpc::{Code, Status};
+use crate::timer::{NoRuntime, Timer};
 
 /// One call in hand; when it is dropped, the call is over.
 #[derive(Debug)]
 pub(super) struct Watch {
     served: Served,
     _over: DropGuard,
-    until: Option<(Deadline, Pin<Box<Sleep>>)>,
+    until: Option<(Deadline, Timer)>,
 }
 
 /// What became of a step of the handler.
@@ -24,11 +23,11 @@ pub(super) enum Step<T> {
 }
 
 impl Watch {
-    pub(super) fn new(served: Served, over: DropGuard, deadline: Option<Deadline>) -> Self {
+    pub(super) fn new(served: Served, over: DropGuard, until: Option<(Deadline, Timer)>) -> Self {
         Self {
             served,
             _over: over,
-            until: deadline.map(|it| (it, Box::pin(sleep_until(it.at())))),
+            until,
         }
     }
 
@@ -46,13 +45,20 @@ impl Watch {
             return Poll::Ready(Step::Done(done));
         }
         match &mut self.until {
-            Some((deadline, sleep)) => {
-                let passed = sleep.as_mut().poll(cx);
-                passed.map(|()| Step::Expired(expired(*deadline)))
-            }
+            Some((deadline, timer)) => timer.poll(cx).map(|passed| {
+                Step::Expired(match passed {
+                    Ok(()) => expired(*deadline),
+                    Err(no_runtime) => without_runtime(no_runtime),
+                })
+            }),
             None => Poll::Pending,
         }
     }
+}
+
+/// CONTRACT D13.
+pub(super) fn without_runtime(no_runtime: NoRuntime) -> Status {
+    Status::new(Code::Internal, no_runtime.to_string())
 }
 
 fn expired(deadline: Deadline) -> Status {

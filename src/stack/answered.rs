@@ -41,7 +41,8 @@ impl Answered {
     /// Wakes the reader when the call must end.
     #[inline]
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let error = ready!(self.span.poll_over(cx, Some(self.since)));
+        let home = self.said.as_ref().map(|said| &said.home);
+        let error = ready!(self.span.poll_over(cx, home, Some(self.since)));
         self.end_request();
         Poll::Ready(error)
     }

@@ -270,6 +270,14 @@ impl<A> Resilience<A> {
         self
     }
 
+    /// Believes a server that says of a failure that the request had no effect; see
+    /// [`RetryLayer::trust_unprocessed`]. Default: off.
+    #[must_use]
+    pub fn trust_unprocessed(mut self) -> Self {
+        self.retry = self.retry.trust_unprocessed();
+        self
+    }
+
     /// Waits by this layer. Default: [`WaitForReadyLayer::new`].
     #[must_use]
     pub fn wait_for_ready(mut self, layer: WaitForReadyLayer) -> Self {

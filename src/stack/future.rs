@@ -151,7 +151,8 @@ where
 #[inline]
 fn leaves_all_to_trailers<R>(response: &Response<R>) -> bool {
     let glance = Glance::at(response.headers());
-    let says_nothing = glance.code.is_none() && !glance.has_details && !glance.is_foreign;
+    let has_extras = glance.has_details || glance.has_vouch;
+    let says_nothing = glance.code.is_none() && !has_extras && !glance.is_foreign;
     says_nothing && response.status() == StatusCode::OK
 }
 

@@ -118,12 +118,14 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         };
         let call = RetryCall::under_way(self.kept, head, Arc::clone(&self.said.policy));
         let owner = Recorder::owning(trace.clone());
+        let home = self.said.home.clone();
         let Some(bound) = self.span.into_bound() else {
             let attempt = Attempt::under_way(retry(call, owner, trace));
             return deadline::ResponseFuture::passing(attempt, Recorder::default());
         };
         let recorder = Recorder::noting(trace.clone());
         let attempt = Attempt::under_way(retry(call, recorder, trace));
+        let bound = bound.at_home(Arc::new(home));
         deadline::ResponseFuture::bound(attempt, bound, owner).guarding(request)
     }
 
@@ -134,7 +136,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
 
     /// Wakes the task when the call must end.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        self.span.poll_over(cx, None)
+        self.span.poll_over(cx, Some(&self.said.home), None)
     }
 
     /// The server has answered; the gate is told.

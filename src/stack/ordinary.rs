@@ -12,6 +12,7 @@ use crate::deadline::{Bound, DeadlineService, EndsBy};
 use crate::dispatch::{Essentials, Extras, Readied, Spare};
 use crate::idempotency::Idempotency;
 use crate::retry::{Policy, Start, clear_count, is_first_the_last};
+use crate::timer::Home;
 use crate::wait_for_ready::Door;
 
 use super::going::Going;
@@ -60,6 +61,8 @@ impl<S: Clone> Ordinary<S> {
         if Served::current_is_over() {
             return None;
         }
+        // What to do without timers is for the layers to say.
+        let home = self.deadline.rules().home()?;
         let era = self.door.era()?;
         let extras = Extras::alone(request.extensions());
         let given = match &extras {
@@ -89,7 +92,7 @@ impl<S: Clone> Ordinary<S> {
         let said = match found {
             Ok(said) => said,
             // Not before: a closure is asked about a call once, and the layers ask it too.
-            Err(policy) => self.ask(request, policy, changes)?,
+            Err(policy) => self.ask(request, policy, changes, home)?,
         };
         let mut context = said.context.clone();
         let span = self.bind(end, &mut context, request.headers_mut(), now);
@@ -144,6 +147,7 @@ impl<S: Clone> Ordinary<S> {
         request: &Request<B>,
         policy: Arc<dyn Policy>,
         changes: usize,
+        home: &Home,
     ) -> Option<Arc<Said>> {
         let given = request.extensions().get::<Context>();
         let mut context = given.cloned().unwrap_or_default();
@@ -170,6 +174,7 @@ impl<S: Clone> Ordinary<S> {
             policy,
             door: Arc::clone(&self.door),
             patience,
+            home: home.clone(),
         });
         if is_for_all {
             self.methods.keep(path, changes, &said);

@@ -7,6 +7,7 @@ use crate::call::{Context, Patience};
 use crate::error::Error;
 use crate::grpc::MethodKind;
 use crate::retry::{Committed, Policy};
+use crate::timer::Home;
 use crate::wait_for_ready::{Door, Pass};
 
 /// What the layers say of an ordinary call before it begins, and are told when it ends.
@@ -23,6 +24,8 @@ pub(super) struct Said {
     pub(super) policy: Arc<dyn Policy>,
     pub(super) door: Arc<Door>,
     pub(super) patience: Patience,
+    /// Where timers come from.
+    pub(super) home: Home,
 }
 
 impl Said {
@@ -35,6 +38,7 @@ impl Said {
             policy: Arc::clone(&self.policy),
             door: Arc::clone(&self.door),
             patience: self.patience,
+            home: self.home.clone(),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::deadline::Bound;
 use crate::dispatch::Recorder;
 use crate::error::Error;
 use crate::report::Trace;
+use crate::timer::Home;
 
 /// When an ordinary call began, and what ends it.
 ///
@@ -86,6 +87,7 @@ impl Span {
     pub(super) fn poll_over(
         &mut self,
         cx: &mut Context<'_>,
+        home: Option<&Home>,
         answered: Option<Instant>,
     ) -> Poll<Error> {
         match self {
@@ -93,16 +95,21 @@ impl Span {
             Self::Until(bound) => {
                 let deadline = bound.deadline();
                 let trace = || written(deadline.map(Deadline::made), answered);
-                poll_over(bound, cx, trace)
+                poll_over(bound, cx, home, trace)
             }
-            Self::Served(served) => poll_served(served, cx, answered),
+            Self::Served(served) => poll_served(served, cx, home, answered),
         }
     }
 }
 
 #[inline]
-fn poll_over(bound: &mut Bound, cx: &mut Context<'_>, trace: impl Fn() -> Trace) -> Poll<Error> {
-    let over = bound.poll_over(cx, || Some(trace()));
+fn poll_over(
+    bound: &mut Bound,
+    cx: &mut Context<'_>,
+    home: Option<&Home>,
+    trace: impl Fn() -> Trace,
+) -> Poll<Error> {
+    let over = bound.poll_over(cx, home, || Some(trace()));
     over.map(|error| Recorder::owning(trace()).failed(error))
 }
 
@@ -110,9 +117,10 @@ fn poll_over(bound: &mut Bound, cx: &mut Context<'_>, trace: impl Fn() -> Trace)
 fn poll_served(
     (bound, began): &mut (Bound, Instant),
     cx: &mut Context<'_>,
+    home: Option<&Home>,
     answered: Option<Instant>,
 ) -> Poll<Error> {
-    poll_over(bound, cx, || written(Some(*began), answered))
+    poll_over(bound, cx, home, || written(Some(*began), answered))
 }
 
 #[cold]

@@ -1,12 +1,10 @@
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
-use tokio::runtime::Handle;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::timer::{Home, Timer};
 
 /// One timer for all waiting calls: it wakes no task, but whatever it was set with. Nothing is
 /// spawned for it, and it ends with its owner.
@@ -19,28 +17,28 @@ pub(super) struct Alarm {
 
 struct Set {
     at: Instant,
-    /// Dropped with it, never polled again: the runtime that it was made in may be gone by then.
-    _timer: Pin<Box<Sleep>>,
+    /// Dropped with it, never polled again.
+    _timer: Timer,
 }
 
 impl Alarm {
-    /// Goes off at this instant, instead of any other; to be called where there is a runtime.
+    /// Goes off at this instant, instead of any other, by a timer of this home.
     /// Whether the instant has passed, in which case it does not go off.
-    pub(super) fn set(&self, at: Instant, bell: impl FnOnce() -> Waker) -> bool {
-        // Without a runtime there is no timer, and calls have none of their own either.
-        if cfg!(grpc_resilience_loom) || Handle::try_current().is_err() {
+    pub(super) fn set(&self, at: Instant, home: &Home, bell: impl FnOnce() -> Waker) -> bool {
+        // Without a runtime there is no timer, and the calls whose turn it is fail (CONTRACT D13).
+        if cfg!(grpc_resilience_loom) || !home.has_timers() {
             return false;
         }
         let has_rung = self.rang.swap(false, Ordering::AcqRel);
         if !has_rung && self.set.lock().as_ref().is_some_and(|set| set.at == at) {
             return false;
         }
-        let mut timer = Box::pin(sleep_until(at));
+        let mut timer = home.timer(at);
         // Without the lock: polled out of turn, it rings at once, and the next caller sets it
         // anew.
         let bell = bell();
         let mut context = Context::from_waker(&bell);
-        let passed = timer.as_mut().poll(&mut context).is_ready();
+        let passed = timer.poll(&mut context) == Poll::Ready(Ok(()));
         let before = self.set.lock().replace(Set { at, _timer: timer });
         drop(before);
         passed

@@ -187,6 +187,15 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
     }
 
+    /// Nobody can wake it in time (CONTRACT D13).
+    #[cold]
+    pub(super) fn without_runtime(&mut self) -> Error {
+        self.seat = None;
+        let progress = self.trace.as_ref().map(Trace::progress);
+        let error = Error::without_runtime(progress.unwrap_or(Progress::NotSent));
+        error.caused_by(self.last_error.take().map(|last| last as _))
+    }
+
     fn fail(&mut self, error: Error) -> Step<B> {
         self.seat = None;
         Step::Fail(error)

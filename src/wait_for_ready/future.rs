@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::{RequestBody, RequestGuard};
 use crate::dispatch::{Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
+use crate::timer::{Home, NoRuntime, Timer};
 
 use super::WaitBody;
 use super::call::{Step, WaitCall};
@@ -48,7 +49,7 @@ where
     /// An attempt has no answer yet.
     Attempt(#[pin] Attempt<S, B>),
     /// The gate wakes it, or this does: the deadline, a dial that is due, its turn after the others.
-    Waiting(Option<Pin<Box<Sleep>>>),
+    Waiting(Option<Box<Timer>>),
     /// The call can't go.
     Failed(Option<Error>),
 }
@@ -174,10 +175,15 @@ where
                 (StateProj::Waiting(timer), Some(call)) => {
                     match call.step(pass, Some(cx.waker())) {
                         Step::Wait(until) => {
-                            set(timer, until);
-                            let due = timer.as_mut().map(|timer| timer.as_mut().poll(cx));
-                            if due.is_none_or(|due| due.is_pending()) {
-                                return Poll::Pending;
+                            set(timer, until, &pass.door.gate.home);
+                            let due = timer.as_mut().map(|timer| timer.poll(cx));
+                            match due.unwrap_or(Poll::Pending) {
+                                Poll::Pending => return Poll::Pending,
+                                Poll::Ready(Ok(())) => {}
+                                Poll::Ready(Err(NoRuntime)) => {
+                                    let error = call.without_runtime();
+                                    this.state.set(State::Failed(Some(error)));
+                                }
                             }
                         }
                         Step::Go(request) => {
@@ -212,11 +218,11 @@ fn heard(known: &mut Option<Arc<Heard>>, probe: &Probe, owner: &Waker) -> Waker 
 }
 
 /// The one timer of a waiting call.
-fn set(timer: &mut Option<Pin<Box<Sleep>>>, until: Option<Instant>) {
+fn set(timer: &mut Option<Box<Timer>>, until: Option<Instant>, home: &Home) {
     match (timer.as_mut(), until) {
-        (Some(timer), Some(until)) if timer.deadline() == until => {}
-        (Some(timer), Some(until)) => timer.as_mut().reset(until),
-        (None, Some(until)) => *timer = Some(Box::pin(sleep_until(until))),
+        (Some(timer), Some(until)) if timer.at() == until => {}
+        (Some(timer), Some(until)) => timer.reset(until),
+        (None, Some(until)) => *timer = Some(Box::new(home.timer(until))),
         (_, None) => *timer = None,
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::call::Patience;
 use crate::error::Error;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::timer::Home;
 
 use super::WaitForReadyPolicy;
 use super::alarm::Alarm;
@@ -34,6 +35,8 @@ pub(super) struct Gate {
     /// For those who watch the state; calls have wakers of their own, to be woken in order.
     pub(super) changed: Notify,
     pub(super) alarm: Alarm,
+    /// Where timers come from.
+    pub(super) home: Home,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +94,7 @@ impl Default for Gate {
             shared: Mutex::default(),
             changed: Notify::new(),
             alarm: Alarm::default(),
+            home: Home::default(),
         }
     }
 }

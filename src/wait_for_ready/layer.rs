@@ -163,6 +163,7 @@ impl<S: Clone> Layer<S> for WaitForReadyLayer {
 
     fn layer(&self, inner: S) -> WaitForReady<S> {
         let gate = self.readiness.clone().unwrap_or_default().gate();
+        gate.home.note();
         if !self.policy.is_single() {
             gate.presume_ready();
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::backoff::{Backoff, ConnectionBackoff};
 use crate::call::{CallOptions, Patience};
-use crate::classify::{Reason, Verdict};
+use crate::classify::{Progress, Reason, Verdict};
 use crate::grpc::MethodTable;
 
 use super::queue::Bounds;
@@ -89,8 +89,9 @@ impl WaitForReadyPolicy {
             | Reason::Queued
             | Reason::GoAway
             | Reason::GoAwayError => News::Disconnected,
+            Reason::MessageTooLarge if verdict.progress == Progress::Answered => News::Connected,
             Reason::Answered
-            | Reason::MessageTooLarge
+            | Reason::InvalidStatus
             | Reason::HttpStatus
             | Reason::NoStatus
             | Reason::StreamRefused

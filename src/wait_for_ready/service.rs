@@ -80,6 +80,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
+        self.door.gate.home.note();
         let deadline = call::Context::caller_deadline(&mut request);
         let context = request.extensions().get::<call::Context>();
         let options = context.map(call::Context::options);

@@ -13,15 +13,14 @@ use super::gate::{Gate, Probe};
 use super::queue::UNWATCHED;
 
 impl Gate {
-    /// Wakes all who wait if the first in line let the next test pass. The caller stands where
-    /// there is a runtime: it is being polled.
+    /// Wakes all who wait if the first in line let the next test pass.
     pub(super) fn keep_watch(self: &Arc<Self>, now: Instant) {
         let due = self.read(|shared| match shared.channel.find(now) {
             Finding::NotBefore(due) if shared.queue.len() > 0 => due.checked_add(UNWATCHED),
             _ => None,
         });
         let bell = || Waker::from(Arc::new(Bell(Arc::downgrade(self))));
-        if due.is_some_and(|at| self.alarm.set(at, bell)) {
+        if due.is_some_and(|at| self.alarm.set(at, &self.home, bell)) {
             self.ring();
         }
     }

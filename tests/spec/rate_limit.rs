@@ -1,6 +1,6 @@
 //! A server's quotas: who is let through, and what the others are told.
 
-mod door;
+pub(crate) mod door;
 mod hints;
 mod identity;
 mod keys;

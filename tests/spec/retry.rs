@@ -3,8 +3,11 @@
 mod bounds;
 mod buffer;
 mod cancelled;
+mod conditions;
+mod credentials;
 mod hook;
 mod hook_outage;
+mod incurable;
 mod laws;
 mod let_go;
 mod overrides;
@@ -174,44 +177,6 @@ async fn a_call_that_is_never_retried_is_sent_once_and_its_failure_comes_as_it_i
     assert_eq!(status.metadata().get("x-zone").unwrap(), "b");
     assert_eq!(GiveUp::find(&status), None);
     assert_eq!(server.count(), 1);
-}
-
-// CONTRACT R15
-#[tokio::test(start_paused = true)]
-async fn a_message_over_a_size_limit_is_never_retried_but_overload_is() {
-    for (message, attempts) in [
-        ("grpc: received message larger than max (5 vs. 4)", 1),
-        ("gRPC message exceeds maximum size 4: 5", 1),
-        ("the queue is full", 4),
-    ] {
-        let server = Server::in_memory();
-        let answer = Answer::status(Code::ResourceExhausted, message);
-        server.script().always(method::UNARY, answer);
-        let policy = policy().retry_on(Code::ResourceExhausted);
-        let call = retrying(&server, policy).unary(declared()).await;
-        let status = call.unwrap_err();
-        assert_eq!(status.code(), Code::ResourceExhausted);
-        assert_eq!(status.message(), message);
-        assert_eq!(server.count(), attempts, "{message}");
-    }
-}
-
-// CONTRACT R16
-#[tokio::test(start_paused = true)]
-async fn an_unknown_status_text_is_unknown_and_not_retried() {
-    for text in ["banana", "017", "99", ""] {
-        let server = Server::in_memory();
-        let answer = unavailable("down").metadata("grpc-status", text);
-        server.script().always(method::UNARY, answer);
-        let call = retrying(&server, policy()).unary(declared()).await;
-        let status = call.unwrap_err();
-        assert_eq!(
-            (status.code(), status.message()),
-            (Code::Unknown, "down"),
-            "{text:?}"
-        );
-        assert_eq!(server.count(), 1, "{text:?}");
-    }
 }
 
 // CONTRACT R16, H2

@@ -3,7 +3,7 @@
 mod cancelled;
 mod earliest;
 mod ends;
-mod front;
+pub(crate) mod front;
 mod identity;
 mod inherited;
 mod late;

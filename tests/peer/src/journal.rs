@@ -47,6 +47,8 @@ pub struct SeenReset {
 pub(crate) enum Word {
     /// That it was not processed: `REFUSED_STREAM`, or a GOAWAY below it.
     Disowned,
+    /// By the trailer for that, that it had no effect.
+    Vouched,
     /// Anything else: a header block, DATA, another reset.
     Spoken,
 }

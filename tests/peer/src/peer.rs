@@ -85,6 +85,14 @@ impl Peer {
             .read(|seen| seen.words.get(&of_stream) == Some(&Word::Disowned))
     }
 
+    /// Whether the first thing that was said of this stream is that it had no effect.
+    #[must_use]
+    pub fn vouched(&self, stream: &SeenStream) -> bool {
+        let of_stream = (stream.connection, stream.id);
+        self.journal
+            .read(|seen| seen.words.get(&of_stream) == Some(&Word::Vouched))
+    }
+
     /// Whether the peer has reset this TCP connection, counted from 0: what it said last may be lost.
     #[must_use]
     pub fn aborted(&self, connection: usize) -> bool {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::connection::Order;
 use crate::frame;
 use crate::journal::{Journal, Word};
-use crate::{Reason, Step, Stream};
+use crate::{Headers, Reason, Step, Stream};
 
 pub(crate) struct Player {
     connection: usize,
@@ -76,6 +76,15 @@ impl Player {
                 Word::Spoken,
                 frame::headers(stream, headers.block(), headers.ends_stream()),
             ),
+            Step::Vouch(status) => {
+                let path = self.journal.read(|seen| {
+                    let stream = seen.streams_of(self.connection).find(|it| it.id == stream);
+                    stream.and_then(|stream| stream.field(":path").map(str::to_owned))
+                });
+                let head = Headers::trailers_only(status)
+                    .with("grpc-resilience-unprocessed", path.unwrap_or_default());
+                self.answer(Word::Vouched, frame::headers(stream, head.block(), true));
+            }
             Step::Data(data) => self.answer(Word::Spoken, frame::data(stream, data, false)),
             Step::LastData(data) => self.answer(Word::Spoken, frame::data(stream, data, true)),
             Step::Reset(reason) => {

@@ -4,6 +4,7 @@ use std::ops::AddAssign;
 
 use super::call::Declared;
 use super::client::{Ended, Outcome};
+use super::told::Told;
 
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -12,6 +13,8 @@ pub(super) struct Counts {
     pub(super) dropped: usize,
     /// Sent again though undeclared, and successful.
     pub(super) saved: usize,
+    /// The same after a server vouched that it had no effect.
+    pub(super) vouched: usize,
     /// Declared, and sent again.
     pub(super) repeated: usize,
     /// Undeclared and failed; the peer has seen the last sending.
@@ -34,6 +37,8 @@ impl Counts {
             counts.succeeded += usize::from(has_succeeded);
             counts.dropped += usize::from(call.outcome == Outcome::Dropped);
             counts.saved += usize::from(is_again && has_succeeded && !is_declared);
+            let is_saved = is_again && has_succeeded && !is_declared;
+            counts.vouched += usize::from(is_saved && call.sent.contains(&Told::Vouched));
             counts.repeated += usize::from(is_again && is_declared);
             if call.outcome == Outcome::Failed && !is_declared {
                 let last = call.sent.len().checked_sub(1);
@@ -54,6 +59,7 @@ impl AddAssign for Counts {
         self.succeeded += other.succeeded;
         self.dropped += other.dropped;
         self.saved += other.saved;
+        self.vouched += other.vouched;
         self.repeated += other.repeated;
         self.failed_seen += other.failed_seen;
         self.failed_unseen += other.failed_unseen;

@@ -139,12 +139,19 @@ impl Fates<'_> {
         };
         let head = Step::Headers(Headers::response());
         let trailers = Step::Headers(Headers::trailers(14));
+        let of_another = Headers::trailers_only(14)
+            .with("grpc-resilience-unprocessed", "/test.v1.Echo/Elsewhere");
         let mut answers = vec![
             Stream::status(14, "later"),
             Stream::status(8, "later"),
             Stream::http(503, "text/html", "<html>"),
             // Before the request is complete.
             Stream::from([Step::Headers(Headers::trailers_only(14))]),
+            // It had no effect, complete or not.
+            Stream::from([Step::AwaitRequest, Step::Vouch(14)]),
+            Stream::from([Step::Vouch(8)]),
+            // Another one had none.
+            Stream::from([Step::AwaitRequest, Step::Headers(of_another)]),
             pushback("0"),
             pushback("3"),
         ];

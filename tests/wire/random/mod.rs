@@ -30,7 +30,7 @@ use setup::{Calls, Pace, Setup};
 use stack::Stack;
 use weather::Weather;
 
-// CONTRACT I1, I2, I4, I4a, I4b, X1, X2
+// CONTRACT I1, I2, I4, I4a, I4b, I7, X1, X2
 #[tokio::test(start_paused = true)]
 async fn no_undeclared_call_begins_twice_and_what_provably_did_not_begin_succeeds() {
     let counts = Runs::of(2)
@@ -42,6 +42,7 @@ async fn no_undeclared_call_begins_twice_and_what_provably_did_not_begin_succeed
     // The seeds did throw what this test is about.
     assert!(counts.succeeded > counts.calls * 4 / 10, "{counts:?}");
     assert!(counts.saved > counts.calls / 20, "{counts:?}");
+    assert!(counts.vouched > 0, "{counts:?}");
     assert!(counts.failed_seen > counts.calls / 20, "{counts:?}");
 }
 

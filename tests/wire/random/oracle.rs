@@ -73,7 +73,8 @@ impl<'a> Judge<'a> {
                 let is_headless = call.sent[*sending] == Told::GoAway { read: false }
                     && !call.call.kind.asks_in_a_stream()
                     && stream.body.is_empty();
-                !self.peer.disowned(stream) && !is_headless
+                // A handler that vouches for that had no effect (CONTRACT I7).
+                !self.peer.disowned(stream) && !self.peer.vouched(stream) && !is_headless
             })
             .map(|(sending, stream)| (sending, brief(stream)))
             .collect();
@@ -88,7 +89,8 @@ impl<'a> Judge<'a> {
     }
 
     fn is_proof(&self, call: &Ended, told: Told) -> bool {
-        told.is_proof(self.setup.knows_kinds && !call.call.kind.asks_in_a_stream())
+        let has_one_message = self.setup.knows_kinds && !call.call.kind.asks_in_a_stream();
+        told.is_proof(has_one_message, self.setup.trusts)
     }
 
     /// The last sending of a failed call is neither one that the peer disowned nor one that never
@@ -134,6 +136,7 @@ impl<'a> Judge<'a> {
                 Told::Refused | Told::GoAway { read: true } => {
                     stream.is_none_or(|stream| self.peer.disowned(stream))
                 }
+                Told::Vouched => stream.is_some_and(|stream| self.peer.vouched(stream)),
                 Told::Answer => stream.is_some_and(|stream| !self.peer.disowned(stream)),
                 Told::Nothing | Told::Expired => self.setup.may_be_dropped(call.call.end),
                 Told::Reset | Told::Lost | Told::GoAway { read: false } => true,

@@ -74,6 +74,7 @@ impl Service<Request<Body>> for Recorder {
         let record = self.record.clone();
         let sending = record.begin(call);
         request.headers_mut().insert(SENDING, sending.into());
+        let path = request.uri().path().to_owned();
         let is_read = Arc::new(AtomicBool::new(false));
         let answer = self.channel.call(request.map(|body| {
             Body::new(Watched {
@@ -84,7 +85,7 @@ impl Service<Request<Body>> for Recorder {
         Box::pin(async move {
             let answer = answer.await;
             let told = match &answer {
-                Ok(_) => Told::Answer,
+                Ok(answer) => Told::by_answer(&path, answer.headers()),
                 Err(error) => Told::by(error, is_read.load(Ordering::Relaxed)),
             };
             record.note(call, sending, told);

@@ -64,6 +64,8 @@ pub(super) struct Setup {
     pub(super) knows_kinds: bool,
     /// Whether a hook runs before each attempt.
     pub(super) has_hook: bool,
+    /// Whether servers are believed that vouch for a request without effect.
+    pub(super) trusts: bool,
 }
 
 impl Setup {
@@ -78,6 +80,7 @@ impl Setup {
             pace,
             knows_kinds: dice.roll(2) == 0,
             has_hook: dice.roll(3) == 0 && stack.retries(),
+            trusts: dice.roll(2) == 0 && stack.retries(),
         }
     }
 
@@ -129,8 +132,16 @@ impl Setup {
             .backoff(fixed)
     }
 
+    pub(super) fn trusting(&self, layer: RetryLayer) -> RetryLayer {
+        if self.trusts {
+            layer.trust_unprocessed()
+        } else {
+            layer
+        }
+    }
+
     pub(super) fn retry(&self) -> RetryLayer {
-        let layer = RetryLayer::new(Self::policy()).seed(self.seed);
+        let layer = self.trusting(RetryLayer::new(Self::policy()).seed(self.seed));
         if !self.has_hook {
             return layer;
         }

@@ -113,7 +113,7 @@ impl Stack {
                 ServiceBuilder::new()
                     .layer(DeadlineLayer::new())
                     .layer(declarations)
-                    .layer(RetryLayer::new(Setup::policy()))
+                    .layer(setup.trusting(RetryLayer::new(Setup::policy())))
                     .service(resilience.wrap(channel)),
             ),
         }

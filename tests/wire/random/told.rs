@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use http::HeaderMap;
+
 /// What the client was told of a sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
@@ -9,6 +11,8 @@ pub(super) enum Told {
     Nothing,
     /// A head.
     Answer,
+    /// A Trailers-Only failure that vouches for this path: the request had no effect.
+    Vouched,
     /// No connection could be made.
     Unconnected,
     /// It never left.
@@ -28,6 +32,15 @@ pub(super) enum Told {
 }
 
 impl Told {
+    /// By an answer to a request for this path.
+    pub(super) fn by_answer(path: &str, answer: &HeaderMap) -> Self {
+        let has_failed = answer.get("grpc-status").is_some_and(|it| it != "0");
+        match answer.get("grpc-resilience-unprocessed") {
+            Some(word) if word == path && has_failed => Self::Vouched,
+            _ => Self::Answer,
+        }
+    }
+
     pub(super) fn by(error: &(dyn Error + 'static), read: bool) -> Self {
         let links = || std::iter::successors(Some(error), |error| (*error).source());
         let hyper = links().find_map(<dyn Error>::downcast_ref::<hyper::Error>);
@@ -60,9 +73,10 @@ impl Told {
     /// Whether it proves that the call did not begin. hyper polls the body only after the last
     /// place in which it takes a GOAWAY for one of this stream whatever the last id is; and without
     /// its message, a call that has one begins nowhere (CONTRACT I4b).
-    pub(super) fn is_proof(self, is_known_to_have_one_message: bool) -> bool {
+    pub(super) fn is_proof(self, is_known_to_have_one_message: bool, is_trusted: bool) -> bool {
         match self {
             Self::Unconnected | Self::Unsent | Self::Refused => true,
+            Self::Vouched => is_trusted,
             Self::GoAway { read } => read || is_known_to_have_one_message,
             Self::Nothing | Self::Answer | Self::Reset | Self::Expired | Self::Lost | Self::Odd => {
                 false

@@ -1,0 +1,120 @@
+//! The server's word that a request had no effect (CONTRACT I7).
+
+use http::{HeaderMap, HeaderValue, Uri};
+#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
+use http::{Response, header::CONTENT_TYPE};
+
+use super::UNPROCESSED;
+#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
+use super::{Status, headers::find};
+
+/// What the word has to say of a request: its `:path`.
+fn path_of(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("", |path| path.as_str())
+}
+
+/// The word that came with a Trailers-Only failure, taken out of its headers; an extension of the answer,
+/// for the layer that knows the path of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Vouched(HeaderValue);
+
+impl Vouched {
+    /// Takes it out of headers, with all that is wrong with it: `None` if it is repeated.
+    pub(crate) fn take(headers: &mut HeaderMap) -> Option<Self> {
+        let is_single = headers.get_all(UNPROCESSED).iter().nth(1).is_none();
+        let value = headers.remove(UNPROCESSED)?;
+        is_single.then_some(Self(value))
+    }
+
+    /// Whether it is of this request, and not of one that somebody made for it.
+    #[cfg(feature = "retry")]
+    pub(crate) fn is_of(&self, uri: &Uri) -> bool {
+        let path = path_of(uri);
+        !path.is_empty() && self.0 == *path
+    }
+}
+
+/// An answer of a server layer of ours, whose word the layers further out leave there.
+#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
+#[derive(Clone, Copy, Debug)]
+struct Own;
+
+#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
+impl Status {
+    /// The same, which vouches that the request had no effect.
+    pub(crate) fn vouching_for(mut self, uri: &Uri) -> Self {
+        if let Ok(path) = HeaderValue::from_str(path_of(uri)) {
+            self.metadata_mut().insert(UNPROCESSED, path);
+        }
+        self
+    }
+
+    /// The Trailers-Only answer of a server layer that says this.
+    pub(crate) fn into_answer<B>(self, body: B) -> Response<B> {
+        let mut response = Response::new(body);
+        response.extensions_mut().insert(Own);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.extend(self.into_headers());
+        response
+    }
+}
+
+/// Takes the word out of the head of what a handler returns: it may be a status of somebody else's that
+/// the handler hands on.
+#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
+pub(crate) fn strip_head<B>(mut response: Response<B>) -> Response<B> {
+    if find(response.headers(), &UNPROCESSED).is_some()
+        && response.extensions().get::<Own>().is_none()
+    {
+        response.headers_mut().remove(UNPROCESSED);
+    }
+    response
+}
+
+/// The same of its trailers.
+#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
+pub(crate) fn strip_trailers<D>(mut frame: http_body::Frame<D>) -> http_body::Frame<D> {
+    if let Some(trailers) = frame.trailers_mut()
+        && find(trailers, &UNPROCESSED).is_some()
+    {
+        trailers.remove(UNPROCESSED);
+    }
+    frame
+}
+
+#[cfg(all(test, feature = "retry"))]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        let values = values.iter().map(|value| HeaderValue::from_static(value));
+        values.map(|value| (UNPROCESSED, value)).collect()
+    }
+
+    // CONTRACT I7
+    #[test]
+    fn the_word_counts_for_the_call_s_own_path_and_said_once() {
+        let uri: Uri = "http://orders.test/kv.v1.Kv/Put".parse().unwrap();
+        for (values, counts) in [
+            (&["/kv.v1.Kv/Put"][..], true),
+            (&["/kv.v1.Kv/Put", "/kv.v1.Kv/Put"], false),
+            (&["/kv.v1.Kv/Put", "/kv.v1.Kv/Get"], false),
+            (&["/kv.v1.Kv/Get"], false),
+            (&["/kv.v1.Kv/Put?a=1"], false),
+            (&["/KV.v1.Kv/Put"], false),
+            (&["/kv.v1.Kv/Pu"], false),
+            (&["true"], false),
+            (&[""], false),
+            (&[], false),
+        ] {
+            let mut headers = headers(values);
+            let vouched = Vouched::take(&mut headers);
+            let is_of = vouched.is_some_and(|vouched| vouched.is_of(&uri));
+            assert_eq!(is_of, counts, "{values:?}");
+            assert!(headers.is_empty());
+        }
+        let none: Uri = "orders.test:80".parse().unwrap();
+        assert!(!Vouched(HeaderValue::from_static("")).is_of(&none));
+    }
+}
