@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::call::{self, Deadline};
 use crate::classify::Reason;
 use crate::dispatch::{Readied, Recorder, always_guard, guard};
 use crate::error::{BoxError, Error, GiveUp};
+use crate::events;
 use crate::grpc::{Code, TIMEOUT, find};
 
 use super::bound::Bound;
@@ -22,6 +24,7 @@ use super::{AttemptBody, AttemptTimeoutPolicy, ResponseFuture};
 pub struct AttemptTimeout<S> {
     inner: Readied<S>,
     policy: AttemptTimeoutPolicy,
+    below_another: Arc<events::Once>,
 }
 
 impl<S: Clone> AttemptTimeout<S> {
@@ -29,6 +32,7 @@ impl<S: Clone> AttemptTimeout<S> {
         Self {
             inner: Readied::new(inner),
             policy,
+            below_another: Arc::default(),
         }
     }
 }
@@ -60,19 +64,24 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let context = request.extensions().get::<call::Context>();
+        if let Some(context) = context {
+            context.seen_by(call::Reader::AttemptTimeout);
+        }
         let timeout = match self.policy.timeout(context.map(call::Context::options)) {
             None => {
-                let recorder = Recorder::if_outermost(context);
+                let recorder = Recorder::if_outermost(&request);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
                 return ResponseFuture::new(attempt, None, recorder);
             }
             Some(Duration::ZERO) => {
                 self.inner.release();
-                return ResponseFuture::failed(no_time(), Recorder::of(context));
+                let recorder = Recorder::of(&request);
+                let error = recorder.decided(Some(request.uri().path()), no_time());
+                return ResponseFuture::failed(error, recorder);
             }
             Some(timeout) => timeout,
         };
-        let recorder = Recorder::of(context);
+        let recorder = Recorder::of(&request);
         let bound = self.bind(&mut request, timeout);
         let guard = match &bound {
             // A retry layer does not end the request once the head has come.
@@ -80,14 +89,24 @@ where
             Some(_) => guard(&mut request),
             None => None,
         };
+        let is_followed = bound.is_none() || recorder.trace().is_some();
+        let path = request.uri().path_and_query();
+        let path = path.filter(|_| !is_followed).cloned();
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
-        ResponseFuture::new(attempt, bound, recorder).guarding(guard)
+        ResponseFuture::new(attempt, bound, recorder)
+            .guarding(guard)
+            .naming(path)
     }
 }
 
 impl<S> AttemptTimeout<S> {
     /// Writes the end of the attempt into the request's context and header, if it has one of its own.
     fn bind<B>(&self, request: &mut Request<B>, timeout: Duration) -> Option<Bound> {
+        let context = request.extensions().get::<call::Context>();
+        if context.is_some_and(call::Context::ends_as_attempt) {
+            self.below_another
+                .say(events::attempt_timeout_below_another);
+        }
         let deadline = call::Context::caller_deadline(request);
         // A malformed header is the server's to refuse, so it stays.
         let is_malformed = deadline.is_none() && find(request.headers(), &TIMEOUT).is_some();
@@ -99,6 +118,7 @@ impl<S> AttemptTimeout<S> {
         let end = Deadline::after(now, timeout);
         let context = call::Context::of(request.extensions_mut());
         context.bound(end);
+        context.end_as_attempt();
         let trace = context.trace().cloned();
         end.stamp(request.headers_mut(), now);
         Some(Bound::new(end, trace, self.policy.until_first_message))
@@ -106,7 +126,7 @@ impl<S> AttemptTimeout<S> {
 }
 
 fn no_time() -> Error {
-    let message = "attempt_timeout(0): an attempt needs more time than none";
+    let message = "attempt_timeout(0): the attempt timeout must be greater than zero";
     Error::local(Code::InvalidArgument, Reason::InvalidCall, message)
         .given_up(GiveUp::InvalidCall, 0)
 }

@@ -180,6 +180,10 @@ impl Course {
         self.kind().is_some_and(MethodKind::answers_once)
     }
 
+    pub(super) fn path(&self) -> &str {
+        self.head.uri().path()
+    }
+
     pub(super) fn kind(&self) -> Option<MethodKind> {
         self.context().and_then(Context::kind)
     }
@@ -199,7 +203,7 @@ impl Course {
 
     pub(super) fn options(&self) -> &CallOptions {
         let context = self.context();
-        context.map_or(&CallOptions::UNSET, Context::options)
+        context.map_or(CallOptions::unset(), Context::options)
     }
 
     fn trace(&self) -> Option<&Trace> {

@@ -1,6 +1,7 @@
 use tower_layer::Layer;
 
 use crate::body::ReplayBuffer;
+use crate::events::Once;
 use crate::rng::Rng;
 
 use super::settings::Settings;
@@ -95,6 +96,8 @@ impl<S: Clone> Layer<S> for RetryLayer {
             replay_buffer: ReplayBuffer::new(self.replay_buffer),
             rng: self.rng.clone(),
             takes_back: self.takes_back,
+            below_another: Once::default(),
+            bounded: Once::default(),
         };
         Retry::new(inner, settings)
     }

@@ -30,6 +30,7 @@
 //! - **Reads** from the [`Context`](crate::call::Context) options, safety, deadline (or the caller's
 //!   `grpc-timeout`), budget and method kind. **Writes** the attempt number, and what
 //!   happens into the [`Trace`](crate::report::Trace).
+//! - **Logs** (target `grpc_resilience`) each retry at DEBUG; see the [front page](crate#what-it-logs).
 //! - **Answers**: a final failure goes up as [`Error`](crate::Error), with the server's own status
 //!   as its source and the [`GiveUp`](crate::GiveUp) reason. A success goes up untouched; one that
 //!   took more than its first attempt has the [`CallReport`](crate::CallReport) in its extensions.
@@ -42,7 +43,7 @@
 //!   [`replay_buffer`](RetryLayer::replay_buffer) bytes a channel are kept; what does not fit is
 //!   sent all the same, once. The commit frees what was kept.
 //! - **Interactions**: stands below deadline, idempotency and budget, above wait-for-ready and load
-//!   balancing. Below another retry layer it passes calls through.
+//!   balancing. Below another retry layer it passes calls through, and says so by one WARN event.
 //! - **Limits**: an attempt that failed before its live request was read to the end has its stream
 //!   reset, which needs tonic's `Body` or a boxed body whose error is a `tonic::Status` or a
 //!   `BoxError`; with others that stream stays open until the server or the connection ends it.

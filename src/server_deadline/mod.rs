@@ -25,13 +25,15 @@
 //!   INTERNAL, without the handler, for a malformed `grpc-timeout` (CONTRACT D4).
 //! - **Cancellation**: a call that its caller drops is dropped here by tonic, and the calls made on its
 //!   behalf end with it, those of tasks that carry [`Served`](crate::call::Served) too.
-//! - **Place**: outermost. tonic's own timer starts with the call and answers CANCELLED; a layer above
+//! - **Place**: on a server; a request that a client of the same process made is one WARN event.
+//!   Outermost there. tonic's own timer starts with the call and answers CANCELLED; a layer above
 //!   that delays the call gives it the lead.
 //! - **Limits**: a handler that blocks its thread stops when it next yields. A response that the caller
 //!   has no room for is not polled, so it makes nothing more, but is dropped only when the caller reads
 //!   on, resets it or goes away.
 
 mod body;
+mod client;
 mod future;
 mod layer;
 mod policy;
