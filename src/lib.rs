@@ -43,6 +43,28 @@
 //!
 //! All but `rate-limit` are on by default; none changes what another does.
 //!
+//! # What it logs
+//!
+//! `tracing` events, all with target `grpc_resilience`. A call that is answered at its first attempt
+//! says nothing. Each happening is one event, whichever layers stand there.
+//!
+//! | level | event | fields |
+//! |---|---|---|
+//! | DEBUG | an attempt failed and is retried; a request that was not processed is sent again | `method`, `attempt`, `code`, `reason`, `delay`, `error` |
+//! | DEBUG | a call waits for the channel, once a call | `method`, `attempt`, `code`, `reason`, `delay` until the next dial, `error` |
+//! | DEBUG | a call failed, by whatever layer's decision | `method`, `attempt` (how many were made), `code`, `reason`, `give_up`, `error` |
+//! | DEBUG | the calls that waited go to the channel | `calls` |
+//! | INFO | a channel is down, once an outage, and is back | `code`, `reason`, `delay`, `error`; `down_for` |
+//! | WARN | a channel is down for a reason that waiting rarely cures, or is shut down | the same, and `fault` |
+//! | WARN | layers in an order that can't work, a pattern without a method, an option whose layer is missing, once each | `setter`, `pattern`; `option`, `layer` |
+//! | WARN | a method that was called and that nobody declared, once a method, where descriptors or a table are given; an error that the crate does not know, once | `method`; `chain` |
+//!
+//! `attempt` is the number of the attempt, from 1, and absent without a retry layer. `code` is gRPC's
+//! name, `reason` that of [`classify::Reason`], `give_up` that of [`GiveUp`], `fault` that of
+//! [`classify::ConnectFault`], `error` the message of the status. Over a foreign channel no event
+//! knows the endpoint. To see the retries of a service:
+//! `RUST_LOG=info,grpc_resilience=debug`.
+//!
 //! Where a rule is cited as "CONTRACT R6", it stands under that id in the repository's
 //! `docs/CONTRACT.md`, with its source.
 
@@ -64,6 +86,14 @@ pub mod backoff;
 pub mod body;
 #[cfg(feature = "budget")]
 pub mod budget;
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "a layer by itself needs some of it only"
+    )
+)]
 pub mod call;
 #[cfg_attr(
     not(feature = "stack"),
@@ -103,6 +133,15 @@ mod dispatch;
     )
 )]
 pub mod error;
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "a layer by itself has some of it to say only"
+    )
+)]
+mod events;
 pub mod grpc;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;

@@ -20,15 +20,17 @@ use std::fs;
 use std::path::Path;
 
 use files::read;
-use rules::{broken_floors, circles, long_files, strangers_to_tonic};
+use rules::{broken_floors, circles, long_files, strangers_to_tonic, strangers_to_tracing};
 
 /// The floors, lowest first. A room may name itself and the rooms of lower floors; never one that
 /// stands beside it, never one above.
-const FLOORS: [(&str, &[&str]); 12] = [
+const FLOORS: [(&str, &[&str]); 13] = [
     // The locks and atomics, real or loom's. Private.
     ("locks", &["sync", "striped"]),
     // The dice. Private.
     ("chance", &["rng"]),
+    // What is said by `tracing`. Private.
+    ("events", &["events"]),
     // The time, for governor; timers. Private.
     ("time", &["clock", "timer"]),
     // The wire vocabulary, parsed without panics; the arithmetic of delays.
@@ -65,7 +67,7 @@ const FLOORS: [(&str, &[&str]); 12] = [
 ];
 
 /// The adapters: the only files that name tonic, so that the rules outlive it. A folder ends in `/`.
-const NAME_TONIC: [&str; 9] = [
+const NAME_TONIC: [&str; 10] = [
     "grpc/code.rs",
     "grpc/tonic.rs",
     "body/request.rs",
@@ -74,8 +76,12 @@ const NAME_TONIC: [&str; 9] = [
     "dispatch/extras.rs",
     "error/layer_error.rs",
     "rate_limit/peer.rs",
+    "server_deadline/client.rs",
     "stack/",
 ];
+
+/// The only room that says something by `tracing`.
+const NAME_TRACING: [&str; 1] = ["events/"];
 
 /// The wall: lines of code in a file, without comments, blank lines and tests.
 const MOST_CODE_LINES: usize = 300;
@@ -93,6 +99,11 @@ fn the_files_of_a_room_do_not_import_each_other_in_a_circle() {
 #[test]
 fn only_adapters_name_tonic() {
     assert_none(&strangers_to_tonic(&read(&src()).unwrap()));
+}
+
+#[test]
+fn only_one_room_names_tracing() {
+    assert_none(&strangers_to_tracing(&read(&src()).unwrap()));
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl AdaptiveThrottleLayer {
     /// let throttle = AdaptiveThrottleLayer::new().shared();
     /// let stack = Resilience::new().attempt_layer(throttle.clone());
     /// // .. stack.wrap(channel), and calls; then, in a log:
-    /// println!("{}", throttle.snapshot()); // of 0 calls the server accepted 0 and 0 were held back; ..
+    /// println!("{}", throttle.snapshot()); // requests 0, accepted 0, throttled 0, reject probability 0 %
     /// ```
     #[must_use]
     pub fn shared(&self) -> Throttle {

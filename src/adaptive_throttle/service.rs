@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestBody;
+use crate::call;
 use crate::dispatch::{Readied, Recorder, guard};
 use crate::error::{BoxError, Error};
 
@@ -55,9 +56,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
-        let recorder = Recorder::of(request.extensions().get());
+        let recorder = Recorder::of(&request);
+        let context = request.extensions().get::<call::Context>();
+        if context.is_some_and(call::Context::is_held) {
+            self.throttle.stands_below_wait();
+        }
         if let Err(error) = self.throttle.admit() {
             self.inner.release();
+            let error = recorder.decided(Some(request.uri().path()), error);
             return ResponseFuture::held_back(error, recorder);
         }
         let guard = guard(&mut request);

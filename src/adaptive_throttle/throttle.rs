@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::classify::{self, Progress, Reason, Verdict};
 use crate::error::{Error, GiveUp};
+use crate::events::{self, Once};
 use crate::grpc::Code;
 use crate::rng::Rng;
 use crate::sync::Mutex;
@@ -24,6 +25,7 @@ struct Shared {
     rng: Rng,
     start: Instant,
     window: Mutex<Window>,
+    below_wait: Once,
 }
 
 /// What a throttle counted in its window, up to now.
@@ -54,6 +56,7 @@ impl Throttle {
             rng,
             start: Instant::now(),
             window: Mutex::new(Window::new(policy.window)),
+            below_wait: Once::default(),
         }))
     }
 
@@ -68,6 +71,12 @@ impl Throttle {
             shed: total.shed,
             probability: self.probability(total),
         }
+    }
+
+    /// Waiting calls come here, one for each dial.
+    #[cold]
+    pub(super) fn stands_below_wait(&self) {
+        self.0.below_wait.say(events::throttle_below_wait);
     }
 
     /// Lets a new call through, or not: then it is counted already.
@@ -146,7 +155,7 @@ fn held_back(before: Counts, window: Duration) -> Error {
         requests, accepts, ..
     } = before;
     let message = format!(
-        "held back by the client: the server accepted {accepts} of {requests} calls in the last {window:?}"
+        "throttled by the client: the server accepted {accepts} of {requests} calls in the last {window:?}"
     );
     Error::local(Code::ResourceExhausted, Reason::Throttled, message).given_up(GiveUp::Throttled, 0)
 }
@@ -162,8 +171,8 @@ impl fmt::Display for Snapshot {
         let percent = probability * 100.0;
         write!(
             f,
-            "of {requests} calls the server accepted {accepts} and {shed} were held back; the next \
-             is with {percent:.0} %"
+            "requests {requests}, accepted {accepts}, throttled {shed}, reject probability \
+             {percent:.0} %"
         )
     }
 }

@@ -3,13 +3,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::body::RequestGuard;
-use crate::classify::{self, Progress};
+use crate::classify::{self, Progress, Reason};
 use crate::dispatch::{Attempt, Recorder, passed, received};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
@@ -30,6 +31,8 @@ where
     bound: Option<Bound>,
     /// `None` for a call of which nobody writes anything down, and which is not bounded.
     recorder: Option<Recorder>,
+    /// The path of the request, where events name it because nobody follows the call.
+    path: Option<PathAndQuery>,
     /// The request ends with the attempt (CONTRACT R13).
     request: Option<RequestGuard>,
 }
@@ -39,13 +42,19 @@ where
     S: Service<Request<B>>,
 {
     pub(crate) fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Recorder) -> Self {
-        let is_silent = bound.is_none() && recorder.trace().is_none();
+        let is_silent = bound.is_none() && recorder.is_silent();
         Self {
             attempt,
             bound,
             recorder: (!is_silent).then_some(recorder),
+            path: None,
             request: None,
         }
+    }
+
+    /// The same of a call that nobody follows, whose request has this path.
+    pub(super) fn naming(self, path: Option<PathAndQuery>) -> Self {
+        Self { path, ..self }
     }
 
     /// The same, which ends this request.
@@ -58,6 +67,7 @@ where
             attempt: Attempt::refused(error),
             bound: None,
             recorder: Some(recorder),
+            path: None,
             request: None,
         }
     }
@@ -93,7 +103,10 @@ where
                     let request = request.map(RequestGuard::answered);
                     Ok(response.map(|inner| AttemptBody::new(inner, bound, recorder, request)))
                 }
-                Err(error) => Err(recorder.failed(error.of_guarded(request))),
+                Err(error) => {
+                    let error = error.of_guarded(request);
+                    Err(failed(error, recorder, this.path.as_ref()))
+                }
             });
         }
         let Some(bound) = this.bound else {
@@ -113,8 +126,18 @@ where
         this.attempt.set(Attempt::Done);
         *this.bound = None;
         *this.request = None;
-        Poll::Ready(Err(recorder.failed(error)))
+        Poll::Ready(Err(failed(error, recorder, this.path.as_ref())))
     }
+}
+
+/// Only what this layer ended is its decision.
+#[cold]
+fn failed(error: Error, recorder: &mut Recorder, path: Option<&PathAndQuery>) -> Error {
+    let error = match error.verdict().reason {
+        Reason::AttemptTimedOut => recorder.decided(path.map(PathAndQuery::path), error),
+        _ => error,
+    };
+    recorder.failed(error)
 }
 
 /// An answer, and what it says already.

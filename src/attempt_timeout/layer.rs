@@ -14,7 +14,7 @@ pub struct AttemptTimeoutLayer {
 
 /// A timeout in which no attempt can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an attempt needs more time than none")]
+#[error("the attempt timeout must be greater than zero")]
 pub struct ZeroTimeout;
 
 impl AttemptTimeoutLayer {

@@ -49,6 +49,12 @@ impl AttemptTimeoutPolicy {
         (!is_for_nothing && self.bounds(timeout, remaining)).then_some(bounds)
     }
 
+    /// The layer's timeout.
+    #[cfg(feature = "stack")]
+    pub(crate) fn default_timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
     /// Whether an attempt with this timeout is bounded by itself, with so much left until the deadline
     /// of the call. What ends no later than the call is the call's (CONTRACT D11).
     #[must_use]

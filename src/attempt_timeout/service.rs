@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::call::{self, Deadline};
 use crate::classify::{Progress, Reason};
 use crate::dispatch::{Readied, Recorder, always_guard, guard};
 use crate::error::{BoxError, Error, GiveUp};
+use crate::events;
 use crate::grpc::{Code, TIMEOUT, find};
 use crate::timer::Home;
 
@@ -24,6 +26,7 @@ pub struct AttemptTimeout<S> {
     inner: Readied<S>,
     policy: AttemptTimeoutPolicy,
     home: Home,
+    below_another: Arc<events::Once>,
 }
 
 impl<S: Clone> AttemptTimeout<S> {
@@ -32,6 +35,7 @@ impl<S: Clone> AttemptTimeout<S> {
             inner: Readied::new(inner),
             policy,
             home: Home::here(),
+            below_another: Arc::default(),
         }
     }
 }
@@ -63,19 +67,24 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let context = request.extensions().get::<call::Context>();
+        if let Some(context) = context {
+            context.seen_by(call::Reader::AttemptTimeout);
+        }
         let timeout = match self.policy.timeout(context.map(call::Context::options)) {
             None => {
-                let recorder = Recorder::if_outermost(context);
+                let recorder = Recorder::if_outermost(&request);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
                 return ResponseFuture::new(attempt, None, recorder);
             }
             Some(Duration::ZERO) => {
                 self.inner.release();
-                return ResponseFuture::failed(no_time(), Recorder::of(context));
+                let recorder = Recorder::of(&request);
+                let error = recorder.decided(Some(request.uri().path()), no_time());
+                return ResponseFuture::failed(error, recorder);
             }
             Some(timeout) => timeout,
         };
-        let recorder = Recorder::of(context);
+        let recorder = Recorder::of(&request);
         if !self.home.has_timers() {
             self.inner.release();
             let error = Error::without_runtime(Progress::NotSent);
@@ -88,8 +97,13 @@ where
             Some(_) => guard(&mut request),
             None => None,
         };
+        let is_followed = bound.is_none() || recorder.trace().is_some();
+        let path = request.uri().path_and_query();
+        let path = path.filter(|_| !is_followed).cloned();
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
-        ResponseFuture::new(attempt, bound, recorder).guarding(guard)
+        ResponseFuture::new(attempt, bound, recorder)
+            .guarding(guard)
+            .naming(path)
     }
 }
 
@@ -97,6 +111,11 @@ impl<S> AttemptTimeout<S> {
     /// Bounds the attempt, if it has an end of its own. What the server is told of goes into the
     /// request's context and header, too.
     fn bind<B>(&self, request: &mut Request<B>, timeout: Duration) -> Option<Bound> {
+        let context = request.extensions().get::<call::Context>();
+        if context.is_some_and(call::Context::ends_as_attempt) {
+            self.below_another
+                .say(events::attempt_timeout_below_another);
+        }
         let deadline = call::Context::caller_deadline(request);
         // A malformed header is the server's to refuse, so it stays.
         let is_malformed = deadline.is_none() && find(request.headers(), &TIMEOUT).is_some();
@@ -107,6 +126,7 @@ impl<S> AttemptTimeout<S> {
         let bounds = self.policy.bound(timeout, remaining, is_last, kind);
         let bounds = bounds.filter(|_| !is_malformed)?;
         let loss = context.loss().filter(|_| remaining.is_some()).cloned();
+        context.end_as_attempt();
         let trace = context.trace().cloned();
         let mut end = Deadline::after(now, timeout);
         let timer = self.home.timer(end.at());
@@ -121,7 +141,7 @@ impl<S> AttemptTimeout<S> {
 }
 
 fn no_time() -> Error {
-    let message = "attempt_timeout(0): an attempt needs more time than none";
+    let message = "attempt_timeout(0): the attempt timeout must be greater than zero";
     Error::local(Code::InvalidArgument, Reason::InvalidCall, message)
         .given_up(GiveUp::InvalidCall, 0)
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::call::{Budget, BudgetSnapshot};
+use crate::events::Once;
 use crate::grpc::{InvalidPattern, MethodTable, method_of};
 
 use super::per_method::{OTHERS, PerMethod};
@@ -10,6 +11,8 @@ use super::per_method::{OTHERS, PerMethod};
 pub(super) struct Budgets {
     methods: MethodTable<Arc<dyn Budget>>,
     others: Others,
+    pub(super) below_retry: Once,
+    pub(super) below_another: Once,
 }
 
 /// What the methods have that no pattern matches.
@@ -25,7 +28,15 @@ impl Budgets {
         Self {
             methods: MethodTable::default(),
             others,
+            below_retry: Once::default(),
+            below_another: Once::default(),
         }
+    }
+
+    /// The patterns of methods that have one of their own.
+    #[cfg(feature = "stack")]
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.methods.iter().map(|(pattern, _)| pattern)
     }
 
     pub(super) fn add(

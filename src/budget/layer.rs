@@ -65,6 +65,12 @@ impl BudgetLayer {
         Ok(self)
     }
 
+    /// The patterns of [`method`](Self::method).
+    #[cfg(feature = "stack")]
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.budgets.patterns()
+    }
+
     /// What each budget holds and what was asked of it, by the name of the pattern or the method;
     /// `/**` is what all others share.
     #[must_use]

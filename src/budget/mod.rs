@@ -38,7 +38,7 @@
 //! Any other rule implements [`Budget`](crate::call::Budget); by
 //! [`Budget::snapshot`](crate::call::Budget::snapshot) it is seen like these.
 //!
-//! # Whose it is
+//! # Sharing
 //!
 //! | | |
 //! |---|---|
@@ -53,7 +53,8 @@
 //! - **Errors**: [`InvalidBudget`] and [`InvalidPattern`](crate::grpc::InvalidPattern), at construction. A
 //!   call that is refused an attempt ends with its last real failure and
 //!   [`GiveUp::BudgetExhausted`](crate::GiveUp::BudgetExhausted).
-//! - **Interactions**: must stand above the retry layer. An inner one replaces an outer one's. Each
+//! - **Interactions**: must stand above the retry layer; below one, and below another budget layer,
+//!   whose budget it replaces, it says so by one WARN event. Each
 //!   call that passes a retry layer counts as a call, also one that is not to be retried.
 //! - **Permits**: an attempt whose call ends in its backoff gives back what it took, and is not
 //!   spent.

@@ -4,7 +4,8 @@ use std::task::{Context, Poll};
 use http::Request;
 use tower_service::Service;
 
-use crate::call;
+use crate::call::{self, Budget};
+use crate::events;
 
 use super::budgets::Budgets;
 
@@ -21,14 +22,25 @@ impl<S> Budgeted<S> {
     }
 }
 
-#[cfg(feature = "stack")]
 impl<S> Budgeted<S> {
     /// Hands out the budget of the method of this path.
+    #[cfg(feature = "stack")]
     #[inline]
     pub(crate) fn charge(&self, path: &str, context: &mut call::Context) {
         if let Some(budget) = self.budgets.of(path) {
-            context.charge(budget);
+            self.hand_out(budget, context);
         }
+    }
+
+    #[inline]
+    fn hand_out(&self, budget: Arc<dyn Budget>, context: &mut call::Context) {
+        if context.attempt().is_some() {
+            self.budgets.below_retry.say(events::budget_below_retry);
+        } else if context.budget().is_some() {
+            let warned = &self.budgets.below_another;
+            warned.say(events::budget_below_budget);
+        }
+        context.charge(budget);
     }
 }
 
@@ -54,7 +66,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
         if let Some(budget) = self.budgets.of(request.uri().path()) {
-            call::Context::of(request.extensions_mut()).charge(budget);
+            self.hand_out(budget, call::Context::of(request.extensions_mut()));
         }
         self.inner.call(request)
     }

@@ -7,7 +7,7 @@ use crate::body::LossNotice;
 use crate::grpc::{MethodKind, TIMEOUT, find, is_repeated};
 use crate::report::Trace;
 
-use super::{Budget, CallOptions, Deadline, Safety, Timeout};
+use super::{Budget, CallOptions, Deadline, Reader, Safety, Timeout};
 
 /// The request extension through which layers speak to each other; see the [module](super).
 ///
@@ -39,7 +39,17 @@ pub struct Context {
     is_last: bool,
     /// Of a request that may still outgrow what is kept of it.
     loss: Option<LossNotice>,
+    above: Above,
     trace: Option<Trace>,
+}
+
+/// What layers further out do with the request, for those that stand in the wrong place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Above {
+    /// An attempt timeout ends it.
+    ends: bool,
+    /// Wait-for-ready holds it.
+    holds: bool,
 }
 
 impl Context {
@@ -52,7 +62,21 @@ impl Context {
     /// The caller's options.
     #[must_use]
     pub fn options(&self) -> &CallOptions {
-        self.options.as_deref().unwrap_or(&CallOptions::UNSET)
+        self.options.as_deref().unwrap_or(CallOptions::unset())
+    }
+
+    /// A layer that acts on options has the call.
+    #[inline]
+    pub(crate) fn seen_by(&self, layer: Reader) {
+        if let Some(options) = &self.options {
+            options.seen_by(layer);
+        }
+    }
+
+    /// The caller's options, if there are any.
+    #[inline]
+    pub(crate) fn shared_options(&self) -> Option<Arc<CallOptions>> {
+        self.options.clone()
     }
 
     pub(super) fn options_mut(&mut self) -> &mut CallOptions {
@@ -242,6 +266,37 @@ impl Context {
     #[cfg(feature = "wait-for-ready")]
     pub(crate) fn is_kept(&self) -> bool {
         self.is_kept
+    }
+
+    /// An attempt timeout layer ends the request.
+    #[cfg(feature = "attempt-timeout")]
+    pub(crate) fn end_as_attempt(&mut self) {
+        self.above.ends = true;
+    }
+
+    /// Whether an attempt timeout layer further out ends the request.
+    #[cfg(feature = "attempt-timeout")]
+    pub(crate) fn ends_as_attempt(&self) -> bool {
+        self.above.ends
+    }
+
+    /// Whether an attempt timeout layer further out ends the call as if it were one attempt. It is
+    /// forgotten, for the attempts are others.
+    #[cfg(feature = "retry")]
+    pub(crate) fn take_attempt_end(&mut self) -> bool {
+        std::mem::take(&mut self.above.ends)
+    }
+
+    /// A wait-for-ready layer holds the request; whether one further out does, too.
+    #[cfg(feature = "wait-for-ready")]
+    pub(crate) fn hold(&mut self) -> bool {
+        std::mem::replace(&mut self.above.holds, true)
+    }
+
+    /// Whether a wait-for-ready layer further out holds the request.
+    #[cfg(feature = "adaptive-throttle")]
+    pub(crate) fn is_held(&self) -> bool {
+        self.above.holds
     }
 
     /// Where to write what happens to the call; `None` while nobody follows it, as nobody follows an

@@ -23,6 +23,7 @@ mod ext;
 mod method;
 mod options;
 mod safety;
+mod seen;
 #[cfg(any(feature = "deadline", feature = "server-deadline"))]
 mod served;
 
@@ -37,5 +38,6 @@ pub use ext::CallOptionsExt;
 pub use method::Method;
 pub use options::{CallOptions, Patience, Timeout};
 pub use safety::Safety;
+pub(crate) use seen::Reader;
 #[cfg(any(feature = "deadline", feature = "server-deadline"))]
 pub use served::Served;

@@ -7,6 +7,7 @@ use crate::grpc::{Code, CodeSet, MethodKind};
 use super::Safety;
 #[cfg(feature = "deadline")]
 use super::Served;
+use super::seen::{Reader, Seen};
 
 /// What a call does while the channel is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,9 @@ pub enum Timeout {
 
 /// The caller's wishes for one call; what is unset inherits the layers' settings.
 ///
+/// An option acts where its layer stands. One that is set, where no layer that acts on it saw the call
+/// before it was answered, is a WARN event, once for each option in the life of the process.
+///
 /// Reached through [`CallOptionsExt::call_options`](super::CallOptionsExt::call_options).
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
@@ -48,25 +52,69 @@ pub struct CallOptions {
     max_hint: Option<Duration>,
     #[cfg(feature = "deadline")]
     served: Option<Served>,
+    seen: Seen,
 }
+
+static UNSET: CallOptions = CallOptions {
+    timeout: Timeout::Inherited,
+    attempt_timeout: Timeout::Inherited,
+    safety: None,
+    patience: None,
+    kind: None,
+    retry_off: false,
+    max_attempts: None,
+    retry_on: CodeSet::EMPTY,
+    retry_only_on: None,
+    backoff: None,
+    max_hint: None,
+    #[cfg(feature = "deadline")]
+    served: None,
+    seen: Seen::by_nobody(),
+};
 
 impl CallOptions {
     /// Nothing is set.
-    pub(crate) const UNSET: Self = Self {
-        timeout: Timeout::Inherited,
-        attempt_timeout: Timeout::Inherited,
-        safety: None,
-        patience: None,
-        kind: None,
-        retry_off: false,
-        max_attempts: None,
-        retry_on: CodeSet::EMPTY,
-        retry_only_on: None,
-        backoff: None,
-        max_hint: None,
+    #[inline]
+    pub(crate) fn unset() -> &'static Self {
+        &UNSET
+    }
+
+    /// A layer that acts on some of them has the call.
+    #[inline]
+    pub(super) fn seen_by(&self, layer: Reader) {
+        self.seen.add(layer);
+    }
+
+    /// The call was answered, so all layers below have seen it: tells which of these options had no
+    /// effect, because no layer that acts on them was there.
+    #[cold]
+    pub(crate) fn warn_of_unseen(&self) {
+        let set = [
+            (self.safety.is_some_and(Safety::may_repeat), "idempotent"),
+            (self.max_attempts.is_some(), "max_attempts"),
+            (self.retry_on != CodeSet::EMPTY, "retry_on"),
+            (self.retry_only_on.is_some(), "retry_only_on"),
+            (self.backoff.is_some(), "backoff"),
+            (self.max_hint.is_some(), "max_hint"),
+        ];
+        for (_, option) in set.into_iter().filter(|(is_set, _)| *is_set) {
+            self.seen.missed(option, &[Reader::Retry]);
+        }
+        if self.patience == Some(Patience::WaitForReady) {
+            self.seen.missed("wait_for_ready", &[Reader::Wait]);
+        }
+        if matches!(self.attempt_timeout, Timeout::After(_)) {
+            let readers = [Reader::AttemptTimeout];
+            self.seen.missed("attempt_timeout", &readers);
+        }
+        if matches!(self.timeout, Timeout::After(_)) {
+            self.seen.missed("timeout", &Reader::ALL);
+        }
         #[cfg(feature = "deadline")]
-        served: None,
-    };
+        if self.served.is_some() {
+            self.seen.missed("inherit", &[Reader::Deadline]);
+        }
+    }
 }
 
 /// Setters, for the caller.

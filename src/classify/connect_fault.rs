@@ -24,6 +24,8 @@ pub enum ConnectFault {
     TlsRefused,
     /// The server does not speak TLS.
     NotTls,
+    /// The server does not speak HTTP/2 without TLS: it speaks TLS, or HTTP/1 only.
+    NotHttp2,
     /// The proxy wants a password, or another one.
     ProxyAuthentication,
     /// The operating system does not permit it, such as for a Unix socket.
@@ -32,9 +34,9 @@ pub enum ConnectFault {
 
 /// What a link of the chain says in each case, the first that matches. Sources: rustls 0.23
 /// `src/error.rs`; OpenSSL 3 `crypto/x509/x509_txt.c` and `ssl/ssl_err.c`; hyper-util 0.1
-/// `client/legacy/connect/proxy/tunnel.rs`; RFC 9110 15.5.8. The libraries' types are not named
+/// `client/legacy/connect/proxy/tunnel.rs`; h2 0.4 `src/error.rs`; RFC 9110 15.5.8. The libraries' types are not named
 /// here: each would be a dependency, and of the very version that the connector uses.
-const TEXTS: [(&str, ConnectFault); 18] = [
+const TEXTS: [(&str, ConnectFault); 19] = [
     ("certificate not valid for name", ConnectFault::WrongName),
     ("NotValidForName", ConnectFault::WrongName),
     ("hostname mismatch", ConnectFault::WrongName),
@@ -69,6 +71,11 @@ const TEXTS: [(&str, ConnectFault); 18] = [
         ConnectFault::NotTls,
     ),
     ("wrong version number", ConnectFault::NotTls),
+    // The first bytes of a TLS alert, or of `HTTP/1.1`, read as the length of a frame.
+    (
+        "connection error detected: frame with invalid size",
+        ConnectFault::NotHttp2,
+    ),
     (
         "proxy authorization required",
         ConnectFault::ProxyAuthentication,
@@ -103,6 +110,7 @@ impl ConnectFault {
             Self::InvalidCertificate => "invalid_certificate",
             Self::TlsRefused => "tls_refused",
             Self::NotTls => "not_tls",
+            Self::NotHttp2 => "not_http2",
             Self::ProxyAuthentication => "proxy_authentication",
             Self::PermissionDenied => "permission_denied",
         }
@@ -127,6 +135,9 @@ impl ConnectFault {
                 "check which client certificates, TLS versions and protocols the server takes"
             }
             Self::NotTls => "use `http://`, or a port on which the server speaks TLS",
+            Self::NotHttp2 => {
+                "use `https://` if the server speaks TLS, or else the port of a gRPC server"
+            }
             Self::ProxyAuthentication => "give the proxy's user and password to the connector",
             Self::PermissionDenied => "give the process the right to connect",
         }
@@ -179,6 +190,10 @@ mod tests {
             (
                 "tunnel error: proxy authorization required",
                 ConnectFault::ProxyAuthentication,
+            ),
+            (
+                "connection error detected: frame with invalid size",
+                ConnectFault::NotHttp2,
             ),
         ] {
             let error = Outer(io::Error::other(text));

@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::sync::Once;
 
+use crate::events;
 use crate::grpc::Code;
 
 #[cfg(feature = "tonic")]
@@ -23,11 +24,7 @@ pub fn failure(error: &(dyn Error + 'static)) -> Verdict {
         return verdict;
     }
     UNRECOGNISED.call_once(|| {
-        tracing::warn!(
-            chain = %display_chain(error),
-            "an error of the inner service is unknown to grpc-resilience; such errors count as \
-             'the request may have run' and are retried for idempotent calls only (said once)"
-        );
+        events::error_unknown(&display_chain(error));
     });
     Verdict::new(Progress::Reached, Code::Unknown, Reason::Unrecognised)
 }

@@ -38,11 +38,7 @@ where
 {
     /// Of a call that the layer does not end.
     pub(crate) fn passing(attempt: Attempt<S, B>, recorder: Recorder) -> Self {
-        Self::new(
-            attempt,
-            None,
-            recorder.trace().is_some().then_some(recorder),
-        )
+        Self::new(attempt, None, (!recorder.is_silent()).then_some(recorder))
     }
 
     pub(crate) fn bound(attempt: Attempt<S, B>, bound: Bound, recorder: Recorder) -> Self {

@@ -38,6 +38,14 @@ impl DeadlineLayer {
     }
 }
 
+#[cfg(feature = "stack")]
+impl DeadlineLayer {
+    /// The timeout of calls whose options say none.
+    pub(crate) fn chosen_default(&self) -> Option<Duration> {
+        self.policy.default_timeout()
+    }
+}
+
 impl<S: Clone> Layer<S> for DeadlineLayer {
     type Service = DeadlineService<S>;
 

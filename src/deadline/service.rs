@@ -64,25 +64,30 @@ where
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let context = request.extensions().get::<call::Context>();
         let header = find(request.headers(), &TIMEOUT);
-        let options = context.map_or(&CallOptions::UNSET, call::Context::options);
+        let options = context.map_or(CallOptions::unset(), call::Context::options);
+        if let Some(context) = context {
+            context.seen_by(call::Reader::Deadline);
+        }
         let is_known = context.is_some_and(|context| context.deadline().is_some());
         let terms = match self.rules.terms(header, options, is_known) {
             Ok(Some(terms)) => terms,
             Ok(None) => {
-                let recorder = Recorder::if_outermost(context);
+                let recorder = Recorder::if_outermost(&request);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
                 return ResponseFuture::passing(attempt, recorder);
             }
             Err(error) => {
                 self.inner.release();
-                return ResponseFuture::failed(error, Recorder::of(context));
+                let recorder = Recorder::of(&request);
+                let error = recorder.decided(Some(request.uri().path()), error);
+                return ResponseFuture::failed(error, recorder);
             }
         };
         let now = Instant::now();
         let context = call::Context::of(request.extensions_mut());
         let bound = terms.bind(context, now);
-        let recorder = Recorder::acting(context, now);
         let deadline = context.deadline();
+        let recorder = Recorder::acting(&mut request, now);
         let rules = &self.rules;
         rules.write(&terms, deadline, request.headers_mut(), now);
         // What is over before it began is never sent.

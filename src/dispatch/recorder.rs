@@ -1,9 +1,13 @@
-use http::Response;
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{Request, Response, Uri};
 use tokio::time::Instant;
 
-use crate::call::Context;
+use crate::call::{CallOptions, Context};
 use crate::error::Error;
-use crate::grpc::Code;
+use crate::events;
+use crate::grpc::{Code, method_of};
 use crate::report::{GiveUp, Trace};
 
 use super::Seen;
@@ -17,6 +21,8 @@ pub(crate) struct Recorder {
     trace: Option<Trace>,
     owns: bool,
     passing: Option<Passing>,
+    /// Those of a call that has any: some may have no effect.
+    options: Option<Arc<CallOptions>>,
 }
 
 /// Why a layer that repeats calls lets one pass.
@@ -48,33 +54,40 @@ impl Passing {
 impl Recorder {
     /// For a call that somebody listens to, or nobody.
     #[inline]
-    pub(crate) fn of(context: Option<&Context>) -> Self {
-        match context.and_then(Context::trace) {
-            Some(trace) => Self::listening(trace),
-            None => Self::default(),
-        }
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        let Some(context) = request.extensions().get::<Context>() else {
+            return Self::default();
+        };
+        Self::listening(request.uri(), context)
     }
 
     /// For a layer that does not act on the call: it has something to write only if no layer further out
     /// does.
     #[inline]
-    pub(crate) fn if_outermost(context: Option<&Context>) -> Self {
-        let trace = context.and_then(Context::trace);
-        match trace.filter(|trace| trace.own()) {
+    pub(crate) fn if_outermost<B>(request: &Request<B>) -> Self {
+        let Some(context) = request.extensions().get::<Context>() else {
+            return Self::default();
+        };
+        let trace = context.trace();
+        let recorder = match trace.filter(|trace| trace.own(request.uri())) {
             Some(trace) => Self::new(trace.clone(), true),
             None => Self::default(),
-        }
+        };
+        recorder.with_options(context)
     }
 
     /// For a layer that writes whether somebody listens or not; the call begins now.
     #[cfg(any(feature = "deadline", feature = "retry"))]
-    pub(crate) fn acting(context: &mut Context, now: Instant) -> Self {
-        if let Some(trace) = context.trace() {
-            return Self::listening(trace);
+    pub(crate) fn acting<B>(request: &mut Request<B>, now: Instant) -> Self {
+        let context = request.extensions().get::<Context>();
+        if context.and_then(Context::trace).is_some() {
+            return Self::of(request);
         }
-        let trace = Trace::begun(now);
+        let path = request.uri().path_and_query().cloned();
+        let context = Context::of(request.extensions_mut());
+        let trace = Trace::begun(path, now);
         context.follow(trace.clone());
-        Self::new(trace, true)
+        Self::new(trace, true).with_options(context)
     }
 
     /// For the outermost layer of a call that is followed from its middle on.
@@ -89,8 +102,13 @@ impl Recorder {
         Self::new(trace, false)
     }
 
-    fn listening(trace: &Trace) -> Self {
-        Self::new(trace.clone(), trace.own())
+    #[inline]
+    fn listening(uri: &Uri, context: &Context) -> Self {
+        let recorder = match context.trace() {
+            Some(trace) => Self::new(trace.clone(), trace.own(uri)),
+            None => Self::default(),
+        };
+        recorder.with_options(context)
     }
 
     fn new(trace: Trace, owns: bool) -> Self {
@@ -98,7 +116,21 @@ impl Recorder {
             trace: Some(trace),
             owns,
             passing: None,
+            options: None,
         }
+    }
+
+    #[inline]
+    fn with_options(mut self, context: &Context) -> Self {
+        self.options = context.shared_options();
+        self
+    }
+
+    /// Whether it has nothing to write and nothing to watch.
+    #[cfg(any(feature = "attempt-timeout", feature = "deadline"))]
+    #[inline]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.trace.is_none() && self.options.is_none()
     }
 
     /// Where to write what happens.
@@ -124,6 +156,9 @@ impl Recorder {
     /// An answer goes up, which has said this already. What goes on to write, in its body.
     #[inline]
     pub(crate) fn answered<B>(&mut self, response: &mut Response<B>, code: Option<Code>) -> Self {
+        if let Some(options) = self.options.take() {
+            options.warn_of_unseen();
+        }
         if let Some(trace) = &self.trace {
             if !self.owns {
                 trace.came_back(true);
@@ -146,12 +181,29 @@ impl Recorder {
             return error;
         };
         if self.owns {
+            tell(trace.path().as_ref().map(PathAndQuery::path), &mut error);
             trace.failed_for_good(error.code(), error.give_up(), verdict);
             error = error.reported(trace.report());
         } else {
             trace.came_back(!verdict.progress.is_unprocessed());
         }
         self.close();
+        error
+    }
+
+    /// The call failed by a decision of this layer. Where nobody follows the call, this is the layer
+    /// that tells it.
+    #[cfg(any(
+        feature = "adaptive-throttle",
+        feature = "attempt-timeout",
+        feature = "deadline",
+        feature = "wait-for-ready"
+    ))]
+    #[cold]
+    pub(crate) fn decided(&self, path: Option<&str>, mut error: Error) -> Error {
+        if self.trace.is_none() {
+            tell(path, &mut error);
+        }
         error
     }
 
@@ -188,5 +240,15 @@ impl Drop for Recorder {
         if self.trace.is_some() {
             self.close();
         }
+    }
+}
+
+/// Tells that the call failed so, unless a layer did already.
+#[cold]
+fn tell(path: Option<&str>, error: &mut Error) {
+    if let Some(error) = error.take_untold() {
+        let attempts = Some(error.attempts()).filter(|attempts| *attempts > 0);
+        let give_up = error.give_up().map(GiveUp::name);
+        events::gave_up(path.map(method_of), attempts, error.event(), give_up);
     }
 }

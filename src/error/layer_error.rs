@@ -4,6 +4,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::classify::{self, ConnectFault, Reason, Verdict, display_chain};
+use crate::events::Failed;
 use crate::grpc::{Code, Status};
 
 use crate::report::{CallReport, SharedError};
@@ -13,7 +14,31 @@ use super::{BoxError, GiveUp};
 /// A call that failed, as every layer of this crate that acts on calls returns it; the two that only
 /// annotate, idempotency and budget, hand on what is below them.
 ///
-/// `source()` is a `tonic::Status` (with the `tonic` feature), then the transport's error.
+/// What it says once, it says in one place:
+///
+/// - its `Display` is what the layers add: the code, the event that ended the last attempt, and why
+///   no further attempt was made;
+/// - `source()` is the status with its message, a `tonic::Status` with the `tonic` feature and a
+///   [`grpc::Status`](crate::grpc::Status) without. A generated client makes its own status of that
+///   one. The chain ends there, because the message holds the words of what led to it;
+/// - [`cause`](Self::cause) is the error that led to it, with its type.
+///
+/// So a printer of chains shows each text once. `{:#?}` shows all of it in one line.
+///
+/// ```
+/// use grpc_resilience::Error;
+///
+/// fn was_refused(status: &tonic::Status) -> bool {
+///     let mut cause = Error::find(status).and_then(|error| error.cause()).map(|it| it as &dyn std::error::Error);
+///     while let Some(link) = cause {
+///         if let Some(io) = link.downcast_ref::<std::io::Error>() {
+///             return io.kind() == std::io::ErrorKind::ConnectionRefused;
+///         }
+///         cause = link.source();
+///     }
+///     false
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Error(pub(super) Box<Inner>);
 
@@ -27,6 +52,8 @@ pub(super) struct Inner {
     pub(super) fault: Option<ConnectFault>,
     pub(super) report: Option<CallReport>,
     pub(super) handed_back: bool,
+    /// An event said that the call failed so.
+    pub(super) is_logged: bool,
     #[cfg(feature = "tonic")]
     shown: tonic::Status,
 }
@@ -34,16 +61,12 @@ pub(super) struct Inner {
 impl Error {
     pub(super) fn build(verdict: Verdict, status: Status, cause: Option<SharedError>) -> Self {
         let status = status.without_vouch();
-        #[cfg(feature = "tonic")]
-        let shown = {
-            let mut shown = tonic::Status::from(&status);
-            if let Some(cause) = &cause {
-                shown.set_source(Arc::clone(cause));
-            }
-            shown
-        };
         Self(Box::new(Inner {
             verdict,
+            // Without a source: its message holds the words of the cause, and the status of another
+            // call shows its metadata.
+            #[cfg(feature = "tonic")]
+            shown: tonic::Status::from(&status),
             status,
             give_up: None,
             attempts: 0,
@@ -51,9 +74,30 @@ impl Error {
             cause,
             report: None,
             handed_back: false,
-            #[cfg(feature = "tonic")]
-            shown,
+            is_logged: false,
         }))
+    }
+
+    /// The same failure by another verdict, other words or another cause.
+    pub(super) fn remade(
+        self,
+        verdict: Verdict,
+        status: Status,
+        cause: Option<SharedError>,
+    ) -> Self {
+        let Inner {
+            give_up,
+            attempts,
+            report,
+            is_logged,
+            ..
+        } = *self.0;
+        let mut remade = Self::build(verdict, status, cause);
+        remade.0.give_up = give_up;
+        remade.0.attempts = attempts;
+        remade.0.report = report;
+        remade.0.is_logged = is_logged;
+        remade
     }
 
     /// What an inner service returned: our own error as it is, any other classified.
@@ -62,15 +106,22 @@ impl Error {
             Ok(ours) => return *ours,
             Err(error) => error,
         };
-        let (verdict, status, handed_back) = if let Some(ours) = wrapped(&*error) {
-            (ours.verdict(), ours.status().clone(), ours.0.handed_back)
+        let (verdict, status, marks) = if let Some(ours) = wrapped(&*error) {
+            let marks = (ours.0.handed_back, ours.0.is_logged);
+            (ours.verdict(), ours.status().clone(), marks)
         } else {
             let verdict = classify::failure(&*error);
-            (verdict, inner_status(&*error, verdict), false)
+            (verdict, inner_status(&*error, verdict), (false, false))
         };
         let mut built = Self::build(verdict, status, Some(Arc::from(error)));
-        built.0.handed_back = handed_back;
+        (built.0.handed_back, built.0.is_logged) = marks;
         built
+    }
+
+    /// The error of a layer in an error's chain, such as that of a generated client's status.
+    #[must_use]
+    pub fn find<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
+        layer_errors(error).next()
     }
 
     /// What the failure means.
@@ -89,6 +140,20 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> &Status {
         &self.0.status
+    }
+
+    /// The failure, as events tell it.
+    pub(crate) fn event(&self) -> Failed<'_> {
+        Failed {
+            code: self.code().name(),
+            reason: self.0.verdict.reason.name(),
+            message: self.0.status.message(),
+        }
+    }
+
+    /// Code and message, for a text of our own that names this failure.
+    pub(crate) fn words(&self) -> String {
+        format!("{}: {}", self.code(), self.0.status.message())
     }
 
     /// The headers that came with the status.
@@ -134,9 +199,7 @@ impl GiveUp {
     /// The reason in an error's source chain, such as that of a generated client's status.
     #[must_use]
     pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        classify::chain(error)
-            .filter_map(|cause| cause.downcast_ref::<Error>())
-            .find_map(Error::give_up)
+        layer_errors(error).find_map(Error::give_up)
     }
 }
 
@@ -144,9 +207,7 @@ impl ConnectFault {
     /// The fault in an error's source chain, such as that of a generated client's status.
     #[must_use]
     pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        classify::chain(error)
-            .filter_map(|cause| cause.downcast_ref::<Error>())
-            .find_map(Error::connect_fault)
+        layer_errors(error).find_map(Error::connect_fault)
     }
 }
 
@@ -155,9 +216,19 @@ impl CallReport {
     #[must_use]
     pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         // A further one may be the cause of this, and of another call.
-        let ours = classify::chain(error).find_map(|cause| cause.downcast_ref::<Error>())?;
-        ours.report().cloned()
+        Error::find(error)?.report().cloned()
     }
+}
+
+/// The errors of layers in a chain, outermost first: of each of them the cause comes next.
+fn layer_errors<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a Error> {
+    let links = std::iter::successors(Some(error), |link| match link.downcast_ref::<Error>() {
+        Some(ours) => ours.cause().map(|cause| cause as _),
+        None => (*link).source(),
+    });
+    links.filter_map(|link| link.downcast_ref::<Error>())
 }
 
 /// Our own error inside a foreign layer's, unless a status stands before it: that may be the answer
@@ -221,26 +292,30 @@ pub(super) fn foreign_status(_: &(dyn std::error::Error + 'static)) -> Option<St
     None
 }
 
+/// What the layers add to the status, which is the source.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code(), self.0.status.message())?;
-        match (self.0.give_up, self.0.attempts) {
-            (None, _) => Ok(()),
-            (Some(reason), 0) => write!(f, " ({reason})"),
-            (Some(reason), 1) => write!(f, " ({reason}, after 1 attempt)"),
-            (Some(reason), attempts) => write!(f, " ({reason}, after {attempts} attempts)"),
+        write!(f, "{} ({})", self.code(), self.0.verdict.reason)?;
+        let Some(give_up) = self.0.give_up else {
+            return Ok(());
+        };
+        match self.0.attempts {
+            0 => write!(f, ": {give_up}"),
+            1 => write!(f, " after 1 attempt: {give_up}"),
+            attempts => write!(f, " after {attempts} attempts: {give_up}"),
         }
     }
 }
 
-/// One line, without metadata: tonic shows the source of a status in this form.
+/// Without metadata, which may be secret, and without the message, because a client's status shows
+/// this form of its source behind its message; the alternate form has the message.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "grpc_resilience::Error({}: {self})",
-            self.0.verdict.reason
-        )
+        write!(f, "grpc_resilience::Error({self}")?;
+        if f.alternate() {
+            write!(f, "; message: {:?}", self.0.status.message())?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -249,7 +324,7 @@ impl std::error::Error for Error {
         #[cfg(feature = "tonic")]
         return Some(&self.0.shown);
         #[cfg(not(feature = "tonic"))]
-        return self.0.cause.as_ref().map(|cause| &**cause as _);
+        return Some(&self.0.status);
     }
 }
 

@@ -35,7 +35,7 @@ impl Error {
         let timeout = deadline.timeout();
         let mut message = format!("the deadline of {timeout:?} passed while {phase}");
         if let Some(last) = &last {
-            message = format!("{message}; last failure: {last}");
+            message = format!("{message}; last failure: {}", words(&**last));
         }
         let (code, reason) = (Code::DeadlineExceeded, Reason::DeadlineExceeded);
         let verdict = Verdict::new(progress, code, reason);
@@ -46,7 +46,7 @@ impl Error {
     #[cfg(feature = "deadline")]
     pub(crate) fn forsaken(phase: Phase, progress: Progress, last: Option<SharedError>) -> Self {
         let verdict = Verdict::new(progress, Code::Cancelled, Reason::Dropped);
-        let message = format!("the call that this one was made for was over while {phase}");
+        let message = format!("the parent call ended while {phase}");
         Self::build(verdict, Status::new(Code::Cancelled, message), last)
             .given_up(GiveUp::Cancelled, 0)
     }
@@ -182,29 +182,21 @@ impl Error {
 
     #[cold]
     fn doubted(self, doubt: Doubt) -> Self {
-        let inner = *self.0;
         let verdict = Verdict {
             progress: Progress::Reached,
-            ..inner.verdict
+            ..self.verdict()
         };
-        let message = format!("{}; {}", inner.status.message(), doubt.advice());
-        let status = Status::new(inner.status.code(), message)
-            .with_metadata(inner.status.metadata().clone());
-        let mut built = Self::build(verdict, status, inner.cause);
-        built.0.give_up = inner.give_up;
-        built.0.attempts = inner.attempts;
-        built.0.report = inner.report;
-        built
+        let message = format!("{}; {}", self.status().message(), doubt.advice());
+        let status = Status::new(self.code(), message).with_metadata(self.metadata().clone());
+        let cause = self.0.cause.clone();
+        self.remade(verdict, status, cause)
     }
 
     /// The failure without its cause, as later attempts keep it: a cause may hold all before it.
     #[cfg(feature = "retry")]
     pub(crate) fn without_cause(self) -> Self {
-        let inner = *self.0;
-        let mut built = Self::build(inner.verdict, inner.status, None);
-        built.0.give_up = inner.give_up;
-        built.0.attempts = inner.attempts;
-        built
+        let (verdict, status) = (self.verdict(), self.status().clone());
+        self.unreported().remade(verdict, status, None)
     }
 
     /// A failure of the response body: whatever it is, the application had begun to answer.
@@ -223,12 +215,9 @@ impl Error {
         feature = "wait-for-ready"
     ))]
     pub(crate) fn caused_by(self, cause: Option<SharedError>) -> Self {
-        let inner = *self.0;
-        let mut built = Self::build(inner.verdict, inner.status, cause.or(inner.cause));
-        built.0.give_up = inner.give_up;
-        built.0.attempts = inner.attempts;
-        built.0.report = inner.report;
-        built
+        let (verdict, status) = (self.verdict(), self.status().clone());
+        let cause = cause.or_else(|| self.0.cause.clone());
+        self.remade(verdict, status, cause)
     }
 
     /// The same failure for others than the call that it is of.
@@ -252,6 +241,12 @@ impl Error {
         self.0.handed_back
     }
 
+    /// The same failure, which an event tells; `None` if one did already.
+    pub(crate) fn take_untold(&mut self) -> Option<&Self> {
+        let is_logged = std::mem::replace(&mut self.0.is_logged, true);
+        (!is_logged).then_some(self)
+    }
+
     /// The same failure with what happened to the call.
     pub(crate) fn reported(mut self, report: CallReport) -> Self {
         self.0.report = Some(report);
@@ -263,5 +258,13 @@ impl Error {
         self.0.give_up = Some(give_up);
         self.0.attempts = attempts;
         self
+    }
+}
+
+/// An error in words: that of a layer by its code and message, any other by itself.
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<Error>() {
+        Some(ours) => ours.words(),
+        None => error.to_string(),
     }
 }

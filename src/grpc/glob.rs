@@ -31,6 +31,19 @@ impl Glob {
         self.pattern.as_str()
     }
 
+    /// Whether it surely matches all that this one matches.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        if self.as_str() == "/**" || self.as_str() == other.as_str() {
+            return true;
+        }
+        let rest = self
+            .prefix
+            .as_deref()
+            .and_then(|prefix| other.as_str().strip_prefix(prefix));
+        // What follows stays within the segment of the star.
+        rest.is_some_and(|rest| !rest.contains('/'))
+    }
+
     pub(super) fn matches(&self, method: &str) -> bool {
         let Some(prefix) = &self.prefix else {
             return self.pattern.matches_with(method, OPTIONS);

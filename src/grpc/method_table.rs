@@ -10,6 +10,33 @@ pub enum InvalidPattern {
     /// It has not the form of a method's path.
     #[error("{0:?} is no method: write /package.Service/Method, with globs if you like")]
     NotAMethod(String),
+    /// It has a character that no path has, such as a brace.
+    #[error(
+        "{pattern:?} matches no method because of {character:?}: a glob knows `*`, `?`, `[a-c]` and \
+         `**`; write a pattern for each alternative"
+    )]
+    Character {
+        /// The pattern.
+        pattern: String,
+        /// The first such character.
+        character: char,
+    },
+    /// An earlier glob matches all that it matches, so that it decides nothing.
+    #[error(
+        "{pattern:?} has no effect because the earlier {by:?} matches all of its methods, and the first \
+         glob decides: add it before {by:?}"
+    )]
+    Shadowed {
+        /// The pattern.
+        pattern: String,
+        /// The earlier one.
+        by: String,
+    },
+    /// It makes an exception of no method, so that the one it means stays repeatable.
+    #[error(
+        "{0:?} matches no method of its service, which the descriptors describe: check how it is written"
+    )]
+    NoSuchMethod(String),
     /// Its glob is malformed.
     #[error("{pattern:?} is a malformed glob: {reason}")]
     Glob {
@@ -43,7 +70,13 @@ impl<T> MethodTable<T> {
         if pattern != "/**" && !is_method(pattern) {
             return Err(InvalidPattern::NotAMethod(pattern.to_owned()));
         }
-        if !pattern.contains(['*', '?', '[']) {
+        if let Some(character) = pattern.chars().find(|it| is_foreign(*it)) {
+            return Err(InvalidPattern::Character {
+                pattern: pattern.to_owned(),
+                character,
+            });
+        }
+        if !is_glob(pattern) {
             self.exact.insert(pattern.to_owned(), value);
             return Ok(());
         }
@@ -55,6 +88,27 @@ impl<T> MethodTable<T> {
         Ok(())
     }
 
+    /// The same, but for a glob of which an earlier one decides all methods.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn add_deciding(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
+        self.not_shadowed(pattern)?;
+        self.add(pattern, value)
+    }
+
+    fn not_shadowed(&self, pattern: &str) -> Result<(), InvalidPattern> {
+        let Ok(later) = Glob::new(pattern) else {
+            return Ok(());
+        };
+        let shadow = self.globs.iter().find(|(glob, _)| glob.covers(&later));
+        match shadow {
+            Some((glob, _)) if is_glob(pattern) => Err(InvalidPattern::Shadowed {
+                pattern: pattern.to_owned(),
+                by: glob.as_str().to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// The same, in the place of what was said by an equal pattern.
     #[cfg(any(
         feature = "budget",
@@ -63,8 +117,11 @@ impl<T> MethodTable<T> {
         feature = "wait-for-ready"
     ))]
     pub(crate) fn replace(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
-        self.add(pattern, value)?;
         let equal = |(glob, _): &(Glob, T)| glob.as_str() == pattern;
+        if !self.globs.iter().any(equal) {
+            self.not_shadowed(pattern)?;
+        }
+        self.add(pattern, value)?;
         if let Some(first) = self.globs.iter().position(equal)
             && first + 1 < self.globs.len()
         {
@@ -91,7 +148,7 @@ impl<T> MethodTable<T> {
     }
 
     /// All patterns and what is said by them, in no order.
-    #[cfg(feature = "budget")]
+    #[cfg(any(feature = "budget", feature = "idempotency"))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         let exact = self.exact.iter().map(|(path, value)| (&**path, value));
         let globs = self
@@ -132,9 +189,102 @@ impl<T> MethodTable<T> {
     }
 }
 
+/// Whether no path of a URI has this character (RFC 3986, 3.3), and no glob means something by it.
+fn is_foreign(character: char) -> bool {
+    let is_listed = matches!(
+        character,
+        '{' | '}' | '|' | '\\' | '^' | '`' | '"' | '<' | '>' | '#'
+    );
+    is_listed || character.is_whitespace() || character.is_control()
+}
+
+/// Whether the pattern is a glob, and no path.
+pub(crate) fn is_glob(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '['])
+}
+
+/// Whether one glob surely matches all that the other matches.
+#[cfg(feature = "idempotency")]
+pub(crate) fn covers(glob: &str, other: &str) -> bool {
+    match (Glob::new(glob), Glob::new(other)) {
+        (Ok(glob), Ok(other)) => glob.covers(&other),
+        _ => false,
+    }
+}
+
+/// Whether the pattern, a path or a glob, matches this method.
+#[cfg(feature = "idempotency")]
+pub(crate) fn matches(pattern: &str, method: &str) -> bool {
+    pattern == method || Glob::new(pattern).is_ok_and(|glob| glob.matches(method))
+}
+
+/// Whether the pattern is of the service of this method, whatever it says of the method.
+#[cfg(feature = "idempotency")]
+pub(crate) fn is_of_service(pattern: &str, method: &str) -> bool {
+    let service = |path: &str| path.rsplit_once('/').map(|(service, _)| service.to_owned());
+    match (service(pattern), service(method)) {
+        (Some(pattern), Some(service)) => matches(&pattern, &service),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // CONTRACT V2
+    #[test]
+    fn a_character_that_no_path_has_is_refused_with_its_pattern() {
+        for (pattern, expected) in [
+            ("/a.A/{Get,Quote}", '{'),
+            ("/a.A/Get|Put", '|'),
+            ("/a.A/ Get", ' '),
+            ("/a.A/Get\n", '\n'),
+            ("/a.{B,C}/Get*", '{'),
+        ] {
+            match MethodTable::default().add(pattern, ()) {
+                Err(InvalidPattern::Character { character, .. }) => {
+                    assert_eq!(character, expected, "{pattern}");
+                }
+                other => panic!("{pattern}: {other:?}"),
+            }
+        }
+    }
+
+    // CONTRACT V2
+    #[cfg(feature = "retry")]
+    #[test]
+    fn a_glob_that_decides_nothing_is_refused_and_one_that_decides_something_is_not() {
+        let add = |first: &str, second: &str| {
+            let mut table = MethodTable::default();
+            table.replace(first, 1).unwrap();
+            table.replace(second, 2)
+        };
+        for (first, second) in [
+            ("/a.A/*", "/a.A/Get*"),
+            ("/a.A/G*", "/a.A/Ge?"),
+            ("/a.A/G*", "/a.A/Get[AB]"),
+            ("/**", "/a.A/Get*"),
+            ("/**", "/a.*/Get"),
+        ] {
+            let refused = add(first, second);
+            assert!(
+                matches!(&refused, Err(InvalidPattern::Shadowed { by, .. }) if by == first),
+                "{first} {second}: {refused:?}"
+            );
+        }
+        for (first, second) in [
+            ("/a.A/Get*", "/a.A/*"),
+            ("/a.A/*", "/a.A/Get"),
+            ("/a.A/*", "/a.A/*"),
+            ("/a.A/Get*", "/a.A/G*"),
+            ("/a.A/*", "/a.B/Get*"),
+            ("/a.A/*", "/a.A*/Get"),
+            ("/a.A/*", "/**"),
+        ] {
+            assert_eq!(add(first, second), Ok(()), "{first} {second}");
+        }
+    }
 
     #[test]
     fn an_exact_path_beats_a_glob_and_the_first_glob_wins() {

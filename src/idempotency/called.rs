@@ -1,14 +1,20 @@
 use std::collections::BTreeSet;
 
+use crate::events::{self, Once};
 use crate::sync::Mutex;
 
 /// A client has this many methods at most, unless their names are made up as it runs.
 pub(super) const MOST: usize = 1_000;
 
-/// The methods that were called though nothing is known of them.
+/// What was said of one set of declarations, and the methods that were called though nothing is known
+/// of them.
 #[derive(Debug, Default)]
 pub(super) struct Called {
     methods: Mutex<BTreeSet<String>>,
+    /// Whether it was told that the layer stands below a retry layer.
+    pub(super) below_retry: Once,
+    /// Whether the patterns were compared with each other and with the described methods.
+    pub(super) compared: Once,
 }
 
 impl Called {
@@ -20,11 +26,7 @@ impl Called {
         }
         methods.insert(method.to_owned());
         drop(methods);
-        tracing::warn!(
-            method,
-            "a method was called that no descriptor, table or rule knows: it is not repeated once \
-             it may have run; describe or declare it"
-        );
+        events::method_unknown(method);
     }
 
     pub(super) fn methods(&self) -> Vec<String> {

@@ -3,7 +3,7 @@ use std::collections::hash_map::Entry;
 use rustc_hash::FxHashMap;
 
 use crate::call::Safety;
-use crate::grpc::{MethodKind, is_method};
+use crate::grpc::{MethodKind, is_method, is_of_service, matches};
 
 use super::InvalidDescriptors;
 
@@ -68,6 +68,16 @@ impl Described {
             return None;
         }
         self.methods.get(method).copied()
+    }
+
+    /// Whether the pattern matches none of them.
+    pub(super) fn has_none_of(&self, pattern: &str) -> bool {
+        !self.methods.contains_key(pattern) && !self.paths().any(|path| matches(pattern, path))
+    }
+
+    /// Whether the service of the pattern is described.
+    pub(super) fn covers(&self, pattern: &str) -> bool {
+        self.paths().any(|path| is_of_service(pattern, path))
     }
 
     pub(super) fn is_empty(&self) -> bool {

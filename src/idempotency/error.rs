@@ -33,6 +33,13 @@ pub enum InvalidDescriptors {
          descriptors from one version of its proto"
     )]
     Contradiction(String),
+    /// An exception, made by `not_idempotent` before, is of no method that is described now: the
+    /// method that it means would stay repeatable.
+    #[error(
+        "not_idempotent({0:?}) matches no method of its service, which these descriptors describe: check \
+         how it is written"
+    )]
+    NoSuchException(String),
 }
 
 /// A header that can't carry an idempotency key: said at construction.

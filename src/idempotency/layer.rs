@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use crate::call::{Method, Safety};
+use crate::events;
 use crate::grpc::MethodKind;
 
 use super::called::Called;
@@ -42,8 +43,9 @@ impl IdempotencyLayer {
     ///
     /// # Errors
     ///
-    /// [`InvalidDescriptors`] if the bytes are no such set, if it describes no method, or if it
-    /// describes one in other words than what was added before.
+    /// [`InvalidDescriptors`] if the bytes are no such set, if it describes no method, if it describes
+    /// one in other words than what was added before, or if it describes the service of an exception
+    /// made by [`not_idempotent`](Self::not_idempotent), and not its method.
     pub fn descriptors(mut self, bytes: &[u8]) -> Result<Self, InvalidDescriptors> {
         self.change().describe(descriptors::read(bytes)?)?;
         Ok(self)
@@ -54,8 +56,9 @@ impl IdempotencyLayer {
     ///
     /// # Errors
     ///
-    /// [`InvalidDescriptors`] if the table is empty, if a path in it is no method's, or if it
-    /// describes a method in other words than what was added before.
+    /// [`InvalidDescriptors`] if the table is empty, if a path in it is no method's, if it describes a
+    /// method in other words than what was added before, or if it has the service of an exception made
+    /// by [`not_idempotent`](Self::not_idempotent), and not its method.
     pub fn methods(
         mut self,
         table: impl IntoIterator<Item: Borrow<Method>>,
@@ -91,7 +94,9 @@ impl IdempotencyLayer {
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed, and
+    /// [`InvalidPattern::NoSuchMethod`] if its service is described and has no such method: the method
+    /// that it means would stay repeatable.
     pub fn not_idempotent(self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.declare(pattern, Safety::Unknown)
     }
@@ -170,6 +175,30 @@ impl IdempotencyLayer {
         Ok(self)
     }
 
+    /// Whether methods are described, and the pattern matches none of them.
+    #[cfg(feature = "stack")]
+    pub(crate) fn lacks(&self, pattern: &str) -> bool {
+        self.policy.lacks(pattern)
+    }
+
+    /// Whether it declares nothing.
+    #[cfg(feature = "stack")]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.policy.is_silent()
+    }
+
+    /// Tells once which patterns have no effect.
+    fn compare(&self) {
+        self.called.compared.say(|| {
+            for (glob, exception) in self.policy.overruled() {
+                events::pattern_overruled(glob, exception);
+            }
+            for (setter, pattern) in self.policy.without_method() {
+                events::pattern_without_method(setter, pattern);
+            }
+        });
+    }
+
     /// What was called is the record of one set of declarations.
     fn change(&mut self) -> &mut IdempotencyPolicy {
         self.called = Arc::default();
@@ -181,6 +210,7 @@ impl<S> Layer<S> for IdempotencyLayer {
     type Service = Idempotency<S>;
 
     fn layer(&self, inner: S) -> Idempotency<S> {
+        self.compare();
         Idempotency::new(inner, Arc::clone(&self.policy), Arc::clone(&self.called))
     }
 }

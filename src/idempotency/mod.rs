@@ -120,6 +120,12 @@
 //! - **The proto**: `IDEMPOTENCY_UNKNOWN` says as little as no level. Sets and tables merge; a method
 //!   that two of them describe differently is an error.
 //! - **Globs**: `*` any run of characters within a segment, `?` one, `[a-c]` one of these, `**` all.
+//!   Braces and other characters that no path has are refused.
+//! - **Patterns without effect**: if descriptors or a table describe the service of a
+//!   `not_idempotent` pattern and no method of it matches, that is an error, because the method that
+//!   it means would stay repeatable. Any other pattern that matches no described method, and a glob
+//!   all of whose methods an exception takes out, is one WARN event when the layer is first laid over
+//!   a service. Without descriptors nobody knows which methods there are.
 //! - **What was forgotten**: [`explain`](IdempotencyLayer::explain) tells who declared a method,
 //!   [`unannotated_methods`](IdempotencyLayer::unannotated_methods) which nobody did.
 //! - **Reads** the request's path, and the header of a key. **Writes**

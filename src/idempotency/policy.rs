@@ -4,7 +4,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::call::Safety;
-use crate::grpc::{InvalidPattern, MethodKind, MethodTable, is_method, method_of};
+use crate::grpc::{InvalidPattern, MethodKind, MethodTable, covers, is_glob, is_method, method_of};
 
 use super::described::{Described, Description};
 use super::{Explanation, IdempotencyKey, InvalidDescriptors, Source};
@@ -135,7 +135,53 @@ impl IdempotencyPolicy {
     }
 
     pub(super) fn declare(&mut self, pattern: &str, safety: Safety) -> Result<(), InvalidPattern> {
+        if safety == Safety::Unknown && self.is_lost(pattern) {
+            return Err(InvalidPattern::NoSuchMethod(pattern.to_owned()));
+        }
         self.safety.add(pattern, safety)
+    }
+
+    /// Whether this exception would be of no method, though its service is described.
+    fn is_lost(&self, pattern: &str) -> bool {
+        self.described.has_none_of(pattern) && self.described.covers(pattern)
+    }
+
+    /// The patterns that match no described method, with their setters.
+    pub(super) fn without_method(&self) -> Vec<(&'static str, &str)> {
+        let safety = self.safety.iter().map(|(pattern, safety)| {
+            let setter = match safety {
+                Safety::Unknown => "not_idempotent",
+                Safety::Idempotent => "idempotent",
+                Safety::NoSideEffects => "no_side_effects",
+            };
+            (setter, pattern)
+        });
+        let kinds = self.kinds.iter().map(|(pattern, _)| ("kind", pattern));
+        let keys = self.keys.iter().map(|(pattern, _)| ("key", pattern));
+        let mut all: Vec<_> = safety.chain(kinds).chain(keys).collect();
+        all.retain(|(_, pattern)| self.lacks(pattern));
+        all.sort_unstable();
+        all
+    }
+
+    /// The globs of methods that may be repeated, all of which an exception matches, too; with the
+    /// exception.
+    pub(super) fn overruled(&self) -> Vec<(&str, &str)> {
+        let globs = || self.safety.iter().filter(|(pattern, _)| is_glob(pattern));
+        let exceptions = || globs().filter(|(_, safety)| **safety == Safety::Unknown);
+        let others = globs().filter(|(_, safety)| safety.may_repeat());
+        let overruled = others.filter_map(|(glob, _)| {
+            let by = exceptions().find(|(exception, _)| covers(exception, glob));
+            by.map(|(exception, _)| (glob, exception))
+        });
+        let mut all: Vec<_> = overruled.collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Whether methods are described, and the pattern matches none of them.
+    pub(super) fn lacks(&self, pattern: &str) -> bool {
+        self.is_described() && self.described.has_none_of(pattern)
     }
 
     pub(super) fn declare_kind(
@@ -143,7 +189,7 @@ impl IdempotencyPolicy {
         pattern: &str,
         kind: MethodKind,
     ) -> Result<(), InvalidPattern> {
-        self.kinds.add(pattern, kind)
+        self.kinds.add_deciding(pattern, kind)
     }
 
     pub(super) fn add_rule(&mut self, rule: Rule) {
@@ -155,14 +201,20 @@ impl IdempotencyPolicy {
         pattern: &str,
         key: IdempotencyKey,
     ) -> Result<(), InvalidPattern> {
-        self.keys.add(pattern, key)
+        self.keys.add_deciding(pattern, key)
     }
 
     pub(super) fn describe(
         &mut self,
         methods: impl IntoIterator<Item = (String, Description)>,
     ) -> Result<(), InvalidDescriptors> {
-        self.described.add(methods)
+        self.described.add(methods)?;
+        let exceptions = self.safety.iter();
+        let mut exceptions = exceptions.filter(|(_, safety)| **safety == Safety::Unknown);
+        match exceptions.find(|(pattern, _)| self.is_lost(pattern)) {
+            Some((pattern, _)) => Err(InvalidDescriptors::NoSuchException(pattern.to_owned())),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::Request;
 use tower_service::Service;
 
 use crate::call;
+use crate::events;
 use crate::grpc::{is_method, method_of};
 
 use super::called::Called;
@@ -68,7 +69,7 @@ impl<S> Idempotency<S> {
             self.note(method_of(path));
         }
         if is_late(context) && (said.speaks() || key.is_some()) {
-            warn_of_order();
+            self.called.below_retry.say(events::idempotency_below_retry);
         }
         said
     }
@@ -99,16 +100,6 @@ impl Said<'_> {
 /// Whether the request is an attempt already.
 fn is_late(context: Option<&call::Context>) -> bool {
     context.and_then(call::Context::attempt).is_some()
-}
-
-fn warn_of_order() {
-    static WARNED: Once = Once::new();
-    WARNED.call_once(|| {
-        tracing::warn!(
-            "an idempotency layer stands below a retry layer: its declarations come too late, and \
-             it writes no keys; put it above"
-        );
-    });
 }
 
 /// What stands below it.

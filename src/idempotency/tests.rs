@@ -86,7 +86,7 @@ fn of_the_unknown_methods_a_thousand_are_kept() {
     assert_eq!(layer.unannotated_methods().len(), 1_000 + described);
 }
 
-// Once in a process: no other unit test puts the layer there.
+// CONTRACT V2
 #[cfg(feature = "retry")]
 #[test]
 fn below_a_retry_layer_it_is_warned_of_once_and_no_key_is_written() {
@@ -112,7 +112,7 @@ fn below_a_retry_layer_it_is_warned_of_once_and_no_key_is_written() {
         }
     });
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("retry"), "{warnings:?}");
+    assert!(warnings[0].contains("RetryLayer"), "{warnings:?}");
 }
 
 /// What this thread logs meanwhile.

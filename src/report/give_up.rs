@@ -83,7 +83,9 @@ impl fmt::Display for GiveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotIdempotent => {
-                "the call may have run, and it is not declared safe to repeat, see `IdempotencyLayer`"
+                "the call may have run, and its method is not declared safe to repeat: declare it with \
+                 `.idempotent(..)` of `Resilience` or `IdempotencyLayer`, or one call with \
+                 `call_options().idempotent()`"
             }
             Self::CodeNotRetryable => "this code is not retried, see `RetryPolicy::retry_on`",
             Self::AttemptsExhausted => "all attempts were made",
@@ -104,7 +106,7 @@ impl fmt::Display for GiveUp {
             Self::Policy(name) => name,
             Self::NotReady => "the channel is not ready",
             Self::QueueFull => "too many calls wait for the channel already, see `max_waiting`",
-            Self::Throttled => "held back, since the server refuses much of what it gets",
+            Self::Throttled => "not sent: throttled by the client because the server rejects most calls",
             Self::InvalidCall => "the call can't be made as it was asked for",
             Self::NoRuntime => "no tokio runtime runs the stack's timers: build the stack within one",
         })

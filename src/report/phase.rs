@@ -61,7 +61,7 @@ impl fmt::Display for Phase {
             Self::Preparing => "preparing the next attempt",
             Self::Attempt => "waiting for the answer to an attempt",
             Self::Backoff => "waiting before the next attempt",
-            Self::NotReady => "waiting for the channel, which never got ready",
+            Self::NotReady => "waiting for the channel to become ready",
             Self::Response => "reading the response",
             Self::Over => "over",
         })

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
 use crate::classify::{Progress, Reason, Verdict};
@@ -19,6 +20,8 @@ pub(crate) type SharedError = Arc<dyn std::error::Error + Send + Sync>;
 /// What is written down of one call; the time is passed in.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
+    /// The path of the request, which names the method in events.
+    path: Option<PathAndQuery>,
     phase: Phase,
     started: Option<Instant>,
     /// Since when it is in this phase.
@@ -60,8 +63,9 @@ enum Reach {
 /// Writing.
 impl Record {
     /// That of a call which begins now.
-    pub(super) fn begun(now: Instant) -> Self {
+    pub(super) fn begun(path: Option<PathAndQuery>, now: Instant) -> Self {
         Self {
+            path,
             phase: Phase::Queued,
             started: Some(now),
             since: Some(now),
@@ -71,10 +75,10 @@ impl Record {
     }
 
     /// The same for somebody who listens already.
-    pub(super) fn asked(now: Instant) -> Self {
+    pub(super) fn asked(path: Option<PathAndQuery>, now: Instant) -> Self {
         Self {
             is_asked: true,
-            ..Self::begun(now)
+            ..Self::begun(path, now)
         }
     }
 
@@ -225,6 +229,10 @@ impl Record {
                 !matches!(phase, Phase::NotStarted | Phase::Attempt) && !spent.is_zero()
             });
         self.is_asked || self.attempts > 1 || self.transparent > 0 || has_waited
+    }
+
+    pub(super) fn path(&self) -> Option<PathAndQuery> {
+        self.path.clone()
     }
 
     pub(super) fn phase(&self) -> Phase {

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use http::Uri;
+use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
 use crate::classify::{Progress, Verdict};
@@ -56,14 +58,19 @@ impl Trace {
 )]
 impl Trace {
     /// That of a call which begins now, and which nobody listened to before.
-    pub(crate) fn begun(now: Instant) -> Self {
-        Self(Arc::new(Mutex::new(Record::begun(now))))
+    pub(crate) fn begun(path: Option<PathAndQuery>, now: Instant) -> Self {
+        Self(Arc::new(Mutex::new(Record::begun(path, now))))
+    }
+
+    /// The path of the request, if a layer has the call in hand.
+    pub(crate) fn path(&self) -> Option<PathAndQuery> {
+        self.0.lock().path()
     }
 
     /// That of a call which nobody followed so far: it began then, with an attempt that went at once.
     #[cfg(feature = "stack")]
-    pub(crate) fn under_way(began: Instant) -> Self {
-        let trace = Self::begun(began);
+    pub(crate) fn under_way(path: Option<PathAndQuery>, began: Instant) -> Self {
+        let trace = Self::begun(path, began);
         trace.attempt_begins(1, false, began);
         trace.enter_at(Phase::Attempt, || began);
         trace
@@ -150,13 +157,14 @@ impl Trace {
     }
 
     /// Takes the call in hand, unless a layer further out has it.
-    pub(crate) fn own(&self) -> bool {
+    pub(crate) fn own(&self, uri: &Uri) -> bool {
         let mut record = self.0.lock();
         if record.is_owned {
             return false;
         }
         // One that was over is sent once more, by somebody else's layer.
-        let before = std::mem::replace(&mut *record, Record::asked(Instant::now()));
+        let path = uri.path_and_query().cloned();
+        let before = std::mem::replace(&mut *record, Record::asked(path, Instant::now()));
         drop(record);
         drop(before);
         true

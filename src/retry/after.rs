@@ -4,10 +4,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::body::Lost;
-use crate::call::{AttemptKind, Context};
-use crate::classify::{Progress, Reason};
+use crate::call::{AttemptKind, Context, Deadline};
+use crate::classify::{Progress, Reason, Verdict};
 use crate::error::{Error, GiveUp};
-use crate::grpc::Code;
+use crate::events;
+use crate::grpc::{Code, method_of};
 use crate::report::Phase;
 
 use super::course::{Course, Repetition};
@@ -34,7 +35,8 @@ impl Course {
             self.write(|trace| trace.not_ready(Arc::new(error.unreported())));
             return Next::GoOn;
         }
-        self.write(|trace| trace.attempt_failed(error.verdict()));
+        let verdict = self.as_deadline(error.verdict());
+        self.write(|trace| trace.attempt_failed(verdict));
         self.spend.failed(error.verdict().reason);
         // What an attempt that never left took is given back before the next is asked for.
         self.spend = Spend::default();
@@ -105,14 +107,11 @@ impl Course {
         let charged = match plan {
             Plan::Retry { .. } => true,
             Plan::Transparent { .. } => false,
-            Plan::Stop(_) => {
-                let mut verdict = verdict;
-                if outcome.is_expiry() && verdict.reason == Reason::AttemptTimedOut {
-                    // Whoever noticed, it is the deadline, which says less of the server (CONTRACT D11).
-                    verdict.reason = Reason::DeadlineExceeded;
-                }
-                policy.is_status_charged(&verdict, error.status(), outcome.options)
-            }
+            Plan::Stop(_) => policy.is_status_charged(
+                &self.as_deadline(verdict),
+                error.status(),
+                outcome.options,
+            ),
         };
         // A token that can't be had, what was held back on this side, and a request that failed by
         // itself say nothing of the server.
@@ -126,8 +125,26 @@ impl Course {
         (plan, outcome.has_timed_out())
     }
 
+    /// An attempt that the call's own deadline ended, whoever noticed, did not time out by itself
+    /// (CONTRACT D11): that says less of the server, and no attempt timeout need be set.
+    fn as_deadline(&self, verdict: Verdict) -> Verdict {
+        let deadline = self.context().and_then(Context::deadline);
+        let remaining = deadline.map(|deadline| deadline.remaining(Instant::now()));
+        let is_end = remaining.is_some_and(|it| Deadline::is_expiry(verdict.code, it));
+        match verdict.reason {
+            Reason::AttemptTimedOut if is_end => Verdict {
+                reason: Reason::DeadlineExceeded,
+                ..verdict
+            },
+            _ => verdict,
+        }
+    }
+
     fn wait(&mut self, error: Error, after: Duration) -> Next {
         let error = self.after_hook(error);
+        let is_transparent = self.repetition == Repetition::Next;
+        let (method, failed) = (method_of(self.path()), error.event());
+        events::retries(method, self.attempts, failed, after, is_transparent);
         let kept = Arc::new(error.clone());
         if error.verdict().reason != Reason::HookFailed {
             self.last_real = Some(Arc::clone(&kept));

@@ -55,7 +55,7 @@ impl Committed {
 
     /// The answer failed after it had begun.
     pub(crate) fn broke_off(&self, error: Error) -> Error {
-        let options = self.options.as_deref().unwrap_or(&CallOptions::UNSET);
+        let options = self.options.as_deref().unwrap_or(CallOptions::unset());
         if let (Some(budget), Some(policy)) = (&self.budget, &self.policy)
             && policy.is_status_charged(&error.verdict(), error.status(), options)
         {

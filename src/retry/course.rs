@@ -205,6 +205,10 @@ impl Course {
         self.kind().is_some_and(MethodKind::answers_once)
     }
 
+    pub(super) fn path(&self) -> &str {
+        self.head.uri().path()
+    }
+
     pub(super) fn kind(&self) -> Option<MethodKind> {
         self.context().and_then(Context::kind)
     }
@@ -228,7 +232,7 @@ impl Course {
 
     pub(super) fn options(&self) -> &CallOptions {
         let context = self.context();
-        context.map_or(&CallOptions::UNSET, Context::options)
+        context.map_or(CallOptions::unset(), Context::options)
     }
 
     pub(super) fn trace(&self) -> Option<&Trace> {

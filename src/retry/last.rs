@@ -23,7 +23,7 @@ impl<'a> Outcome<'a> {
     pub(super) fn timed_out(context: Option<&'a Context>, now: Instant) -> Self {
         let (progress, code) = (Progress::Reached, Code::DeadlineExceeded);
         let verdict = Verdict::new(progress, code, Reason::AttemptTimedOut);
-        let options = context.map_or(&CallOptions::UNSET, Context::options);
+        let options = context.map_or(CallOptions::unset(), Context::options);
         let deadline = context.and_then(Context::deadline);
         Self {
             safety: context.and_then(Context::stated_safety),

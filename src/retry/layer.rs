@@ -1,6 +1,7 @@
 use tower_layer::Layer;
 
 use crate::body::ReplayBuffer;
+use crate::events::Once;
 use crate::rng::Rng;
 use crate::timer::Home;
 
@@ -121,6 +122,8 @@ impl<S: Clone> Layer<S> for RetryLayer {
             home: Home::here(),
             trusts_unprocessed: self.trusts_unprocessed,
             takes_back: self.takes_back,
+            below_another: Once::default(),
+            bounded: Once::default(),
         };
         Retry::new(inner, settings)
     }

@@ -31,6 +31,7 @@
 //!   caller's `grpc-timeout`), budget and method kind. **Writes** the attempt number, whether
 //!   another attempt can follow ([`is_last_attempt`](crate::call::Context::is_last_attempt)), and
 //!   what happens into the [`Trace`](crate::report::Trace).
+//! - **Logs** (target `grpc_resilience`) each retry at DEBUG; see the [front page](crate#what-it-logs).
 //! - **Answers**: a final failure goes up as [`Error`](crate::Error), with the server's own status
 //!   as its source and the [`GiveUp`](crate::GiveUp) reason. A success goes up untouched; one that
 //!   took more than its first attempt has the [`CallReport`](crate::CallReport) in its extensions.
@@ -46,7 +47,7 @@
 //!   first called. Where there is none, no wait can end: the call fails with its last failure,
 //!   [`GiveUp::NoRuntime`](crate::GiveUp::NoRuntime).
 //! - **Interactions**: stands below deadline, idempotency and budget, above wait-for-ready and load
-//!   balancing. Below another retry layer it passes calls through.
+//!   balancing. Below another retry layer it passes calls through, and says so by one WARN event.
 //! - **Limits**: an attempt that failed before its live request was read to the end has its stream
 //!   reset, which needs tonic's `Body` or a boxed body whose error is a `tonic::Status` or a
 //!   `BoxError`; with others that stream stays open until the server or the connection ends it.

@@ -48,6 +48,12 @@ impl Policies {
         Ok(self)
     }
 
+    /// The patterns of [`method`](Self::method).
+    #[cfg(feature = "stack")]
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.methods.iter().map(|(pattern, _)| pattern)
+    }
+
     /// The policy for `/package.Service/Method`; an origin's path may stand before it.
     #[must_use]
     pub fn of(&self, path: &str) -> &Arc<dyn Policy> {

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use crate::call;
 use crate::classify::Reason;
 use crate::dispatch::{Passing, Readied, Recorder};
 use crate::error::{BoxError, Error, GiveUp};
+use crate::events;
 use crate::grpc::{Code, TIMEOUT, find};
 use crate::report::Phase;
 
@@ -20,8 +21,6 @@ use super::last::is_first_the_last;
 use super::settings::Settings;
 use super::start::Start;
 use super::{NextAttempt, Policy, ResponseFuture, RetryBody};
-
-static NESTED: Once = Once::new();
 
 /// The service of [`RetryLayer`](super::RetryLayer).
 #[derive(Clone, Debug)]
@@ -78,7 +77,10 @@ where
         let policies = settings.policies.load();
         let policy = policies.of(request.uri().path());
         let context = request.extensions().get::<call::Context>();
-        match why_passing(context, &**policy) {
+        if let Some(context) = context {
+            context.seen_by(call::Reader::Retry);
+        }
+        match why_passing(context, &**policy, self.start.settings()) {
             Some(why) => self.pass(request, why),
             None => self.retry(request, Arc::clone(policy)),
         }
@@ -98,8 +100,8 @@ impl<S: Clone> Retry<S> {
     {
         call::Context::caller_deadline(&mut request);
         let now = Instant::now();
+        let recorder = Recorder::acting(&mut request, now);
         let context = call::Context::of(request.extensions_mut());
-        let recorder = Recorder::acting(context, now);
         if context.options().chosen_max_attempts() == Some(0) {
             self.inner.release();
             return ResponseFuture::failed(no_attempt(), recorder);
@@ -110,6 +112,10 @@ impl<S: Clone> Retry<S> {
         context.number(1, kept.may_come_back());
         context.follow_no_more(is_first_the_last(context, &*policy, now));
         context.watch_loss(kept.recording.loss());
+        if context.take_attempt_end() {
+            let settings = self.start.settings();
+            settings.bounded.say(events::attempt_timeout_above_retry);
+        }
         let context = context.clone();
         let (mut call, preparing) = RetryCall::begun(&request, context, kept, policy);
         if let Some(preparing) = preparing {
@@ -136,7 +142,7 @@ impl<S: Clone> Retry<S> {
         if let Some(context) = context.as_mut().filter(|_| why != Passing::Nested) {
             context.begin();
         }
-        let recorder = Recorder::of(context.as_deref()).passing(why);
+        let recorder = Recorder::of(&request).passing(why);
         let Some(hook) = &self.start.settings().hook else {
             let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
             return ResponseFuture::passing(attempt, recorder);
@@ -154,14 +160,13 @@ impl<S: Clone> Retry<S> {
 
 /// Why there is nothing to do, if so: a retry layer further out has the call in hand, or it is not
 /// to be retried.
-fn why_passing(context: Option<&call::Context>, policy: &dyn Policy) -> Option<Passing> {
+fn why_passing(
+    context: Option<&call::Context>,
+    policy: &dyn Policy,
+    settings: &Settings,
+) -> Option<Passing> {
     if context.is_some_and(|context| context.attempt().is_some()) {
-        NESTED.call_once(|| {
-            tracing::warn!(
-                "a RetryLayer stands below another: it lets its calls pass, or attempts would \
-                 multiply; remove one of them (said once)"
-            );
-        });
+        settings.below_another.say(events::retry_below_retry);
         return Some(Passing::Nested);
     }
     let never = context.is_some_and(|context| context.options().is_never_retried());

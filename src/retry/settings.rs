@@ -1,4 +1,5 @@
 use crate::body::ReplayBuffer;
+use crate::events::Once;
 use crate::rng::Rng;
 use crate::timer::Home;
 
@@ -19,6 +20,10 @@ pub(super) struct Settings {
     /// The layer below is ours, and may hand back what it did not send: nobody stands between who could
     /// send it too, or make another error of the one that says so.
     pub(super) takes_back: bool,
+    /// Whether it was told that it stands below another retry layer.
+    pub(super) below_another: Once,
+    /// Whether it was told that an attempt timeout stands above.
+    pub(super) bounded: Once,
 }
 
 impl Settings {

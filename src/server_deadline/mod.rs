@@ -27,7 +27,8 @@
 //!   returns that mark is taken out, for a handler may hand on somebody else's status (I7).
 //! - **Cancellation**: a call that its caller drops is dropped here by tonic, and the calls made on its
 //!   behalf end with it, those of tasks that carry [`Served`](crate::call::Served) too.
-//! - **Place**: outermost. tonic's own timer starts with the call and answers CANCELLED; a layer above
+//! - **Place**: on a server; a request that a client of the same process made is one WARN event.
+//!   Outermost there. tonic's own timer starts with the call and answers CANCELLED; a layer above
 //!   that delays the call gives it the lead.
 //! - **Time** comes from the runtime that polls, or else from that in which the layer was put over the
 //!   service; where there is none, a call with a timeout is answered INTERNAL, without the handler (D13).
@@ -36,6 +37,7 @@
 //!   on, resets it or goes away.
 
 mod body;
+mod client;
 mod future;
 mod layer;
 mod policy;

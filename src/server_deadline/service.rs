@@ -5,11 +5,15 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::call::{Deadline, Served};
+use crate::events::{self, Once};
 use crate::grpc::{Code, Status};
 use crate::timer::{Home, NoRuntime};
 
+use super::client::is_a_client_s;
 use super::watch::{Watch, without_runtime};
 use super::{ResponseFuture, ServerDeadlineBody, ServerDeadlinePolicy, Terms};
+
+static ON_A_CLIENT: Once = Once::new();
 
 /// The service of [`ServerDeadlineLayer`](super::ServerDeadlineLayer).
 #[derive(Clone, Debug)]
@@ -43,6 +47,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if is_a_client_s(request.extensions()) {
+            ON_A_CLIENT.say(events::server_deadline_on_a_client);
+        }
         let now = Instant::now();
         let (handler, calls) = match self.policy.terms(request.headers()) {
             Ok(Terms::Unbounded) => (None, None),

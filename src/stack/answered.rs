@@ -2,6 +2,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::Uri;
 use tokio::time::Instant;
 
 use crate::body::OpenRequest;
@@ -26,14 +27,18 @@ pub(super) struct Answered {
 
 impl Answered {
     /// The failure of the call, by the name that the deadline gives it, with its report.
-    pub(super) fn named(&self, error: Error) -> Error {
-        self.span.named(error, Some(self.since))
+    pub(super) fn named(&self, error: Error, said: &Said) -> Error {
+        self.span.named(error, Some(&said.uri), Some(self.since))
+    }
+
+    fn uri(&self) -> Option<&Uri> {
+        self.said.as_ref().map(|said| &said.uri)
     }
 
     /// The end of the call, if it has come by now.
     #[inline]
     pub(super) fn expiry(&mut self) -> Option<Error> {
-        let expiry = self.span.expiry(Some(self.since))?;
+        let expiry = self.span.expiry(self.uri(), Some(self.since))?;
         self.end_request();
         Some(expiry)
     }
@@ -42,7 +47,8 @@ impl Answered {
     #[inline]
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let home = self.said.as_ref().map(|said| &said.home);
-        let error = ready!(self.span.poll_over(cx, home, Some(self.since)));
+        let uri = self.said.as_ref().map(|said| &said.uri);
+        let error = ready!(self.span.poll_over(cx, home, uri, Some(self.since)));
         self.end_request();
         Poll::Ready(error)
     }

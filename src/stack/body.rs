@@ -123,7 +123,7 @@ impl<R> Plain<R> {
         if seen == Seen::Trailers(Some(Code::Ok)) {
             said.succeeded();
         } else if let Some(error) = said.committed().ended(frame.trailers_ref()) {
-            return Err(self.ended(error));
+            return Err(self.ended(error, &said));
         }
         self.call = None;
         Ok(frame)
@@ -131,9 +131,9 @@ impl<R> Plain<R> {
 
     /// The failure that its status is, by the name that the deadline gives it.
     #[cold]
-    fn ended(&mut self, error: Error) -> Error {
+    fn ended(&mut self, error: Error, said: &Said) -> Error {
         let error = match self.call.take() {
-            Some(call) => call.named(error),
+            Some(call) => call.named(error, said),
             None => error,
         };
         self.failed(error)
@@ -151,7 +151,7 @@ impl<R> Plain<R> {
             Some(error) => said.broke_off(era, error),
             None => said.committed().ended(None)?,
         };
-        Some(Err(self.ended(error)))
+        Some(Err(self.ended(error, &said)))
     }
 
     /// Whom to tell how the call ended: once, though whoever is told may panic.

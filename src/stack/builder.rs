@@ -8,6 +8,7 @@ use crate::budget::{BudgetLayer, TokenBucket};
 use crate::call::{Budget, Method, Safety};
 use crate::deadline::DeadlineLayer;
 use crate::dispatch::Spare;
+use crate::events::{self, Once};
 use crate::grpc::MethodKind;
 use crate::idempotency::{
     Explanation, IdempotencyKey, IdempotencyLayer, InvalidDescriptors, InvalidPattern,
@@ -37,6 +38,7 @@ pub struct Resilience<A = Bare> {
     around_attempts: A,
     wait_for_ready: WaitForReadyLayer,
     attempt_timeout: AttemptTimeoutLayer,
+    checked: Once,
 }
 
 /// Nothing stands around attempts.
@@ -61,6 +63,7 @@ impl Default for Resilience {
             around_attempts: Bare,
             wait_for_ready: WaitForReadyLayer::default(),
             attempt_timeout: AttemptTimeoutLayer::default(),
+            checked: Once::default(),
         }
     }
 }
@@ -105,6 +108,7 @@ impl Resilience {
             around_attempts: layer,
             wait_for_ready: self.wait_for_ready,
             attempt_timeout: self.attempt_timeout,
+            checked: self.checked,
         }
     }
 }
@@ -143,7 +147,9 @@ impl<A> Resilience<A> {
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed, and
+    /// [`InvalidPattern::NoSuchMethod`] if its service is described and has no such method: the method
+    /// that it means would stay repeatable.
     pub fn not_idempotent(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.not_idempotent(pattern)?;
         Ok(self)
@@ -217,6 +223,9 @@ impl<A> Resilience<A> {
     /// Declares by this layer, for its further settings, instead of what was declared before.
     #[must_use]
     pub fn idempotency(mut self, layer: IdempotencyLayer) -> Self {
+        if !self.idempotency.is_silent() {
+            events::declarations_replaced();
+        }
         self.idempotency = layer;
         self
     }
@@ -301,6 +310,33 @@ impl<A> Resilience<A> {
         self.layer(channel)
     }
 
+    /// Tells once what of the configuration has no effect.
+    fn check(&self) {
+        self.checked.say(|| {
+            let policies = self.retry.policies().current();
+            let mut patterns: Vec<_> = policies.patterns().map(|it| ("retry", it)).collect();
+            patterns.extend(
+                self.wait_for_ready
+                    .patterns()
+                    .map(|it| ("wait_for_ready", it)),
+            );
+            if let Spending::Given(layer) = &self.budget {
+                patterns.extend(layer.patterns().map(|it| ("budget", it)));
+            }
+            for (setter, pattern) in patterns {
+                if self.idempotency.lacks(pattern) {
+                    events::pattern_without_method(setter, pattern);
+                }
+            }
+            let attempt = self.attempt_timeout.policy().default_timeout();
+            if let (Some(attempt), Some(call)) = (attempt, self.deadline.chosen_default())
+                && attempt >= call
+            {
+                events::attempt_timeout_without_effect(attempt, call);
+            }
+        });
+    }
+
     fn budget_over_a_channel(&self) -> BudgetLayer {
         match &self.budget {
             Spending::Bucket => BudgetLayer::new(TokenBucket::default()),
@@ -310,6 +346,7 @@ impl<A> Resilience<A> {
     }
 
     fn waiting<S: Clone>(&self, channel: S) -> Waiting<S> {
+        self.check();
         let attempts = self.attempt_timeout.layer(channel);
         self.wait_for_ready.layer(attempts)
     }

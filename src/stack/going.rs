@@ -104,7 +104,8 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
     {
-        let trace = self.span.trace(None);
+        let uri = self.uri.as_deref().unwrap_or(&self.said.uri);
+        let trace = self.span.trace(Some(uri), None);
         let mut context = self.said.context.clone();
         context.follow(trace.clone());
         if let Some(deadline) = self.span.bound().and_then(Bound::deadline) {
@@ -136,7 +137,9 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
 
     /// Wakes the task when the call must end.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        self.span.poll_over(cx, Some(&self.said.home), None)
+        let uri = self.uri.as_deref().unwrap_or(&self.said.uri);
+        self.span
+            .poll_over(cx, Some(&self.said.home), Some(uri), None)
     }
 
     /// The server has answered; the gate is told.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
 use crate::budget::Budgeted;
-use crate::call::{CallOptions, Context, Deadline, Served};
+use crate::call::{CallOptions, Context, Deadline, Reader, Served};
 use crate::deadline::{Bound, DeadlineService, EndsBy};
 use crate::dispatch::{Essentials, Extras, Readied, Spare};
 use crate::idempotency::Idempotency;
@@ -84,7 +84,7 @@ impl<S: Clone> Ordinary<S> {
         // Whatever the header says bounds the call.
         let header = essentials.keep(request.headers(), true);
         let options = match others {
-            0 => &CallOptions::UNSET,
+            0 => CallOptions::unset(),
             _ => options_of(request),
         };
         let now = Instant::now();
@@ -132,7 +132,7 @@ impl<S: Clone> Ordinary<S> {
     /// The policy of a call that may be an ordinary one, of whose method nothing was found.
     #[cold]
     fn policy(&self, path: &str, given: Option<&Context>) -> Option<Arc<dyn Policy>> {
-        let options = given.map_or(&CallOptions::UNSET, Context::options);
+        let options = given.map_or(CallOptions::unset(), Context::options);
         let may_begin = given.is_none_or(is_unnoticed)
             && self.attempt_timeout.timeout(Some(options)).is_none()
             && !self.idempotency.has_key(path);
@@ -151,6 +151,9 @@ impl<S: Clone> Ordinary<S> {
     ) -> Option<Arc<Said>> {
         let given = request.extensions().get::<Context>();
         let mut context = given.cloned().unwrap_or_default();
+        for layer in Reader::ALL {
+            context.seen_by(layer);
+        }
         let path = request.uri().path();
         let is_for_all = given.is_none() && self.idempotency.says_the_same(path);
         let uri = if is_for_all {
@@ -186,7 +189,7 @@ impl<S: Clone> Ordinary<S> {
 #[cold]
 fn options_of<B>(request: &Request<B>) -> &CallOptions {
     let given = request.extensions().get();
-    given.map_or(&CallOptions::UNSET, Context::options)
+    given.map_or(CallOptions::unset(), Context::options)
 }
 
 /// Whether nobody listens to the call, and no layer further out has to do with it.

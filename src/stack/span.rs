@@ -1,5 +1,6 @@
 use std::task::{Context, Poll};
 
+use http::Uri;
 use tokio::time::Instant;
 
 use crate::call::Deadline;
@@ -52,16 +53,21 @@ impl Span {
         }
     }
 
-    /// What would be written down of the call.
+    /// What would be written down of the call with this URI.
     #[cold]
-    pub(super) fn trace(&self, answered: Option<Instant>) -> Trace {
-        written(self.began(), answered)
+    pub(super) fn trace(&self, uri: Option<&Uri>, answered: Option<Instant>) -> Trace {
+        written(uri, self.began(), answered)
     }
 
     /// Its failure, by the name that the deadline gives it, with its report.
     #[cold]
-    pub(super) fn named(&self, error: Error, answered: Option<Instant>) -> Error {
-        let trace = self.trace(answered);
+    pub(super) fn named(
+        &self,
+        error: Error,
+        uri: Option<&Uri>,
+        answered: Option<Instant>,
+    ) -> Error {
+        let trace = self.trace(uri, answered);
         let error = match self.bound() {
             Some(bound) => bound.name(error, Some(&trace)),
             None => error,
@@ -71,13 +77,13 @@ impl Span {
 
     /// The end of the call, if it has come by now.
     #[inline]
-    pub(super) fn expiry(&self, answered: Option<Instant>) -> Option<Error> {
+    pub(super) fn expiry(&self, uri: Option<&Uri>, answered: Option<Instant>) -> Option<Error> {
         let bound = self.bound()?;
         let now = Instant::now();
         if !bound.has_ended(now) {
             return None;
         }
-        let trace = self.trace(answered);
+        let trace = self.trace(uri, answered);
         let error = bound.end(now, Some(trace.clone()));
         Some(Recorder::owning(trace).failed(error))
     }
@@ -88,16 +94,17 @@ impl Span {
         &mut self,
         cx: &mut Context<'_>,
         home: Option<&Home>,
+        uri: Option<&Uri>,
         answered: Option<Instant>,
     ) -> Poll<Error> {
         match self {
             Self::Since(_) => Poll::Pending,
             Self::Until(bound) => {
                 let deadline = bound.deadline();
-                let trace = || written(deadline.map(Deadline::made), answered);
+                let trace = || written(uri, deadline.map(Deadline::made), answered);
                 poll_over(bound, cx, home, trace)
             }
-            Self::Served(served) => poll_served(served, cx, home, answered),
+            Self::Served(served) => poll_served(served, cx, home, uri, answered),
         }
     }
 }
@@ -118,14 +125,16 @@ fn poll_served(
     (bound, began): &mut (Bound, Instant),
     cx: &mut Context<'_>,
     home: Option<&Home>,
+    uri: Option<&Uri>,
     answered: Option<Instant>,
 ) -> Poll<Error> {
-    poll_over(bound, cx, home, || written(Some(*began), answered))
+    poll_over(bound, cx, home, || written(uri, Some(*began), answered))
 }
 
 #[cold]
-fn written(began: Option<Instant>, answered: Option<Instant>) -> Trace {
-    let trace = began.map_or_else(Trace::default, Trace::under_way);
+fn written(uri: Option<&Uri>, began: Option<Instant>, answered: Option<Instant>) -> Trace {
+    let under_way = |began| Trace::under_way(uri.and_then(Uri::path_and_query).cloned(), began);
+    let trace = began.map_or_else(Trace::default, under_way);
     if let Some(answered) = answered {
         trace.answered_at(answered);
     }

@@ -10,6 +10,8 @@ use crate::call::{Deadline, Patience};
 use crate::classify::Progress;
 use crate::dispatch::Spare;
 use crate::error::Error;
+use crate::events;
+use crate::grpc::method_of;
 use crate::report::{Phase, Trace};
 
 use super::door::Door;
@@ -163,7 +165,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     fn rest(&mut self, until: Option<Instant>, last_error: Option<Arc<Error>>) -> Step<B> {
-        self.note_wait(last_error);
+        self.note_wait(until, last_error);
         match self.expiry() {
             Some(expiry) => self.fail(expiry),
             None => Step::Wait(self.earliest(until)),
@@ -217,13 +219,14 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         [until, deadline].into_iter().flatten().min()
     }
 
-    fn note_wait(&mut self, last_error: Option<Arc<Error>>) {
+    fn note_wait(&mut self, until: Option<Instant>, last_error: Option<Arc<Error>>) {
         self.last_error = last_error.or(self.last_error.take());
         if let (Some(trace), Some(error)) = (&self.trace, &self.last_error) {
             trace.not_ready(error.clone());
         }
         let waited = std::mem::replace(&mut self.waits, true);
         if !waited {
+            self.tell_wait(until);
             self.request.waits();
         }
         match &self.trace {
@@ -231,6 +234,20 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             Some(trace) => trace.waits(Phase::NotReady),
             None => {}
         }
+    }
+
+    /// Told once a call, however many dials it waits for.
+    #[cold]
+    fn tell_wait(&self, until: Option<Instant>) {
+        let delay = until.map(|at| at.saturating_duration_since(Instant::now()));
+        let failed = self.last_error.as_ref().map(|error| error.event());
+        let method = method_of(self.request.path().unwrap_or_default());
+        events::waits(method, self.request.attempt(), failed, delay);
+    }
+
+    /// The path of its request, as long as that was not handed on for good.
+    pub(super) fn path(&self) -> Option<&str> {
+        self.request.path()
     }
 
     /// A probe's request opens the gate as soon as the transport reads it, so that a slow handler

@@ -367,8 +367,15 @@ impl Channel {
         waits
     }
 
+    /// Whether a call tests it, so that something will be known of it.
+    pub(super) fn is_tested(&self) -> bool {
+        self.test.is_some()
+    }
+
     pub(super) fn state(&self) -> ConnectivityState {
         match (self.phase, &self.test) {
+            // Sticky until it is ready (gRFC A62), also if a connection was made and lost meanwhile.
+            (Phase::Unproven, _) if self.outage.is_some() => ConnectivityState::TransientFailure,
             (Phase::Unproven | Phase::Paused, None) => ConnectivityState::Idle,
             (Phase::Unproven | Phase::Paused, Some(_)) => ConnectivityState::Connecting,
             (Phase::Ready | Phase::Opened(_), _) => ConnectivityState::Ready,
@@ -379,7 +386,8 @@ impl Channel {
 
     /// Since when connects fail, how often they did since, and when the next one goes.
     pub(super) fn failing(&self) -> Option<&Outage> {
-        self.outage.as_ref().filter(|_| self.is_failing())
+        let is_failing = self.state() == ConnectivityState::TransientFailure;
+        self.outage.as_ref().filter(|_| is_failing)
     }
 
     fn keep(&mut self, error: &mut Arc<Error>) {

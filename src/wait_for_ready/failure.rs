@@ -25,9 +25,22 @@ pub(super) fn overdue() -> Error {
     Error::local(code, reason, message)
 }
 
+/// Nobody dials the channel, so that nothing can show it ready (CONTRACT V4).
+pub(super) fn not_dialled(last: Option<Arc<Error>>) -> Error {
+    let said = "nothing dials the channel, because no call waits for it: make a call, or connect \
+                before with `Endpoint::connect`";
+    local(
+        Code::Unavailable,
+        Reason::NotReady,
+        GiveUp::NotReady,
+        said,
+        last,
+    )
+}
+
 /// CONTRACT W7.
 pub(super) fn queue_full(last: Option<Arc<Error>>) -> Error {
-    let said = "too many calls wait for the channel already";
+    let said = "too many calls wait for the channel";
     local(
         Code::ResourceExhausted,
         Reason::QueueFull,
@@ -38,7 +51,7 @@ pub(super) fn queue_full(last: Option<Arc<Error>>) -> Error {
 }
 
 pub(super) fn shut_down(last: Option<Arc<Error>>) -> Error {
-    let said = "the channel can take no call any more";
+    let said = "the channel is shut down and takes no call any more";
     local(
         Code::Unavailable,
         Reason::ChannelClosed,
@@ -49,7 +62,7 @@ pub(super) fn shut_down(last: Option<Arc<Error>>) -> Error {
 }
 
 pub(super) fn spent() -> Error {
-    let said = "the request was handed on already";
+    let said = "the request was sent already";
     local(
         Code::Unavailable,
         Reason::NotReady,

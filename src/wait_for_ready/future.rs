@@ -190,7 +190,10 @@ where
                             let attempt = Attempt::when_ready(call.service(), request);
                             this.state.set(State::Attempt(attempt));
                         }
-                        Step::Fail(error) => this.state.set(State::Failed(Some(error))),
+                        Step::Fail(error) => {
+                            let error = this.recorder.decided(call.path(), error);
+                            this.state.set(State::Failed(Some(error)));
+                        }
                     }
                 }
                 (StateProj::Waiting(_), None) => return Poll::Pending,

@@ -128,7 +128,8 @@ impl Gate {
         self.believe_living_test(&settings.policy, now);
         self.give_up_overdue_test(settings, now);
         let turn = self.slow_turn(caller, seat, &settings.policy, now);
-        if matches!(turn, Turn::Test(..)) {
+        // Who waits for the channel to become ready counts a call that does not wait, too.
+        if matches!(turn, Turn::Test(..) | Turn::NotReady(_)) {
             self.changed.notify_waiters();
         }
         if caller.waker.is_some() {
@@ -264,8 +265,15 @@ pub(super) struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let wake = self.gate.shared.lock().queue.leave(self.number);
+        let (wake, is_last) = {
+            let queue = &mut self.gate.shared.lock().queue;
+            (queue.leave(self.number), queue.len() == 0)
+        };
         wake.into_iter().for_each(Waker::wake);
+        if is_last {
+            // Nobody may be left who tests the channel.
+            self.gate.changed.notify_waiters();
+        }
     }
 }
 

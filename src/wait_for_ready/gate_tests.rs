@@ -23,6 +23,7 @@ fn settings() -> Settings {
     Settings {
         policy: policy(),
         rng: Rng::seeded(1),
+        below_another: Default::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use tower_layer::Layer;
 
 use crate::backoff::Backoff;
 use crate::call::Patience;
+use crate::events::Once;
 use crate::grpc::InvalidPattern;
 use crate::rng::Rng;
 
@@ -60,6 +61,12 @@ impl WaitForReadyLayer {
     pub fn method(mut self, pattern: &str, patience: Patience) -> Result<Self, InvalidPattern> {
         self.policy.methods.replace(pattern, patience)?;
         Ok(self)
+    }
+
+    /// The patterns of [`method`](Self::method).
+    #[cfg(feature = "stack")]
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.policy.methods.iter().map(|(pattern, _)| pattern)
     }
 
     /// How long a channel that is down is left alone between two dials. Default:
@@ -170,6 +177,7 @@ impl<S: Clone> Layer<S> for WaitForReadyLayer {
         let settings = Settings {
             policy: self.policy.clone(),
             rng: self.rng.clone(),
+            below_another: Once::default(),
         };
         WaitForReady::new(inner, Door { gate, settings })
     }

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use crate::classify::ConnectFault;
 use crate::error::Error;
+use crate::events;
 
 use super::channel::Channel;
 
@@ -13,6 +14,7 @@ use super::channel::Channel;
 pub(super) struct Log {
     down_since: Option<Instant>,
     fault: Option<ConnectFault>,
+    is_shut_down: bool,
 }
 
 /// What is to be logged, without the lock.
@@ -39,9 +41,15 @@ impl Log {
         }
     }
 
+    /// The channel can take no call any more; whether that is news.
+    pub(super) fn shut_down(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_shut_down, true)
+    }
+
     /// A call was answered; how long the channel was down, if the log said that it is.
     pub(super) fn answered(&mut self, now: Instant) -> Option<Duration> {
         self.fault = None;
+        self.is_shut_down = false;
         let since = self.down_since.take()?;
         Some(now.saturating_duration_since(since))
     }
@@ -51,13 +59,8 @@ impl Line {
     pub(super) fn write(self, error: &Error, wait: Duration) {
         match self {
             Self::Nothing => {}
-            Self::Down => tracing::warn!(%error, next_dial_in = ?wait, "the channel is down"),
-            Self::Fault(fault) => tracing::warn!(
-                %error,
-                fault = fault.name(),
-                next_dial_in = ?wait,
-                "the channel is down, and waiting rarely cures it"
-            ),
+            Self::Down => events::channel_is_down(error.event(), None, wait),
+            Self::Fault(fault) => events::channel_is_down(error.event(), Some(fault.name()), wait),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::Error;
+use crate::events;
 use crate::sync::Ordering;
 
 use super::finding::{Change, Pick};
@@ -78,7 +79,7 @@ impl Gate {
         self.listens.store(false, Ordering::Release);
         drop(shared);
         if let Some(down_for) = down_for {
-            tracing::info!(?down_for, "the channel is ready");
+            events::channel_is_back(down_for);
         }
     }
 
@@ -94,7 +95,9 @@ impl Gate {
         self.open(&mut shared);
         drop(shared);
         drop(error);
-        tracing::debug!(waiting = wake.len(), "calls go to the channel");
+        if !wake.is_empty() {
+            events::calls_released(wake.len());
+        }
         self.wake(wake);
     }
 
@@ -151,12 +154,16 @@ impl Gate {
 
     /// The channel can take no call any more.
     pub(super) fn shut_down(&self, probe: Option<Probe>, error: &Error) {
-        let error = Arc::new(error.clone().unreported());
-        let (wake, before) = {
+        let kept = Arc::new(error.clone().unreported());
+        let (wake, before, is_news) = {
             let mut shared = self.shared.lock();
-            let before = shared.channel.shut_down(error);
-            (self.follow(Change::Phase, &mut shared), before)
+            let before = shared.channel.shut_down(kept);
+            let is_news = shared.log.shut_down();
+            (self.follow(Change::Phase, &mut shared), before, is_news)
         };
+        if is_news {
+            events::channel_is_shut_down(error.event());
+        }
         drop(before);
         drop(probe);
         self.wake(wake);

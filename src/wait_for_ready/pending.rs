@@ -101,6 +101,25 @@ impl<B: RequestBody> Pending<B> {
         }
     }
 
+    /// Its path, until it was handed on for good.
+    pub(super) fn path(&self) -> Option<&str> {
+        match self {
+            Self::Once(request) => Some(request.uri().path()),
+            Self::Kept(kept) => Some(kept.head.uri().path()),
+            Self::Spent(_) => None,
+        }
+    }
+
+    /// The number of the attempt that it is, if they are counted.
+    pub(super) fn attempt(&self) -> Option<u32> {
+        let context = match self {
+            Self::Once(request) => request.extensions().get::<Context>(),
+            Self::Kept(kept) => kept.head.context(),
+            Self::Spent(_) => None,
+        };
+        context.and_then(Context::attempt)
+    }
+
     /// It waits: the encoder's buffer, of which a request may be a small part, need not.
     pub(super) fn waits(&mut self) {
         if let Self::Kept(kept) = self {

@@ -1,13 +1,16 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::classify::ConnectFault;
 use crate::error::Error;
 
 use super::ConnectivityState;
+use super::failure;
 use super::gate::{Gate, Shared};
 
 /// What the calls of a channel have shown of its readiness: a handle to read, to wait on, and to tell
@@ -33,7 +36,7 @@ use super::gate::{Gate, Shared};
 /// It knows what calls have shown, nothing else: over a foreign channel there is nothing else to be
 /// seen. A connection that dies while no call is under way still counts as ready, and a server that
 /// comes up is noticed by the next call that tests the channel; without a call nothing is tested, and
-/// [`ready`](Self::ready) waits. It dials nothing itself. Of a balanced channel it knows that some
+/// [`ready`](Self::ready) says so. It dials nothing itself. Of a balanced channel it knows that some
 /// endpoint answers, not which. Whoever knows more, from a health check or a resolver, says so with
 /// [`reset_backoff`](Self::reset_backoff).
 #[derive(Clone, Default)]
@@ -76,7 +79,7 @@ impl fmt::Display for ReadinessSnapshot {
         let (calls, bytes) = (self.waiting, self.waiting_bytes);
         write!(f, "; waiting calls: {calls}, {bytes} bytes")?;
         if let Some(error) = &self.last_error {
-            write!(f, "; last error: {error}")?;
+            write!(f, "; last error: {}", error.words())?;
         }
         Ok(())
     }
@@ -121,30 +124,60 @@ impl Readiness {
         })
     }
 
-    /// Waits until calls have shown the channel ready; at once if they have. It makes no call itself.
+    /// Waits until calls have shown the channel ready; at once if they have.
+    ///
+    /// It makes no call itself, and over a foreign channel nothing dials but a call. So it waits while
+    /// a call tests the channel or waits for it, and else for a second, in which one may come: a task
+    /// that was just spawned, or the next attempt of a call that fails fast. At a start make a first
+    /// call and wait for both, or connect before: `Endpoint::connect` dials.
+    ///
+    /// ```
+    /// # async fn example(channel: grpc_resilience::Resilient<tonic::transport::Channel>) {
+    /// match channel.readiness().ready().await {
+    ///     Ok(()) => println!("serving"),
+    ///     // Shut down, or nobody calls; the status says which, and why the last dial failed.
+    ///     Err(error) => println!("not ready: {}", error.status()),
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// What is known of a channel that is shut down, which will never be ready.
+    /// - The channel is shut down and will never be ready.
+    /// - No call has been under way for a second: nothing dials the channel (CONTRACT V4). The message
+    ///   says so, and how the channel last failed.
     pub async fn ready(&self) -> Result<(), Arc<Error>> {
+        let mut grace = None;
         loop {
             let mut changed = pin!(self.0.changed.notified());
             // Listens before it looks, so that it misses nothing.
             changed.as_mut().enable();
-            let (state, error) = self.0.read(|shared| {
-                let error = shared.channel.last_error().cloned();
-                (shared.channel.state(), error)
+            let (state, error, is_dialled) = self.0.read(|Shared { channel, queue, .. }| {
+                let is_dialled = channel.is_tested() || queue.len() > 0;
+                (channel.state(), channel.last_error().cloned(), is_dialled)
             });
             match (state, error) {
                 (ConnectivityState::Ready, _) => return Ok(()),
                 (ConnectivityState::Shutdown, Some(error)) => return Err(error),
-                _ => changed.await,
+                _ if is_dialled => {
+                    grace = None;
+                    changed.await;
+                }
+                (_, last) => {
+                    let until = *grace.get_or_insert_with(|| Instant::now() + GRACE);
+                    if !comes_before(until, changed).await {
+                        return Err(Arc::new(failure::not_dialled(last)));
+                    }
+                    // A call was here.
+                    grace = None;
+                }
             }
         }
     }
 
     /// Waits until the channel is in another state than this, and says in which; gRPC's
-    /// `WaitForStateChange`. A state that lasts no longer than a moment may be missed.
+    /// `WaitForStateChange`. A state that lasts no longer than a moment may be missed. Without calls
+    /// no state changes, and it goes on waiting.
     pub async fn changed(&self, from: ConnectivityState) -> ConnectivityState {
         loop {
             let mut changed = pin!(self.0.changed.notified());
@@ -163,6 +196,18 @@ impl Readiness {
     pub fn reset_backoff(&self) {
         self.0.reset_backoff();
     }
+}
+
+/// As long as a default policy waits at most between two attempts of a call that fails fast.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Whether the change comes before this instant. Where there is no runtime whose timer could tell,
+/// none is waited for.
+async fn comes_before(until: Instant, changed: impl Future<Output = ()>) -> bool {
+    if Instant::now() >= until || Handle::try_current().is_err() {
+        return false;
+    }
+    timeout_at(until, changed).await.is_ok()
 }
 
 impl fmt::Debug for Readiness {

@@ -11,6 +11,7 @@ use crate::body::RequestBody;
 use crate::call::{self, Deadline, Patience};
 use crate::dispatch::{Readied, Recorder, Spare, guard};
 use crate::error::{BoxError, Error};
+use crate::events;
 
 use super::call::{Step, WaitCall};
 use super::door::Door;
@@ -84,12 +85,15 @@ where
         let deadline = call::Context::caller_deadline(&mut request);
         let context = request.extensions().get::<call::Context>();
         let options = context.map(call::Context::options);
+        if let Some(context) = context {
+            context.seen_by(call::Reader::Wait);
+        }
         let policy = &self.door.settings.policy;
         let patience = policy.patience(request.uri().path(), options);
         // One call's failed picks of a balanced channel are counted here.
         let is_kept = policy.is_single() && context.is_some_and(call::Context::is_kept);
         let returns = context.map_or(0, call::Context::returns);
-        let recorder = Recorder::of(context);
+        let recorder = Recorder::of(&request);
         let era = self.door.gate.era();
         match (era.filter(|_| returns < OFTEN), patience) {
             (Some(era), Patience::WaitForReady) if !is_kept => {
@@ -132,7 +136,7 @@ impl<S: Clone> WaitForReady<S> {
     /// A call that asks the gate first.
     fn ask<B>(
         &mut self,
-        request: Request<B>,
+        mut request: Request<B>,
         deadline: Option<Deadline>,
         patience: Patience,
         recorder: Recorder,
@@ -141,6 +145,10 @@ impl<S: Clone> WaitForReady<S> {
         S: Service<Request<B>>,
         B: RequestBody,
     {
+        if call::Context::of(request.extensions_mut()).hold() {
+            let settings = &self.door.settings;
+            settings.below_another.say(events::wait_below_wait);
+        }
         let trace = recorder.trace().cloned();
         let pending = Pending::new(request, patience);
         let mut call = WaitCall::new(Arc::clone(&self.spare), patience, deadline, trace, pending);
@@ -157,6 +165,7 @@ impl<S: Clone> WaitForReady<S> {
             }
             Step::Fail(error) => {
                 self.inner.release();
+                let error = recorder.decided(call.path(), error);
                 ResponseFuture::failed(error, pass, recorder)
             }
         }

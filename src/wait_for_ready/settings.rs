@@ -1,3 +1,4 @@
+use crate::events::Once;
 use crate::rng::Rng;
 
 use super::WaitForReadyPolicy;
@@ -7,4 +8,5 @@ use super::WaitForReadyPolicy;
 pub(super) struct Settings {
     pub(super) policy: WaitForReadyPolicy,
     pub(super) rng: Rng,
+    pub(super) below_another: Once,
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::{Exports, File, Name, names};
-use super::{FLOORS, MOST_CODE_LINES, NAME_TONIC};
+use super::{FLOORS, MOST_CODE_LINES, NAME_TONIC, NAME_TRACING};
 
 pub(crate) fn broken_floors(files: &[File]) -> Vec<String> {
     let exports = files.iter().find(|file| file.path == "lib.rs");
@@ -122,8 +122,17 @@ pub(crate) fn way<'a>(
 }
 
 pub(crate) fn strangers_to_tonic(files: &[File]) -> Vec<String> {
+    strangers(files, "tonic", &NAME_TONIC, "NAME_TONIC")
+}
+
+/// Events have one target and one vocabulary.
+pub(crate) fn strangers_to_tracing(files: &[File]) -> Vec<String> {
+    strangers(files, "tracing", &NAME_TRACING, "NAME_TRACING")
+}
+
+fn strangers(files: &[File], crate_name: &str, adapters: &[&str], list: &str) -> Vec<String> {
     let is_adapter = |path: &str| {
-        NAME_TONIC
+        adapters
             .iter()
             .any(|entry| path == *entry || (entry.ends_with('/') && path.starts_with(entry)))
     };
@@ -132,9 +141,9 @@ pub(crate) fn strangers_to_tonic(files: &[File]) -> Vec<String> {
         let (path, shipped) = (&file.path, file.shipped());
         for at in 0..shipped.0.len() {
             let is_path = shipped.text(at + 1) == "::" && !shipped.follows_segment(at);
-            if shipped.text(at) == "tonic" && (is_path || shipped.before(at) == "use") {
+            if shipped.text(at) == crate_name && (is_path || shipped.before(at) == "use") {
                 faults.push(format!(
-                    "src/{path}:{} names tonic: move that into an adapter (NAME_TONIC in \
+                    "src/{path}:{} names {crate_name}: move that into an adapter ({list} in \
                      tests/architecture.rs)",
                     shipped.line(at)
                 ));

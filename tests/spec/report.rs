@@ -12,6 +12,7 @@ use grpc_resilience::report::Phase;
 use grpc_resilience::retry::RetryPolicy;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use grpc_resilience::{CallOptionsExt as _, CallReport, GiveUp, Resilience};
+use std::error::Error as _;
 use std::time::Duration;
 use testing::{Answer, Server, details, method};
 use tokio::time::sleep;
@@ -43,8 +44,8 @@ async fn a_success_reports_its_attempts_waits_and_the_time_in_each_phase() {
     assert_eq!(report.phase(), Phase::Over);
     assert_eq!((report.code(), report.give_up()), (Some(Code::Ok), None));
     assert_eq!(
-        report.last_failure().unwrap().to_string(),
-        "UNAVAILABLE: failure 2"
+        report.last_failure().unwrap().source().unwrap().to_string(),
+        "code: 'The service is currently unavailable', message: \"failure 2\""
     );
 
     let failed = report.failed_attempts();
@@ -110,8 +111,8 @@ async fn a_failure_s_chain_of_sources_holds_the_report_beside_the_reason() {
     assert_eq!(report.give_up(), Some(GiveUp::AttemptsExhausted));
     assert_eq!(report.give_up(), GiveUp::find(&status));
     assert_eq!(
-        report.last_failure().unwrap().to_string(),
-        "UNAVAILABLE: failure 3"
+        report.last_failure().unwrap().source().unwrap().to_string(),
+        "code: 'The service is currently unavailable', message: \"failure 3\""
     );
 }
 
@@ -220,4 +221,29 @@ async fn a_call_that_was_never_sent_expires_as_not_sent_and_one_that_hangs_as_re
         let error = crate::support::ours(&status)[0];
         assert_eq!(error.verdict().progress, progress, "{status:?}");
     }
+}
+
+// CONTRACT V3, D11: no attempt timeout is set, and tonic's own timer for `grpc-timeout` rang first
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_the_call_s_deadline_ended_did_not_time_out_by_itself() {
+    let server = Server::in_memory();
+    server.script().otherwise(Answer::hang());
+    // Without a deadline layer nothing but tonic's timer ends it.
+    let mut request = declared();
+    request.set_timeout(ms(100));
+    let report = request.call_report();
+    let mut client = retrying(&server, policy());
+    let status = client.unary(request).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+    let failed = report.failed_attempts();
+    assert_eq!(failed.len(), 1, "{report}");
+    assert_eq!(
+        failed[0].verdict.reason,
+        Reason::DeadlineExceeded,
+        "{report}"
+    );
+    assert!(
+        !report.to_string().contains("attempt_timed_out"),
+        "{report}"
+    );
 }

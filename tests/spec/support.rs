@@ -77,16 +77,24 @@ pub(crate) fn numbered(number: usize) -> Request<EchoRequest> {
     request
 }
 
-/// The error and its sources.
+/// The error and what led to it: of an error of ours its cause comes next, or else its status.
 pub(crate) fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
+    std::iter::successors(Some(error), |error| {
+        let ours = error.downcast_ref::<Error>();
+        let cause = ours.and_then(Error::cause).map(|cause| cause as _);
+        cause.or_else(|| (*error).source())
+    })
 }
 
 /// The texts of the sources, the error itself left out.
 pub(crate) fn sources(status: &Status) -> String {
-    let texts: Vec<String> = chain(status).skip(1).map(ToString::to_string).collect();
+    let text = |link: &(dyn StdError + 'static)| match link.downcast_ref::<Error>() {
+        Some(ours) => format!("{ours}; {}", ours.status()),
+        None => link.to_string(),
+    };
+    let texts: Vec<String> = chain(status).skip(1).map(text).collect();
     texts.join("\n")
 }
 

@@ -46,7 +46,7 @@ async fn a_held_back_call_fails_at_once_says_why_and_is_not_sent() {
     let (requests, _, shed) = counts(&throttle);
     assert_eq!(shed, 1);
     let message = format!(
-        "held back by the client: the server accepted 0 of {} calls in the last 120s",
+        "throttled by the client: the server accepted 0 of {} calls in the last 120s",
         requests - 1
     );
     assert_eq!(before.message(), message);
@@ -215,5 +215,5 @@ async fn in_the_whole_stack_every_attempt_is_counted_and_a_call_is_held_back() {
     assert!(was_shed(&status), "{status:?}");
     assert_eq!(server.count(), 0);
     let said = throttle.snapshot().to_string();
-    assert!(said.contains("the server accepted 2 and"), "{said}");
+    assert!(said.contains("accepted 2, throttled"), "{said}");
 }

@@ -205,7 +205,7 @@ async fn a_layer_below_waits_until_the_attempt_s_end_and_says_how_far_it_got() {
     let status = client(stack).unary(hello()).await.unwrap_err();
     assert_eq!(start.elapsed(), LIMIT);
     assert_eq!(timed_out(&status), Progress::NotSent);
-    assert!(status.message().contains("never got ready"), "{status}");
+    assert!(status.message().contains("to become ready"), "{status}");
     assert!(has::<tonic::ConnectError>(&status), "{}", sources(&status));
 }
 

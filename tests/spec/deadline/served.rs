@@ -27,7 +27,7 @@ fn made_for(served: &Served) -> Request<Body> {
 
 fn is_forsaken(error: &Error, phase: &str) {
     assert_eq!(error.code(), Code::Cancelled.into());
-    let said = format!("the call that this one was made for was over while {phase}");
+    let said = format!("the parent call ended while {phase}");
     assert_eq!(error.status().message(), said);
     assert_eq!(GiveUp::find(error), Some(GiveUp::Cancelled));
 }

@@ -43,8 +43,8 @@ async fn a_call_that_hangs_can_be_looked_at_and_says_how_long_it_hangs() {
     assert_eq!((report.attempts(), report.waits()), (2, 1));
     assert_eq!(report.elapsed(), ms(500));
     assert_eq!(
-        report.last_failure().unwrap().to_string(),
-        "UNAVAILABLE: once"
+        report.last_failure().unwrap().source().unwrap().to_string(),
+        "code: 'The service is currently unavailable', message: \"once\""
     );
     let so_far = report.time_in(Phase::Attempt);
     sleep(ms(100)).await;

@@ -1,14 +1,13 @@
 //! How long a call waits between attempts, and what a deadline makes of it.
 
-use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use grpc_resilience::GiveUp;
 use grpc_resilience::backoff::{Backoff, Exponential, InvalidBackoff, Jitter};
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::grpc::parse_timeout;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
-use grpc_resilience::{Error, GiveUp};
 use test_protos::EchoClient;
 use testing::{Answer, Call, Server, method};
 use tokio::time::{Instant, sleep, timeout};
@@ -16,6 +15,7 @@ use tonic::{Code, Status};
 use tower::Layer as _;
 
 use crate::common::{declared, every, failures, ms, policy, retrying, unavailable, waits};
+use crate::support::ours;
 
 fn ten_to_fifty(jitter: Jitter) -> Exponential {
     let curve = Exponential::new(ms(10)).unwrap().max(ms(50)).unwrap();
@@ -192,8 +192,8 @@ async fn a_wait_past_the_deadline_returns_the_last_real_error_at_once() {
 }
 
 fn messages(status: &Status) -> Vec<String> {
-    std::iter::successors(status.source(), |error| (*error).source())
-        .filter_map(|error| error.downcast_ref::<Error>())
+    ours(status)
+        .into_iter()
         .map(|error| error.status().message().to_owned())
         .collect()
 }

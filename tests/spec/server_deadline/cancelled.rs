@@ -21,7 +21,7 @@ use crate::support::{SECOND, Stack, all_ended, client, hello};
 use super::front::{Answers, Front, Stops, calls_to};
 use super::raw::Raw;
 
-const FORSAKEN: &str = "the call that this one was made for was over while ";
+const FORSAKEN: &str = "the parent call ended while ";
 
 type Ended = UnboundedSender<Status>;
 

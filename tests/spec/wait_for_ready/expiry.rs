@@ -29,7 +29,7 @@ async fn never_got_ready<T: Stack>(
     assert_eq!(start.elapsed(), SECOND, "{status}");
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(GiveUp::find(&status), Some(GiveUp::Deadline));
-    let said = "the deadline of 1s passed while waiting for the channel, which never got ready";
+    let said = "the deadline of 1s passed while waiting for the channel to become ready";
     assert!(status.message().starts_with(said), "{status}");
     assert!(has::<tonic::ConnectError>(&status), "{}", sources(&status));
     assert!(status.message().contains("connection refused"), "{status}");

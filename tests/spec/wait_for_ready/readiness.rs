@@ -1,7 +1,10 @@
 //! What a handle shows of a channel, and what it can be told.
 
 use grpc_resilience::call::CallOptionsExt;
-use grpc_resilience::wait_for_ready::{ConnectivityState, Readiness, WaitForReadyLayer};
+use grpc_resilience::retry::RetryPolicy;
+use grpc_resilience::wait_for_ready::{
+    ConnectivityState, Readiness, WaitForReady, WaitForReadyLayer,
+};
 use grpc_resilience::{GiveUp, Resilience};
 use testing::{Answer, Server, method};
 use tokio::time::{Instant, sleep, timeout};
@@ -114,16 +117,177 @@ async fn whoever_waits_for_a_change_hears_of_it() {
     );
 }
 
-// What a layer over a foreign channel can't see: it dials nothing itself.
+// CONTRACT V4: over a foreign channel nothing dials but a call
 #[tokio::test(start_paused = true)]
-async fn without_a_call_nobody_learns_that_the_server_is_up() {
+async fn without_a_call_a_fresh_channel_says_that_nothing_dials_it() {
     let server = Server::in_memory();
-    let stack = layer().layer(server.channel());
+    let stack = Resilience::new().wrap(server.channel());
     let readiness = stack.readiness();
-    timeout(60 * SECOND, readiness.ready()).await.unwrap_err();
-    assert_eq!(server.dials(), 0);
+    let start = Instant::now();
+    let error = readiness.ready().await.unwrap_err();
+    assert_eq!(start.elapsed().as_millis() / 10, 100);
+    assert_eq!((server.dials(), readiness.state()), (0, Idle));
+    assert_eq!(error.give_up(), Some(GiveUp::NotReady));
+    let message = error.status().message();
+    for part in [
+        "nothing dials the channel",
+        "make a call",
+        "Endpoint::connect",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
     client(stack).unary(hello()).await.unwrap();
     readiness.ready().await.unwrap();
+}
+
+// CONTRACT V4
+#[tokio::test(start_paused = true)]
+async fn a_call_that_comes_within_a_second_is_waited_for_to_its_end() {
+    let server = Server::in_memory();
+    server.set_dial_time(60 * SECOND);
+    let stack = layer().layer(server.channel());
+    let readiness = stack.readiness();
+    let late = tokio::spawn(async move {
+        sleep(ms(990)).await;
+        client(stack).unary(hello()).await
+    });
+    let start = Instant::now();
+    readiness.ready().await.unwrap();
+    assert!(start.elapsed() >= 60 * SECOND);
+    late.await.unwrap().unwrap();
+}
+
+// CONTRACT V4: whatever the last call left behind, it never hangs without another
+#[tokio::test(start_paused = true)]
+async fn once_the_last_call_is_gone_it_waits_no_longer_than_a_second() {
+    let server = Server::in_memory_unstarted();
+    server.set_dial_time(ms(100));
+    let readiness = Readiness::new();
+    let stack = layer().readiness(&readiness).layer(server.channel());
+    let spawn = |stack: &WaitForReady<_>| {
+        let mut client = client(stack.clone());
+        tokio::spawn(async move { client.unary(hello()).await })
+    };
+    // The call that tests the channel is dropped, and then the one that waits for the next test.
+    for (dropped_after, state) in [(ms(50), Connecting), (ms(700), TransientFailure)] {
+        let calls = [spawn(&stack), spawn(&stack)];
+        sleep(dropped_after).await;
+        assert_eq!(readiness.state(), state);
+        let ready = tokio::spawn({
+            let readiness = readiness.clone();
+            async move { readiness.ready().await }
+        });
+        sleep(ms(1)).await;
+        calls.iter().for_each(tokio::task::JoinHandle::abort);
+        let gone = Instant::now();
+        let error = timeout(60 * SECOND, ready)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap_err();
+        assert_eq!(gone.elapsed().as_millis() / 10, 100, "{state}");
+        assert!(
+            error.status().message().contains("nothing dials"),
+            "{error}"
+        );
+    }
+    // And it says why the last dial failed.
+    let error = readiness.ready().await.unwrap_err();
+    let message = error.status().message().to_owned();
+    let last = readiness.snapshot().last_error.unwrap();
+    assert!(message.contains(last.status().message()), "{message}");
+}
+
+// CONTRACT V4: calls that fail fast, again and again, are calls
+#[tokio::test(start_paused = true)]
+async fn between_the_attempts_of_a_call_that_fails_fast_it_waits() {
+    let server = Server::in_memory_unstarted();
+    let stack = Resilience::new()
+        .retry(RetryPolicy::new().max_attempts(30).unwrap())
+        .wait_for_ready(layer().backoff(every(ms(50))).fail_fast())
+        .wrap(server.channel());
+    let readiness = stack.readiness();
+    let mut hurried = client(stack);
+    let call = tokio::spawn(async move { hurried.unary(hello()).await });
+    let ready = tokio::spawn(async move { readiness.ready().await });
+    sleep(ms(3_000)).await;
+    assert!(!ready.is_finished());
+    server.start().await;
+    ready.await.unwrap().unwrap();
+    call.await.unwrap().unwrap();
+}
+
+// CONTRACT V4: also where no attempt comes as far as a dial
+#[tokio::test(start_paused = true)]
+async fn attempts_that_find_the_channel_not_ready_are_calls_too() {
+    let server = Server::in_memory_unstarted();
+    let stack = Resilience::new()
+        .retry(
+            RetryPolicy::new()
+                .max_attempts(6)
+                .unwrap()
+                .backoff(every(ms(800))),
+        )
+        .wait_for_ready(layer().backoff(every(3_600 * SECOND)).fail_fast())
+        .wrap(server.channel());
+    let readiness = stack.readiness();
+    let mut hurried = client(stack);
+    let call = tokio::spawn(async move { hurried.unary(hello()).await });
+    sleep(ms(1)).await;
+    let start = Instant::now();
+    let error = readiness.ready().await.unwrap_err();
+    // Five waits between the attempts, and the second after the last.
+    let took = start.elapsed().as_millis();
+    assert!((4_990..=5_010).contains(&took), "{took}: {error:#?}");
+    call.await.unwrap().unwrap_err();
+    assert_eq!(server.dials(), 1);
+}
+
+// CONTRACT V4, D13
+#[test]
+fn without_a_runtime_it_neither_waits_nor_panics() {
+    let error = futures_block_on(Readiness::new().ready()).unwrap_err();
+    assert!(
+        error.status().message().contains("nothing dials"),
+        "{error}"
+    );
+}
+
+/// Polls a future that is ready at once.
+fn futures_block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut cx) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
+}
+
+// gRFC A62: TRANSIENT_FAILURE is sticky until READY
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_lost_unserved_during_an_outage_does_not_hide_the_outage() {
+    let server = Server::in_memory_unstarted();
+    let readiness = Readiness::new();
+    let stack = layer().readiness(&readiness).layer(server.channel());
+    let mut patient = client(stack);
+    let call = tokio::spawn(async move { patient.unary(hello()).await });
+    sleep(ms(1_500)).await;
+    let failing = readiness.snapshot().failing_since.unwrap();
+    // It accepts, reads the request, and hangs up.
+    server
+        .script()
+        .on(method::UNARY, [Answer::drop_connection()]);
+    server.start().await;
+    server.wait_for_calls(1).await;
+    server.stop();
+    let _ = call.await.unwrap().unwrap_err();
+    let now = readiness.snapshot();
+    assert_eq!(now.state, TransientFailure, "{now}");
+    assert_eq!(now.failing_since, Some(failing), "{now}");
+    assert!(
+        now.to_string().starts_with("TRANSIENT_FAILURE for"),
+        "{now}"
+    );
 }
 
 // CONTRACT W5: gRPC's ResetConnectBackoff
@@ -191,7 +355,7 @@ async fn a_channel_that_is_dead_for_ever_is_shut_down_and_waited_for_by_nobody()
     }
     assert_eq!(readiness.state(), Shutdown);
     let error = watching.await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("broken"), "{error}");
+    assert!(error.status().message().contains("broken"), "{error:#?}");
     assert!(start.elapsed() <= ms(2), "{:?}", start.elapsed());
     // Nor does a retry layer above make more of it.
     let stack = Resilience::new().wrap(stack);

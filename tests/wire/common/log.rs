@@ -26,7 +26,7 @@ impl Subscriber for Ear {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event()
             && *metadata.level() == Level::WARN
-            && metadata.target().starts_with("grpc_resilience::")
+            && metadata.target() == "grpc_resilience"
     }
 
     fn event(&self, event: &Event<'_>) {

@@ -1,6 +1,7 @@
 //! A peer that does not speak HTTP/2.
 
 use grpc_resilience::BoxError;
+use grpc_resilience::classify::ConnectFault;
 use peer::{Connection, Peer, Step};
 
 use super::super::common::connector::late;
@@ -62,4 +63,21 @@ async fn an_answer_to_the_preface_that_is_not_http2_is_either_and_never_refused(
         let seen = verdict(&failure_over(connection).await);
         assert!(seen == LOST || seen == QUEUED, "{seen:?}");
     }
+}
+
+/// What a TLS server says to a client that speaks HTTP/2 without TLS: a fatal alert.
+const TLS_ALERT: &[u8] = b"\x15\x03\x01\0\x02\x02\x46";
+
+// CONTRACT R19: `http://` to a server that speaks TLS, or HTTP/1 only
+#[tokio::test]
+async fn a_server_that_speaks_tls_or_http1_is_named_and_says_what_to_do() {
+    for bytes in [TLS_ALERT, HTTP1] {
+        let error = grpc_resilience::Error::from_inner(after_the_request(bytes).await);
+        assert_eq!(error.connect_fault(), Some(ConnectFault::NotHttp2));
+        let message = error.status().message();
+        assert!(message.contains("use `https://` if"), "{message}");
+    }
+    // A peer that breaks the protocol otherwise may be better tomorrow.
+    let error = grpc_resilience::Error::from_inner(after_the_request(BAD_FRAME).await);
+    assert_eq!(error.connect_fault(), None, "{error:#?}");
 }

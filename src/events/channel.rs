@@ -1,0 +1,51 @@
+//! State changes of a channel: INFO, and one line an outage.
+
+use std::time::Duration;
+
+use super::{Failed, TARGET};
+
+/// No connection can be made, and the next dial is due after this delay.
+#[cold]
+pub(crate) fn channel_is_down(failed: Failed<'_>, fault: Option<&'static str>, delay: Duration) {
+    let Failed {
+        code,
+        reason,
+        message,
+    } = failed;
+    match fault {
+        None => tracing::info!(
+            target: TARGET, code, reason, ?delay, error = message,
+            "the channel is down"
+        ),
+        Some(fault) => tracing::warn!(
+            target: TARGET, code, reason, fault, ?delay, error = message,
+            "the channel is down, and waiting rarely cures it"
+        ),
+    }
+}
+
+/// A call was answered, for the first time after so long.
+#[cold]
+pub(crate) fn channel_is_back(down_for: Duration) {
+    tracing::info!(target: TARGET, ?down_for, "the channel is back");
+}
+
+/// It can take no call any more.
+#[cold]
+pub(crate) fn channel_is_shut_down(failed: Failed<'_>) {
+    let Failed {
+        code,
+        reason,
+        message,
+    } = failed;
+    tracing::warn!(
+        target: TARGET, code, reason, error = message,
+        "the channel is shut down and takes no call any more; make a new one"
+    );
+}
+
+/// So many calls that waited go to the channel.
+#[cold]
+pub(crate) fn calls_released(calls: usize) {
+    tracing::debug!(target: TARGET, calls, "the calls that waited go to the channel");
+}

@@ -1,0 +1,113 @@
+//! Configuration that does nothing, or something else than it says: WARN, once.
+
+use super::TARGET;
+
+macro_rules! warnings {
+    ($($(#[$attribute:meta])* $name:ident = $text:literal;)*) => {$(
+        $(#[$attribute])*
+        #[cold]
+        pub(crate) fn $name() {
+            tracing::warn!(target: TARGET, $text);
+        }
+    )*};
+}
+
+warnings! {
+    #[cfg(feature = "retry")]
+    retry_below_retry = "a RetryLayer stands below another and lets its calls pass, because attempts would \
+        multiply: remove one of them";
+    #[cfg(feature = "retry")]
+    attempt_timeout_above_retry = "an AttemptTimeoutLayer stands above a RetryLayer and bounds all \
+        attempts of a call together: put it below, or bound the call with a DeadlineLayer";
+    #[cfg(feature = "idempotency")]
+    idempotency_below_retry = "an IdempotencyLayer stands below a RetryLayer: its declarations come too \
+        late, and it writes no keys; put it above";
+    #[cfg(feature = "budget")]
+    budget_below_retry = "a BudgetLayer stands below a RetryLayer, which spends nothing of its budget: put \
+        it above";
+    #[cfg(feature = "budget")]
+    budget_below_budget = "a BudgetLayer stands below another, whose budget it replaces: remove one of them, \
+        or give the outer one's methods to the inner one";
+    #[cfg(feature = "attempt-timeout")]
+    attempt_timeout_below_another = "an AttemptTimeoutLayer stands below another, and the shorter of both \
+        timeouts ends an attempt: remove one of them";
+    #[cfg(feature = "wait-for-ready")]
+    wait_below_wait = "a WaitForReadyLayer stands below another, and calls wait in both: remove one of \
+        them";
+    #[cfg(feature = "adaptive-throttle")]
+    throttle_below_wait = "an AdaptiveThrottleLayer stands below a WaitForReadyLayer: each failed dial \
+        counts as a refusal, and calls fail that should wait; put it above";
+    #[cfg(feature = "server-deadline")]
+    server_deadline_on_a_client = "a ServerDeadlineLayer got a request that a client of this process made: \
+        it belongs on a server; on a channel use a DeadlineLayer";
+    #[cfg(feature = "stack")]
+    declarations_replaced = "Resilience::idempotency replaces the declarations that were made before it: \
+        call it first, or declare everything on that layer";
+}
+
+/// This call option had no effect.
+#[cold]
+pub(crate) fn option_without_layer(option: &'static str, layer: &'static str) {
+    tracing::warn!(
+        target: TARGET, option, layer,
+        "a call option had no effect, because no such layer saw the call before it was answered: add the \
+         layer (said once for each option)"
+    );
+}
+
+/// This pattern of this setter matches none of the described methods.
+#[cfg(feature = "idempotency")]
+#[cold]
+pub(crate) fn pattern_without_method(setter: &'static str, pattern: &str) {
+    tracing::warn!(
+        target: TARGET, setter, pattern,
+        "the pattern matches no method of the descriptors and tables: check how it is written, or add the \
+         descriptors of its service"
+    );
+}
+
+/// Each method of this pattern is of this exception.
+#[cfg(feature = "idempotency")]
+#[cold]
+pub(crate) fn pattern_overruled(pattern: &str, exception: &str) {
+    tracing::warn!(
+        target: TARGET, pattern, exception,
+        "the pattern has no effect, because not_idempotent makes an exception of all of its methods: \
+         declare them by their exact paths, or narrow the exception"
+    );
+}
+
+/// The attempt timeout does not end before the default timeout of the call.
+#[cfg(feature = "stack")]
+#[cold]
+pub(crate) fn attempt_timeout_without_effect(
+    attempt_timeout: std::time::Duration,
+    default_timeout: std::time::Duration,
+) {
+    tracing::warn!(
+        target: TARGET, ?attempt_timeout, ?default_timeout,
+        "the attempt timeout has no effect on calls with the default timeout, which ends no later: set a \
+         shorter one"
+    );
+}
+
+/// Nobody knows this method, which was called.
+#[cfg(feature = "idempotency")]
+#[cold]
+pub(crate) fn method_unknown(method: &str) {
+    tracing::warn!(
+        target: TARGET, method,
+        "a method was called that no descriptor, table or rule knows: it is not repeated once it may have \
+         run; describe or declare it"
+    );
+}
+
+/// The inner service returned an error with these texts.
+#[cold]
+pub(crate) fn error_unknown(chain: &str) {
+    tracing::warn!(
+        target: TARGET, chain,
+        "an error of the inner service is unknown to grpc-resilience: such errors count as 'the request may \
+         have run' and are retried for idempotent calls only (said once)"
+    );
+}

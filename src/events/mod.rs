@@ -1,0 +1,17 @@
+//! What the crate says by `tracing`: the one place that knows the target, the fields and the words.
+//!
+//! A call that is answered at its first attempt says nothing, and asks nobody whether it should.
+
+mod call;
+mod channel;
+mod configuration;
+mod once;
+
+pub(crate) use call::{Failed, gave_up, retries, waits};
+#[cfg(feature = "wait-for-ready")]
+pub(crate) use channel::{calls_released, channel_is_back, channel_is_down, channel_is_shut_down};
+pub(crate) use configuration::*;
+pub(crate) use once::Once;
+
+/// The target of all events, whatever module they come from.
+const TARGET: &str = "grpc_resilience";

@@ -1,0 +1,24 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Says a thing once. A clone is a new configuration, and says it anew.
+#[derive(Debug, Default)]
+pub(crate) struct Once(AtomicBool);
+
+impl Once {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    #[cold]
+    pub(crate) fn say(&self, say: impl FnOnce()) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            say();
+        }
+    }
+}
+
+impl Clone for Once {
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}
