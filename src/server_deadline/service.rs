@@ -6,9 +6,9 @@ use tower_service::Service;
 
 use crate::call::{Deadline, Served};
 use crate::grpc::{Code, Status};
-use crate::timer::{Home, NoRuntime};
+use crate::timer::Home;
 
-use super::watch::{Watch, without_runtime};
+use super::watch::Watch;
 use super::{ResponseFuture, ServerDeadlineBody, ServerDeadlinePolicy, Terms};
 
 /// The service of [`ServerDeadlineLayer`](super::ServerDeadlineLayer).
@@ -43,6 +43,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        self.home.note();
         let now = Instant::now();
         let (handler, calls) = match self.policy.terms(request.headers()) {
             Ok(Terms::Unbounded) => (None, None),
@@ -58,9 +59,6 @@ where
                 return ResponseFuture::answered(status);
             }
         };
-        if handler.is_some() && !self.home.has_timers() {
-            return ResponseFuture::answered(without_runtime(NoRuntime));
-        }
         let calls = calls.map(|timeout| Deadline::after(now, timeout));
         let (served, over) = Served::begin(calls);
         request.extensions_mut().insert(served.clone());
