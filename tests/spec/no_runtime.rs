@@ -459,6 +459,12 @@ fn calls_fail_when_the_runtime_of_their_stack_is_over() {
             .default_timeout(Duration::from_secs(600))
             .wrap(channel)
     });
+    // One has a timer there already, the other one none yet.
+    let mut timed = Box::pin(unary(built.clone(), undeclared()));
+    let is_pending = gone.block_on(std::future::poll_fn(|cx| {
+        Poll::Ready(timed.as_mut().poll(cx).is_pending())
+    }));
+    assert!(is_pending);
     let (begun, has_begun) = mpsc::channel();
     let waiting = built.clone();
     let waiting = thread::spawn(move || {
@@ -472,6 +478,7 @@ fn calls_fail_when_the_runtime_of_their_stack_is_over() {
     has_begun.recv().unwrap();
     drop(gone);
     says_what_to_do(&waiting.join().unwrap().unwrap_err());
+    says_what_to_do(&on_a_plain_thread(timed).unwrap_err());
     says_what_to_do(&on_a_plain_thread(unary(built, undeclared())).unwrap_err());
 }
 
