@@ -74,7 +74,6 @@ impl Home {
     }
 
     /// The same after this wait.
-    #[cfg(feature = "retry")]
     pub(crate) fn timer_after(&self, wait: Duration) -> Timer {
         let now = Instant::now();
         self.timer(now.checked_add(wait).unwrap_or_else(|| now + FAR))
@@ -112,13 +111,11 @@ enum Kind {
 
 impl Timer {
     /// When it goes off.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn at(&self) -> Instant {
         self.at
     }
 
     /// Goes off at this instant instead.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn reset(&mut self, at: Instant) {
         self.at = at;
         match &mut self.kind {
@@ -164,10 +161,6 @@ impl fmt::Debug for Timer {
 /// A task that ends at one instant: whoever waits for it hears when its runtime is over, too.
 struct Task {
     handle: JoinHandle<()>,
-    #[cfg_attr(
-        not(feature = "wait-for-ready"),
-        allow(dead_code, reason = "nobody else sets a timer anew")
-    )]
     runtime: Handle,
 }
 
