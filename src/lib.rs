@@ -179,6 +179,10 @@ mod sync;
     feature = "server-deadline",
     feature = "wait-for-ready"
 ))]
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(dead_code, reason = "a layer by itself needs some of it only")
+)]
 mod timer;
 #[cfg(feature = "wait-for-ready")]
 pub mod wait_for_ready;

@@ -4,12 +4,16 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, try_id};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::events;
+use crate::sync::Mutex;
 
 /// Later than any call ends, and not so late that a timer can't say it.
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
@@ -21,15 +25,15 @@ const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 #[derive(Clone, Default)]
 pub(crate) struct Home(Arc<OnceLock<Handle>>);
 
-/// There is no runtime that could wake a call: neither here nor where the stack comes from.
+/// No timer can be had: the stack's runtime is over, or no thread can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoRuntime;
 
 impl fmt::Display for NoRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the call needs a timer, and no tokio runtime is there to run it: build the stack, or make \
-             its first call, within a runtime that has its time enabled, and keep that running",
+            "the call needs a timer, and no tokio runtime is there to run it any more: build the stack, \
+             or make its first call, within a runtime that has its time enabled, and keep that running",
         )
     }
 }
@@ -58,27 +62,19 @@ impl Home {
         }
     }
 
-    /// Whether there are timers for a call that begins here.
-    #[inline]
-    pub(crate) fn has_timers(&self) -> bool {
-        self.note();
-        self.0.get().is_some()
-    }
-
     /// A timer that goes off at this instant.
     pub(crate) fn timer(&self, at: Instant) -> Timer {
         let kind = match Handle::try_current() {
             Ok(runtime) => Kind::Here(Box::pin(sleep_until(at)), runtime),
             Err(_) => match self.0.get() {
                 Some(runtime) => Kind::There(Task::until(at, runtime.clone())),
-                None => Kind::None,
+                None => Thread::until(at).map_or(Kind::None, Kind::Alone),
             },
         };
         Timer { kind, at }
     }
 
     /// The same after this wait.
-    #[cfg(feature = "retry")]
     pub(crate) fn timer_after(&self, wait: Duration) -> Timer {
         let now = Instant::now();
         self.timer(now.checked_add(wait).unwrap_or_else(|| now + FAR))
@@ -109,24 +105,24 @@ enum Kind {
     Here(Pin<Box<Sleep>>, Handle),
     /// Of the stack's home.
     There(Task),
-    /// Of none.
+    /// Of no runtime.
+    Alone(Thread),
     None,
 }
 
 impl Timer {
     /// When it goes off.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn at(&self) -> Instant {
         self.at
     }
 
     /// Goes off at this instant instead.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn reset(&mut self, at: Instant) {
         self.at = at;
         match &mut self.kind {
             Kind::Here(sleep, _) => sleep.as_mut().reset(at),
             Kind::There(task) => *task = Task::until(at, task.runtime.clone()),
+            Kind::Alone(_) => self.kind = Thread::until(at).map_or(Kind::None, Kind::Alone),
             Kind::None => {}
         }
     }
@@ -145,6 +141,7 @@ impl Timer {
                 Poll::Ready(outcome) => outcome.map_err(|_| NoRuntime),
                 Poll::Pending => return Poll::Pending,
             },
+            Kind::Alone(thread) => return thread.poll(cx).map(Ok),
             Kind::None => Err(NoRuntime),
         };
         // What is due needs nobody to wake it.
@@ -165,10 +162,6 @@ impl fmt::Debug for Timer {
 /// A task that ends at one instant: whoever waits for it hears when its runtime is over, too.
 struct Task {
     handle: JoinHandle<()>,
-    #[cfg_attr(
-        not(feature = "wait-for-ready"),
-        allow(dead_code, reason = "nobody else sets a timer anew")
-    )]
     runtime: Handle,
 }
 
@@ -188,12 +181,85 @@ impl Drop for Task {
     }
 }
 
+static ALONE: events::Once = events::Once::new();
+
+/// A thread that ends at one instant, where nobody has ever shown the stack a runtime.
+struct Thread {
+    shared: Arc<Mutex<Alone>>,
+    handle: thread::Thread,
+}
+
+#[derive(Default)]
+struct Alone {
+    is_over: bool,
+    /// Its owner does not wait any more.
+    is_left: bool,
+    waker: Option<Waker>,
+}
+
+impl Thread {
+    #[cold]
+    fn until(at: Instant) -> Option<Self> {
+        ALONE.say(events::no_runtime);
+        let shared = Arc::<Mutex<Alone>>::default();
+        let of_thread = Arc::clone(&shared);
+        let builder = thread::Builder::new().name("grpc-resilience-timer".into());
+        let thread = builder.spawn(move || sleep(at, &of_thread)).ok()?;
+        Some(Self {
+            shared,
+            handle: thread.thread().clone(),
+        })
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut alone = self.shared.lock();
+        if alone.is_over {
+            return Poll::Ready(());
+        }
+        let before = alone.waker.replace(cx.waker().clone());
+        drop(alone);
+        // Without the lock: a waker may hold anything.
+        drop(before);
+        Poll::Pending
+    }
+}
+
+fn sleep(at: Instant, shared: &Mutex<Alone>) {
+    loop {
+        let wait = at.saturating_duration_since(Instant::now());
+        let mut alone = shared.lock();
+        if alone.is_left {
+            return;
+        }
+        if wait.is_zero() {
+            alone.is_over = true;
+            let waker = alone.waker.take();
+            drop(alone);
+            waker.into_iter().for_each(Waker::wake);
+            return;
+        }
+        drop(alone);
+        thread::park_timeout(wait);
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let waker = {
+            let mut alone = self.shared.lock();
+            alone.is_left = true;
+            alone.waker.take()
+        };
+        drop(waker);
+        self.handle.unpark();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
     use std::sync::mpsc;
-    use std::task::{Wake, Waker};
-    use std::thread::Thread;
+    use std::task::Wake;
 
     use tokio::runtime::{Builder, Runtime};
 
@@ -208,18 +274,18 @@ mod tests {
 
     /// Parks a thread that no runtime knows until the timer says something.
     fn wait_for(mut timer: Timer) -> Result<(), NoRuntime> {
-        struct Unpark(Thread);
+        struct Unpark(thread::Thread);
         impl Wake for Unpark {
             fn wake(self: Arc<Self>) {
                 self.0.unpark();
             }
         }
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
         loop {
             match timer.poll(&mut cx) {
                 Poll::Ready(over) => return over,
-                Poll::Pending => std::thread::park(),
+                Poll::Pending => thread::park(),
             }
         }
     }
@@ -236,10 +302,9 @@ mod tests {
         assert_eq!(wait_for(built.timer(soon())), Ok(()));
 
         let called = Home::here();
-        assert!(!called.has_timers());
-        assert_eq!(wait_for(called.timer(soon())), Err(NoRuntime));
+        assert!(matches!(called.timer(soon()).kind, Kind::Alone(_)));
         runtime.block_on(async { called.note() });
-        assert!(called.has_timers());
+        assert!(matches!(called.timer(soon()).kind, Kind::There(_)));
         assert_eq!(wait_for(called.timer(soon())), Ok(()));
     }
 
@@ -249,17 +314,19 @@ mod tests {
         let runtime = runtime();
         let home = runtime.block_on(async { Home::here() });
         let mut early = Vec::new();
-        for in_runtime in [true, false] {
+        for kind in 0..3 {
             let at = soon();
-            if in_runtime {
-                let mut timer = runtime.block_on(async { home.timer(at) });
-                runtime.block_on(poll_fn(|cx| timer.poll(cx))).unwrap();
-            } else {
-                wait_for(home.timer(at)).unwrap();
+            match kind {
+                0 => {
+                    let mut timer = runtime.block_on(async { home.timer(at) });
+                    runtime.block_on(poll_fn(|cx| timer.poll(cx))).unwrap();
+                }
+                1 => wait_for(home.timer(at)).unwrap(),
+                _ => wait_for(Home::here().timer(at)).unwrap(),
             }
             early.push(Instant::now() < at);
         }
-        assert_eq!(early, [false, false]);
+        assert_eq!(early, [false, false, false]);
     }
 
     // CONTRACT D13
@@ -277,7 +344,7 @@ mod tests {
             home.timer(late),
         );
         let (said, hears) = mpsc::channel();
-        let waiting = std::thread::spawn(move || {
+        let waiting = thread::spawn(move || {
             said.send(()).unwrap();
             wait_for(there)
         });
@@ -295,15 +362,32 @@ mod tests {
         assert_eq!(wait_for(Home::here().timer(Instant::now())), Ok(()));
     }
 
+    // CONTRACT D13
+    #[test]
+    fn a_thread_ends_with_its_timer() {
+        let timer = Home::here().timer(Instant::now() + FAR);
+        let Kind::Alone(thread) = &timer.kind else {
+            panic!("nobody has shown it a runtime");
+        };
+        let shared = Arc::downgrade(&thread.shared);
+        drop(timer);
+        // The thread holds the other one.
+        while shared.strong_count() > 0 {
+            thread::yield_now();
+        }
+    }
+
     #[cfg(feature = "wait-for-ready")]
     #[test]
     fn a_timer_is_set_anew_wherever_it_runs() {
         let runtime = runtime();
         let home = runtime.block_on(async { Home::here() });
         let late = Instant::now() + FAR;
-        let mut there = home.timer(late);
-        there.reset(soon());
-        assert_eq!(wait_for(there), Ok(()));
+        for home in [&home, &Home::here()] {
+            let mut elsewhere = home.timer(late);
+            elsewhere.reset(soon());
+            assert_eq!(wait_for(elsewhere), Ok(()));
+        }
         runtime.block_on(async {
             let mut here = home.timer(late);
             let at = soon();

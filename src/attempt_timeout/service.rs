@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use crate::body::RequestBody;
 use crate::call::{self, Deadline};
-use crate::classify::{Progress, Reason};
+use crate::classify::Reason;
 use crate::dispatch::{Readied, Recorder, always_guard, guard};
 use crate::error::{BoxError, Error, GiveUp};
 use crate::events;
@@ -66,6 +66,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
+        self.home.note();
         let context = request.extensions().get::<call::Context>();
         if let Some(context) = context {
             context.seen_by(call::Reader::AttemptTimeout);
@@ -85,11 +86,6 @@ where
             Some(timeout) => timeout,
         };
         let recorder = Recorder::of(&request);
-        if !self.home.has_timers() {
-            self.inner.release();
-            let error = Error::without_runtime(Progress::NotSent);
-            return ResponseFuture::failed(error, recorder);
-        }
         let bound = self.bind(&mut request, timeout);
         let guard = match &bound {
             // A retry layer does not end the request once the head has come.

@@ -65,16 +65,17 @@ impl Rules {
         }
     }
 
-    /// Where the timers of its calls come from, if a call that begins here can have one.
+    /// Where the timers of a call come from that begins here.
     #[inline]
-    pub(crate) fn home(&self) -> Option<&Home> {
-        self.home.has_timers().then_some(&self.home)
+    pub(crate) fn home(&self) -> &Home {
+        self.home.note();
+        &self.home
     }
 
     /// The same for a call to hold.
-    pub(super) fn held_home(&self) -> Option<Arc<Home>> {
-        let home = self.home()?;
-        Some(self.homes.get(|| home.clone()))
+    pub(super) fn held_home(&self) -> Arc<Home> {
+        let home = self.home();
+        self.homes.get(|| home.clone())
     }
 
     /// By the caller's `grpc-timeout` and options; `is_known` if something bounds the call already. `None` if

@@ -8,7 +8,6 @@ use tower_service::Service;
 
 use crate::body::RequestBody;
 use crate::call::{self, CallOptions};
-use crate::classify::Progress;
 use crate::dispatch::{Readied, Recorder, always_guard};
 use crate::error::{BoxError, Error};
 use crate::grpc::{TIMEOUT, find};
@@ -95,13 +94,9 @@ where
             self.inner.release();
             return ResponseFuture::failed(end, recorder);
         }
-        let Some(home) = self.rules.held_home() else {
-            self.inner.release();
-            let error = Error::without_runtime(Progress::NotSent);
-            return ResponseFuture::failed(error, recorder);
-        };
+        let bound = bound.at_home(self.rules.held_home());
         let guard = always_guard(&mut request);
         let attempt = self.inner.attempt(request, recorder.trace(), || now);
-        ResponseFuture::bound(attempt, bound.at_home(home), recorder).guarding(guard)
+        ResponseFuture::bound(attempt, bound, recorder).guarding(guard)
     }
 }

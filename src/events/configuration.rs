@@ -40,6 +40,8 @@ warnings! {
     #[cfg(feature = "server-deadline")]
     server_deadline_on_a_client = "a ServerDeadlineLayer got a request that a client of this process made: \
         it belongs on a server; on a channel use a DeadlineLayer";
+    no_runtime = "a stack was neither built nor called within a tokio runtime, so a thread for each timer \
+        keeps its calls' time: build the stack, or make its first call, within a runtime";
     #[cfg(feature = "stack")]
     declarations_replaced = "Resilience::idempotency replaces the declarations that were made before it: \
         call it first, or declare everything on that layer";

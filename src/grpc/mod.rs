@@ -31,6 +31,13 @@ mod status;
 mod timeout;
 #[cfg(feature = "tonic")]
 mod tonic;
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(
+        dead_code,
+        reason = "a layer by itself reads it, or writes it, or neither"
+    )
+)]
 mod unprocessed;
 
 pub use code::Code;
@@ -66,6 +73,10 @@ pub use retry_info::retry_delay;
 pub use retry_info::retry_info_details;
 pub use status::{Status, remove_malformed_details};
 pub use timeout::{InvalidTimeout, parse_timeout, render_timeout};
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(unused_imports, reason = "a layer by itself may not read it")
+)]
 pub(crate) use unprocessed::Vouched;
 #[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
 pub(crate) use unprocessed::{strip_head, strip_trailers};

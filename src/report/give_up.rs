@@ -108,7 +108,9 @@ impl fmt::Display for GiveUp {
             Self::QueueFull => "too many calls wait for the channel already, see `max_waiting`",
             Self::Throttled => "not sent: throttled by the client because the server rejects most calls",
             Self::InvalidCall => "the call can't be made as it was asked for",
-            Self::NoRuntime => "no tokio runtime runs the stack's timers: build the stack within one",
+            Self::NoRuntime => {
+                "the tokio runtime of the stack's timers is over: build the stack in one that keeps running"
+            }
         })
     }
 }

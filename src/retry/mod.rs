@@ -44,8 +44,8 @@
 //!   [`replay_buffer`](RetryLayer::replay_buffer) bytes a channel are kept; what does not fit is
 //!   sent all the same, once. The commit frees what was kept.
 //! - **Time** comes from the runtime that polls the call, or else from that in which the stack was built or
-//!   first called. Where there is none, no wait can end: the call fails with its last failure,
-//!   [`GiveUp::NoRuntime`](crate::GiveUp::NoRuntime).
+//!   first called. Once that is over no wait can end: the call fails with its last failure,
+//!   [`GiveUp::NoRuntime`](crate::GiveUp::NoRuntime). A stack that never saw a runtime waits by threads.
 //! - **Interactions**: stands below deadline, idempotency and budget, above wait-for-ready and load
 //!   balancing. Below another retry layer it passes calls through, and says so by one WARN event.
 //! - **Limits**: an attempt that failed before its live request was read to the end has its stream

@@ -31,7 +31,7 @@
 //!   Outermost there. tonic's own timer starts with the call and answers CANCELLED; a layer above
 //!   that delays the call gives it the lead.
 //! - **Time** comes from the runtime that polls, or else from that in which the layer was put over the
-//!   service; where there is none, a call with a timeout is answered INTERNAL, without the handler (D13).
+//!   service or first called; once that is over, a call with a timeout is answered INTERNAL (D13).
 //! - **Limits**: a handler that blocks its thread stops when it next yields. A response that the caller
 //!   has no room for is not polled, so it makes nothing more, but is dropped only when the caller reads
 //!   on, resets it or goes away.

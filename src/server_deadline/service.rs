@@ -7,10 +7,10 @@ use tower_service::Service;
 use crate::call::{Deadline, Served};
 use crate::events::{self, Once};
 use crate::grpc::{Code, Status};
-use crate::timer::{Home, NoRuntime};
+use crate::timer::Home;
 
 use super::client::is_a_client_s;
-use super::watch::{Watch, without_runtime};
+use super::watch::Watch;
 use super::{ResponseFuture, ServerDeadlineBody, ServerDeadlinePolicy, Terms};
 
 static ON_A_CLIENT: Once = Once::new();
@@ -47,6 +47,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        self.home.note();
         if is_a_client_s(request.extensions()) {
             ON_A_CLIENT.say(events::server_deadline_on_a_client);
         }
@@ -65,9 +66,6 @@ where
                 return ResponseFuture::answered(status);
             }
         };
-        if handler.is_some() && !self.home.has_timers() {
-            return ResponseFuture::answered(without_runtime(NoRuntime));
-        }
         let calls = calls.map(|timeout| Deadline::after(now, timeout));
         let (served, over) = Served::begin(calls);
         request.extensions_mut().insert(served.clone());

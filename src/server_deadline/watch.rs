@@ -57,7 +57,7 @@ impl Watch {
 }
 
 /// CONTRACT D13.
-pub(super) fn without_runtime(no_runtime: NoRuntime) -> Status {
+fn without_runtime(no_runtime: NoRuntime) -> Status {
     Status::new(Code::Internal, no_runtime.to_string())
 }
 

@@ -61,8 +61,7 @@ impl<S: Clone> Ordinary<S> {
         if Served::current_is_over() {
             return None;
         }
-        // What to do without timers is for the layers to say.
-        let home = self.deadline.rules().home()?;
+        let home = self.deadline.rules().home();
         let era = self.door.era()?;
         let extras = Extras::alone(request.extensions());
         let given = match &extras {

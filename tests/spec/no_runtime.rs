@@ -332,20 +332,45 @@ fn says_what_to_do(status: &Status) {
     assert_eq!(GiveUp::find(status), Some(GiveUp::NoRuntime));
 }
 
+/// Never answers.
+#[derive(Clone)]
+struct Silent;
+
+impl Service<http::Request<Body>> for Silent {
+    type Response = http::Response<Body>;
+    type Error = BoxError;
+    type Future = std::future::Pending<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        std::future::pending()
+    }
+}
+
+fn timed_out(stack: impl Stack + Send) {
+    let status = on_a_plain_thread(unary(stack, undeclared())).unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+}
+
 // CONTRACT D13
 #[test]
-fn without_any_runtime_a_call_with_a_timeout_fails_unsent_and_says_what_to_do() {
-    let local = Local::default();
-    let second = Duration::from_secs(1);
-    let deadline = DeadlineLayer::new().default_timeout(second);
-    says_what_to_do(&block_on(unary(deadline.layer(local.clone()), undeclared())).unwrap_err());
-    let attempts = AttemptTimeoutLayer::new(second).unwrap();
-    says_what_to_do(&block_on(unary(attempts.layer(local.clone()), undeclared())).unwrap_err());
-    let whole = Resilience::new()
-        .default_timeout(second)
-        .wrap(local.clone());
-    says_what_to_do(&block_on(unary(whole, undeclared())).unwrap_err());
-    assert_eq!(local.count(), 0);
+fn without_any_runtime_calls_keep_their_timeouts() {
+    let deadline = DeadlineLayer::new().default_timeout(ms(50));
+    timed_out(deadline.layer(Silent));
+    timed_out(AttemptTimeoutLayer::new(ms(50)).unwrap().layer(Silent));
+    let whole = || Resilience::new().default_timeout(ms(50)).wrap(Silent);
+    timed_out(whole());
+    let site = Site::new();
+    let channel = site.build(|channel| channel);
+    let over_tonic = stack()
+        .default_timeout(Duration::from_secs(10))
+        .wrap(channel);
+    for _ in 0..3 {
+        on_a_plain_thread(unary(over_tonic.clone(), undeclared())).unwrap();
+    }
 }
 
 // CONTRACT D13
@@ -359,19 +384,29 @@ fn without_any_runtime_calls_that_need_no_timer_succeed() {
     assert_eq!(local.count(), 3);
 }
 
+// CONTRACT D13
+#[test]
+fn without_any_runtime_calls_are_retried() {
+    let local = Local::failing();
+    let layered = RetryLayer::new(quick()).layer(local.clone());
+    let status = on_a_plain_thread(unary(layered, declared())).unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert_eq!(GiveUp::find(&status), Some(GiveUp::AttemptsExhausted));
+    assert_eq!(local.count(), 4);
+}
+
 // CONTRACT D13, R17
 #[test]
-fn without_any_runtime_a_failure_that_would_be_retried_is_final_and_says_why() {
-    for (stack, local) in [Local::failing(), Local::failing()]
-        .map(|local| (RetryLayer::new(quick()).layer(local.clone()), local))
-    {
-        let status = block_on(unary(stack, declared())).unwrap_err();
-        assert_eq!(status.code(), Code::Unavailable, "{status}");
-        assert_eq!(GiveUp::find(&status), Some(GiveUp::NoRuntime));
-        assert_eq!(ours(&status)[0].attempts(), 1);
-        assert!(ours(&status)[0].to_string().contains("build the stack"));
-        assert_eq!(local.count(), 1);
-    }
+fn once_the_runtime_is_over_a_failure_that_would_be_retried_is_final_and_says_why() {
+    let (gone, local) = (runtime(), Local::failing());
+    let layered = gone.block_on(async { RetryLayer::new(quick()).layer(local.clone()) });
+    drop(gone);
+    let status = on_a_plain_thread(unary(layered, declared())).unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert_eq!(GiveUp::find(&status), Some(GiveUp::NoRuntime));
+    assert_eq!(ours(&status)[0].attempts(), 1);
+    assert!(ours(&status)[0].to_string().contains("build the stack"));
+    assert_eq!(local.count(), 1);
 }
 
 /// No connection can be made.
@@ -394,17 +429,23 @@ impl Service<http::Request<Body>> for Down {
 
 // CONTRACT D13
 #[test]
-fn without_any_runtime_calls_do_not_wait_for_a_channel() {
-    let stack = WaitForReadyLayer::new().layer(Down);
+fn without_any_runtime_calls_wait_for_a_channel_and_once_it_is_over_they_do_not() {
+    let deadline = DeadlineLayer::new().default_timeout(ms(300));
+    let waiting = WaitForReadyLayer::new().max_backoff(ms(10)).layer(Down);
+    let readiness = waiting.readiness();
+    timed_out(deadline.layer(waiting));
+    assert!(readiness.snapshot().failed_dials > 2);
+
+    let gone = runtime();
+    let waiting = gone.block_on(async { WaitForReadyLayer::new().layer(Down) });
+    drop(gone);
     for _ in 0..2 {
-        let status = on_a_plain_thread(unary(stack.clone(), undeclared())).unwrap_err();
+        let status = on_a_plain_thread(unary(waiting.clone(), undeclared())).unwrap_err();
         says_what_to_do(&status);
-        assert!(
-            crate::support::sources(&status).contains("refused"),
-            "{status:?}"
-        );
+        let sources = crate::support::sources(&status);
+        assert!(sources.contains("refused"), "{status:?}");
     }
-    assert_eq!(stack.readiness().snapshot().waiting, 0);
+    assert_eq!(waiting.readiness().snapshot().waiting, 0);
 }
 
 // CONTRACT D13
@@ -418,6 +459,12 @@ fn calls_fail_when_the_runtime_of_their_stack_is_over() {
             .default_timeout(Duration::from_secs(600))
             .wrap(channel)
     });
+    // One has a timer there already, the other one none yet.
+    let mut timed = Box::pin(unary(built.clone(), undeclared()));
+    let is_pending = gone.block_on(std::future::poll_fn(|cx| {
+        Poll::Ready(timed.as_mut().poll(cx).is_pending())
+    }));
+    assert!(is_pending);
     let (begun, has_begun) = mpsc::channel();
     let waiting = built.clone();
     let waiting = thread::spawn(move || {
@@ -431,31 +478,32 @@ fn calls_fail_when_the_runtime_of_their_stack_is_over() {
     has_begun.recv().unwrap();
     drop(gone);
     says_what_to_do(&waiting.join().unwrap().unwrap_err());
+    says_what_to_do(&on_a_plain_thread(timed).unwrap_err());
     says_what_to_do(&on_a_plain_thread(unary(built, undeclared())).unwrap_err());
 }
 
 // CONTRACT D13
 #[test]
-fn a_handler_without_any_runtime_is_answered_for_and_one_whose_server_has_one_is_stopped() {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&calls);
-    let handler = tower::service_fn(move |_: http::Request<()>| {
-        counted.fetch_add(1, Ordering::Relaxed);
+fn a_handler_is_stopped_wherever_it_is_polled() {
+    let handler = tower::service_fn(|_: http::Request<()>| {
         std::future::pending::<Result<http::Response<String>, std::convert::Infallible>>()
     });
     let request = || {
         let request = http::Request::builder().header("grpc-timeout", "50m");
         request.body(()).unwrap()
     };
-    let mut nowhere = ServerDeadlineLayer::new().layer(handler.clone());
-    let Ok(answer) = block_on(nowhere.call(request()));
-    assert_eq!(answer.headers()["grpc-status"], "13");
-    assert_eq!(calls.load(Ordering::Relaxed), 0);
-
-    let runtime = runtime();
-    let mut somewhere = runtime.block_on(async { ServerDeadlineLayer::new().layer(handler) });
-    let call = somewhere.call(request());
-    let Ok(answer) = on_a_plain_thread(call);
-    assert_eq!(answer.headers()["grpc-status"], "4");
-    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let layer = ServerDeadlineLayer::new();
+    let (here, gone) = (runtime(), runtime());
+    let mut built = vec![
+        layer.layer(handler),
+        here.block_on(async { layer.layer(handler) }),
+    ];
+    let over = gone.block_on(async { layer.layer(handler) });
+    drop(gone);
+    built.push(over);
+    for (mut service, expected) in built.into_iter().zip(["4", "4", "13"]) {
+        let call = service.call(request());
+        let Ok(answer) = on_a_plain_thread(call);
+        assert_eq!(answer.headers()["grpc-status"], expected);
+    }
 }

@@ -86,13 +86,19 @@ fn overload() -> RetryPolicy {
 #[tokio::test(start_paused = true)]
 async fn what_is_shed_was_not_sent_and_goes_again_undeclared_where_its_code_is_retried() {
     let server = slow_at_first();
-    let layered = RetryLayer::new(overload()).layer(single(&server));
+    let budget = BudgetLayer::new(TokenBucket::default());
+    let layered = ServiceBuilder::new()
+        .layer(budget.clone())
+        .layer(RetryLayer::new(overload()))
+        .service(single(&server));
     let mut first = client(layered.clone());
     let slow = tokio::spawn(async move { first.unary(undeclared()).await });
     settle().await;
     client(layered).unary(undeclared()).await.unwrap();
     slow.await.unwrap().unwrap();
     assert_eq!(server.count(), 2, "what was shed never left");
+    // It says nothing of the server.
+    assert_eq!(budget.snapshots()[0].1.tokens(), Some(300.0));
 }
 
 // CONTRACT H6

@@ -203,6 +203,45 @@ async fn refusals_of_what_was_sent_before_the_renewal_fetch_no_second_token() {
     assert_eq!(tokens.fetched(), 1, "the late refusal is of the old token");
 }
 
+// CONTRACT I6: two runs of the hook are told the same, and the token of the first one is refused too
+#[tokio::test(start_paused = true)]
+async fn a_renewal_does_not_hide_the_refusal_of_a_later_token() {
+    let (server, tokens) = (Server::in_memory(), Tokens::default());
+    let slow_hook = {
+        let hook = tokens.clone();
+        BeforeAttempt::new(move |next: NextAttempt| {
+            let refused = next.last_failure().map(|it| Code::from(it.code()));
+            let runs = {
+                let mut told = hook.told.lock().unwrap();
+                told.push((next.number(), refused));
+                told.len()
+            };
+            async move {
+                // The second run takes longer than the third and the call that it is for.
+                if runs == 2 {
+                    tokio::time::sleep(crate::common::ms(500)).await;
+                }
+                Ok(next)
+            }
+        })
+    };
+    server.script().on(method::UNARY, [refused(), refused()]);
+    let layer = RetryLayer::new(policy()).before_attempt(slow_hook);
+    let client = client(layer.layer(server.channel()));
+    let mut quick = client.clone();
+    quick.unary(undeclared()).await.unwrap_err();
+    let mut slow = client.clone();
+    let slow = tokio::spawn(async move { slow.unary(undeclared()).await });
+    crate::support::settle().await;
+    // Told, renews, and is refused with what it brought.
+    quick.unary(undeclared()).await.unwrap_err();
+    slow.await.unwrap().unwrap();
+    quick.unary(undeclared()).await.unwrap();
+    let refused = Some(Code::Unauthenticated);
+    let expected = [None, refused, refused, refused].map(|code| (1, code));
+    assert_eq!(tokens.told(), expected);
+}
+
 // CONTRACT I6
 #[tokio::test(start_paused = true)]
 async fn other_failures_are_told_within_their_call_only() {
