@@ -165,6 +165,36 @@ async fn a_policy_of_one_s_own_says_which_attempt_is_the_last() {
     );
 }
 
+#[derive(Debug)]
+struct Again;
+
+/// It says nothing of last attempts.
+impl Policy for Again {
+    fn decide(&self, _: &Outcome<'_>) -> Plan {
+        Plan::Retry {
+            after: ms(10),
+            hinted: false,
+        }
+    }
+}
+
+// CONTRACT D12, I2: what binds every policy
+#[tokio::test(start_paused = true)]
+async fn whatever_a_policy_says_an_undeclared_call_and_the_caller_s_count_have_a_last_attempt() {
+    let server = hanging();
+    assert_eq!(
+        uses_all(&server, by(Again, &server), undeclared()).await,
+        [LEFT]
+    );
+    let server = hanging();
+    let mut request = declared();
+    request.call_options().max_attempts(2);
+    assert_eq!(
+        uses_all(&server, by(Again, &server), request).await,
+        [TOLD, Some(690_000)]
+    );
+}
+
 // CONTRACT D12
 #[tokio::test(start_paused = true)]
 async fn without_a_deadline_or_a_retry_layer_the_timeout_ends_any_attempt() {
