@@ -3,7 +3,6 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::classify::{Expiry, Verdict};
 use crate::grpc::{Code, InvalidTimeout, TIMEOUT, find, parse_timeout, render_timeout};
 
 /// About thirty years: what a timeout too long for an [`Instant`] becomes.
@@ -11,19 +10,7 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// The least grace before an end: clocks differ, and tonic's own timer and stock servers answer
 /// CANCELLED near it (CONTRACT D11).
-const LEAST_GRACE: Duration = Duration::from_millis(5);
-
-/// The most: half of a second's call is not near its end.
-const MOST_GRACE: Duration = Duration::from_millis(50);
-
-/// Of the timeout sent, the grace is this part: a long call crosses slow networks.
-const PART: u32 = 20;
-
-/// The least grace for a peer whose very words say that the time is over. Envoy's
-/// `grpc_timeout_header_offset`, which its users set to 20 ms, ends a call so much early, or has
-/// the server behind it do so; and its timers go by a time that it reads once a turn, up to 3 ms
-/// before.
-const WORDED_GRACE: Duration = Duration::from_millis(25);
+pub(super) const LEAST_GRACE: Duration = Duration::from_millis(5);
 
 /// The one instant at which a call ends, whatever it is doing then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,31 +86,6 @@ impl Deadline {
         matches!(code, Code::Cancelled | Code::DeadlineExceeded) && remaining <= LEAST_GRACE
     }
 
-    /// Whether this failure, seen at `now`, is the end by another name (CONTRACT D11): `sent` was
-    /// the `grpc-timeout` of its request.
-    pub(crate) fn is_named_by(
-        &self,
-        verdict: &Verdict,
-        message: &str,
-        sent: Duration,
-        now: Instant,
-    ) -> bool {
-        let grace = match verdict.expiry(message) {
-            None => return false,
-            Some(Expiry::OwnClock) => LEAST_GRACE,
-            Some(Expiry::Code) => Self::grace(sent),
-            Some(Expiry::Words) => Self::grace(sent).max(WORDED_GRACE),
-        };
-        // A short call is not near its end from its beginning.
-        self.remaining(now) <= grace.min(sent / 2)
-    }
-
-    /// How long before its end a failure may be that end, for a request that was told of this
-    /// timeout (CONTRACT D11).
-    pub(crate) fn grace(sent: Duration) -> Duration {
-        (sent / PART).clamp(LEAST_GRACE, MOST_GRACE)
-    }
-
     /// The earlier of the two.
     #[must_use]
     pub fn earliest(self, other: Self) -> Self {
@@ -146,7 +108,6 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::{Progress, Reason};
 
     // CONTRACT D7
     #[tokio::test(start_paused = true)]
@@ -179,58 +140,6 @@ mod tests {
         assert!(Deadline::is_expiry(Code::Cancelled, LEAST_GRACE));
         assert!(!Deadline::is_expiry(Code::Cancelled, LEAST_GRACE * 2));
         assert!(!Deadline::is_expiry(Code::Unavailable, Duration::ZERO));
-    }
-
-    /// The most that may be left of a call with this timeout, in milliseconds, for such a failure
-    /// to be its end.
-    fn grace(timeout: u64, code: Code, reason: Reason, message: &str) -> Option<u64> {
-        let ms = Duration::from_millis;
-        let verdict = Verdict::new(Progress::Answered, code, reason);
-        let deadline = Deadline::after(Instant::now(), ms(timeout));
-        let is_end = |left: &u64| {
-            let now = deadline.at() - ms(*left);
-            deadline.is_named_by(&verdict, message, deadline.timeout(), now)
-        };
-        let most = (0..=timeout).rev().find(is_end)?;
-        assert!((0..most).all(|left| is_end(&left)));
-        Some(most)
-    }
-
-    // CONTRACT D11
-    #[test]
-    fn the_grace_is_a_twentieth_of_what_was_sent_within_bounds() {
-        use Reason::Answered;
-        for (timeout, expected) in [
-            (4, 2),
-            (50, 5),
-            (100, 5),
-            (300, 15),
-            (500, 25),
-            (1_000, 50),
-            (60_000, 50),
-        ] {
-            for code in [Code::Cancelled, Code::DeadlineExceeded] {
-                assert_eq!(grace(timeout, code, Answered, "stopped"), Some(expected));
-            }
-            let timed_out = Reason::AttemptTimedOut;
-            let own_clock = grace(timeout, Code::DeadlineExceeded, timed_out, "");
-            assert_eq!(own_clock, Some(expected.min(5)));
-        }
-    }
-
-    // CONTRACT D11
-    #[test]
-    fn words_that_say_so_may_come_as_early_as_proxies_do() {
-        let words = "upstream request timeout";
-        for (timeout, expected) in [(30, 15), (100, 25), (300, 25), (1_000, 50)] {
-            for code in [Code::Unavailable, Code::Unknown, Code::Cancelled] {
-                let grace = grace(timeout, code, Reason::Answered, words);
-                assert_eq!(grace, Some(expected));
-            }
-        }
-        for code in [Code::Unavailable, Code::Unknown] {
-            assert_eq!(grace(300, code, Reason::Answered, "busy"), None);
-        }
     }
 
     #[tokio::test(start_paused = true)]

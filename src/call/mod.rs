@@ -20,6 +20,12 @@ mod budget_snapshot;
 mod context;
 mod deadline;
 mod ext;
+#[cfg(any(feature = "attempt-timeout", feature = "deadline", feature = "retry"))]
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(dead_code, reason = "a layer by itself asks some of it only")
+)]
+mod grace;
 mod method;
 mod options;
 mod safety;

@@ -63,6 +63,11 @@ mod answer;
 mod chain;
 mod connect_fault;
 mod evidence;
+#[cfg(any(feature = "attempt-timeout", feature = "deadline", feature = "retry"))]
+#[cfg_attr(
+    not(feature = "stack"),
+    allow(dead_code, reason = "a layer by itself asks some of it only")
+)]
 mod expiry;
 mod failure;
 mod size_limit;
@@ -74,7 +79,10 @@ pub use answer::{answer, head, no_status, trailers};
 pub(crate) use chain::chain;
 pub use connect_fault::ConnectFault;
 pub(crate) use evidence::Doubt;
-pub(crate) use expiry::{Expiry, may_be_expiry};
+#[cfg(any(feature = "attempt-timeout", feature = "deadline", feature = "retry"))]
+pub(crate) use expiry::Expiry;
+#[cfg(any(feature = "attempt-timeout", feature = "deadline"))]
+pub(crate) use expiry::may_be_expiry;
 pub(crate) use failure::display_chain;
 #[cfg(feature = "retry")]
 pub(crate) use failure::display_chain_until;

@@ -51,13 +51,14 @@ pub trait Policy: fmt::Debug + Send + Sync {
     }
 
     /// Whether another attempt can follow this one, which has just begun, if its own timeout ends
-    /// it: the outcome is that of such an attempt. If none can, the timeout does not end it
-    /// (CONTRACT D12).
+    /// it: the outcome is that of such an attempt. If none can, the timeout does not end it, and it
+    /// has what is left of the call (CONTRACT D12).
     ///
-    /// By default what [`decide`](Self::decide) says of it. It is asked before each attempt that no
-    /// other rule makes the last, so answer it yourself if `decide` counts how often it is asked.
+    /// Default: yes. It is asked before each attempt that no other rule makes the last, so a policy
+    /// that counts attempts says here which is the last; one that wraps another forwards it.
     fn may_follow(&self, outcome: &Outcome<'_>) -> bool {
-        !matches!(self.decide(outcome), Plan::Stop(_))
+        let _ = outcome;
+        true
     }
 
     /// Whether it never retries: then calls pass through the layer untouched. Default: no.

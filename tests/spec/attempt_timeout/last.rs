@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use grpc_resilience::GiveUp;
 use grpc_resilience::Resilience;
 use grpc_resilience::call::{CallOptionsExt, Context};
+use grpc_resilience::classify::Reason;
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{Outcome, Plan, Policies, Policy, RetryLayer, RetryPolicy};
 use http::Response;
@@ -141,20 +142,56 @@ async fn a_call_whose_retries_are_switched_off_has_all_the_time_of_the_call() {
 #[derive(Debug)]
 struct Once;
 
-/// It has no word of its own on last attempts.
 impl Policy for Once {
     fn decide(&self, _: &Outcome<'_>) -> Plan {
         Plan::Stop(GiveUp::Policy("once"))
+    }
+
+    fn may_follow(&self, outcome: &Outcome<'_>) -> bool {
+        assert_eq!(outcome.verdict.reason, Reason::AttemptTimedOut);
+        assert_eq!(outcome.attempts, 1);
+        assert_eq!(outcome.remaining, Some(SECOND));
+        false
     }
 }
 
 // CONTRACT D12
 #[tokio::test(start_paused = true)]
-async fn a_policy_of_one_s_own_is_asked_what_it_would_do() {
+async fn a_policy_of_one_s_own_says_which_attempt_is_the_last() {
     let server = hanging();
     assert_eq!(
         uses_all(&server, by(Once, &server), declared()).await,
         [LEFT]
+    );
+}
+
+#[derive(Debug)]
+struct Again;
+
+/// It says nothing of last attempts.
+impl Policy for Again {
+    fn decide(&self, _: &Outcome<'_>) -> Plan {
+        Plan::Retry {
+            after: ms(10),
+            hinted: false,
+        }
+    }
+}
+
+// CONTRACT D12, I2: what binds every policy
+#[tokio::test(start_paused = true)]
+async fn whatever_a_policy_says_an_undeclared_call_and_the_caller_s_count_have_a_last_attempt() {
+    let server = hanging();
+    assert_eq!(
+        uses_all(&server, by(Again, &server), undeclared()).await,
+        [LEFT]
+    );
+    let server = hanging();
+    let mut request = declared();
+    request.call_options().max_attempts(2);
+    assert_eq!(
+        uses_all(&server, by(Again, &server), request).await,
+        [TOLD, Some(690_000)]
     );
 }
 
