@@ -5,7 +5,7 @@ use super::pace::{Nanos, Pace};
 /// Promises of places ahead of the line, given in place of callers that did not come.
 ///
 /// Their times are not a period apart. Those that are close together are one entry, so that there are
-/// some ten entries however many promises stand.
+/// seven entries at most however many promises stand.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     groups: VecDeque<Group>,
@@ -46,7 +46,7 @@ impl Ahead {
             return;
         }
         // The group stands as long as its last one.
-        let width = (pace.stands / 2).max(1);
+        let width = pace.stands.max(1);
         let last = at.div_ceil(width).saturating_mul(width);
         self.groups.push_back(Group { last, count: 1 });
     }
@@ -100,14 +100,14 @@ mod tests {
     use crate::rate_limit::Quota;
 
     #[test]
-    fn promises_stand_as_long_as_was_said_and_at_most_half_as_long_again() {
+    fn promises_stand_as_long_as_was_said_and_at_most_twice_as_long() {
         let quota = Quota::every(Duration::from_millis(1)).unwrap();
         let pace = Pace::new(quota, Duration::from_millis(250));
         for at in (0..5_000).map(|step| 1_000_000_000 + step * 1_234_567) {
             let mut ahead = Ahead::default();
             ahead.add(&pace, at);
             assert_eq!(ahead.lapse(&pace, at + pace.stands), 0);
-            assert_eq!(ahead.lapse(&pace, at + pace.stands * 3 / 2 + 1), 1);
+            assert_eq!(ahead.lapse(&pace, at + pace.stands * 2 + 1), 1);
             assert!(ahead.is_empty());
         }
     }

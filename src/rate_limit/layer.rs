@@ -115,11 +115,12 @@ impl RateLimitLayer {
         self.set(|settings| settings.longest_promise = longest)
     }
 
-    /// How long a caller that comes back as it was told waits for its cell, at most; and how long a promised
-    /// cell is kept past its time. Default: 250 ms, a round trip around the world.
+    /// How late a caller may come for its promise; those behind it wait for their cells as long. Default:
+    /// 250 ms, a round trip around the world.
     ///
-    /// A cell is kept for half of the time, at most, for which the burst holds one, since what a full bucket
-    /// keeps for one is lost to all. After that its caller gets another one; see the [module](super).
+    /// Its cell is kept meanwhile for half of the time, at most, for which the burst holds one, since what
+    /// a full bucket keeps for one caller is lost to all. After that it gets the next one; see the
+    /// [module](super).
     #[must_use]
     pub fn grace(self, grace: Duration) -> Self {
         self.set(|settings| settings.grace = grace)

@@ -26,17 +26,14 @@
 //! - **Exact**: the bucket is the generic cell rate algorithm (GCRA), for promised cells and others: in any
 //!   time `t` no more than `burst + t / period` of a key. A caller that waits for its cell begins when tokio's
 //!   timer says so, up to a millisecond after the cell's time.
-//! - **A caller that comes back as it was told is let in**, and waits at most the
-//!   [`grace`](RateLimitLayer::grace) for its cell: if others before it came late, it begins as much later. A
-//!   caller may also come some time before its own or after, as long as its promise stands: from a quarter of
-//!   the grace, where the bucket has one cell, to all of it, where the burst holds a cell for twice as long. A
-//!   wait that its `grpc-timeout` doesn't allow is refused.
+//! - **A caller that comes back as it was told is let in**, up to the [`grace`](RateLimitLayer::grace) after its
+//!   time or before. If those before it came late it waits for its cell, as long as they were late: at most the
+//!   grace. A wait that its `grpc-timeout` doesn't allow is refused.
 //! - **A promise that nobody comes for** costs nothing: once its time is over its turn passes to the caller
 //!   that comes next. That one gets the cell, or is told of a time ahead of the line; so a line of promises that a
 //!   flood leaves, a minute of them at most, holds up nobody. Who then comes for such a promise is let
-//!   in all the same.
-//! - **Quotas slower than 32 a second** let some callers in ahead of the line, too, so one that comes back may
-//!   wait up to eight periods, at most five and the grace.
+//!   in all the same. So many go ahead of a line that those in it wait at most four times the grace, or
+//!   eight periods of a quota slower than eight a second, at most five and the grace.
 //! - **Defaults**: promises up to 60 s ahead, since gRPC has no default deadline; a grace of 250 ms, a round trip
 //!   around the world; 100,000 keys for each quota, [`max_keys`](RateLimitLayer::max_keys).
 //! - **Clients**: under a [`RetryLayer`](crate::retry::RetryLayer) whose policy retries RESOURCE_EXHAUSTED, a

@@ -22,40 +22,30 @@ pub(super) struct Pace {
     /// A promise stands for so long. Who comes in time is let in, if not with its own cell then with
     /// the next one. A caller may also come earlier by as much.
     pub(super) stands: Nanos,
-    /// A caller that comes back waits for its cell no longer than this.
-    pub(super) longest_wait: Nanos,
     /// So many callers may be let in ahead of the line, each in place of one that did not come.
     pub(super) most_ahead: u64,
 }
 
+/// A caller that comes back waits at most for so many times the grace.
+const WAITS_OF_GRACE: u64 = 4;
+
 impl Pace {
-    /// The numbers are such that nobody in the line waits longer than [`longest_wait`](Self::longest_wait),
-    /// even if all come at once whose promises stand (the laws in `promises`): the line is late by
-    /// `stands - min(held, cell_kept)` if all come late, by one period for each caller let in ahead of it,
-    /// and by two for those of which a part of a period is left.
     pub(super) fn new(quota: Quota, grace: Duration) -> Self {
         let period = nanos(quota.period()).max(1);
         let held = nanos(quota.fill_time()).saturating_sub(period);
         let grace = nanos(grace);
         // What a full bucket keeps for one caller is lost to all. One of a single cell is full at once.
         let cell_kept = grace.min((held / 2).max(period / 16));
-        // A slow quota would let nobody in ahead of a line of callers that never come.
-        let slow = period.saturating_mul(5).saturating_add(grace);
-        let slow = slow.min(period.saturating_mul(8));
-        let longest_wait = grace.max(slow);
-        let two = period.saturating_mul(2);
-        let shared = longest_wait.saturating_sub(two).saturating_add(cell_kept);
-        // The rest is for those let in ahead: while few of a line come, most callers are.
-        let stands = cell_kept.max(grace.min(shared / 4));
-        let late = stands.saturating_sub(held.min(cell_kept));
-        let ahead = longest_wait.saturating_sub(two).saturating_sub(late) / period;
+        // If all come late that may, those behind them wait for as long, unless the bucket has cells. The
+        // rest of the wait is for those let in ahead, a period each, and two for parts of a period.
+        let late = grace.saturating_sub(held.min(cell_kept));
+        let others = longest_wait(period, grace).saturating_sub(late) / period;
         Self {
             period,
             held,
             cell_kept,
-            stands,
-            longest_wait,
-            most_ahead: ahead.max(1),
+            stands: grace,
+            most_ahead: others.saturating_sub(2),
         }
     }
 
@@ -63,6 +53,14 @@ impl Pace {
     pub(super) fn later(&self, than: Nanos, count: u64) -> Nanos {
         than.saturating_add(self.period.saturating_mul(count))
     }
+}
+
+/// How long a caller that comes back waits for its cell at most (the laws in `laws`).
+pub(super) fn longest_wait(period: Nanos, grace: Nanos) -> Nanos {
+    // A slow quota would let too few in ahead of a line of callers that never come.
+    let slow = period.saturating_mul(5).saturating_add(grace);
+    let slow = slow.min(period.saturating_mul(8));
+    grace.saturating_mul(WAITS_OF_GRACE).max(slow)
 }
 
 /// Half a millennium fits in.
@@ -84,24 +82,31 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_waits_at_most_the_grace_or_some_periods_of_a_slow_quota() {
+    fn a_caller_waits_at_most_four_times_the_grace_or_some_periods_of_a_slow_quota() {
         for (period, longest) in [
-            (ms(1), 250),
-            (ms(31), 250),
-            (ms(50), 400),
-            (ms(1_000), 5_250),
+            (1, 1_000),
+            (125, 1_000),
+            (150, 1_000),
+            (160, 1_050),
+            (1_000, 5_250),
         ] {
-            for burst in [1, 2, 10, 500] {
-                assert_eq!(pace(period, burst).longest_wait, nanos(ms(longest)));
-            }
+            let longest_wait = longest_wait(period * MILLI, 250 * MILLI);
+            assert_eq!(longest_wait, longest * MILLI, "{period} ms");
         }
     }
 
     #[test]
-    fn a_promise_stands_for_a_quarter_of_the_grace_or_for_all_of_it_if_the_bucket_keeps_its_cell() {
-        let stands = |burst| pace(ms(10), burst).stands / MILLI;
-        let found = [1, 2, 10, 51, 500].map(stands);
-        assert_eq!(found, [57, 58, 68, 250, 250]);
+    fn a_cell_is_kept_for_half_of_what_the_bucket_keeps_one_and_at_most_the_grace() {
+        let kept = |burst| pace(ms(16), burst).cell_kept / MILLI;
+        assert_eq!([1, 2, 10, 51].map(kept), [1, 8, 72, 250]);
+    }
+
+    #[test]
+    fn as_many_are_let_in_ahead_as_the_longest_wait_allows() {
+        let ahead = |period, burst| pace(ms(period), burst).most_ahead;
+        // 75 and 100 periods of 10 ms, less two.
+        assert_eq!([1, 51].map(|burst| ahead(10, burst)), [73, 98]);
+        assert_eq!([1, 2].map(|burst| ahead(86_400_000, burst)), [3, 3]);
     }
 
     #[test]
@@ -116,7 +121,7 @@ mod tests {
         ] {
             for burst in [1, 2, 10, 300] {
                 let pace = pace(Duration::from_nanos(period), burst);
-                assert!(pace.most_ahead >= 1, "{pace:?}");
+                assert!(pace.most_ahead >= 3, "{pace:?}");
                 assert!(pace.cell_kept <= pace.stands, "{pace:?}");
             }
         }

@@ -10,7 +10,7 @@ use pin_project::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use crate::body::RequestBody;
+use crate::body::{RequestBody, WaitingShare};
 use crate::dispatch::{Attempt, Read, Recorder, Seen, broken, received};
 use crate::error::{BoxError, Error};
 
@@ -44,7 +44,7 @@ where
     /// The head is held until the first frame.
     Held(Option<(Parts, R)>),
     /// Between two attempts.
-    Backoff(Pin<Box<Sleep>>),
+    Backoff(Pin<Box<Sleep>>, WaitingShare),
     /// Before an attempt, what the user runs.
     Preparing(Preparing),
     /// The same, before the only attempt of a call that the layer lets pass.
@@ -159,7 +159,7 @@ where
                     }
                     Err(error) => error,
                 },
-                StateProj::Backoff(sleep) => {
+                StateProj::Backoff(sleep, _) => {
                     ready!(sleep.as_mut().poll(cx));
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Pending;
@@ -210,7 +210,7 @@ where
                 None => Err(failure),
                 Some(call) => match call.after(failure) {
                     Next::GoOn => Ok(State::attempt(call, None)),
-                    Next::Wait(after) => Ok(State::Backoff(Box::pin(sleep(after)))),
+                    Next::Wait(after, room) => Ok(State::Backoff(Box::pin(sleep(after)), room)),
                     Next::Stop(error) => Err(error),
                 },
             };

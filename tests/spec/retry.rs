@@ -11,6 +11,7 @@ mod overrides;
 mod policies;
 mod readiness;
 mod stack;
+mod waiting;
 mod waits;
 
 use grpc_resilience::GiveUp;

@@ -93,7 +93,7 @@ async fn the_cell_of_a_promise_that_nobody_comes_for_is_for_whoever_comes() {
     assert_eq!(layer.snapshot().lapsed, 0);
     again(&layer).await.unwrap();
     assert_eq!(layer.snapshot().kept, 1);
-    advance(ms(60)).await;
+    advance(ms(250)).await;
     assert!(layer.snapshot().lapsed > 0);
 }
 
@@ -196,6 +196,7 @@ async fn when_callers_do_not_come_a_new_one_is_told_of_a_time_ahead_of_the_line(
     }
     advance(ms(95)).await;
     new(&layer).await.unwrap();
+    // The turns of nine have passed, and one was used.
     assert_eq!(told(new(&layer).await), ms(10));
     advance(ms(10)).await;
     again(&layer).await.unwrap();
