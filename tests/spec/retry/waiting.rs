@@ -142,6 +142,9 @@ async fn calls_that_wait_hold_three_quarters_of_the_replay_buffer() {
     let (waiting, ended) = send_away(&server, &client, 5, SECOND).await;
     assert_eq!((waiting.len(), ended), (3, vec![FULL; 2]));
     assert_eq!(retried(&server, &client).await, Err(FULL));
+    // One that goes again at once does not wait.
+    server.script().on(method::UNARY, [pushed(Duration::ZERO)]);
+    call(client.clone(), Some(SECOND)).await.unwrap();
     for result in waiting.join_all().await {
         result.unwrap();
     }
@@ -161,7 +164,7 @@ async fn a_call_that_is_dropped_while_it_waits_leaves_its_room() {
     }
 }
 
-/// A wait that has no room takes no token and no permit, and the caller sees the server's answer.
+// CONTRACT R8a, R17
 #[tokio::test(start_paused = true)]
 async fn a_call_without_room_to_wait_shows_what_the_server_said() {
     let server = Server::in_memory();
