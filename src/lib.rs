@@ -104,7 +104,7 @@ pub mod call;
     )
 )]
 pub mod classify;
-#[cfg(any(feature = "budget", feature = "rate-limit"))]
+#[cfg(feature = "budget")]
 mod clock;
 #[cfg(feature = "deadline")]
 pub mod deadline;

@@ -1,4 +1,6 @@
 use std::sync::Arc;
+#[cfg(feature = "retry")]
+use std::time::Duration;
 
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -10,6 +12,12 @@ pub struct ReplayBuffer(Arc<Pool>);
 struct Pool {
     limit: usize,
     held: AtomicUsize,
+    /// What calls hold that wait between two attempts.
+    #[cfg(feature = "retry")]
+    waiting: AtomicUsize,
+    /// What those hold of it that wait for long.
+    #[cfg(feature = "retry")]
+    waiting_long: AtomicUsize,
 }
 
 impl ReplayBuffer {
@@ -19,6 +27,10 @@ impl ReplayBuffer {
         Self(Arc::new(Pool {
             limit: bytes,
             held: AtomicUsize::new(0),
+            #[cfg(feature = "retry")]
+            waiting: AtomicUsize::new(0),
+            #[cfg(feature = "retry")]
+            waiting_long: AtomicUsize::new(0),
         }))
     }
 
@@ -37,7 +49,7 @@ impl ReplayBuffer {
     /// One write where there is room, and none where there is not: all calls of a channel do this, on all
     /// threads. Of two that find the last room at once, none may get it.
     fn reserve(&self, bytes: usize) -> bool {
-        let Pool { limit, held } = &*self.0;
+        let Pool { limit, held, .. } = &*self.0;
         let fits = |held: usize| held.checked_add(bytes).is_some_and(|sum| sum <= *limit);
         if !fits(held.load(Ordering::Relaxed)) {
             return false;
@@ -49,8 +61,69 @@ impl ReplayBuffer {
         fits
     }
 
+    /// Room for a call that holds so many bytes to wait so long for its next attempt (CONTRACT R8a).
+    #[cfg(feature = "retry")]
+    pub(crate) fn wait(&self, bytes: usize, wait: Duration) -> Option<WaitingShare> {
+        let Pool {
+            limit,
+            waiting,
+            waiting_long,
+            ..
+        } = &*self.0;
+        let share = |of: &AtomicUsize, most: usize| {
+            let others = of.fetch_add(bytes, Ordering::Relaxed);
+            // One alone may wait whatever it holds.
+            let fits = others == 0 || others.saturating_add(bytes) <= most;
+            if !fits {
+                of.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            fits
+        };
+        let is_long = wait > LONG_WAIT;
+        if !share(waiting, limit - limit / 4) {
+            return None;
+        }
+        if is_long && !share(waiting_long, limit / 2) {
+            waiting.fetch_sub(bytes, Ordering::Relaxed);
+            return None;
+        }
+        Some(WaitingShare {
+            buffer: self.clone(),
+            bytes,
+            is_long,
+        })
+    }
+
     pub(crate) fn release(&self, bytes: usize) {
         self.0.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Calls that a server sends away for so long, or which back off for so long, leave more room.
+#[cfg(feature = "retry")]
+const LONG_WAIT: Duration = Duration::from_secs(1);
+
+/// What a call that waits between two attempts holds of the buffer; it waits no more on drop.
+#[cfg(feature = "retry")]
+#[derive(Debug)]
+pub(crate) struct WaitingShare {
+    buffer: ReplayBuffer,
+    bytes: usize,
+    is_long: bool,
+}
+
+#[cfg(feature = "retry")]
+impl Drop for WaitingShare {
+    fn drop(&mut self) {
+        let Pool {
+            waiting,
+            waiting_long,
+            ..
+        } = &*self.buffer.0;
+        waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+        if self.is_long {
+            waiting_long.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -189,6 +262,11 @@ impl Share {
         self.give_back(data, data.saturating_add(FRAME_COST));
     }
 
+    #[cfg(feature = "retry")]
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// The limit of a call is one of data, as gRPC's is; the channel's buffer is one of memory.
     fn take(&mut self, data: usize, memory: usize) -> Result<(), Lost> {
         let sum = self.data.checked_add(data).ok_or(Lost::TooLarge)?;
@@ -242,6 +320,30 @@ mod tests {
         assert_eq!(two.grow(3), Ok(()));
         drop((one, two));
         assert_eq!(buffer.held(), 0);
+    }
+
+    // CONTRACT R8a
+    #[cfg(feature = "retry")]
+    #[test]
+    fn calls_that_wait_hold_three_quarters_and_those_that_wait_for_long_half() {
+        let buffer = ReplayBuffer::new(100);
+        let (short, long) = (LONG_WAIT, LONG_WAIT + Duration::from_nanos(1));
+        let first = buffer.wait(25, long).unwrap();
+        let second = buffer.wait(25, long).unwrap();
+        assert!(buffer.wait(1, long).is_none());
+        let third = buffer.wait(25, short).unwrap();
+        assert!(buffer.wait(1, short).is_none());
+        drop(first);
+        assert!(buffer.wait(26, long).is_none());
+        let fourth = buffer.wait(25, long).unwrap();
+        drop((second, third, fourth));
+        // One alone may hold more.
+        let all = buffer.wait(100, long).unwrap();
+        assert!(buffer.wait(1, short).is_none());
+        drop(all);
+        assert!(buffer.wait(0, long).is_some());
+        assert_eq!(buffer.0.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(buffer.0.waiting_long.load(Ordering::Relaxed), 0);
     }
 
     #[test]

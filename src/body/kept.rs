@@ -27,6 +27,12 @@ impl Kept {
         self.keeps
     }
 
+    /// What it holds of the buffer.
+    #[cfg(feature = "retry")]
+    pub(super) fn memory(&self) -> usize {
+        self.share.memory()
+    }
+
     /// Whether the reader has caught up with the source.
     pub(super) fn is_read(&self) -> bool {
         self.read == self.frames.len()

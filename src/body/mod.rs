@@ -27,6 +27,8 @@ mod request;
 mod tee;
 mod waker;
 
+#[cfg(feature = "retry")]
+pub(crate) use buffer::WaitingShare;
 pub use buffer::{Lost, ReplayBuffer};
 pub(crate) use here::InCall;
 pub(crate) use link::{OpenRequest, Reader, RequestGuard};

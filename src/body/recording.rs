@@ -150,6 +150,15 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
+    /// What it holds of the buffer itself, besides a loan.
+    #[cfg(feature = "retry")]
+    pub(crate) fn kept(&self) -> usize {
+        match &self.kept {
+            Kept::Whole(..) => 0,
+            Kept::Live(Handle(tee)) => tee.kept(),
+        }
+    }
+
     /// The request of the next attempt, from its start. The attempt before can read no more of a
     /// live request.
     ///

@@ -87,6 +87,12 @@ impl<B: Body<Data = Bytes>> Tee<B> {
         }
     }
 
+    /// What it holds of the buffer.
+    #[cfg(feature = "retry")]
+    pub(super) fn kept(&self) -> usize {
+        self.state.lock().kept.memory()
+    }
+
     /// Begins an attempt, which is the reader from now on.
     pub(super) fn begin(&self) -> u64 {
         let mut state = self.state.lock();

@@ -203,7 +203,8 @@ impl CallOptions {
     }
 
     /// Obeys a server's hint of at most this long; after a longer one the call fails rather than
-    /// coming back early. Zero: any hint but zero ends the call.
+    /// coming back early. Zero: any hint but zero ends the call. Without this, and without a cap of the
+    /// policy, the deadline is the bound, or a minute for a call without one.
     pub fn max_hint(&mut self, longest: Duration) -> &mut Self {
         self.max_hint = Some(longest);
         self

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::runtime::Handle;
 
 use crate::grpc::{PREVIOUS_ATTEMPTS, TIMEOUT, parse_timeout};
 
@@ -11,6 +12,8 @@ pub(super) struct Caller {
     pub(super) returning: bool,
     /// It can come again if it is told a time that is nearer than this.
     pub(super) patience: Duration,
+    /// There is a runtime by whose timer it can wait for its cell.
+    pub(super) can_wait: bool,
 }
 
 impl Caller {
@@ -23,9 +26,11 @@ impl Caller {
             timeout.unwrap_or_default()
         });
         let previous = only(headers, &PREVIOUS_ATTEMPTS);
+        let returning = previous.is_some_and(|value| counts_attempts(value.as_bytes()));
         Self {
-            returning: previous.is_some_and(|value| counts_attempts(value.as_bytes())),
+            returning,
             patience: timeout.map_or(longest, |timeout| timeout.min(longest)),
+            can_wait: returning && Handle::try_current().is_ok(),
         }
     }
 }

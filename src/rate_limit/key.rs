@@ -50,9 +50,9 @@ impl Key {
                 then(parts, value)
             }
             #[cfg(feature = "tonic")]
-            Self::Peer => match peer::address(parts) {
-                Some(std::net::IpAddr::V4(address)) => then(parts, Some(&address.octets())),
-                Some(std::net::IpAddr::V6(address)) => then(parts, Some(&address.octets())),
+            Self::Peer => match peer::network(parts) {
+                Some(peer::Network::V4(octets)) => then(parts, Some(&octets)),
+                Some(peer::Network::V6(octets)) => then(parts, Some(&octets)),
                 None => then(parts, None),
             },
             Self::Closure(key) => {

@@ -11,6 +11,7 @@ use super::caller::Caller;
 use super::key::Key;
 use super::meter::Refusal;
 use super::meters::{Made, Meters};
+use super::pace::Pace;
 use super::snapshot::{Counters, RateLimitSnapshot};
 
 /// What a user said.
@@ -40,8 +41,7 @@ impl Limits {
         let counters = Arc::new(Counters::default());
         let meters = settings.quotas.iter().map(|quota| {
             let made = Made {
-                quota: *quota,
-                grace: settings.grace,
+                pace: Pace::new(*quota, settings.grace),
                 counters: Arc::clone(&counters),
                 max_keys: settings.max_keys,
             };
@@ -54,8 +54,8 @@ impl Limits {
         }
     }
 
-    /// Takes a cell for the request, if there is a limit for it.
-    pub(super) fn check(&self, parts: &mut Parts, now: Instant) -> Result<(), Refusal> {
+    /// Takes a cell for the request, if there is a limit for it, and says how long it waits for it.
+    pub(super) fn check(&self, parts: &mut Parts, now: Instant) -> Result<Duration, Refusal> {
         let Settings {
             others,
             methods,
@@ -69,7 +69,7 @@ impl Limits {
             .or(others.as_ref())
             .and_then(|it| self.meters.get(*it))
         else {
-            return Ok(());
+            return Ok(Duration::ZERO);
         };
         let longest = if *hints {
             *longest_promise
@@ -80,7 +80,7 @@ impl Limits {
         let check = |parts: &Parts, key: Option<&[u8]>| {
             meters.check(key, Caller::of(&parts.headers, longest), now)
         };
-        key.with(parts, check).unwrap_or(Ok(()))
+        key.with(parts, check).unwrap_or(Ok(Duration::ZERO))
     }
 
     pub(super) fn says_hints(&self) -> bool {

@@ -1,36 +1,15 @@
-use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::Clock as _;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use tokio::time::Instant;
-
-use crate::clock::{Moment, TokioClock};
 use crate::sync::Mutex;
 
-use super::Quota;
 use super::caller::Caller;
-use super::promises::{Claim, Promises};
+use super::pace::{MILLI, Nanos, Pace};
+use super::promises::{Asks, Gets, Promises};
 use super::snapshot::{Counters, count};
 
-/// governor's bucket of one key, and the cells of it that are spoken for.
+/// The bucket of one key.
 #[derive(Debug)]
-pub(super) struct Meter {
-    limiter: Limiter,
-    fill_time: Duration,
-    counters: Arc<Counters>,
-    state: Mutex<State>,
-}
-
-type Limiter = governor::RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>;
-
-#[derive(Debug)]
-struct State {
-    promises: Promises,
-    /// By then the bucket is full again.
-    full_at: Instant,
-}
+pub(super) struct Meter(Mutex<Promises>);
 
 /// What a refused caller is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,87 +21,50 @@ pub(super) struct Refusal {
 }
 
 impl Meter {
-    pub(super) fn new(
-        quota: Quota,
-        grace: Duration,
-        counters: &Arc<Counters>,
-        now: Instant,
-    ) -> Self {
-        let governed = governor::Quota::with_period(quota.period())
-            // A quota's period is never zero.
-            .unwrap_or(governor::Quota::per_second(quota.burst_size()))
-            .allow_burst(quota.burst_size());
-        Self {
-            limiter: Limiter::direct_with_clock(governed, TokioClock),
-            fill_time: quota.fill_time(),
-            counters: Arc::clone(counters),
-            state: Mutex::new(State {
-                promises: Promises::new(quota, grace, now),
-                full_at: now,
-            }),
-        }
+    pub(super) fn new(now: Nanos) -> Self {
+        Self(Mutex::new(Promises::new(now)))
     }
 
-    /// Takes a cell for the caller, or tells it when one is free: in the order in which callers came.
-    pub(super) fn check(&self, caller: Caller, now: Instant) -> Result<(), Refusal> {
-        let mut state = self.state.lock();
-        let State { promises, full_at } = &mut *state;
-        let lapsed = promises.lapse(now);
-        let claim = promises.claim(now, caller.returning);
-        let decision = match claim {
-            Claim::Taken => Err(promises.end()),
-            Claim::Early => Err(promises.next()),
-            Claim::Any | Claim::Promised | Claim::Spare => match self.limiter.check() {
-                Ok(()) => {
-                    // governor read the clock after us, and before this.
-                    let then = TokioClock.now().0;
-                    promises.admitted(claim, then);
-                    *full_at = then.checked_add(self.fill_time).unwrap_or(then);
-                    Ok(())
-                }
-                Err(not_until) => {
-                    promises.refused(not_until.earliest_possible().0);
-                    Err(match claim {
-                        Claim::Promised => promises.next(),
-                        _ => promises.end(),
-                    })
-                }
-            },
+    /// Takes a cell for the caller and says how long it waits for it, or tells it when one is free: in the
+    /// order in which callers came.
+    pub(super) fn check(
+        &self,
+        pace: &Pace,
+        counters: &Counters,
+        caller: Caller,
+        now: Nanos,
+    ) -> Result<Duration, Refusal> {
+        let asks = Asks {
+            returning: caller.returning,
+            patience: longest_that_suits(caller.patience),
+            can_wait: caller.can_wait,
         };
-        let decision = decision.map_err(|free| {
-            let after = free.saturating_duration_since(now);
-            let stands = matches!(claim, Claim::Early | Claim::Promised);
-            let promised = !stands && whole_millis(after) < caller.patience;
-            if promised {
-                promises.promise();
+        let (lapsed, gets) = {
+            let mut promises = self.0.lock();
+            (promises.lapse(pace, now), promises.ask(pace, asks, now))
+        };
+        count(&counters.lapsed, lapsed);
+        let after = |at: Nanos| Duration::from_nanos(at.saturating_sub(now));
+        let (promised, at) = match gets {
+            Gets::Cell { at, promised } => {
+                count(&counters.admitted, 1);
+                count(&counters.kept, promised.into());
+                return Ok(after(at));
             }
-            Refusal { after, promised }
-        });
-        drop(state);
-        self.count(lapsed, claim, decision);
-        decision
+            Gets::Promise { at } => (true, at),
+            Gets::Nothing { at } => (false, at),
+        };
+        count(&counters.refused, 1);
+        count(&counters.promised, promised.into());
+        let after = after(at);
+        Err(Refusal { after, promised })
     }
 
     /// Lets promises lapse, and says whether it is now as good as a new one.
-    pub(super) fn is_idle(&self, now: Instant) -> bool {
-        let mut state = self.state.lock();
-        count(&self.counters.lapsed, state.promises.lapse(now));
-        !state.promises.stand() && state.full_at <= now
-    }
-
-    fn count(&self, lapsed: u64, claim: Claim, decision: Result<(), Refusal>) {
-        let counters = &self.counters;
-        count(&counters.lapsed, lapsed);
-        match decision {
-            Ok(()) => {
-                count(&counters.admitted, 1);
-                count(&counters.kept, (claim == Claim::Promised).into());
-            }
-            Err(refusal) => {
-                count(&counters.refused, 1);
-                count(&counters.promised, refusal.promised.into());
-            }
-        }
+    pub(super) fn is_idle(&self, pace: &Pace, counters: &Counters, now: Nanos) -> bool {
+        let mut promises = self.0.lock();
+        count(&counters.lapsed, promises.lapse(pace, now));
+        !promises.stand() && promises.is_full(now)
     }
 }
 
@@ -130,4 +72,37 @@ impl Meter {
 pub(super) fn whole_millis(delay: Duration) -> Duration {
     let millis = delay.as_nanos().div_ceil(1_000_000);
     u64::try_from(millis).map_or(Duration::MAX, Duration::from_millis)
+}
+
+/// A caller has to come before its patience ends, and is told whole milliseconds.
+fn longest_that_suits(patience: Duration) -> Nanos {
+    let less = patience.saturating_sub(Duration::from_nanos(1));
+    let millis = u64::try_from(less.as_millis()).unwrap_or(u64::MAX);
+    millis.saturating_mul(MILLI)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_suits_if_it_is_over_before_the_patience_once_it_is_told_in_whole_milliseconds() {
+        let ms = Duration::from_millis;
+        for patience in [
+            0,
+            1,
+            999_999,
+            1_000_000,
+            1_000_001,
+            334_000_000,
+            334_000_001,
+        ] {
+            let patience = Duration::from_nanos(patience);
+            let longest = Duration::from_nanos(longest_that_suits(patience));
+            assert!(longest.is_zero() || whole_millis(longest) < patience);
+            let longer = longest + Duration::from_nanos(1);
+            assert!(whole_millis(longer) >= patience, "{patience:?}");
+        }
+        assert!(longest_that_suits(Duration::MAX) > longest_that_suits(ms(1_000)));
+    }
 }

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use crate::sync::Mutex;
 
-use super::Quota;
 use super::caller::Caller;
 use super::meter::{Meter, Refusal};
+use super::pace::{Nanos, Pace, START, nanos};
 use super::snapshot::Counters;
 
 /// One quota, and a bucket for each key.
@@ -19,6 +19,7 @@ use super::snapshot::Counters;
 #[derive(Debug)]
 pub(super) struct Meters {
     made: Made,
+    since: Instant,
     hasher: RandomState,
     /// For requests without a key.
     common: Meter,
@@ -30,8 +31,7 @@ pub(super) struct Meters {
 /// What a meter is made of.
 #[derive(Debug)]
 pub(super) struct Made {
-    pub(super) quota: Quota,
-    pub(super) grace: Duration,
+    pub(super) pace: Pace,
     pub(super) counters: Arc<Counters>,
     pub(super) max_keys: usize,
 }
@@ -45,72 +45,76 @@ struct Keyed {
 
 impl Meters {
     pub(super) fn new(made: Made, now: Instant) -> Self {
-        let meter = || Meter::new(made.quota, made.grace, &made.counters, now);
         Self {
-            common: meter(),
-            rest: meter(),
             made,
+            since: now,
             hasher: RandomState::new(),
+            common: Meter::new(START),
+            rest: Meter::new(START),
             keyed: Mutex::default(),
         }
     }
 
+    /// How long the caller waits for its cell, or what it is told.
     pub(super) fn check(
         &self,
         key: Option<&[u8]>,
         caller: Caller,
         now: Instant,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Duration, Refusal> {
+        let Made { pace, counters, .. } = &self.made;
+        let now = self.nanos(now);
         let Some(key) = key else {
-            return self.common.check(caller, now);
+            return self.common.check(pace, counters, caller, now);
         };
         match self.of(self.hasher.hash_one(key), now) {
-            Some(meter) => meter.check(caller, now),
-            None => self.rest.check(caller, now),
+            Some(meter) => meter.check(pace, counters, caller, now),
+            None => self.rest.check(pace, counters, caller, now),
         }
     }
 
     /// Lets promises lapse that nobody asked about since.
     pub(super) fn lapse(&self, now: Instant) {
-        self.common.is_idle(now);
-        self.rest.is_idle(now);
+        let Made { pace, counters, .. } = &self.made;
+        let now = self.nanos(now);
+        self.common.is_idle(pace, counters, now);
+        self.rest.is_idle(pace, counters, now);
         for meter in self.keyed.lock().meters.values() {
-            meter.is_idle(now);
+            meter.is_idle(pace, counters, now);
         }
     }
 
-    fn of(&self, key: u64, now: Instant) -> Option<Arc<Meter>> {
+    fn of(&self, key: u64, now: Nanos) -> Option<Arc<Meter>> {
         let mut keyed = self.keyed.lock();
         if let Some(meter) = keyed.meters.get(&key) {
             return Some(Arc::clone(meter));
         }
-        keyed.sweep(now);
+        keyed.sweep(&self.made, now);
         if keyed.meters.len() >= self.made.max_keys {
             return None;
         }
-        let Made {
-            quota,
-            grace,
-            counters,
-            ..
-        } = &self.made;
-        let meter = Arc::new(Meter::new(*quota, *grace, counters, now));
+        let meter = Arc::new(Meter::new(now));
         keyed.meters.insert(key, Arc::clone(&meter));
         Some(meter)
+    }
+
+    fn nanos(&self, now: Instant) -> Nanos {
+        START.saturating_add(nanos(now.saturating_duration_since(self.since)))
     }
 }
 
 impl Keyed {
     /// Drops the meters that are as good as new ones: at each fourth part of new keys, so that each
     /// pays for four at most.
-    fn sweep(&mut self, now: Instant) {
+    fn sweep(&mut self, made: &Made, now: Nanos) {
         if self.until_sweep > 0 {
             self.until_sweep -= 1;
             return;
         }
+        let Made { pace, counters, .. } = made;
         // One that is in somebody's hands has a cell taken from it in a moment.
         self.meters
-            .retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(now));
+            .retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(pace, counters, now));
         self.until_sweep = self.meters.len() / 4;
     }
 }
@@ -118,16 +122,20 @@ impl Keyed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate_limit::Quota;
 
     const PATIENT: Caller = Caller {
         returning: false,
         patience: Duration::ZERO,
+        can_wait: false,
     };
 
     fn meters(max_keys: usize) -> Meters {
         let made = Made {
-            quota: Quota::every(Duration::from_secs(1)).unwrap(),
-            grace: Duration::from_millis(250),
+            pace: Pace::new(
+                Quota::every(Duration::from_secs(1)).unwrap(),
+                Duration::from_millis(250),
+            ),
             counters: Arc::default(),
             max_keys,
         };
@@ -146,8 +154,9 @@ mod tests {
     #[test]
     fn the_default_cap_holds_no_more_memory_than_is_said() {
         let entry = size_of::<Meter>() + 2 * size_of::<usize>() + size_of::<(u64, Arc<Meter>)>();
-        // Of a hash map half of the room may be empty.
-        let most = 100_000 * (entry + 32);
+        // CONTRACT Q5. Of a hash map half of the room may be empty; the list of those ahead has room for eight
+        // (`laws`), of two words each.
+        let most = 100_000 * (entry + 32 + 8 * 16);
         assert!(most <= 30_000_000, "{most}");
     }
 

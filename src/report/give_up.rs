@@ -14,7 +14,8 @@ pub enum GiveUp {
     Deadline,
     /// The server asked for a longer wait than the deadline allows.
     HintPastDeadline,
-    /// The server asked for a longer wait than the policy or the caller obeys.
+    /// The server asked for a longer wait than the policy or the caller obeys; without a deadline that
+    /// is a minute by default.
     HintTooLong,
     /// The server asked not to be retried.
     PushbackStop,
@@ -24,7 +25,8 @@ pub enum GiveUp {
     Committed,
     /// The request is larger than what is kept of one call, so that it can't be sent again.
     BodyTooLarge,
-    /// The calls of this channel keep all that they may for being sent again.
+    /// The calls of this channel keep all that they may for being sent again, or those of them that wait
+    /// keep their share of it.
     ReplayBufferFull,
     /// The caller's request stream failed by itself.
     RequestFailed,
@@ -98,7 +100,9 @@ impl fmt::Display for GiveUp {
             Self::BodyTooLarge => {
                 "the request is larger than `replay_limit` and can't be sent again"
             }
-            Self::ReplayBufferFull => "`replay_buffer` is full, the request can't be sent again",
+            Self::ReplayBufferFull => {
+                "`replay_buffer` has no room for the request, which can't be sent again"
+            }
             Self::RequestFailed => "the request stream failed",
             Self::SwitchedOff => "retrying is switched off",
             Self::Nested => "a retry layer further out decides",

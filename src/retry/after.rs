@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::body::Lost;
+use crate::body::{Lost, WaitingShare};
 use crate::call::{AttemptKind, Context, Deadline};
 use crate::classify::{Progress, Reason, Verdict};
 use crate::error::{Error, GiveUp};
@@ -19,7 +19,8 @@ use super::{Outcome, Plan};
 /// What follows a failure.
 pub(super) enum Next {
     Stop(Error),
-    Wait(Duration),
+    /// What the call keeps meanwhile is counted by the share.
+    Wait(Duration, WaitingShare),
     /// The same attempt goes on: its request was handed back, to be sent once more.
     GoOn,
 }
@@ -27,8 +28,14 @@ pub(super) enum Next {
 /// What follows a failed attempt.
 impl Course {
     /// Judges a failed attempt, whose request may be lost: asks the policy, charges the budget, asks for
-    /// its permit.
-    pub(super) fn after(&mut self, error: Error, lost: Option<Lost>, settings: &Settings) -> Next {
+    /// room to wait in the channel's buffer and for the budget's permit.
+    pub(super) fn after(
+        &mut self,
+        error: Error,
+        lost: Option<Lost>,
+        settings: &Settings,
+        room: impl FnOnce(Duration) -> Option<WaitingShare>,
+    ) -> Next {
         let comes_back = std::mem::take(&mut self.may_come_back) && error.is_handed_back();
         if comes_back && error.verdict().progress == Progress::NotSent {
             // Until it is ready this is why the channel is not.
@@ -48,15 +55,21 @@ impl Course {
             }
             (Plan::Stop(reason), _) | (_, Some(reason)) => Next::Stop(self.give_up(error, reason)),
             (Plan::Transparent { after }, None) => {
+                let Some(room) = room(after) else {
+                    return Next::Stop(self.give_up(error, GiveUp::ReplayBufferFull));
+                };
                 self.repetition = Repetition::Next;
                 match (error.verdict().progress, error.verdict().reason) {
                     (Progress::Refused, Reason::GoAway) => self.gone_away += 1,
                     (Progress::Refused, _) => self.refused = true,
                     _ => self.unsent += 1,
                 }
-                self.wait(error, after)
+                self.wait(error, after, room)
             }
             (Plan::Retry { after, hinted }, None) => {
+                let Some(room) = room(after) else {
+                    return Next::Stop(self.give_up(error, GiveUp::ReplayBufferFull));
+                };
                 match self.budget(|budget| budget.permit(AttemptKind::Retry)) {
                     Some(None) => return Next::Stop(self.give_up(error, GiveUp::BudgetExhausted)),
                     Some(permit) => self.spend = Spend::new(permit),
@@ -71,7 +84,7 @@ impl Course {
                     self.retries = self.retries.saturating_add(1);
                     self.previous_backoff = after;
                 }
-                self.wait(error, after)
+                self.wait(error, after, room)
             }
         }
     }
@@ -140,7 +153,7 @@ impl Course {
         }
     }
 
-    fn wait(&mut self, error: Error, after: Duration) -> Next {
+    fn wait(&mut self, error: Error, after: Duration, room: WaitingShare) -> Next {
         let error = self.after_hook(error);
         let is_transparent = self.repetition == Repetition::Next;
         let (method, failed) = (method_of(self.path()), error.event());
@@ -154,7 +167,7 @@ impl Course {
             trace.waits(Phase::Backoff);
         });
         self.last_failure = Some(error);
-        Next::Wait(after)
+        Next::Wait(after, room)
     }
 
     /// A failure of the hook does not hide what the server last said: that stays in the chain,

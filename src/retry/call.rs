@@ -155,8 +155,9 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             Reader::None
         };
         let error = error.of_request(reader, self.course.kind());
+        let room = |wait| kept.wait(wait);
         self.course
-            .after(error, kept.recording.lost(), kept.settings())
+            .after(error, kept.recording.lost(), kept.settings(), room)
     }
 
     /// The answer of the attempt goes up: no other can follow it. What the body has to watch for.

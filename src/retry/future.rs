@@ -9,7 +9,7 @@ use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
 
-use crate::body::RequestBody;
+use crate::body::{RequestBody, WaitingShare};
 use crate::dispatch::{Attempt, Read, Recorder, Seen, broken, received};
 use crate::error::{BoxError, Error};
 use crate::timer::Timer;
@@ -47,7 +47,7 @@ where
     /// The head is held until the first frame.
     Held(Option<(Parts, R)>),
     /// Between two attempts.
-    Backoff(Box<Timer>),
+    Backoff(Box<Timer>, WaitingShare),
     /// Before an attempt, what the user runs.
     Preparing(Preparing),
     /// The same, before the only attempt of a call that the layer lets pass.
@@ -166,7 +166,7 @@ where
                     }
                     Err(error) => error,
                 },
-                StateProj::Backoff(timer) => {
+                StateProj::Backoff(timer, _) => {
                     let over = ready!(timer.poll(cx));
                     let Some(call) = this.call.as_mut() else {
                         return Poll::Pending;
@@ -255,7 +255,7 @@ where
         };
         match call.after(failure) {
             Next::GoOn => Ok(Self::attempt(call, None)),
-            Next::Wait(after) => Ok(Self::Backoff(Box::new(call.timer(after)))),
+            Next::Wait(after, room) => Ok(Self::Backoff(Box::new(call.timer(after)), room)),
             Next::Stop(error) => Err(error),
         }
     }

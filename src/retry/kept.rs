@@ -1,8 +1,9 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 #[cfg(feature = "stack")]
 use crate::body::RequestGuard;
-use crate::body::{OpenRequest, Recording, RequestBody};
+use crate::body::{OpenRequest, Recording, RequestBody, WaitingShare};
 
 use super::settings::Settings;
 use super::shared::Hold;
@@ -27,6 +28,16 @@ impl<S: Clone, B: RequestBody> Kept<S, B> {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.origin.0.settings
+    }
+
+    /// Room in the channel's buffer to wait so long for the next attempt, if there is any.
+    pub(super) fn wait(&self, wait: Duration) -> Option<WaitingShare> {
+        let bytes = if wait.is_zero() {
+            0
+        } else {
+            self.held.saturating_add(self.recording.kept())
+        };
+        self.settings().replay_buffer.wait(bytes, wait)
     }
 
     /// The attempt under way is answered: its request goes on, and none follows.

@@ -68,6 +68,12 @@ impl RetryLayer {
 
     /// How much all calls of a channel, with its clones, keep together, in bytes. Default: 8 MiB.
     /// A call that finds no room is sent all the same, once.
+    ///
+    /// Calls that wait for their next attempt hold three quarters of it at most, and those that wait for
+    /// over a second half of it, so that calls which a server sends away for long leave room for others.
+    /// One more gives up with its last failure and
+    /// [`GiveUp::ReplayBufferFull`](crate::GiveUp::ReplayBufferFull). The other clients of gRPC have no such
+    /// bound.
     #[must_use]
     pub fn replay_buffer(mut self, bytes: usize) -> Self {
         self.replay_buffer = bytes;

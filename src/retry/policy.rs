@@ -22,6 +22,9 @@ const GONE_AWAY_AT_ONCE: u32 = 2;
 /// An overloaded server needs longer than one that restarts. Where it says how long, that counts.
 const OVERLOAD_FACTOR: u32 = 10;
 
+/// What ends a call without a deadline that a server sends away for hours or for ever.
+const LONGEST_HINT: Duration = Duration::from_secs(60);
+
 /// A hint is a floor; chance adds up to a fifth above it.
 const HINT_SPREAD: f64 = 0.2;
 
@@ -204,7 +207,8 @@ impl RetryPolicy {
 
     /// How long a server's hint is obeyed at most. After a longer one the call fails with
     /// [`GiveUp::HintTooLong`], since coming back early is what the server asked not to do
-    /// (CONTRACT P10). Default: as long as the deadline allows.
+    /// (CONTRACT P10). Default: as long as the deadline allows, or a minute for a call without one, which
+    /// would otherwise wait for days, and keep its request as long. `Duration::MAX` is no bound.
     #[must_use]
     pub fn max_hint(self, longest: Duration) -> Self {
         Self {
@@ -323,6 +327,7 @@ impl RetryPolicy {
 
     fn is_too_long(&self, hint: Duration, outcome: &Outcome<'_>) -> bool {
         let longest = outcome.options.chosen_max_hint().or(self.max_hint);
+        let longest = longest.or(outcome.remaining.is_none().then_some(LONGEST_HINT));
         longest.is_some_and(|longest| hint > longest)
     }
 

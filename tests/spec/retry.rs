@@ -14,6 +14,7 @@ mod overrides;
 mod policies;
 mod readiness;
 mod stack;
+mod waiting;
 mod waits;
 
 use grpc_resilience::GiveUp;

@@ -4,6 +4,7 @@
 //! Each program starts real servers or proxies on loopback, calls them through this crate's client
 //! as the README sets it up, prints a table, and exits non-zero if a promise does not hold.
 
+pub mod echo;
 pub mod hand_loop;
 pub mod load;
 pub mod oracle;

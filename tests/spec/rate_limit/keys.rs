@@ -105,6 +105,7 @@ async fn a_closure_tells_the_key_or_that_there_is_no_limit() {
     assert_eq!(admitted(&layer, || request(&[])).await, 100);
 }
 
+// CONTRACT Q6
 #[tokio::test(start_paused = true)]
 async fn each_peer_has_a_bucket_whatever_its_port_and_form() {
     let layer = RateLimitLayer::new(hourly(3)).by_peer();
@@ -121,7 +122,11 @@ async fn each_peer_has_a_bucket_whatever_its_port_and_form() {
     assert_eq!(admitted(&layer, || from("10.0.0.1:2000")).await, 0);
     assert_eq!(admitted(&layer, || from("[::ffff:10.0.0.1]:9")).await, 0);
     assert_eq!(admitted(&layer, || from("10.0.0.2:1000")).await, 3);
+    assert_eq!(admitted(&layer, || from("[64:ff9b::10.0.0.1]:9")).await, 0);
+    // A host gets a /64, and may call from each address of it.
     assert_eq!(admitted(&layer, || from("[2001:db8::1]:1")).await, 3);
+    assert_eq!(admitted(&layer, || from("[2001:db8::2:3:4]:1")).await, 0);
+    assert_eq!(admitted(&layer, || from("[2001:db8:0:1::1]:1")).await, 3);
     assert_eq!(admitted(&layer, || request(&[])).await, 3);
     assert_eq!(admitted(&layer, || request(&[])).await, 0);
 }

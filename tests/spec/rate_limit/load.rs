@@ -94,7 +94,7 @@ async fn with_short_deadlines_all_of_the_quota_is_used_and_a_call_is_refused_onc
 /// Promises are made and nobody comes for them.
 #[tokio::test(start_paused = true)]
 async fn callers_that_never_come_back_cost_no_quota() {
-    for burst in [RATE, 10, 2] {
+    for burst in [RATE, 10, 2, 1] {
         let quota = Quota::per_second(RATE).unwrap().burst(burst).unwrap();
         let layer = RateLimitLayer::new(quota);
         for _ in 0..30_000 {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
-use tokio::time::advance;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, advance, sleep_until};
 
 use crate::common::ms;
 
@@ -12,6 +13,17 @@ use super::door::{Refused, again, new, request, send, told};
 /// One cell each 10 ms; five at once.
 fn layer() -> RateLimitLayer {
     RateLimitLayer::new(Quota::every(ms(10)).unwrap().burst(5).unwrap())
+}
+
+/// One cell each 10 ms, and no more.
+fn one_cell() -> RateLimitLayer {
+    RateLimitLayer::new(Quota::every(ms(10)).unwrap())
+}
+
+/// How many were promised a cell, and came.
+fn layer_counts(layer: &RateLimitLayer) -> (u64, u64) {
+    let snapshot = layer.snapshot();
+    (snapshot.promised, snapshot.kept)
 }
 
 async fn spend(layer: &RateLimitLayer) {
@@ -59,8 +71,9 @@ async fn callers_that_come_late_get_their_cells_and_delay_nobody() {
     assert_eq!(told(new(&layer).await), ms(10));
 }
 
+// CONTRACT Q3
 #[tokio::test(start_paused = true)]
-async fn a_promise_that_nobody_comes_for_lapses_and_its_cell_is_for_whoever_comes() {
+async fn the_cell_of_a_promise_that_nobody_comes_for_is_for_whoever_comes() {
     let layer = layer();
     spend(&layer).await;
     for _ in 0..20 {
@@ -76,12 +89,15 @@ async fn a_promise_that_nobody_comes_for_lapses_and_its_cell_is_for_whoever_come
     new(&layer).await.unwrap();
     new(&layer).await.unwrap();
     assert!(new(&layer).await.is_err());
-    assert_eq!(layer.snapshot().lapsed, 3);
-    // And those who come in time still find theirs.
+    // And those who come all the same find the next.
+    assert_eq!(layer.snapshot().lapsed, 0);
     again(&layer).await.unwrap();
     assert_eq!(layer.snapshot().kept, 1);
+    advance(ms(250)).await;
+    assert!(layer.snapshot().lapsed > 0);
 }
 
+// CONTRACT Q3
 #[tokio::test(start_paused = true)]
 async fn the_grace_can_be_set() {
     let layer = layer().grace(ms(2));
@@ -110,36 +126,117 @@ async fn a_snapshot_counts_promises_that_lapsed_since_anybody_asked() {
     );
 }
 
+// CONTRACT Q2
 #[tokio::test(start_paused = true)]
-async fn who_comes_a_little_early_is_told_the_rest_and_keeps_its_cell() {
+async fn who_comes_a_little_early_waits_for_its_cell() {
     let layer = layer();
     spend(&layer).await;
     new(&layer).await.unwrap_err();
     advance(ms(7)).await;
-    assert_eq!(told(again(&layer).await), ms(3));
-    assert_eq!(layer.snapshot().promised, 1);
-    advance(ms(3)).await;
+    let came = Instant::now();
     again(&layer).await.unwrap();
+    assert_eq!(came.elapsed(), ms(3));
+    let snapshot = layer.snapshot();
+    assert_eq!((snapshot.promised, snapshot.kept), (1, 1));
+}
+
+// CONTRACT Q2
+#[tokio::test(start_paused = true)]
+async fn in_a_bucket_of_one_cell_those_behind_a_late_caller_wait_and_none_is_refused() {
+    let layer = one_cell();
+    new(&layer).await.unwrap();
+    for number in 1..=50 {
+        assert_eq!(told(new(&layer).await), ms(10 * number));
+    }
+    let start = Instant::now();
+    let mut callers = JoinSet::new();
+    for number in 1..=50 {
+        // One in ten is late, by up to 45 ms.
+        let late = if number % 10 == 3 { number - 3 } else { 0 };
+        let layer = layer.clone();
+        callers.spawn(async move {
+            sleep_until(start + ms(10 * number + late)).await;
+            let came = Instant::now();
+            again(&layer).await.unwrap();
+            came.elapsed()
+        });
+    }
+    let waited = callers.join_all().await;
+    assert!(waited.iter().all(|wait| *wait <= ms(40)), "{waited:?}");
+    assert!(start.elapsed() <= ms(540), "{:?}", start.elapsed());
+    let snapshot = layer.snapshot();
+    assert_eq!((snapshot.kept, snapshot.lapsed), (50, 0));
+}
+
+// CONTRACT Q2
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_cell_past_its_deadline() {
+    let layer = one_cell();
+    new(&layer).await.unwrap();
+    assert_eq!(told(new(&layer).await), ms(10));
+    advance(ms(4)).await;
+    let hasty = |timeout| {
+        [
+            ("grpc-previous-rpc-attempts", "1"),
+            ("grpc-timeout", timeout),
+        ]
+    };
+    let refused = send(&layer, request(&hasty("6m"))).await;
+    assert_eq!(told(refused), ms(6));
+    send(&layer, request(&hasty("7m"))).await.unwrap();
+}
+
+// CONTRACT Q4
+#[tokio::test(start_paused = true)]
+async fn when_callers_do_not_come_a_new_one_is_told_of_a_time_ahead_of_the_line() {
+    let layer = one_cell();
+    new(&layer).await.unwrap();
+    for number in 1..=1_000 {
+        assert_eq!(told(new(&layer).await), ms(10 * number));
+    }
+    advance(ms(95)).await;
+    new(&layer).await.unwrap();
+    // The turns of nine have passed, and one was used.
+    assert_eq!(told(new(&layer).await), ms(10));
+    advance(ms(10)).await;
+    again(&layer).await.unwrap();
+    // But not so many that the line could not be kept.
+    let mut soon = 0;
+    while told(new(&layer).await) < ms(1_000) {
+        soon += 1;
+    }
+    assert!((1..20).contains(&soon), "{soon}");
+}
+
+/// A caller that waits and goes away leaves its cell unused, and nobody behind it hangs.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_while_it_waits_holds_up_nobody() {
+    let layer = one_cell();
+    new(&layer).await.unwrap();
+    for _ in 0..2 {
+        new(&layer).await.unwrap_err();
+    }
+    let gone = layer.clone();
+    let gone = tokio::spawn(async move { again(&gone).await });
+    advance(ms(1)).await;
+    gone.abort();
+    let came = Instant::now();
+    again(&layer).await.unwrap();
+    assert!(came.elapsed() <= ms(20));
 }
 
 /// One that was never promised anything, or does not wait for it.
 #[tokio::test(start_paused = true)]
 async fn who_comes_again_much_too_early_is_promised_a_cell_like_a_new_caller() {
-    let layer = layer();
-    spend(&layer).await;
-    for _ in 0..10 {
-        new(&layer).await.unwrap_err();
-    }
-    advance(ms(10)).await;
-    again(&layer).await.unwrap();
-    for _ in 0..9 {
-        let early = told(again(&layer).await);
-        assert_eq!(early, ms(10), "the next one stands");
-    }
-    let small = RateLimitLayer::new(Quota::every(ms(10)).unwrap().burst(1).unwrap());
-    new(&small).await.unwrap();
-    new(&small).await.unwrap_err();
-    assert_eq!(told(again(&small).await), ms(20));
+    let slow = RateLimitLayer::new(Quota::every(ms(1_000)).unwrap());
+    new(&slow).await.unwrap();
+    assert_eq!(told(new(&slow).await), ms(1_000));
+    advance(ms(749)).await;
+    assert_eq!(told(again(&slow).await), ms(1_251));
+    assert_eq!(layer_counts(&slow), (2, 0));
+    advance(ms(1)).await;
+    again(&slow).await.unwrap();
+    assert_eq!(layer_counts(&slow), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -330,8 +330,17 @@ async fn a_hint_longer_than_the_policy_obeys_ends_the_call_and_a_shorter_one_is_
     let (call, calls) = play(capped(), [unavailable("busy").retry_info(ms(200))]).await;
     call.unwrap();
     assert!((200..=241).contains(&waits(&calls)[0]));
-    // Without a cap it is as long as the server says.
-    let (call, calls) = play(policy(), [pushed(3_600_000)]).await;
+    // Without a cap and without a deadline a minute is the longest.
+    let (call, calls) = play(policy(), [pushed(60_000)]).await;
+    call.unwrap();
+    assert_eq!(waits(&calls), [60_000]);
+    for too_long in [pushed(60_001), unavailable("busy").retry_info(ms(60_001))] {
+        let (call, calls) = play(policy(), [too_long]).await;
+        assert_eq!(given_up(call), Some(GiveUp::HintTooLong));
+        assert_eq!(calls.len(), 1);
+    }
+    let unbounded = policy().max_hint(Duration::MAX);
+    let (call, calls) = play(unbounded, [pushed(3_600_000)]).await;
     call.unwrap();
     assert_eq!(waits(&calls), [3_600_000]);
 }

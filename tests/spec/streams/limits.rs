@@ -114,6 +114,31 @@ async fn a_call_that_finds_the_channel_s_buffer_full_is_sent_once_until_others_e
     }
 }
 
+// CONTRACT R8a
+#[tokio::test(start_paused = true)]
+async fn what_live_requests_hold_that_wait_for_long_is_bounded() {
+    let server = Server::in_memory();
+    let sent_away = unavailable("later").reading_messages(1).pushback("60000");
+    server
+        .script()
+        .on(method::CLIENT_STREAM, vec![sent_away; 2]);
+    let client = client(&server, &layer().replay_buffer(1_000));
+    let call = async |number: usize| {
+        let (sender, request) = live(1);
+        sender.send(sized(300)).await.unwrap();
+        let mut client = client.clone();
+        let call = tokio::spawn(async move { client.client_stream(request).await });
+        arrived(&server, number, 1).await;
+        (sender, call)
+    };
+    let (first, waiting) = call(0).await;
+    let (_second, other) = call(1).await;
+    let status = other.await.unwrap().unwrap_err();
+    assert_eq!(GiveUp::find(&status), Some(GiveUp::ReplayBufferFull));
+    drop(first);
+    waiting.await.unwrap().unwrap();
+}
+
 // CONTRACT R7; PEER-CASES CORE-streaming-after-commit, NET-large-stream
 #[tokio::test(start_paused = true)]
 async fn a_long_stream_over_the_buffer_goes_on_and_leaves_the_room_to_others() {

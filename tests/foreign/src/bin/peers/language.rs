@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use tokio::process::Command;
 
-/// What a server is written in; each has its own implementation of gRPC.
+/// What a server or a client is written in; each has its own implementation of gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
     /// grpc-go.
@@ -17,29 +17,56 @@ pub(crate) enum Language {
     Python,
 }
 
-impl Language {
-    /// The command that starts this server, without its options.
-    pub(crate) fn command(self, built: &Path, sources: &Path) -> Command {
+/// What each language has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    Server,
+    Client,
+}
+
+impl Program {
+    fn name(self) -> &'static str {
         match self {
-            Self::Go => Command::new(built.join("go/server")),
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Server => "peer.Server",
+            Self::Client => "peer.Client",
+        }
+    }
+}
+
+impl Language {
+    /// The command that starts this program, without its options.
+    pub(crate) fn command(self, program: Program, built: &Path, sources: &Path) -> Command {
+        let name = program.name();
+        match self {
+            Self::Go => Command::new(built.join("go").join(name)),
             Self::Java => {
                 let java = built.join("java");
                 let path = [java.join("classes"), java.join("lib/*")];
                 let path = path.map(PathBuf::into_os_string).join(":".as_ref());
                 let mut command = Command::new("java");
-                command.arg("-cp").arg(path).arg("peer.Server");
+                command.arg("-cp").arg(path).arg(program.class());
                 command
             }
             Self::Node => {
                 let mut command = Command::new("node");
                 command
                     .env("NODE_PATH", built.join("node/node_modules"))
-                    .arg(sources.join("node/server.js"));
+                    .arg(sources.join("node").join(name).with_extension("js"));
                 command
             }
             Self::Python => {
                 let mut command = Command::new(built.join("python/bin/python"));
-                command.arg("-B").arg(sources.join("python/server.py"));
+                command
+                    .arg("-B")
+                    .arg("-u")
+                    .arg(sources.join("python").join(name).with_extension("py"));
                 command
             }
         }

@@ -1,6 +1,7 @@
-//! Calls servers of Go, Java, Node and Python under load, while their connections age and they die.
+//! Calls servers of Go, Java, Node and Python under load, while their connections age and they die;
+//! and has clients of these languages call a server with quotas.
 //!
-//! `.ci/run peers` builds the servers and runs this. Each promise is asserted, and the program
+//! `.ci/run peers` builds the servers and clients and runs this. Each promise is asserted, and the program
 //! exits non-zero if one does not hold. To run it for longer, once that has built the servers:
 //!
 //! ```console
@@ -12,6 +13,7 @@ mod ageing;
 mod client;
 mod kills;
 mod language;
+mod quota;
 mod server;
 mod words;
 
@@ -30,19 +32,20 @@ use crate::server::Places;
 /// A call that takes longer was held up.
 const HELD_UP: Duration = Duration::from_millis(250);
 
-/// Calls servers of other languages through `grpc-resilience`, and asserts what it promises.
+/// Calls servers of other languages through `grpc-resilience`, has clients call a server of its own,
+/// and asserts what it promises.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The folder with the built servers.
+    /// The folder with the built servers and clients.
     #[arg(long)]
     built: PathBuf,
-    /// The folder with the servers' sources.
+    /// The folder with their sources.
     #[arg(long, default_value = "tests/foreign/peers")]
     sources: PathBuf,
     /// How long each load runs while connections age.
     #[arg(long, default_value_t = 8.0)]
     seconds: f64,
-    /// The servers to call; all of them, if none is given.
+    /// The languages; all of them, if none is given.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Language>,
     /// What to show; all of it, if nothing is given.
@@ -58,6 +61,8 @@ enum Part {
     Ageing,
     /// Servers that are terminated or killed, and come back.
     Kills,
+    /// Clients whose retry policy a server with a quota tells when to come.
+    Quota,
 }
 
 #[tokio::main]
@@ -83,6 +88,9 @@ async fn show(args: Args) -> Result<ExitCode, Failure> {
         }
         if wants(Part::Kills) {
             kills::show(language, &places, &mut table, &mut promises).await?;
+        }
+        if wants(Part::Quota) {
+            quota::show(language, &places, &mut promises).await?;
         }
     }
     println!("\n{table}");

@@ -6,10 +6,11 @@ use foreign::oracle::Oracle;
 use foreign::port::ReservedPort;
 use foreign::process::Process;
 use tempfile::TempDir;
+use tokio::process::Command;
 
-use crate::language::Language;
+use crate::language::{Language, Program};
 
-/// Where the servers are.
+/// Where the servers and clients are.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     built: PathBuf,
@@ -26,6 +27,11 @@ impl Places {
             built: found(built)?,
             sources: found(sources)?,
         })
+    }
+
+    /// The command that starts a program, without its options.
+    pub(crate) fn command(&self, language: Language, program: Program) -> Command {
+        language.command(program, &self.built, &self.sources)
     }
 }
 
@@ -101,7 +107,7 @@ async fn spawn(
     port: u16,
     folder: &Path,
 ) -> Result<Process, Failure> {
-    let mut command = language.command(&places.built, &places.sources);
+    let mut command = places.command(language, Program::Server);
     command.arg("--port").arg(port.to_string());
     command.arg("--log").arg(log(folder));
     if let Some(age) = settings.age {

@@ -9,7 +9,6 @@ import io.grpc.Context;
 import io.grpc.Contexts;
 import io.grpc.Grpc;
 import io.grpc.Metadata;
-import io.grpc.MethodDescriptor;
 import io.grpc.MethodDescriptor.MethodType;
 import io.grpc.ServerCall;
 import io.grpc.ServerCallHandler;
@@ -21,10 +20,8 @@ import io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder;
 import io.grpc.protobuf.StatusProto;
 import io.grpc.stub.ServerCalls;
 import io.grpc.stub.StreamObserver;
-import java.io.ByteArrayInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
@@ -129,39 +126,13 @@ public final class Server {
     return Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER);
   }
 
-  /** Leaves messages as they are, so that no generated code is needed. */
-  private enum Raw implements MethodDescriptor.Marshaller<byte[]> {
-    RAW;
-
-    @Override
-    public InputStream stream(byte[] message) {
-      return new ByteArrayInputStream(message);
-    }
-
-    @Override
-    public byte[] parse(InputStream message) {
-      try {
-        return message.readAllBytes();
-      } catch (IOException error) {
-        throw new UncheckedIOException(error);
-      }
-    }
-  }
-
-  private static MethodDescriptor<byte[], byte[]> method(MethodType type, String name) {
-    return MethodDescriptor.<byte[], byte[]>newBuilder(Raw.RAW, Raw.RAW)
-        .setType(type)
-        .setFullMethodName("test.v1.Echo/" + name)
-        .build();
-  }
-
   private ServerServiceDefinition service() {
     return ServerServiceDefinition.builder("test.v1.Echo")
-        .addMethod(method(MethodType.UNARY, "Unary"), ServerCalls.asyncUnaryCall(this::unary))
+        .addMethod(Raw.method(MethodType.UNARY, "Unary"), ServerCalls.asyncUnaryCall(this::unary))
         .addMethod(
-            method(MethodType.UNARY, "UnaryIdempotent"), ServerCalls.asyncUnaryCall(this::unary))
+            Raw.method(MethodType.UNARY, "UnaryIdempotent"), ServerCalls.asyncUnaryCall(this::unary))
         .addMethod(
-            method(MethodType.CLIENT_STREAMING, "ClientStream"),
+            Raw.method(MethodType.CLIENT_STREAMING, "ClientStream"),
             ServerCalls.asyncClientStreamingCall(this::clientStream))
         .build();
   }

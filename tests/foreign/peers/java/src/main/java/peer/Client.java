@@ -1,0 +1,108 @@
+package peer;
+
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ClientInterceptors;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.MethodDescriptor.MethodType;
+import io.grpc.Status;
+import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
+import io.grpc.stub.ClientCalls;
+import io.grpc.stub.MetadataUtils;
+import io.grpc.stub.StreamObserver;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+
+/**
+ * Calls the service test.v1.Echo by grpc-java over netty, with a stock retry policy.
+ *
+ * <p>It makes many calls at once, some times without a quota and then under one, and prints the code of
+ * each of the last.
+ */
+public final class Client {
+  private static final Map<String, ?> POLICY =
+      Map.of(
+          "methodConfig",
+          List.of(
+              Map.of(
+                  "name",
+                  List.of(Map.of("service", "test.v1.Echo")),
+                  "retryPolicy",
+                  Map.of(
+                      "maxAttempts", 4.0,
+                      "initialBackoff", "0.1s",
+                      "maxBackoff", "1s",
+                      "backoffMultiplier", 2.0,
+                      "retryableStatusCodes", List.of("UNAVAILABLE", "RESOURCE_EXHAUSTED")))));
+
+  private static final Metadata.Key<String> CALL_ID =
+      Metadata.Key.of("x-call-id", Metadata.ASCII_STRING_MARSHALLER);
+
+  /** Ids of calls without a quota are above this. */
+  private static final int WARM = 1_000_000;
+
+  private Client() {}
+
+  private static CompletableFuture<Status> call(Channel channel, String method, int id) {
+    Metadata head = new Metadata();
+    head.put(CALL_ID, Integer.toString(id));
+    Channel with =
+        ClientInterceptors.intercept(channel, MetadataUtils.newAttachHeadersInterceptor(head));
+    CallOptions options = CallOptions.DEFAULT.withDeadlineAfter(30, TimeUnit.SECONDS);
+    CompletableFuture<Status> ended = new CompletableFuture<>();
+    ClientCalls.asyncUnaryCall(
+        with.newCall(Raw.method(MethodType.UNARY, method), options),
+        new byte[0],
+        new StreamObserver<byte[]>() {
+          @Override
+          public void onNext(byte[] message) {}
+
+          @Override
+          public void onCompleted() {
+            ended.complete(Status.OK);
+          }
+
+          @Override
+          public void onError(Throwable error) {
+            ended.complete(Status.fromThrowable(error));
+          }
+        });
+    return ended;
+  }
+
+  private static List<Status> atOnce(Channel channel, String method, int first, int count) {
+    List<CompletableFuture<Status>> all =
+        IntStream.range(first, first + count).mapToObj(id -> call(channel, method, id)).toList();
+    return all.stream().map(CompletableFuture::join).toList();
+  }
+
+  /** Options: {@code --port --warm-up --calls}, each with a value. */
+  public static void main(String[] args) throws Exception {
+    Map<String, Integer> options = new HashMap<>();
+    for (int i = 0; i + 1 < args.length; i += 2) {
+      options.put(args[i].substring(2), Integer.valueOf(args[i + 1]));
+    }
+    ManagedChannel channel =
+        NettyChannelBuilder.forAddress("127.0.0.1", options.get("port"))
+            .usePlaintext()
+            .defaultServiceConfig(POLICY)
+            .build();
+    int calls = options.get("calls");
+    for (int i = 0; i < options.get("warm-up"); i++) {
+      for (Status status : atOnce(channel, "UnaryIdempotent", WARM + i * calls, calls)) {
+        if (!status.isOk()) {
+          throw status.asRuntimeException();
+        }
+      }
+    }
+    for (Status status : atOnce(channel, "Unary", 1, calls)) {
+      System.out.println("ended with " + status.getCode().value());
+    }
+    channel.shutdownNow().awaitTermination(5, TimeUnit.SECONDS);
+  }
+}
