@@ -350,7 +350,7 @@ impl Service<http::Request<Body>> for Silent {
     }
 }
 
-fn timed_out(stack: impl Stack + Send) {
+fn timed_out(stack: impl Stack) {
     let status = on_a_plain_thread(unary(stack, undeclared())).unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
 }
