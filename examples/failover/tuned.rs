@@ -47,5 +47,5 @@ pub(crate) fn settings() -> String {
         .iter()
         .filter_map(|begin| source.split_once(begin)?.1.split_once("    // end\n"))
         .flat_map(|(lines, _)| lines.lines());
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -172,6 +172,10 @@ where
 }
 
 /// What was read first decides on a held answer: it goes up with it, or the attempt failed.
+#[expect(
+    clippy::result_large_err,
+    reason = "the future that goes on after a failed attempt, moved once"
+)]
 fn released<S, B, R>(
     response: Response<R>,
     mut read: Read,

@@ -5,6 +5,7 @@ use std::task::Wake;
 
 use super::*;
 use crate::classify::Reason;
+use crate::events::Once;
 use crate::grpc::Code;
 use crate::rng::Rng;
 use crate::wait_for_ready::losses::End;
@@ -23,7 +24,7 @@ fn settings() -> Settings {
     Settings {
         policy: policy(),
         rng: Rng::seeded(1),
-        below_another: Default::default(),
+        below_another: Once::default(),
     }
 }
 
@@ -66,7 +67,7 @@ impl Call {
 
     fn waits(&mut self, gate: &Arc<Gate>) -> Option<Duration> {
         match self.asks(gate) {
-            Turn::Wait(until, _) => Some(until.unwrap() - Instant::now()),
+            Turn::Wait(until, _) => until.map(|at| at - Instant::now()),
             turn => {
                 assert!(matches!(turn, Turn::Go(_)), "{turn:?}");
                 None
@@ -79,7 +80,7 @@ impl Call {
 fn open() -> (Arc<Gate>, u64) {
     let gate = Arc::new(Gate::default());
     gate.presume_ready();
-    let era = gate.era().unwrap().get();
+    let era = gate.read(|shared| shared.channel.shown_by());
     (gate, era)
 }
 
