@@ -175,6 +175,7 @@ mod sync;
 #[cfg(any(
     feature = "attempt-timeout",
     feature = "deadline",
+    feature = "rate-limit",
     feature = "retry",
     feature = "server-deadline",
     feature = "wait-for-ready"
