@@ -28,6 +28,11 @@ fn canonical(text: &[u8]) -> Option<i64> {
     (number.to_string() == text).then_some(number)
 }
 
+/// Whether it is the number of a code (CONTRACT R16).
+pub(super) fn is_code(text: &[u8]) -> bool {
+    canonical(text).is_some_and(|number| (0..=16).contains(&number))
+}
+
 pub(super) fn code(text: &[u8]) -> Code {
     let number = canonical(text).and_then(|number| u8::try_from(number).ok());
     number.map_or(Code::Unknown, Code::from_number)
