@@ -425,6 +425,17 @@ mod tests {
     }
 
     #[test]
+    fn no_more_turns_pass_than_those_in_the_line_can_wait_for() {
+        let pace = pace(1);
+        let mut promises = line(&pace, 1_000);
+        for _ in 10..pace.most_ahead {
+            promises.ahead.add(&pace, ms(600));
+        }
+        promises.lapse(&pace, ms(505));
+        assert_eq!((promises.missed.count(), promises.turns), (25, 10));
+    }
+
+    #[test]
     fn who_is_told_of_the_end_of_a_short_line_takes_no_place_ahead() {
         let pace = pace(1);
         let mut promises = line(&pace, 2);
