@@ -42,6 +42,7 @@ fn settings() -> Arc<Settings> {
     Arc::new(Settings {
         policy,
         rng: Rng::seeded(1),
+        below_another: crate::events::Once::default(),
     })
 }
 
