@@ -45,8 +45,8 @@
 //!
 //! # What it logs
 //!
-//! `tracing` events, all with target `grpc_resilience`. A call that is answered at its first attempt
-//! says nothing. Each happening is one event, whichever layers stand there.
+//! `tracing` events, all with target `grpc_resilience`. A call that is answered at its first
+//! attempt says nothing. Each happening is one event, whichever layers stand there.
 //!
 //! | level | event | fields |
 //! |---|---|---|
@@ -59,10 +59,10 @@
 //! | WARN | layers in an order that can't work, a pattern without a method, an option whose layer is missing, once each | `setter`, `pattern`; `option`, `layer` |
 //! | WARN | a method that was called and that nobody declared, once a method, where descriptors or a table are given; an error that the crate does not know, once | `method`; `chain` |
 //!
-//! `attempt` is the number of the attempt, from 1, and absent without a retry layer. `code` is gRPC's
-//! name, `reason` that of [`classify::Reason`], `give_up` that of [`GiveUp`], `fault` that of
-//! [`classify::ConnectFault`], `error` the message of the status. Over a foreign channel no event
-//! knows the endpoint. To see the retries of a service:
+//! `attempt` is the number of the attempt, from 1, and absent without a retry layer. `code` is
+//! gRPC's name, `reason` that of [`classify::Reason`], `give_up` that of [`GiveUp`], `fault` that
+//! of [`classify::ConnectFault`], `error` the message of the status. Over a foreign channel no
+//! event knows the endpoint. To see the retries of a service:
 //! `RUST_LOG=info,grpc_resilience=debug`.
 //!
 //! Where a rule is cited as "CONTRACT R6", it stands under that id in the repository's

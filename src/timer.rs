@@ -18,8 +18,8 @@ use crate::sync::Mutex;
 /// Later than any call ends, and not so late that a timer can't say it.
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
-/// The runtime in which a stack was built, or else first called: its timers come from there wherever the
-/// polling thread has no runtime.
+/// The runtime in which a stack was built, or else first called: its timers come from there
+/// wherever the polling thread has no runtime.
 ///
 /// The handle keeps some memory of the runtime until the stack is gone.
 #[derive(Clone, Default)]
@@ -132,7 +132,8 @@ impl Timer {
         if let Kind::Here(_, runtime) = &self.kind
             && !is_in_runtime()
         {
-            // tokio panics if a timer is polled whose runtime is over, and nothing tells whether it is.
+            // tokio panics if a timer is polled whose runtime is over, and nothing tells whether it
+            // is.
             self.kind = Kind::There(Task::until(self.at, runtime.clone()));
         }
         let over = match &mut self.kind {

@@ -1,9 +1,10 @@
 //! Calls that survive the leader's death.
 //!
-//! Three openraft nodes in one process hold a replicated key-value store. Workers hammer it while the
-//! leader is killed and restarted again and again, by four clients one after the other on the same schedule: tonic alone,
-//! tonic in a retry loop written by hand, tonic under `grpc-resilience` as the README sets it up, and the
-//! same tuned for this cluster. Run it with `cargo run --release --example failover`.
+//! Three openraft nodes in one process hold a replicated key-value store. Workers hammer it while
+//! the leader is killed and restarted again and again, by four clients one after the other on the
+//! same schedule: tonic alone, tonic in a retry loop written by hand, tonic under `grpc-resilience`
+//! as the README sets it up, and the same tuned for this cluster. Run it with
+//! `cargo run --release --example failover`.
 
 mod args;
 mod clients;

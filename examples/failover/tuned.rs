@@ -10,8 +10,8 @@ use grpc_resilience::{Resilience, Resilient};
 use crate::Failure;
 use crate::count::CountedChannel;
 
-/// The pauses between attempts, those of the loop written by hand as well. Two picks of three meet a
-/// follower, so that most retries are not for an outage: the delay starts small and grows slowly.
+/// The pauses between attempts, those of the loop written by hand as well. Two picks of three meet
+/// a follower, so that most retries are not for an outage: the delay starts small and grows slowly.
 pub(crate) fn pauses() -> Result<Exponential, InvalidBackoff> {
     // pauses:
     let pauses = Exponential::new(Duration::from_millis(4))?

@@ -57,10 +57,10 @@
 //!   RESOURCE_EXHAUSTED is made retryable, and then by the policy's backoff; it takes nothing from a
 //!   budget. Above a retry layer it holds back whole calls, but counts each by its last answer only: a
 //!   call that was refused twice and then served is an accept. Below wait for ready it must not
-//!   stand: each failed dial is a refusal there, and calls fail that should wait; one WARN event says so. In `Resilience` it is the
-//!   [`attempt_layer`](crate::Resilience::attempt_layer).
-//!   A quota's refusals, which say when to come back, count as refusals of an overloaded server; where a
-//!   quota is all that refuses, leave RESOURCE_EXHAUSTED out with
+//!   stand: each failed dial is a refusal there, and calls fail that should wait; one WARN event
+//!   says so. In `Resilience` it is the [`attempt_layer`](crate::Resilience::attempt_layer). A
+//!   quota's refusals, which say when to come back, count as refusals of an overloaded server;
+//!   where a quota is all that refuses, leave RESOURCE_EXHAUSTED out with
 //!   [`refused_only_on`](AdaptiveThrottleLayer::refused_only_on).
 //! - **Sharing**: the clones of a service share their counts, for all methods together.
 //! - **Limits**: the counts are those of one client, and few calls tell little: after a single one that was

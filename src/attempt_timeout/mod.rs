@@ -43,9 +43,10 @@
 //!   as tonic's does.
 //! - **Interactions**: stands below the retry layer, which repeats a timed-out attempt of a call
 //!   that is declared safe, whatever the policy's codes; and below wait for ready, so that waiting for
-//!   the channel is no attempt. Above a retry layer it bounds all attempts together; one WARN event says so. A dial is part of
-//!   its attempt, and one that is cut may have sent the request for all that can be seen: choose a
-//!   timeout that a dial fits in, or give the endpoint a shorter `connect_timeout`.
+//!   the channel is no attempt. Above a retry layer it bounds all attempts together; one WARN event
+//!   says so. A dial is part of its attempt, and one that is cut may have sent the request for all
+//!   that can be seen: choose a timeout that a dial fits in, or give the endpoint a shorter
+//!   `connect_timeout`.
 //! - **Limits**: servers that hold a stream to its `grpc-timeout`, as those of the core
 //!   implementations do, end one of unknown kind at the attempt's timeout though this layer bounds
 //!   no more than its beginning; its error says so. Declare the kind, or say

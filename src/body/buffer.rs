@@ -61,7 +61,8 @@ impl ReplayBuffer {
         fits
     }
 
-    /// Room for a call that holds so many bytes to wait so long for its next attempt (CONTRACT R8a).
+    /// Room for a call that holds so many bytes to wait so long for its next attempt (CONTRACT
+    /// R8a).
     #[cfg(feature = "retry")]
     pub(crate) fn wait(&self, bytes: usize, wait: Duration) -> Option<WaitingShare> {
         let Pool {

@@ -33,8 +33,8 @@ pub enum Timeout {
 
 /// The caller's wishes for one call; what is unset inherits the layers' settings.
 ///
-/// An option acts where its layer stands. One that is set, where no layer that acts on it saw the call
-/// before it was answered, is a WARN event, once for each option in the life of the process.
+/// An option acts where its layer stands. One that is set, where no layer that acts on it saw the
+/// call before it was answered, is a WARN event, once for each option in the life of the process.
 ///
 /// Reached through [`CallOptionsExt::call_options`](super::CallOptionsExt::call_options).
 #[derive(Clone, Debug, Default)]
@@ -203,8 +203,8 @@ impl CallOptions {
     }
 
     /// Obeys a server's hint of at most this long; after a longer one the call fails rather than
-    /// coming back early. Zero: any hint but zero ends the call. Without this, and without a cap of the
-    /// policy, the deadline is the bound, or a minute for a call without one.
+    /// coming back early. Zero: any hint but zero ends the call. Without this, and without a cap of
+    /// the policy, the deadline is the bound, or a minute for a call without one.
     pub fn max_hint(&mut self, longest: Duration) -> &mut Self {
         self.max_hint = Some(longest);
         self

@@ -34,8 +34,9 @@ pub enum ConnectFault {
 
 /// What a link of the chain says in each case, the first that matches. Sources: rustls 0.23
 /// `src/error.rs`; OpenSSL 3 `crypto/x509/x509_txt.c` and `ssl/ssl_err.c`; hyper-util 0.1
-/// `client/legacy/connect/proxy/tunnel.rs`; h2 0.4 `src/error.rs`; RFC 9110 15.5.8. The libraries' types are not named
-/// here: each would be a dependency, and of the very version that the connector uses.
+/// `client/legacy/connect/proxy/tunnel.rs`; h2 0.4 `src/error.rs`; RFC 9110 15.5.8. The libraries'
+/// types are not named here: each would be a dependency, and of the very version that the connector
+/// uses.
 const TEXTS: [(&str, ConnectFault); 19] = [
     ("certificate not valid for name", ConnectFault::WrongName),
     ("NotValidForName", ConnectFault::WrongName),

@@ -52,12 +52,13 @@
 //! | the same, and the server's trusted word that the request had no effect (I7) | unprocessed | that code |
 //! | a `grpc-status` that is no code | answered | UNKNOWN |
 //!
-//! tower's layers are known by their types, as tonic, hyper and h2 are: this crate depends on tower with
-//! the features that tonic turns on for its channel, and on `timeout`. The errors of other layers of tower
-//! are the inner service's own, or, as those of a `Filter`'s predicate, the user's: a status counts as
-//! such, and anything else as [`Progress::Reached`]. A `LoadShed` over a `ConcurrencyLimit` keeps the place
-//! in line of each clone that was shed until that clone is called again or dropped; a limit that lets no
-//! idle clone wait, such as one by a counter, sheds less.
+//! tower's layers are known by their types, as tonic, hyper and h2 are: this crate depends on tower
+//! with the features that tonic turns on for its channel, and on `timeout`. The errors of other
+//! layers of tower are the inner service's own, or, as those of a `Filter`'s predicate, the user's:
+//! a status counts as such, and anything else as [`Progress::Reached`]. A `LoadShed` over a
+//! `ConcurrencyLimit` keeps the place in line of each clone that was shed until that clone is
+//! called again or dropped; a limit that lets no idle clone wait, such as one by a counter, sheds
+//! less.
 
 mod answer;
 mod chain;

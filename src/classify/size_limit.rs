@@ -12,8 +12,9 @@ const TEXTS: [&str; 16] = [
     "message too large",
     // grpc-java `internal/MessageDeframer.java`.
     "exceeds maximum size",
-    // grpc-dotnet `Grpc.Net.Client/Internal/StreamExtensions.cs`, `GrpcCallSerializationContext.cs`;
-    // `Grpc.AspNetCore.Server/Internal/PipeExtensions.cs`, `HttpContextSerializationContext.cs`.
+    // grpc-dotnet `Grpc.Net.Client/Internal/StreamExtensions.cs`,
+    // `GrpcCallSerializationContext.cs`; `Grpc.AspNetCore.Server/Internal/PipeExtensions.cs`,
+    // `HttpContextSerializationContext.cs`.
     "exceeds the maximum configured message size",
     // grpc-js `compression-filter.ts`, `server-interceptors.ts`.
     "decompresses to a size larger than",
@@ -44,8 +45,8 @@ const TEXTS: [&str; 16] = [
     "metadata larger than",
 ];
 
-/// Whether a status speaks of a size limit, which waiting does not cure (CONTRACT R15). Only the words
-/// tell it from overload.
+/// Whether a status speaks of a size limit, which waiting does not cure (CONTRACT R15). Only the
+/// words tell it from overload.
 pub(super) fn is_named_by(status: &Status) -> bool {
     // The code that gRPC has for it, and the one that tonic takes.
     matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange)

@@ -1,5 +1,5 @@
-//! The adapter that knows the errors of tonic's channel and of tower's layers below ours: tonic, hyper,
-//! h2 and tower.
+//! The adapter that knows the errors of tonic's channel and of tower's layers below ours: tonic,
+//! hyper, h2 and tower.
 //!
 //! hyper disclaims the stability of its sources, so every row is tested over a raw HTTP/2 peer.
 

@@ -21,8 +21,8 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Whether the request certainly had no effect: the application did not see it, or says so itself
-    /// (CONTRACT I1, I7).
+    /// Whether the request certainly had no effect: the application did not see it, or says so
+    /// itself (CONTRACT I1, I7).
     #[must_use]
     pub fn is_unprocessed(self) -> bool {
         matches!(self, Self::NotSent | Self::Refused | Self::Unprocessed)

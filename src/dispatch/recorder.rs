@@ -191,8 +191,8 @@ impl Recorder {
         error
     }
 
-    /// The call failed by a decision of this layer. Where nobody follows the call, this is the layer
-    /// that tells it.
+    /// The call failed by a decision of this layer. Where nobody follows the call, this is the
+    /// layer that tells it.
     #[cfg(any(
         feature = "adaptive-throttle",
         feature = "attempt-timeout",

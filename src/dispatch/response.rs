@@ -28,8 +28,8 @@ pub(crate) fn received<B>(response: &mut Response<B>) -> Result<Option<Code>, Er
     failure_of(response).map_or(Ok(None), Err)
 }
 
-/// The word that the request had no effect is of one hop (CONTRACT I7): no header goes up, but what a
-/// Trailers-Only failure says to whoever knows the path of the request.
+/// The word that the request had no effect is of one hop (CONTRACT I7): no header goes up, but what
+/// a Trailers-Only failure says to whoever knows the path of the request.
 #[cold]
 fn take_vouch<B>(response: &mut Response<B>, code: Option<Code>) {
     let vouched = Vouched::take(response.headers_mut());

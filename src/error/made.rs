@@ -138,7 +138,8 @@ impl Error {
         Self::build(verdict, status, None)
     }
 
-    /// The same failure, of a request that had no effect: the server's word for it counts (CONTRACT I7).
+    /// The same failure, of a request that had no effect: the server's word for it counts (CONTRACT
+    /// I7).
     #[cfg(feature = "retry")]
     pub(crate) fn vouched_for(mut self) -> Self {
         if self.0.verdict.progress == Progress::Answered {

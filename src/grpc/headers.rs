@@ -14,10 +14,12 @@ pub const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 /// `grpc-retry-pushback-ms`: the server's word on when to retry (gRFC A6).
 pub const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
-/// `grpc-resilience-unprocessed`: in a Trailers-Only failure, the `:path` of a request that had no effect.
+/// `grpc-resilience-unprocessed`: in a Trailers-Only failure, the `:path` of a request that had no
+/// effect.
 ///
-/// [`RateLimitLayer`](crate::RateLimitLayer) and [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) write
-/// it into what they refuse. See [`RetryLayer::trust_unprocessed`](crate::RetryLayer::trust_unprocessed).
+/// [`RateLimitLayer`](crate::RateLimitLayer) and
+/// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) write it into what they refuse. See
+/// [`RetryLayer::trust_unprocessed`](crate::RetryLayer::trust_unprocessed).
 pub const UNPROCESSED: HeaderName = HeaderName::from_static("grpc-resilience-unprocessed");
 
 /// Up to so many headers are looked through: hashing a name costs more than comparing some.

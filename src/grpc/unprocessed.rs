@@ -13,8 +13,8 @@ fn path_of(uri: &Uri) -> &str {
     uri.path_and_query().map_or("", |path| path.as_str())
 }
 
-/// The word that came with a Trailers-Only failure, taken out of its headers; an extension of the answer,
-/// for the layer that knows the path of the request.
+/// The word that came with a Trailers-Only failure, taken out of its headers; an extension of the
+/// answer, for the layer that knows the path of the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Vouched(HeaderValue);
 
@@ -60,8 +60,8 @@ impl Status {
     }
 }
 
-/// Takes the word out of the head of what a handler returns: it may be a status of somebody else's that
-/// the handler hands on.
+/// Takes the word out of the head of what a handler returns: it may be a status of somebody else's
+/// that the handler hands on.
 #[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
 pub(crate) fn strip_head<B>(mut response: Response<B>) -> Response<B> {
     if find(response.headers(), &UNPROCESSED).is_some()

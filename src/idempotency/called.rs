@@ -6,8 +6,8 @@ use crate::sync::Mutex;
 /// A client has this many methods at most, unless their names are made up as it runs.
 pub(super) const MOST: usize = 1_000;
 
-/// What was said of one set of declarations, and the methods that were called though nothing is known
-/// of them.
+/// What was said of one set of declarations, and the methods that were called though nothing is
+/// known of them.
 #[derive(Debug, Default)]
 pub(super) struct Called {
     methods: Mutex<BTreeSet<String>>,

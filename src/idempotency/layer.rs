@@ -43,9 +43,9 @@ impl IdempotencyLayer {
     ///
     /// # Errors
     ///
-    /// [`InvalidDescriptors`] if the bytes are no such set, if it describes no method, if it describes
-    /// one in other words than what was added before, or if it describes the service of an exception
-    /// made by [`not_idempotent`](Self::not_idempotent), and not its method.
+    /// [`InvalidDescriptors`] if the bytes are no such set, if it describes no method, if it
+    /// describes one in other words than what was added before, or if it describes the service of
+    /// an exception made by [`not_idempotent`](Self::not_idempotent), and not its method.
     pub fn descriptors(mut self, bytes: &[u8]) -> Result<Self, InvalidDescriptors> {
         self.change().describe(descriptors::read(bytes)?)?;
         Ok(self)
@@ -56,9 +56,9 @@ impl IdempotencyLayer {
     ///
     /// # Errors
     ///
-    /// [`InvalidDescriptors`] if the table is empty, if a path in it is no method's, if it describes a
-    /// method in other words than what was added before, or if it has the service of an exception made
-    /// by [`not_idempotent`](Self::not_idempotent), and not its method.
+    /// [`InvalidDescriptors`] if the table is empty, if a path in it is no method's, if it
+    /// describes a method in other words than what was added before, or if it has the service of an
+    /// exception made by [`not_idempotent`](Self::not_idempotent), and not its method.
     pub fn methods(
         mut self,
         table: impl IntoIterator<Item: Borrow<Method>>,
@@ -95,8 +95,8 @@ impl IdempotencyLayer {
     /// # Errors
     ///
     /// [`InvalidPattern`] if the pattern is no method or its glob is malformed, and
-    /// [`InvalidPattern::NoSuchMethod`] if its service is described and has no such method: the method
-    /// that it means would stay repeatable.
+    /// [`InvalidPattern::NoSuchMethod`] if its service is described and has no such method: the
+    /// method that it means would stay repeatable.
     pub fn not_idempotent(self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.declare(pattern, Safety::Unknown)
     }

@@ -4,8 +4,8 @@ use super::pace::{Nanos, Pace};
 
 /// Promises of places ahead of the line, given in place of callers that did not come.
 ///
-/// Their times are not a period apart. Those that are close together are one entry, so that there are
-/// seven entries at most however many promises stand.
+/// Their times are not a period apart. Those that are close together are one entry, so that there
+/// are seven entries at most however many promises stand.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     groups: VecDeque<Group>,

@@ -1,5 +1,5 @@
-//! What holds for a bucket and its promises, whoever comes when: without a clock, a service or a thread.
-//! CONTRACT Q1 to Q5.
+//! What holds for a bucket and its promises, whoever comes when: without a clock, a service or a
+//! thread. CONTRACT Q1 to Q5.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -212,7 +212,8 @@ proptest! {
         world.assert_laws();
     }
 
-    /// Callers that claim to come again take what was promised to others, but no more than the quota.
+    /// Callers that claim to come again take what was promised to others, but no more than the
+    /// quota.
     #[test]
     fn the_quota_is_kept_and_nobody_waits_for_long_whatever_callers_claim(
         (pace, burst) in paces(), calls in vec((0_u64..2_000, any::<bool>()), 1..600),

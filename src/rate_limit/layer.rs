@@ -82,10 +82,10 @@ impl RateLimitLayer {
         Ok(self.set(|settings| settings.key = key))
     }
 
-    /// A bucket for each remote IP address, of IPv6 for each /64, since a host has all addresses of one at
-    /// its disposal (RFC 6177). An IPv4 address is the same in every form: also as `::ffff:192.0.2.1`, and
-    /// as `64:ff9b::192.0.2.1` (RFC 6052). Requests that did not come over tonic's TCP share one. Behind a
-    /// proxy that address is the proxy's.
+    /// A bucket for each remote IP address, of IPv6 for each /64, since a host has all addresses of
+    /// one at its disposal (RFC 6177). An IPv4 address is the same in every form: also as
+    /// `::ffff:192.0.2.1`, and as `64:ff9b::192.0.2.1` (RFC 6052). Requests that did not come over
+    /// tonic's TCP share one. Behind a proxy that address is the proxy's.
     #[cfg(feature = "tonic")]
     #[must_use]
     pub fn by_peer(self) -> Self {
@@ -115,12 +115,12 @@ impl RateLimitLayer {
         self.set(|settings| settings.longest_promise = longest)
     }
 
-    /// How late a caller may come for its promise; those behind it wait for their cells as long. Default:
-    /// 250 ms, a round trip around the world.
+    /// How late a caller may come for its promise; those behind it wait for their cells as long.
+    /// Default: 250 ms, a round trip around the world.
     ///
-    /// Its cell is kept meanwhile for half of the time, at most, for which the burst holds one, since what
-    /// a full bucket keeps for one caller is lost to all. After that it gets the next one; see the
-    /// [module](super).
+    /// Its cell is kept meanwhile for half of the time, at most, for which the burst holds one,
+    /// since what a full bucket keeps for one caller is lost to all. After that it gets the next
+    /// one; see the [module](super).
     #[must_use]
     pub fn grace(self, grace: Duration) -> Self {
         self.set(|settings| settings.grace = grace)

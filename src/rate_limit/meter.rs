@@ -25,8 +25,8 @@ impl Meter {
         Self(Mutex::new(Promises::new(now)))
     }
 
-    /// Takes a cell for the caller and says how long it waits for it, or tells it when one is free: in the
-    /// order in which callers came.
+    /// Takes a cell for the caller and says how long it waits for it, or tells it when one is free:
+    /// in the order in which callers came.
     pub(super) fn check(
         &self,
         pace: &Pace,

@@ -7,8 +7,8 @@ pub(super) type Nanos = u64;
 
 pub(super) const MILLI: Nanos = 1_000_000;
 
-/// When the buckets of a layer are made: any of them could have been full before, since that takes a
-/// year at most.
+/// When the buckets of a layer are made: any of them could have been full before, since that takes
+/// a year at most.
 pub(super) const START: Nanos = 400 * 86_400 * 1_000 * MILLI;
 
 /// What a quota and a grace come to. All times are in nanoseconds.
@@ -19,8 +19,8 @@ pub(super) struct Pace {
     pub(super) held: Nanos,
     /// A promised cell is kept for its caller for so long; then it is for anybody who comes.
     pub(super) cell_kept: Nanos,
-    /// A promise stands for so long. Who comes in time is let in, if not with its own cell then with
-    /// the next one. A caller may also come earlier by as much.
+    /// A promise stands for so long. Who comes in time is let in, if not with its own cell then
+    /// with the next one. A caller may also come earlier by as much.
     pub(super) stands: Nanos,
     /// So many callers may be let in ahead of the line, each in place of one that did not come.
     pub(super) most_ahead: u64,
@@ -34,10 +34,12 @@ impl Pace {
         let period = nanos(quota.period()).max(1);
         let held = nanos(quota.fill_time()).saturating_sub(period);
         let grace = nanos(grace);
-        // What a full bucket keeps for one caller is lost to all. One of a single cell is full at once.
+        // What a full bucket keeps for one caller is lost to all. One of a single cell is full at
+        // once.
         let cell_kept = grace.min((held / 2).max(period / 16));
-        // If all come late that may, those behind them wait for as long, unless the bucket has cells. The
-        // rest of the wait is for those let in ahead, a period each, and two for parts of a period.
+        // If all come late that may, those behind them wait for as long, unless the bucket has
+        // cells. The rest of the wait is for those let in ahead, a period each, and two for parts
+        // of a period.
         let late = grace.saturating_sub(held.min(cell_kept));
         let others = longest_wait(period, grace).saturating_sub(late) / period;
         Self {

@@ -34,8 +34,8 @@ fn network_of(address: IpAddr) -> Network {
     }
 }
 
-/// The address of a host of IPv4 in the form in which a socket of IPv6 shows it, `::ffff:a.b.c.d`, or a
-/// translator, `64:ff9b::a.b.c.d` (RFC 6052). As a /64 they would be one network.
+/// The address of a host of IPv4 in the form in which a socket of IPv6 shows it, `::ffff:a.b.c.d`,
+/// or a translator, `64:ff9b::a.b.c.d` (RFC 6052). As a /64 they would be one network.
 fn v4_within(address: Ipv6Addr) -> Option<[u8; 4]> {
     let translated = match address.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {

@@ -4,13 +4,14 @@ use super::run::Run;
 
 /// A bucket, and the cells of it that are spoken for: refused callers were told when theirs comes.
 ///
-/// The bucket is GCRA. Promises stand in a line, a period apart, and a caller takes the first one, since
-/// nobody's name is on a promise. One that is late takes the next cell there is, and those behind it wait
-/// for as long as it was late.
+/// The bucket is GCRA. Promises stand in a line, a period apart, and a caller takes the first one,
+/// since nobody's name is on a promise. One that is late takes the next cell there is, and those
+/// behind it wait for as long as it was late.
 ///
 /// Some never come. When the time of a promise is over by [`cell_kept`](Pace::cell_kept), its turn
-/// passes: the caller that comes next, new or not, is let in or told of a time ahead of the line. Whose
-/// turn has passed is let in all the same if it comes while its promise stands, and waits for its cell.
+/// passes: the caller that comes next, new or not, is let in or told of a time ahead of the line.
+/// Whose turn has passed is let in all the same if it comes while its promise stands, and waits for
+/// its cell.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
     /// When the bucket is full, in the past if it is.
@@ -205,8 +206,8 @@ impl Promises {
             return pace.later(free, self.ahead.count());
         }
         let end = self.line.end(pace);
-        // A late line moves on only as callers come. Its end is not told later than it was to be, if
-        // that is to come.
+        // A late line moves on only as callers come. Its end is not told later than it was to be,
+        // if that is to come.
         if end > now {
             end
         } else {

@@ -1,6 +1,7 @@
 use super::pace::{Nanos, Pace};
 
-/// Promises a period apart, the first of them at `next`: arithmetic, so that no list grows under attack.
+/// Promises a period apart, the first of them at `next`: arithmetic, so that no list grows under
+/// attack.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Run {
     next: Nanos,

@@ -14,8 +14,8 @@ pub enum GiveUp {
     Deadline,
     /// The server asked for a longer wait than the deadline allows.
     HintPastDeadline,
-    /// The server asked for a longer wait than the policy or the caller obeys; without a deadline that
-    /// is a minute by default.
+    /// The server asked for a longer wait than the policy or the caller obeys; without a deadline
+    /// that is a minute by default.
     HintTooLong,
     /// The server asked not to be retried.
     PushbackStop,
@@ -25,8 +25,8 @@ pub enum GiveUp {
     Committed,
     /// The request is larger than what is kept of one call, so that it can't be sent again.
     BodyTooLarge,
-    /// The calls of this channel keep all that they may for being sent again, or those of them that wait
-    /// keep their share of it.
+    /// The calls of this channel keep all that they may for being sent again, or those of them that
+    /// wait keep their share of it.
     ReplayBufferFull,
     /// The caller's request stream failed by itself.
     RequestFailed,

@@ -34,16 +34,16 @@ pub(super) struct Prepared {
 /// let layer = RetryLayer::default().before_attempt(credentials.renews_credentials());
 /// ```
 ///
-/// It runs for calls that are never retried, too. Each attempt starts from what the caller sent: what the
-/// hook adds to one does not reach the next. Nothing is sent while it runs, the deadline layer bounds it,
-/// and dropping the call drops it. If it fails, so does the attempt: with the code of a `tonic::Status`
-/// that it returns as its `BoxError`, or else UNAVAILABLE, as the core implementations have it; the policy
-/// decides what follows.
+/// It runs for calls that are never retried, too. Each attempt starts from what the caller sent:
+/// what the hook adds to one does not reach the next. Nothing is sent while it runs, the deadline
+/// layer bounds it, and dropping the call drops it. If it fails, so does the attempt: with the code
+/// of a `tonic::Status` that it returns as its `BoxError`, or else UNAVAILABLE, as the core
+/// implementations have it; the policy decides what follows.
 ///
 /// A call that is not repeated can't renew its credentials. So once any call has failed with
 /// UNAUTHENTICATED, declared or not, the hook is told before the next attempt of each call,
-/// [`NextAttempt::has_refused_credentials`], until it has run with success after it was told. Clones of a
-/// hook share that, as they share its credentials.
+/// [`NextAttempt::has_refused_credentials`], until it has run with success after it was told.
+/// Clones of a hook share that, as they share its credentials.
 #[derive(Clone)]
 pub struct BeforeAttempt {
     run: Arc<dyn Fn(NextAttempt) -> Run + Send + Sync>,
@@ -157,15 +157,15 @@ impl NextAttempt {
         &mut self.headers
     }
 
-    /// Why the attempt before failed. Before the first one: the UNAUTHENTICATED of an earlier call, if
-    /// the hook has not run with success since it was told of that; or else `None`.
+    /// Why the attempt before failed. Before the first one: the UNAUTHENTICATED of an earlier call,
+    /// if the hook has not run with success since it was told of that; or else `None`.
     #[must_use]
     pub fn last_failure(&self) -> Option<&Error> {
         self.last_failure.as_ref()
     }
 
-    /// Whether [that failure](Self::last_failure) is UNAUTHENTICATED, so that the hook has to bring other
-    /// credentials.
+    /// Whether [that failure](Self::last_failure) is UNAUTHENTICATED, so that the hook has to bring
+    /// other credentials.
     #[must_use]
     pub fn has_refused_credentials(&self) -> bool {
         let failure = self.last_failure.as_ref();

@@ -69,11 +69,11 @@ impl RetryLayer {
     /// How much all calls of a channel, with its clones, keep together, in bytes. Default: 8 MiB.
     /// A call that finds no room is sent all the same, once.
     ///
-    /// Calls that wait for their next attempt hold three quarters of it at most, and those that wait for
-    /// over a second half of it, so that calls which a server sends away for long leave room for others.
-    /// One more gives up with its last failure and
-    /// [`GiveUp::ReplayBufferFull`](crate::GiveUp::ReplayBufferFull). The other clients of gRPC have no such
-    /// bound.
+    /// Calls that wait for their next attempt hold three quarters of it at most, and those that
+    /// wait for over a second half of it, so that calls which a server sends away for long leave
+    /// room for others. One more gives up with its last failure and
+    /// [`GiveUp::ReplayBufferFull`](crate::GiveUp::ReplayBufferFull). The other clients of gRPC
+    /// have no such bound.
     #[must_use]
     pub fn replay_buffer(mut self, bytes: usize) -> Self {
         self.replay_buffer = bytes;
@@ -81,20 +81,21 @@ impl RetryLayer {
     }
 
     /// Believes a server that says with a failure that the request had no effect: the trailer
-    /// [`grpc-resilience-unprocessed`](crate::grpc::UNPROCESSED) with the call's own path, in a Trailers-Only
-    /// answer. Default: off, for a channel may lead anywhere (CONTRACT I7).
+    /// [`grpc-resilience-unprocessed`](crate::grpc::UNPROCESSED) with the call's own path, in a
+    /// Trailers-Only answer. Default: off, for a channel may lead anywhere (CONTRACT I7).
     ///
     /// [`RateLimitLayer`](crate::RateLimitLayer) says so of what it refuses, and
-    /// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) of what has expired when it comes. If the policy
-    /// retries the code, such a call goes again without a declaration, as an attempt with backoff and
-    /// budget. What such a failure is otherwise, its code and its hints, stays.
+    /// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) of what has expired when it comes. If
+    /// the policy retries the code, such a call goes again without a declaration, as an attempt
+    /// with backoff and budget. What such a failure is otherwise, its code and its hints, stays.
     ///
-    /// Turn it on where all servers that answer this channel keep to the trailer's one hop. Those do whose
-    /// handlers call others through layers of this crate, or stand under one of its server layers: both take
-    /// the trailer out of what they hand on. The risk that is left: a server without either that calls
-    /// *the same path* elsewhere, through another library's client, after it has done something itself, and
-    /// hands the failure on with its metadata, as tonic's `Status` does. A layer that only annotates,
-    /// idempotency or budget without any other, takes nothing out.
+    /// Turn it on where all servers that answer this channel keep to the trailer's one hop. Those
+    /// do whose handlers call others through layers of this crate, or stand under one of its server
+    /// layers: both take the trailer out of what they hand on. The risk that is left: a server
+    /// without either that calls *the same path* elsewhere, through another library's client, after
+    /// it has done something itself, and hands the failure on with its metadata, as tonic's
+    /// `Status` does. A layer that only annotates, idempotency or budget without any other, takes
+    /// nothing out.
     #[must_use]
     pub fn trust_unprocessed(mut self) -> Self {
         self.trusts_unprocessed = true;

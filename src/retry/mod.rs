@@ -31,7 +31,8 @@
 //!   caller's `grpc-timeout`), budget and method kind. **Writes** the attempt number, whether
 //!   another attempt can follow ([`is_last_attempt`](crate::call::Context::is_last_attempt)), and
 //!   what happens into the [`Trace`](crate::report::Trace).
-//! - **Logs** (target `grpc_resilience`) each retry at DEBUG; see the [front page](crate#what-it-logs).
+//! - **Logs** (target `grpc_resilience`) each retry at DEBUG; see the [front
+//!   page](crate#what-it-logs).
 //! - **Answers**: a final failure goes up as [`Error`](crate::Error), with the server's own status
 //!   as its source and the [`GiveUp`](crate::GiveUp) reason. A success goes up untouched; one that
 //!   took more than its first attempt has the [`CallReport`](crate::CallReport) in its extensions.
@@ -43,9 +44,10 @@
 //!   [`replay_limit`](RetryLayer::replay_limit) bytes a call and
 //!   [`replay_buffer`](RetryLayer::replay_buffer) bytes a channel are kept; what does not fit is
 //!   sent all the same, once. The commit frees what was kept.
-//! - **Time** comes from the runtime that polls the call, or else from that in which the stack was built or
-//!   first called. Once that is over no wait can end: the call fails with its last failure,
-//!   [`GiveUp::NoRuntime`](crate::GiveUp::NoRuntime). A stack that never saw a runtime waits by threads.
+//! - **Time** comes from the runtime that polls the call, or else from that in which the stack was
+//!   built or first called. Once that is over no wait can end: the call fails with its last
+//!   failure, [`GiveUp::NoRuntime`](crate::GiveUp::NoRuntime). A stack that never saw a runtime
+//!   waits by threads.
 //! - **Interactions**: stands below deadline, idempotency and budget, above wait-for-ready and load
 //!   balancing. Below another retry layer it passes calls through, and says so by one WARN event.
 //! - **Limits**: an attempt that failed before its live request was read to the end has its stream

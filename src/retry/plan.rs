@@ -103,8 +103,8 @@ pub(super) const MAX_UNSENT: u32 = 8;
 /// not make the client spin (CONTRACT X2).
 pub(super) const MAX_GONE_AWAY: u32 = 8;
 
-/// CONTRACT R15, R16: what is too large is so next time, too, and what is no code names nothing that
-/// could be retried.
+/// CONTRACT R15, R16: what is too large is so next time, too, and what is no code names nothing
+/// that could be retried.
 pub(super) fn is_retryable(verdict: &Verdict, codes: CodeSet) -> bool {
     codes.contains(verdict.code) && !verdict.reason.is_incurable()
 }

@@ -14,9 +14,9 @@ use super::{Outcome, Plan, Policy};
 /// Short, since nothing is known to be wrong with the server; eight of them last about a second.
 const TRANSPARENT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
-/// The number of graceful GOAWAYs that are answered at once: the second may come of a connection that the
-/// server had told to end before the first was read. From then on the same delays as above, with
-/// full jitter, since all calls of a connection are refused together (CONTRACT X2).
+/// The number of graceful GOAWAYs that are answered at once: the second may come of a connection
+/// that the server had told to end before the first was read. From then on the same delays as
+/// above, with full jitter, since all calls of a connection are refused together (CONTRACT X2).
 const GONE_AWAY_AT_ONCE: u32 = 2;
 
 /// An overloaded server needs longer than one that restarts. Where it says how long, that counts.
@@ -40,8 +40,9 @@ const HINT_SPREAD: f64 = 0.2;
 /// DEADLINE_EXCEEDED that the server answers is retried only if it is among the codes.
 ///
 /// Servers on gRPC's C core (Python, C++, Ruby) that stop answer CANCELLED to calls that they have
-/// accepted and given to no handler. Over tonic's channel such an answer looks like any other; where
-/// you call such servers, [`retry_on`](Self::retry_on)`(Code::Cancelled)` has declared calls go again.
+/// accepted and given to no handler. Over tonic's channel such an answer looks like any other;
+/// where you call such servers, [`retry_on`](Self::retry_on)`(Code::Cancelled)` has declared calls
+/// go again.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
     max_attempts: Option<u32>,
@@ -139,22 +140,22 @@ impl RetryPolicy {
         }
     }
 
-    /// Retries a failure of which this says `true`, too, whatever its code: for servers whose code says
-    /// less than their message, details or metadata.
+    /// Retries a failure of which this says `true`, too, whatever its code: for servers whose code
+    /// says less than their message, details or metadata.
     ///
-    /// It adds failures as [`retry_on`](Self::retry_on) adds codes, and decides nothing else. So the call
-    /// must be declared safe to repeat, unless it certainly did not run; attempts, budget, deadline, the
-    /// server's hints and the backoff bind as for any code. A failure that
-    /// [no attempt can cure](crate::classify::Reason::is_incurable) and what [`never_if`](Self::never_if)
-    /// names are not retried all the same, and neither is a code that the caller's `retry_only_on`
-    /// leaves out. Said several times, each adds failures.
+    /// It adds failures as [`retry_on`](Self::retry_on) adds codes, and decides nothing else. So
+    /// the call must be declared safe to repeat, unless it certainly did not run; attempts, budget,
+    /// deadline, the server's hints and the backoff bind as for any code. A failure that [no
+    /// attempt can cure](crate::classify::Reason::is_incurable) and what
+    /// [`never_if`](Self::never_if) names are not retried all the same, and neither is a code that
+    /// the caller's `retry_only_on` leaves out. Said several times, each adds failures.
     ///
-    /// It is asked about every failure of an attempt with its status: the server's own, or the one that
-    /// the layers made of a transport's error. [`Status::details`] are the bytes of a
+    /// It is asked about every failure of an attempt with its status: the server's own, or the one
+    /// that the layers made of a transport's error. [`Status::details`] are the bytes of a
     /// `google.rpc.Status`, in which typed details such as `google.rpc.ErrorInfo` are found.
     ///
-    /// etcd says with UNKNOWN that it dropped a proposal. A write that was "dropped" may have been applied
-    /// all the same, so declare only those idempotent that are:
+    /// etcd says with UNKNOWN that it dropped a proposal. A write that was "dropped" may have been
+    /// applied all the same, so declare only those idempotent that are:
     ///
     /// ```
     /// use grpc_resilience::RetryPolicy;
@@ -173,8 +174,8 @@ impl RetryPolicy {
     }
 
     /// Does not retry a failure of which this says `true`, whatever its code and whatever
-    /// [`retry_if`](Self::retry_if) says. Transparent retries, of what certainly never ran, are not asked
-    /// about. Said several times, each takes failures out.
+    /// [`retry_if`](Self::retry_if) says. Transparent retries, of what certainly never ran, are not
+    /// asked about. Said several times, each takes failures out.
     #[must_use]
     pub fn never_if(mut self, holds: impl Fn(&Status) -> bool + Send + Sync + 'static) -> Self {
         self.never_if.add(holds);
@@ -207,8 +208,9 @@ impl RetryPolicy {
 
     /// How long a server's hint is obeyed at most. After a longer one the call fails with
     /// [`GiveUp::HintTooLong`], since coming back early is what the server asked not to do
-    /// (CONTRACT P10). Default: as long as the deadline allows, or a minute for a call without one, which
-    /// would otherwise wait for days, and keep its request as long. `Duration::MAX` is no bound.
+    /// (CONTRACT P10). Default: as long as the deadline allows, or a minute for a call without one,
+    /// which would otherwise wait for days, and keep its request as long. `Duration::MAX` is no
+    /// bound.
     #[must_use]
     pub fn max_hint(self, longest: Duration) -> Self {
         Self {

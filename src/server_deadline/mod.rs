@@ -22,16 +22,18 @@
 //! - **Default**: a margin of 5 ms; no timeout for calls that bring none.
 //! - **Answers**: DEADLINE_EXCEEDED at the deadline, as Trailers-Only or, once the answer has begun, in its
 //!   trailers; the same at once, without the handler, for a call whose time was up when it came;
-//!   INTERNAL, without the handler, for a malformed `grpc-timeout` (CONTRACT D4). What had expired when it
-//!   came is marked as without effect, [`grpc::UNPROCESSED`](crate::grpc::UNPROCESSED); from what the handler
-//!   returns that mark is taken out, for a handler may hand on somebody else's status (I7).
+//!   INTERNAL, without the handler, for a malformed `grpc-timeout` (CONTRACT D4). What had expired
+//!   when it came is marked as without effect, [`grpc::UNPROCESSED`](crate::grpc::UNPROCESSED);
+//!   from what the handler returns that mark is taken out, for a handler may hand on somebody
+//!   else's status (I7).
 //! - **Cancellation**: a call that its caller drops is dropped here by tonic, and the calls made on its
 //!   behalf end with it, those of tasks that carry [`Served`](crate::call::Served) too.
 //! - **Place**: on a server; a request that a client of the same process made is one WARN event.
 //!   Outermost there. tonic's own timer starts with the call and answers CANCELLED; a layer above
 //!   that delays the call gives it the lead.
-//! - **Time** comes from the runtime that polls, or else from that in which the layer was put over the
-//!   service or first called; once that is over, a call with a timeout is answered INTERNAL (D13).
+//! - **Time** comes from the runtime that polls, or else from that in which the layer was put over
+//!   the service or first called; once that is over, a call with a timeout is answered INTERNAL
+//!   (D13).
 //! - **Limits**: a handler that blocks its thread stops when it next yields. A response that the caller
 //!   has no room for is not polled, so it makes nothing more, but is dropped only when the caller reads
 //!   on, resets it or goes away.

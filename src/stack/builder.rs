@@ -148,8 +148,8 @@ impl<A> Resilience<A> {
     /// # Errors
     ///
     /// [`InvalidPattern`] if the pattern is no method or its glob is malformed, and
-    /// [`InvalidPattern::NoSuchMethod`] if its service is described and has no such method: the method
-    /// that it means would stay repeatable.
+    /// [`InvalidPattern::NoSuchMethod`] if its service is described and has no such method: the
+    /// method that it means would stay repeatable.
     pub fn not_idempotent(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.not_idempotent(pattern)?;
         Ok(self)

@@ -374,7 +374,8 @@ impl Channel {
 
     pub(super) fn state(&self) -> ConnectivityState {
         match (self.phase, &self.test) {
-            // Sticky until it is ready (gRFC A62), also if a connection was made and lost meanwhile.
+            // Sticky until it is ready (gRFC A62), also if a connection was made and lost
+            // meanwhile.
             (Phase::Unproven, _) if self.outage.is_some() => ConnectivityState::TransientFailure,
             (Phase::Unproven | Phase::Paused, None) => ConnectivityState::Idle,
             (Phase::Unproven | Phase::Paused, Some(_)) => ConnectivityState::Connecting,

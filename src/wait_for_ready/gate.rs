@@ -48,8 +48,8 @@ pub(super) struct Shared {
 
 /// A call that so many connections in a row took and did not process ..
 pub(super) const OFTEN: u32 = 3;
-/// .. waits so long for a fresh one, where it goes first, before it goes on the one that there is. A
-/// server that ends its connections after a few calls each ends it sooner.
+/// .. waits so long for a fresh one, where it goes first, before it goes on the one that there is.
+/// A server that ends its connections after a few calls each ends it sooner.
 const FRESH: Duration = Duration::from_millis(100);
 
 /// What a call brings to the gate.

@@ -27,20 +27,21 @@
 //! `.never_retry()` too.
 //!
 //! - **Reads** patience and deadline (or the caller's `grpc-timeout`) from the
-//!   [`Context`](crate::call::Context). **Writes** there that it holds a call while the channel is not
-//!   ready, so that a layer below which should not stand there says so.
+//!   [`Context`](crate::call::Context). **Writes** there that it holds a call while the channel is
+//!   not ready, so that a layer below which should not stand there says so.
 //! - **Defaults**: calls wait; the connection backoff is 100 ms, x1.6, +-20 %, at most 800 ms
 //!   during the first 10 s of an outage, then up to 10 s
 //!   ([`ConnectionBackoff`](crate::backoff::ConnectionBackoff)); at most 10,000 calls and 64 MiB
 //!   wait; 10,000 calls a second are released.
 //! - **Errors**: UNAVAILABLE at once for a call that fails fast while the channel is known to be
-//!   down; DEADLINE_EXCEEDED that says the call waited for the channel to become ready, and why it did not; RESOURCE_EXHAUSTED at
-//!   once where too many wait ([`GiveUp::QueueFull`](crate::GiveUp::QueueFull)). A connection that
-//!   can't be made for a reason which waiting rarely cures, such as an untrusted certificate, is
-//!   named with what to do about it ([`ConnectFault`](crate::classify::ConnectFault)).
-//! - **Logs** (target `grpc_resilience`) state changes: INFO when the channel is down, once an outage,
-//!   and when a call is answered after that; WARN if a fault is named, and when the channel is shut
-//!   down. DEBUG for each call that waits.
+//!   down; DEADLINE_EXCEEDED that says the call waited for the channel to become ready, and why it
+//!   did not; RESOURCE_EXHAUSTED at once where too many wait
+//!   ([`GiveUp::QueueFull`](crate::GiveUp::QueueFull)). A connection that can't be made for a
+//!   reason which waiting rarely cures, such as an untrusted certificate, is named with what to do
+//!   about it ([`ConnectFault`](crate::classify::ConnectFault)).
+//! - **Logs** (target `grpc_resilience`) state changes: INFO when the channel is down, once an
+//!   outage, and when a call is answered after that; WARN if a fault is named, and when the channel
+//!   is shut down. DEBUG for each call that waits.
 //! - **Interactions**: stands closest to the channel, but for what bounds one attempt. Above a
 //!   retry layer it works too, but a test of the channel then ends with the answer only, not with
 //!   the open stream: until the first answer calls go one by one. What never left the client for

@@ -76,8 +76,8 @@ impl<B: RequestBody> Pending<B> {
         error.of_request(kept.recording.reader(), kind)
     }
 
-    /// How often it came back before it arrived here, since a connection took it and did not process
-    /// it.
+    /// How often it came back before it arrived here, since a connection took it and did not
+    /// process it.
     pub(super) fn returns(&self) -> u32 {
         let context = match self {
             Self::Kept(kept) => kept.head.context(),

@@ -14,9 +14,9 @@ pub(super) struct Queue {
     last: u64,
 }
 
-/// A place in line. A call that came back, since a connection took it and did not process it, stands
-/// where it came first: before all that came back less often. Otherwise a channel whose connections end
-/// after a few calls each could refuse the same call again and again.
+/// A place in line. A call that came back, since a connection took it and did not process it,
+/// stands where it came first: before all that came back less often. Otherwise a channel whose
+/// connections end after a few calls each could refuse the same call again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Number {
     returns: Reverse<u32>,
@@ -48,8 +48,8 @@ pub(super) struct Bounds {
 }
 
 /// So many calls, the first in line, wake by themselves when it is time to test the channel: one, and
-/// others in case that those before them are not polled. If none of them is polled, the gate's alarm
-/// wakes all (CONTRACT W11); a call that was woken and has not asked since keeps no watch.
+/// others in case that those before them are not polled. If none of them is polled, the gate's
+/// alarm wakes all (CONTRACT W11); a call that was woken and has not asked since keeps no watch.
 const WATCHERS: usize = 8;
 
 /// How much later than the one before it each of them wakes.

@@ -36,9 +36,9 @@ use super::gate::{Gate, Shared};
 /// It knows what calls have shown, nothing else: over a foreign channel there is nothing else to be
 /// seen. A connection that dies while no call is under way still counts as ready, and a server that
 /// comes up is noticed by the next call that tests the channel; without a call nothing is tested, and
-/// [`ready`](Self::ready) says so. It dials nothing itself. Of a balanced channel it knows that some
-/// endpoint answers, not which. Whoever knows more, from a health check or a resolver, says so with
-/// [`reset_backoff`](Self::reset_backoff).
+/// [`ready`](Self::ready) says so. It dials nothing itself. Of a balanced channel it knows that
+/// some endpoint answers, not which. Whoever knows more, from a health check or a resolver, says so
+/// with [`reset_backoff`](Self::reset_backoff).
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<Gate>);
 
@@ -126,10 +126,10 @@ impl Readiness {
 
     /// Waits until calls have shown the channel ready; at once if they have.
     ///
-    /// It makes no call itself, and over a foreign channel nothing dials but a call. So it waits while
-    /// a call tests the channel or waits for it, and else for a second, in which one may come: a task
-    /// that was just spawned, or the next attempt of a call that fails fast. At a start make a first
-    /// call and wait for both, or connect before: `Endpoint::connect` dials.
+    /// It makes no call itself, and over a foreign channel nothing dials but a call. So it waits
+    /// while a call tests the channel or waits for it, and else for a second, in which one may
+    /// come: a task that was just spawned, or the next attempt of a call that fails fast. At a
+    /// start make a first call and wait for both, or connect before: `Endpoint::connect` dials.
     ///
     /// ```
     /// # async fn example(channel: grpc_resilience::Resilient<tonic::transport::Channel>) {
@@ -144,8 +144,8 @@ impl Readiness {
     /// # Errors
     ///
     /// - The channel is shut down and will never be ready.
-    /// - No call has been under way for a second: nothing dials the channel (CONTRACT V4). The message
-    ///   says so, and how the channel last failed.
+    /// - No call has been under way for a second: nothing dials the channel (CONTRACT V4). The
+    ///   message says so, and how the channel last failed.
     pub async fn ready(&self) -> Result<(), Arc<Error>> {
         let mut grace = None;
         loop {
@@ -176,8 +176,8 @@ impl Readiness {
     }
 
     /// Waits until the channel is in another state than this, and says in which; gRPC's
-    /// `WaitForStateChange`. A state that lasts no longer than a moment may be missed. Without calls
-    /// no state changes, and it goes on waiting.
+    /// `WaitForStateChange`. A state that lasts no longer than a moment may be missed. Without
+    /// calls no state changes, and it goes on waiting.
     pub async fn changed(&self, from: ConnectivityState) -> ConnectivityState {
         loop {
             let mut changed = pin!(self.0.changed.notified());

@@ -16,8 +16,8 @@ pub(super) struct Test {
     owed: Option<Instant>,
     /// When its request was first read, if that is no proof of an open stream.
     read: Option<Instant>,
-    /// It follows a connection that was lost: the transport may have handed its request to that one as
-    /// it ended, and forgotten it until the next request comes (FIELD.md 5).
+    /// It follows a connection that was lost: the transport may have handed its request to that one
+    /// as it ended, and forgotten it until the next request comes (FIELD.md 5).
     follows_loss: bool,
     /// When the one before it was abandoned: that dial went on, and its error may have been
     /// kept for this one.

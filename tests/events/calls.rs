@@ -41,8 +41,8 @@ fn resilience() -> Resilience {
         )
 }
 
-/// The stack that takes the short way for most calls, one that goes through all of its layers, the same
-/// layers by hand, and the retry layer with a deadline only.
+/// The stack that takes the short way for most calls, one that goes through all of its layers, the
+/// same layers by hand, and the retry layer with a deadline only.
 macro_rules! for_each_stack {
     ($channel:expr, |$name:ident, $stack:ident| $body:expr) => {{
         for_each_stack!(@one $name, $stack, $body,

@@ -1,4 +1,5 @@
-//! Layers in an order that does something else than they say, and settings without effect: one line.
+//! Layers in an order that does something else than they say, and settings without effect: one
+//! line.
 
 use grpc_resilience::call::{Method, Patience, Safety};
 use grpc_resilience::grpc::MethodKind;

@@ -1,5 +1,5 @@
-//! Call options whose layer is missing: one line for each, once in the life of a process. So each has
-//! a test of its own, and no other test of this binary sets it without its layer.
+//! Call options whose layer is missing: one line for each, once in the life of a process. So each
+//! has a test of its own, and no other test of this binary sets it without its layer.
 
 use grpc_resilience::call::{CallOptions, CallOptionsExt};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;

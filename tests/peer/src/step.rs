@@ -30,8 +30,8 @@ pub enum Step {
     Stall,
     /// Sends a header block: a head, a Trailers-Only head or trailers.
     Headers(Headers),
-    /// Sends a Trailers-Only head with this status, and with the trailer by which a server vouches that the
-    /// request had no effect: `grpc-resilience-unprocessed`, with the request's `:path`.
+    /// Sends a Trailers-Only head with this status, and with the trailer by which a server vouches
+    /// that the request had no effect: `grpc-resilience-unprocessed`, with the request's `:path`.
     Vouch(i32),
     /// Sends DATA, exactly these bytes.
     Data(Bytes),

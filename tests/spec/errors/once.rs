@@ -33,7 +33,8 @@ fn printed(error: &(dyn StdError + 'static)) -> String {
     texts.join(": ")
 }
 
-/// Walks the chain: no link's text stands in that of a link before it, nor the message twice in all.
+/// Walks the chain: no link's text stands in that of a link before it, nor the message twice in
+/// all.
 fn assert_says_once(name: &str, error: &Error) {
     let links = std::iter::successors(Some(error as &(dyn StdError + 'static)), |it| {
         (*it).source()

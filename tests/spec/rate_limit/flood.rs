@@ -1,4 +1,5 @@
-//! A flood that leaves a line of promises which nobody keeps, and the honest callers after it. CONTRACT Q4.
+//! A flood that leaves a line of promises which nobody keeps, and the honest callers after it.
+//! CONTRACT Q4.
 
 use std::time::Duration;
 

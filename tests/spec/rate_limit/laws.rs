@@ -1,4 +1,5 @@
-//! What holds whoever comes when. The laws of the arithmetic are beside it, in `src/rate_limit/laws.rs`.
+//! What holds whoever comes when. The laws of the arithmetic are beside it, in
+//! `src/rate_limit/laws.rs`.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ fn paused(test: impl Future<Output = ()>) {
     runtime.block_on(test);
 }
 
-/// Never more than the burst and what came since, from any request to any later one; in so much more time.
+/// Never more than the burst and what came since, from any request to any later one; in so much
+/// more time.
 fn assert_law(mut admitted: Vec<Duration>, period: Duration, burst: u32, late: Duration) {
     admitted.sort_unstable();
     for (first, from) in admitted.iter().enumerate() {

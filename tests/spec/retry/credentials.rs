@@ -1,4 +1,5 @@
-//! The hook that brings credentials hears that they were refused, of earlier calls too (CONTRACT I6).
+//! The hook that brings credentials hears that they were refused, of earlier calls too (CONTRACT
+//! I6).
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -203,7 +204,8 @@ async fn refusals_of_what_was_sent_before_the_renewal_fetch_no_second_token() {
     assert_eq!(tokens.fetched(), 1, "the late refusal is of the old token");
 }
 
-// CONTRACT I6: two runs of the hook are told the same, and the token of the first one is refused too
+// CONTRACT I6: two runs of the hook are told the same, and the token of the first one is refused
+// too
 #[tokio::test(start_paused = true)]
 async fn a_renewal_does_not_hide_the_refusal_of_a_later_token() {
     let (server, tokens) = (Server::in_memory(), Tokens::default());

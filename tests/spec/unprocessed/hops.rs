@@ -121,7 +121,8 @@ async fn a_forwarded_refusal_does_not_vouch_for_the_call_in_the_middle() {
                 plain(middle(&effects, bare(&backend), false)),
                 true,
             ),
-            // The risk that the page on `trust_unprocessed` names; it shows that the others can fail.
+            // The risk that the page on `trust_unprocessed` names; it shows that the others can
+            // fail.
             _ => (
                 "the same path without any layer",
                 plain(middle(&effects, bare(&backend), true)),

@@ -1,8 +1,9 @@
 //! Calls servers of Go, Java, Node and Python under load, while their connections age and they die;
 //! and has clients of these languages call a server with quotas.
 //!
-//! `.ci/run peers` builds the servers and clients and runs this. Each promise is asserted, and the program
-//! exits non-zero if one does not hold. To run it for longer, once that has built the servers:
+//! `.ci/run peers` builds the servers and clients and runs this. Each promise is asserted, and the
+//! program exits non-zero if one does not hold. To run it for longer, once that has built the
+//! servers:
 //!
 //! ```console
 //! $ cargo run --profile foreign -p grpc-resilience-foreign --bin peers -- \
@@ -32,8 +33,8 @@ use crate::server::Places;
 /// A call that takes longer was held up.
 const HELD_UP: Duration = Duration::from_millis(250);
 
-/// Calls servers of other languages through `grpc-resilience`, has clients call a server of its own,
-/// and asserts what it promises.
+/// Calls servers of other languages through `grpc-resilience`, has clients call a server of its
+/// own, and asserts what it promises.
 #[derive(Debug, Parser)]
 struct Args {
     /// The folder with the built servers and clients.

@@ -24,8 +24,8 @@ const WARM_UP: u32 = 10;
 const PER_SECOND: u32 = 100;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Makes a hundred calls at once to a server that lets through a hundred a second, by a client with a
-/// stock retry policy; and the same with a burst of one.
+/// Makes a hundred calls at once to a server that lets through a hundred a second, by a client with
+/// a stock retry policy; and the same with a burst of one.
 pub(crate) async fn show(
     language: Language,
     places: &Places,
