@@ -39,8 +39,6 @@ pub(super) enum Outcome {
 pub(super) struct Ended {
     pub(super) call: Call,
     pub(super) outcome: Outcome,
-    /// The answer had begun, and its connection was lost: a fault of another call may do that.
-    pub(super) broke_off: bool,
     pub(super) took: Duration,
     /// What the client was told of each sending.
     pub(super) sent: Vec<Told>,
@@ -97,10 +95,7 @@ impl Client {
         let call = Call::of(&self.setup, number);
         let start = Instant::now();
         let answer = self.stack.clone().oneshot(call.request());
-        let mut broke_off = false;
-        let running = ended_by(call.end, async {
-            succeeded(answer.await, &mut broke_off).await
-        });
+        let running = ended_by(call.end, async { succeeded(answer.await).await });
         let Ok(ended) = timeout(FOREVER, running).await else {
             panic!("it hangs: {call:?} {:?}", self.record.of(number));
         };
@@ -112,7 +107,6 @@ impl Client {
         Ended {
             call,
             outcome,
-            broke_off,
             took: start.elapsed(),
             sent: Vec::new(),
         }
@@ -142,11 +136,10 @@ async fn polled<F: Future>(mut polls: usize, call: F) -> Option<F::Output> {
 }
 
 /// Whether the answer is OK to its end; its messages are those of one attempt, whole.
-async fn succeeded(answer: Result<Response<Body>, BoxError>, broke_off: &mut bool) -> bool {
+async fn succeeded(answer: Result<Response<Body>, BoxError>) -> bool {
     let Ok(answer) = answer else { return false };
     let in_head = answer.headers().get("grpc-status").cloned();
     let Ok(body) = answer.into_body().collect().await else {
-        *broke_off = true;
         return false;
     };
     let in_trailers = Collected::trailers(&body).and_then(|it| it.get("grpc-status").cloned());

@@ -10,8 +10,6 @@ use super::told::Told;
 pub(super) struct Counts {
     pub(super) calls: usize,
     pub(super) succeeded: usize,
-    /// Failed after the answer had begun, when nothing is sent again (CONTRACT R6).
-    pub(super) broke_off: usize,
     pub(super) dropped: usize,
     /// Sent again though undeclared, and successful.
     pub(super) saved: usize,
@@ -37,7 +35,6 @@ impl Counts {
             let is_again = call.sent.len() > 1;
             let is_declared = call.call.declared != Declared::No;
             counts.succeeded += usize::from(has_succeeded);
-            counts.broke_off += usize::from(call.broke_off);
             counts.dropped += usize::from(call.outcome == Outcome::Dropped);
             counts.saved += usize::from(is_again && has_succeeded && !is_declared);
             let is_saved = is_again && has_succeeded && !is_declared;
@@ -60,7 +57,6 @@ impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.calls += other.calls;
         self.succeeded += other.succeeded;
-        self.broke_off += other.broke_off;
         self.dropped += other.dropped;
         self.saved += other.saved;
         self.vouched += other.vouched;
