@@ -112,7 +112,7 @@ impl Bound {
         };
         let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
         let timeout = self.end.timeout();
-        // The timer of this side did not end it, so whoever wants the rest has to say so.
+        // The server ended it. The error says so, because the timer on this side did not.
         let named = if self.timer.is_none() {
             Error::attempt_ended_by_peer(timeout, phase, progress, Arc::new(error))
         } else {
