@@ -20,30 +20,30 @@ use super::{ConnectivityState, WaitForReadyPolicy};
 /// of it. Of two numbers the higher one is that of the later connection.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
-    phase: Phase,
+    pub(super) phase: Phase,
     /// Until an answer ends it.
-    outage: Option<Outage>,
+    pub(super) outage: Option<Outage>,
     /// Connections lost in a row before any answer.
-    losses: Losses,
+    pub(super) losses: Losses,
     /// Failed picks in a row, of several endpoints.
     picks: Streak,
     /// How many tests have followed a failed one at once, of several endpoints.
     followed: u32,
-    several: Several,
+    pub(super) several: Several,
     /// A request was read, and then no connection could be made for it: until an answer comes,
     /// being read shows nothing.
-    is_suspect: bool,
-    tests: u64,
-    test: Option<Test>,
+    pub(super) is_suspect: bool,
+    pub(super) tests: u64,
+    pub(super) test: Option<Test>,
     /// The last one that showed it ready; those of before it have no say any more.
-    shown_by: u64,
+    pub(super) shown_by: u64,
     /// When a test was abandoned without a result, and none was begun since.
-    abandoned: Option<Instant>,
+    pub(super) abandoned: Option<Instant>,
     last_error: Option<Arc<Error>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum Phase {
+pub(super) enum Phase {
     /// Nothing was shown yet, or since the last connection was lost: one call shows it.
     #[default]
     Unproven,
@@ -81,43 +81,6 @@ impl Channel {
         self.outage.map_or(Duration::ZERO, |it| it.previous)
     }
 
-    /// A call tests it from now on; the number of its test.
-    pub(super) fn begin_test(&mut self, now: Instant) -> u64 {
-        self.tests += 1;
-        let follows_loss =
-            self.test.is_none() && self.shown_by > 0 && matches!(self.phase, Phase::Unproven);
-        let abandoned = self.abandoned.take();
-        self.test = Some(Test::begins(self.tests, follows_loss, abandoned, now));
-        self.tests
-    }
-
-    /// The owner of this test polls it; whether it is the one under way.
-    pub(super) fn polled(&mut self, number: u64) -> bool {
-        let test = self.test.as_mut().filter(|test| test.number == number);
-        test.map(Test::polled).is_some()
-    }
-
-    /// What tests the channel has something to say to its owner.
-    pub(super) fn woke(&mut self, number: u64, now: Instant) {
-        if let Some(test) = self.test.as_mut().filter(|test| test.number == number) {
-            test.woke(now);
-        }
-    }
-
-    /// The test is over without a result; whether it was the one under way.
-    pub(super) fn end_test(&mut self, number: u64, now: Instant) -> bool {
-        let ended = self.is_tested_by(number);
-        if ended {
-            self.test = None;
-            self.abandoned = Some(now);
-        }
-        ended
-    }
-
-    pub(super) fn is_tested_by(&self, number: u64) -> bool {
-        self.test.is_some_and(|test| test.number == number)
-    }
-
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.phase, Phase::Ready | Phase::Opened(_))
     }
@@ -148,29 +111,6 @@ impl Channel {
     /// Whether a success of this test says anything of the channel as it is now.
     pub(super) fn can_be_shown_by(&self, number: u64) -> bool {
         number > self.shown_by
-    }
-
-    /// The request of this test is read, by the call's own task or another's; whether that shows an
-    /// open stream: a transport reads it once there is one, in a task of its own.
-    pub(super) fn is_opened_by(&mut self, number: u64, by_itself: bool, now: Instant) -> bool {
-        if self.is_ready() || self.is_suspect || !self.can_be_shown_by(number) {
-            return false;
-        }
-        // After a connection that was lost unserved the others stay out of the next one for a
-        // moment: it may be this very request on which the server hangs up (CONTRACT W9).
-        if by_itself || self.losses.count > 0 {
-            if let Some(test) = self.test.as_mut().filter(|test| test.number == number) {
-                test.read(now);
-            }
-            return false;
-        }
-        true
-    }
-
-    /// The test under way whose stream must be open by now.
-    pub(super) fn living_test(&self, now: Instant) -> Option<u64> {
-        let lives = self.test.filter(|test| test.lives(now));
-        lives.map(|test| test.number)
     }
 
     /// Whether what is known of one connection says nothing of the others.
@@ -332,22 +272,6 @@ impl Channel {
         failed.and_then(|it| it.abandoned).unwrap_or(now)
     }
 
-    /// Whether the test under way had all the time that a dial gets (CONTRACT W5).
-    pub(super) fn has_overdue_test(&self, now: Instant) -> bool {
-        self.test.is_some_and(|test| now >= test.until)
-    }
-
-    /// That counts as a failed dial, though its call may still succeed. Swaps the error for the one
-    /// that is of no interest any more.
-    pub(super) fn give_up_test(&mut self, error: &mut Arc<Error>, wait: Duration, now: Instant) {
-        self.keep(error);
-        let outage = self.outage.unwrap_or(Outage::since(now));
-        self.outage = Some(outage.left_alone(wait, now));
-        self.several.hold(now);
-        self.phase = Phase::Failing;
-        self.test = None;
-    }
-
     /// How many dials have failed, how long the last wait was, and how long the outage has lasted:
     /// what the next wait depends on.
     pub(super) fn backoff(&self, now: Instant) -> (u32, Duration, Duration) {
@@ -391,7 +315,7 @@ impl Channel {
         self.outage.as_ref().filter(|_| is_failing)
     }
 
-    fn keep(&mut self, error: &mut Arc<Error>) {
+    pub(super) fn keep(&mut self, error: &mut Arc<Error>) {
         let kept = self.last_error.get_or_insert_with(|| Arc::clone(error));
         mem::swap(kept, error);
     }

@@ -130,6 +130,7 @@ mod outage;
 mod pass;
 mod pending;
 mod policy;
+mod probing;
 mod queue;
 mod readiness;
 mod service;
