@@ -6,6 +6,7 @@ mod http;
 mod malformed;
 mod placed;
 mod report;
+mod whole;
 
 use ::http::HeaderMap;
 use ::http::response::Parts;

@@ -39,6 +39,8 @@ pub(super) enum Outcome {
 pub(super) struct Ended {
     pub(super) call: Call,
     pub(super) outcome: Outcome,
+    /// What the caller of a failed call was told.
+    pub(super) failure: Option<String>,
     pub(super) took: Duration,
     /// What the client was told of each sending.
     pub(super) sent: Vec<Told>,
@@ -99,14 +101,15 @@ impl Client {
         let Ok(ended) = timeout(FOREVER, running).await else {
             panic!("it hangs: {call:?} {:?}", self.record.of(number));
         };
-        let outcome = match ended {
-            Some(true) => Outcome::Succeeded,
-            Some(false) => Outcome::Failed,
-            None => Outcome::Dropped,
+        let (outcome, failure) = match ended {
+            Some(Ok(())) => (Outcome::Succeeded, None),
+            Some(Err(failure)) => (Outcome::Failed, Some(failure)),
+            None => (Outcome::Dropped, None),
         };
         Ended {
             call,
             outcome,
+            failure,
             took: start.elapsed(),
             sent: Vec::new(),
         }
@@ -136,20 +139,20 @@ async fn polled<F: Future>(mut polls: usize, call: F) -> Option<F::Output> {
 }
 
 /// Whether the answer is OK to its end; its messages are those of one attempt, whole.
-async fn succeeded(answer: Result<Response<Body>, BoxError>) -> bool {
-    let Ok(answer) = answer else { return false };
+async fn succeeded(answer: Result<Response<Body>, BoxError>) -> Result<(), String> {
+    let answer = answer.map_err(|error| format!("{error:?}"))?;
     let in_head = answer.headers().get("grpc-status").cloned();
-    let Ok(body) = answer.into_body().collect().await else {
-        return false;
-    };
+    let body = answer.into_body().collect().await;
+    let body = body.map_err(|error| format!("{error:?} behind a head with {in_head:?}"))?;
     let in_trailers = Collected::trailers(&body).and_then(|it| it.get("grpc-status").cloned());
-    let succeeded = in_head.or(in_trailers).is_some_and(|status| status == "0");
-    if succeeded {
-        let data = body.to_bytes();
-        let mut messages = data.chunks(DONE.len());
-        assert!(messages.all(|message| message == DONE), "{data:?}");
+    let status = in_head.or(in_trailers);
+    if status.as_ref().is_none_or(|status| status != "0") {
+        return Err(format!("status {status:?}"));
     }
-    succeeded
+    let data = body.to_bytes();
+    let mut messages = data.chunks(DONE.len());
+    assert!(messages.all(|message| message == DONE), "{data:?}");
+    Ok(())
 }
 
 /// The one message that answers hold, with its prefix.

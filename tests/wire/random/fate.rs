@@ -98,9 +98,18 @@ impl Fates<'_> {
         ])
     }
 
+    /// An answer as most are, in one block where answers are.
+    pub(super) fn simply_answered(&self) -> Stream {
+        if self.in_one_block {
+            Stream::status(0, "")
+        } else {
+            Stream::ok(b"done")
+        }
+    }
+
     pub(super) fn answered(&mut self) -> Stream {
         if self.in_one_block {
-            return Stream::status(0, "");
+            return self.simply_answered();
         }
         let head = Step::Headers(Headers::response());
         let done = Step::message(b"done");

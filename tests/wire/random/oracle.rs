@@ -8,7 +8,7 @@ use peer::{Peer, SeenStream};
 use super::call::{Declared, End};
 use super::client::{Ended, Outcome};
 use super::recorder::SENDING;
-use super::setup::{Setup, TOKEN};
+use super::setup::{Calls, Setup, TOKEN};
 use super::told::Told;
 use super::{call, counts::Counts};
 
@@ -41,6 +41,13 @@ impl<'a> Judge<'a> {
             if call.call.declared == Declared::No {
                 self.began_at_most_once(call);
                 self.failed_only_if_it_may_have_begun(call);
+            }
+            if self.setup.calls == Calls::Declared {
+                let seen: Vec<_> = self
+                    .streams(call)
+                    .map(|(_, stream)| brief(stream))
+                    .collect();
+                assert_eq!(call.outcome, Outcome::Succeeded, "{call:?} {seen:?}");
             }
             self.is_told_the_truth(call);
             self.ended_in_time(call);

@@ -133,7 +133,7 @@ fn aged(fates: &mut Fates<'_>, stream: impl Fn(&mut Fates<'_>) -> Stream) -> Con
             }
         })
         .collect();
-    aged.streams(streams).other_streams(Stream::ok(b"done"))
+    aged.streams(streams).other_streams(fates.simply_answered())
 }
 
 /// Closes or resets as soon as it is accepted, or as HTTP/1 is answered to the preface.
