@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
 use crate::classify;
-use crate::dispatch::{Read, Recorder, Seen, broken};
+use crate::dispatch::{AnswerBody, Read, Recorder, Seen, broken};
 use crate::error::{BoxError, Error};
 
 use super::throttle::Accepted;
@@ -14,14 +14,18 @@ use super::throttle::Accepted;
 /// may say that the server refused the call after all.
 #[derive(Debug, Default)]
 pub struct ThrottleBody<R> {
-    inner: R,
+    inner: AnswerBody<R>,
     /// `None` from the first frame on.
     accepted: Option<Accepted>,
     recorder: Recorder,
 }
 
 impl<R> ThrottleBody<R> {
-    pub(super) fn new(inner: R, accepted: Option<Accepted>, recorder: Recorder) -> Self {
+    pub(super) fn new(
+        inner: AnswerBody<R>,
+        accepted: Option<Accepted>,
+        recorder: Recorder,
+    ) -> Self {
         Self {
             inner,
             accepted,

@@ -9,7 +9,7 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::body::RequestGuard;
-use crate::dispatch::{Attempt, Recorder, received};
+use crate::dispatch::{AnswerBody, Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
 
 use super::{Throttle, ThrottleBody};
@@ -81,7 +81,9 @@ where
             Ok((mut response, code)) => {
                 drop(request.map(RequestGuard::answered));
                 let recorder = this.recorder.answered(&mut response, code);
-                Ok(response.map(|inner| ThrottleBody::new(inner, accepted, recorder)))
+                Ok(response.map(|inner| {
+                    ThrottleBody::new(AnswerBody::new(inner, code), accepted, recorder)
+                }))
             }
             Err(error) => Err(this.recorder.failed(error.of_guarded(request))),
         })

@@ -6,7 +6,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::body::OpenRequest;
 use crate::classify::{self, Progress};
-use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
+use crate::dispatch::{AnswerBody, Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
 use crate::report::Phase;
 use crate::timer::NoRuntime;
@@ -18,7 +18,7 @@ use super::bound::Bound;
 #[derive(Debug, Default)]
 pub struct AttemptBody<R> {
     /// `None` once the time was over: whoever keeps the body does not keep the stream.
-    inner: Option<R>,
+    inner: Option<AnswerBody<R>>,
     /// `None` once nothing can end the answer in the attempt's name.
     bound: Option<Bound>,
     /// `None` for a call of which nobody writes anything down.
@@ -28,7 +28,7 @@ pub struct AttemptBody<R> {
 }
 
 impl<R> AttemptBody<R> {
-    pub(super) fn passing(inner: R) -> Self {
+    pub(super) fn passing(inner: AnswerBody<R>) -> Self {
         Self {
             inner: Some(inner),
             bound: None,
@@ -38,7 +38,7 @@ impl<R> AttemptBody<R> {
     }
 
     pub(super) fn new(
-        inner: R,
+        inner: AnswerBody<R>,
         bound: Option<Bound>,
         recorder: Recorder,
         request: Option<OpenRequest>,

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::body::RequestGuard;
 use crate::classify::{self, Progress, Reason};
-use crate::dispatch::{Attempt, Recorder, passed, received};
+use crate::dispatch::{AnswerBody, Attempt, Recorder, passed, received};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 use crate::report::Phase;
@@ -101,7 +101,10 @@ where
                     let bound = bound.filter(|_| is_open).and_then(Bound::answered);
                     let recorder = recorder.answered(&mut response, code);
                     let request = request.map(RequestGuard::answered);
-                    Ok(response.map(|inner| AttemptBody::new(inner, bound, recorder, request)))
+                    Ok(response.map(|inner| {
+                        let inner = AnswerBody::new(inner, code);
+                        AttemptBody::new(inner, bound, recorder, request)
+                    }))
                 }
                 Err(error) => {
                     let error = error.of_guarded(request);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::body::OpenRequest;
 use crate::classify;
-use crate::dispatch::{Read, Recorder, Seen, broken, read_past};
+use crate::dispatch::{AnswerBody, Read, Recorder, Seen, broken, read_past};
 use crate::error::{BoxError, Error};
 
 use super::bound::Bound;
@@ -16,7 +16,7 @@ use super::bound::Bound;
 #[derive(Debug, Default)]
 pub struct DeadlineBody<B> {
     /// `None` once it failed or expired: whoever keeps the body does not keep the stream.
-    inner: Option<B>,
+    inner: Option<AnswerBody<B>>,
     /// `None` for a call of which nobody writes anything down.
     active: Option<Active>,
 }
@@ -31,7 +31,7 @@ struct Active {
 }
 
 impl<B> DeadlineBody<B> {
-    pub(super) fn passing(inner: B) -> Self {
+    pub(super) fn passing(inner: AnswerBody<B>) -> Self {
         Self {
             inner: Some(inner),
             active: None,
@@ -39,7 +39,7 @@ impl<B> DeadlineBody<B> {
     }
 
     pub(super) fn new(
-        inner: B,
+        inner: AnswerBody<B>,
         bound: Option<Bound>,
         recorder: Recorder,
         request: Option<OpenRequest>,

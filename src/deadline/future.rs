@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use crate::body::RequestGuard;
 use crate::classify;
-use crate::dispatch::{Attempt, Recorder, passed, received};
+use crate::dispatch::{AnswerBody, Attempt, Recorder, passed, received};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
@@ -87,7 +87,10 @@ where
                     Ok(code) => {
                         let recorder = recorder.answered(&mut response, code);
                         let request = request.take().map(RequestGuard::answered);
-                        let body = |inner| DeadlineBody::new(inner, bound, recorder, request);
+                        let body = |inner| {
+                            let inner = AnswerBody::new(inner, code);
+                            DeadlineBody::new(inner, bound, recorder, request)
+                        };
                         return Poll::Ready(Ok(response.map(body)));
                     }
                     Err(error) => error,

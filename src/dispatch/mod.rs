@@ -7,6 +7,7 @@
 //! behind. What comes back goes up through [`received`] and [`Seen::tidy`], and a [`Recorder`] writes it
 //! down; a [`Head`] is what is kept of a request to send it again.
 
+mod answer_body;
 mod attempt;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod essentials;
@@ -21,6 +22,7 @@ mod response;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod spare;
 
+pub(crate) use answer_body::AnswerBody;
 pub(crate) use attempt::Attempt;
 #[cfg(feature = "retry")]
 pub(crate) use essentials::Essentials;

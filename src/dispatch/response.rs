@@ -10,6 +10,8 @@ use crate::classify;
 use crate::error::{BoxError, Error};
 use crate::grpc::{Code, Glance, UNPROCESSED, Vouched, remove_malformed_details};
 
+use super::AnswerBody;
+
 /// Makes a response head what every layer hands up: it can't make tonic's client panic, and what is no gRPC answer, such as a proxy's page, is the failure that its HTTP status says
 /// (CONTRACT H2). What it says already, if it is Trailers-Only.
 #[inline]
@@ -97,11 +99,11 @@ pub(crate) fn broken(error: impl Into<BoxError>) -> Error {
 #[inline]
 pub(crate) fn passed<R, B>(
     polled: Poll<Result<Response<R>, Error>>,
-    body: impl FnOnce(R) -> B,
+    body: impl FnOnce(AnswerBody<R>) -> B,
 ) -> Poll<Result<Response<B>, Error>> {
     match polled {
         Poll::Ready(Ok(mut response)) => match received(&mut response) {
-            Ok(_) => Poll::Ready(Ok(response.map(body))),
+            Ok(code) => Poll::Ready(Ok(response.map(|inner| body(AnswerBody::new(inner, code))))),
             Err(error) => Poll::Ready(Err(error)),
         },
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

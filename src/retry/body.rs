@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::dispatch::{Passing, Read, Recorder, Seen, and_held, broken, read_past};
+use crate::dispatch::{AnswerBody, Passing, Read, Recorder, Seen, and_held, broken, read_past};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
@@ -20,7 +20,7 @@ use super::credentials::Sent;
 /// [`GiveUp::Committed`](crate::GiveUp::Committed).
 #[derive(Debug)]
 pub struct RetryBody<R> {
-    inner: R,
+    inner: AnswerBody<R>,
     state: State,
     /// What a hook gave to the attempt.
     sent: Option<Box<Sent>>,
@@ -55,7 +55,7 @@ enum Known {
 
 impl<R> RetryBody<R> {
     /// The body of a call that the layer let pass, or of an answer that has said all.
-    pub(super) fn passing(inner: R, recorder: Recorder) -> Self {
+    pub(super) fn passing(inner: AnswerBody<R>, recorder: Recorder) -> Self {
         match recorder.trace() {
             None => Self {
                 inner,
@@ -74,6 +74,7 @@ impl<R> RetryBody<R> {
         call: Option<Committed>,
         recorder: Recorder,
     ) -> Self {
+        let inner = AnswerBody::new(inner, said.code());
         if said != Said::Ok {
             return Self::new(inner, Known::Nothing, call, recorder);
         }
@@ -99,10 +100,15 @@ impl<R> RetryBody<R> {
             },
             Some(Err(error)) => Known::Next(Box::new(Err(error))),
         };
-        Self::new(inner, known, call, recorder)
+        Self::new(AnswerBody::new(inner, None), known, call, recorder)
     }
 
-    fn new(inner: R, known: Known, call: Option<Committed>, recorder: Recorder) -> Self {
+    fn new(
+        inner: AnswerBody<R>,
+        known: Known,
+        call: Option<Committed>,
+        recorder: Recorder,
+    ) -> Self {
         let active = Active {
             known,
             call,
@@ -124,7 +130,7 @@ impl<R> RetryBody<R> {
 /// An empty one, as a generated client with an interceptor makes it for a call that this refuses.
 impl<R: Default> Default for RetryBody<R> {
     fn default() -> Self {
-        Self::passing(R::default(), Recorder::default())
+        Self::passing(AnswerBody::default(), Recorder::default())
     }
 }
 

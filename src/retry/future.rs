@@ -10,7 +10,7 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::body::{RequestBody, WaitingShare};
-use crate::dispatch::{Attempt, Read, Recorder, Seen, broken, received};
+use crate::dispatch::{AnswerBody, Attempt, Read, Recorder, Seen, broken, received};
 use crate::error::{BoxError, Error};
 use crate::timer::Timer;
 
@@ -325,7 +325,8 @@ fn pass<R>(
             }
             let sent = sent.filter(|_| code.is_none());
             let recorder = recorder.answered(&mut response, code);
-            Ok(response.map(|inner| RetryBody::passing(inner, recorder).of(sent)))
+            Ok(response
+                .map(|inner| RetryBody::passing(AnswerBody::new(inner, code), recorder).of(sent)))
         }
         Err(error) => {
             if let Some(sent) = sent {

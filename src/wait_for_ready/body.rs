@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
-use crate::dispatch::{Read, Recorder, Seen, broken};
+use crate::dispatch::{AnswerBody, Read, Recorder, Seen, broken};
 use crate::error::{BoxError, Error};
 
 use super::pass::Watch;
@@ -13,13 +13,13 @@ use super::pass::Watch;
 /// code that they deserve.
 #[derive(Debug, Default)]
 pub struct WaitBody<R> {
-    inner: R,
+    inner: AnswerBody<R>,
     watch: Option<Watch>,
     recorder: Recorder,
 }
 
 impl<R> WaitBody<R> {
-    pub(super) fn new(inner: R, watch: Option<Watch>, recorder: Recorder) -> Self {
+    pub(super) fn new(inner: AnswerBody<R>, watch: Option<Watch>, recorder: Recorder) -> Self {
         Self {
             inner,
             watch,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::{RequestBody, RequestGuard};
-use crate::dispatch::{Attempt, Recorder, received};
+use crate::dispatch::{AnswerBody, Attempt, Recorder, received};
 use crate::error::{BoxError, Error};
 use crate::timer::{Home, NoRuntime, Timer};
 
@@ -150,7 +150,9 @@ where
                             drop(call.and_then(WaitCall::answered));
                             drop(request.map(RequestGuard::answered));
                             let recorder = this.recorder.answered(&mut response, code);
-                            let body = |inner| WaitBody::new(inner, watch, recorder);
+                            let body = |inner| {
+                                WaitBody::new(AnswerBody::new(inner, code), watch, recorder)
+                            };
                             return Poll::Ready(Ok(response.map(body)));
                         }
                         Err(error) => error,
