@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, try_id};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::events;
@@ -63,15 +63,21 @@ impl Home {
     }
 
     /// A timer that goes off at this instant.
+    #[inline]
     pub(crate) fn timer(&self, at: Instant) -> Timer {
-        let kind = match Handle::try_current() {
-            Ok(runtime) => Kind::Here(Box::pin(sleep_until(at)), runtime),
-            Err(_) => match self.0.get() {
-                Some(runtime) => Kind::There(Task::until(at, runtime.clone())),
-                None => Thread::until(at).map_or(Kind::None, Kind::Alone),
-            },
+        Timer(match Handle::try_current() {
+            Ok(_) => Kind::Here(Box::pin(sleep_until(at))),
+            Err(_) => Kind::Elsewhere(Box::new(self.elsewhere(at))),
+        })
+    }
+
+    #[cold]
+    fn elsewhere(&self, at: Instant) -> Elsewhere {
+        let keeper = match self.0.get() {
+            Some(runtime) => Keeper::Task(Task::until(at, runtime.clone())),
+            None => Keeper::alone(at),
         };
-        Timer { kind, at }
+        Elsewhere { at, keeper }
     }
 
     /// The same after this wait.
@@ -88,65 +94,96 @@ impl fmt::Debug for Home {
     }
 }
 
-/// Whether the thread runs tasks, or a future, of a runtime.
-#[inline]
-pub(crate) fn is_in_runtime() -> bool {
-    try_id().is_some() || Handle::try_current().is_ok()
+/// Whether a timer that went off did so before its time: a runtime that ends lets all of them go off. It
+/// must not be polled then, or tokio panics.
+pub(crate) fn is_cut_off(sleep: &Sleep) -> bool {
+    sleep.is_elapsed() && Instant::now() < sleep.deadline()
 }
 
 /// Wakes whoever polls it.
-pub(crate) struct Timer {
-    kind: Kind,
-    at: Instant,
-}
+pub(crate) struct Timer(Kind);
 
 enum Kind {
     /// Of the runtime in which it was made.
-    Here(Pin<Box<Sleep>>, Handle),
+    Here(Pin<Box<Sleep>>),
+    Elsewhere(Box<Elsewhere>),
+}
+
+/// One that was made, or is polled, where no runtime is.
+struct Elsewhere {
+    at: Instant,
+    keeper: Keeper,
+}
+
+enum Keeper {
     /// Of the stack's home.
-    There(Task),
+    Task(Task),
     /// Of no runtime.
     Alone(Thread),
     None,
 }
 
+impl Keeper {
+    fn alone(at: Instant) -> Self {
+        Thread::until(at).map_or(Self::None, Self::Alone)
+    }
+}
+
 impl Timer {
     /// When it goes off.
     pub(crate) fn at(&self) -> Instant {
-        self.at
+        match &self.0 {
+            Kind::Here(sleep) => sleep.deadline(),
+            Kind::Elsewhere(elsewhere) => elsewhere.at,
+        }
     }
 
     /// Goes off at this instant instead.
     pub(crate) fn reset(&mut self, at: Instant) {
-        self.at = at;
-        match &mut self.kind {
-            Kind::Here(sleep, _) => sleep.as_mut().reset(at),
-            Kind::There(task) => *task = Task::until(at, task.runtime.clone()),
-            Kind::Alone(_) => self.kind = Thread::until(at).map_or(Kind::None, Kind::Alone),
-            Kind::None => {}
+        match &mut self.0 {
+            Kind::Here(sleep) => sleep.as_mut().reset(at),
+            Kind::Elsewhere(elsewhere) => {
+                elsewhere.at = at;
+                elsewhere.keeper = match &elsewhere.keeper {
+                    Keeper::Task(task) => Keeper::Task(Task::until(at, task.runtime.clone())),
+                    Keeper::Alone(_) | Keeper::None => Keeper::alone(at),
+                };
+            }
         }
     }
 
     /// Ready once it goes off, or when it is known that it never does.
+    #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
-        if let Kind::Here(_, runtime) = &self.kind
-            && !is_in_runtime()
-        {
-            // tokio panics if a timer is polled whose runtime is over, and nothing tells whether it
-            // is.
-            self.kind = Kind::There(Task::until(self.at, runtime.clone()));
+        match &mut self.0 {
+            Kind::Here(sleep) if !sleep.is_elapsed() => sleep.as_mut().poll(cx).map(Ok),
+            _ => self.poll_elsewhere(cx),
         }
-        let over = match &mut self.kind {
-            Kind::Here(sleep, _) => return sleep.as_mut().poll(cx).map(Ok),
-            Kind::There(task) => match Pin::new(&mut task.handle).poll(cx) {
+    }
+
+    #[cold]
+    fn poll_elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
+        if let Kind::Here(sleep) = &self.0 {
+            let at = sleep.deadline();
+            if !is_cut_off(sleep) {
+                return Poll::Ready(Ok(()));
+            }
+            let keeper = Keeper::alone(at);
+            self.0 = Kind::Elsewhere(Box::new(Elsewhere { at, keeper }));
+        }
+        let Kind::Elsewhere(elsewhere) = &mut self.0 else {
+            return Poll::Pending;
+        };
+        let over = match &mut elsewhere.keeper {
+            Keeper::Task(task) => match Pin::new(&mut task.handle).poll(cx) {
                 Poll::Ready(outcome) => outcome.map_err(|_| NoRuntime),
                 Poll::Pending => return Poll::Pending,
             },
-            Kind::Alone(thread) => return thread.poll(cx).map(Ok),
-            Kind::None => Err(NoRuntime),
+            Keeper::Alone(thread) => return thread.poll(cx).map(Ok),
+            Keeper::None => Err(NoRuntime),
         };
         // What is due needs nobody to wake it.
-        Poll::Ready(if self.at <= Instant::now() {
+        Poll::Ready(if elsewhere.at <= Instant::now() {
             Ok(())
         } else {
             over
@@ -156,7 +193,7 @@ impl Timer {
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Timer").field(&self.at).finish()
+        f.debug_tuple("Timer").field(&self.at()).finish()
     }
 }
 
@@ -291,6 +328,13 @@ mod tests {
         }
     }
 
+    fn is_alone(timer: &Timer) -> bool {
+        let Kind::Elsewhere(elsewhere) = &timer.0 else {
+            return false;
+        };
+        matches!(elsewhere.keeper, Keeper::Alone(_))
+    }
+
     fn soon() -> Instant {
         Instant::now() + 5 * MS
     }
@@ -303,9 +347,9 @@ mod tests {
         assert_eq!(wait_for(built.timer(soon())), Ok(()));
 
         let called = Home::here();
-        assert!(matches!(called.timer(soon()).kind, Kind::Alone(_)));
+        assert!(is_alone(&called.timer(soon())));
         runtime.block_on(async { called.note() });
-        assert!(matches!(called.timer(soon()).kind, Kind::There(_)));
+        assert!(!is_alone(&called.timer(soon())));
         assert_eq!(wait_for(called.timer(soon())), Ok(()));
     }
 
@@ -338,7 +382,7 @@ mod tests {
         let late = Instant::now() + FAR;
         let (here, there) = (
             runtime.block_on(async {
-                let mut timer = home.timer(late);
+                let mut timer = home.timer(soon());
                 poll_fn(|cx| Poll::Ready(timer.poll(cx).is_pending())).await;
                 timer
             }),
@@ -352,7 +396,7 @@ mod tests {
         hears.recv().unwrap();
         drop(runtime);
         assert_eq!(waiting.join().unwrap(), Err(NoRuntime));
-        assert_eq!(wait_for(here), Err(NoRuntime));
+        assert_eq!(wait_for(here), Ok(()), "a thread keeps it");
         assert_eq!(wait_for(home.timer(late)), Err(NoRuntime));
         assert_eq!(wait_for(home.timer(Instant::now())), Ok(()), "it is due");
     }
@@ -367,7 +411,10 @@ mod tests {
     #[test]
     fn a_thread_ends_with_its_timer() {
         let timer = Home::here().timer(Instant::now() + FAR);
-        let Kind::Alone(thread) = &timer.kind else {
+        let Kind::Elsewhere(elsewhere) = &timer.0 else {
+            panic!("there is no runtime");
+        };
+        let Keeper::Alone(thread) = &elsewhere.keeper else {
             panic!("nobody has shown it a runtime");
         };
         let shared = Arc::downgrade(&thread.shared);

@@ -66,7 +66,6 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
-        self.home.note();
         let context = request.extensions().get::<call::Context>();
         if let Some(context) = context {
             context.seen_by(call::Reader::AttemptTimeout);
@@ -85,6 +84,7 @@ where
             }
             Some(timeout) => timeout,
         };
+        self.home.note();
         let recorder = Recorder::of(&request);
         let bound = self.bind(&mut request, timeout);
         let guard = match &bound {

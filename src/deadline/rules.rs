@@ -20,9 +20,15 @@ use super::rendered::Rendered;
 pub(crate) struct Rules {
     policy: DeadlinePolicy,
     rendered: Option<Rendered>,
+    /// Where timers come from.
+    homes: Arc<Homes>,
+}
+
+#[derive(Debug)]
+struct Homes {
     home: Home,
     /// By what calls hold that.
-    homes: Arc<Striped<Home>>,
+    held: Striped<Home>,
 }
 
 /// What ends a call.
@@ -60,22 +66,25 @@ impl Rules {
         Self {
             policy,
             rendered: policy.default_timeout().map(Rendered::new),
-            home: Home::here(),
-            homes: Arc::new(Striped::new()),
+            homes: Arc::new(Homes {
+                home: Home::here(),
+                held: Striped::new(),
+            }),
         }
     }
 
     /// Where the timers of a call come from that begins here.
     #[inline]
     pub(crate) fn home(&self) -> &Home {
-        self.home.note();
-        &self.home
+        let home = &self.homes.home;
+        home.note();
+        home
     }
 
     /// The same for a call to hold.
     pub(super) fn held_home(&self) -> Arc<Home> {
         let home = self.home();
-        self.homes.get(|| home.clone())
+        self.homes.held.get(|| home.clone())
     }
 
     /// By the caller's `grpc-timeout` and options; `is_known` if something bounds the call already. `None` if

@@ -9,7 +9,7 @@ use pin_project::pin_project;
 use tokio::runtime::{self, Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::timer::{self, Home, NoRuntime, is_in_runtime};
+use crate::timer::{self, Home, NoRuntime, is_cut_off};
 
 /// So many timers a thread keeps for its next calls: those of one that serves as many at once.
 const KEPT: usize = 64;
@@ -39,8 +39,7 @@ enum Kind {
     #[default]
     None,
     Kept(Place),
-    /// By itself in memory: what is moved with each call stays small.
-    Once(Box<timer::Timer>),
+    Once(timer::Timer),
 }
 
 type Place = Pin<Box<Registered>>;
@@ -62,27 +61,47 @@ struct Idle {
 
 impl Timer {
     /// Wakes the task at this instant.
+    #[inline]
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         at: Instant,
         home: Option<&Home>,
     ) -> Poll<Result<(), NoRuntime>> {
+        if let Kind::Kept(place) = &mut self.0
+            && !place.sleep.is_elapsed()
+        {
+            ready!(place.as_mut().project().sleep.poll(cx));
+        }
+        self.poll_anew(cx, at, home)
+    }
+
+    /// The same of one that is to be made, or set anew because it went off too early.
+    #[inline(never)]
+    fn poll_anew(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: Instant,
+        home: Option<&Home>,
+    ) -> Poll<Result<(), NoRuntime>> {
+        let is_known = match &self.0 {
+            Kind::None => false,
+            Kind::Kept(place) => !is_cut_off(&place.sleep),
+            Kind::Once(_) => true,
+        };
+        if !is_known {
+            self.0 = Kind::at(at, home);
+        }
         let place = match &mut self.0 {
-            Kind::Kept(place) if is_in_runtime() => place,
+            Kind::Kept(place) => place,
             Kind::Once(timer) => return timer.poll(cx),
-            none => {
-                *none = Kind::at(at, home);
-                match none {
-                    Kind::Kept(place) => place,
-                    Kind::Once(timer) => return timer.poll(cx),
-                    Kind::None => return Poll::Ready(Err(NoRuntime)),
-                }
-            }
+            Kind::None => return Poll::Ready(Err(NoRuntime)),
         };
         let mut sleep = place.as_mut().project().sleep;
         loop {
-            ready!(sleep.as_mut().poll(cx));
+            if !sleep.is_elapsed() {
+                ready!(sleep.as_mut().poll(cx));
+            }
             if sleep.deadline() >= at {
                 return Poll::Ready(Ok(()));
             }
@@ -103,7 +122,7 @@ impl Kind {
     fn at(at: Instant, home: Option<&Home>) -> Self {
         match Handle::try_current() {
             Ok(runtime) => Self::Kept(Registered::until(at, &runtime)),
-            Err(_) => home.map_or(Self::None, |home| Self::Once(Box::new(home.timer(at)))),
+            Err(_) => home.map_or(Self::None, |home| Self::Once(home.timer(at))),
         }
     }
 }

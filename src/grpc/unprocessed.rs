@@ -1,8 +1,13 @@
 //! The server's word that a request had no effect (CONTRACT I7).
 
+#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
+use std::task::Poll;
+
 use http::{HeaderMap, HeaderValue, Uri};
 #[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
 use http::{Response, header::CONTENT_TYPE};
+#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
+use http_body::Frame;
 
 use super::UNPROCESSED;
 #[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
@@ -63,24 +68,23 @@ impl Status {
 /// Takes the word out of the head of what a handler returns: it may be a status of somebody else's
 /// that the handler hands on.
 #[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-pub(crate) fn strip_head<B>(mut response: Response<B>) -> Response<B> {
+pub(crate) fn strip_head<B>(response: &mut Response<B>) {
     if find(response.headers(), &UNPROCESSED).is_some()
         && response.extensions().get::<Own>().is_none()
     {
         response.headers_mut().remove(UNPROCESSED);
     }
-    response
 }
 
 /// The same of its trailers.
 #[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-pub(crate) fn strip_trailers<D>(mut frame: http_body::Frame<D>) -> http_body::Frame<D> {
-    if let Some(trailers) = frame.trailers_mut()
+pub(crate) fn strip_trailers<D, E>(read: &mut Poll<Option<Result<Frame<D>, E>>>) {
+    if let Poll::Ready(Some(Ok(frame))) = read
+        && let Some(trailers) = frame.trailers_mut()
         && find(trailers, &UNPROCESSED).is_some()
     {
         trailers.remove(UNPROCESSED);
     }
-    frame
 }
 
 #[cfg(all(test, feature = "retry"))]

@@ -30,7 +30,11 @@ impl<R: Body> Body for RateLimitBody<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         match self.project().0.as_pin_mut() {
-            Some(inner) => inner.poll_frame(cx).map_ok(strip_trailers),
+            Some(inner) => {
+                let mut read = inner.poll_frame(cx);
+                strip_trailers(&mut read);
+                read
+            }
             None => Poll::Ready(None),
         }
     }

@@ -49,7 +49,8 @@ where
             let mut state = self.as_mut().project().0;
             let admitted = match state.as_mut().project() {
                 StateProj::Admitted(future) => {
-                    let outcome = ready!(future.poll(cx)).map(strip_head);
+                    let mut outcome = ready!(future.poll(cx));
+                    outcome.iter_mut().for_each(strip_head);
                     return Poll::Ready(
                         outcome.map(|response| response.map(RateLimitBody::passed)),
                     );

@@ -47,7 +47,7 @@ where
     /// The head is held until the first frame.
     Held(Option<(Parts, R)>),
     /// Between two attempts.
-    Backoff(Box<Timer>, WaitingShare),
+    Backoff(Timer, WaitingShare),
     /// Before an attempt, what the user runs.
     Preparing(Preparing),
     /// The same, before the only attempt of a call that the layer lets pass.
@@ -255,7 +255,7 @@ where
         };
         match call.after(failure) {
             Next::GoOn => Ok(Self::attempt(call, None)),
-            Next::Wait(after, room) => Ok(Self::Backoff(Box::new(call.timer(after)), room)),
+            Next::Wait(after, room) => Ok(Self::Backoff(call.timer(after), room)),
             Next::Stop(error) => Err(error),
         }
     }
@@ -323,7 +323,6 @@ fn pass<R>(
             if let Some(sent) = &sent {
                 sent.answered(&response, code);
             }
-            let sent = sent.filter(|_| code.is_none());
             let recorder = recorder.answered(&mut response, code);
             Ok(response
                 .map(|inner| RetryBody::passing(AnswerBody::new(inner, code), recorder).of(sent)))

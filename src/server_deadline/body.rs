@@ -44,16 +44,23 @@ impl<R: Body + Unpin> Body for ServerDeadlineBody<R> {
             return Poll::Ready(None);
         };
         let Some(watch) = &mut this.watch else {
-            return Pin::new(inner).poll_frame(cx).map_ok(strip_trailers);
+            let mut read = Pin::new(inner).poll_frame(cx);
+            strip_trailers(&mut read);
+            return read;
         };
-        match ready!(watch.step(cx, |cx| Pin::new(inner).poll_frame(cx))) {
+        let read = watch.step(cx, |cx| {
+            let mut read = Pin::new(inner).poll_frame(cx);
+            strip_trailers(&mut read);
+            read
+        });
+        match ready!(read) {
             Step::Done(read) => {
                 let is_last =
                     |read: &Result<Frame<_>, _>| read.as_ref().map_or(true, Frame::is_trailers);
                 if read.as_ref().is_none_or(is_last) {
                     this.watch = None;
                 }
-                Poll::Ready(read.map(|read| read.map(strip_trailers)))
+                Poll::Ready(read)
             }
             Step::Expired(status) => {
                 this.inner = None;

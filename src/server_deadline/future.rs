@@ -55,7 +55,8 @@ where
                     Poll::Ready(Step::Done(outcome)) => {
                         let watch = this.watch.take();
                         let body = |inner| ServerDeadlineBody::new(inner, watch);
-                        let outcome = outcome.map(strip_head);
+                        let mut outcome = outcome;
+                        outcome.iter_mut().for_each(strip_head);
                         return Poll::Ready(outcome.map(|response| response.map(body)));
                     }
                     Poll::Ready(Step::Expired(status)) => status,

@@ -49,7 +49,7 @@ where
     /// An attempt has no answer yet.
     Attempt(#[pin] Attempt<S, B>),
     /// The gate wakes it, or this does: the deadline, a dial that is due, its turn after the others.
-    Waiting(Option<Box<Timer>>),
+    Waiting(Option<Timer>),
     /// The call can't go.
     Failed(Option<Error>),
 }
@@ -223,11 +223,11 @@ fn heard(known: &mut Option<Arc<Heard>>, probe: &Probe, owner: &Waker) -> Waker 
 }
 
 /// The one timer of a waiting call.
-fn set(timer: &mut Option<Box<Timer>>, until: Option<Instant>, home: &Home) {
+fn set(timer: &mut Option<Timer>, until: Option<Instant>, home: &Home) {
     match (timer.as_mut(), until) {
         (Some(timer), Some(until)) if timer.at() == until => {}
         (Some(timer), Some(until)) => timer.reset(until),
-        (None, Some(until)) => *timer = Some(Box::new(home.timer(until))),
+        (None, Some(until)) => *timer = Some(home.timer(until)),
         (_, None) => *timer = None,
     }
 }
