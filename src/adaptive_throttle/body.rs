@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
 use crate::classify;
-use crate::dispatch::{AnswerBody, Read, Recorder, Seen, broken};
+use crate::dispatch::{AnswerBody, Read, Recorder, Seen};
 use crate::error::{BoxError, Error};
 
 use super::throttle::Accepted;
@@ -44,9 +44,9 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
         let this = &mut *self;
-        let read = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        let read = ready!(this.inner.poll_frame(cx));
         let accepted = this.accepted.take();
-        Poll::Ready(match read {
+        let failure = match read {
             Some(Ok(mut frame)) => {
                 let seen = Seen::tidy(&mut frame);
                 if let Some(accepted) = accepted
@@ -55,10 +55,13 @@ where
                     accepted.failed(&verdict);
                 }
                 this.recorder.saw(seen);
-                Some(Ok(frame))
+                return Poll::Ready(Some(Ok(frame)));
             }
-            Some(Err(error)) => {
-                let error = broken(error);
+            Some(Err(error)) => this.inner.broken(error),
+            None => None,
+        };
+        Poll::Ready(match failure {
+            Some(error) => {
                 if let Some(accepted) = accepted {
                     accepted.failed(&error.verdict());
                 }

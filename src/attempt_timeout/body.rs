@@ -6,7 +6,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::body::OpenRequest;
 use crate::classify::{self, Progress};
-use crate::dispatch::{AnswerBody, Read, Recorder, Seen, broken, read_past};
+use crate::dispatch::{AnswerBody, Read, Recorder, Seen};
 use crate::error::{BoxError, Error};
 use crate::report::Phase;
 use crate::timer::NoRuntime;
@@ -65,11 +65,10 @@ where
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(inner).poll_frame(cx);
         let Some(recorder) = &mut this.recorder else {
-            return read_past(polled);
+            return inner.read_past(cx);
         };
-        let error = match polled {
+        let failure = match inner.poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 let seen = Seen::tidy(&mut frame);
                 let bound = this.bound.take();
@@ -79,28 +78,28 @@ where
                     recorder.saw(seen);
                     return Poll::Ready(Some(Ok(frame)));
                 };
-                end
+                Some(end)
             }
-            Poll::Ready(Some(Err(error))) => match &this.bound {
-                Some(bound) => bound.name(broken(error), Phase::Response),
-                None => broken(error),
-            },
-            Poll::Ready(None) => {
-                this.bound = None;
-                recorder.over(None);
-                return Poll::Ready(None);
-            }
+            Poll::Ready(Some(Err(error))) => inner.broken(error).map(|error| match &this.bound {
+                Some(bound) => bound.name(error, Phase::Response),
+                None => error,
+            }),
+            Poll::Ready(None) => None,
             Poll::Pending => {
                 let Some(bound) = &mut this.bound else {
                     return Poll::Pending;
                 };
-                match ready!(bound.poll_passed(cx)) {
+                Some(match ready!(bound.poll_passed(cx)) {
                     Ok(()) => bound.expired(Phase::Response, Progress::Reached),
                     Err(NoRuntime) => Error::without_runtime(Progress::Reached),
-                }
+                })
             }
         };
         this.bound = None;
+        let Some(error) = failure else {
+            recorder.over(None);
+            return Poll::Ready(None);
+        };
         this.inner = None;
         if let Some(request) = this.request.take() {
             request.end();
@@ -109,7 +108,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.inner.as_ref().is_none_or(AnswerBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::body::OpenRequest;
 use crate::classify;
-use crate::dispatch::{AnswerBody, Read, Recorder, Seen, broken, read_past};
+use crate::dispatch::{AnswerBody, Read, Recorder, Seen};
 use crate::error::{BoxError, Error};
 
 use super::bound::Bound;
@@ -60,32 +60,30 @@ impl<B> DeadlineBody<B> {
 impl Active {
     /// What was read, unless it comes too late or says in other words that it does; or the end.
     #[inline]
-    fn poll<E: Into<BoxError>>(
-        &mut self,
-        polled: Poll<Option<Result<Frame<Bytes>, E>>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Read> {
-        let error = match polled {
+    fn poll<R>(&mut self, inner: &mut AnswerBody<R>, cx: &mut Context<'_>) -> Poll<Read>
+    where
+        R: Body<Data = Bytes> + Unpin,
+        R::Error: Into<BoxError>,
+    {
+        let failure = match inner.poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 let seen = Seen::tidy(&mut frame);
                 let Some(end) = self.judge(seen, &frame) else {
                     self.saw(seen);
                     return Poll::Ready(Some(Ok(frame)));
                 };
-                end
+                Some(end)
             }
-            Poll::Ready(Some(Err(error))) => {
-                let error = broken(error);
-                match &self.bound {
-                    Some(bound) => bound.name(error, self.recorder.trace()),
-                    None => error,
-                }
-            }
-            Poll::Ready(None) => {
-                self.saw(Seen::Trailers(None));
-                return Poll::Ready(None);
-            }
-            Poll::Pending => ready!(self.poll_over(cx)),
+            Poll::Ready(Some(Err(error))) => inner.broken(error).map(|error| match &self.bound {
+                Some(bound) => bound.name(error, self.recorder.trace()),
+                None => error,
+            }),
+            Poll::Ready(None) => None,
+            Poll::Pending => Some(ready!(self.poll_over(cx))),
+        };
+        let Some(error) = failure else {
+            self.saw(Seen::Trailers(None));
+            return Poll::Ready(None);
         };
         self.bound = None;
         if let Some(request) = self.request.take() {
@@ -141,11 +139,10 @@ where
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(inner).poll_frame(cx);
         let Some(active) = &mut this.active else {
-            return read_past(polled);
+            return inner.read_past(cx);
         };
-        let read = ready!(active.poll(polled, cx));
+        let read = ready!(active.poll(inner, cx));
         if let Some(Err(_)) = read {
             this.inner = None;
         }
@@ -153,7 +150,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.inner.as_ref().is_none_or(AnswerBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -4,7 +4,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::error::{BoxError, Error};
 use crate::grpc::Code;
+
+use super::{Read, Seen};
 
 /// The body of an answer, which is whole once the head has the status (CONTRACT H7).
 ///
@@ -25,30 +28,53 @@ impl<R> AnswerBody<R> {
             is_whole: code.is_some(),
         }
     }
+
+    /// What a failure of the body is for the caller; `None` for the end of a whole answer.
+    #[cold]
+    pub(crate) fn broken(&self, error: impl Into<BoxError>) -> Option<Error> {
+        (!self.is_whole).then(|| broken(error))
+    }
 }
 
-impl<R: Body<Data = Bytes> + Unpin> Body for AnswerBody<R> {
-    type Data = Bytes;
-    type Error = R::Error;
-
+impl<R: Body<Data = Bytes> + Unpin> AnswerBody<R> {
     #[inline]
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+    pub(crate) fn poll_frame(
+        &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
-        match Pin::new(&mut self.inner).poll_frame(cx) {
-            Poll::Ready(Some(Err(_))) if self.is_whole => Poll::Ready(None),
-            polled => polled,
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    /// Reads for a layer that does not act on the call, and of which nobody writes anything down.
+    #[inline]
+    pub(crate) fn read_past(&mut self, cx: &mut Context<'_>) -> Poll<Read>
+    where
+        R::Error: Into<BoxError>,
+    {
+        match self.poll_frame(cx) {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                Seen::tidy(&mut frame);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(self.broken(error).map(Err)),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
         }
     }
 
     #[inline]
-    fn is_end_stream(&self) -> bool {
+    pub(crate) fn is_end_stream(&self) -> bool {
         self.inner.is_end_stream()
     }
 
     #[inline]
-    fn size_hint(&self) -> SizeHint {
+    pub(crate) fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// What broke a response body off, as every layer hands it up.
+#[cold]
+pub(crate) fn broken(error: impl Into<BoxError>) -> Error {
+    Error::from_inner(error).after_headers()
 }

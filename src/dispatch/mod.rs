@@ -22,7 +22,7 @@ mod response;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod spare;
 
-pub(crate) use answer_body::AnswerBody;
+pub(crate) use answer_body::{AnswerBody, broken};
 pub(crate) use attempt::Attempt;
 #[cfg(feature = "retry")]
 pub(crate) use essentials::Essentials;
@@ -35,6 +35,6 @@ pub(crate) use readied::Readied;
 pub(crate) use recorder::{Passing, Recorder};
 #[cfg(feature = "retry")]
 pub(crate) use response::and_held;
-pub(crate) use response::{Read, Seen, broken, failure_of, passed, read_past, received};
+pub(crate) use response::{Read, Seen, failure_of, passed, received};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use spare::Spare;

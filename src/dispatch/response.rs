@@ -7,7 +7,7 @@ use http_body::Frame;
 use http_body::SizeHint;
 
 use crate::classify;
-use crate::error::{BoxError, Error};
+use crate::error::Error;
 use crate::grpc::{Code, Glance, UNPROCESSED, Vouched, remove_malformed_details};
 
 use super::AnswerBody;
@@ -89,12 +89,6 @@ pub(crate) fn and_held(mut hint: SizeHint, held: &Bytes) -> SizeHint {
     hint
 }
 
-/// What broke a response body off, as every layer hands it up.
-#[cold]
-pub(crate) fn broken(error: impl Into<BoxError>) -> Error {
-    Error::from_inner(error).after_headers()
-}
-
 /// The outcome of a call on which the layer does not act, and of which nobody writes anything down.
 #[inline]
 pub(crate) fn passed<R, B>(
@@ -107,22 +101,6 @@ pub(crate) fn passed<R, B>(
             Err(error) => Poll::Ready(Err(error)),
         },
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Pending => Poll::Pending,
-    }
-}
-
-/// What was read for such a call.
-#[inline]
-pub(crate) fn read_past<E: Into<BoxError>>(
-    polled: Poll<Option<Result<Frame<Bytes>, E>>>,
-) -> Poll<Read> {
-    match polled {
-        Poll::Ready(Some(Ok(mut frame))) => {
-            Seen::tidy(&mut frame);
-            Poll::Ready(Some(Ok(frame)))
-        }
-        Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(broken(error)))),
-        Poll::Ready(None) => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     }
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::dispatch::{AnswerBody, Passing, Read, Recorder, Seen, and_held, broken, read_past};
+use crate::dispatch::{AnswerBody, Passing, Read, Recorder, Seen, and_held};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
@@ -135,15 +135,17 @@ impl<R: Default> Default for RetryBody<R> {
 }
 
 impl Active {
-    fn poll<R>(&mut self, inner: &mut R, cx: &mut Context<'_>) -> Poll<Read>
+    fn poll<R>(&mut self, inner: &mut AnswerBody<R>, cx: &mut Context<'_>) -> Poll<Read>
     where
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
     {
         let read = match mem::replace(&mut self.known, Known::Nothing) {
-            Known::Nothing => {
-                ready!(Pin::new(inner).poll_frame(cx)).map(|read| read.map_err(broken))
-            }
+            Known::Nothing => match ready!(inner.poll_frame(cx)) {
+                Some(Ok(frame)) => Some(Ok(frame)),
+                Some(Err(error)) => inner.broken(error).map(Err),
+                None => None,
+            },
             Known::Data(data) => Some(Ok(Frame::data(data))),
             Known::Next(read) => Some(*read),
             Known::End => None,
@@ -202,7 +204,7 @@ where
         let read = match &mut this.state {
             State::Active(active) => active.poll(&mut this.inner, cx),
             State::Passing(why) => {
-                let read = read_past(Pin::new(&mut this.inner).poll_frame(cx));
+                let read = this.inner.read_past(cx);
                 match *why {
                     Some(why) => read.map_err(|error| why.name(error)),
                     None => read,

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
-use crate::dispatch::{AnswerBody, Read, Recorder, Seen, broken};
+use crate::dispatch::{AnswerBody, Read, Recorder, Seen};
 use crate::error::{BoxError, Error};
 
 use super::pass::Watch;
@@ -38,13 +38,16 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
         let this = &mut *self;
-        Poll::Ready(match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+        let failure = match ready!(this.inner.poll_frame(cx)) {
             Some(Ok(mut frame)) => {
                 this.recorder.saw(Seen::tidy(&mut frame));
-                Some(Ok(frame))
+                return Poll::Ready(Some(Ok(frame)));
             }
-            Some(Err(error)) => {
-                let error = broken(error);
+            Some(Err(error)) => this.inner.broken(error),
+            None => None,
+        };
+        Poll::Ready(match failure {
+            Some(error) => {
                 if let Some(watch) = this.watch.take() {
                     watch.failed(&error);
                 }
