@@ -70,10 +70,6 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(feature = "adaptive-throttle")]
-pub mod adaptive_throttle;
-#[cfg(feature = "attempt-timeout")]
-pub mod attempt_timeout;
 pub mod backoff;
 #[cfg_attr(
     not(feature = "stack"),
@@ -84,8 +80,6 @@ pub mod backoff;
     )
 )]
 pub mod body;
-#[cfg(feature = "budget")]
-pub mod budget;
 #[cfg_attr(
     not(feature = "stack"),
     allow(
@@ -104,10 +98,6 @@ pub mod call;
     )
 )]
 pub mod classify;
-#[cfg(feature = "budget")]
-mod clock;
-#[cfg(feature = "deadline")]
-pub mod deadline;
 #[cfg(any(
     feature = "adaptive-throttle",
     feature = "attempt-timeout",
@@ -143,10 +133,10 @@ pub mod error;
 )]
 mod events;
 pub mod grpc;
-#[cfg(feature = "idempotency")]
-pub mod idempotency;
-#[cfg(feature = "rate-limit")]
-pub mod rate_limit;
+mod kernel;
+mod layers;
+pub mod methods;
+mod ready;
 #[cfg_attr(
     not(feature = "stack"),
     allow(
@@ -156,37 +146,28 @@ pub mod rate_limit;
     )
 )]
 pub mod report;
-#[cfg(feature = "retry")]
-pub mod retry;
-#[cfg(any(
-    feature = "adaptive-throttle",
-    feature = "idempotency",
-    feature = "retry",
-    feature = "wait-for-ready"
-))]
-mod rng;
-#[cfg(feature = "server-deadline")]
-pub mod server_deadline;
+mod server;
 #[cfg(feature = "stack")]
 pub mod stack;
-#[cfg(any(feature = "deadline", feature = "retry"))]
-mod striped;
-mod sync;
-#[cfg(any(
-    feature = "attempt-timeout",
-    feature = "deadline",
-    feature = "rate-limit",
-    feature = "retry",
-    feature = "server-deadline",
-    feature = "wait-for-ready"
-))]
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(dead_code, reason = "a layer by itself needs some of it only")
-)]
-mod timer;
+
+#[cfg(feature = "adaptive-throttle")]
+pub use layers::adaptive_throttle;
+#[cfg(feature = "attempt-timeout")]
+pub use layers::attempt_timeout;
+#[cfg(feature = "budget")]
+pub use layers::budget;
+#[cfg(feature = "deadline")]
+pub use layers::deadline;
+#[cfg(feature = "idempotency")]
+pub use layers::idempotency;
+#[cfg(feature = "retry")]
+pub use layers::retry;
 #[cfg(feature = "wait-for-ready")]
-pub mod wait_for_ready;
+pub use layers::wait_for_ready;
+#[cfg(feature = "server-deadline")]
+pub use server::deadline as server_deadline;
+#[cfg(feature = "rate-limit")]
+pub use server::rate_limit;
 
 #[cfg(feature = "adaptive-throttle")]
 pub use adaptive_throttle::AdaptiveThrottleLayer;

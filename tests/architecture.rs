@@ -1,7 +1,8 @@
 //! Holds the house in shape: which room may name which, who may name tonic, how long a file may be.
 //!
-//! A room is a folder or a file directly in `src`. The tables below are the rule; a change to one
-//! of them is a change to the architecture. `src/lib.rs` declares the rooms and is free to name all.
+//! A room is a folder directly in `src`, or in one of its wings. The tables below are the rule; a
+//! change to one of them is a change to the architecture. `src/lib.rs` declares the rooms and is
+//! free to name all.
 //!
 //! The files are read as tokens, so comments, doc comments and strings don't count, and the
 //! arguments of macros do.
@@ -22,48 +23,51 @@ use std::path::Path;
 use files::read;
 use rules::{broken_floors, circles, long_files, strangers_to_tonic, strangers_to_tracing};
 
+/// The folders of `src` whose folders are rooms.
+const WINGS: [&str; 2] = ["layers", "server"];
+
 /// The floors, lowest first. A room may name itself and the rooms of lower floors; never one that
 /// stands beside it, never one above.
 const FLOORS: [(&str, &[&str]); 13] = [
-    // The locks and atomics, real or loom's. Private.
-    ("locks", &["sync", "striped"]),
-    // The dice. Private.
-    ("chance", &["rng"]),
-    // What is said by `tracing`. Private.
+    // All `tracing` events. Private.
     ("events", &["events"]),
-    // The time, for governor; timers. Private.
-    ("time", &["clock", "timer"]),
-    // The wire vocabulary, parsed without panics; the arithmetic of delays.
-    ("words", &["grpc", "backoff"]),
+    // Locks and atomics, real or loom's; random numbers; timers. Private.
+    ("kernel", &["kernel"]),
+    // Method paths and patterns; the arithmetic of delays.
+    ("patterns and delays", &["methods", "backoff"]),
+    // The wire vocabulary, parsed without panics.
+    ("wire vocabulary", &["grpc"]),
     // Request bodies that can be sent again.
-    ("bodies", &["body"]),
+    ("request bodies", &["body"]),
     // What an answer or an error means.
-    ("meaning", &["classify"]),
+    ("classification", &["classify"]),
     // What happened to a call, and why it ended.
-    ("account", &["report"]),
+    ("reports", &["report"]),
     // What a call carries from layer to layer.
-    ("context", &["call"]),
+    ("call context", &["call"]),
     // The one error of every layer.
-    ("failure", &["error"]),
+    ("errors", &["error"]),
+    // Who waits for a channel, in which order. Private.
+    ("readiness", &["ready"]),
     // How a layer hands a request to the inner service. Private.
     ("handover", &["dispatch"]),
-    // One folder and one feature each. They speak through `call::Context`, never to each other.
+    // The layers speak through `call::Context`, never to each other.
     (
         "layers",
         &[
-            "retry",
-            "budget",
-            "idempotency",
-            "deadline",
-            "server_deadline",
-            "wait_for_ready",
-            "attempt_timeout",
-            "adaptive_throttle",
-            "rate_limit",
+            "layers/retry",
+            "layers/budget",
+            "layers/idempotency",
+            "layers/deadline",
+            "layers/wait_for_ready",
+            "layers/attempt_timeout",
+            "layers/adaptive_throttle",
+            "server/deadline",
+            "server/rate_limit",
         ],
     ),
     // All of them in the right order: the only room that names every layer.
-    ("house", &["stack"]),
+    ("stack", &["stack"]),
 ];
 
 /// The adapters: the only files that name tonic, so that the rules outlive it. A folder ends in `/`.
@@ -75,8 +79,8 @@ const NAME_TONIC: [&str; 10] = [
     "classify/transport.rs",
     "dispatch/extras.rs",
     "error/layer_error.rs",
-    "rate_limit/peer.rs",
-    "server_deadline/client.rs",
+    "server/rate_limit/peer.rs",
+    "server/deadline/client.rs",
     "stack/",
 ];
 
@@ -124,15 +128,15 @@ fn an_import_added_to_a_copy_of_the_crate_is_reported() {
     let before = broken_floors(&read(&copy).unwrap());
     assert_eq!(before, broken_floors(&files));
 
-    let broken = copy.join("retry/policy.rs");
+    let broken = copy.join("layers/retry/policy.rs");
     let text = fs::read_to_string(&broken).unwrap();
     let line = text.lines().count() + 1;
-    fs::write(&broken, text + "use crate::budget::TokenBucket;\n").unwrap();
+    fs::write(&broken, text + "use crate::layers::budget::TokenBucket;\n").unwrap();
     let mut after = broken_floors(&read(&copy).unwrap());
     after.retain(|message| !before.contains(message));
     let expected = format!(
-        "src/retry/policy.rs:{line} names crate::budget::TokenBucket: `retry` and `budget` stand \
-         side by side (layers), and a room never names its neighbour"
+        "src/layers/retry/policy.rs:{line} names crate::layers::budget::TokenBucket: `layers/retry` \
+         and `layers/budget` stand side by side (layers), and a room never names its neighbour"
     );
     assert_eq!(after, [expected]);
 }

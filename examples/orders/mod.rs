@@ -4,7 +4,7 @@
 //! use grpc_resilience::IdempotencyLayer;
 //! use grpc_resilience_examples::orders::v1::orders_methods;
 //!
-//! # fn main() -> Result<(), grpc_resilience::grpc::InvalidPattern> {
+//! # fn main() -> Result<(), grpc_resilience::methods::InvalidPattern> {
 //! let layer = IdempotencyLayer::new().idempotent(orders_methods::REPLACE.path())?;
 //! # Ok(())
 //! # }
@@ -16,7 +16,7 @@
 //! use grpc_resilience::IdempotencyLayer;
 //! use grpc_resilience_examples::orders::v1::orders_methods;
 //!
-//! # fn main() -> Result<(), grpc_resilience::grpc::InvalidPattern> {
+//! # fn main() -> Result<(), grpc_resilience::methods::InvalidPattern> {
 //! let layer = IdempotencyLayer::new().idempotent(orders_methods::REPLAEC.path())?;
 //! # Ok(())
 //! # }

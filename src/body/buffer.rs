@@ -2,7 +2,7 @@ use std::sync::Arc;
 #[cfg(feature = "retry")]
 use std::time::Duration;
 
-use crate::sync::{AtomicUsize, Ordering};
+use crate::kernel::sync::{AtomicUsize, Ordering};
 
 /// What the recordings of a channel may hold together; clones share it.
 #[derive(Clone, Debug)]

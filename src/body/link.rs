@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use crate::sync::{AtomicUsize, Mutex, Ordering};
+use crate::kernel::sync::{AtomicUsize, Mutex, Ordering};
 
 use super::here::is_in_call;
 

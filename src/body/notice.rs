@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::sync::{AtomicUsize, Ordering};
+use crate::kernel::sync::{AtomicUsize, Ordering};
 
 /// Tells whoever has a clone that a live request can't be sent again any more.
 #[derive(Clone, Debug, Default)]

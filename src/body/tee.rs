@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::kernel::sync::{Mutex, MutexGuard};
 
 use super::buffer::{Lost, Share};
 use super::kept::Kept;

@@ -2,12 +2,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
-use super::{Read, Seen};
+use super::response::{Read, Seen, received};
 
 /// The body of an answer, which is whole once the head has the status (CONTRACT H7).
 ///
@@ -77,4 +78,20 @@ impl<R: Body<Data = Bytes> + Unpin> AnswerBody<R> {
 #[cold]
 pub(crate) fn broken(error: impl Into<BoxError>) -> Error {
     Error::from_inner(error).after_headers()
+}
+
+/// The outcome of a call on which the layer does not act, and of which nobody writes anything down.
+#[inline]
+pub(crate) fn passed<R, B>(
+    polled: Poll<Result<Response<R>, Error>>,
+    body: impl FnOnce(AnswerBody<R>) -> B,
+) -> Poll<Result<Response<B>, Error>> {
+    match polled {
+        Poll::Ready(Ok(mut response)) => match received(&mut response) {
+            Ok(code) => Poll::Ready(Ok(response.map(|inner| body(AnswerBody::new(inner, code))))),
+            Err(error) => Poll::Ready(Err(error)),
+        },
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Pending => Poll::Pending,
+    }
 }

@@ -22,7 +22,7 @@ mod response;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod spare;
 
-pub(crate) use answer_body::{AnswerBody, broken};
+pub(crate) use answer_body::{AnswerBody, broken, passed};
 pub(crate) use attempt::Attempt;
 #[cfg(feature = "retry")]
 pub(crate) use essentials::Essentials;
@@ -35,6 +35,6 @@ pub(crate) use readied::Readied;
 pub(crate) use recorder::{Passing, Recorder};
 #[cfg(feature = "retry")]
 pub(crate) use response::and_held;
-pub(crate) use response::{Read, Seen, failure_of, passed, received};
+pub(crate) use response::{Read, Seen, failure_of, received};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use spare::Spare;

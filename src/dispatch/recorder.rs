@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use crate::call::{CallOptions, Context};
 use crate::error::Error;
 use crate::events;
-use crate::grpc::{Code, method_of};
+use crate::grpc::Code;
+use crate::methods::method_of;
 use crate::report::{GiveUp, Trace};
 
 use super::Seen;

@@ -1,5 +1,3 @@
-use std::task::Poll;
-
 use bytes::Bytes;
 use http::Response;
 use http_body::Frame;
@@ -9,8 +7,6 @@ use http_body::SizeHint;
 use crate::classify;
 use crate::error::Error;
 use crate::grpc::{Code, Glance, UNPROCESSED, Vouched, remove_malformed_details};
-
-use super::AnswerBody;
 
 /// Makes a response head what every layer hands up: it can't make tonic's client panic, and what is no gRPC answer, such as a proxy's page, is the failure that its HTTP status says
 /// (CONTRACT H2). What it says already, if it is Trailers-Only.
@@ -87,20 +83,4 @@ pub(crate) fn and_held(mut hint: SizeHint, held: &Bytes) -> SizeHint {
     }
     hint.set_lower(hint.lower().saturating_add(held));
     hint
-}
-
-/// The outcome of a call on which the layer does not act, and of which nobody writes anything down.
-#[inline]
-pub(crate) fn passed<R, B>(
-    polled: Poll<Result<Response<R>, Error>>,
-    body: impl FnOnce(AnswerBody<R>) -> B,
-) -> Poll<Result<Response<B>, Error>> {
-    match polled {
-        Poll::Ready(Ok(mut response)) => match received(&mut response) {
-            Ok(code) => Poll::Ready(Ok(response.map(|inner| body(AnswerBody::new(inner, code))))),
-            Err(error) => Poll::Ready(Err(error)),
-        },
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Pending => Poll::Pending,
-    }
 }

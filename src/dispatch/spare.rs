@@ -1,4 +1,4 @@
-use crate::sync::Mutex;
+use crate::kernel::sync::Mutex;
 
 /// Where later attempts take their services from, clones of the one that the layer was put over; for
 /// whoever shares it already.

@@ -11,13 +11,13 @@ use crate::classify::{self, Doubt, Progress, Reason, Verdict, display_chain};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use crate::grpc::MethodKind;
 use crate::grpc::{Code, Status};
-use crate::report::{CallReport, Phase, SharedError};
 #[cfg(any(
     feature = "attempt-timeout",
     feature = "deadline",
     feature = "wait-for-ready"
 ))]
-use crate::timer::NoRuntime;
+use crate::kernel::timer::NoRuntime;
+use crate::report::{CallReport, Phase, SharedError};
 
 #[cfg(feature = "retry")]
 use super::layer_error::foreign_status;

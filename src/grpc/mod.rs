@@ -6,25 +6,8 @@
 mod code;
 mod code_set;
 mod glance;
-#[cfg(any(
-    feature = "budget",
-    feature = "idempotency",
-    feature = "rate-limit",
-    feature = "retry",
-    feature = "wait-for-ready"
-))]
-mod glob;
 mod headers;
 mod method;
-#[cfg(any(
-    feature = "budget",
-    feature = "idempotency",
-    feature = "rate-limit",
-    feature = "retry",
-    feature = "wait-for-ready"
-))]
-mod method_table;
-mod path;
 mod pushback;
 mod retry_info;
 mod status;
@@ -46,27 +29,6 @@ pub(crate) use glance::Glance;
 pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT, UNPROCESSED};
 pub(crate) use headers::{find, is_repeated};
 pub use method::MethodKind;
-#[cfg(any(
-    feature = "budget",
-    feature = "idempotency",
-    feature = "rate-limit",
-    feature = "retry",
-    feature = "wait-for-ready"
-))]
-pub use method_table::InvalidPattern;
-#[cfg(any(
-    feature = "budget",
-    feature = "idempotency",
-    feature = "rate-limit",
-    feature = "retry",
-    feature = "wait-for-ready"
-))]
-pub(crate) use method_table::MethodTable;
-#[cfg(feature = "idempotency")]
-pub(crate) use method_table::{covers, is_glob, is_of_service, matches};
-#[cfg(feature = "idempotency")]
-pub(crate) use path::is_method;
-pub use path::method_of;
 pub use pushback::Pushback;
 pub use retry_info::retry_delay;
 #[cfg(feature = "rate-limit")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::grpc::Code;
-use crate::sync::Mutex;
+use crate::kernel::sync::Mutex;
 
 use super::record::Record;
 use super::{FailedAttempt, GiveUp, Phase};

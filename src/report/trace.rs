@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::classify::{Progress, Verdict};
 use crate::grpc::Code;
-use crate::sync::Mutex;
+use crate::kernel::sync::Mutex;
 
 use super::record::{Record, SharedError};
 use super::{CallReport, GiveUp, Phase};

@@ -6,13 +6,13 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::attempt_timeout::AttemptBody;
-use crate::deadline::DeadlineBody;
 use crate::dispatch::{Read, Seen, and_held, broken};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
-use crate::retry::RetryBody;
-use crate::wait_for_ready::WaitBody;
+use crate::layers::attempt_timeout::AttemptBody;
+use crate::layers::deadline::DeadlineBody;
+use crate::layers::retry::RetryBody;
+use crate::layers::wait_for_ready::WaitBody;
 
 use super::answered::Answered;
 use super::said::Said;

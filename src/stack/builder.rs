@@ -3,18 +3,19 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
-use crate::attempt_timeout::AttemptTimeoutLayer;
-use crate::budget::{BudgetLayer, TokenBucket};
 use crate::call::{Budget, Method, Safety};
-use crate::deadline::DeadlineLayer;
 use crate::dispatch::Spare;
 use crate::events::{self, Once};
 use crate::grpc::MethodKind;
-use crate::idempotency::{
-    Explanation, IdempotencyKey, IdempotencyLayer, InvalidDescriptors, InvalidPattern,
+use crate::layers::attempt_timeout::AttemptTimeoutLayer;
+use crate::layers::budget::{BudgetLayer, TokenBucket};
+use crate::layers::deadline::DeadlineLayer;
+use crate::layers::idempotency::{
+    Explanation, IdempotencyKey, IdempotencyLayer, InvalidDescriptors,
 };
-use crate::retry::{Policies, RetryLayer};
-use crate::wait_for_ready::WaitForReadyLayer;
+use crate::layers::retry::{Policies, RetryLayer};
+use crate::layers::wait_for_ready::WaitForReadyLayer;
+use crate::methods::InvalidPattern;
 
 use super::layered::Waiting;
 use super::methods::Methods;

@@ -12,7 +12,7 @@ use crate::body::RequestBody;
 use crate::dispatch::{Attempt, Read, Seen, broken};
 use crate::error::{BoxError, Error};
 use crate::grpc::Glance;
-use crate::retry;
+use crate::layers::retry;
 
 use super::ResilientBody;
 use super::going::{Going, Layers};

@@ -8,14 +8,14 @@ use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::attempt_timeout::{self, AttemptBody};
 use crate::body::RequestBody;
-use crate::deadline::{self, Bound};
 use crate::dispatch::{Attempt, Essentials, Head, Recorder};
 use crate::error::{BoxError, Error};
+use crate::layers::attempt_timeout::{self, AttemptBody};
+use crate::layers::deadline::{self, Bound};
+use crate::layers::retry::{self, Kept, RetryCall};
+use crate::layers::wait_for_ready::{self, WaitBody};
 use crate::report::Trace;
-use crate::retry::{self, Kept, RetryCall};
-use crate::wait_for_ready::{self, WaitBody};
 
 use super::answered::Answered;
 use super::layered::{Inner, Waiting};

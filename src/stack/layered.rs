@@ -7,15 +7,15 @@ use http_body::Body;
 use tower_layer::{Identity, Layer};
 use tower_service::Service;
 
-use crate::attempt_timeout::AttemptTimeout;
 use crate::body::RequestBody;
-use crate::budget::{BudgetLayer, Budgeted};
 use crate::call::BudgetSnapshot;
-use crate::deadline::{self, DeadlineBody, DeadlineService};
 use crate::error::{BoxError, Error};
-use crate::idempotency::Idempotency;
-use crate::retry::{Retry, RetryBody};
-use crate::wait_for_ready::{Readiness, WaitForReady};
+use crate::layers::attempt_timeout::AttemptTimeout;
+use crate::layers::budget::{BudgetLayer, Budgeted};
+use crate::layers::deadline::{self, DeadlineBody, DeadlineService};
+use crate::layers::idempotency::Idempotency;
+use crate::layers::retry::{Retry, RetryBody};
+use crate::layers::wait_for_ready::{Readiness, WaitForReady};
 
 pub(super) type Waiting<S> = WaitForReady<AttemptTimeout<S>>;
 pub(super) type Inner<S, A = Identity> =

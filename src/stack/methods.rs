@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxBuildHasher;
 
-use crate::striped::Striped;
+use crate::kernel::striped::Striped;
 
 use super::said::Said;
 

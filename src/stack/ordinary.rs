@@ -4,16 +4,16 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Request};
 use tokio::time::Instant;
 
-use crate::attempt_timeout::AttemptTimeoutPolicy;
 use crate::body::RequestBody;
-use crate::budget::Budgeted;
 use crate::call::{CallOptions, Context, Deadline, Reader, Served};
-use crate::deadline::{Bound, DeadlineService, EndsBy};
 use crate::dispatch::{Essentials, Extras, Readied, Spare};
-use crate::idempotency::Idempotency;
-use crate::retry::{Policy, Start, clear_count, is_first_the_last};
-use crate::timer::Home;
-use crate::wait_for_ready::Door;
+use crate::kernel::timer::Home;
+use crate::layers::attempt_timeout::AttemptTimeoutPolicy;
+use crate::layers::budget::Budgeted;
+use crate::layers::deadline::{Bound, DeadlineService, EndsBy};
+use crate::layers::idempotency::Idempotency;
+use crate::layers::retry::{Policy, Start, clear_count, is_first_the_last};
+use crate::ready::Door;
 
 use super::going::Going;
 use super::layered::{Inner, Waiting};

@@ -6,9 +6,9 @@ use http::Uri;
 use crate::call::{Context, Patience};
 use crate::error::Error;
 use crate::grpc::MethodKind;
-use crate::retry::{Committed, Policy};
-use crate::timer::Home;
-use crate::wait_for_ready::{Door, Pass};
+use crate::kernel::timer::Home;
+use crate::layers::retry::{Committed, Policy};
+use crate::ready::{Door, Pass};
 
 /// What the layers say of an ordinary call before it begins, and are told when it ends.
 ///

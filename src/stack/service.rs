@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::budget::BudgetLayer;
 use crate::call::BudgetSnapshot;
 use crate::dispatch::Readied;
 use crate::error::{BoxError, Error};
-use crate::wait_for_ready::Readiness;
+use crate::layers::budget::BudgetLayer;
+use crate::layers::wait_for_ready::Readiness;
 
 use super::ordinary::Ordinary;
 use super::{ResilientBody, ResponseFuture};

@@ -4,11 +4,11 @@ use http::Uri;
 use tokio::time::Instant;
 
 use crate::call::Deadline;
-use crate::deadline::Bound;
 use crate::dispatch::Recorder;
 use crate::error::Error;
+use crate::kernel::timer::Home;
+use crate::layers::deadline::Bound;
 use crate::report::Trace;
-use crate::timer::Home;
 
 /// When an ordinary call began, and what ends it.
 ///

@@ -5,7 +5,8 @@ use super::rules::{broken_floors, circles, long_files, strangers_to_tonic};
 
 /// The lines of a file at which it breaks a floor.
 fn breaks(path: &str, text: &str) -> Vec<String> {
-    let lib = "mod error; pub use error::{Error, GiveUp as Why}; pub use retry::RetryLayer;";
+    let lib =
+        "mod error; pub use error::{Error, GiveUp as Why}; pub use layers::retry::RetryLayer;";
     let files = [
         File::new("lib.rs", lib).unwrap(),
         File::new(path, text).unwrap(),
@@ -26,9 +27,12 @@ fn assert_breaks(path: &str, text: &str, start: &str) {
 #[test]
 fn reports_a_neighbour_and_says_which_floor() {
     assert_eq!(
-        breaks("retry/service.rs", "\nuse crate::budget::TokenBucket;"),
+        breaks(
+            "layers/retry/service.rs",
+            "\nuse crate::layers::budget::TokenBucket;"
+        ),
         [
-            "retry/service.rs:2 names crate::budget::TokenBucket: `retry` and `budget` stand \
+            "layers/retry/service.rs:2 names crate::layers::budget::TokenBucket: `layers/retry` and `layers/budget` stand \
              side by side (layers), and a room never names its neighbour"
         ]
     );
@@ -39,59 +43,68 @@ fn reports_an_upward_import_and_says_which_floors() {
     assert_eq!(
         breaks("grpc/code.rs", "use crate::call::Context;"),
         [
-            "grpc/code.rs:1 names crate::call::Context: `call` (context) stands above `grpc` \
-             (words), and a room names only lower floors"
+            "grpc/code.rs:1 names crate::call::Context: `call` (call context) stands above \
+             `grpc` (wire vocabulary), and a room names only lower floors"
         ]
     );
 }
 
 #[test]
 fn reports_a_path_however_it_is_written() {
-    let names = "retry/service.rs:1 names crate::budget";
+    let names = "layers/retry/service.rs:1 names crate::layers::budget";
     for text in [
         "use super::super::budget::Budget;",
         "use super::super::{budget};",
-        "use crate::{error::Error, grpc::{self, Code}, budget::{self as purse}};",
-        "use {crate::budget, std::fmt};",
-        "pub use crate::budget::*;",
-        "fn f() { let x = crate::budget::TokenBucket::default(); }",
-        "fn f(x: Vec<crate::budget::TokenBucket>) {}",
-        "impl crate::budget::B for X {}",
-        "pub(in crate::budget) fn f() {}",
-        "fn f() { tracing::warn!(tokens = %crate::budget::tokens(), \"low\") }",
-        "macro_rules! m { () => { $crate::budget::f() } }",
+        "use crate::{error::Error, grpc::{self, Code}, layers::budget::{self as purse}};",
+        "use {crate::layers::budget, std::fmt};",
+        "pub use crate::layers::budget::*;",
+        "fn f() { let x = crate::layers::budget::TokenBucket::default(); }",
+        "fn f(x: Vec<crate::layers::budget::TokenBucket>) {}",
+        "impl crate::layers::budget::B for X {}",
+        "pub(in crate::layers::budget) fn f() {}",
+        "fn f() { tracing::warn!(tokens = %crate::layers::budget::tokens(), \"low\") }",
+        "macro_rules! m { () => { $crate::layers::budget::f() } }",
         "mod inner { fn f() { super::super::super::budget::f() } }",
-        "#[cfg(test)] mod tests { use crate::budget::TokenBucket; }",
+        "#[cfg(test)] mod tests { use crate::layers::budget::TokenBucket; }",
         "const X: [u8; { super::super::budget::SIZE }] = [];",
-        "fn f() { x(crate::grpc::parse::<crate::budget::Y>()) }",
+        "fn f() { x(crate::grpc::parse::<crate::layers::budget::Y>()) }",
     ] {
-        assert_breaks("retry/service.rs", text, names);
+        assert_breaks("layers/retry/service.rs", text, names);
     }
-    let upward = "retry/mod.rs:1 names crate::stack";
-    assert_breaks("retry/mod.rs", "use super::stack::Resilience;", upward);
+    let upward = "layers/retry/mod.rs:1 names crate::stack";
     assert_breaks(
-        "rng.rs",
-        "use super::grpc::Code;",
-        "rng.rs:1 names crate::grpc",
+        "layers/retry/mod.rs",
+        "use super::super::stack::Resilience;",
+        upward,
+    );
+    assert_breaks(
+        "kernel/rng.rs",
+        "use super::super::grpc::Code;",
+        "kernel/rng.rs:1 names crate::grpc",
     );
 }
 
 #[test]
 fn reports_an_item_that_the_root_re_exports() {
-    let floor = "`error` (failure) stands above";
+    let floor = "`error` (errors) stands above";
     let faults = breaks("call/trace.rs", "use crate::{Error, Why};");
     assert_eq!(faults.len(), 2);
     assert!(
         faults.iter().all(|fault| fault.contains(floor)),
         "{faults:#?}"
     );
-    let neighbour = "budget/layer.rs:1 names crate::RetryLayer: `budget` and `retry`";
-    assert_breaks("budget/layer.rs", "use crate::RetryLayer;", neighbour);
+    let neighbour =
+        "layers/budget/layer.rs:1 names crate::RetryLayer: `layers/budget` and `layers/retry`";
+    assert_breaks(
+        "layers/budget/layer.rs",
+        "use crate::RetryLayer;",
+        neighbour,
+    );
 }
 
 #[test]
 fn reports_the_whole_crate_however_it_is_named() {
-    let whole = "retry/policy.rs:1 names crate";
+    let whole = "layers/retry/policy.rs:1 names crate";
     for text in [
         "use crate::*;",
         "use super::super::*;",
@@ -99,7 +112,7 @@ fn reports_the_whole_crate_however_it_is_named() {
         "use super::super as all;",
         "use crate::{self as all};",
     ] {
-        assert_breaks("retry/policy.rs", text, whole);
+        assert_breaks("layers/retry/policy.rs", text, whole);
     }
 }
 
@@ -109,9 +122,9 @@ fn reports_a_room_without_a_floor_and_says_where_to_add_it() {
     let expected = "hedge is a room without a floor: add it to FLOORS in tests/architecture.rs";
     assert_eq!(faults, [expected]);
     assert_breaks(
-        "retry/mod.rs",
+        "layers/retry/mod.rs",
         "use crate::hedge::X;",
-        "retry/mod.rs:1 names crate::hedge::X: `hedge` is no room with a floor",
+        "layers/retry/mod.rs:1 names crate::hedge::X: `hedge` is no room with a floor",
     );
 }
 
@@ -121,22 +134,23 @@ fn permits_lower_floors_the_own_room_and_other_crates() {
         //! Mentions crate::stack::Resilience and super::super::budget.
         use std::sync::Arc;
         use crate::call::{Context, Deadline};
-        use crate::{Error, backoff::Backoff, grpc::{self, Code}, rng::Rng, sync::Mutex};
-        use super::super::dispatch::Attempt;
+        use crate::{Error, backoff::Backoff, grpc::{self, Code}, kernel::{rng::Rng, sync::Mutex}};
+        use super::super::super::dispatch::Attempt;
         use super::policy::{self, RetryPolicy};
-        use crate::retry::future::ResponseFuture;
+        use crate::layers::retry::future::ResponseFuture;
 
-        /// See [`crate::budget::TokenBucket`].
-        #[doc = "crate::budget"]
-        pub(crate) struct X { pub(super) a: Arc<budget::Y> /* crate::budget */ }
+        /// See [`crate::layers::budget::TokenBucket`].
+        #[doc = "crate::layers::budget"]
+        pub(crate) struct X { pub(super) a: Arc<budget::Y> /* crate::layers::budget */ }
         impl X {
-            fn f(self) -> &'static str { self.a; super::g(); r"crate::budget::f" } // crate::budget
+            fn f(self) -> &'static str { self.a; super::g(); r"crate::layers::budget::f" } // crate::layers::budget
             fn budget(&self) { self::budget::deadline() }
         }
         mod tests { use super::*; use super::super::policy::Plan; }
     "#;
-    assert_eq!(breaks("retry/service.rs", text), [""; 0]);
-    let stack = "use crate::{budget::BudgetLayer, retry::RetryLayer, sync::Mutex};";
+    assert_eq!(breaks("layers/retry/service.rs", text), [""; 0]);
+    let stack =
+        "use crate::{layers::{budget::BudgetLayer, retry::RetryLayer}, kernel::sync::Mutex};";
     assert_eq!(breaks("stack/builder.rs", stack), [""; 0]);
 }
 
@@ -174,7 +188,7 @@ fn reports_tonic_outside_its_adapters() {
         "fn f() -> ::tonic::Code {}",
         "fn f() { warn!(code = ?tonic::Code::Ok) }",
     ] {
-        assert_eq!(strangers("retry/policy.rs", text), 1, "{text}");
+        assert_eq!(strangers("layers/retry/policy.rs", text), 1, "{text}");
         assert_eq!(strangers("grpc/tonic.rs", text), 0, "{text}");
         assert_eq!(strangers("stack/builder.rs", text), 0, "{text}");
     }
@@ -185,7 +199,7 @@ fn reports_tonic_outside_its_adapters() {
         "#[cfg(feature = \"tonic\")] fn f() { \"tonic::Status\" }",
         "#[cfg(test)] mod tests { use tonic::Status; }",
     ] {
-        assert_eq!(strangers("retry/policy.rs", text), 0, "{text}");
+        assert_eq!(strangers("layers/retry/policy.rs", text), 0, "{text}");
     }
 }
 
@@ -198,17 +212,25 @@ fn counts_the_lines_of_code_without_comments_blanks_and_tests() {
     };
     let rest = "\n\n// a comment\n/// A doc comment,\n/// of two lines.\n/* and\nthis */\n\
                 #[cfg(test)]\nmod tests {\n    fn g() {}\n}\n";
-    assert!(!long("retry/policy.rs", 300, &rest.replace("///", "//!")));
     assert!(!long(
-        "retry/policy.rs",
+        "layers/retry/policy.rs",
+        300,
+        &rest.replace("///", "//!")
+    ));
+    assert!(!long(
+        "layers/retry/policy.rs",
         299,
         &(rest.to_owned() + "fn h() {}\n")
     ));
     assert!(long(
-        "retry/policy.rs",
+        "layers/retry/policy.rs",
         300,
         &(rest.to_owned() + "fn h() {}\n")
     ));
-    assert!(long("retry/policy.rs", 299, "const X: &str = \"\n\";\n"));
-    assert!(!long("retry/tests.rs", 900, ""));
+    assert!(long(
+        "layers/retry/policy.rs",
+        299,
+        "const X: &str = \"\n\";\n"
+    ));
+    assert!(!long("layers/retry/tests.rs", 900, ""));
 }

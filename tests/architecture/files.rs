@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use proc_macro2::LexError;
 
+use super::WINGS;
 use super::tokens::Tokens;
 
 /// A source file: its path below `src`, the module it is, and its code.
@@ -15,8 +16,8 @@ pub(crate) struct File {
     pub(crate) tokens: Tokens,
 }
 
-/// What a file re-exports: the name, and the module of its own in which that stands.
-pub(crate) type Exports = BTreeMap<String, String>;
+/// What a file re-exports: the name, and the path below its own module at which that stands.
+pub(crate) type Exports = BTreeMap<String, Vec<String>>;
 
 impl File {
     pub(crate) fn new(path: &str, text: &str) -> Result<Self, LexError> {
@@ -29,8 +30,8 @@ impl File {
         })
     }
 
-    pub(crate) fn room(&self) -> &str {
-        self.module.first().map_or("lib", String::as_str)
+    pub(crate) fn room(&self) -> String {
+        room_of(&self.module)
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -57,10 +58,19 @@ impl File {
             .into_iter()
             .filter(|leaf| leaf.path.len() > depth + 1 && leaf.path.starts_with(&self.module))
             .filter_map(|leaf| {
-                let module = leaf.path.get(depth)?.clone();
-                Some((leaf.alias.or(leaf.path.last().cloned())?, module))
+                let below = leaf.path.get(depth..)?.to_vec();
+                Some((leaf.alias.or(leaf.path.last().cloned())?, below))
             })
             .collect()
+    }
+}
+
+/// The room at the start of a path: a folder of `src`, or of one of its wings.
+pub(crate) fn room_of(path: &[String]) -> String {
+    match path {
+        [] => "lib".to_owned(),
+        [wing, room, ..] if WINGS.contains(&wing.as_str()) => format!("{wing}/{room}"),
+        [room, ..] => room.clone(),
     }
 }
 

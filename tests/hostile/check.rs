@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use grpc_resilience::classify::{self, Hint, Progress, Reason, Verdict};
 use grpc_resilience::grpc::{
-    Code, DETAILS, MESSAGE, PUSHBACK, Pushback, STATUS, Status, TIMEOUT, method_of, parse_timeout,
+    Code, DETAILS, MESSAGE, PUSHBACK, Pushback, STATUS, Status, TIMEOUT, parse_timeout,
     remove_malformed_details, render_timeout, retry_delay,
 };
 use http::{HeaderMap, StatusCode};
@@ -24,7 +24,6 @@ pub(super) fn all(input: &Input) {
         path,
         details,
     } = input;
-    assert!(path.ends_with(method_of(path)));
     retry_info(details);
     timeouts(headers);
     let pushback = pushback(headers);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use grpc_resilience::attempt_timeout::{AttemptTimeoutLayer, ZeroTimeout};
-use grpc_resilience::grpc::InvalidPattern;
+use grpc_resilience::methods::InvalidPattern;
 use grpc_resilience::{
     BudgetLayer, DeadlineLayer, IdempotencyLayer, Resilience, RetryLayer, RetryPolicy, TokenBucket,
     WaitForReadyLayer,

@@ -9,7 +9,7 @@ use std::thread;
 
 use grpc_resilience::budget::{BudgetLayer, PercentageBudget, TokenBucket};
 use grpc_resilience::call::{self, AttemptKind, Budget, BudgetSnapshot};
-use grpc_resilience::grpc::InvalidPattern;
+use grpc_resilience::methods::InvalidPattern;
 use grpc_resilience::retry::{Retry, RetryLayer};
 use grpc_resilience::{Resilience, budget::Budgeted};
 use http::Request;

@@ -1,7 +1,8 @@
 //! The layer: who declares what, and whose word counts. CONTRACT I5.
 
 use grpc_resilience::call::{CallOptionsExt, Context, Safety};
-use grpc_resilience::idempotency::{Idempotency, IdempotencyLayer, InvalidPattern};
+use grpc_resilience::idempotency::{Idempotency, IdempotencyLayer};
+use grpc_resilience::methods::InvalidPattern;
 use grpc_resilience::retry::{Retry, RetryLayer, RetryPolicy};
 use grpc_resilience::{GiveUp, Resilience};
 use test_protos::EchoClient;

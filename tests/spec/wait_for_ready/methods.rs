@@ -2,7 +2,8 @@
 
 use grpc_resilience::GiveUp;
 use grpc_resilience::call::{CallOptionsExt, Patience};
-use grpc_resilience::wait_for_ready::{InvalidPattern, WaitForReadyLayer};
+use grpc_resilience::methods::InvalidPattern;
+use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use testing::{Server, method};
 use tokio::time::timeout;
 use tower::Layer;

@@ -1,0 +1,95 @@
+//! The one source of chance: the thread's generator, or a seeded one whose draws repeat.
+
+use std::sync::Arc;
+
+use rand::RngExt as _;
+#[cfg(any(
+    feature = "adaptive-throttle",
+    feature = "retry",
+    feature = "wait-for-ready",
+    test
+))]
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
+
+use crate::kernel::sync::Mutex;
+
+/// Draws the random numbers of a layer; clones of a seeded one share its sequence.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rng {
+    seeded: Option<Arc<Mutex<SmallRng>>>,
+}
+
+impl Rng {
+    #[cfg(any(
+        feature = "adaptive-throttle",
+        feature = "retry",
+        feature = "wait-for-ready",
+        test
+    ))]
+    pub(crate) fn seeded(seed: u64) -> Self {
+        let generator = SmallRng::seed_from_u64(seed);
+        Self {
+            seeded: Some(Arc::new(Mutex::new(generator))),
+        }
+    }
+
+    /// Random bytes, as many as are asked for.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
+        match &self.seeded {
+            Some(generator) => generator.lock().random(),
+            None => rand::random(),
+        }
+    }
+
+    /// A random number in `[0, 1)`.
+    #[cfg(any(
+        feature = "adaptive-throttle",
+        feature = "retry",
+        feature = "wait-for-ready",
+        test
+    ))]
+    pub(crate) fn unit(&self) -> f64 {
+        match &self.seeded {
+            Some(generator) => generator.lock().random(),
+            None => rand::random(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_repeats_its_draws() {
+        let draw = |seed| {
+            let rng = Rng::seeded(seed);
+            (rng.unit(), rng.unit())
+        };
+        assert!((draw(7).0 - draw(7).0).abs() < f64::EPSILON);
+        assert!((draw(7).0 - draw(8).0).abs() > f64::EPSILON);
+        let (first, second) = draw(7);
+        assert!((first - second).abs() > f64::EPSILON);
+    }
+
+    #[cfg(feature = "idempotency")]
+    #[test]
+    fn bytes_differ_from_draw_to_draw_and_repeat_with_the_seed() {
+        let draw = || Rng::seeded(7).bytes::<16>();
+        assert_eq!(draw(), draw());
+        let rng = Rng::default();
+        assert_ne!(rng.bytes::<16>(), rng.bytes::<16>());
+    }
+
+    #[test]
+    fn draws_lie_in_the_unit_interval() {
+        let rng = Rng::default();
+        assert!(
+            (0..1_000)
+                .map(|_| rng.unit())
+                .all(|unit| (0.0..1.0).contains(&unit))
+        );
+    }
+}

@@ -1,0 +1,447 @@
+//! The only place where layers take timers from, wherever they are polled (CONTRACT D13).
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::events;
+use crate::kernel::sync::Mutex;
+
+/// Later than any call ends, and not so late that a timer can't say it.
+const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+
+/// The runtime in which a stack was built, or else first called: its timers come from there
+/// wherever the polling thread has no runtime.
+///
+/// The handle keeps some memory of the runtime until the stack is gone.
+#[derive(Clone, Default)]
+pub(crate) struct Home(Arc<OnceLock<Handle>>);
+
+/// No timer can be had: the stack's runtime is over, or no thread can be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRuntime;
+
+impl fmt::Display for NoRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the call needs a timer, and no tokio runtime is there to run it any more: build the stack, \
+             or make its first call, within a runtime that has its time enabled, and keep that running",
+        )
+    }
+}
+
+impl Home {
+    /// That of a stack which is built here.
+    pub(crate) fn here() -> Self {
+        let home = Self::default();
+        home.note();
+        home
+    }
+
+    /// The stack is called here.
+    #[inline]
+    pub(crate) fn note(&self) {
+        if self.0.get().is_none() {
+            self.find();
+        }
+    }
+
+    #[cold]
+    fn find(&self) {
+        if let Ok(runtime) = Handle::try_current() {
+            // If another thread was faster, its runtime does as well.
+            let _ = self.0.set(runtime);
+        }
+    }
+
+    /// A timer that goes off at this instant.
+    #[inline]
+    pub(crate) fn timer(&self, at: Instant) -> Timer {
+        Timer(match Handle::try_current() {
+            Ok(_) => Kind::Here(Box::pin(sleep_until(at))),
+            Err(_) => Kind::Elsewhere(Box::new(self.elsewhere(at))),
+        })
+    }
+
+    #[cold]
+    fn elsewhere(&self, at: Instant) -> Elsewhere {
+        let keeper = match self.0.get() {
+            Some(runtime) => Keeper::Task(Task::until(at, runtime.clone())),
+            None => Keeper::alone(at),
+        };
+        Elsewhere { at, keeper }
+    }
+
+    /// The same after this wait.
+    pub(crate) fn timer_after(&self, wait: Duration) -> Timer {
+        let now = Instant::now();
+        self.timer(now.checked_add(wait).unwrap_or_else(|| now + FAR))
+    }
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_known = self.0.get().is_some();
+        f.debug_struct("Home").field("is_known", &is_known).finish()
+    }
+}
+
+/// Whether a timer that went off did so before its time: a runtime that ends lets all of them go off. It
+/// must not be polled then, or tokio panics.
+pub(crate) fn is_cut_off(sleep: &Sleep) -> bool {
+    sleep.is_elapsed() && Instant::now() < sleep.deadline()
+}
+
+/// Wakes whoever polls it.
+pub(crate) struct Timer(Kind);
+
+enum Kind {
+    /// Of the runtime in which it was made.
+    Here(Pin<Box<Sleep>>),
+    Elsewhere(Box<Elsewhere>),
+}
+
+/// One that was made, or is polled, where no runtime is.
+struct Elsewhere {
+    at: Instant,
+    keeper: Keeper,
+}
+
+enum Keeper {
+    /// Of the stack's home.
+    Task(Task),
+    /// Of no runtime.
+    Alone(Thread),
+    None,
+}
+
+impl Keeper {
+    fn alone(at: Instant) -> Self {
+        Thread::until(at).map_or(Self::None, Self::Alone)
+    }
+}
+
+impl Timer {
+    /// When it goes off.
+    pub(crate) fn at(&self) -> Instant {
+        match &self.0 {
+            Kind::Here(sleep) => sleep.deadline(),
+            Kind::Elsewhere(elsewhere) => elsewhere.at,
+        }
+    }
+
+    /// Goes off at this instant instead.
+    pub(crate) fn reset(&mut self, at: Instant) {
+        match &mut self.0 {
+            Kind::Here(sleep) => sleep.as_mut().reset(at),
+            Kind::Elsewhere(elsewhere) => {
+                elsewhere.at = at;
+                elsewhere.keeper = match &elsewhere.keeper {
+                    Keeper::Task(task) => Keeper::Task(Task::until(at, task.runtime.clone())),
+                    Keeper::Alone(_) | Keeper::None => Keeper::alone(at),
+                };
+            }
+        }
+    }
+
+    /// Ready once it goes off, or when it is known that it never does.
+    #[inline]
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
+        match &mut self.0 {
+            Kind::Here(sleep) if !sleep.is_elapsed() => sleep.as_mut().poll(cx).map(Ok),
+            _ => self.poll_elsewhere(cx),
+        }
+    }
+
+    #[cold]
+    fn poll_elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
+        if let Kind::Here(sleep) = &self.0 {
+            let at = sleep.deadline();
+            if !is_cut_off(sleep) {
+                return Poll::Ready(Ok(()));
+            }
+            let keeper = Keeper::alone(at);
+            self.0 = Kind::Elsewhere(Box::new(Elsewhere { at, keeper }));
+        }
+        let Kind::Elsewhere(elsewhere) = &mut self.0 else {
+            return Poll::Pending;
+        };
+        let over = match &mut elsewhere.keeper {
+            Keeper::Task(task) => match Pin::new(&mut task.handle).poll(cx) {
+                Poll::Ready(outcome) => outcome.map_err(|_| NoRuntime),
+                Poll::Pending => return Poll::Pending,
+            },
+            Keeper::Alone(thread) => return thread.poll(cx).map(Ok),
+            Keeper::None => Err(NoRuntime),
+        };
+        // What is due needs nobody to wake it.
+        Poll::Ready(if elsewhere.at <= Instant::now() {
+            Ok(())
+        } else {
+            over
+        })
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timer").field(&self.at()).finish()
+    }
+}
+
+/// A task that ends at one instant: whoever waits for it hears when its runtime is over, too.
+struct Task {
+    handle: JoinHandle<()>,
+    runtime: Handle,
+}
+
+impl Task {
+    #[cold]
+    fn until(at: Instant, runtime: Handle) -> Self {
+        Self {
+            handle: runtime.spawn(async move { sleep_until(at).await }),
+            runtime,
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.handle.abort();
+    }
+}
+
+static ALONE: events::Once = events::Once::new();
+
+/// A thread that ends at one instant, where nobody has ever shown the stack a runtime.
+struct Thread {
+    shared: Arc<Mutex<Alone>>,
+    handle: thread::Thread,
+}
+
+#[derive(Default)]
+struct Alone {
+    is_over: bool,
+    /// Its owner does not wait any more.
+    is_left: bool,
+    waker: Option<Waker>,
+}
+
+impl Thread {
+    #[cold]
+    fn until(at: Instant) -> Option<Self> {
+        ALONE.say(events::no_runtime);
+        let shared = Arc::<Mutex<Alone>>::default();
+        let of_thread = Arc::clone(&shared);
+        let builder = thread::Builder::new().name("grpc-resilience-timer".into());
+        let thread = builder.spawn(move || sleep(at, &of_thread)).ok()?;
+        Some(Self {
+            shared,
+            handle: thread.thread().clone(),
+        })
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut alone = self.shared.lock();
+        if alone.is_over {
+            return Poll::Ready(());
+        }
+        let before = alone.waker.replace(cx.waker().clone());
+        drop(alone);
+        // Without the lock: a waker may hold anything.
+        drop(before);
+        Poll::Pending
+    }
+}
+
+fn sleep(at: Instant, shared: &Mutex<Alone>) {
+    loop {
+        let wait = at.saturating_duration_since(Instant::now());
+        let mut alone = shared.lock();
+        if alone.is_left {
+            return;
+        }
+        if wait.is_zero() {
+            alone.is_over = true;
+            let waker = alone.waker.take();
+            drop(alone);
+            waker.into_iter().for_each(Waker::wake);
+            return;
+        }
+        drop(alone);
+        thread::park_timeout(wait);
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let waker = {
+            let mut alone = self.shared.lock();
+            alone.is_left = true;
+            alone.waker.take()
+        };
+        drop(waker);
+        self.handle.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::mpsc;
+    use std::task::Wake;
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn runtime() -> Runtime {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).enable_time().build().unwrap()
+    }
+
+    /// Parks a thread that no runtime knows until the timer says something.
+    fn wait_for(mut timer: Timer) -> Result<(), NoRuntime> {
+        struct Unpark(thread::Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            match timer.poll(&mut cx) {
+                Poll::Ready(over) => return over,
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+
+    fn is_alone(timer: &Timer) -> bool {
+        let Kind::Elsewhere(elsewhere) = &timer.0 else {
+            return false;
+        };
+        matches!(elsewhere.keeper, Keeper::Alone(_))
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + 5 * MS
+    }
+
+    // CONTRACT D13
+    #[test]
+    fn a_home_is_where_it_was_made_or_else_first_called() {
+        let runtime = runtime();
+        let built = runtime.block_on(async { Home::here() });
+        assert_eq!(wait_for(built.timer(soon())), Ok(()));
+
+        let called = Home::here();
+        assert!(is_alone(&called.timer(soon())));
+        runtime.block_on(async { called.note() });
+        assert!(!is_alone(&called.timer(soon())));
+        assert_eq!(wait_for(called.timer(soon())), Ok(()));
+    }
+
+    // CONTRACT D13
+    #[test]
+    fn a_timer_waits_as_long_in_another_runtime_as_in_its_own() {
+        let runtime = runtime();
+        let home = runtime.block_on(async { Home::here() });
+        let mut early = Vec::new();
+        for kind in 0..3 {
+            let at = soon();
+            match kind {
+                0 => {
+                    let mut timer = runtime.block_on(async { home.timer(at) });
+                    runtime.block_on(poll_fn(|cx| timer.poll(cx))).unwrap();
+                }
+                1 => wait_for(home.timer(at)).unwrap(),
+                _ => wait_for(Home::here().timer(at)).unwrap(),
+            }
+            early.push(Instant::now() < at);
+        }
+        assert_eq!(early, [false, false, false]);
+    }
+
+    // CONTRACT D13
+    #[test]
+    fn nothing_panics_or_hangs_once_the_runtime_is_over() {
+        let runtime = runtime();
+        let home = runtime.block_on(async { Home::here() });
+        let late = Instant::now() + FAR;
+        let (here, there) = (
+            runtime.block_on(async {
+                let mut timer = home.timer(soon());
+                poll_fn(|cx| Poll::Ready(timer.poll(cx).is_pending())).await;
+                timer
+            }),
+            home.timer(late),
+        );
+        let (said, hears) = mpsc::channel();
+        let waiting = thread::spawn(move || {
+            said.send(()).unwrap();
+            wait_for(there)
+        });
+        hears.recv().unwrap();
+        drop(runtime);
+        assert_eq!(waiting.join().unwrap(), Err(NoRuntime));
+        assert_eq!(wait_for(here), Ok(()), "a thread keeps it");
+        assert_eq!(wait_for(home.timer(late)), Err(NoRuntime));
+        assert_eq!(wait_for(home.timer(Instant::now())), Ok(()), "it is due");
+    }
+
+    // CONTRACT D13
+    #[test]
+    fn what_is_due_needs_no_runtime() {
+        assert_eq!(wait_for(Home::here().timer(Instant::now())), Ok(()));
+    }
+
+    // CONTRACT D13
+    #[test]
+    fn a_thread_ends_with_its_timer() {
+        let timer = Home::here().timer(Instant::now() + FAR);
+        let Kind::Elsewhere(elsewhere) = &timer.0 else {
+            panic!("there is no runtime");
+        };
+        let Keeper::Alone(thread) = &elsewhere.keeper else {
+            panic!("nobody has shown it a runtime");
+        };
+        let shared = Arc::downgrade(&thread.shared);
+        drop(timer);
+        // The thread holds the other one.
+        while shared.strong_count() > 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[cfg(feature = "wait-for-ready")]
+    #[test]
+    fn a_timer_is_set_anew_wherever_it_runs() {
+        let runtime = runtime();
+        let home = runtime.block_on(async { Home::here() });
+        let late = Instant::now() + FAR;
+        for home in [&home, &Home::here()] {
+            let mut elsewhere = home.timer(late);
+            elsewhere.reset(soon());
+            assert_eq!(wait_for(elsewhere), Ok(()));
+        }
+        runtime.block_on(async {
+            let mut here = home.timer(late);
+            let at = soon();
+            here.reset(at);
+            assert_eq!(here.at(), at);
+            poll_fn(|cx| here.poll(cx)).await.unwrap();
+        });
+    }
+}

@@ -1,0 +1,184 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Response;
+use tokio::time::Instant;
+
+use crate::classify::{self, Progress, Reason, Verdict};
+use crate::error::{Error, GiveUp};
+use crate::events::{self, Once};
+use crate::grpc::Code;
+use crate::kernel::rng::Rng;
+use crate::kernel::sync::Mutex;
+
+use super::window::{Counts, Epoch, Window};
+use super::{AdaptiveThrottlePolicy, Fate, probability};
+
+/// The counts that the clones of a service share, to be looked at; and the layer that makes services
+/// that share them, from [`AdaptiveThrottleLayer::shared`](super::AdaptiveThrottleLayer::shared).
+#[derive(Clone)]
+pub struct Throttle(Arc<Shared>);
+
+struct Shared {
+    policy: AdaptiveThrottlePolicy,
+    rng: Rng,
+    start: Instant,
+    window: Mutex<Window>,
+    below_wait: Once,
+}
+
+/// What a throttle counted in its window, up to now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Calls whose outcome is known, those held back with them.
+    pub requests: u64,
+    /// Calls that the server took.
+    pub accepts: u64,
+    /// Calls that were held back.
+    pub shed: u64,
+    /// With which probability the next call is held back.
+    pub probability: f64,
+}
+
+/// An accept that the first frame of the body may prove wrong.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    throttle: Throttle,
+    counted: Epoch,
+}
+
+impl Throttle {
+    pub(super) fn new(policy: AdaptiveThrottlePolicy, rng: Rng) -> Self {
+        Self(Arc::new(Shared {
+            policy,
+            rng,
+            start: Instant::now(),
+            window: Mutex::new(Window::new(policy.window)),
+            below_wait: Once::default(),
+        }))
+    }
+
+    /// What it counted in its window, up to now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let elapsed = self.elapsed();
+        let total = self.0.window.lock().total(elapsed);
+        Snapshot {
+            requests: total.requests,
+            accepts: total.accepts,
+            shed: total.shed,
+            probability: self.probability(total),
+        }
+    }
+
+    /// Waiting calls come here, one for each dial.
+    #[cold]
+    pub(super) fn stands_below_wait(&self) {
+        self.0.below_wait.say(events::throttle_below_wait);
+    }
+
+    /// Lets a new call through, or not: then it is counted already.
+    pub(super) fn admit(&self) -> Result<(), Error> {
+        let elapsed = self.elapsed();
+        let mut window = self.0.window.lock();
+        let before = window.total(elapsed);
+        let probability = self.probability(before);
+        // No dice while all is well.
+        if probability <= 0.0 || self.0.rng.unit() >= probability {
+            return Ok(());
+        }
+        window.add(elapsed, Counts::SHED);
+        drop(window);
+        Err(held_back(before, self.0.policy.window))
+    }
+
+    /// The outcome of a call that was let through, as far as it is known with the head, which has said
+    /// this already.
+    pub(super) fn heard<R>(
+        self,
+        outcome: Result<(&Response<R>, Option<Code>), &Error>,
+    ) -> Option<Accepted> {
+        let fate = match outcome {
+            // The same request goes once more, and is no other.
+            Err(error) if error.is_handed_back() => Fate::Unknown,
+            Err(error) => self.0.policy.fate(&error.verdict()),
+            Ok((response, Some(_))) => {
+                let failure = classify::head(response.status(), response.headers());
+                failure.map_or(Fate::Accepted, |(verdict, _)| self.0.policy.fate(&verdict))
+            }
+            Ok((_, None)) => {
+                let counted = self.count(Counts::ACCEPTED);
+                return Some(Accepted {
+                    throttle: self,
+                    counted,
+                });
+            }
+        };
+        match fate {
+            Fate::Accepted => _ = self.count(Counts::ACCEPTED),
+            Fate::Refused => _ = self.count(Counts::REFUSED),
+            Fate::Unknown => {}
+        }
+        None
+    }
+
+    fn count(&self, counts: Counts) -> Epoch {
+        let elapsed = self.elapsed();
+        self.0.window.lock().add(elapsed, counts)
+    }
+
+    fn probability(&self, total: Counts) -> f64 {
+        probability(total.requests, total.accepts, self.0.policy.multiplier)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.start.elapsed()
+    }
+}
+
+impl Accepted {
+    /// The answer went on without a message, and this failure was its end: what counts is what the
+    /// server spoke of, in trailers or as a retry layer below hands them up.
+    pub(super) fn failed(self, verdict: &Verdict) {
+        let Throttle(shared) = &self.throttle;
+        if verdict.progress == Progress::Answered && shared.policy.fate(verdict) == Fate::Refused {
+            let elapsed = self.throttle.elapsed();
+            shared.window.lock().take_back_accept(elapsed, self.counted);
+        }
+    }
+}
+
+fn held_back(before: Counts, window: Duration) -> Error {
+    let Counts {
+        requests, accepts, ..
+    } = before;
+    let message = format!(
+        "throttled by the client: the server accepted {accepts} of {requests} calls in the last {window:?}"
+    );
+    Error::local(Code::ResourceExhausted, Reason::Throttled, message).given_up(GiveUp::Throttled, 0)
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            requests,
+            accepts,
+            shed,
+            probability,
+        } = self;
+        let percent = probability * 100.0;
+        write!(
+            f,
+            "requests {requests}, accepted {accepts}, throttled {shed}, reject probability \
+             {percent:.0} %"
+        )
+    }
+}
+
+impl fmt::Debug for Throttle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Throttle").field(&self.snapshot()).finish()
+    }
+}

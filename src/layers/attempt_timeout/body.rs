@@ -1,0 +1,131 @@
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::body::OpenRequest;
+use crate::classify::{self, Progress};
+use crate::dispatch::{AnswerBody, Read, Recorder, Seen};
+use crate::error::{BoxError, Error};
+use crate::kernel::timer::NoRuntime;
+use crate::report::Phase;
+
+use super::bound::Bound;
+
+/// The response body of an attempt, whose first frame may be bounded, and whose end may be the
+/// server's word for the attempt's.
+#[derive(Debug, Default)]
+pub struct AttemptBody<R> {
+    /// `None` once the time was over: whoever keeps the body does not keep the stream.
+    inner: Option<AnswerBody<R>>,
+    /// `None` once nothing can end the answer in the attempt's name.
+    bound: Option<Bound>,
+    /// `None` for a call of which nobody writes anything down.
+    recorder: Option<Recorder>,
+    /// The request, which ends with the call where this layer ends it (CONTRACT R13).
+    request: Option<OpenRequest>,
+}
+
+impl<R> AttemptBody<R> {
+    pub(super) fn passing(inner: AnswerBody<R>) -> Self {
+        Self {
+            inner: Some(inner),
+            bound: None,
+            recorder: None,
+            request: None,
+        }
+    }
+
+    pub(super) fn new(
+        inner: AnswerBody<R>,
+        bound: Option<Bound>,
+        recorder: Recorder,
+        request: Option<OpenRequest>,
+    ) -> Self {
+        Self {
+            inner: Some(inner),
+            bound,
+            recorder: Some(recorder),
+            request,
+        }
+    }
+}
+
+impl<R> Body for AttemptBody<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
+        let this = &mut *self;
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        let Some(recorder) = &mut this.recorder else {
+            return inner.read_past(cx);
+        };
+        let failure = match inner.poll_frame(cx) {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                let seen = Seen::tidy(&mut frame);
+                let bound = this.bound.take();
+                let end = bound.as_ref().and_then(|bound| end_of(bound, seen, &frame));
+                let Some(end) = end else {
+                    this.bound = bound.and_then(Bound::begun);
+                    recorder.saw(seen);
+                    return Poll::Ready(Some(Ok(frame)));
+                };
+                Some(end)
+            }
+            Poll::Ready(Some(Err(error))) => inner.broken(error).map(|error| match &this.bound {
+                Some(bound) => bound.name(error, Phase::Response),
+                None => error,
+            }),
+            Poll::Ready(None) => None,
+            Poll::Pending => {
+                let Some(bound) = &mut this.bound else {
+                    return Poll::Pending;
+                };
+                Some(match ready!(bound.poll_passed(cx)) {
+                    Ok(()) => bound.expired(Phase::Response, Progress::Reached),
+                    Err(NoRuntime) => Error::without_runtime(Progress::Reached),
+                })
+            }
+        };
+        this.bound = None;
+        let Some(error) = failure else {
+            recorder.over(None);
+            return Poll::Ready(None);
+        };
+        this.inner = None;
+        if let Some(request) = this.request.take() {
+            request.end();
+        }
+        Poll::Ready(Some(Err(recorder.failed(error))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(AnswerBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Some(inner) => inner.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+/// The end of the attempt that a frame is by another name.
+fn end_of(bound: &Bound, seen: Seen, frame: &Frame<Bytes>) -> Option<Error> {
+    match seen {
+        Seen::Trailers(Some(code)) if classify::may_be_expiry(code) => {
+            let said = frame.trailers_ref().and_then(classify::trailers);
+            bound.said(said, Phase::Response).err()
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,144 @@
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::body::LossNotice;
+use crate::call::Deadline;
+use crate::classify::{Progress, Verdict};
+use crate::error::Error;
+use crate::grpc::Status;
+use crate::kernel::timer::{NoRuntime, Timer};
+use crate::report::{Phase, Trace};
+
+use super::policy::Bounds;
+
+/// The end of one attempt: the timer that ends it on this side, and the name of its end if the
+/// server, which was told of it, ends it.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    end: Deadline,
+    trace: Option<Trace>,
+    until_first_message: bool,
+    /// `None` once the answer has come so far that the timeout ends it no more.
+    timer: Option<Timer>,
+    /// Whether `grpc-timeout` says when the attempt ends.
+    is_told: bool,
+    /// Tells during the attempt that no other can follow. Only of a call with a deadline, which
+    /// then ends it instead (CONTRACT D12).
+    loss: Option<LossNotice>,
+}
+
+impl Bound {
+    pub(super) fn new(
+        end: Deadline,
+        timer: Timer,
+        bounds: Bounds,
+        trace: Option<Trace>,
+        loss: Option<LossNotice>,
+    ) -> Self {
+        Self {
+            end,
+            trace,
+            until_first_message: bounds.until_first_message,
+            timer: Some(timer),
+            is_told: bounds.is_told,
+            loss,
+        }
+    }
+
+    /// Whether the timer runs until there is a message.
+    pub(super) fn covers_first_message(&self) -> bool {
+        self.until_first_message
+    }
+
+    /// The head has come, of an answer that goes on: what is left of the bound.
+    pub(super) fn answered(mut self) -> Option<Self> {
+        if !self.until_first_message {
+            self.timer = None;
+        }
+        self.is_needed().then_some(self)
+    }
+
+    /// The first frame of the answer has come: what is left.
+    pub(super) fn begun(mut self) -> Option<Self> {
+        self.timer = None;
+        self.is_needed().then_some(self)
+    }
+
+    fn is_needed(&self) -> bool {
+        self.is_told || self.timer.is_some()
+    }
+
+    /// Wakes the task when the time is over.
+    pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
+        let is_over = self.remaining().is_zero();
+        let Some(timer) = &mut self.timer else {
+            return Poll::Pending;
+        };
+        // A timer has nothing to say once the inner service used up the task's budget
+        // (tokio::task::coop).
+        let passed = if is_over {
+            Ok(())
+        } else {
+            ready!(timer.poll(cx))
+        };
+        if self.loss.as_ref().is_some_and(LossNotice::is_given) {
+            self.timer = None;
+            return Poll::Pending;
+        }
+        Poll::Ready(passed)
+    }
+
+    /// The error of it, for an attempt that got so far. `otherwise` is the phase to
+    /// name where no trace is kept.
+    pub(super) fn expired(&self, otherwise: Phase, progress: Progress) -> Error {
+        let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
+        Error::attempt_timed_out(self.end.timeout(), phase, progress, None)
+    }
+
+    /// The error as it is, or the attempt's end by another name: the clocks of the transport, the server
+    /// and the layers below end it at the same time (CONTRACT D11).
+    pub(super) fn name(&self, error: Error, otherwise: Phase) -> Error {
+        let is_end = self.is_told && error.is_end(self.end, self.end.timeout(), Instant::now());
+        if !is_end {
+            return error;
+        }
+        let verdict = error.verdict();
+        let progress = match verdict.progress {
+            Progress::Answered => Progress::Reached,
+            progress => progress,
+        };
+        let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
+        let timeout = self.end.timeout();
+        // The server ended it. The error says so, because the timer on this side did not.
+        let named = if self.timer.is_none() {
+            Error::attempt_ended_by_peer(timeout, phase, progress, Arc::new(error))
+        } else {
+            Error::attempt_timed_out(timeout, phase, progress, Some(Arc::new(error)))
+        };
+        // What the server asked for still binds.
+        named.hinted(verdict.hint)
+    }
+
+    /// The same for what the server said.
+    pub(super) fn said(
+        &self,
+        said: Option<(Verdict, Status)>,
+        otherwise: Phase,
+    ) -> Result<(), Error> {
+        let Some((verdict, status)) = said else {
+            return Ok(());
+        };
+        let is_end = |named: &Error| named.cause().is_some();
+        match self.name(Error::answered(verdict, status), otherwise) {
+            named if is_end(&named) => Err(named),
+            _ => Ok(()),
+        }
+    }
+
+    fn remaining(&self) -> Duration {
+        self.end.remaining(Instant::now())
+    }
+}

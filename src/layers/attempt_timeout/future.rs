@@ -1,0 +1,158 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project::pin_project;
+use tower_service::Service;
+
+use crate::body::RequestGuard;
+use crate::classify::{self, Progress, Reason};
+use crate::dispatch::{AnswerBody, Attempt, Recorder, passed, received};
+use crate::error::{BoxError, Error};
+use crate::grpc::Code;
+use crate::kernel::timer::NoRuntime;
+use crate::report::Phase;
+
+use super::AttemptBody;
+use super::bound::Bound;
+
+/// The future of [`AttemptTimeout`](super::AttemptTimeout).
+#[pin_project]
+pub struct ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    #[pin]
+    attempt: Attempt<S, B>,
+    bound: Option<Bound>,
+    /// `None` for a call of which nobody writes anything down, and which is not bounded.
+    recorder: Option<Recorder>,
+    /// The path of the request, where events name it because nobody follows the call.
+    path: Option<PathAndQuery>,
+    /// The request ends with the attempt (CONTRACT R13).
+    request: Option<RequestGuard>,
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    pub(crate) fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Recorder) -> Self {
+        let is_silent = bound.is_none() && recorder.is_silent();
+        Self {
+            attempt,
+            bound,
+            recorder: (!is_silent).then_some(recorder),
+            path: None,
+            request: None,
+        }
+    }
+
+    /// The same of a call that nobody follows, whose request has this path.
+    pub(super) fn naming(self, path: Option<PathAndQuery>) -> Self {
+        Self { path, ..self }
+    }
+
+    /// The same, which ends this request.
+    pub(super) fn guarding(self, request: Option<RequestGuard>) -> Self {
+        Self { request, ..self }
+    }
+
+    pub(super) fn failed(error: Error, recorder: Recorder) -> Self {
+        Self {
+            attempt: Attempt::refused(error),
+            bound: None,
+            recorder: Some(recorder),
+            path: None,
+            request: None,
+        }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Output = Result<Response<AttemptBody<R>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let polled = this.attempt.as_mut().poll(cx);
+        let Some(recorder) = this.recorder else {
+            return passed(polled, AttemptBody::passing);
+        };
+        if let Poll::Ready(outcome) = polled {
+            let bound = this.bound.take();
+            let request = this.request.take();
+            let judged = outcome.and_then(|mut response| {
+                let code = received(&mut response)?;
+                Ok((response, code))
+            });
+            return Poll::Ready(match judge(judged, bound.as_ref()) {
+                Ok((mut response, code)) => {
+                    let is_open = code.is_none() && !response.body().is_end_stream();
+                    let bound = bound.filter(|_| is_open).and_then(Bound::answered);
+                    let recorder = recorder.answered(&mut response, code);
+                    let request = request.map(RequestGuard::answered);
+                    Ok(response.map(|inner| {
+                        let inner = AnswerBody::new(inner, code);
+                        AttemptBody::new(inner, bound, recorder, request)
+                    }))
+                }
+                Err(error) => {
+                    let error = error.of_guarded(request);
+                    Err(failed(error, recorder, this.path.as_ref()))
+                }
+            });
+        }
+        let Some(bound) = this.bound else {
+            return Poll::Pending;
+        };
+        let over = ready!(bound.poll_passed(cx));
+        let (phase, progress) = if this.attempt.is_waiting() {
+            (Phase::Queued, Progress::NotSent)
+        } else {
+            (Phase::Attempt, Progress::Reached)
+        };
+        let error = match over {
+            Ok(()) => bound.expired(phase, progress),
+            Err(NoRuntime) => Error::without_runtime(progress),
+        };
+        // Whoever keeps the future does not keep the attempt.
+        this.attempt.set(Attempt::Done);
+        *this.bound = None;
+        *this.request = None;
+        Poll::Ready(Err(failed(error, recorder, this.path.as_ref())))
+    }
+}
+
+/// Only what this layer ended is its decision.
+#[cold]
+fn failed(error: Error, recorder: &mut Recorder, path: Option<&PathAndQuery>) -> Error {
+    let error = match error.verdict().reason {
+        Reason::AttemptTimedOut => recorder.decided(path.map(PathAndQuery::path), error),
+        _ => error,
+    };
+    recorder.failed(error)
+}
+
+/// An answer, and what it says already.
+type Answer<R> = (Response<R>, Option<Code>);
+
+/// The answer or the error; or the end of the attempt that it is by another name.
+fn judge<R>(outcome: Result<Answer<R>, Error>, bound: Option<&Bound>) -> Result<Answer<R>, Error> {
+    let Some(bound) = bound else { return outcome };
+    let (response, code) = outcome.map_err(|error| bound.name(error, Phase::Attempt))?;
+    if code.is_some_and(classify::may_be_expiry) {
+        let said = classify::head(response.status(), response.headers());
+        bound.said(said, Phase::Attempt)?;
+    }
+    Ok((response, code))
+}

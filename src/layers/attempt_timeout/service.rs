@@ -1,0 +1,143 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::body::RequestBody;
+use crate::call::{self, Deadline};
+use crate::classify::Reason;
+use crate::dispatch::{Readied, Recorder, always_guard, guard};
+use crate::error::{BoxError, Error, GiveUp};
+use crate::events;
+use crate::grpc::{Code, TIMEOUT, find};
+use crate::kernel::timer::Home;
+
+use super::bound::Bound;
+use super::{AttemptBody, AttemptTimeoutPolicy, ResponseFuture};
+
+/// The service of [`AttemptTimeoutLayer`](super::AttemptTimeoutLayer).
+#[derive(Clone, Debug)]
+pub struct AttemptTimeout<S> {
+    inner: Readied<S>,
+    policy: AttemptTimeoutPolicy,
+    home: Home,
+    below_another: Arc<events::Once>,
+}
+
+impl<S: Clone> AttemptTimeout<S> {
+    pub(super) fn new(inner: S, policy: AttemptTimeoutPolicy) -> Self {
+        Self {
+            inner: Readied::new(inner),
+            policy,
+            home: Home::here(),
+            below_another: Arc::default(),
+        }
+    }
+}
+
+/// What stands below it.
+#[cfg(feature = "stack")]
+impl<S> AttemptTimeout<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
+        &mut self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for AttemptTimeout<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    B: RequestBody,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<AttemptBody<R>>;
+    type Error = Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll(cx);
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
+        let context = request.extensions().get::<call::Context>();
+        if let Some(context) = context {
+            context.seen_by(call::Reader::AttemptTimeout);
+        }
+        let timeout = match self.policy.timeout(context.map(call::Context::options)) {
+            None => {
+                let recorder = Recorder::if_outermost(&request);
+                let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+                return ResponseFuture::new(attempt, None, recorder);
+            }
+            Some(Duration::ZERO) => {
+                self.inner.release();
+                let recorder = Recorder::of(&request);
+                let error = recorder.decided(Some(request.uri().path()), no_time());
+                return ResponseFuture::failed(error, recorder);
+            }
+            Some(timeout) => timeout,
+        };
+        self.home.note();
+        let recorder = Recorder::of(&request);
+        let bound = self.bind(&mut request, timeout);
+        let guard = match &bound {
+            // A retry layer does not end the request once the head has come.
+            Some(bound) if bound.covers_first_message() => always_guard(&mut request),
+            Some(_) => guard(&mut request),
+            None => None,
+        };
+        let is_followed = bound.is_none() || recorder.trace().is_some();
+        let path = request.uri().path_and_query();
+        let path = path.filter(|_| !is_followed).cloned();
+        let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+        ResponseFuture::new(attempt, bound, recorder)
+            .guarding(guard)
+            .naming(path)
+    }
+}
+
+impl<S> AttemptTimeout<S> {
+    /// Bounds the attempt, if it has an end of its own. What the server is told of goes into the
+    /// request's context and header, too.
+    fn bind<B>(&self, request: &mut Request<B>, timeout: Duration) -> Option<Bound> {
+        let context = request.extensions().get::<call::Context>();
+        if context.is_some_and(call::Context::ends_as_attempt) {
+            self.below_another
+                .say(events::attempt_timeout_below_another);
+        }
+        let deadline = call::Context::caller_deadline(request);
+        // A malformed header is the server's to refuse, so it stays.
+        let is_malformed = deadline.is_none() && find(request.headers(), &TIMEOUT).is_some();
+        let now = Instant::now();
+        let remaining = deadline.map(|deadline| deadline.remaining(now));
+        let context = call::Context::of(request.extensions_mut());
+        let (is_last, kind) = (context.is_last_attempt(), context.kind());
+        let bounds = self.policy.bound(timeout, remaining, is_last, kind);
+        let bounds = bounds.filter(|_| !is_malformed)?;
+        let loss = context.loss().filter(|_| remaining.is_some()).cloned();
+        context.end_as_attempt();
+        let trace = context.trace().cloned();
+        let mut end = Deadline::after(now, timeout);
+        let timer = self.home.timer(end.at());
+        if bounds.is_told {
+            let rest = remaining.map_or(Duration::MAX, |left| left.saturating_sub(end.timeout()));
+            end = end.told_later(Deadline::grace(end.timeout()).min(rest));
+            context.bound(end);
+            end.stamp(request.headers_mut(), now);
+        }
+        Some(Bound::new(end, timer, bounds, trace, loss))
+    }
+}
+
+fn no_time() -> Error {
+    let message = "attempt_timeout(0): the attempt timeout must be greater than zero";
+    Error::local(Code::InvalidArgument, Reason::InvalidCall, message)
+        .given_up(GiveUp::InvalidCall, 0)
+}

@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::kernel::sync::Mutex;
+
+use super::floor::{Floor, Grant};
+use super::window::{Window, Withdrawal};
+
+/// What an extra attempt costs. A call pays in a thousandth of a percent of it or a multiple, so that
+/// all sums are of whole numbers.
+pub(super) const ATTEMPT: u32 = 100_000;
+
+/// What calls have paid in, and a floor for when they have not; under one lock, held for a constant
+/// number of steps.
+#[derive(Debug)]
+pub(super) struct Account {
+    start: Instant,
+    funds: Mutex<Funds>,
+}
+
+#[derive(Debug)]
+struct Funds {
+    window: Window,
+    floor: Option<Floor>,
+}
+
+/// Where an extra attempt came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Paid {
+    Calls(Withdrawal),
+    Floor(Grant),
+}
+
+impl Account {
+    pub(super) fn new(window: Duration, floor: u32) -> Self {
+        let funds = Funds {
+            window: Window::new(window),
+            floor: Floor::per_second(floor),
+        };
+        Self {
+            start: Instant::now(),
+            funds: Mutex::new(funds),
+        }
+    }
+
+    pub(super) fn pay_in(&self, units: u32) {
+        self.with(|funds, now| funds.window.deposit(units.into(), now));
+    }
+
+    pub(super) fn pay_attempt(&self) -> Option<Paid> {
+        self.with(|funds, now| {
+            let by_calls = funds.window.withdraw(ATTEMPT.into(), now);
+            by_calls
+                .map(Paid::Calls)
+                .or_else(|| funds.floor.as_mut()?.grant().map(Paid::Floor))
+        })
+    }
+
+    pub(super) fn pay_back(&self, paid: &Paid) {
+        self.with(|funds, _| match (paid, &mut funds.floor) {
+            (Paid::Calls(withdrawal), _) => funds.window.put_back(withdrawal),
+            (Paid::Floor(grant), Some(floor)) => floor.put_back(*grant),
+            (Paid::Floor(_), None) => {}
+        });
+    }
+
+    pub(super) fn units(&self) -> u64 {
+        self.with(|funds, now| funds.window.units(now))
+    }
+
+    /// The clock is read under the lock: time does not go back between two who hold it.
+    fn with<T>(&self, change: impl FnOnce(&mut Funds, Duration) -> T) -> T {
+        let mut funds = self.funds.lock();
+        change(&mut funds, self.start.elapsed())
+    }
+}

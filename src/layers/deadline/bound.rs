@@ -1,0 +1,163 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::task::coop::has_budget_remaining;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::call::{Deadline, Served};
+use crate::classify::{Reason, Verdict};
+use crate::error::{Error, GiveUp};
+use crate::grpc::Status;
+use crate::kernel::timer::{Home, NoRuntime};
+use crate::report::Trace;
+
+use super::timer::Timer;
+
+/// What ends one call: its deadline, and the end of the call that it is made for. Whoever holds it has
+/// the trace.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    deadline: Option<Deadline>,
+    timer: Timer,
+    /// `None` where whoever holds it knows it.
+    home: Option<Arc<Home>>,
+    /// Few calls are made for another.
+    served: Option<Box<Ending>>,
+}
+
+#[derive(Debug)]
+struct Ending {
+    over: CancellationToken,
+    wait: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Ending {
+    fn new(over: CancellationToken) -> Self {
+        Self {
+            wait: Box::pin(over.clone().cancelled_owned()),
+            over,
+        }
+    }
+}
+
+impl Bound {
+    #[inline]
+    pub(crate) fn new(deadline: Option<Deadline>, served: Option<&Served>) -> Self {
+        Self {
+            deadline,
+            timer: Timer::default(),
+            home: None,
+            served: served.map(|served| Box::new(Ending::new(served.ending()))),
+        }
+    }
+
+    /// The same, which knows where timers come from.
+    pub(crate) fn at_home(self, home: Arc<Home>) -> Self {
+        let home = Some(home);
+        Self { home, ..self }
+    }
+
+    #[cfg(feature = "stack")]
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+
+    /// The end, if it has come by now.
+    pub(super) fn ended(&self, now: Instant, trace: Option<&Trace>) -> Option<Error> {
+        self.has_ended(now).then(|| self.end(now, trace.cloned()))
+    }
+
+    /// Whether the end has come by now.
+    #[inline]
+    pub(crate) fn has_ended(&self, now: Instant) -> bool {
+        let is_over = self.deadline.is_some_and(|deadline| deadline.at() <= now);
+        let served = self.served.as_ref();
+        is_over || served.is_some_and(|served| served.over.is_cancelled())
+    }
+
+    /// The end, which has come.
+    #[cold]
+    pub(crate) fn end(&self, now: Instant, trace: Option<Trace>) -> Error {
+        match self.deadline {
+            Some(deadline) if deadline.at() <= now => expired(deadline, trace),
+            _ => forsaken(trace),
+        }
+    }
+
+    /// Wakes the task when the call must end, with the error of it.
+    pub(crate) fn poll_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        home: Option<&Home>,
+        trace: impl FnOnce() -> Option<Trace>,
+    ) -> Poll<Error> {
+        // A timer has nothing to say once the inner service used up the task's budget.
+        if !has_budget_remaining() && self.has_ended(Instant::now()) {
+            return Poll::Ready(self.end(Instant::now(), trace()));
+        }
+        if let Some(deadline) = self.deadline {
+            let home = home.or(self.home.as_deref());
+            match self.timer.poll(cx, deadline.at(), home) {
+                Poll::Ready(Ok(())) => return Poll::Ready(expired(deadline, trace())),
+                Poll::Ready(Err(NoRuntime)) => return Poll::Ready(without_runtime(trace())),
+                Poll::Pending => {}
+            }
+        }
+        match &mut self.served {
+            Some(served) => served.wait.as_mut().poll(cx).map(|()| forsaken(trace())),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
+    pub(crate) fn name(&self, error: Error, trace: Option<&Trace>) -> Error {
+        let was_expiry = error.verdict().reason == Reason::DeadlineExceeded;
+        match self.deadline {
+            Some(deadline) if !was_expiry && error.is_deadline(deadline, trace, Instant::now()) => {
+                named(error, deadline, trace.cloned())
+            }
+            _ => error,
+        }
+    }
+
+    /// The expiry that an answer which says so is by another name.
+    pub(super) fn said(
+        &self,
+        said: Option<(Verdict, Status)>,
+        trace: Option<&Trace>,
+    ) -> Option<Error> {
+        let (verdict, status) = said?;
+        let named = self.name(Error::answered(verdict, status), trace);
+        (named.verdict().reason == Reason::DeadlineExceeded).then_some(named)
+    }
+}
+
+#[cold]
+fn expired(deadline: Deadline, trace: Option<Trace>) -> Error {
+    let trace = trace.unwrap_or_default();
+    let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
+    Error::expired(deadline, phase, progress, last).given_up(GiveUp::Deadline, trace.attempts())
+}
+
+#[cold]
+fn named(error: Error, deadline: Deadline, trace: Option<Trace>) -> Error {
+    let trace = trace.unwrap_or_default();
+    let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
+    let expiry = error.into_expiry(deadline, phase, progress, last);
+    expiry.given_up(GiveUp::Deadline, trace.attempts())
+}
+
+#[cold]
+fn without_runtime(trace: Option<Trace>) -> Error {
+    Error::without_runtime(trace.unwrap_or_default().progress())
+}
+
+#[cold]
+fn forsaken(trace: Option<Trace>) -> Error {
+    let trace = trace.unwrap_or_default();
+    let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
+    Error::forsaken(phase, progress, last).given_up(GiveUp::Cancelled, trace.attempts())
+}

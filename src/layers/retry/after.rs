@@ -1,0 +1,230 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::body::{Lost, WaitingShare};
+use crate::call::{AttemptKind, Context, Deadline};
+use crate::classify::{Progress, Reason, Verdict};
+use crate::error::{Error, GiveUp};
+use crate::events;
+use crate::grpc::Code;
+use crate::methods::method_of;
+use crate::report::Phase;
+
+use super::course::{Course, Repetition};
+use super::settings::Settings;
+use super::spend::Spend;
+use super::{Outcome, Plan};
+
+/// What follows a failure.
+pub(super) enum Next {
+    Stop(Error),
+    /// What the call keeps meanwhile is counted by the share.
+    Wait(Duration, WaitingShare),
+    /// The same attempt goes on: its request was handed back, to be sent once more.
+    GoOn,
+}
+
+/// What follows a failed attempt.
+impl Course {
+    /// Judges a failed attempt, whose request may be lost: asks the policy, charges the budget, asks for
+    /// room to wait in the channel's buffer and for the budget's permit.
+    pub(super) fn after(
+        &mut self,
+        error: Error,
+        lost: Option<Lost>,
+        settings: &Settings,
+        room: impl FnOnce(Duration) -> Option<WaitingShare>,
+    ) -> Next {
+        let comes_back = std::mem::take(&mut self.may_come_back) && error.is_handed_back();
+        if comes_back && error.verdict().progress == Progress::NotSent {
+            // Until it is ready this is why the channel is not.
+            self.write(|trace| trace.not_ready(Arc::new(error.unreported())));
+            return Next::GoOn;
+        }
+        let verdict = self.as_deadline(error.verdict());
+        self.write(|trace| trace.attempt_failed(verdict));
+        self.spend.failed(error.verdict().reason);
+        // What an attempt that never left took is given back before the next is asked for.
+        self.spend = Spend::default();
+        let (plan, timed_out) = self.plan(&error, lost, settings);
+        match (plan, lost.map(why_lost)) {
+            (Plan::Stop(GiveUp::Deadline), _) if timed_out => Next::Stop(self.expired(error)),
+            (_, Some(GiveUp::RequestFailed)) => {
+                Next::Stop(self.give_up(error, GiveUp::RequestFailed))
+            }
+            (Plan::Stop(reason), _) | (_, Some(reason)) => Next::Stop(self.give_up(error, reason)),
+            (Plan::Transparent { after }, None) => {
+                let Some(room) = room(after) else {
+                    return Next::Stop(self.give_up(error, GiveUp::ReplayBufferFull));
+                };
+                self.repetition = Repetition::Next;
+                match (error.verdict().progress, error.verdict().reason) {
+                    (Progress::Refused, Reason::GoAway) => self.gone_away += 1,
+                    (Progress::Refused, _) => self.refused = true,
+                    _ => self.unsent += 1,
+                }
+                self.wait(error, after, room)
+            }
+            (Plan::Retry { after, hinted }, None) => {
+                let Some(room) = room(after) else {
+                    return Next::Stop(self.give_up(error, GiveUp::ReplayBufferFull));
+                };
+                match self.budget(|budget| budget.permit(AttemptKind::Retry)) {
+                    Some(None) => return Next::Stop(self.give_up(error, GiveUp::BudgetExhausted)),
+                    Some(permit) => self.spend = Spend::new(permit),
+                    None => {}
+                }
+                if hinted {
+                    self.retries = 0;
+                    self.previous_backoff = Duration::ZERO;
+                } else if error.code() == Code::Unauthenticated && !self.renewed {
+                    self.renewed = true;
+                } else {
+                    self.retries = self.retries.saturating_add(1);
+                    self.previous_backoff = after;
+                }
+                self.wait(error, after, room)
+            }
+        }
+    }
+
+    /// The policy's plan, and whether the attempt ended by a deadline. Charges the budget.
+    fn plan(&self, error: &Error, lost: Option<Lost>, settings: &Settings) -> (Plan, bool) {
+        let Some(policy) = self.policy() else {
+            return (Plan::Stop(GiveUp::Committed), false);
+        };
+        let context = self.context();
+        let deadline = context.and_then(Context::deadline);
+        let verdict = error.verdict();
+        let now = Instant::now();
+        let outcome = Outcome {
+            verdict,
+            status: Some(error.status()),
+            attempts: self.attempts,
+            retries: self.retries,
+            previous_backoff: self.previous_backoff,
+            unsent: self.unsent,
+            refused: self.refused,
+            gone_away: self.gone_away,
+            safety: context.and_then(Context::stated_safety),
+            renewable: !self.renewed && settings.renews_credentials(),
+            remaining: deadline.map(|deadline| deadline.remaining(now)),
+            is_deadline: deadline
+                .is_some_and(|deadline| error.is_deadline(deadline, self.trace(), now)),
+            unit: settings.rng.unit(),
+            options: self.options(),
+        };
+        let assumed = policy.assumes_idempotent();
+        let plan = policy.decide(&outcome).within_bounds(&outcome, assumed);
+        let charged = match plan {
+            Plan::Retry { .. } => true,
+            Plan::Transparent { .. } => false,
+            Plan::Stop(_) => policy.is_status_charged(
+                &self.as_deadline(verdict),
+                error.status(),
+                outcome.options,
+            ),
+        };
+        // A token that can't be had, what was held back on this side, and a request that failed by
+        // itself say nothing of the server.
+        let on_this_side = matches!(
+            verdict.reason,
+            Reason::HookFailed | Reason::QueueFull | Reason::Throttled | Reason::Overloaded
+        ) || lost == Some(Lost::RequestFailed);
+        if charged && !on_this_side {
+            self.budget(|budget| budget.failed());
+        }
+        (plan, outcome.has_timed_out())
+    }
+
+    /// An attempt that the call's own deadline ended, whoever noticed, did not time out by itself
+    /// (CONTRACT D11): that says less of the server, and no attempt timeout need be set.
+    fn as_deadline(&self, verdict: Verdict) -> Verdict {
+        let deadline = self.context().and_then(Context::deadline);
+        let remaining = deadline.map(|deadline| deadline.remaining(Instant::now()));
+        let is_end = remaining.is_some_and(|it| Deadline::is_expiry(verdict.code, it));
+        match verdict.reason {
+            Reason::AttemptTimedOut if is_end => Verdict {
+                reason: Reason::DeadlineExceeded,
+                ..verdict
+            },
+            _ => verdict,
+        }
+    }
+
+    fn wait(&mut self, error: Error, after: Duration, room: WaitingShare) -> Next {
+        let error = self.after_hook(error);
+        let is_transparent = self.repetition == Repetition::Next;
+        let (method, failed) = (method_of(self.path()), error.event());
+        events::retries(method, self.attempts, failed, after, is_transparent);
+        let kept = Arc::new(error.clone());
+        if error.verdict().reason != Reason::HookFailed {
+            self.last_real = Some(Arc::clone(&kept));
+        }
+        self.write(|trace| {
+            trace.failed(kept);
+            trace.waits(Phase::Backoff);
+        });
+        self.last_failure = Some(error);
+        Next::Wait(after, room)
+    }
+
+    /// A failure of the hook does not hide what the server last said: that stays in the chain,
+    /// which does not grow however often the hook fails.
+    fn after_hook(&self, error: Error) -> Error {
+        match (error.verdict().reason, &self.last_real) {
+            (Reason::HookFailed, Some(real)) => error.caused_by(Some(real.clone())),
+            // The hook may name the failure before as its cause, and that one may name another.
+            (Reason::HookFailed, None) => error.without_cause(),
+            _ => error,
+        }
+    }
+
+    /// A readiness error never hides what the server last said (CONTRACT R17).
+    fn give_up(&mut self, error: Error, reason: GiveUp) -> Error {
+        let error = match (error.verdict().reason, &self.last_failure) {
+            // The failure before it, of the hook or the server, holds what the server last said.
+            (Reason::HookFailed, Some(last)) => error.caused_by(Some(Arc::new(last.clone()))),
+            _ => error,
+        };
+        let reason = match error.give_up() {
+            // A layer below said it more exactly.
+            Some(own) if reason == GiveUp::CodeNotRetryable => own,
+            _ => reason,
+        };
+        let error = match (error.verdict().reason, self.last_failure.take()) {
+            (it, Some(real)) if it.is_readiness() => real,
+            _ => error,
+        };
+        error.given_up(reason, self.attempts)
+    }
+
+    /// The deadline passed during an attempt: the last real failure is the cause (CONTRACT R17).
+    fn expired(&mut self, error: Error) -> Error {
+        let deadline = self.context().and_then(Context::deadline);
+        let last = self.last_failure.take();
+        let expiry = match deadline {
+            // Who noticed was the server or the transport (CONTRACT D11).
+            Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
+                let last = last.map(|last| Arc::new(last) as _);
+                error.into_expiry(deadline, Phase::Attempt, self.progress(), last)
+            }
+            // A layer below of ours did, and knows in which phase.
+            _ => match last {
+                Some(last) => error.caused_by(Some(Arc::new(last))),
+                None => error,
+            },
+        };
+        expiry.given_up(GiveUp::Deadline, self.attempts)
+    }
+}
+
+fn why_lost(lost: Lost) -> GiveUp {
+    match lost {
+        Lost::TooLarge => GiveUp::BodyTooLarge,
+        Lost::BufferFull => GiveUp::ReplayBufferFull,
+        Lost::RequestFailed => GiveUp::RequestFailed,
+    }
+}

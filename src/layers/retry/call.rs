@@ -1,0 +1,169 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response};
+use tokio::time::Instant;
+
+use crate::body::{Lost, Reader, RequestBody};
+use crate::call::Context;
+use crate::dispatch::Head;
+use crate::error::{Error, GiveUp};
+use crate::grpc::Vouched;
+use crate::kernel::timer::{NoRuntime, Timer};
+
+use super::Policy;
+use super::after::Next;
+use super::answer::{self, Said};
+use super::committed::Committed;
+use super::course::Course;
+use super::hook::Preparing;
+use super::kept::Kept;
+
+/// What is needed for a further attempt of one call.
+///
+/// Dropping it commits the call.
+pub(crate) struct RetryCall<S, B: RequestBody> {
+    kept: Kept<S, B>,
+    course: Course,
+    /// An attempt has the request: how that ended is evidence of what an error says.
+    is_sent: bool,
+}
+
+impl<S: Clone, B: RequestBody> RetryCall<S, B> {
+    /// That of a request which is about to be sent, with its context, and what must run before.
+    #[inline]
+    pub(super) fn begun(
+        request: &Request<B>,
+        context: Context,
+        kept: Kept<S, B>,
+        policy: Arc<dyn Policy>,
+    ) -> (Box<Self>, Option<Preparing>) {
+        let place = Box::new_uninit();
+        let head = Head::without_headers(request, Some(context));
+        let mut call = Box::write(place, Self::new(kept, Course::new(head, policy)));
+        call.course.keep(request.headers());
+        let preparing = call.begin();
+        (call, preparing)
+    }
+
+    #[expect(
+        clippy::inline_always,
+        reason = "it is made where it is kept, not moved there"
+    )]
+    #[inline(always)]
+    fn new(kept: Kept<S, B>, course: Course) -> Self {
+        Self {
+            kept,
+            course,
+            is_sent: false,
+        }
+    }
+
+    /// The same for whoever made the first attempt itself, before which nothing had to run.
+    #[cfg(feature = "stack")]
+    #[cold]
+    pub(crate) fn under_way(kept: Kept<S, B>, head: Head, policy: Arc<dyn Policy>) -> Box<Self> {
+        let mut course = Course::new(head, policy);
+        drop(course.begin(kept.settings()));
+        course.may_come_back = kept.may_come_back();
+        let mut call = Self::new(kept, course);
+        call.is_sent = true;
+        Box::new(call)
+    }
+
+    /// A service for the next attempt; its readiness is unknown.
+    pub(super) fn service(&self) -> S {
+        self.kept.service()
+    }
+
+    /// Begins the next attempt: what must run before its request is made, if anything.
+    pub(super) fn begin(&mut self) -> Option<Preparing> {
+        self.course.begin(self.kept.settings())
+    }
+
+    /// The first attempt starts now, with the caller's own head.
+    pub(super) fn begin_first(&mut self, headers: &mut HeaderMap, now: Instant) {
+        self.is_sent = true;
+        let may_come_back = self.kept.may_come_back();
+        self.course.begin_first(headers, may_come_back, now);
+    }
+
+    /// The request of the attempt, which starts now; with these headers if a hook made them.
+    pub(super) fn request(&mut self, prepared: Option<HeaderMap>) -> Request<B> {
+        let body = self.kept.recording.attempt();
+        self.is_sent = true;
+        self.course.request(body, prepared)
+    }
+
+    /// The attempt has no answer yet. One that waits for its channel may do so for long, and with it
+    /// what is kept for the next.
+    pub(super) fn goes_on(&mut self) {
+        if self.course.goes_on() {
+            self.kept.recording.detach();
+        }
+    }
+
+    /// What the head of an answer says of the attempt.
+    #[inline]
+    pub(super) fn judge<R>(&mut self, response: &mut Response<R>) -> Result<Said, Error> {
+        let answers_once = self.course.answered();
+        answer::judge(response, answers_once).map_err(|error| self.vouched(response, error))
+    }
+
+    /// The failure in the light of what the server says of its request (CONTRACT I7).
+    #[cold]
+    fn vouched<R>(&self, response: &Response<R>, error: Error) -> Error {
+        let is_trusted = self.kept.settings().trusts_unprocessed;
+        let vouched = response.extensions().get::<Vouched>();
+        match vouched.filter(|it| is_trusted && it.is_of(self.course.uri())) {
+            Some(_) => error.vouched_for(),
+            None => error,
+        }
+    }
+
+    /// The wait before the next attempt is over: the last failure, if none follows after all.
+    pub(super) fn waited(&mut self, over: Result<(), NoRuntime>) -> Option<Error> {
+        match over {
+            Ok(()) => self.request_failed(),
+            // Nobody can say when the next attempt is due (CONTRACT D13).
+            Err(NoRuntime) => self.course.ended_by(GiveUp::NoRuntime),
+        }
+    }
+
+    /// The last failure, if the request itself failed since: no attempt follows (CONTRACT R13).
+    fn request_failed(&mut self) -> Option<Error> {
+        self.kept.recording.look_ahead();
+        if self.kept.recording.lost() != Some(Lost::RequestFailed) {
+            return None;
+        }
+        self.course.ended_by(GiveUp::RequestFailed)
+    }
+
+    /// A timer for the wait before the next attempt.
+    pub(super) fn timer(&self, wait: Duration) -> Timer {
+        self.kept.settings().home.timer_after(wait)
+    }
+
+    /// Judges a failed attempt. Its request ends first: nothing reads it from then on.
+    pub(super) fn after(&mut self, error: Error) -> Next {
+        self.kept.recording.end_attempt();
+        let kept = &self.kept;
+        // A hook fails between two attempts, of which the former one's request says nothing.
+        let reader = if std::mem::take(&mut self.is_sent) {
+            kept.recording.reader()
+        } else {
+            Reader::None
+        };
+        let error = error.of_request(reader, self.course.kind());
+        let room = |wait| kept.wait(wait);
+        self.course
+            .after(error, kept.recording.lost(), kept.settings(), room)
+    }
+
+    /// The answer of the attempt goes up: no other can follow it. What the body has to watch for.
+    #[inline]
+    pub(super) fn commit(&mut self) -> Committed {
+        self.kept.answered();
+        self.course.commit()
+    }
+}

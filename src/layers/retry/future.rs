@@ -1,0 +1,337 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::response::Parts;
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use pin_project::pin_project;
+use tower_service::Service;
+
+use crate::body::{RequestBody, WaitingShare};
+use crate::dispatch::{AnswerBody, Attempt, Read, Recorder, Seen, broken, received};
+use crate::error::{BoxError, Error};
+use crate::kernel::timer::Timer;
+
+use super::RetryBody;
+use super::after::Next;
+use super::answer::{self, Said};
+use super::call::RetryCall;
+use super::credentials::Sent;
+use super::hook::Preparing;
+
+/// The future of [`Retry`](super::Retry).
+#[pin_project]
+pub struct ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>>,
+    B: RequestBody,
+{
+    #[pin]
+    state: State<S, B, R>,
+    /// By itself in memory: what is moved with each call stays small.
+    call: Option<Box<RetryCall<S, B>>>,
+    recorder: Recorder,
+    /// What a hook gave to the attempt under way.
+    sent: Option<Box<Sent>>,
+}
+
+#[pin_project(project = StateProj)]
+enum State<S, B, R>
+where
+    S: Service<Request<B>>,
+{
+    /// An attempt has no answer yet.
+    Attempt(#[pin] Attempt<S, B>),
+    /// The head is held until the first frame.
+    Held(Option<(Parts, R)>),
+    /// Between two attempts.
+    Backoff(Timer, WaitingShare),
+    /// Before an attempt, what the user runs.
+    Preparing(Preparing),
+    /// The same, before the only attempt of a call that the layer lets pass.
+    PreparingOnce(Preparing, Option<Box<(S, Request<B>)>>),
+    /// The attempt failed, or the call could not begin.
+    Failed(Option<Error>),
+}
+
+type Done<R> = Result<Response<RetryBody<R>>, Error>;
+
+impl<S, B, R> ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>>,
+    B: RequestBody,
+{
+    /// A call that the layer lets pass.
+    pub(super) fn passing(attempt: Attempt<S, B>, recorder: Recorder) -> Self {
+        Self::new(State::Attempt(attempt), None, recorder)
+    }
+
+    /// The same, once this has prepared it.
+    pub(super) fn passing_prepared(
+        preparing: Preparing,
+        service: S,
+        request: Request<B>,
+        recorder: Recorder,
+    ) -> Self {
+        let state = State::PreparingOnce(preparing, Some(Box::new((service, request))));
+        Self::new(state, None, recorder)
+    }
+
+    pub(crate) fn retrying(
+        first: Attempt<S, B>,
+        call: Box<RetryCall<S, B>>,
+        recorder: Recorder,
+    ) -> Self {
+        Self::new(State::Attempt(first), Some(call), recorder)
+    }
+
+    pub(super) fn preparing(
+        preparing: Preparing,
+        call: Box<RetryCall<S, B>>,
+        recorder: Recorder,
+    ) -> Self {
+        Self::new(State::Preparing(preparing), Some(call), recorder)
+    }
+
+    /// A call whose attempt under way failed so.
+    #[cfg(feature = "stack")]
+    pub(crate) fn after(error: Error, call: Box<RetryCall<S, B>>, recorder: Recorder) -> Self {
+        Self::new(State::Failed(Some(error)), Some(call), recorder)
+    }
+
+    pub(super) fn failed(error: Error, recorder: Recorder) -> Self {
+        Self::new(State::Failed(Some(error)), None, recorder)
+    }
+
+    fn new(state: State<S, B, R>, call: Option<Box<RetryCall<S, B>>>, recorder: Recorder) -> Self {
+        Self {
+            state,
+            call,
+            recorder,
+            sent: None,
+        }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    B: RequestBody,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Output = Done<R>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Done<R>> {
+        let mut this = self.project();
+        loop {
+            let failure = match this.state.as_mut().project() {
+                StateProj::Attempt(attempt) => {
+                    let Poll::Ready(outcome) = attempt.poll(cx) else {
+                        if let Some(call) = this.call {
+                            call.goes_on();
+                        }
+                        return Poll::Pending;
+                    };
+                    let Some(call) = this.call.as_mut() else {
+                        return Poll::Ready(pass(outcome, this.recorder, this.sent.take()));
+                    };
+                    match judge(outcome, call) {
+                        Ok((response, Said::Open)) => {
+                            this.state.set(State::Held(Some(response.into_parts())));
+                            continue;
+                        }
+                        Ok((mut response, said)) => {
+                            let committed = this.call.take().map(|mut call| call.commit());
+                            let recorder = this.recorder.answered(&mut response, said.code());
+                            let sent = this.sent.take();
+                            return Poll::Ready(Ok(response.map(|inner| {
+                                RetryBody::answering(inner, said, committed, recorder).of(sent)
+                            })));
+                        }
+                        Err(error) => error,
+                    }
+                }
+                StateProj::Held(held) => match ready!(poll_held(held, cx)) {
+                    Ok((mut response, first)) => {
+                        let committed = this.call.take().map(|mut call| call.commit());
+                        let recorder = this.recorder.answered(&mut response, None);
+                        let sent = this.sent.take();
+                        return Poll::Ready(Ok(response.map(|inner| {
+                            RetryBody::released(inner, first, committed, recorder).of(sent)
+                        })));
+                    }
+                    Err(error) => error,
+                },
+                StateProj::Backoff(timer, _) => {
+                    let over = ready!(timer.poll(cx));
+                    let Some(call) = this.call.as_mut() else {
+                        return Poll::Pending;
+                    };
+                    let next = match call.waited(over) {
+                        None => State::next(call),
+                        Some(error) => {
+                            *this.call = None;
+                            State::Failed(Some(error))
+                        }
+                    };
+                    this.state.set(next);
+                    continue;
+                }
+                StateProj::Preparing(preparing) => {
+                    let prepared = ready!(preparing.as_mut().poll(cx));
+                    match (prepared, this.call.as_mut()) {
+                        (Ok(prepared), Some(call)) => {
+                            *this.sent = Some(prepared.sent);
+                            let next = State::attempt(call, Some(prepared.headers));
+                            this.state.set(next);
+                            continue;
+                        }
+                        (Ok(_), None) => return Poll::Pending,
+                        (Err(error), _) => Error::unprepared(error),
+                    }
+                }
+                StateProj::PreparingOnce(preparing, pending) => {
+                    let prepared = ready!(preparing.as_mut().poll(cx));
+                    match (prepared, pending.take()) {
+                        (Ok(prepared), Some(pending)) => {
+                            *this.sent = Some(prepared.sent);
+                            let (service, mut request) = *pending;
+                            *request.headers_mut() = prepared.headers;
+                            let attempt = Attempt::when_ready(service, request);
+                            this.state.set(State::Attempt(attempt));
+                            continue;
+                        }
+                        (Ok(_), None) => return Poll::Pending,
+                        (Err(error), _) => Error::unprepared(error),
+                    }
+                }
+                StateProj::Failed(error) => match error.take() {
+                    Some(error) => error,
+                    // Like any future, it must not be polled after it was ready.
+                    None => return Poll::Pending,
+                },
+            };
+            let next = State::after(failure, this.sent.take(), this.call.as_mut());
+            match next {
+                Ok(next) => this.state.set(next),
+                Err(last) => {
+                    *this.call = None;
+                    this.state.set(State::Failed(None));
+                    return Poll::Ready(Err(this.recorder.failed(last)));
+                }
+            }
+        }
+    }
+}
+
+impl<S, B, R> State<S, B, R>
+where
+    S: Service<Request<B>> + Clone,
+    B: RequestBody,
+{
+    /// The next attempt, or what must run before it.
+    fn next(call: &mut RetryCall<S, B>) -> Self {
+        match call.begin() {
+            Some(preparing) => Self::Preparing(preparing),
+            None => Self::attempt(call, None),
+        }
+    }
+
+    /// What follows a failed attempt, which was sent with this.
+    fn after(
+        failure: Error,
+        sent: Option<Box<Sent>>,
+        call: Option<&mut Box<RetryCall<S, B>>>,
+    ) -> Result<Self, Error> {
+        if let Some(sent) = sent {
+            sent.failed(&failure);
+        }
+        let Some(call) = call else {
+            return Err(failure);
+        };
+        match call.after(failure) {
+            Next::GoOn => Ok(Self::attempt(call, None)),
+            Next::Wait(after, room) => Ok(Self::Backoff(call.timer(after), room)),
+            Next::Stop(error) => Err(error),
+        }
+    }
+
+    fn attempt(call: &mut RetryCall<S, B>, prepared: Option<HeaderMap>) -> Self {
+        let request = call.request(prepared);
+        Self::Attempt(Attempt::when_ready(call.service(), request))
+    }
+}
+
+/// What an attempt came to, as far as the head of its answer says.
+#[inline]
+fn judge<S, B, R>(
+    outcome: Result<Response<R>, Error>,
+    call: &mut RetryCall<S, B>,
+) -> Result<(Response<R>, Said), Error>
+where
+    S: Clone,
+    B: RequestBody,
+{
+    let mut response = outcome?;
+    let said = call.judge(&mut response)?;
+    Ok((response, said))
+}
+
+/// Reads the first frame of a held response: an answer that begins, or a failed attempt.
+fn poll_held<R>(
+    held: &mut Option<(Parts, R)>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(Response<R>, Read), Error>>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    let Some((_, body)) = held else {
+        return Poll::Pending;
+    };
+    let read = ready!(Pin::new(body).poll_frame(cx)).map(|read| {
+        let mut frame = read.map_err(broken)?;
+        Seen::tidy(&mut frame);
+        Ok(frame)
+    });
+    let Some((parts, body)) = held.take() else {
+        return Poll::Pending;
+    };
+    Poll::Ready(match answer::failure_in(&parts, &read) {
+        Some(error) => Err(error),
+        None => Ok((Response::from_parts(parts, body), read)),
+    })
+}
+
+/// What became of a call that the layer let pass.
+#[inline]
+fn pass<R>(
+    outcome: Result<Response<R>, Error>,
+    recorder: &mut Recorder,
+    sent: Option<Box<Sent>>,
+) -> Done<R> {
+    let judged = outcome.and_then(|mut response| {
+        let code = received(&mut response)?;
+        Ok((response, code))
+    });
+    match judged {
+        Ok((mut response, code)) => {
+            if let Some(sent) = &sent {
+                sent.answered(&response, code);
+            }
+            let recorder = recorder.answered(&mut response, code);
+            Ok(response
+                .map(|inner| RetryBody::passing(AnswerBody::new(inner, code), recorder).of(sent)))
+        }
+        Err(error) => {
+            if let Some(sent) = sent {
+                sent.failed(&error);
+            }
+            Err(recorder.failed(error))
+        }
+    }
+}

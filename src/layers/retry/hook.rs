@@ -1,0 +1,185 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{HeaderMap, Request, Uri};
+
+use crate::call::Context;
+use crate::error::{BoxError, Error};
+use crate::grpc::Code;
+use crate::methods::method_of;
+
+use super::credentials::{Credentials, Sent};
+
+type Run = Pin<Box<dyn Future<Output = Result<Prepared, BoxError>> + Send>>;
+pub(super) type Preparing = Run;
+
+/// What a hook makes of an attempt.
+pub(super) struct Prepared {
+    pub(super) headers: HeaderMap,
+    pub(super) sent: Box<Sent>,
+}
+
+/// What runs before each attempt, to change its metadata: a fresh token, a trace header.
+///
+/// ```
+/// use grpc_resilience::retry::{BeforeAttempt, NextAttempt, RetryLayer};
+///
+/// # async fn token(_renew: bool) -> Result<String, std::io::Error> { Ok("t".into()) }
+/// let credentials = BeforeAttempt::new(|mut next: NextAttempt| async move {
+///     let token = token(next.has_refused_credentials()).await?;
+///     next.headers_mut().insert("authorization", format!("Bearer {token}").parse()?);
+///     Ok(next)
+/// });
+/// let layer = RetryLayer::default().before_attempt(credentials.renews_credentials());
+/// ```
+///
+/// It runs for calls that are never retried, too. Each attempt starts from what the caller sent:
+/// what the hook adds to one does not reach the next. Nothing is sent while it runs, the deadline
+/// layer bounds it, and dropping the call drops it. If it fails, so does the attempt: with the code
+/// of a `tonic::Status` that it returns as its `BoxError`, or else UNAVAILABLE, as the core
+/// implementations have it; the policy decides what follows.
+///
+/// A call that is not repeated can't renew its credentials. So once any call has failed with
+/// UNAUTHENTICATED, declared or not, the hook is told before the next attempt of each call,
+/// [`NextAttempt::has_refused_credentials`], until it has run with success after it was told.
+/// Clones of a hook share that, as they share its credentials.
+#[derive(Clone)]
+pub struct BeforeAttempt {
+    run: Arc<dyn Fn(NextAttempt) -> Run + Send + Sync>,
+    renews: bool,
+    credentials: Credentials,
+}
+
+impl BeforeAttempt {
+    /// A hook. It hands back the attempt that it was given.
+    pub fn new<F, Fut>(hook: F) -> Self
+    where
+        F: Fn(NextAttempt) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<NextAttempt, BoxError>> + Send + 'static,
+    {
+        let credentials = Credentials::default();
+        let known = credentials.clone();
+        let run = move |next: NextAttempt| -> Run {
+            let (known, renewals) = (known.clone(), known.renewals());
+            let is_told = next.has_refused_credentials();
+            let prepared = hook(next);
+            Box::pin(async move {
+                let NextAttempt { headers, .. } = prepared.await?;
+                if is_told {
+                    known.renewed(renewals);
+                }
+                let sent = Box::new(known.sent());
+                Ok(Prepared { headers, sent })
+            })
+        };
+        Self {
+            run: Arc::new(run),
+            renews: false,
+            credentials,
+        }
+    }
+
+    /// Has UNAUTHENTICATED retried once a call, at once, since the hook then brings a new token.
+    /// As any answer it is retried only for a call that is safe to repeat, within the attempts and
+    /// the budget, and not if the caller's `retry_only_on` leaves it out. A
+    /// [`Policy`](super::Policy) of your own looks at
+    /// [`Outcome::renewable`](super::Outcome::renewable).
+    #[must_use]
+    pub fn renews_credentials(self) -> Self {
+        Self {
+            renews: true,
+            ..self
+        }
+    }
+
+    pub(super) fn renews(&self) -> bool {
+        self.renews
+    }
+
+    pub(super) fn prepare(&self, mut next: NextAttempt) -> Preparing {
+        next.last_failure = next.last_failure.or_else(|| self.credentials.refusal());
+        (self.run)(next)
+    }
+}
+
+impl fmt::Debug for BeforeAttempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BeforeAttempt")
+            .field("renews", &self.renews)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An attempt that is about to start.
+///
+/// Its `Debug` shows no header values, which may be secret.
+pub struct NextAttempt {
+    pub(super) uri: Uri,
+    pub(super) number: u32,
+    pub(super) headers: HeaderMap,
+    pub(super) last_failure: Option<Error>,
+}
+
+impl NextAttempt {
+    /// The attempt of a call that this layer does not repeat.
+    pub(super) fn only<B>(request: &Request<B>) -> Self {
+        let context = request.extensions().get::<Context>();
+        Self {
+            uri: request.uri().clone(),
+            number: context.and_then(Context::attempt).unwrap_or(1),
+            headers: request.headers().clone(),
+            last_failure: None,
+        }
+    }
+
+    /// The method, `/package.Service/Method`.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        method_of(self.uri.path())
+    }
+
+    /// The number of the attempt, from 1; a transparent retry has that of the attempt it repeats.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// What the caller sends, and what the hook makes of it.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The headers, to be changed. `grpc-previous-rpc-attempts` and, for a call with a deadline,
+    /// `grpc-timeout` are written after the hook.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// Why the attempt before failed. Before the first one: the UNAUTHENTICATED of an earlier call,
+    /// if the hook has not run with success since it was told of that; or else `None`.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<&Error> {
+        self.last_failure.as_ref()
+    }
+
+    /// Whether [that failure](Self::last_failure) is UNAUTHENTICATED, so that the hook has to bring
+    /// other credentials.
+    #[must_use]
+    pub fn has_refused_credentials(&self) -> bool {
+        let failure = self.last_failure.as_ref();
+        failure.is_some_and(|failure| failure.code() == Code::Unauthenticated)
+    }
+}
+
+impl fmt::Debug for NextAttempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NextAttempt")
+            .field("method", &self.method())
+            .field("number", &self.number)
+            .field("last_failure", &self.last_failure)
+            .finish_non_exhaustive()
+    }
+}

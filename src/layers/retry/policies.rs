@@ -1,0 +1,131 @@
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::kernel::sync::{AtomicUsize, Ordering};
+use crate::methods::{InvalidPattern, MethodTable};
+
+use super::Policy;
+
+/// Which policy decides for which method.
+///
+/// ```
+/// use grpc_resilience::retry::{Policies, RetryLayer, RetryPolicy};
+///
+/// let policies = Policies::new(RetryPolicy::new())
+///     .method("/orders.v1.Orders/Get*", RetryPolicy::new().max_attempts(6)?)?
+///     .method("/orders.v1.Orders/Watch", RetryPolicy::never())?;
+/// let layer = RetryLayer::new(policies);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Policies {
+    others: Arc<dyn Policy>,
+    methods: MethodTable<Arc<dyn Policy>>,
+}
+
+impl Policies {
+    /// This policy for every method without one of its own.
+    pub fn new(policy: impl Policy + 'static) -> Self {
+        Self {
+            others: Arc::new(policy),
+            methods: MethodTable::default(),
+        }
+    }
+
+    /// This policy for the methods that match: an exact path beats a glob, the first glob the
+    /// others. An equal pattern is replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    pub fn method(
+        mut self,
+        pattern: &str,
+        policy: impl Policy + 'static,
+    ) -> Result<Self, InvalidPattern> {
+        self.methods.replace(pattern, Arc::new(policy))?;
+        Ok(self)
+    }
+
+    /// The patterns of [`method`](Self::method).
+    #[cfg(feature = "stack")]
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.methods.iter().map(|(pattern, _)| pattern)
+    }
+
+    /// The policy for `/package.Service/Method`; an origin's path may stand before it.
+    #[must_use]
+    pub fn of(&self, path: &str) -> &Arc<dyn Policy> {
+        self.methods.find_path(path).unwrap_or(&self.others)
+    }
+}
+
+impl<P: Policy + 'static> From<P> for Policies {
+    fn from(policy: P) -> Self {
+        Self::new(policy)
+    }
+}
+
+/// Reads and replaces the policies of a running [`RetryLayer`](super::RetryLayer) and of all
+/// channels that it was laid over.
+///
+/// A call keeps to its end the policy that it started with.
+#[derive(Clone, Debug)]
+pub struct PolicyHandle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    policies: ArcSwap<Policies>,
+    /// How often they were replaced.
+    changes: AtomicUsize,
+}
+
+impl PolicyHandle {
+    pub(super) fn new(policies: Policies) -> Self {
+        Self(Arc::new(Shared {
+            policies: ArcSwap::from_pointee(policies),
+            changes: AtomicUsize::new(0),
+        }))
+    }
+
+    /// The policies now.
+    #[must_use]
+    pub fn current(&self) -> Arc<Policies> {
+        self.0.policies.load_full()
+    }
+
+    /// Replaces the policies, those by method included, for all calls that start from now on.
+    pub fn replace(&self, policies: impl Into<Policies>) {
+        self.0.policies.store(Arc::new(policies.into()));
+        self.0.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes the policies; the closure runs again if somebody else was faster.
+    ///
+    /// # Errors
+    ///
+    /// What the closure returns; then nothing is changed.
+    pub fn update<E>(&self, change: impl Fn(Policies) -> Result<Policies, E>) -> Result<(), E> {
+        loop {
+            let current = self.0.policies.load_full();
+            let changed = Arc::new(change(Policies::clone(&current))?);
+            let before = self.0.policies.compare_and_swap(&current, changed);
+            if Arc::ptr_eq(&before, &current) {
+                self.0.changes.fetch_add(1, Ordering::Release);
+                return Ok(());
+            }
+        }
+    }
+
+    /// How often they were replaced: while that stays, a look into them finds what was found before.
+    #[cfg(feature = "stack")]
+    pub(super) fn changes(&self) -> usize {
+        self.0.changes.load(Ordering::Acquire)
+    }
+
+    /// The same for a moment, without counting who has them.
+    pub(super) fn load(&self) -> Guard<Arc<Policies>> {
+        self.0.policies.load()
+    }
+}

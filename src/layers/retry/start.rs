@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use crate::body::{Recording, RequestBody};
+#[cfg(feature = "stack")]
+use crate::call::CallOptions;
+use crate::dispatch::Spare;
+use crate::kernel::striped::Striped;
+
+#[cfg(feature = "stack")]
+use super::Policy;
+use super::kept::Kept;
+use super::settings::Settings;
+use super::shared::{Hold, Shared};
+
+/// How calls begin; clones of a service share it.
+#[derive(Debug)]
+pub(crate) struct Start<S>(Arc<Starting<S>>);
+
+#[derive(Debug)]
+struct Starting<S> {
+    shared: Arc<Shared<S>>,
+    /// By what calls hold that.
+    holds: Striped<Hold<S>>,
+}
+
+impl<S> Start<S> {
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0.shared.settings
+    }
+
+    #[inline]
+    fn hold(&self) -> Arc<Hold<S>> {
+        let Starting { shared, holds } = &*self.0;
+        holds.get(|| Hold(Arc::clone(shared)))
+    }
+}
+
+impl<S> Clone for Start<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Clone> Start<S> {
+    pub(super) fn new(service: S, settings: Settings) -> Self {
+        let shared = Shared {
+            spare: Spare::new(service),
+            settings,
+        };
+        Self(Arc::new(Starting {
+            shared: Arc::new(shared),
+            holds: Striped::new(),
+        }))
+    }
+
+    /// A service for an attempt; its readiness is unknown.
+    pub(super) fn service(&self) -> S {
+        self.0.shared.spare.service()
+    }
+
+    /// Keeps the request of a call that may have to be repeated, as far as it fits; the first attempt reads
+    /// what takes its place.
+    #[inline]
+    pub(super) fn keep<B: RequestBody>(&self, body: &mut B) -> Kept<S, B> {
+        let settings = self.settings();
+        let (recording, loan) =
+            Recording::keep(body, settings.replay_limit, &settings.replay_buffer);
+        Kept::new(self.hold(), recording, loan.take_over())
+    }
+}
+
+/// For whoever makes the first attempt of an ordinary call itself.
+#[cfg(feature = "stack")]
+impl<S: Clone> Start<S> {
+    /// The policy of a call that is retried and before which nothing has to run.
+    pub(crate) fn policy(&self, path: &str, options: &CallOptions) -> Option<Arc<dyn Policy>> {
+        let policies = self.settings().policies.load();
+        let policy = policies.of(path);
+        let is_ordinary = !policy.is_off()
+            && !options.is_never_retried()
+            && options.chosen_max_attempts() != Some(0)
+            && self.settings().hook.is_none();
+        is_ordinary.then(|| Arc::clone(policy))
+    }
+
+    /// How often the policies were replaced.
+    #[inline]
+    pub(crate) fn policy_changes(&self) -> usize {
+        self.settings().policies.changes()
+    }
+
+    /// Keeps a request that is complete; any other reads as it did.
+    #[inline]
+    pub(crate) fn keep_whole<B: RequestBody>(&self, body: &mut B) -> Option<Kept<S, B>> {
+        let settings = self.settings();
+        let kept = Recording::keep_whole(body, settings.replay_limit, &settings.replay_buffer);
+        let (recording, loan) = kept?;
+        Some(Kept::new(self.hold(), recording, loan.take_over()))
+    }
+
+    /// Whether a layer below may hand back a request that is complete.
+    pub(crate) fn takes_back(&self) -> bool {
+        self.settings().takes_back
+    }
+}

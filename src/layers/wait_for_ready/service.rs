@@ -1,0 +1,173 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::body::RequestBody;
+use crate::call::{self, Deadline, Patience};
+use crate::dispatch::{Readied, Recorder, Spare, guard};
+use crate::error::{BoxError, Error};
+use crate::events;
+
+use super::call::{Step, WaitCall};
+use super::pending::Pending;
+use super::{Readiness, ResponseFuture, WaitBody};
+use crate::ready::Door;
+use crate::ready::OFTEN;
+use crate::ready::Pass;
+use crate::ready::Polled;
+
+/// The service of [`WaitForReadyLayer`](super::WaitForReadyLayer).
+#[derive(Clone, Debug)]
+pub struct WaitForReady<S> {
+    inner: Readied<S>,
+    spare: Arc<Spare<S>>,
+    door: Arc<Door>,
+}
+
+impl<S: Clone> WaitForReady<S> {
+    pub(super) fn new(inner: S, door: Door) -> Self {
+        Self {
+            spare: Arc::new(Spare::new(inner.clone())),
+            inner: Readied::new(inner),
+            door: Arc::new(door),
+        }
+    }
+}
+
+#[cfg(feature = "stack")]
+impl<S> WaitForReady<S> {
+    /// The way of its calls through the gate.
+    pub(crate) fn door(&self) -> Arc<Door> {
+        Arc::clone(&self.door)
+    }
+}
+
+impl<S> WaitForReady<S> {
+    /// What the calls of this channel have shown of it.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        Readiness::of(&self.door.gate)
+    }
+}
+
+/// What stands below it.
+#[cfg(feature = "stack")]
+impl<S> WaitForReady<S> {
+    pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
+        &mut self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for WaitForReady<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    B: RequestBody,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<WaitBody<R>>;
+    type Error = Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll(cx);
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
+        self.door.gate.home.note();
+        let deadline = call::Context::caller_deadline(&mut request);
+        let context = request.extensions().get::<call::Context>();
+        let options = context.map(call::Context::options);
+        if let Some(context) = context {
+            context.seen_by(call::Reader::Wait);
+        }
+        let policy = &self.door.settings.policy;
+        let patience = policy.patience(request.uri().path(), options);
+        // One call's failed picks of a balanced channel are counted here.
+        let is_kept = policy.is_single() && context.is_some_and(call::Context::is_kept);
+        let returns = context.map_or(0, call::Context::returns);
+        let recorder = Recorder::of(&request);
+        let era = self.door.gate.era();
+        match (era.filter(|_| returns < OFTEN), patience) {
+            (Some(era), Patience::WaitForReady) if !is_kept => {
+                self.go(request, deadline, era.get(), recorder)
+            }
+            (Some(era), patience) => {
+                let hands_back = patience == Patience::WaitForReady;
+                let pass = Pass::new(&self.door, era.get()).handing_back(hands_back);
+                let guard = guard(&mut request);
+                let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+                ResponseFuture::going(attempt, pass, None, recorder).guarding(guard)
+            }
+            (None, patience) => self.ask(request, deadline, patience, recorder),
+        }
+    }
+}
+
+impl<S: Clone> WaitForReady<S> {
+    /// A call that goes at once, and waits if it was not sent.
+    fn go<B>(
+        &mut self,
+        mut request: Request<B>,
+        deadline: Option<Deadline>,
+        era: u64,
+        recorder: Recorder,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        B: RequestBody,
+    {
+        let trace = recorder.trace().cloned();
+        let kept = Pending::of(&mut request);
+        let spare = Arc::clone(&self.spare);
+        let call = WaitCall::new(spare, Patience::WaitForReady, deadline, trace, kept);
+        let pass = Pass::new(&self.door, era);
+        let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+        ResponseFuture::going(attempt, pass, Some(call), recorder)
+    }
+
+    /// A call that asks the gate first.
+    fn ask<B>(
+        &mut self,
+        mut request: Request<B>,
+        deadline: Option<Deadline>,
+        patience: Patience,
+        recorder: Recorder,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        B: RequestBody,
+    {
+        if call::Context::of(request.extensions_mut()).hold() {
+            let settings = &self.door.settings;
+            settings.below_another.say(events::wait_below_wait);
+        }
+        let trace = recorder.trace().cloned();
+        let pending = Pending::new(request, patience);
+        let mut call = WaitCall::new(Arc::clone(&self.spare), patience, deadline, trace, pending);
+        let mut pass = Pass::new(&self.door, 0);
+        match call.step(&mut pass, None) {
+            Step::Go(request) => {
+                let _polled = pass.probe.as_ref().map(Polled::now);
+                let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+                ResponseFuture::going(attempt, pass, Some(call), recorder)
+            }
+            Step::Wait(_) => {
+                self.inner.release();
+                ResponseFuture::waiting(pass, call, recorder)
+            }
+            Step::Fail(error) => {
+                self.inner.release();
+                let error = recorder.decided(call.path(), error);
+                ResponseFuture::failed(error, pass, recorder)
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Method paths, the patterns that match them, and tables of both.
+
+mod glob;
+mod method_table;
+mod path;
+
+pub use method_table::InvalidPattern;
+pub(crate) use method_table::{MethodTable, covers, is_glob, is_of_service, matches};
+pub(crate) use path::{is_method, method_of};

@@ -1,0 +1,43 @@
+/// The method of a request path: its last two segments, `/package.Service/Method`.
+///
+/// A channel's origin may put a prefix before them.
+#[must_use]
+pub(crate) fn method_of(path: &str) -> &str {
+    // By bytes: a search for a character is made for longer texts.
+    let slash = |text: &[u8]| text.iter().rposition(|byte| *byte == b'/');
+    let bytes = path.as_bytes();
+    let service = slash(bytes)
+        .and_then(|method| bytes.get(..method))
+        .and_then(slash);
+    service.and_then(|start| path.get(start..)).unwrap_or(path)
+}
+
+/// Whether this is the path of a method: a service and a method, each with a name.
+#[cfg(any(
+    feature = "budget",
+    feature = "idempotency",
+    feature = "rate-limit",
+    feature = "retry",
+    feature = "wait-for-ready"
+))]
+pub(crate) fn is_method(path: &str) -> bool {
+    path.strip_prefix('/')
+        .and_then(|path| path.split_once('/'))
+        .is_some_and(|(service, method)| {
+            !service.is_empty() && !method.is_empty() && !method.contains('/')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_of_the_origin_is_left_out() {
+        assert_eq!(method_of("/kv.v1.Kv/Put"), "/kv.v1.Kv/Put");
+        assert_eq!(method_of("/cluster/a/kv.v1.Kv/Put"), "/kv.v1.Kv/Put");
+        for odd in ["", "/", "Put", "/Put"] {
+            assert_eq!(method_of(odd), odd);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+use super::finding::{Change, Finding, Pick};
+use super::losses::{End, Losses};
+use super::outage::Outage;
+use super::several::Several;
+use super::streak::Streak;
+use super::test::Test;
+use super::{ConnectivityState, WaitForReadyPolicy};
+
+/// What calls have shown of a channel: a pure state machine, the time is passed in.
+///
+/// Tests are numbered, and what a test has shown has its number: so has each call that goes because
+/// of it. Of two numbers the higher one is that of the later connection.
+#[derive(Debug, Default)]
+pub(crate) struct Channel {
+    pub(crate) phase: Phase,
+    /// Until an answer ends it.
+    pub(crate) outage: Option<Outage>,
+    /// Connections lost in a row before any answer.
+    pub(crate) losses: Losses,
+    /// Failed picks in a row, of several endpoints.
+    picks: Streak,
+    /// How many tests have followed a failed one at once, of several endpoints.
+    followed: u32,
+    pub(crate) several: Several,
+    /// A request was read, and then no connection could be made for it: until an answer comes,
+    /// being read shows nothing.
+    pub(crate) is_suspect: bool,
+    pub(crate) tests: u64,
+    pub(crate) test: Option<Test>,
+    /// The last one that showed it ready; those of before it have no say any more.
+    pub(crate) shown_by: u64,
+    /// When a test was abandoned without a result, and none was begun since.
+    pub(crate) abandoned: Option<Instant>,
+    last_error: Option<Arc<Error>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Phase {
+    /// Nothing was shown yet, or since the last connection was lost: one call shows it.
+    #[default]
+    Unproven,
+    /// A test opened a stream, and nobody has answered yet: a proxy without a server does as much.
+    Opened(Instant),
+    Ready,
+    /// gRPC's `TRANSIENT_FAILURE`.
+    Failing,
+    /// The server closes one connection after the other by a GOAWAY, before it answers on any. It
+    /// is dialled by the backoff, but that is no failure.
+    Paused,
+    /// It can never be ready again.
+    Shutdown,
+}
+
+impl Channel {
+    pub(crate) fn find(&self, now: Instant) -> Finding {
+        let due = match (self.phase, &self.test) {
+            (Phase::Ready | Phase::Opened(_), _) => return Finding::Ready,
+            (Phase::Shutdown, _) => return Finding::Shutdown,
+            (_, Some(test)) if now < test.is_lost_at(self.pause()) => {
+                return Finding::NotBefore(test.next_look(self.pause(), now));
+            }
+            (_, Some(_)) | (Phase::Unproven, None) => return Finding::Due,
+            (Phase::Failing | Phase::Paused, None) => self.outage.map(|it| it.next_dial),
+        };
+        match due {
+            Some(due) if now < due => Finding::NotBefore(due),
+            _ => Finding::Due,
+        }
+    }
+
+    /// How long the backoff has left the channel alone last.
+    fn pause(&self) -> Duration {
+        self.outage.map_or(Duration::ZERO, |it| it.previous)
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Opened(_))
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        matches!(self.phase, Phase::Shutdown)
+    }
+
+    /// Whether a call that does not wait fails at once (CONTRACT W1).
+    pub(crate) fn is_failing(&self) -> bool {
+        matches!(self.phase, Phase::Failing)
+    }
+
+    pub(crate) fn last_error(&self) -> Option<&Arc<Error>> {
+        self.last_error.as_ref()
+    }
+
+    /// The number that calls have which go now.
+    pub(crate) fn shown_by(&self) -> u64 {
+        self.shown_by
+    }
+
+    /// Whether what is known of the channel is the doing of the call with this number.
+    fn is_shown_by(&self, number: u64) -> bool {
+        self.is_tested_by(number) || self.is_ready() && self.shown_by == number
+    }
+
+    /// Whether a success of this test says anything of the channel as it is now.
+    pub(crate) fn can_be_shown_by(&self, number: u64) -> bool {
+        number > self.shown_by
+    }
+
+    /// Whether what is known of one connection says nothing of the others.
+    pub(crate) fn is_several(&self, policy: &WaitForReadyPolicy, now: Instant) -> bool {
+        !policy.is_single() || !policy.is_told && self.several.is_known(now)
+    }
+
+    /// It took a request, that of a test if it was one. Gives back the error that is of no interest
+    /// any more.
+    pub(crate) fn opened(&mut self, test: Option<u64>, now: Instant) -> Option<Arc<Error>> {
+        self.shown_by = test.unwrap_or_else(|| {
+            self.tests += 1;
+            self.tests
+        });
+        self.phase = Phase::Opened(now);
+        self.picks = Streak::default();
+        self.test = None;
+        self.abandoned = None;
+        self.last_error.take()
+    }
+
+    /// A call was answered that went because the channel is ready: what failed before does not
+    /// count.
+    pub(crate) fn answered(&mut self, now: Instant) {
+        self.phase = Phase::Ready;
+        self.outage = None;
+        self.losses = Losses::default();
+        self.picks = Streak::default();
+        self.followed = 0;
+        self.is_suspect = false;
+        self.several.answered(now);
+    }
+
+    /// A call of an earlier connection was answered. If that is one of those that were lost in a
+    /// row, it served a call after all, and the next one is dialled at once (CONTRACT W9). So it is
+    /// if the call began after a dial had failed: the one that failed meanwhile may be another
+    /// endpoint's (W10).
+    pub(crate) fn served(&mut self, number: u64) -> Change {
+        let is_last = self.several.answered_late(number) && number == self.shown_by;
+        let was_in_row = self.losses.count > 0 && number >= self.losses.first;
+        if !is_last && !was_in_row {
+            return Change::None;
+        }
+        self.losses = Losses::default();
+        let waits = matches!(self.phase, Phase::Failing | Phase::Paused);
+        if !waits || !is_last && self.outage.is_some_and(|it| !it.was_lost) {
+            return Change::None;
+        }
+        self.outage = None;
+        self.phase = Phase::Unproven;
+        Change::Phase
+    }
+
+    /// It can never be ready again. Gives back the error of before.
+    pub(crate) fn shut_down(&mut self, error: Arc<Error>) -> Option<Arc<Error>> {
+        self.phase = Phase::Shutdown;
+        self.test = None;
+        self.last_error.replace(error)
+    }
+
+    /// The connection of a call with this number is gone. Swaps the error for the one that is of no
+    /// interest any more.
+    pub(crate) fn lost(
+        &mut self,
+        number: u64,
+        end: End,
+        error: &mut Arc<Error>,
+        policy: &WaitForReadyPolicy,
+        wait: Duration,
+        now: Instant,
+    ) -> Change {
+        let is_several = self.is_several(policy, now);
+        self.several.lost();
+        if is_several || !self.is_shown_by(number) {
+            return Change::None;
+        }
+        let unserved = match self.phase {
+            Phase::Shutdown => return Change::None,
+            // It lived and answered: there may well be another.
+            Phase::Ready => None,
+            Phase::Opened(at) => Some(at),
+            Phase::Unproven | Phase::Failing | Phase::Paused => Some(now),
+        };
+        self.keep(error);
+        self.test = None;
+        self.phase = Phase::Unproven;
+        if let Some(at) = unserved.filter(|_| self.losses.add(number, end)) {
+            let outage = self.outage.unwrap_or(Outage::since(now));
+            self.outage = Some(Outage {
+                was_lost: true,
+                ..outage.left_alone(wait, at)
+            });
+            self.phase = match end {
+                End::Lost | End::Queued => Phase::Failing,
+                End::GoAway => Phase::Paused,
+            };
+        }
+        Change::Phase
+    }
+
+    /// No connection could be made. Swaps the error for the one that is of no interest any more.
+    pub(crate) fn failed(
+        &mut self,
+        pick: Pick,
+        error: &mut Arc<Error>,
+        policy: &WaitForReadyPolicy,
+        wait: Duration,
+        now: Instant,
+    ) -> Change {
+        let number = pick.number;
+        // It showed the channel ready, and all that it showed is that something reads requests.
+        self.is_suspect |= pick.is_test && number == self.shown_by;
+        let counts = self.is_shown_by(number) || self.can_be_shown_by(number);
+        if !counts && !self.is_shut_down() {
+            return Change::None;
+        }
+        self.several.dial_failed(self.tests, now);
+        let is_several = self.is_several(policy, now);
+        match self.phase {
+            Phase::Unproven | Phase::Failing | Phase::Paused => {}
+            // A layer below had read the request, which is no stream.
+            Phase::Opened(_) if !is_several => {}
+            Phase::Ready | Phase::Shutdown if !is_several => {
+                self.keep(error);
+                self.phase = Phase::Unproven;
+                self.test = None;
+                return Change::Phase;
+            }
+            Phase::Ready | Phase::Opened(_) | Phase::Shutdown => {
+                if !self.picks.fails(pick.own, policy.picks(), now) {
+                    return Change::None;
+                }
+            }
+        }
+        self.several.hold(now);
+        let outage = self.outage.unwrap_or(Outage::since(now));
+        let is_follower = matches!(self.phase, Phase::Failing) && is_several;
+        self.outage = Some(if is_follower && self.followed < policy.followers() {
+            self.followed += 1;
+            outage.at_once(now)
+        } else {
+            self.followed = 0;
+            outage.left_alone(wait, self.dialled(number, now))
+        });
+        let before = mem::replace(&mut self.phase, Phase::Failing);
+        // Another may be under way, where this one was taken over.
+        self.test = self.test.filter(|other| other.number != number);
+        self.keep(error);
+        match before {
+            Phase::Failing => Change::Schedule,
+            _ => Change::Phase,
+        }
+    }
+
+    /// From when on the channel is left alone after this test failed. What failed may be the dial that
+    /// another abandoned, however long ago; if it was its own, no other was made since then.
+    fn dialled(&self, number: u64, now: Instant) -> Instant {
+        let failed = self.test.filter(|it| it.number == number);
+        failed.and_then(|it| it.abandoned).unwrap_or(now)
+    }
+
+    /// How many dials have failed, how long the last wait was, and how long the outage has lasted:
+    /// what the next wait depends on.
+    pub(crate) fn backoff(&self, now: Instant) -> (u32, Duration, Duration) {
+        self.outage.map_or_else(Default::default, |it| {
+            let age = now.saturating_duration_since(it.since);
+            (it.dials, it.previous, age)
+        })
+    }
+
+    /// The next test is due now; whether there was one to wait for.
+    pub(crate) fn reset_backoff(&mut self, now: Instant) -> bool {
+        let waits = matches!(self.phase, Phase::Failing | Phase::Paused);
+        if waits {
+            self.outage = self.outage.map(|it| it.reset(now));
+            self.followed = 0;
+        }
+        waits
+    }
+
+    /// Whether a call tests it, so that something will be known of it.
+    pub(crate) fn is_tested(&self) -> bool {
+        self.test.is_some()
+    }
+
+    pub(crate) fn state(&self) -> ConnectivityState {
+        match (self.phase, &self.test) {
+            // Sticky until it is ready (gRFC A62), also if a connection was made and lost
+            // meanwhile.
+            (Phase::Unproven, _) if self.outage.is_some() => ConnectivityState::TransientFailure,
+            (Phase::Unproven | Phase::Paused, None) => ConnectivityState::Idle,
+            (Phase::Unproven | Phase::Paused, Some(_)) => ConnectivityState::Connecting,
+            (Phase::Ready | Phase::Opened(_), _) => ConnectivityState::Ready,
+            (Phase::Failing, _) => ConnectivityState::TransientFailure,
+            (Phase::Shutdown, _) => ConnectivityState::Shutdown,
+        }
+    }
+
+    /// Since when connects fail, how often they did since, and when the next one goes.
+    pub(crate) fn failing(&self) -> Option<&Outage> {
+        let is_failing = self.state() == ConnectivityState::TransientFailure;
+        self.outage.as_ref().filter(|_| is_failing)
+    }
+
+    pub(crate) fn keep(&mut self, error: &mut Arc<Error>) {
+        let kept = self.last_error.get_or_insert_with(|| Arc::clone(error));
+        mem::swap(kept, error);
+    }
+}
+
+#[cfg(all(test, not(grpc_resilience_loom)))]
+#[path = "channel_tests.rs"]
+mod tests;

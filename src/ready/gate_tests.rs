@@ -1,0 +1,126 @@
+//! The gate and calls that a GOAWAY refused several times.
+
+use std::sync::atomic::AtomicBool as Flag;
+use std::task::Wake;
+
+use super::*;
+use crate::classify::Reason;
+use crate::events::Once;
+use crate::grpc::Code;
+use crate::kernel::rng::Rng;
+use crate::ready::losses::End;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// One waiting call a millisecond goes.
+fn policy() -> WaitForReadyPolicy {
+    WaitForReadyPolicy {
+        release: std::num::NonZeroU32::new(1_000),
+        ..WaitForReadyPolicy::default()
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        policy: policy(),
+        rng: Rng::seeded(1),
+        below_another: Once::default(),
+    }
+}
+
+struct Call {
+    returns: u32,
+    patience: Patience,
+    seat: Option<Seat>,
+    woken: Arc<Woken>,
+}
+
+#[derive(Default)]
+struct Woken(Flag);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Call {
+    fn refused(returns: u32) -> Self {
+        Self {
+            returns,
+            patience: Patience::WaitForReady,
+            seat: None,
+            woken: Arc::default(),
+        }
+    }
+
+    fn asks(&mut self, gate: &Arc<Gate>) -> Turn {
+        let waker = Waker::from(Arc::clone(&self.woken));
+        let caller = Caller {
+            patience: self.patience,
+            bytes: 1,
+            returns: self.returns,
+            waker: Some(&waker),
+        };
+        gate.turn(caller, &mut self.seat, &settings())
+    }
+
+    fn waits(&mut self, gate: &Arc<Gate>) -> Option<Duration> {
+        match self.asks(gate) {
+            Turn::Wait(until, _) => until.map(|at| at - Instant::now()),
+            turn => {
+                assert!(matches!(turn, Turn::Go(_)), "{turn:?}");
+                None
+            }
+        }
+    }
+}
+
+/// A gate that is open, and the number of its era.
+fn open() -> (Arc<Gate>, u64) {
+    let gate = Arc::new(Gate::default());
+    gate.presume_ready();
+    let era = gate.read(|shared| shared.channel.shown_by());
+    (gate, era)
+}
+
+// CONTRACT W8
+#[tokio::test(start_paused = true)]
+async fn a_call_that_three_connections_refused_waits_a_moment_for_a_fresh_one() {
+    let (gate, _) = open();
+    assert_eq!(Call::refused(2).waits(&gate), None);
+    let mut often = Call::refused(3);
+    assert_eq!(often.waits(&gate), Some(100 * MS));
+    tokio::time::advance(60 * MS).await;
+    assert_eq!(often.waits(&gate), Some(40 * MS));
+    tokio::time::advance(40 * MS).await;
+    assert_eq!(often.waits(&gate), None, "the connection is a good one");
+    let mut fast = Call::refused(3);
+    fast.patience = Patience::FailFast;
+    assert_eq!(fast.waits(&gate), None);
+}
+
+// CONTRACT W8
+#[tokio::test(start_paused = true)]
+async fn a_call_that_three_connections_refused_goes_first_on_the_next() {
+    let (gate, era) = open();
+    let mut often = Call::refused(3);
+    assert_eq!(often.waits(&gate), Some(100 * MS));
+    let goaway = Error::local(Code::Unavailable, Reason::GoAway, "GOAWAY");
+    gate.lost(era, End::GoAway, &goaway, &settings());
+    assert!(often.woken.0.load(Ordering::SeqCst));
+    let mut new = Call::refused(0);
+    let Turn::Test(test, _) = new.asks(&gate) else {
+        panic!("the first call that asks tests the channel");
+    };
+    let mut others = [Call::refused(0), Call::refused(1), often];
+    for call in &mut others {
+        call.asks(&gate);
+    }
+    gate.answered(test.number, &policy());
+    let slots = others.each_ref().map(|call| {
+        let number = call.seat.as_ref().unwrap().number;
+        gate.read(|shared| shared.queue.slot(number).unwrap())
+    });
+    assert!(slots[2] < slots[1] && slots[1] < slots[0], "{slots:?}");
+}

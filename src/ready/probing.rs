@@ -1,0 +1,90 @@
+//! The test under way: who makes it, and when it is over without an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+use super::channel::{Channel, Phase};
+use super::outage::Outage;
+use super::test::Test;
+
+impl Channel {
+    /// A call tests it from now on; the number of its test.
+    pub(crate) fn begin_test(&mut self, now: Instant) -> u64 {
+        self.tests += 1;
+        let follows_loss =
+            self.test.is_none() && self.shown_by > 0 && matches!(self.phase, Phase::Unproven);
+        let abandoned = self.abandoned.take();
+        self.test = Some(Test::begins(self.tests, follows_loss, abandoned, now));
+        self.tests
+    }
+
+    /// The owner of this test polls it; whether it is the one under way.
+    pub(crate) fn polled(&mut self, number: u64) -> bool {
+        let test = self.test.as_mut().filter(|test| test.number == number);
+        test.map(Test::polled).is_some()
+    }
+
+    /// What tests the channel has something to say to its owner.
+    pub(crate) fn woke(&mut self, number: u64, now: Instant) {
+        if let Some(test) = self.test.as_mut().filter(|test| test.number == number) {
+            test.woke(now);
+        }
+    }
+
+    /// The test is over without a result; whether it was the one under way.
+    pub(crate) fn end_test(&mut self, number: u64, now: Instant) -> bool {
+        let ended = self.is_tested_by(number);
+        if ended {
+            self.test = None;
+            self.abandoned = Some(now);
+        }
+        ended
+    }
+
+    pub(crate) fn is_tested_by(&self, number: u64) -> bool {
+        self.test.is_some_and(|test| test.number == number)
+    }
+
+    /// The request of this test is read, by the call's own task or another's; whether that shows an
+    /// open stream: a transport reads it once there is one, in a task of its own.
+    pub(crate) fn is_opened_by(&mut self, number: u64, by_itself: bool, now: Instant) -> bool {
+        if self.is_ready() || self.is_suspect || !self.can_be_shown_by(number) {
+            return false;
+        }
+        // After a connection that was lost unserved the others stay out of the next one for a
+        // moment: it may be this very request on which the server hangs up (CONTRACT W9).
+        if by_itself || self.losses.count > 0 {
+            if let Some(test) = self.test.as_mut().filter(|test| test.number == number) {
+                test.read(now);
+            }
+            return false;
+        }
+        true
+    }
+
+    /// The test under way whose stream must be open by now.
+    pub(crate) fn living_test(&self, now: Instant) -> Option<u64> {
+        let lives = self.test.filter(|test| test.lives(now));
+        lives.map(|test| test.number)
+    }
+
+    /// Whether the test under way had all the time that a dial gets (CONTRACT W5).
+    pub(crate) fn has_overdue_test(&self, now: Instant) -> bool {
+        self.test.is_some_and(|test| now >= test.until)
+    }
+
+    /// That counts as a failed dial, though its call may still succeed. Swaps the error for the one
+    /// that is of no interest any more.
+    pub(crate) fn give_up_test(&mut self, error: &mut Arc<Error>, wait: Duration, now: Instant) {
+        self.keep(error);
+        let outage = self.outage.unwrap_or(Outage::since(now));
+        self.outage = Some(outage.left_alone(wait, now));
+        self.several.hold(now);
+        self.phase = Phase::Failing;
+        self.test = None;
+    }
+}

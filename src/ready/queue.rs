@@ -1,0 +1,327 @@
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The calls that wait, in order of arrival: a pure structure that wakes nobody itself.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: BTreeMap<Number, Waiting>,
+    bytes: usize,
+    last: u64,
+}
+
+/// A place in line. A call that came back, since a connection took it and did not process it,
+/// stands where it came first: before all that came back less often. Otherwise a channel whose
+/// connections end after a few calls each could refuse the same call again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Number {
+    returns: Reverse<u32>,
+    arrival: u64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: usize,
+    /// It tests the channel just now.
+    tests: bool,
+    /// When it goes, once the channel is ready.
+    slot: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+impl Waiting {
+    /// Whether it is polled, as far as can be seen, and does nothing else.
+    fn watches(&self) -> bool {
+        self.waker.is_some() && !self.tests
+    }
+}
+
+/// How many may wait, and how much their requests may take together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) calls: usize,
+    pub(crate) bytes: usize,
+}
+
+/// So many calls, the first in line, wake by themselves when it is time to test the channel: one, and
+/// others in case that those before them are not polled. If none of them is polled, the gate's
+/// alarm wakes all (CONTRACT W11); a call that was woken and has not asked since keeps no watch.
+const WATCHERS: usize = 8;
+
+/// How much later than the one before it each of them wakes.
+const DEPUTY: Duration = Duration::from_millis(25);
+
+/// How long after a test was due none of them can have been polled.
+pub(crate) const UNWATCHED: Duration = Duration::from_millis(250);
+
+impl Queue {
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number of a new place, of a call that came back so often; `None` if it is full.
+    pub(crate) fn admit(&mut self, bytes: usize, returns: u32, bounds: Bounds) -> Option<Number> {
+        let sum = self.bytes.checked_add(bytes)?;
+        if self.waiting.len() >= bounds.calls || sum > bounds.bytes {
+            return None;
+        }
+        self.bytes = sum;
+        self.last += 1;
+        let place = Waiting {
+            bytes,
+            ..Waiting::default()
+        };
+        let number = Number {
+            returns: Reverse(returns),
+            arrival: self.last,
+        };
+        self.waiting.insert(number, place);
+        Some(number)
+    }
+
+    /// Gives up a place; who is to be woken, since the watch is theirs now.
+    pub(crate) fn leave(&mut self, number: Number) -> Vec<Waker> {
+        let watched = self.rank(number).is_some();
+        let Some(left) = self.waiting.remove(&number) else {
+            return Vec::new();
+        };
+        self.bytes -= left.bytes;
+        let mut wake = if watched { self.watchers() } else { Vec::new() };
+        // Dropped by whoever wakes the others: a waker may hold anything.
+        wake.extend(left.waker);
+        wake
+    }
+
+    pub(crate) fn has(&self, number: Number) -> bool {
+        self.waiting.contains_key(&number)
+    }
+
+    /// Waits for the next change; gives back a waker that is not needed any more.
+    pub(crate) fn wait(&mut self, number: Number, waker: Option<&Waker>) -> Option<Waker> {
+        let place = self.waiting.get_mut(&number)?;
+        place.tests = false;
+        let waker = waker?;
+        match &place.waker {
+            Some(known) if known.will_wake(waker) => None,
+            _ => place.waker.replace(waker.clone()),
+        }
+    }
+
+    /// This one tests the channel.
+    pub(crate) fn tests(&mut self, number: Number) {
+        if let Some(place) = self.waiting.get_mut(&number) {
+            place.tests = true;
+        }
+    }
+
+    /// When the call with this number is to test the channel, if the next test is due then, and if
+    /// it is among the first in line.
+    pub(crate) fn watch(&self, number: Number, due: Instant) -> Option<Instant> {
+        let rank = u32::try_from(self.rank(number)?).ok()?;
+        due.checked_add(DEPUTY * rank)
+    }
+
+    /// When it goes, now that the channel is ready.
+    pub(crate) fn slot(&self, number: Number) -> Option<Instant> {
+        self.waiting.get(&number)?.slot
+    }
+
+    /// It goes then, unless the channel is lost before.
+    pub(crate) fn goes_at(&mut self, number: Number, at: Instant) {
+        if let Some(place) = self.waiting.get_mut(&number) {
+            place.slot = Some(at);
+        }
+    }
+
+    /// The channel is ready: each gets the moment at which it goes, in order, so many a second. Who is
+    /// to be woken.
+    pub(crate) fn release(&mut self, now: Instant, rate: Option<NonZeroU32>) -> Vec<Waker> {
+        // Who tested it has gone; a waker may hold anything, and is dropped by whoever wakes.
+        let tests = self.waiting.iter().filter(|(_, place)| place.tests);
+        let gone: Vec<Number> = tests.map(|(number, _)| *number).collect();
+        let mut wake = Vec::new();
+        for place in gone.iter().filter_map(|it| self.waiting.remove(it)) {
+            self.bytes -= place.bytes;
+            wake.extend(place.waker);
+        }
+        let slots = (0_u32..).map(|nth| match rate {
+            // In whole milliseconds, as timers have them: a call that waits for less than that is
+            // overtaken by all that come meanwhile.
+            Some(rate) => {
+                now + Duration::from_millis(u64::from(nth) * 1_000 / u64::from(rate.get()))
+            }
+            None => now,
+        });
+        for (place, slot) in self.waiting.values_mut().zip(slots) {
+            place.slot = Some(slot);
+        }
+        wake.extend(self.everybody());
+        wake
+    }
+
+    /// It is not ready any more.
+    pub(crate) fn hold(&mut self) {
+        for place in self.waiting.values_mut() {
+            place.slot = None;
+        }
+    }
+
+    /// All who wait, in order.
+    pub(crate) fn everybody(&mut self) -> Vec<Waker> {
+        let places = self.waiting.values_mut();
+        places.filter_map(|place| place.waker.take()).collect()
+    }
+
+    /// Those who wake by themselves.
+    pub(crate) fn watchers(&mut self) -> Vec<Waker> {
+        self.watching(WATCHERS)
+    }
+
+    /// All who could.
+    pub(crate) fn all_watching(&mut self) -> Vec<Waker> {
+        self.watching(usize::MAX)
+    }
+
+    fn watching(&mut self, most: usize) -> Vec<Waker> {
+        let places = self.waiting.values_mut().filter(|place| place.watches());
+        places
+            .take(most)
+            .filter_map(|place| place.waker.take())
+            .collect()
+    }
+
+    fn rank(&self, number: Number) -> Option<usize> {
+        let places = self.waiting.iter().filter(|(_, place)| place.watches());
+        places
+            .take(WATCHERS)
+            .position(|(waiting, _)| *waiting == number)
+    }
+}
+
+#[cfg(all(test, not(grpc_resilience_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WIDE: Bounds = Bounds {
+        calls: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    // CONTRACT W7
+    #[test]
+    fn a_full_queue_admits_nobody_until_one_leaves() {
+        let bounds = Bounds {
+            calls: 2,
+            bytes: 10,
+        };
+        let mut queue = Queue::default();
+        let first = queue.admit(4, 0, bounds).unwrap();
+        assert_eq!(queue.admit(7, 0, bounds), None, "too many bytes");
+        let second = queue.admit(6, 0, bounds).unwrap();
+        assert_eq!(queue.admit(0, 0, bounds), None, "too many calls");
+        queue.leave(first);
+        assert!(queue.admit(4, 0, bounds).is_some());
+        queue.leave(second);
+        assert_eq!((queue.len(), queue.bytes()), (1, 4));
+    }
+
+    // CONTRACT W8
+    #[test]
+    fn those_who_wait_go_in_order_so_many_a_second() {
+        let mut queue = Queue::default();
+        let numbers: Vec<Number> = (0..5).map(|_| queue.admit(1, 0, WIDE).unwrap()).collect();
+        queue.tests(numbers[0]);
+        let now = Instant::now();
+        queue.release(now, NonZeroU32::new(4));
+        let slots: Vec<u128> = numbers[1..]
+            .iter()
+            .map(|number| (queue.slot(*number).unwrap() - now).as_millis())
+            .collect();
+        assert_eq!(slots, [0, 250, 500, 750]);
+        assert_eq!(queue.slot(numbers[0]), None, "it went to test the channel");
+    }
+
+    /// So many calls, each polled by this waker.
+    fn line(queue: &mut Queue, calls: usize) -> Vec<Number> {
+        let numbers: Vec<Number> = (0..calls).filter_map(|_| queue.admit(0, 0, WIDE)).collect();
+        for number in &numbers {
+            queue.wait(*number, Some(Waker::noop()));
+        }
+        numbers
+    }
+
+    fn watches(queue: &Queue, numbers: &[Number]) -> Vec<u128> {
+        let due = Instant::now();
+        let watches = numbers.iter().filter_map(|it| queue.watch(*it, due));
+        watches.map(|watch| (watch - due).as_millis()).collect()
+    }
+
+    #[test]
+    fn only_the_first_eight_in_line_keep_watch_one_after_the_other() {
+        let mut queue = Queue::default();
+        let numbers = line(&mut queue, 10);
+        let all = [0, 25, 50, 75, 100, 125, 150, 175];
+        assert_eq!(watches(&queue, &numbers), all);
+        queue.tests(numbers[0]);
+        assert_eq!(watches(&queue, &numbers), all);
+        assert_eq!(queue.watch(numbers[0], Instant::now()), None);
+        assert_eq!(queue.leave(numbers[9]).len(), 1, "it kept no watch");
+        let woken = queue.leave(numbers[1]);
+        assert_eq!(woken.len(), 7 + 1, "the others, and its own");
+        for number in &numbers[2..] {
+            queue.wait(*number, Some(Waker::noop()));
+        }
+        assert_eq!(watches(&queue, &numbers), &all[..7]);
+    }
+
+    // CONTRACT W11
+    #[test]
+    fn calls_that_were_woken_and_have_not_asked_since_keep_no_watch() {
+        let mut queue = Queue::default();
+        let numbers = line(&mut queue, 20);
+        assert_eq!(queue.everybody().len(), 20);
+        assert_eq!(watches(&queue, &numbers), [0_u128; 0]);
+        queue.wait(numbers[15], Some(Waker::noop()));
+        queue.wait(numbers[18], Some(Waker::noop()));
+        assert_eq!(watches(&queue, &numbers[..15]), [0_u128; 0]);
+        assert_eq!(watches(&queue, &numbers), [0, 25]);
+        assert_eq!(queue.watchers().len(), 2);
+    }
+
+    proptest! {
+        // CONTRACT W7
+        #[test]
+        fn bytes_are_those_of_the_calls_that_wait(
+            steps in proptest::collection::vec((0_usize..100, any::<bool>(), any::<bool>()), 0..100),
+        ) {
+            let bounds = Bounds { calls: 10, bytes: 300 };
+            let mut queue = Queue::default();
+            let mut model: Vec<(Number, usize)> = Vec::new();
+            for (bytes, leaves, releases) in steps {
+                if leaves && !model.is_empty() {
+                    let (number, _) = model.remove(bytes % model.len());
+                    queue.leave(number);
+                } else if releases && !model.is_empty() {
+                    let (number, _) = model.remove(bytes % model.len());
+                    queue.tests(number);
+                    queue.release(Instant::now(), None);
+                } else if let Some(number) = queue.admit(bytes, 0, bounds) {
+                    model.push((number, bytes));
+                }
+                let held: usize = model.iter().map(|(_, bytes)| bytes).sum();
+                prop_assert_eq!(queue.bytes(), held);
+                prop_assert_eq!(queue.len(), model.len());
+                prop_assert!(queue.len() <= 10 && held <= 300);
+            }
+        }
+    }
+}

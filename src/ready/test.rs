@@ -1,0 +1,107 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::outage::after;
+
+/// The test under way: the call of this number dials for all. Another call takes it over if its
+/// owner does not fetch what came of it, or after a while.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Test {
+    pub(crate) number: u64,
+    began: Instant,
+    pub(crate) until: Instant,
+    /// Since when its owner should have polled it: from its beginning, and again whenever its dial
+    /// has something to say.
+    owed: Option<Instant>,
+    /// When its request was first read, if that is no proof of an open stream.
+    read: Option<Instant>,
+    /// It follows a connection that was lost: the transport may have handed its request to that one
+    /// as it ended, and forgotten it until the next request comes (FIELD.md 5).
+    follows_loss: bool,
+    /// When the one before it was abandoned: that dial went on, and its error may have been
+    /// kept for this one.
+    pub(crate) abandoned: Option<Instant>,
+}
+
+/// After so long a test counts as a failed dial, and another may be made. Over a foreign channel
+/// the connect timeout is the user's and is not known: a shorter lease would put a second dial
+/// behind one that is still under way (CONTRACT W6). It is gRPC's minimum connect timeout.
+pub(crate) const LEASE: Duration = Duration::from_secs(20);
+
+/// How late an owner may poll its test. A busy runtime is late by less; what is not polled by then
+/// is a future that its owner has put aside.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// A request that was read, and whose call has not failed after so long, is on an open stream after
+/// all.
+const LIVES: Duration = Duration::from_millis(250);
+
+/// While a dial is under way, those who keep watch look this often whether its owner is still
+/// there.
+const CHECK: Duration = Duration::from_millis(500);
+
+impl Test {
+    pub(crate) fn begins(
+        number: u64,
+        follows_loss: bool,
+        abandoned: Option<Instant>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            number,
+            began: now,
+            until: after(now, LEASE),
+            owed: Some(now),
+            read: None,
+            follows_loss,
+            abandoned,
+        }
+    }
+
+    /// Its dial has something to say to its owner.
+    pub(crate) fn woke(&mut self, now: Instant) {
+        self.owed.get_or_insert(now);
+    }
+
+    /// Its owner has heard all of it.
+    pub(crate) fn polled(&mut self) {
+        self.owed = None;
+    }
+
+    /// Its request is read.
+    pub(crate) fn read(&mut self, now: Instant) {
+        self.read.get_or_insert(now);
+    }
+
+    /// Whether its stream is open, by the time that has passed since its request was read.
+    pub(crate) fn lives(&self, now: Instant) -> bool {
+        self.read.is_some_and(|read| now >= after(read, LIVES))
+    }
+
+    /// When another call may take it over, if nothing changes (CONTRACT W11).
+    pub(crate) fn is_lost_at(&self, pause: Duration) -> Instant {
+        let unpolled = self.owed.map(|since| after(since, pause.max(GRACE)));
+        let earlier = [unpolled, self.is_forgotten_at()].into_iter().flatten();
+        earlier.fold(self.until, Instant::min)
+    }
+
+    /// When another call joins it, which reminds the transport of it.
+    fn is_forgotten_at(&self) -> Option<Instant> {
+        let may_be = self.follows_loss && self.read.is_none();
+        may_be.then(|| after(self.began, GRACE))
+    }
+
+    /// When to look after it next: one of a few fixed moments, so that calls which come at any rate
+    /// do not put it off.
+    pub(crate) fn next_look(&self, pause: Duration, now: Instant) -> Instant {
+        if self.owed.is_some() || self.is_forgotten_at().is_some() {
+            return self.is_lost_at(pause);
+        }
+        let passed = now.saturating_duration_since(self.began);
+        let looks = u32::try_from(passed.as_millis() / CHECK.as_millis()).unwrap_or(u32::MAX);
+        let next = CHECK.saturating_mul(looks.saturating_add(1));
+        let next = after(self.began, next).min(self.until);
+        self.read.map_or(next, |read| next.min(after(read, LIVES)))
+    }
+}

@@ -1,0 +1,145 @@
+//! Who looks after the channel while calls wait (CONTRACT W11).
+
+use std::cell::Cell;
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
+
+use tokio::time::Instant;
+
+use crate::kernel::sync::Mutex;
+
+use super::finding::Finding;
+use super::gate::{Gate, Probe};
+use super::queue::UNWATCHED;
+
+impl Gate {
+    /// Wakes all who wait if the first in line let the next test pass.
+    pub(crate) fn keep_watch(self: &Arc<Self>, now: Instant) {
+        let due = self.read(|shared| match shared.channel.find(now) {
+            Finding::NotBefore(due) if shared.queue.len() > 0 => due.checked_add(UNWATCHED),
+            _ => None,
+        });
+        let bell = || Waker::from(Arc::new(Bell(Arc::downgrade(self))));
+        if due.is_some_and(|at| self.alarm.set(at, &self.home, bell)) {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        self.alarm.rang();
+        let wake = {
+            let mut shared = self.shared.lock();
+            if shared.channel.is_ready() || shared.channel.is_shut_down() {
+                return;
+            }
+            shared.queue.all_watching()
+        };
+        wake.into_iter().for_each(Waker::wake);
+    }
+
+    /// The owner of this test polls it. To be called before it does: what the dial says meanwhile
+    /// is for its next poll.
+    pub(crate) fn polled(self: &Arc<Self>, probe: &Probe) {
+        let tests = self.shared.lock().channel.polled(probe.number);
+        if tests {
+            self.keep_watch(Instant::now());
+        }
+    }
+
+    /// Whether the call of this test is being polled, or handed on, further up on this thread.
+    pub(crate) fn is_polled_here(&self, test: u64) -> bool {
+        POLLED.get() == (self.address(), test)
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    fn woke(&self, test: u64) {
+        let now = Instant::now();
+        self.shared.lock().channel.woke(test, now);
+    }
+}
+
+thread_local! {
+    /// The gate and the number of the test whose call is being polled on this thread.
+    static POLLED: Cell<(usize, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// While the call of a test is polled, or handed on. What reads its request meanwhile on this
+/// thread stands between it and the transport, or is no transport: that is no open stream.
+pub(crate) struct Polled {
+    before: (usize, u64),
+}
+
+impl Polled {
+    pub(crate) fn now(probe: &Probe) -> Self {
+        let polled = (probe.gate().address(), probe.number);
+        Self {
+            before: POLLED.replace(polled),
+        }
+    }
+}
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        POLLED.set(self.before);
+    }
+}
+
+/// What the alarm wakes.
+struct Bell(Weak<Gate>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        if let Some(gate) = self.0.upgrade() {
+            gate.ring();
+        }
+    }
+}
+
+/// The waker of a test: it notes that the dial has something to say, so that an owner who does not
+/// ask is noticed.
+pub(crate) struct Heard {
+    gate: Arc<Gate>,
+    test: u64,
+    owner: Mutex<Waker>,
+}
+
+impl Heard {
+    /// A waker that wakes this one too.
+    pub(crate) fn new(probe: &Probe, owner: &Waker) -> Arc<Self> {
+        Arc::new(Self {
+            gate: probe.gate(),
+            test: probe.number,
+            owner: Mutex::new(owner.clone()),
+        })
+    }
+
+    pub(crate) fn is_of(&self, probe: &Probe) -> bool {
+        self.test == probe.number
+    }
+
+    /// The owner polls with this waker from now on.
+    pub(crate) fn owned_by(&self, owner: &Waker) {
+        let mut known = self.owner.lock();
+        if !known.will_wake(owner) {
+            let before = std::mem::replace(&mut *known, owner.clone());
+            drop(known);
+            // Without the lock: a waker may hold anything.
+            drop(before);
+        }
+    }
+}
+
+impl Wake for Heard {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.gate.woke(self.test);
+        let owner = self.owner.lock().clone();
+        owner.wake();
+    }
+}

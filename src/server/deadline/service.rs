@@ -1,0 +1,79 @@
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::call::{Deadline, Served};
+use crate::events::{self, Once};
+use crate::grpc::{Code, Status};
+use crate::kernel::timer::Home;
+
+use super::client::is_a_client_s;
+use super::watch::Watch;
+use super::{ResponseFuture, ServerDeadlineBody, ServerDeadlinePolicy, Terms};
+
+static ON_A_CLIENT: Once = Once::new();
+
+/// The service of [`ServerDeadlineLayer`](super::ServerDeadlineLayer).
+#[derive(Clone, Debug)]
+pub struct ServerDeadline<S> {
+    inner: S,
+    policy: ServerDeadlinePolicy,
+    home: Home,
+}
+
+impl<S> ServerDeadline<S> {
+    pub(super) fn new(inner: S, policy: ServerDeadlinePolicy) -> Self {
+        let home = Home::here();
+        Self {
+            inner,
+            policy,
+            home,
+        }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for ServerDeadline<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<ServerDeadlineBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        self.home.note();
+        if is_a_client_s(request.extensions()) {
+            ON_A_CLIENT.say(events::server_deadline_on_a_client);
+        }
+        let now = Instant::now();
+        let (handler, calls) = match self.policy.terms(request.headers()) {
+            Ok(Terms::Unbounded) => (None, None),
+            Ok(Terms::Within { handler, calls }) => (Some(handler), Some(calls)),
+            Ok(Terms::Expired) => {
+                let message = "the caller's deadline had passed when the call came";
+                // Nobody has seen it (CONTRACT I7).
+                let status = Status::new(Code::DeadlineExceeded, message);
+                return ResponseFuture::answered(status.vouching_for(request.uri()));
+            }
+            Err(malformed) => {
+                let status = Status::new(Code::Internal, malformed.to_string());
+                return ResponseFuture::answered(status);
+            }
+        };
+        let calls = calls.map(|timeout| Deadline::after(now, timeout));
+        let (served, over) = Served::begin(calls);
+        request.extensions_mut().insert(served.clone());
+        let until = handler.map(|timeout| {
+            let deadline = Deadline::after(now, timeout);
+            (deadline, self.home.timer(deadline.at()))
+        });
+        let future = served.step(|| self.inner.call(request));
+        ResponseFuture::serving(future, Watch::new(served, over, until))
+    }
+}

@@ -1,0 +1,191 @@
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::kernel::sync::Mutex;
+
+use super::caller::Caller;
+use super::meter::{Meter, Refusal};
+use super::pace::{Nanos, Pace, START, nanos};
+use super::snapshot::Counters;
+
+/// One quota, and a bucket for each key.
+///
+/// Of a key only a hash is held, seeded at random: a caller may send keys of any length, and can't choose
+/// those of others.
+#[derive(Debug)]
+pub(super) struct Meters {
+    made: Made,
+    since: Instant,
+    hasher: RandomState,
+    /// For requests without a key.
+    common: Meter,
+    /// For keys that there is no room for.
+    rest: Meter,
+    keyed: Mutex<Keyed>,
+}
+
+/// What a meter is made of.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) pace: Pace,
+    pub(super) counters: Arc<Counters>,
+    pub(super) max_keys: usize,
+}
+
+#[derive(Debug, Default)]
+struct Keyed {
+    meters: HashMap<u64, Arc<Meter>>,
+    /// New keys until the idle ones are looked for.
+    until_sweep: usize,
+}
+
+impl Meters {
+    pub(super) fn new(made: Made, now: Instant) -> Self {
+        Self {
+            made,
+            since: now,
+            hasher: RandomState::new(),
+            common: Meter::new(START),
+            rest: Meter::new(START),
+            keyed: Mutex::default(),
+        }
+    }
+
+    /// How long the caller waits for its cell, or what it is told.
+    pub(super) fn check(
+        &self,
+        key: Option<&[u8]>,
+        caller: Caller,
+        now: Instant,
+    ) -> Result<Duration, Refusal> {
+        let Made { pace, counters, .. } = &self.made;
+        let now = self.nanos(now);
+        let Some(key) = key else {
+            return self.common.check(pace, counters, caller, now);
+        };
+        match self.of(self.hasher.hash_one(key), now) {
+            Some(meter) => meter.check(pace, counters, caller, now),
+            None => self.rest.check(pace, counters, caller, now),
+        }
+    }
+
+    /// Lets promises lapse that nobody asked about since.
+    pub(super) fn lapse(&self, now: Instant) {
+        let Made { pace, counters, .. } = &self.made;
+        let now = self.nanos(now);
+        self.common.is_idle(pace, counters, now);
+        self.rest.is_idle(pace, counters, now);
+        for meter in self.keyed.lock().meters.values() {
+            meter.is_idle(pace, counters, now);
+        }
+    }
+
+    fn of(&self, key: u64, now: Nanos) -> Option<Arc<Meter>> {
+        let mut keyed = self.keyed.lock();
+        if let Some(meter) = keyed.meters.get(&key) {
+            return Some(Arc::clone(meter));
+        }
+        keyed.sweep(&self.made, now);
+        if keyed.meters.len() >= self.made.max_keys {
+            return None;
+        }
+        let meter = Arc::new(Meter::new(now));
+        keyed.meters.insert(key, Arc::clone(&meter));
+        Some(meter)
+    }
+
+    fn nanos(&self, now: Instant) -> Nanos {
+        START.saturating_add(nanos(now.saturating_duration_since(self.since)))
+    }
+}
+
+impl Keyed {
+    /// Drops the meters that are as good as new ones: at each fourth part of new keys, so that each
+    /// pays for four at most.
+    fn sweep(&mut self, made: &Made, now: Nanos) {
+        if self.until_sweep > 0 {
+            self.until_sweep -= 1;
+            return;
+        }
+        let Made { pace, counters, .. } = made;
+        // One that is in somebody's hands has a cell taken from it in a moment.
+        self.meters
+            .retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(pace, counters, now));
+        self.until_sweep = self.meters.len() / 4;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::rate_limit::Quota;
+
+    const PATIENT: Caller = Caller {
+        returning: false,
+        patience: Duration::ZERO,
+        can_wait: false,
+    };
+
+    fn meters(max_keys: usize) -> Meters {
+        let made = Made {
+            pace: Pace::new(
+                Quota::every(Duration::from_secs(1)).unwrap(),
+                Duration::from_millis(250),
+            ),
+            counters: Arc::default(),
+            max_keys,
+        };
+        Meters::new(made, Instant::now())
+    }
+
+    fn held(meters: &Meters) -> usize {
+        meters.keyed.lock().meters.len()
+    }
+
+    fn ask(meters: &Meters, key: usize) -> bool {
+        let key = key.to_be_bytes();
+        meters.check(Some(&key), PATIENT, Instant::now()).is_ok()
+    }
+
+    #[test]
+    fn the_default_cap_holds_no_more_memory_than_is_said() {
+        let entry = size_of::<Meter>() + 2 * size_of::<usize>() + size_of::<(u64, Arc<Meter>)>();
+        // CONTRACT Q5. Of a hash map half of the room may be empty; the list of those ahead has
+        // room for eight (`laws`), of two words each.
+        let most = 100_000 * (entry + 32 + 8 * 16);
+        assert!(most <= 30_000_000, "{most}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_whose_buckets_are_full_again_are_forgotten() {
+        let meters = meters(100_000);
+        for key in 0..1_000 {
+            assert!(ask(&meters, key));
+        }
+        assert_eq!(held(&meters), 1_000);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // At most a quarter more before they are looked for.
+        for key in 1_000..1_300 {
+            assert!(ask(&meters, key));
+        }
+        assert!(held(&meters) <= 300, "{}", held(&meters));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_keys_holds_no_more_than_the_cap_and_shares_one_bucket_beyond_it() {
+        let meters = meters(10);
+        for key in 0..10 {
+            assert!(ask(&meters, key));
+        }
+        assert!(ask(&meters, 10), "the first of the rest");
+        for key in 11..10_000 {
+            assert!(!ask(&meters, key));
+        }
+        assert_eq!(held(&meters), 10);
+        assert!(!ask(&meters, 3), "one that is held keeps its own");
+    }
+}
