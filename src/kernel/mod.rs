@@ -25,3 +25,5 @@ pub(crate) mod sync;
     allow(dead_code, reason = "a layer by itself needs some of it only")
 )]
 pub(crate) mod timer;
+#[cfg(any(feature = "adaptive-throttle", feature = "budget"))]
+pub(crate) mod window;

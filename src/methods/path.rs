@@ -30,7 +30,16 @@ pub(crate) fn is_method(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_method_at_its_end(path in ".*") {
+            prop_assert!(path.ends_with(method_of(&path)));
+        }
+    }
 
     #[test]
     fn a_prefix_of_the_origin_is_left_out() {

@@ -21,7 +21,6 @@ pub(super) fn all(input: &Input) {
     let Input {
         http,
         headers,
-        path,
         details,
     } = input;
     retry_info(details);

@@ -13,7 +13,6 @@ use super::reference;
 pub(super) struct Input {
     pub(super) http: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) path: String,
     /// The bytes of a `google.rpc.Status`, or of something like it, and what they ask for.
     pub(super) details: Details,
 }
@@ -102,7 +101,6 @@ impl Input {
         Self {
             http: StatusCode::from_u16(u16::try_from(number).unwrap()).unwrap(),
             headers,
-            path: path(dice),
             details,
         }
     }
@@ -176,9 +174,4 @@ fn legal(mut bytes: Vec<u8>) -> HeaderValue {
         }
     }
     HeaderValue::from_maybe_shared(Bytes::from(bytes)).unwrap()
-}
-
-fn path(dice: &mut Dice) -> String {
-    const PARTS: [&str; 7] = ["/", "//", "kv.v1.Kv", "Put", "ü", "", "?x=/y/z"];
-    (0..dice.roll(6)).map(|_| dice.one_of(&PARTS)).collect()
 }

@@ -78,12 +78,12 @@
 //! | the first 5 s of the client's life | 2 to 10 min | 20 to 80 s |
 
 mod body;
+mod counts;
 mod future;
 mod layer;
 mod policy;
 mod service;
 mod throttle;
-mod window;
 
 pub use body::ThrottleBody;
 pub use future::ResponseFuture;

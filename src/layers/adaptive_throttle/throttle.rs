@@ -11,8 +11,9 @@ use crate::events::{self, Once};
 use crate::grpc::Code;
 use crate::kernel::rng::Rng;
 use crate::kernel::sync::Mutex;
+use crate::kernel::window::SlotNumber;
 
-use super::window::{Counts, Epoch, Window};
+use super::counts::{Counts, Window};
 use super::{AdaptiveThrottlePolicy, Fate, probability};
 
 /// The counts that the clones of a service share, to be looked at; and the layer that makes services
@@ -46,7 +47,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub(super) struct Accepted {
     throttle: Throttle,
-    counted: Epoch,
+    counted: SlotNumber,
 }
 
 impl Throttle {
@@ -124,7 +125,7 @@ impl Throttle {
         None
     }
 
-    fn count(&self, counts: Counts) -> Epoch {
+    fn count(&self, counts: Counts) -> SlotNumber {
         let elapsed = self.elapsed();
         self.0.window.lock().add(elapsed, counts)
     }
@@ -144,8 +145,8 @@ impl Accepted {
     pub(super) fn failed(self, verdict: &Verdict) {
         let Throttle(shared) = &self.throttle;
         if verdict.progress == Progress::Answered && shared.policy.fate(verdict) == Fate::Refused {
-            let elapsed = self.throttle.elapsed();
-            shared.window.lock().take_back_accept(elapsed, self.counted);
+            let mut window = shared.window.lock();
+            window.take_back(self.counted, Counts::WRONG_ACCEPT);
         }
     }
 }

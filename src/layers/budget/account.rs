@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::kernel::sync::Mutex;
 
 use super::floor::{Floor, Grant};
-use super::window::{Window, Withdrawal};
+use super::units::{Units, Withdrawal};
 
 /// What an extra attempt costs. A call pays in a thousandth of a percent of it or a multiple, so that
 /// all sums are of whole numbers.
@@ -21,7 +21,7 @@ pub(super) struct Account {
 
 #[derive(Debug)]
 struct Funds {
-    window: Window,
+    units: Units,
     floor: Option<Floor>,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum Paid {
 impl Account {
     pub(super) fn new(window: Duration, floor: u32) -> Self {
         let funds = Funds {
-            window: Window::new(window),
+            units: Units::over(window),
             floor: Floor::per_second(floor),
         };
         Self {
@@ -45,12 +45,12 @@ impl Account {
     }
 
     pub(super) fn pay_in(&self, units: u32) {
-        self.with(|funds, now| funds.window.deposit(units.into(), now));
+        self.with(|funds, now| funds.units.deposit(units.into(), now));
     }
 
     pub(super) fn pay_attempt(&self) -> Option<Paid> {
         self.with(|funds, now| {
-            let by_calls = funds.window.withdraw(ATTEMPT.into(), now);
+            let by_calls = funds.units.withdraw(ATTEMPT.into(), now);
             by_calls
                 .map(Paid::Calls)
                 .or_else(|| funds.floor.as_mut()?.grant().map(Paid::Floor))
@@ -59,14 +59,14 @@ impl Account {
 
     pub(super) fn pay_back(&self, paid: &Paid) {
         self.with(|funds, _| match (paid, &mut funds.floor) {
-            (Paid::Calls(withdrawal), _) => funds.window.put_back(withdrawal),
+            (Paid::Calls(withdrawal), _) => funds.units.put_back(withdrawal),
             (Paid::Floor(grant), Some(floor)) => floor.put_back(*grant),
             (Paid::Floor(_), None) => {}
         });
     }
 
     pub(super) fn units(&self) -> u64 {
-        self.with(|funds, now| funds.window.units(now))
+        self.with(|funds, now| funds.units.there(now))
     }
 
     /// The clock is read under the lock: time does not go back between two who hold it.

@@ -72,7 +72,7 @@ mod per_method;
 mod percentage;
 mod service;
 mod token_bucket;
-mod window;
+mod units;
 
 pub use error::InvalidBudget;
 pub use layer::BudgetLayer;

@@ -46,18 +46,14 @@ where
             Some(Err(error)) => this.inner.broken(error),
             None => None,
         };
-        Poll::Ready(match failure {
-            Some(error) => {
-                if let Some(watch) = this.watch.take() {
-                    watch.failed(&error);
-                }
-                Some(Err(this.recorder.failed(error)))
-            }
-            None => {
-                this.recorder.over(None);
-                None
-            }
-        })
+        let Some(error) = failure else {
+            this.recorder.over(None);
+            return Poll::Ready(None);
+        };
+        if let Some(watch) = this.watch.take() {
+            watch.failed(&error);
+        }
+        Poll::Ready(Some(Err(this.recorder.failed(error))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,0 +1,236 @@
+use std::time::Duration;
+
+/// What a window adds up.
+pub(crate) trait Tally: Copy + Default {
+    fn add(&mut self, more: Self);
+
+    /// Takes what was added before.
+    fn take(&mut self, less: Self);
+}
+
+impl Tally for u64 {
+    fn add(&mut self, more: Self) {
+        *self = self.saturating_add(more);
+    }
+
+    fn take(&mut self, less: Self) {
+        *self = self.saturating_sub(less);
+    }
+}
+
+/// The number of a slot, counted from the start of the window's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SlotNumber(u64);
+
+/// Tallies over a window of time that moves on: a ring of slots, and their sum.
+///
+/// What is added stays for the window's length, or up to one slot less. It knows no clock: the time
+/// since its start is passed in, and a time that goes back counts as the latest one. No function
+/// takes more than `SLOTS` steps, however long nothing happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Window<T, const SLOTS: usize> {
+    /// In nanoseconds, one at least.
+    length: u128,
+    newest: u64,
+    slots: [T; SLOTS],
+    total: T,
+}
+
+impl<T: Tally, const SLOTS: usize> Window<T, SLOTS> {
+    /// An empty window of this length.
+    pub(crate) fn new(length: Duration) -> Self {
+        Self {
+            length: length.as_nanos().max(1),
+            newest: 0,
+            slots: [T::default(); SLOTS],
+            total: T::default(),
+        }
+    }
+
+    /// What it holds, so long after its start.
+    pub(crate) fn total(&mut self, elapsed: Duration) -> T {
+        self.advance(elapsed);
+        self.total
+    }
+
+    /// Adds to the slot of this time.
+    pub(crate) fn add(&mut self, elapsed: Duration, more: T) -> SlotNumber {
+        self.advance(elapsed);
+        let newest = SlotNumber(self.newest);
+        self.put_back(newest, more);
+        newest
+    }
+
+    /// Adds to that slot, unless it left the window.
+    pub(crate) fn put_back(&mut self, slot: SlotNumber, more: T) {
+        if self.holds(slot) {
+            self.total.add(more);
+            self.slot(slot.0).add(more);
+        }
+    }
+
+    /// Takes from that slot what was added to it, unless it left the window.
+    pub(crate) fn take_back(&mut self, slot: SlotNumber, less: T) {
+        if self.holds(slot) {
+            self.total.take(less);
+            self.slot(slot.0).take(less);
+        }
+    }
+
+    /// Each slot in the window, the oldest first.
+    pub(crate) fn oldest_first(&self) -> [(SlotNumber, T); SLOTS] {
+        std::array::from_fn(|place| {
+            let age = (SLOTS - 1 - place) as u64;
+            let number = self.newest.checked_sub(age);
+            let number = number.map(|number| (number, self.slots.get(Self::place(number))));
+            match number {
+                Some((number, Some(held))) => (SlotNumber(number), *held),
+                _ => Default::default(),
+            }
+        })
+    }
+
+    fn holds(&self, slot: SlotNumber) -> bool {
+        self.newest - slot.0.min(self.newest) < SLOTS as u64
+    }
+
+    /// Moves on: what is too old leaves.
+    fn advance(&mut self, elapsed: Duration) {
+        // Two callers may come in another order than they read the clock.
+        let newest = self.number_at(elapsed).max(self.newest);
+        for step in 0..(newest - self.newest).min(SLOTS as u64) {
+            let left = std::mem::take(self.slot(newest - step));
+            self.total.take(left);
+        }
+        self.newest = newest;
+    }
+
+    fn number_at(&self, elapsed: Duration) -> u64 {
+        let number = elapsed.as_nanos() * SLOTS as u128 / self.length;
+        u64::try_from(number).unwrap_or(u64::MAX)
+    }
+
+    fn place(number: u64) -> usize {
+        usize::try_from(number % SLOTS as u64).unwrap_or_default()
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a remainder of `SLOTS` is an index of `SLOTS` slots"
+    )]
+    fn slot(&mut self, number: u64) -> &mut T {
+        &mut self.slots[Self::place(number)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const SLOTS: usize = 60;
+
+    fn window(length: Duration) -> Window<u64, SLOTS> {
+        Window::new(length)
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_is_forgotten() {
+        let mut window = window(120 * SECOND);
+        window.add(Duration::ZERO, 1);
+        window.add(60 * SECOND, 1);
+        let seconds = [119, 120, 179, 180];
+        let totals = seconds.map(|seconds| window.total(seconds * SECOND));
+        assert_eq!(totals, [2, 1, 1, 0]);
+    }
+
+    #[test]
+    fn thirty_idle_days_leave_nothing_and_a_new_count_is_alone() {
+        let mut window = window(120 * SECOND);
+        window.add(Duration::ZERO, 1);
+        let later = 30 * 24 * 3_600 * SECOND;
+        assert_eq!(window.total(later), 0);
+        window.add(later, 2);
+        assert_eq!(window.total(later), 2);
+    }
+
+    #[test]
+    fn time_that_goes_back_stands_still() {
+        let mut window = window(20 * SECOND);
+        window.add(100 * SECOND, 1);
+        window.add(SECOND, 1);
+        assert_eq!(window.total(SECOND), 2);
+    }
+
+    #[test]
+    fn the_shortest_and_the_longest_window_count() {
+        for length in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+            let mut window = window(length);
+            for elapsed in [Duration::ZERO, SECOND, Duration::MAX] {
+                window.add(elapsed, 1);
+                assert!(window.total(elapsed) >= 1, "{length:?}");
+            }
+        }
+    }
+
+    /// What was added, with the number of its slot, looked through from the beginning.
+    #[derive(Default)]
+    struct Slow(Vec<(u64, u64)>);
+
+    impl Slow {
+        fn total(&self, newest: u64) -> u64 {
+            let inside = |number: u64| number + SLOTS as u64 > newest;
+            let live = self.0.iter().filter(|(number, _)| inside(*number));
+            live.map(|(_, held)| held).sum()
+        }
+    }
+
+    fn step() -> impl Strategy<Value = (u64, u8)> {
+        // Milliseconds until it, and what happens: something is added, taken back or put back.
+        let wait = prop_oneof![
+            5 => 0..3_000_u64,
+            2 => 0..60_000_u64,
+            1 => Just(30 * 24 * 3_600_000_u64),
+        ];
+        (wait, 0..4_u8)
+    }
+
+    proptest! {
+        #[test]
+        fn the_ring_holds_what_a_full_record_says(
+            steps in proptest::collection::vec(step(), 0..200), seconds in 1..200_u32,
+        ) {
+            let length = seconds * SECOND;
+            let (mut window, mut slow) = (window(length), Slow::default());
+            let mut now = Duration::ZERO;
+            let mut last: Option<(SlotNumber, usize)> = None;
+            for (wait, what) in steps {
+                now += Duration::from_millis(wait);
+                let millis = u64::try_from(now.as_millis()).unwrap();
+                let newest = millis * SLOTS as u64 / (u64::from(seconds) * 1_000);
+                prop_assert_eq!(window.total(now), slow.total(newest));
+                match (what, last) {
+                    (0, Some((slot, index))) => {
+                        window.take_back(slot, slow.0[index].1);
+                        slow.0[index].1 = 0;
+                    }
+                    (1, Some((slot, index))) => {
+                        window.put_back(slot, 2);
+                        slow.0[index].1 += 2;
+                    }
+                    _ => {
+                        last = Some((window.add(now, 3), slow.0.len()));
+                        slow.0.push((newest, 3));
+                    }
+                }
+                prop_assert_eq!(window.total(now), slow.total(newest));
+                let slots = window.oldest_first();
+                prop_assert!(slots.windows(2).all(|pair| pair[0].0.0 <= pair[1].0.0));
+                let sum: u64 = slots.iter().map(|(_, held)| held).sum();
+                prop_assert_eq!(sum, slow.total(newest));
+            }
+        }
+    }
+}
