@@ -151,10 +151,11 @@ mod tests {
         meters.check(Some(&key), PATIENT, Instant::now()).is_ok()
     }
 
+    // CONTRACT Q5
     #[test]
     fn the_default_cap_holds_no_more_memory_than_is_said() {
         let entry = size_of::<Meter>() + 2 * size_of::<usize>() + size_of::<(u64, Arc<Meter>)>();
-        // CONTRACT Q5. Of a hash map half of the room may be empty; the list of those ahead has
+        // Of a hash map half of the room may be empty; the list of those ahead has
         // room for eight (`laws`), of two words each.
         let most = 100_000 * (entry + 32 + 8 * 16);
         assert!(most <= 30_000_000, "{most}");
