@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
@@ -24,9 +25,14 @@ const FILES: [(&str, &str); 5] = [
 #[test]
 fn a_generated_client_with_the_five_layers_survives_two_restarts_of_its_server() {
     let home = crate_outside_the_repository();
+    tell(&format!(
+        "a user's crate stands in {}; cargo builds and runs it, minutes the first time",
+        home.display()
+    ));
     let output = cargo_run(&home);
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
+    tell(&format!("the user's client says: {}", said.trim()));
     assert!(output.status.success(), "{complained}");
     let calls = said
         .trim()
@@ -89,6 +95,11 @@ fn layer_lines(code: &str) -> impl Iterator<Item = &str> {
 
 fn template() -> PathBuf {
     Path::new(ROOT).join("tests/user_path")
+}
+
+/// Says it at once: the test harness keeps what `println` says until a test fails.
+fn tell(progress: &str) {
+    let _ = writeln!(std::io::stderr(), "user_path: {progress}");
 }
 
 /// One place for each target directory: cargo takes a crate at another place for another crate.
