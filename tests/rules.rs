@@ -155,7 +155,9 @@ fn run() -> Result<Vec<String>, Box<dyn Error>> {
     for rule in &asked {
         let tests = index.get(rule).map_or(&[][..], |tests| tests);
         println!("{rule}: {} tests", tests.len());
-        tests.iter().for_each(|test| println!("  {test}"));
+        for test in tests {
+            println!("  {test}");
+        }
     }
     if asked.is_empty() {
         for (rule, tests) in &index {
@@ -172,7 +174,9 @@ fn first_words(tests: &[Test]) -> &str {
 fn main() -> ExitCode {
     match run() {
         Ok(faults) => {
-            faults.iter().for_each(|fault| eprintln!("{fault}"));
+            for fault in &faults {
+                eprintln!("{fault}");
+            }
             if faults.is_empty() {
                 ExitCode::SUCCESS
             } else {
