@@ -7,7 +7,7 @@
 #![cfg(test)]
 
 mod check;
-#[path = "../wire/random/dice.rs"]
+#[path = "../wire/at_most_once/rng.rs"]
 mod dice;
 mod generate;
 mod protobuf;

@@ -2,9 +2,9 @@
 
 mod budget;
 mod calls;
-mod patience;
 mod spent;
 mod waiting;
+mod waiting_calls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

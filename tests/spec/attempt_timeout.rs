@@ -2,10 +2,10 @@
 
 mod answers;
 mod bounds;
-mod early;
-mod last;
-mod repeats;
+mod early_expiry;
+mod last_attempt;
 mod requests;
+mod retried;
 mod streams;
 
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! One instant at which a call ends, whatever it is doing then.
 
-mod early;
+mod busy_service;
+mod early_expiry;
 mod expiry;
+mod grpc_timeout;
+mod parent_call;
 mod phases;
 mod response;
-mod retried;
-mod served;
-mod stubborn;
+mod retried_expiry;
 mod timeouts;
-mod written;

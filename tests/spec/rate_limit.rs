@@ -1,12 +1,12 @@
 //! A server's quotas: who is let through, and what the others are told.
 
-pub(crate) mod door;
 mod flood;
-mod hints;
-mod identity;
 mod keys;
 mod laws;
 mod load;
+mod our_clients;
+mod pass_through;
 mod promises;
-mod returning;
+pub(crate) mod raw_service;
+mod refusals;
 mod threads;

@@ -1,8 +1,8 @@
 //! What a caller learns of a call: while it runs, when it succeeded, and when it failed.
 
-mod endings;
+mod foreign_layers;
+mod give_up;
 mod handle;
-mod odd;
 
 use grpc_resilience::backoff::{Exponential, Jitter};
 use grpc_resilience::classify::{Progress, Reason};

@@ -1,21 +1,21 @@
 //! Which failures are retried, how often, and what each attempt carries.
 
+mod backoff;
 mod bounds;
-mod buffer;
 mod cancelled;
 mod conditions;
 mod credentials;
 mod hook;
 mod hook_outage;
-mod incurable;
+mod kept_request;
 mod laws;
-mod let_go;
+mod not_retryable;
 mod overrides;
 mod policies;
 mod readiness;
+mod replay_buffer;
 mod stack;
-mod waiting;
-mod waits;
+mod waiting_share;
 
 use grpc_resilience::GiveUp;
 use grpc_resilience::retry::{InvalidPolicy, RetryPolicy};

@@ -1,12 +1,12 @@
 //! The deadline of a served call: what stops at it, and what the calls made for it inherit.
 
 mod cancelled;
-mod earliest;
+pub(crate) mod closures;
+mod earliest_deadline;
 mod ends;
-pub(crate) mod front;
-mod identity;
-mod inherited;
-mod late;
+mod inherited_deadline;
+mod late_handler;
+mod pass_through;
 mod phases;
-mod raw;
-mod unread;
+mod raw_http2;
+mod unread_body;

@@ -1,12 +1,12 @@
 //! When an answer commits a call, and what becomes of streams. CONTRACT R6 to R9, B.
 
 mod commit;
-mod draining;
 mod ends;
 mod limits;
 mod live;
 mod replay;
-mod untouched;
+mod replay_under_way;
+mod sent_once;
 
 use grpc_resilience::call::CallOptionsExt;
 use test_protos::{EchoRequest, EchoResponse};

@@ -1,28 +1,28 @@
 //! Calls that wait for a channel which is down.
 
-mod adversity;
-mod asleep;
-mod between;
+mod balanced_channel;
+mod balanced_endpoints;
+mod client_before_server;
+mod connect_faults;
+mod deadline;
 mod dials;
-mod endpoints;
-mod expiry;
-mod faults;
-mod first;
-mod forgotten;
+mod dropped_dial;
+mod forgotten_request;
+mod fresh_channel;
 mod goaway;
+mod grpc_timeout;
 mod handed_back;
-mod hung_up;
-mod members;
+mod layers_between;
+mod lost_connection;
 mod methods;
-mod patience;
+mod misbehaviour;
 mod probe;
 mod queue;
 mod readiness;
-mod started_before;
 mod streams;
-mod timeouts;
-mod unheard;
-mod unpolled;
+mod unpolled_calls;
+mod wait_mode;
+mod wakeups;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,9 +6,9 @@
 #![cfg(test)]
 
 mod answers;
+mod at_most_once;
 mod common;
-mod ended;
-mod random;
+mod ended_before_sent;
 mod retry;
 mod stack;
 mod verdict;

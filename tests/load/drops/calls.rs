@@ -17,7 +17,7 @@ use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::{Code, Request, Status};
 
-use super::patience::Patience;
+use super::waiting_calls::Patience;
 
 pub(crate) type Sender = mpsc::Sender<EchoRequest>;
 

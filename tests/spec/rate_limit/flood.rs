@@ -12,7 +12,7 @@ use tokio::time::{Instant, advance, sleep_until};
 use crate::common::ms;
 use crate::support::SECOND;
 
-use super::door::{again, new};
+use super::raw_service::{again, new};
 
 const TIME: Duration = Duration::from_secs(10);
 

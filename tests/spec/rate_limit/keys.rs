@@ -14,7 +14,7 @@ use tonic::transport::server::{TcpConnectInfo, TcpIncoming};
 
 use crate::common::ms;
 
-use super::door::{new, request, send, to};
+use super::raw_service::{new, request, send, to};
 
 fn hourly(requests: u32) -> Quota {
     let quota = Quota::every(ms(3_600_000)).unwrap();

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::common::ms;
 
-use super::door::{again, new, request, send};
+use super::raw_service::{again, new, request, send};
 
 fn micros(count: u64) -> Duration {
     Duration::from_micros(count)

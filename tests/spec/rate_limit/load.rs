@@ -11,7 +11,7 @@ use tonic::Code;
 use crate::common::{declared, ms, retrying};
 use crate::support::SECOND;
 
-use super::door::{new, serve};
+use super::raw_service::{new, serve};
 
 const RATE: u32 = 500;
 const OFFERED: u32 = 5_000;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, advance, sleep_until};
 
 use crate::common::ms;
 
-use super::door::{Refused, again, new, request, send, told};
+use super::raw_service::{Refused, again, new, request, send, told};
 
 /// One cell each 10 ms; five at once.
 fn layer() -> RateLimitLayer {

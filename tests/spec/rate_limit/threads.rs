@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
 
-use super::door::{new, request, send};
+use super::raw_service::{new, request, send};
 
 const THREADS: usize = 8;
 const CALLS: usize = 500;

@@ -18,8 +18,8 @@ use tower::ServiceBuilder;
 use crate::common::ms;
 use crate::support::{SECOND, Stack, all_ended, client, hello};
 
-use super::front::{Answers, Front, Stops, calls_to};
-use super::raw::Raw;
+use super::closures::{Answers, Front, Stops, calls_to};
+use super::raw_http2::Raw;
 
 const FORSAKEN: &str = "the parent call ended while ";
 

@@ -16,8 +16,8 @@ use tonic::Code;
 use crate::common::ms;
 use crate::support::SECOND;
 
-use super::front::{Answers, Front, Stops};
-use super::raw::{Raw, hello_frame};
+use super::closures::{Answers, Front, Stops};
+use super::raw_http2::{Raw, hello_frame};
 
 fn text(text: &str) -> EchoResponse {
     EchoResponse {

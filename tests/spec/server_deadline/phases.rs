@@ -17,7 +17,7 @@ use tower::ServiceBuilder;
 use crate::common::{every, ms, unavailable};
 use crate::support::{SECOND, Stack, all_ended, client, hello, message, settle};
 
-use super::front::{Answers, Calls, Front, Stops, calls_to};
+use super::closures::{Answers, Calls, Front, Stops, calls_to};
 
 fn alive() -> usize {
     Handle::current().metrics().num_alive_tasks()

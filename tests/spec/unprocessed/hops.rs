@@ -17,8 +17,8 @@ use tower::{Layer as _, ServiceBuilder};
 
 use super::trusting;
 use crate::common::{ms, policy, previous_attempts, undeclared, waits};
-use crate::rate_limit::door::serve;
-use crate::server_deadline::front::Front;
+use crate::rate_limit::raw_service::serve;
+use crate::server_deadline::closures::Front;
 use crate::support::{Stack, client};
 
 fn exhausted() -> RetryPolicy {

@@ -12,7 +12,7 @@ use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::WORD;
 use crate::common::ms;
-use crate::rate_limit::door::to;
+use crate::rate_limit::raw_service::to;
 
 type Bytes = bytes::Bytes;
 

@@ -4,10 +4,10 @@
 //! The first call over a stack tests the channel through all layers; only then is the fast path
 //! open.
 
-mod apart;
-mod late;
-mod lost;
-mod outside;
+mod late_reset;
+mod lost_connection;
+mod other_calls;
+mod slow_path;
 
 use std::time::Duration;
 

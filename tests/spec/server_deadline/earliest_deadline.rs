@@ -14,8 +14,8 @@ use tower::Layer as _;
 
 use crate::support::{SECOND, hello, timeouts};
 
-use super::front::{Front, calls_to};
-use super::inherited::within;
+use super::closures::{Front, calls_to};
+use super::inherited_deadline::within;
 
 /// The call's option.
 #[derive(Clone, Copy, Debug)]

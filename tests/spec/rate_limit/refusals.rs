@@ -11,7 +11,7 @@ use tonic::Code;
 use crate::common::ms;
 use crate::support::client;
 
-use super::door::{new, request, send, serve, told};
+use super::raw_service::{new, request, send, serve, told};
 
 fn nanos(count: u64) -> Duration {
     Duration::from_nanos(count)

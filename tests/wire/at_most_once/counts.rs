@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use super::call::Declared;
 use super::client::{Ended, Outcome};
-use super::told::Told;
+use super::transport_word::Told;
 
 #[derive(Debug, Default)]
 pub(super) struct Counts {

@@ -13,8 +13,8 @@ use tonic::Code;
 use crate::common::ms;
 use crate::support::SECOND;
 
-use super::front::{Answers, Front, Stops};
-use super::raw::{Open, Raw};
+use super::closures::{Answers, Front, Stops};
+use super::raw_http2::{Open, Raw};
 
 /// A stream without end that filled the caller's window long before its deadline, which has passed:
 /// nothing more was made of it.

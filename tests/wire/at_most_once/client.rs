@@ -19,7 +19,7 @@ use super::call::{Call, End};
 use super::recorder::Record;
 use super::setup::Setup;
 use super::stack::Stacked;
-use super::told::Told;
+use super::transport_word::Told;
 
 /// So many calls at once share a connection.
 const ABREAST: usize = 8;

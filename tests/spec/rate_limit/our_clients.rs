@@ -9,7 +9,7 @@ use tonic::Code;
 
 use crate::common::{declared, ms, previous_attempts, retrying, undeclared, waits};
 
-use super::door::serve;
+use super::raw_service::serve;
 
 fn one_each(millis: u64) -> RateLimitLayer {
     RateLimitLayer::new(Quota::every(ms(millis)).unwrap().burst(4).unwrap())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peer::{Headers, LastStream, Reason, Step, Stream};
 
-use super::dice::Dice;
+use super::rng::Dice;
 
 /// Resets that say nothing of whether the application ran.
 const RESETS: [Reason; 8] = [

@@ -1,10 +1,10 @@
 //! An ordinary call goes to the channel itself, any other through all layers: nobody outside can tell
 //! which way it went (the page of `stack`).
 
-mod again;
-mod held;
-mod methods;
-mod served;
+mod held_head;
+mod method_cache;
+mod parent_call;
+mod readiness;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

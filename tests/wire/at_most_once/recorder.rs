@@ -17,7 +17,7 @@ use tonic::transport::{Channel, Error};
 use tower_service::Service;
 
 use super::call::CALL;
-use super::told::Told;
+use super::transport_word::Told;
 
 /// The header with the number of the sending, from 0.
 pub(super) const SENDING: &str = "x-sending";

@@ -13,8 +13,8 @@ use http_body_util::StreamBody;
 use tokio_stream::StreamExt as _;
 use tonic::body::Body;
 
-use super::dice::Dice;
 use super::kind;
+use super::rng::Dice;
 use super::setup::{Calls, Setup, dice_of};
 
 /// The header with the number of the call.

@@ -16,7 +16,7 @@ use tower::ServiceBuilder;
 use crate::common::{ms, unavailable};
 use crate::support::{SECOND, client, hello, timeouts};
 
-use super::front::{Answers, Calls, Front, calls_to};
+use super::closures::{Answers, Calls, Front, calls_to};
 
 /// A call with this timeout, or without any.
 pub(super) fn within(timeout: Option<Duration>) -> Request<EchoRequest> {

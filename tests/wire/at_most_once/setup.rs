@@ -8,10 +8,10 @@ use grpc_resilience::retry::{BeforeAttempt, NextAttempt, RetryLayer, RetryPolicy
 use grpc_resilience::{BoxError, IdempotencyKey, IdempotencyLayer};
 
 use super::call::{CALL, Declared, End};
-use super::dice::Dice;
+use super::faults::Weather;
 use super::kind;
+use super::rng::Dice;
 use super::stack::Stack;
-use super::weather::Weather;
 
 /// The header that a hook adds: the number of the attempt.
 pub(super) const TOKEN: &str = "x-token";

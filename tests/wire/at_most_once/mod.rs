@@ -14,21 +14,21 @@
 mod call;
 mod client;
 mod counts;
-mod dice;
-mod fate;
+mod faults;
 mod kind;
 mod oracle;
 mod recorder;
+mod rng;
 mod runs;
 mod setup;
 mod stack;
-mod told;
-mod weather;
+mod stream_faults;
+mod transport_word;
 
+use faults::Weather;
 use runs::Runs;
 use setup::{Calls, Pace, Setup};
 use stack::Stack;
-use weather::Weather;
 
 // CONTRACT I1, I2, I4, I4a, I4b, I7, X1, X2
 #[tokio::test(start_paused = true)]

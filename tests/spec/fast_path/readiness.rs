@@ -18,7 +18,7 @@ use tower::{Service, ServiceBuilder, ServiceExt as _};
 
 use crate::support::{client, hello, numbered, settle};
 
-use super::held::raw;
+use super::held_head::raw;
 
 /// Counts how often it is polled after its end.
 struct Once {

@@ -21,7 +21,7 @@ use tonic::{Code, Status};
 
 use crate::support::message;
 
-use super::front::Front;
+use super::closures::Front;
 
 /// One connection to a server under the layer.
 pub(crate) struct Raw {

@@ -9,7 +9,7 @@ use super::call::{Declared, End};
 use super::client::{Ended, Outcome};
 use super::recorder::SENDING;
 use super::setup::{Calls, Setup, TOKEN};
-use super::told::Told;
+use super::transport_word::Told;
 use super::{call, counts::Counts};
 
 pub(super) struct Judge<'a> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use peer::{Connection, LastStream, Reason, Step, Stream};
 
-use super::dice::Dice;
-use super::fate::{Fates, Point};
+use super::rng::Dice;
+use super::stream_faults::{Fates, Point};
 
 /// So many streams a connection has at most; with the next it ends.
 const STREAMS: usize = 16;

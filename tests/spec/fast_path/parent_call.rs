@@ -17,7 +17,7 @@ use tower::{Service as _, ServiceBuilder, ServiceExt as _};
 use crate::common::{failures, ms};
 use crate::support::{SECOND, client, hello, serving, settle};
 
-use super::held::raw;
+use super::held_head::raw;
 use super::{Case, Seen, answers, hanging};
 
 /// A call made for one that has this timeout and is over after so long.
