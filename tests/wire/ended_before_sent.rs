@@ -186,7 +186,7 @@ async fn sent_of(number: usize, request: Request<Body>) -> (String, Vec<(bool, u
 // CONTRACT R13
 #[tokio::test(start_paused = true)]
 async fn no_request_is_completed_after_its_call_is_over() {
-    let channel = endpoint("http://127.0.0.1:1".into()).connect_lazy();
+    let channel = endpoint("http://127.0.0.1:1").connect_lazy();
     for number in 0..stacks(&channel).len() {
         for mut request in [request(), live()] {
             request.call_options().idempotent().max_attempts(1);

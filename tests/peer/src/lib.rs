@@ -27,6 +27,7 @@
 //! client's window, so keep them under its first one (64 KiB by the protocol, 2 MiB with hyper).
 
 mod address;
+pub mod client;
 mod connection;
 mod frame;
 mod gate;

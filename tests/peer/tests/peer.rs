@@ -4,7 +4,8 @@
 mod common;
 
 use bytes::Bytes;
-use common::{call, channel, endpoint, failure, others_have_run, outcome, request_of, send, spawn};
+use common::{failure, outcome, send};
+use peer::client::{call, channel, endpoint, others_have_run, request_with, spawn};
 use peer::{
     Connection, DeadPort, Gate, Headers, LastStream, Peer, Reason, SeenReset, Step, Stream,
 };
@@ -14,7 +15,7 @@ async fn answers_correctly_once_the_script_is_used_up() {
     let peer =
         Peer::start([Connection::new().streams([Stream::refuse(), Stream::status(14, "later")])])
             .await;
-    let channel = channel(peer.uri());
+    let channel = channel(&peer);
     assert!(call(&channel).await.is_err());
     assert_eq!(call(&channel).await.unwrap().headers()["grpc-status"], "14");
     for _ in 0..3 {
@@ -33,7 +34,7 @@ async fn answers_correctly_once_the_script_is_used_up() {
 async fn takes_large_bodies_and_remembers_them() {
     let peer = Peer::start([]).await;
     let body = Bytes::from(vec![7; 8 << 20]);
-    let answer = send(channel(peer.uri()), request_of(body.clone())).await;
+    let answer = send(channel(&peer), request_with(body.clone())).await;
     assert!(answer.is_ok());
     let seen = peer.streams_seen();
     assert!(seen[0].complete);
@@ -77,7 +78,7 @@ async fn a_small_window_holds_the_rest_of_a_body_back() {
 #[tokio::test]
 async fn sees_that_a_dropped_call_resets_its_stream() {
     let peer = Peer::always(Connection::new().other_streams(Stream::stall())).await;
-    let call = spawn(&channel(peer.uri()));
+    let call = spawn(&channel(&peer));
     peer.wait_for_requests(1).await;
     call.abort();
     peer.wait_for_resets(1).await;
@@ -116,7 +117,7 @@ async fn streams_of_one_connection_go_on_beside_each_other() {
         Step::Headers(Headers::trailers_only(0)),
     ]);
     let peer = Peer::start([Connection::new().streams([held])]).await;
-    let channel = channel(peer.uri());
+    let channel = channel(&peer);
     let first = spawn(&channel);
     peer.wait_for_streams(1).await;
     assert!(call(&channel).await.is_ok());
@@ -128,7 +129,7 @@ async fn streams_of_one_connection_go_on_beside_each_other() {
 #[tokio::test]
 async fn a_port_that_refused_can_be_listened_on_and_refuse_again() {
     let port = DeadPort::new();
-    let channel = channel(port.uri());
+    let channel = endpoint(port.uri()).connect_lazy();
     assert!(failure(call(&channel).await).contains("ConnectionRefused"));
 
     let peer = Peer::start_at(port, []).await;
@@ -161,7 +162,7 @@ async fn failure_after_drain(channel: &tonic::transport::Channel) -> String {
 async fn goaway_after_so_many_streams_lets_those_finish() {
     let connection = Connection::new().goaway_after(2, LastStream::This, Reason::NO_ERROR);
     let peer = Peer::start([connection]).await;
-    let channel = channel(peer.uri());
+    let channel = channel(&peer);
     for _ in 0..2 {
         let answer = call(&channel).await.unwrap();
         assert_eq!(outcome(answer.into_body()).await.1, "grpc-status 0");
@@ -185,7 +186,7 @@ async fn tells_what_it_proved_not_to_have_processed_by_what_it_said_first() {
         Stream::from([goaway]),
     ];
     let peer = Peer::start([Connection::new().streams(streams)]).await;
-    let channel = channel(peer.uri());
+    let channel = channel(&peer);
     for _ in 0..5 {
         if let Ok(answer) = call(&channel).await {
             outcome(answer.into_body()).await;

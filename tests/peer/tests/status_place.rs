@@ -3,12 +3,11 @@
 
 mod common;
 
-use bytes::{Buf as _, Bytes};
-use common::{call, channel, outcome};
-use http::uri::PathAndQuery;
+use bytes::Bytes;
+use common::outcome;
 use http_body::Body as _;
+use peer::client::{call, channel, unary};
 use peer::{Connection, Headers, Peer, Step, Stream};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Status};
 
 async fn answering(stream: Stream) -> Peer {
@@ -21,7 +20,7 @@ async fn a_trailers_only_answer_has_its_status_in_the_head_and_no_body() {
         .message("later")
         .with("grpc-retry-pushback-ms", "25");
     let peer = answering(Stream::from([Step::AwaitRequest, Step::Headers(head)])).await;
-    let answer = call(&channel(peer.uri())).await.unwrap();
+    let answer = call(&channel(&peer)).await.unwrap();
     assert_eq!(answer.headers()["grpc-status"], "14");
     assert_eq!(answer.headers()["grpc-message"], "later");
     assert_eq!(answer.headers()["grpc-retry-pushback-ms"], "25");
@@ -40,7 +39,7 @@ async fn a_head_and_trailers_have_the_status_in_the_trailers_and_no_data() {
         Step::Headers(Headers::trailers(14)),
     ];
     let peer = answering(Stream::from(steps)).await;
-    let answer = call(&channel(peer.uri())).await.unwrap();
+    let answer = call(&channel(&peer)).await.unwrap();
     assert!(!answer.headers().contains_key("grpc-status"));
     assert!(!answer.body().is_end_stream());
     assert_eq!(
@@ -52,7 +51,7 @@ async fn a_head_and_trailers_have_the_status_in_the_trailers_and_no_data() {
 #[tokio::test]
 async fn a_whole_answer_has_the_status_in_the_trailers_after_the_data() {
     let peer = answering(Stream::ok(b"hi")).await;
-    let answer = call(&channel(peer.uri())).await.unwrap();
+    let answer = call(&channel(&peer)).await.unwrap();
     assert!(!answer.headers().contains_key("grpc-status"));
     assert!(!answer.body().is_end_stream());
     assert_eq!(
@@ -61,54 +60,10 @@ async fn a_whole_answer_has_the_status_in_the_trailers_after_the_data() {
     );
 }
 
-/// Messages as their bytes.
-#[derive(Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        bytes::BufMut::put(buffer, item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
-}
-
 /// What a generated client would make of the answer.
 async fn as_a_client_sees(stream: Stream) -> Result<Bytes, Status> {
     let peer = answering(stream).await;
-    let mut client = tonic::client::Grpc::new(channel(peer.uri()));
-    client.ready().await.unwrap();
-    let path = PathAndQuery::from_static("/test.v1.Echo/Unary");
-    let answer = client
-        .unary(tonic::Request::new(Bytes::new()), path, Raw)
-        .await;
-    answer.map(tonic::Response::into_inner)
+    unary(channel(&peer), tonic::Request::new(Bytes::new())).await
 }
 
 #[tokio::test]
@@ -128,7 +83,7 @@ async fn a_proxys_503_in_html_becomes_an_internal_error_about_compression() {
     );
 
     let peer = answering(html()).await;
-    let answer = call(&channel(peer.uri())).await.unwrap();
+    let answer = call(&channel(&peer)).await.unwrap();
     assert_eq!(
         (
             answer.status().as_u16(),

@@ -5,7 +5,7 @@ use grpc_resilience::classify::{Progress, Reason};
 use grpc_resilience::grpc::Code;
 use peer::{Headers, Step, Stream};
 
-use super::super::common::{channel, client, log};
+use super::super::common::{channel, log, unary};
 use super::{Seen, answering, tonics, under_each_layer};
 
 /// CONTRACT H2
@@ -82,10 +82,7 @@ async fn a_page_is_the_code_of_its_http_status_under_a_layer_that_judges_answers
             let request = || tonic::Request::new(Bytes::new());
             let retry = RetryLayer::default().layer(channel(&peer));
             let stack = Resilience::new().wrap(channel(&peer));
-            let answers = [
-                client::unary(retry, request()).await,
-                client::unary(stack, request()).await,
-            ];
+            let answers = [unary(retry, request()).await, unary(stack, request()).await];
             for answer in answers {
                 let status = answer.unwrap_err();
                 assert_eq!(status.code(), code.into(), "{http}: {status:?}");
@@ -103,7 +100,7 @@ async fn an_empty_answer_has_the_same_code_under_any_layer() {
         let peer = answering(bare(http)).await;
         under_each_layer!(&peer, |service| {
             let request = tonic::Request::new(Bytes::new());
-            let status = client::unary(service, request).await.unwrap_err();
+            let status = unary(service, request).await.unwrap_err();
             assert_eq!(status.code(), code.into(), "{http}: {status:?}");
         });
     }

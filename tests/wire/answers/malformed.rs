@@ -7,7 +7,7 @@ use grpc_resilience::grpc::MethodKind;
 use peer::{Headers, Step, Stream};
 use tonic::{Code, Status};
 
-use super::super::common::{channel, client, log};
+use super::super::common::{channel, log, unary};
 use super::{answering, head_then, tonics, under_each_layer};
 
 const MALFORMED: [&[u8]; 5] = [b"%%%", b"a", b"AQI==", b"not base64!", b"\xff\xfe"];
@@ -60,7 +60,7 @@ async fn under_any_layer_the_client_gets_code_and_message_and_does_not_panic() {
                         request
                     };
                     under_each_layer!(&peer, |service| is_whole(
-                        &client::unary(service, request()).await.unwrap_err()
+                        &unary(service, request()).await.unwrap_err()
                     ));
                 }
             }

@@ -17,7 +17,7 @@ use http_body::Body as HttpBody;
 use http_body_util::BodyExt as _;
 use peer::{Connection, Headers, Peer, Step, Stream};
 
-use super::common::{call, channel, client};
+use super::common::{call, channel, unary};
 
 async fn answering(stream: Stream) -> Peer {
     Peer::always(Connection::new().other_streams(stream)).await
@@ -115,5 +115,5 @@ use under_each_layer;
 /// Of tonic's own making, without a layer.
 async fn tonics(stream: Stream) -> Result<Bytes, tonic::Status> {
     let peer = answering(stream).await;
-    client::unary(channel(&peer), tonic::Request::new(Bytes::new())).await
+    unary(channel(&peer), tonic::Request::new(Bytes::new())).await
 }

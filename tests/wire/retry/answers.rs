@@ -11,7 +11,7 @@ use peer::{Connection, Headers, Peer, Reason, Step, Stream};
 use tonic::{Code, Status};
 use tower::ServiceBuilder;
 
-use super::super::common::{channel, client, log};
+use super::super::common::{channel, log, unary};
 use super::{Client, policy};
 
 /// What a generated client gets, through the retry layer.
@@ -20,7 +20,7 @@ async fn as_a_client_sees(peer: &Peer, request: tonic::Request<Bytes>) -> Result
     let service = ServiceBuilder::new()
         .layer(RetryLayer::new(policy(3)))
         .service(channel(peer));
-    client::unary(service, request).await
+    unary(service, request).await
 }
 
 fn proxy() -> Stream {

@@ -260,7 +260,7 @@ async fn a_goaway_before_the_transport_read_the_request_refuses_only_what_is_dec
 async fn hook_error() -> BoxError {
     let hook = BeforeAttempt::new(|_| async { Err("the token service is down".into()) });
     let other = RetryLayer::new(RetryPolicy::never()).before_attempt(hook);
-    let other = other.layer(endpoint("http://127.0.0.1:1".into()).connect_lazy());
+    let other = other.layer(endpoint("http://127.0.0.1:1").connect_lazy());
     other.oneshot(request()).await.unwrap_err().into()
 }
 

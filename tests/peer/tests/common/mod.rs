@@ -1,35 +1,15 @@
-//! A tonic channel without generated code, calls over it, and what became of them.
+//! What became of calls over a bare channel.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod chain;
 
-use std::future::poll_fn;
-use std::time::Duration;
-
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http::Request;
+use http_body_util::BodyExt as _;
+use peer::client::{Answer, SHORT, call, channel, endpoint};
 use peer::{Connection, Peer, Step, Stream};
-use tokio::task::JoinHandle;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
-use tower_service::Service as _;
-
-pub(crate) type Answer = Result<Response<Body>, tonic::transport::Error>;
-
-/// For timers that have to run out.
-pub(crate) const SHORT: Duration = Duration::from_millis(100);
-
-/// An empty message with its gRPC prefix.
-const MESSAGE: &[u8] = &[0; 5];
-
-pub(crate) fn endpoint(uri: String) -> Endpoint {
-    Endpoint::from_shared(uri).unwrap()
-}
-
-pub(crate) fn channel(uri: String) -> Channel {
-    endpoint(uri).connect_lazy()
-}
+use tower::ServiceExt as _;
 
 /// An endpoint that gives a silent connection up soon.
 pub(crate) fn watchful(peer: &Peer) -> Endpoint {
@@ -38,38 +18,8 @@ pub(crate) fn watchful(peer: &Peer) -> Endpoint {
         .keep_alive_timeout(SHORT)
 }
 
-pub(crate) fn request() -> Request<Body> {
-    request_of(Bytes::from_static(MESSAGE))
-}
-
-pub(crate) fn request_of(body: Bytes) -> Request<Body> {
-    Request::post("/test.v1.Echo/Unary")
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(Body::new(Full::new(body)))
-        .unwrap()
-}
-
-pub(crate) async fn send(mut channel: Channel, request: Request<Body>) -> Answer {
-    poll_fn(|cx| channel.poll_ready(cx)).await?;
-    channel.call(request).await
-}
-
-pub(crate) async fn call(channel: &Channel) -> Answer {
-    send(channel.clone(), request()).await
-}
-
-/// A call that goes on beside the test.
-pub(crate) fn spawn(channel: &Channel) -> JoinHandle<Answer> {
-    let channel = channel.clone();
-    tokio::spawn(async move { call(&channel).await })
-}
-
-/// Lets all that can run without waiting for a socket do so; exact on the one thread a test's runtime has.
-pub(crate) async fn others_have_run() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
+pub(crate) async fn send(channel: Channel, request: Request<Body>) -> Answer {
+    channel.oneshot(request).await
 }
 
 /// The chain of a call that failed; printed with the code that tonic makes of it.
@@ -84,7 +34,7 @@ pub(crate) fn failure(answer: Answer) -> String {
 /// What a call over such a connection fails with.
 pub(crate) async fn failure_over(connection: Connection) -> String {
     let peer = Peer::always(connection).await;
-    failure(call(&channel(peer.uri())).await)
+    failure(call(&channel(&peer)).await)
 }
 
 /// What a call fails with whose stream meets these steps.

@@ -2,10 +2,11 @@
 
 use peer::{Connection, Gate, Headers, Peer, Reason, Step};
 
-use crate::common::{call, channel, outcome, watchful};
+use crate::common::{outcome, watchful};
+use peer::client::{call, channel};
 
 async fn body_over(peer: &Peer) -> tonic::body::Body {
-    call(&channel(peer.uri())).await.unwrap().into_body()
+    call(&channel(peer)).await.unwrap().into_body()
 }
 
 #[tokio::test]

@@ -13,14 +13,18 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 use tower_service::Service;
 
-use crate::common::{SHORT, call, chain, channel, endpoint, failure, request};
+use crate::common::{chain, failure};
+use peer::client::{SHORT, call, endpoint, request};
 
 #[tokio::test]
 async fn a_refused_connect_is_a_connect_error() {
     let port = DeadPort::new();
     let expected =
         r#"transport::Error > ConnectError > "tcp connect error" > io::Error(ConnectionRefused)"#;
-    assert_eq!(failure(call(&channel(port.uri())).await), expected);
+    assert_eq!(
+        failure(call(&endpoint(port.uri()).connect_lazy()).await),
+        expected
+    );
 
     let eager = endpoint(port.uri()).connect().await.unwrap_err();
     assert_eq!(chain::of(&eager), expected);

@@ -9,8 +9,9 @@ use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use crate::common::{call, endpoint, failure, failure_over};
+use crate::common::{failure, failure_over};
 use crate::{CANCELED, FIN};
+use peer::client::{call, endpoint};
 
 const HTTP1: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
 /// Nine bytes make a frame's head, here of a DATA frame of two bytes on stream 0.

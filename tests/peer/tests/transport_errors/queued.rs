@@ -4,8 +4,9 @@ use peer::{Connection, Gate, Headers, LastStream, Peer, Reason, Step, Stream};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
-use crate::common::{Answer, call, channel, endpoint, failure, others_have_run, outcome, spawn};
+use crate::common::{failure, outcome};
 use crate::{CANCELED, DISPATCH_GONE, FIN, RST};
+use peer::client::{Answer, call, channel, endpoint, others_have_run, spawn};
 
 /// Three calls over a connection of one slot: one has it, one waits for it, one is behind that in hyper's queue.
 struct Crowd {
@@ -19,7 +20,7 @@ struct Crowd {
 impl Crowd {
     async fn gather(slot: Stream) -> Self {
         let peer = Peer::start([Connection::new().max_concurrent_streams(1).streams([slot])]).await;
-        let channel = channel(peer.uri());
+        let channel = channel(&peer);
         let running = spawn(&channel);
         peer.wait_for_streams(1).await;
         peer.settings_acknowledged(0).await;
@@ -128,7 +129,7 @@ async fn the_first_call_after_a_goaway_with_a_stream_open_is_canceled_and_the_ne
             Step::Headers(Headers::trailers(0)),
         ]);
         let peer = Peer::start([Connection::new().streams([open])]).await;
-        let channel = channel(peer.uri());
+        let channel = channel(&peer);
         let body = call(&channel).await.unwrap().into_body();
 
         assert_eq!(failure(call(&channel).await), CANCELED);
@@ -149,7 +150,7 @@ async fn the_first_call_after_a_goaway_with_a_stream_open_is_canceled_and_the_ne
 async fn after_a_goaway_with_no_stream_open_no_call_fails() {
     let peer =
         Peer::start([Connection::new().goaway_after(1, LastStream::This, Reason::NO_ERROR)]).await;
-    let channel = channel(peer.uri());
+    let channel = channel(&peer);
     let first = call(&channel).await.unwrap();
     assert_eq!(outcome(first.into_body()).await.1, "grpc-status 0");
     peer.wait_for_closed(1).await;

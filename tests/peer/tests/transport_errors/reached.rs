@@ -2,10 +2,9 @@
 
 use peer::{Connection, LastStream, Peer, Reason, Step, Stream};
 
-use crate::common::{
-    SHORT, call, channel, endpoint, failure, failure_with, request, send, watchful,
-};
+use crate::common::{failure, failure_with, send, watchful};
 use crate::{FIN, RST};
+use peer::client::{SHORT, call, channel, endpoint, request};
 
 #[tokio::test]
 async fn a_stream_at_the_last_id_of_a_goaway_fails_only_as_the_connection_closes_with_an_io_error()
@@ -90,7 +89,7 @@ async fn a_timeout_of_the_endpoint_or_of_the_call_is_timeout_expired_and_resets_
         .headers_mut()
         .insert("grpc-timeout", "100m".parse().unwrap());
     assert_eq!(
-        failure(send(channel(peer.uri()), request).await),
+        failure(send(channel(&peer), request).await),
         "transport::Error > TimeoutExpired"
     );
 
