@@ -78,7 +78,7 @@ where
                 return ResponseFuture::new(attempt, None, recorder);
             }
             Some(Duration::ZERO) => {
-                self.inner.release();
+                self.inner.hold_back(&request);
                 let recorder = Recorder::of(&request);
                 let error = recorder.decided(Some(request.uri().path()), no_time());
                 return ResponseFuture::failed(error, recorder);

@@ -40,6 +40,7 @@ impl<S> Budgeted<S> {
             let warned = &self.budgets.below_another;
             warned.say(events::budget_below_budget);
         }
+        context.seen_by(call::Reader::Other);
         context.charge(budget);
     }
 }

@@ -73,6 +73,14 @@ impl Context {
         }
     }
 
+    /// Whether a layer that saw the call keeps it from those below, of which none is missing then.
+    #[cold]
+    pub(crate) fn hold_back(&self, is_held: bool) {
+        if let Some(options) = &self.options {
+            options.hold(is_held);
+        }
+    }
+
     /// The caller's options, if there are any.
     #[inline]
     pub(crate) fn shared_options(&self) -> Option<Arc<CallOptions>> {

@@ -31,7 +31,7 @@ pub(crate) use extras::Extras;
 pub(crate) use guard::{always_guard, guard};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use head::Head;
-pub(crate) use readied::Readied;
+pub(crate) use readied::{Readied, hold};
 pub(crate) use recorder::{Passing, Recorder};
 #[cfg(feature = "retry")]
 pub(crate) use response::and_held;

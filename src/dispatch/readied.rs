@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::InCall;
+use crate::call;
 use crate::error::{BoxError, Error};
 use crate::report::{Phase, Trace};
 
@@ -83,7 +84,7 @@ impl<S: Clone> Readied<S> {
             Found::NotYet => Attempt::when_ready(self.take(), request),
             Found::Failed(error) => {
                 // It can take no other call.
-                drop(self.take());
+                self.hold_back(&request);
                 Attempt::refused(Error::unready(error))
             }
         }
@@ -119,10 +120,24 @@ impl<S: Clone> Readied<S> {
         mem::replace(&mut self.service, clone)
     }
 
+    /// The call of this request does not go now.
+    pub(crate) fn hold_back<B>(&mut self, request: &Request<B>) {
+        hold(request, true);
+        self.release();
+    }
+
     /// The call at hand does not go now: what the service holds ready for it is for others.
     pub(crate) fn release(&mut self) {
         self.found = Found::NotYet;
         drop(self.take());
+    }
+}
+
+/// Says whether the layer that has the request keeps it from those below.
+#[cold]
+pub(crate) fn hold<B>(request: &Request<B>, is_held: bool) {
+    if let Some(context) = request.extensions().get::<call::Context>() {
+        context.hold_back(is_held);
     }
 }
 

@@ -138,7 +138,10 @@ where
             carried = Some(key).filter(|key| key.is_in(&parts));
             request = Request::from_parts(parts, body);
         }
-        let context = request.extensions().get();
+        let context = request.extensions().get::<call::Context>();
+        if let Some(context) = context {
+            context.seen_by(call::Reader::Other);
+        }
         let said = self.said(request.uri().path(), context, key, carried);
         if said.speaks() {
             said.write(call::Context::of(request.extensions_mut()));
