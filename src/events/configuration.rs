@@ -40,6 +40,9 @@ warnings! {
     #[cfg(feature = "server-deadline")]
     server_deadline_on_a_client = "a ServerDeadlineLayer got a request that a client of this process made: \
         it belongs on a server; on a channel use a DeadlineLayer";
+    #[cfg(feature = "deadline")]
+    default_timeout_of_zero = "the default timeout is zero, so each call without a timeout of its own fails \
+        at once: set a longer one, or none";
     no_runtime = "a stack was neither built nor called within a tokio runtime, so a thread for each timer \
         keeps its calls' time: build the stack, or make its first call, within a runtime";
     #[cfg(feature = "stack")]

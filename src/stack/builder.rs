@@ -117,6 +117,8 @@ impl<A> Resilience<A> {
     /// The timeout of calls whose options say none. A caller's `Request::set_timeout` can only shorten it;
     /// [`CallOptions::timeout`](crate::call::CallOptions::timeout) replaces it, and
     /// [`no_timeout`](crate::call::CallOptions::no_timeout) lifts it. Default: none.
+    ///
+    /// Under a timeout of zero every call without one of its own fails at once: a WARN event says so.
     #[must_use]
     pub fn default_timeout(mut self, timeout: Duration) -> Self {
         self.deadline = self.deadline.default_timeout(timeout);

@@ -135,8 +135,8 @@ impl Readiness {
     /// # async fn example(channel: grpc_resilience::Resilient<tonic::transport::Channel>) {
     /// match channel.readiness().ready().await {
     ///     Ok(()) => println!("serving"),
-    ///     // Shut down, or nobody calls; the status says which, and why the last dial failed.
-    ///     Err(error) => println!("not ready: {}", error.status()),
+    ///     // Shut down, or nobody calls: the error says which, its status why the last dial failed.
+    ///     Err(error) => println!("not ready: {error}; {}", error.status()),
     /// }
     /// # }
     /// ```
@@ -145,7 +145,8 @@ impl Readiness {
     ///
     /// - The channel is shut down and will never be ready.
     /// - No call has been under way for a second: nothing dials the channel (CONTRACT V4). The
-    ///   message says so, and how the channel last failed.
+    ///   error says so, [`GiveUp::NotDialled`](crate::GiveUp::NotDialled), and the message of its
+    ///   status how the channel last failed.
     pub async fn ready(&self) -> Result<(), Arc<Error>> {
         let mut grace = None;
         loop {

@@ -336,3 +336,20 @@ fn declarations_that_a_layer_replaces_are_said() {
     drop(replaced.idempotency(IdempotencyLayer::new()));
     assert_eq!(ear.take(), []);
 }
+
+// CONTRACT V2
+#[tokio::test(start_paused = true)]
+async fn a_default_timeout_of_zero_is_said_as_it_is_set() {
+    let ear = Ear::new();
+    let none = std::time::Duration::ZERO;
+    drop(DeadlineLayer::new().default_timeout(none));
+    drop(Resilience::new().default_timeout(none));
+    let heard = ear.take();
+    assert_eq!(heard.len(), 2, "{heard:#?}");
+    for heard in heard {
+        assert_eq!(heard.level, Level::WARN);
+        assert!(heard.text().contains("the default timeout is zero"));
+    }
+    drop(Resilience::new().default_timeout(ms(1)));
+    assert_eq!(ear.take(), []);
+}

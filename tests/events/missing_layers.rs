@@ -12,8 +12,8 @@ use test_protos::EchoClient;
 use testing::{Answer, Server, method};
 use tokio::time::timeout;
 use tonic::{Code, Status};
-use tower::limit::ConcurrencyLimitLayer;
 use tower::layer::util::Identity;
+use tower::limit::ConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
 use tower::{Layer, ServiceBuilder};
 
@@ -28,7 +28,8 @@ macro_rules! call {
         let mut request = hello();
         set(request.call_options());
         let mut client = EchoClient::new(stack);
-        let outcome: Option<Result<_, Status>> = timeout(5 * SECOND, client.unary(request)).await.ok();
+        let outcome: Option<Result<_, Status>> =
+            timeout(5 * SECOND, client.unary(request)).await.ok();
         outcome.map(|answer| answer.map(drop))
     }};
 }
@@ -47,13 +48,19 @@ fn hanging() -> Server {
 // CONTRACT V2
 #[tokio::test(start_paused = true)]
 async fn an_attempt_timeout_without_its_layer_is_said_of_a_call_that_a_deadline_ended() {
-    if !is_alone("missing_layers::an_attempt_timeout_without_its_layer_is_said_of_a_call_that_a_deadline_ended") {
+    if !is_alone(
+        "missing_layers::an_attempt_timeout_without_its_layer_is_said_of_a_call_that_a_deadline_ended",
+    ) {
         return;
     }
     let (ear, server) = (Ear::new(), hanging());
     let layers = ServiceBuilder::new()
         .layer(DeadlineLayer::new().default_timeout(SECOND))
-        .layer(IdempotencyLayer::new().idempotent("/test.v1.Echo/*").unwrap())
+        .layer(
+            IdempotencyLayer::new()
+                .idempotent("/test.v1.Echo/*")
+                .unwrap(),
+        )
         .layer(BudgetLayer::new(TokenBucket::default()))
         .layer(RetryLayer::default())
         .layer(WaitForReadyLayer::new());
@@ -69,7 +76,8 @@ async fn an_attempt_timeout_without_its_layer_is_said_of_a_call_that_a_deadline_
 // CONTRACT V2
 #[tokio::test(start_paused = true)]
 async fn waiting_without_its_layer_is_said_of_a_call_that_found_no_server() {
-    if !is_alone("missing_layers::waiting_without_its_layer_is_said_of_a_call_that_found_no_server") {
+    if !is_alone("missing_layers::waiting_without_its_layer_is_said_of_a_call_that_found_no_server")
+    {
         return;
     }
     let (ear, server) = (Ear::new(), Server::in_memory_unstarted());
@@ -83,7 +91,9 @@ async fn waiting_without_its_layer_is_said_of_a_call_that_found_no_server() {
 // CONTRACT V2
 #[tokio::test(start_paused = true)]
 async fn options_under_a_layer_that_only_annotates_are_said_of_a_call_that_hangs() {
-    if !is_alone("missing_layers::options_under_a_layer_that_only_annotates_are_said_of_a_call_that_hangs") {
+    if !is_alone(
+        "missing_layers::options_under_a_layer_that_only_annotates_are_said_of_a_call_that_hangs",
+    ) {
         return;
     }
     let (ear, server) = (Ear::new(), hanging());
@@ -106,7 +116,9 @@ async fn options_under_declarations_only_are_said_of_a_call_that_fails() {
     let (ear, server) = (Ear::new(), Server::in_memory());
     let answer = Answer::status(Code::Unavailable, "draining");
     server.script().on(method::UNARY, [answer]);
-    let layer = IdempotencyLayer::new().idempotent("/test.v1.Echo/*").unwrap();
+    let layer = IdempotencyLayer::new()
+        .idempotent("/test.v1.Echo/*")
+        .unwrap();
     let outcome = call!(layer, server.channel(), |options| _ =
         options.timeout(ms(100)).max_attempts(2));
     assert!(outcome.unwrap().is_err());
@@ -117,12 +129,14 @@ async fn options_under_declarations_only_are_said_of_a_call_that_fails() {
 // CONTRACT V2
 #[tokio::test(start_paused = true)]
 async fn attempts_without_a_retry_layer_are_said_of_a_call_that_timed_out() {
-    if !is_alone("missing_layers::attempts_without_a_retry_layer_are_said_of_a_call_that_timed_out") {
+    if !is_alone("missing_layers::attempts_without_a_retry_layer_are_said_of_a_call_that_timed_out")
+    {
         return;
     }
     let (ear, server) = (Ear::new(), hanging());
     let layer = AttemptTimeoutLayer::new(ms(100)).unwrap();
-    let outcome = call!(layer, server.channel(), |options| _ = options.max_attempts(2));
+    let outcome = call!(layer, server.channel(), |options| _ =
+        options.max_attempts(2));
     assert!(outcome.unwrap().is_err());
     assert_eq!(missing(&ear), pairs(&[["max_attempts", "RetryLayer"]]));
 }
@@ -183,7 +197,8 @@ async fn a_call_that_a_layer_kept_misses_none_below_it() {
 // CONTRACT V2: a call that waits for the channel was seen by nobody below
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waited_for_the_channel_to_its_end_misses_none_below() {
-    if !is_alone("missing_layers::a_call_that_waited_for_the_channel_to_its_end_misses_none_below") {
+    if !is_alone("missing_layers::a_call_that_waited_for_the_channel_to_its_end_misses_none_below")
+    {
         return;
     }
     let (ear, server) = (Ear::new(), Server::in_memory_unstarted());
@@ -199,8 +214,10 @@ async fn a_call_that_waited_for_the_channel_to_its_end_misses_none_below() {
         tested.unary(request).await
     });
     tokio::time::sleep(ms(10)).await;
-    let outcome = call!(Identity::new(), stack, |options| _ =
-        options.timeout(ms(20)).max_attempts(2).attempt_timeout(ms(5)));
+    let outcome = call!(Identity::new(), stack, |options| _ = options
+        .timeout(ms(20))
+        .max_attempts(2)
+        .attempt_timeout(ms(5)));
     assert!(outcome.unwrap().is_err());
     assert_eq!(missing(&ear), pairs(&[]));
     tested.await.unwrap().unwrap_err();
