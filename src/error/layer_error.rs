@@ -275,7 +275,7 @@ fn transport_fault(
 ) -> Option<ConnectFault> {
     matches!(
         verdict.reason,
-        Reason::ConnectFailed | Reason::ConnectionLost | Reason::Queued
+        Reason::ConnectFailed | Reason::ConnectionLost | Reason::Queued | Reason::InvalidCall
     )
     .then(|| ConnectFault::of(error))?
 }
