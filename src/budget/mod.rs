@@ -68,6 +68,7 @@ mod error;
 mod floor;
 mod layer;
 mod ledger;
+mod log;
 mod per_method;
 mod percentage;
 mod service;

@@ -50,6 +50,12 @@ struct Above {
     ends: bool,
     /// Wait-for-ready holds it.
     holds: bool,
+    /// What ends it is the default of a deadline layer.
+    defaults: bool,
+    /// A whole stack holds it ..
+    stacks: bool,
+    /// .. and another one, which lies over it.
+    doubles: bool,
 }
 
 impl Context {
@@ -293,6 +299,31 @@ impl Context {
     #[cfg(feature = "retry")]
     pub(crate) fn take_attempt_end(&mut self) -> bool {
         std::mem::take(&mut self.above.ends)
+    }
+
+    /// Says whether the deadline is the default of a deadline layer, and nobody's word for this call.
+    #[cfg(feature = "deadline")]
+    #[inline]
+    pub(crate) fn end_by_default(&mut self, is_default: bool) {
+        self.above.defaults = is_default;
+    }
+
+    /// Whether the deadline is the default of a deadline layer.
+    #[cfg(feature = "attempt-timeout")]
+    pub(crate) fn ends_by_default(&self) -> bool {
+        self.above.defaults
+    }
+
+    /// A whole stack holds the request; whether another one further out does, too.
+    #[cfg(feature = "stack")]
+    pub(crate) fn stack(&mut self) -> bool {
+        self.above.doubles |= std::mem::replace(&mut self.above.stacks, true);
+        self.above.doubles
+    }
+
+    /// Whether two stacks lie over each other: then no layer says it of itself.
+    pub(crate) fn is_in_two_stacks(&self) -> bool {
+        self.above.doubles
     }
 
     /// A wait-for-ready layer holds the request; whether one further out does, too.

@@ -262,6 +262,13 @@ impl CallOptions {
         self.timeout
     }
 
+    /// Whether the caller said nothing of the timeout.
+    #[cfg(feature = "deadline")]
+    #[inline]
+    pub(crate) fn is_timeout_unset(&self) -> bool {
+        self.timeout == Timeout::Inherited
+    }
+
     /// The served call that this one is made for.
     #[cfg(feature = "deadline")]
     #[must_use]

@@ -63,7 +63,7 @@ pub use method_table::InvalidPattern;
 ))]
 pub(crate) use method_table::MethodTable;
 #[cfg(feature = "idempotency")]
-pub(crate) use method_table::{covers, is_glob, is_of_service, matches};
+pub(crate) use method_table::{check, covers, is_glob, is_of_service, matches};
 #[cfg(feature = "idempotency")]
 pub(crate) use path::is_method;
 pub use path::method_of;

@@ -99,7 +99,10 @@ impl fmt::Display for GiveUp {
             Self::HintPastDeadline => "the server asked for a wait beyond the deadline",
             Self::HintTooLong => "the server asked for a longer wait than `max_hint` allows",
             Self::PushbackStop => "the server asked not to be retried",
-            Self::BudgetExhausted => "the budget for retries is used up, see `BudgetLayer`",
+            Self::BudgetExhausted => {
+                "the budget for retries is used up: give `Resilience::budget_layer` or `BudgetLayer` a \
+                 larger one, or none with `unlimited_budget()`"
+            }
             Self::Committed => "the answer had begun",
             Self::BodyTooLarge => {
                 "the request is larger than `replay_limit` and can't be sent again"

@@ -165,8 +165,10 @@ fn why_passing(
     policy: &dyn Policy,
     settings: &Settings,
 ) -> Option<Passing> {
-    if context.is_some_and(|context| context.attempt().is_some()) {
-        settings.below_another.say(events::retry_below_retry);
+    if let Some(context) = context.filter(|context| context.attempt().is_some()) {
+        if !context.is_in_two_stacks() {
+            settings.below_another.say(events::retry_below_retry);
+        }
         return Some(Passing::Nested);
     }
     let never = context.is_some_and(|context| context.options().is_never_retried());

@@ -150,8 +150,8 @@ impl<A> Resilience<A> {
     /// # Errors
     ///
     /// [`InvalidPattern`] if the pattern is no method or its glob is malformed, and
-    /// [`InvalidPattern::NoSuchMethod`] if its service is described and has no such method: the
-    /// method that it means would stay repeatable.
+    /// [`InvalidPattern::NoSuchMethod`] if methods are described before and none of them matches:
+    /// the method that it means would stay repeatable. Add all descriptors and tables before.
     pub fn not_idempotent(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.not_idempotent(pattern)?;
         Ok(self)
@@ -349,7 +349,7 @@ impl<A> Resilience<A> {
 
     fn waiting<S: Clone>(&self, channel: S) -> Waiting<S> {
         self.check();
-        let attempts = self.attempt_timeout.layer(channel);
+        let attempts = self.attempt_timeout.compared().layer(channel);
         self.wait_for_ready.layer(attempts)
     }
 }

@@ -145,7 +145,8 @@ impl<S: Clone> WaitForReady<S> {
         S: Service<Request<B>>,
         B: RequestBody,
     {
-        if call::Context::of(request.extensions_mut()).hold() {
+        let context = call::Context::of(request.extensions_mut());
+        if context.hold() && !context.is_in_two_stacks() {
             let settings = &self.door.settings;
             settings.below_another.say(events::wait_below_wait);
         }

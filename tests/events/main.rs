@@ -10,9 +10,11 @@
 )]
 
 mod alone;
+mod budget;
 mod calls;
 mod channel;
 mod configuration;
 mod ear;
 mod missing_layers;
 mod options;
+mod server;
