@@ -13,7 +13,7 @@ use crate::classify::Progress;
 use crate::error::{BoxError, Error};
 use crate::report::{Phase, Trace};
 
-use super::readied::hold;
+use super::hold;
 
 /// One attempt: waits until the service is ready, then calls it.
 #[pin_project(project = AttemptProj, project_replace = AttemptOwned)]

@@ -16,6 +16,7 @@ mod extras;
 mod guard;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod head;
+mod hold;
 mod readied;
 mod recorder;
 mod response;
@@ -31,7 +32,8 @@ pub(crate) use extras::Extras;
 pub(crate) use guard::{always_guard, guard};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use head::Head;
-pub(crate) use readied::{Readied, hold};
+pub(crate) use hold::hold;
+pub(crate) use readied::Readied;
 pub(crate) use recorder::{Passing, Recorder};
 #[cfg(feature = "retry")]
 pub(crate) use response::and_held;

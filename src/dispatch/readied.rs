@@ -7,11 +7,10 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::InCall;
-use crate::call;
 use crate::error::{BoxError, Error};
 use crate::report::{Phase, Trace};
 
-use super::Attempt;
+use super::{Attempt, hold};
 
 /// An inner service, and whether it was found ready.
 #[derive(Clone)]
@@ -130,14 +129,6 @@ impl<S: Clone> Readied<S> {
     pub(crate) fn release(&mut self) {
         self.found = Found::NotYet;
         drop(self.take());
-    }
-}
-
-/// Says whether the layer that has the request keeps it from those below.
-#[cold]
-pub(crate) fn hold<B>(request: &Request<B>, is_held: bool) {
-    if let Some(context) = request.extensions().get::<call::Context>() {
-        context.hold_back(is_held);
     }
 }
 

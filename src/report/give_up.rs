@@ -100,8 +100,8 @@ impl fmt::Display for GiveUp {
             Self::HintTooLong => "the server asked for a longer wait than `max_hint` allows",
             Self::PushbackStop => "the server asked not to be retried",
             Self::BudgetExhausted => {
-                "the budget for retries is used up: give `Resilience::budget_layer` or `BudgetLayer` a \
-                 larger one, or none with `unlimited_budget()`"
+                "the budget for retries is used up: set a larger one by `Resilience::budget` or \
+                 `BudgetLayer::new`, or lift it by `unlimited_budget()`"
             }
             Self::Committed => "the answer had begun",
             Self::BodyTooLarge => {

@@ -13,8 +13,8 @@ use super::ConnectivityState;
 use super::failure;
 use super::gate::{Gate, Shared};
 
-/// What the calls of a channel have shown of its readiness: a handle to read, to wait on, and to tell
-/// the layer what it can't see.
+/// What the calls of a channel have shown of its readiness: a handle to read, to wait on, and to
+/// say that the server is up, [`reset_backoff`](Self::reset_backoff).
 ///
 /// Make one and give it to the layer with
 /// [`WaitForReadyLayer::readiness`](super::WaitForReadyLayer::readiness), or take that of a service,
@@ -31,10 +31,10 @@ use super::gate::{Gate, Shared};
 /// println!("{now}");
 /// ```
 ///
-/// # What it can't see
+/// # Limits
 ///
-/// It knows what calls have shown, nothing else: over a foreign channel there is nothing else to be
-/// seen. A connection that dies while no call is under way still counts as ready, and a server that
+/// It knows what calls have shown, and nothing else: tonic's channel tells nothing of its
+/// connections. A connection that dies while no call is under way still counts as ready, and a server that
 /// comes up is noticed by the next call that tests the channel; without a call nothing is tested, and
 /// [`ready`](Self::ready) says so. It dials nothing itself. Of a balanced channel it knows that
 /// some endpoint answers, not which. Whoever knows more, from a health check or a resolver, says so
