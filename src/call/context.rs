@@ -317,7 +317,7 @@ impl Context {
     /// A whole stack holds the request; whether another one further out does, too.
     #[cfg(feature = "stack")]
     pub(crate) fn stack(&mut self) -> bool {
-        self.above.doubles |= std::mem::replace(&mut self.above.stacks, true);
+        self.above.doubles = std::mem::replace(&mut self.above.stacks, true);
         self.above.doubles
     }
 

@@ -43,11 +43,15 @@ async fn a_budget_that_is_used_up_is_one_line_and_one_when_it_has_filled_again()
         assert!(text.contains("is used up"), "{text}");
         // Around its limit it grants and refuses in turn, which is no news.
         server.script().clear();
-        for _ in 0..2 {
+        for _ in 0..4 {
             client.unary(declared()).await.unwrap();
         }
+        let before = server.count();
         server.script().on(method::UNARY, [down(), down(), down()]);
         client.unary(declared()).await.unwrap_err();
+        assert_eq!(server.count() - before, 2, "granted");
+        client.unary(declared()).await.unwrap_err();
+        assert_eq!(server.count() - before, 3, "refused");
         server.script().clear();
         assert_eq!(lines(&ear), []);
         for _ in 0..5 {

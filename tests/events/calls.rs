@@ -4,9 +4,10 @@ use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::budget::{BudgetLayer, TokenBucket};
 use grpc_resilience::call::CallOptionsExt;
+use grpc_resilience::classify::Reason;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
-use grpc_resilience::{BoxError, DeadlineLayer, IdempotencyLayer, Resilience};
+use grpc_resilience::{BoxError, DeadlineLayer, Error, IdempotencyLayer, Resilience};
 use peer::{Connection, Peer, Stream};
 use test_protos::EchoClient;
 use test_protos::EchoResponse;
@@ -443,18 +444,20 @@ async fn a_request_that_the_server_refused_unread_is_told_when_it_is_sent_again(
 }
 
 // CONTRACT V1: what the transport ended by the caller's timeout is no decision of the layer
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_attempt_timeout_layer_tells_with_its_method_what_it_ended_and_nothing_else() {
-    let (ear, server) = (Ear::new(), Server::in_memory());
-    server.script().always(method::UNARY, Answer::hang());
-    let stack = AttemptTimeoutLayer::new(SECOND)
-        .unwrap()
-        .layer(server.channel());
+    let ear = Ear::new();
+    let peer = Peer::always(Connection::new().other_streams(Stream::stall())).await;
+    let channel = Endpoint::from_shared(peer.uri()).unwrap().connect_lazy();
+    let bounded = |timeout| AttemptTimeoutLayer::new(timeout).unwrap();
     let mut request = hello();
-    request.set_timeout(ms(100));
-    unary(&stack, request).await.unwrap_err();
+    request.set_timeout(ms(50));
+    let ended = unary(&bounded(SECOND).layer(channel.clone()), request).await;
+    let error = Error::find(&ended.unwrap_err()).unwrap().verdict();
+    assert_eq!(error.reason, Reason::AttemptTimedOut);
     assert_eq!(ear.take(), []);
-    unary(&stack, hello()).await.unwrap_err();
+    let ended = unary(&bounded(ms(50)).layer(channel), hello()).await;
+    ended.unwrap_err();
     let heard = ear.take();
     assert_eq!(heard.len(), 1, "{heard:#?}");
     assert_call(&heard[0], "the layer's");

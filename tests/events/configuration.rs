@@ -1,7 +1,7 @@
 //! Layers in an order that does something else than they say, and settings without effect: one
 //! line.
 
-use grpc_resilience::call::{CallOptions, CallOptionsExt, Method, Patience, Safety};
+use grpc_resilience::call::{CallOptionsExt, Context, Deadline, Method, Patience, Safety};
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{Policies, RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
@@ -9,8 +9,10 @@ use grpc_resilience::{
     AdaptiveThrottleLayer, AttemptTimeoutLayer, BudgetLayer, DeadlineLayer, IdempotencyKey,
     IdempotencyLayer, Resilience, ServerDeadlineLayer, TokenBucket,
 };
-use test_protos::EchoClient;
+use test_protos::{EchoClient, EchoRequest};
 use testing::Server;
+use tokio::time::Instant;
+use tonic::Request;
 use tower::{Layer, ServiceBuilder};
 use tracing::Level;
 
@@ -354,18 +356,18 @@ async fn a_default_timeout_of_zero_is_said_as_it_is_set() {
     assert_eq!(ear.take(), []);
 }
 
-/// The options of a call.
-type Options = fn(&mut CallOptions);
+/// What a caller says of a call.
+type Says = fn(&mut Request<EchoRequest>);
 
-/// What is said of three calls with these options under these layers, by its words and fields.
+/// The warnings of three calls under these layers, of which their caller says this.
 macro_rules! told {
     ($layers:expr, $set:expr) => {{
         let (ear, server) = (Ear::new(), Server::in_memory());
         let stack = Layer::layer(&$layers, server.channel());
-        let set: Options = $set;
+        let set: Says = $set;
         for _ in 0..3 {
             let mut request = hello();
-            set(request.call_options());
+            set(&mut request);
             EchoClient::new(stack.clone()).unary(request).await.unwrap();
         }
         let mut heard = ear.take();
@@ -384,8 +386,8 @@ async fn an_attempt_timeout_that_is_not_shorter_than_the_default_timeout_is_said
             .layer(attempt)
     };
     let bounded = |timeout| AttemptTimeoutLayer::new(timeout).unwrap();
-    let none: Options = |_| {};
-    let long: Options = |options| _ = options.attempt_timeout(3 * SECOND);
+    let none: Says = |_| {};
+    let long: Says = |request| _ = request.call_options().attempt_timeout(3 * SECOND);
     for (heard, attempt) in [
         (told!(by_hand(bounded(3 * SECOND)), none), "3s"),
         (told!(by_hand(bounded(SECOND)), none), "1s"),
@@ -413,12 +415,19 @@ async fn an_attempt_timeout_that_is_not_shorter_than_the_default_timeout_is_said
         );
     }
     // A caller's own timeout may well be shorter.
-    let own: Options = |options| _ = options.timeout(ms(900));
+    let own: Says = |request| _ = request.call_options().timeout(ms(900));
+    let header: Says = |request| request.set_timeout(ms(900));
+    let bound: Says = |request| {
+        let deadline = Deadline::after(Instant::now(), ms(900));
+        Context::of(request.extensions_mut()).bound(deadline);
+    };
     for heard in [
         told!(by_hand(bounded(3 * SECOND)), own),
+        told!(by_hand(bounded(3 * SECOND)), header),
+        told!(by_hand(bounded(3 * SECOND)), bound),
         told!(by_hand(bounded(ms(999))), none),
-        told!(Resilience::new().default_timeout(SECOND), |options| _ =
-            options.attempt_timeout(ms(999))),
+        told!(Resilience::new().default_timeout(SECOND), |request| _ =
+            request.call_options().attempt_timeout(ms(999))),
     ] {
         assert_eq!(heard, []);
     }
@@ -430,7 +439,7 @@ async fn two_stacks_over_each_other_are_said_as_such_and_once() {
     let stack = || Resilience::new().idempotent("/test.v1.Echo/*").unwrap();
     let around = || stack().attempt_layer(tower::layer::util::Identity::new());
     let bounded = || stack().attempt_timeout(AttemptTimeoutLayer::new(SECOND).unwrap());
-    let none: Options = |_| {};
+    let none: Says = |_| {};
     for heard in [
         told!(ServiceBuilder::new().layer(stack()).layer(stack()), none),
         told!(ServiceBuilder::new().layer(around()).layer(stack()), none),
