@@ -451,7 +451,7 @@ async fn an_attempt_timeout_layer_tells_with_its_method_what_it_ended_and_nothin
     let channel = Endpoint::from_shared(peer.uri()).unwrap().connect_lazy();
     let bounded = |timeout| AttemptTimeoutLayer::new(timeout).unwrap();
     let mut request = hello();
-    request.set_timeout(ms(50));
+    request.call_options().timeout(ms(50));
     let ended = unary(&bounded(SECOND).layer(channel.clone()), request).await;
     let error = Error::find(&ended.unwrap_err()).unwrap().verdict();
     assert_eq!(error.reason, Reason::AttemptTimedOut);
