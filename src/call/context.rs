@@ -52,10 +52,16 @@ struct Above {
     holds: bool,
     /// What ends it is the default of a deadline layer.
     defaults: bool,
-    /// A whole stack holds it ..
-    stacks: bool,
-    /// .. and another one, which lies over it.
-    doubles: bool,
+    stacks: Stacks,
+}
+
+/// How many whole stacks hold the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stacks {
+    #[default]
+    None,
+    One,
+    Several,
 }
 
 impl Context {
@@ -317,13 +323,16 @@ impl Context {
     /// A whole stack holds the request; whether another one further out does, too.
     #[cfg(feature = "stack")]
     pub(crate) fn stack(&mut self) -> bool {
-        self.above.doubles = std::mem::replace(&mut self.above.stacks, true);
-        self.above.doubles
+        self.above.stacks = match self.above.stacks {
+            Stacks::None => Stacks::One,
+            Stacks::One | Stacks::Several => Stacks::Several,
+        };
+        self.is_in_two_stacks()
     }
 
     /// Whether two stacks lie over each other: then no layer says it of itself.
     pub(crate) fn is_in_two_stacks(&self) -> bool {
-        self.above.doubles
+        self.above.stacks == Stacks::Several
     }
 
     /// A wait-for-ready layer holds the request; whether one further out does, too.
