@@ -51,13 +51,15 @@
 //! | level | event | fields |
 //! |---|---|---|
 //! | DEBUG | an attempt failed and is retried; a request that was not processed is sent again | `method`, `attempt`, `code`, `reason`, `delay`, `error` |
-//! | DEBUG | a call waits for the channel, once a call | `method`, `attempt`, `code`, `reason`, `delay` until the next dial, `error` |
-//! | DEBUG | a call failed, by whatever layer's decision | `method`, `attempt` (how many were made), `code`, `reason`, `give_up`, `error` |
+//! | DEBUG | a call waits for the channel, once a call | `method`, `attempt`; how the channel last failed, if it did: `channel_code`, `channel_reason`, `channel_error`; `delay` until the next dial, if none is under way |
+//! | DEBUG | a call failed, by whatever layer's decision | `method`, `attempts` (how many were begun), `code`, `reason`, `give_up`, `error` |
 //! | DEBUG | the calls that waited go to the channel | `calls` |
+//! | DEBUG | on a server: a call over its quota, or after its caller's deadline, was refused; a handler was stopped at that deadline | `method`, `after`, `timeout` |
+//! | INFO | a retry budget is used up, and has filled again: without a refusal for 10 s | `refused_for` |
 //! | INFO | a channel is down, once an outage, and is back | `code`, `reason`, `delay`, `error`; `down_for` |
 //! | WARN | a channel is down for a reason that waiting rarely cures, or is shut down | the same, and `fault` |
-//! | WARN | layers in an order that can't work, a pattern without a method, an option whose layer is missing, once each | `setter`, `pattern`; `option`, `layer` |
-//! | WARN | a method that was called and that nobody declared, once a method, where descriptors or a table are given; an error that the crate does not know, once | `method`; `chain` |
+//! | WARN | layers in an order that can't work, a timeout without effect, a pattern without a method, an option whose layer is missing, once each | `setter`, `pattern`; `option`, `layer` |
+//! | WARN | a method was called that neither a declaration nor the descriptors or tables know, once a method, where any are given; an error that the crate does not know, once | `method`; `chain` |
 //!
 //! `attempt` is the number of the attempt, from 1, and absent without a retry layer. `code` is
 //! gRPC's name, `reason` that of [`classify::Reason`], `give_up` that of [`GiveUp`], `fault` that

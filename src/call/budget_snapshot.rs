@@ -65,11 +65,15 @@ impl fmt::Display for BudgetSnapshot {
             Some(tokens) => write!(f, "{tokens:.3} tokens")?,
             None => f.write_str("unknown tokens")?,
         }
-        for kind in AttemptKind::ALL {
-            let (spent, denied, name) = (self.spent(kind), self.denied(kind), kind.name());
-            write!(f, ", {name}: {spent} spent, {denied} denied")?;
+        let counts =
+            AttemptKind::ALL.map(|kind| (kind.name(), self.spent(kind), self.denied(kind)));
+        let mut asked = counts.iter().filter(|it| (it.1, it.2) != (0, 0)).peekable();
+        if asked.peek().is_none() {
+            return f.write_str(", no extra attempts so far");
         }
-        Ok(())
+        asked.try_for_each(|(name, spent, denied)| {
+            write!(f, ", {name}: {spent} spent, {denied} denied")
+        })
     }
 }
 
@@ -88,7 +92,14 @@ mod tests {
         );
         assert_eq!(
             BudgetSnapshot::default().to_string(),
-            "unknown tokens, retry: 0 spent, 0 denied, hedge: 0 spent, 0 denied"
+            "unknown tokens, no extra attempts so far"
         );
+    }
+
+    #[test]
+    fn a_kind_of_attempt_that_nobody_asked_for_is_left_out() {
+        let snapshot = BudgetSnapshot::new(300.0).with_spent(AttemptKind::Retry, 14);
+        let text = "300.000 tokens, retry: 14 spent, 0 denied";
+        assert_eq!(snapshot.to_string(), text);
     }
 }

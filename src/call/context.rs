@@ -50,6 +50,18 @@ struct Above {
     ends: bool,
     /// Wait-for-ready holds it.
     holds: bool,
+    /// What ends it is the default of a deadline layer.
+    defaults: bool,
+    stacks: Stacks,
+}
+
+/// How many whole stacks hold the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stacks {
+    #[default]
+    None,
+    One,
+    Several,
 }
 
 impl Context {
@@ -70,6 +82,14 @@ impl Context {
     pub(crate) fn seen_by(&self, layer: Reader) {
         if let Some(options) = &self.options {
             options.seen_by(layer);
+        }
+    }
+
+    /// Whether a layer that saw the call keeps it from those below, of which none is missing then.
+    #[cold]
+    pub(crate) fn hold_back(&self, is_held: bool) {
+        if let Some(options) = &self.options {
+            options.hold(is_held);
         }
     }
 
@@ -285,6 +305,34 @@ impl Context {
     #[cfg(feature = "retry")]
     pub(crate) fn take_attempt_end(&mut self) -> bool {
         std::mem::take(&mut self.above.ends)
+    }
+
+    /// Says whether the deadline is the default of a deadline layer, and nobody's word for this call.
+    #[cfg(feature = "deadline")]
+    #[inline]
+    pub(crate) fn end_by_default(&mut self, is_default: bool) {
+        self.above.defaults = is_default;
+    }
+
+    /// Whether the deadline is the default of a deadline layer.
+    #[cfg(feature = "attempt-timeout")]
+    pub(crate) fn ends_by_default(&self) -> bool {
+        self.above.defaults
+    }
+
+    /// A whole stack holds the request; whether another one further out does, too.
+    #[cfg(feature = "stack")]
+    pub(crate) fn stack(&mut self) -> bool {
+        self.above.stacks = match self.above.stacks {
+            Stacks::None => Stacks::One,
+            Stacks::One | Stacks::Several => Stacks::Several,
+        };
+        self.is_in_two_stacks()
+    }
+
+    /// Whether two stacks lie over each other: then no layer says it of itself.
+    pub(crate) fn is_in_two_stacks(&self) -> bool {
+        self.above.stacks == Stacks::Several
     }
 
     /// A wait-for-ready layer holds the request; whether one further out does, too.

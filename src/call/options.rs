@@ -34,7 +34,8 @@ pub enum Timeout {
 /// The caller's wishes for one call; what is unset inherits the layers' settings.
 ///
 /// An option acts where its layer stands. One that is set, where no layer that acts on it saw the
-/// call before it was answered, is a WARN event, once for each option in the life of the process.
+/// call, is a WARN event, once for each option in the life of the process: as the call is answered,
+/// or once it has ended otherwise.
 ///
 /// Reached through [`CallOptionsExt::call_options`](super::CallOptionsExt::call_options).
 #[derive(Clone, Debug, Default)]
@@ -85,10 +86,20 @@ impl CallOptions {
         self.seen.add(layer);
     }
 
-    /// The call was answered, so all layers below have seen it: tells which of these options had no
-    /// effect, because no layer that acts on them was there.
+    /// Whether a layer that saw the call keeps it from those below.
+    #[cold]
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.seen.hold(is_held);
+    }
+
+    /// The call was answered or is over, so all layers below have seen it, unless one holds it:
+    /// tells once which of these options had no effect, because no layer that acts on them was
+    /// there.
     #[cold]
     pub(crate) fn warn_of_unseen(&self) {
+        if !self.seen.take_complete() {
+            return;
+        }
         let set = [
             (self.safety.is_some_and(Safety::may_repeat), "idempotent"),
             (self.max_attempts.is_some(), "max_attempts"),
@@ -114,6 +125,13 @@ impl CallOptions {
         if self.served.is_some() {
             self.seen.missed("inherit", &[Reader::Deadline]);
         }
+    }
+}
+
+/// However the call ended: failed, timed out, or dropped by its caller.
+impl Drop for CallOptions {
+    fn drop(&mut self) {
+        self.warn_of_unseen();
     }
 }
 
@@ -242,6 +260,13 @@ impl CallOptions {
     #[must_use]
     pub fn chosen_timeout(&self) -> Timeout {
         self.timeout
+    }
+
+    /// Whether the caller said nothing of the timeout.
+    #[cfg(feature = "deadline")]
+    #[inline]
+    pub(crate) fn is_timeout_unset(&self) -> bool {
+        self.timeout == Timeout::Inherited
     }
 
     /// The served call that this one is made for.

@@ -11,7 +11,14 @@ pub(crate) enum Reader {
     Retry = 2,
     Wait = 4,
     AttemptTimeout = 8,
+    /// A layer that obeys no option.
+    Other = 16,
 }
+
+/// A layer that saw the call has not handed it on yet: those below it are not missing.
+const IS_HELD: u8 = 32;
+/// The options were compared with the layers already, or are those of a copy now.
+const IS_TOLD: u8 = 64;
 
 impl Reader {
     /// Each of them obeys the timeout of a call.
@@ -28,6 +35,7 @@ impl Reader {
             Self::Retry => "RetryLayer",
             Self::Wait => "WaitForReadyLayer",
             Self::AttemptTimeout => "AttemptTimeoutLayer",
+            Self::Other => "layer",
         }
     }
 }
@@ -48,6 +56,25 @@ impl Seen {
         self.0.fetch_or(layer as u8, Ordering::Relaxed);
     }
 
+    /// Whether a layer that saw the call keeps it from those below.
+    pub(super) fn hold(&self, is_held: bool) {
+        if is_held {
+            self.0.fetch_or(IS_HELD, Ordering::Relaxed);
+        } else {
+            self.0.fetch_and(!IS_HELD, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a layer saw the call, and all layers below it had the chance; true once.
+    pub(super) fn take_complete(&self) -> bool {
+        let seen = self.0.load(Ordering::Relaxed);
+        let is_complete = seen != 0 && seen & (IS_HELD | IS_TOLD) == 0;
+        if is_complete {
+            self.0.fetch_or(IS_TOLD, Ordering::Relaxed);
+        }
+        is_complete
+    }
+
     /// Tells once in the life of the process that this option had no effect, because none of these
     /// layers has seen it.
     pub(super) fn missed(&self, option: &'static str, by: &[Reader]) {
@@ -64,9 +91,14 @@ impl Seen {
     }
 }
 
-/// The options of another call, which is seen anew.
+/// A layer that changes the options of a call on its way gets a copy. The layers below see that one,
+/// so the original has nothing to tell any more.
 impl Clone for Seen {
     fn clone(&self) -> Self {
-        Self(AtomicU8::new(self.0.load(Ordering::Relaxed)))
+        let seen = self.0.load(Ordering::Relaxed);
+        if seen != 0 {
+            self.0.fetch_or(IS_TOLD, Ordering::Relaxed);
+        }
+        Self(AtomicU8::new(seen & !IS_TOLD))
     }
 }

@@ -24,8 +24,14 @@ pub enum ConnectFault {
     TlsRefused,
     /// The server does not speak TLS.
     NotTls,
-    /// The server does not speak HTTP/2 without TLS: it speaks TLS, or HTTP/1 only.
+    /// The server does not speak HTTP/2 without TLS: it answered with a TLS alert, or in HTTP/1.
+    ///
+    /// A TLS server may as well close the connection without a word, as one that dies does. That
+    /// is no fault; while no call of the channel was ever answered, wait-for-ready adds to the
+    /// message what it may be.
     NotHttp2,
+    /// The endpoint's URI has no scheme or no authority: no call can be sent, and none waits.
+    InvalidUri,
     /// The proxy wants a password, or another one.
     ProxyAuthentication,
     /// The operating system does not permit it, such as for a Unix socket.
@@ -34,10 +40,11 @@ pub enum ConnectFault {
 
 /// What a link of the chain says in each case, the first that matches. Sources: rustls 0.23
 /// `src/error.rs`; OpenSSL 3 `crypto/x509/x509_txt.c` and `ssl/ssl_err.c`; hyper-util 0.1
-/// `client/legacy/connect/proxy/tunnel.rs`; h2 0.4 `src/error.rs`; RFC 9110 15.5.8. The libraries'
+/// `client/legacy/connect/proxy/tunnel.rs`; h2 0.4 `src/error.rs`; tonic 0.14
+/// `transport/error.rs`; RFC 9110 15.5.8. The libraries'
 /// types are not named here: each would be a dependency, and of the very version that the connector
 /// uses.
-const TEXTS: [(&str, ConnectFault); 19] = [
+const TEXTS: [(&str, ConnectFault); 20] = [
     ("certificate not valid for name", ConnectFault::WrongName),
     ("NotValidForName", ConnectFault::WrongName),
     ("hostname mismatch", ConnectFault::WrongName),
@@ -77,6 +84,7 @@ const TEXTS: [(&str, ConnectFault); 19] = [
         "connection error detected: frame with invalid size",
         ConnectFault::NotHttp2,
     ),
+    (INVALID_URI, ConnectFault::InvalidUri),
     (
         "proxy authorization required",
         ConnectFault::ProxyAuthentication,
@@ -86,6 +94,9 @@ const TEXTS: [(&str, ConnectFault); 19] = [
         ConnectFault::ProxyAuthentication,
     ),
 ];
+
+/// What tonic says of an endpoint without a scheme or an authority.
+pub(super) const INVALID_URI: &str = "invalid URI";
 
 impl ConnectFault {
     /// That of a failed connect or a lost connection, by the links of its chain.
@@ -112,6 +123,7 @@ impl ConnectFault {
             Self::TlsRefused => "tls_refused",
             Self::NotTls => "not_tls",
             Self::NotHttp2 => "not_http2",
+            Self::InvalidUri => "invalid_uri",
             Self::ProxyAuthentication => "proxy_authentication",
             Self::PermissionDenied => "permission_denied",
         }
@@ -138,6 +150,9 @@ impl ConnectFault {
             Self::NotTls => "use `http://`, or a port on which the server speaks TLS",
             Self::NotHttp2 => {
                 "use `https://` if the server speaks TLS, or else the port of a gRPC server"
+            }
+            Self::InvalidUri => {
+                "give the endpoint's URI a scheme and a host, such as `http://127.0.0.1:50051`"
             }
             Self::ProxyAuthentication => "give the proxy's user and password to the connector",
             Self::PermissionDenied => "give the process the right to connect",

@@ -14,6 +14,7 @@ use tower::timeout::error::Elapsed;
 
 use crate::grpc::Code;
 
+use super::connect_fault::INVALID_URI;
 use super::{Progress, Reason, Verdict, answer, chain};
 
 /// The verdict on a chain that holds a known type; the outermost proof wins.
@@ -67,6 +68,9 @@ fn proof(cause: &(dyn Error + 'static), parent: Option<&(dyn Error + 'static)>) 
     if let Some(error) = cause.downcast_ref::<h2::Error>() {
         return from_h2(error);
     }
+    if let Some(error) = cause.downcast_ref::<tonic::transport::Error>() {
+        return from_tonic(error);
+    }
     let io = cause.downcast_ref::<io::Error>()?;
     let under_transport = parent.is_some_and(<dyn Error>::is::<tonic::transport::Error>);
     if under_transport && io.kind() == io::ErrorKind::TimedOut {
@@ -94,6 +98,13 @@ fn guess(cause: &(dyn Error + 'static)) -> Option<Verdict> {
         verdict.reason = Reason::ForeignStatus;
     }
     Some(verdict)
+}
+
+/// Only its words tell its kind. Such an endpoint takes no call, and tonic reads none.
+fn from_tonic(error: &tonic::transport::Error) -> Option<Verdict> {
+    let is_invalid = error.source().is_none() && error.to_string() == INVALID_URI;
+    let (progress, code) = (Progress::NotSent, Code::InvalidArgument);
+    is_invalid.then(|| Verdict::new(progress, code, Reason::InvalidCall))
 }
 
 fn from_hyper(error: &hyper::Error) -> Option<Verdict> {

@@ -13,6 +13,8 @@ use crate::classify::Progress;
 use crate::error::{BoxError, Error};
 use crate::report::{Phase, Trace};
 
+use super::hold;
+
 /// One attempt: waits until the service is ready, then calls it.
 #[pin_project(project = AttemptProj, project_replace = AttemptOwned)]
 pub(crate) enum Attempt<S, B>
@@ -59,6 +61,7 @@ where
     /// The attempt with a service whose readiness nobody knows.
     pub(crate) fn when_ready(service: S, request: Request<B>) -> Self {
         enter(&request, Phase::Queued);
+        hold(&request, true);
         Self::Waiting(Box::new(Waiting { service, request }))
     }
 
@@ -117,6 +120,7 @@ where
                     return Poll::Ready(Err(expiry));
                 }
                 enter(&request, Phase::Attempt);
+                hold(&request, false);
                 let in_call = InCall::begin();
                 let future = service.call(stamped(request));
                 drop(in_call);

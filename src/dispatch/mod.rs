@@ -16,6 +16,7 @@ mod extras;
 mod guard;
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod head;
+mod hold;
 mod readied;
 mod recorder;
 mod response;
@@ -31,6 +32,7 @@ pub(crate) use extras::Extras;
 pub(crate) use guard::{always_guard, guard};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use head::Head;
+pub(crate) use hold::hold;
 pub(crate) use readied::Readied;
 pub(crate) use recorder::{Passing, Recorder};
 #[cfg(feature = "retry")]

@@ -10,7 +10,7 @@ use crate::body::InCall;
 use crate::error::{BoxError, Error};
 use crate::report::{Phase, Trace};
 
-use super::Attempt;
+use super::{Attempt, hold};
 
 /// An inner service, and whether it was found ready.
 #[derive(Clone)]
@@ -83,7 +83,7 @@ impl<S: Clone> Readied<S> {
             Found::NotYet => Attempt::when_ready(self.take(), request),
             Found::Failed(error) => {
                 // It can take no other call.
-                drop(self.take());
+                self.hold_back(&request);
                 Attempt::refused(Error::unready(error))
             }
         }
@@ -117,6 +117,12 @@ impl<S: Clone> Readied<S> {
     fn take(&mut self) -> S {
         let clone = self.service.clone();
         mem::replace(&mut self.service, clone)
+    }
+
+    /// The call of this request does not go now.
+    pub(crate) fn hold_back<B>(&mut self, request: &Request<B>) {
+        hold(request, true);
+        self.release();
     }
 
     /// The call at hand does not go now: what the service holds ready for it is for others.

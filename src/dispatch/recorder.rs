@@ -5,6 +5,7 @@ use http::{Request, Response, Uri};
 use tokio::time::Instant;
 
 use crate::call::{CallOptions, Context};
+use crate::classify::Reason;
 use crate::error::Error;
 use crate::events;
 use crate::grpc::Code;
@@ -178,6 +179,10 @@ impl Recorder {
             error = why.name(error);
         }
         let verdict = error.verdict();
+        if let (Reason::Overloaded, Some(options)) = (verdict.reason, &self.options) {
+            // A layer of tower's took the call from those below it.
+            options.hold(true);
+        }
         let Some(trace) = &self.trace else {
             return error;
         };

@@ -182,7 +182,8 @@ impl Error {
         self.0.give_up
     }
 
-    /// How many attempts the retry layer counted; 0 if none was there.
+    /// How many attempts the retry layer began; 0 if none was there. One that did nothing but wait
+    /// for the channel counts.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
@@ -275,7 +276,7 @@ fn transport_fault(
 ) -> Option<ConnectFault> {
     matches!(
         verdict.reason,
-        Reason::ConnectFailed | Reason::ConnectionLost | Reason::Queued
+        Reason::ConnectFailed | Reason::ConnectionLost | Reason::Queued | Reason::InvalidCall
     )
     .then(|| ConnectFault::of(error))?
 }

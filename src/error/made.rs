@@ -187,7 +187,26 @@ impl Error {
             progress: Progress::Reached,
             ..self.verdict()
         };
-        let message = format!("{}; {}", self.status().message(), doubt.advice());
+        self.advised(verdict, doubt.advice())
+    }
+
+    /// The same failure of an attempt on a channel that has answered no call yet. A server that
+    /// speaks TLS may end the connection without a word, as one that dies does.
+    #[cfg(feature = "wait-for-ready")]
+    #[cold]
+    pub(crate) fn before_any_answer(self) -> Self {
+        let verdict = self.verdict();
+        let is_lost = matches!(verdict.reason, Reason::ConnectionLost | Reason::Queued);
+        if !is_lost || self.connect_fault().is_some() {
+            return self;
+        }
+        let advice = "the server ended the connection before it answered any call of this channel: if it \
+                      speaks TLS, use `https://`";
+        self.advised(verdict, advice)
+    }
+
+    fn advised(self, verdict: Verdict, advice: &str) -> Self {
+        let message = format!("{}; {advice}", self.status().message());
         let status = Status::new(self.code(), message).with_metadata(self.metadata().clone());
         let cause = self.0.cause.clone();
         self.remade(verdict, status, cause)

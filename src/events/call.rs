@@ -41,7 +41,8 @@ pub(crate) fn retries(
     }
 }
 
-/// The call waits for the channel, which last failed so; the next dial is due after this delay.
+/// The call waits for the channel, which last failed so, if it failed; the next dial is due after
+/// this delay, if none is under way. The call itself was not sent, so the fields are the channel's.
 #[cold]
 pub(crate) fn waits(
     method: &str,
@@ -53,10 +54,10 @@ pub(crate) fn waits(
         target: TARGET,
         method,
         attempt,
-        code = failed.map(|it| it.code),
-        reason = failed.map(|it| it.reason),
+        channel_code = failed.map(|it| it.code),
+        channel_reason = failed.map(|it| it.reason),
         delay = delay.map(tracing::field::debug),
-        error = failed.map(|it| it.message),
+        channel_error = failed.map(|it| it.message),
         "the call waits for the channel"
     );
 }
@@ -66,7 +67,7 @@ pub(crate) fn waits(
 #[cold]
 pub(crate) fn gave_up(
     method: Option<&str>,
-    attempt: Option<u32>,
+    attempts: Option<u32>,
     failed: Failed<'_>,
     give_up: Option<&'static str>,
 ) {
@@ -76,7 +77,7 @@ pub(crate) fn gave_up(
         message,
     } = failed;
     tracing::debug!(
-        target: TARGET, method, attempt, code, reason, give_up, error = message,
+        target: TARGET, method, attempts, code, reason, give_up, error = message,
         "the call failed"
     );
 }

@@ -40,8 +40,14 @@ warnings! {
     #[cfg(feature = "server-deadline")]
     server_deadline_on_a_client = "a ServerDeadlineLayer got a request that a client of this process made: \
         it belongs on a server; on a channel use a DeadlineLayer";
+    #[cfg(feature = "deadline")]
+    default_timeout_of_zero = "the default timeout is zero, so each call without a timeout of its own fails \
+        at once: set a longer one, or none";
     no_runtime = "a stack was neither built nor called within a tokio runtime, so a thread for each timer \
         keeps its calls' time: build the stack, or make its first call, within a runtime";
+    #[cfg(feature = "stack")]
+    stack_below_stack = "a Resilience stack lies over another: attempts, budgets and waits of both act on each \
+        call; remove one of them";
     #[cfg(feature = "stack")]
     declarations_replaced = "Resilience::idempotency replaces the declarations that were made before it: \
         call it first, or declare everything on that layer";
@@ -80,7 +86,7 @@ pub(crate) fn pattern_overruled(pattern: &str, exception: &str) {
 }
 
 /// The attempt timeout does not end before the default timeout of the call.
-#[cfg(feature = "stack")]
+#[cfg(feature = "attempt-timeout")]
 #[cold]
 pub(crate) fn attempt_timeout_without_effect(
     attempt_timeout: std::time::Duration,

@@ -11,10 +11,7 @@ pub enum InvalidPattern {
     #[error("{0:?} is no method: write /package.Service/Method, with globs if you like")]
     NotAMethod(String),
     /// It has a character that no path has, such as a brace.
-    #[error(
-        "{pattern:?} matches no method because of {character:?}: a glob knows `*`, `?`, `[a-c]` and \
-         `**`; write a pattern for each alternative"
-    )]
+    #[error("{pattern:?} matches no method because of {character:?}: {}", advice(*character))]
     Character {
         /// The pattern.
         pattern: String,
@@ -34,7 +31,8 @@ pub enum InvalidPattern {
     },
     /// It makes an exception of no method, so that the one it means stays repeatable.
     #[error(
-        "{0:?} matches no method of its service, which the descriptors describe: check how it is written"
+        "{0:?} matches no method of the descriptors and tables: check how it is written, or describe \
+         its service, too"
     )]
     NoSuchMethod(String),
     /// Its glob is malformed.
@@ -45,6 +43,15 @@ pub enum InvalidPattern {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// What to write instead of a pattern with this character.
+fn advice(character: char) -> &'static str {
+    if matches!(character, '{' | '}' | '|') {
+        "a glob knows `*`, `?`, `[a-c]` and `**`; write a pattern for each alternative"
+    } else {
+        "no path has it; remove it"
+    }
 }
 
 /// What is said of methods, by exact path or by glob.
@@ -62,6 +69,12 @@ impl<T> Default for MethodTable<T> {
             globs: Vec::new(),
         }
     }
+}
+
+/// What is wrong with a pattern, if it is, whatever methods there are.
+#[cfg(feature = "idempotency")]
+pub(crate) fn check(pattern: &str) -> Result<(), InvalidPattern> {
+    MethodTable::default().add(pattern, ())
 }
 
 impl<T> MethodTable<T> {

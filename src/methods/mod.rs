@@ -5,5 +5,5 @@ mod method_table;
 mod path;
 
 pub use method_table::InvalidPattern;
-pub(crate) use method_table::{MethodTable, covers, is_glob, is_of_service, matches};
+pub(crate) use method_table::{MethodTable, check, covers, is_glob, is_of_service, matches};
 pub(crate) use path::{is_method, method_of};

@@ -39,6 +39,8 @@ pub(crate) struct Channel {
     pub(crate) shown_by: u64,
     /// When a test was abandoned without a result, and none was begun since.
     pub(crate) abandoned: Option<Instant>,
+    /// Whether any call was ever answered.
+    pub(crate) has_answered: bool,
     last_error: Option<Arc<Error>>,
 }
 
@@ -136,6 +138,7 @@ impl Channel {
     /// count.
     pub(crate) fn answered(&mut self, now: Instant) {
         self.phase = Phase::Ready;
+        self.has_answered = true;
         self.outage = None;
         self.losses = Losses::default();
         self.picks = Streak::default();

@@ -27,13 +27,11 @@ pub(crate) fn overdue() -> Error {
 
 /// Nobody dials the channel, so that nothing can show it ready (CONTRACT V4).
 pub(crate) fn not_dialled(last: Option<Arc<Error>>) -> Error {
-    let said = "nothing dials the channel, because no call waits for it: make a call, or connect \
-                before with `Endpoint::connect`";
     local(
         Code::Unavailable,
         Reason::NotReady,
-        GiveUp::NotReady,
-        said,
+        GiveUp::NotDialled,
+        "the channel is not ready",
         last,
     )
 }

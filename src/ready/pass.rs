@@ -42,6 +42,7 @@ impl Pass {
 
     /// The attempt of a call that does not wait here failed: its error.
     pub(crate) fn end(&mut self, error: Error) -> Error {
+        let error = self.hinted(error);
         if self.failed(&error, 1) == News::NotConnected && self.hands_back {
             error.handed_back()
         } else {
@@ -52,6 +53,14 @@ impl Pass {
     /// The number of the test that it is, or of the one that let it go.
     fn number(&self) -> u64 {
         self.probe.as_ref().map_or(self.era, |probe| probe.number)
+    }
+
+    /// The failure, with what it may be while no call was ever answered.
+    pub(crate) fn hinted(&self, error: Error) -> Error {
+        if self.door.gate.read(|shared| shared.channel.has_answered) {
+            return error;
+        }
+        error.before_any_answer()
     }
 
     /// The attempt failed, the `own`-th in a row of its call; what that says of the channel.

@@ -30,6 +30,9 @@ const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// A full queue within a second, and about a sixth of what one connection carries on two cores.
 const RELEASE_RATE: u32 = 10_000;
 
+/// A curve of the user's that gives no wait must not dial without a break.
+const MIN_BACKOFF: Duration = Duration::from_millis(1);
+
 /// When the channel counts as down, and when it is tried again: a pure decision.
 #[derive(Clone, Debug)]
 pub struct WaitForReadyPolicy {
@@ -107,7 +110,7 @@ impl WaitForReadyPolicy {
     #[must_use]
     pub fn next_dial(&self, dials: u32, previous: Duration, age: Duration, unit: f64) -> Duration {
         let delay = self.backoff.dial_delay(dials, previous, age, unit);
-        delay.min(self.max_backoff)
+        delay.min(self.max_backoff).max(MIN_BACKOFF)
     }
 }
 
@@ -148,6 +151,7 @@ impl Default for WaitForReadyPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backoff::Exponential;
 
     // CONTRACT W5
     #[test]
@@ -164,6 +168,20 @@ mod tests {
         assert_eq!(middle(&policy, 50, 60), 10_000);
         policy.max_backoff = Duration::from_millis(500);
         assert_eq!(middle(&policy, 50, 60), 500);
+    }
+
+    // CONTRACT W5
+    #[test]
+    fn a_curve_without_waits_leaves_the_channel_a_millisecond_to_itself() {
+        let none = Exponential::new(Duration::from_nanos(1)).unwrap();
+        let policy = WaitForReadyPolicy {
+            backoff: Arc::new(none),
+            ..WaitForReadyPolicy::default()
+        };
+        for unit in [0.0, 0.999] {
+            let wait = policy.next_dial(1, Duration::ZERO, Duration::ZERO, unit);
+            assert_eq!(wait, MIN_BACKOFF);
+        }
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::ConnectivityState;
 use super::failure;
 use super::gate::{Gate, Shared};
 
-/// What the calls of a channel have shown of its readiness: a handle to read, to wait on, and to tell
-/// the layer what it can't see.
+/// What the calls of a channel have shown of its readiness: a handle to read, to wait on, and to
+/// say that the server is up, [`reset_backoff`](Self::reset_backoff).
 ///
 /// Make one and give it to the layer with
 /// [`WaitForReadyLayer::readiness`](super::WaitForReadyLayer::readiness), or take that of a service,
@@ -31,10 +31,10 @@ use super::gate::{Gate, Shared};
 /// println!("{now}");
 /// ```
 ///
-/// # What it can't see
+/// # Limits
 ///
-/// It knows what calls have shown, nothing else: over a foreign channel there is nothing else to be
-/// seen. A connection that dies while no call is under way still counts as ready, and a server that
+/// It knows what calls have shown, and nothing else: tonic's channel tells nothing of its
+/// connections. A connection that dies while no call is under way still counts as ready, and a server that
 /// comes up is noticed by the next call that tests the channel; without a call nothing is tested, and
 /// [`ready`](Self::ready) says so. It dials nothing itself. Of a balanced channel it knows that
 /// some endpoint answers, not which. Whoever knows more, from a health check or a resolver, says so
@@ -135,8 +135,8 @@ impl Readiness {
     /// # async fn example(channel: grpc_resilience::Resilient<tonic::transport::Channel>) {
     /// match channel.readiness().ready().await {
     ///     Ok(()) => println!("serving"),
-    ///     // Shut down, or nobody calls; the status says which, and why the last dial failed.
-    ///     Err(error) => println!("not ready: {}", error.status()),
+    ///     // Shut down, or nobody calls: the error says which, its status why the last dial failed.
+    ///     Err(error) => println!("not ready: {error}; {}", error.status()),
     /// }
     /// # }
     /// ```
@@ -145,7 +145,8 @@ impl Readiness {
     ///
     /// - The channel is shut down and will never be ready.
     /// - No call has been under way for a second: nothing dials the channel (CONTRACT V4). The
-    ///   message says so, and how the channel last failed.
+    ///   error says so, [`GiveUp::NotDialled`](crate::GiveUp::NotDialled), and the message of its
+    ///   status how the channel last failed.
     pub async fn ready(&self) -> Result<(), Arc<Error>> {
         let mut grace = None;
         loop {

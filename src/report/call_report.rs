@@ -23,7 +23,7 @@ impl CallReport {
     }
 
     /// How many attempts were begun, transparent retries not counted; 0 if no retry layer acts on
-    /// the call.
+    /// the call. An attempt that did nothing but wait for the channel was begun, too.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.lock().attempts
@@ -107,7 +107,7 @@ impl fmt::Display for CallReport {
         for phase in Phase::ALL {
             let time = record.time_in(phase, now);
             if phase != Phase::Over && !time.is_zero() {
-                write!(f, "; {} {time:.1?}", phase.name())?;
+                write!(f, "; {} {time:.1?}", phase.done())?;
             }
         }
         for failed in record.failed() {

@@ -41,6 +41,9 @@ pub enum GiveUp {
     Policy(&'static str),
     /// The channel is down and the call does not wait for it.
     NotReady,
+    /// Nothing dials the channel: [`Readiness::ready`](crate::wait_for_ready::Readiness::ready)
+    /// waited for it, and no call did.
+    NotDialled,
     /// Too many calls wait for the channel already.
     QueueFull,
     /// The client held it back, since the server refuses much of what it gets.
@@ -73,6 +76,7 @@ impl GiveUp {
             Self::Cancelled => "cancelled",
             Self::Policy(name) => name,
             Self::NotReady => "not_ready",
+            Self::NotDialled => "not_dialled",
             Self::QueueFull => "queue_full",
             Self::Throttled => "throttled",
             Self::InvalidCall => "invalid_call",
@@ -95,7 +99,10 @@ impl fmt::Display for GiveUp {
             Self::HintPastDeadline => "the server asked for a wait beyond the deadline",
             Self::HintTooLong => "the server asked for a longer wait than `max_hint` allows",
             Self::PushbackStop => "the server asked not to be retried",
-            Self::BudgetExhausted => "the budget for retries is used up, see `BudgetLayer`",
+            Self::BudgetExhausted => {
+                "the budget for retries is used up: set a larger one by `Resilience::budget` or \
+                 `BudgetLayer::new`, or lift it by `unlimited_budget()`"
+            }
             Self::Committed => "the answer had begun",
             Self::BodyTooLarge => {
                 "the request is larger than `replay_limit` and can't be sent again"
@@ -109,6 +116,10 @@ impl fmt::Display for GiveUp {
             Self::Cancelled => "nobody waits for the answer any more",
             Self::Policy(name) => name,
             Self::NotReady => "the channel is not ready",
+            Self::NotDialled => {
+                "nothing dials the channel, because no call waits for it: make a call, or connect \
+                 before with `Endpoint::connect`"
+            }
             Self::QueueFull => "too many calls wait for the channel already, see `max_waiting`",
             Self::Throttled => "not sent: throttled by the client because the server rejects most calls",
             Self::InvalidCall => "the call can't be made as it was asked for",

@@ -53,11 +53,27 @@ impl Phase {
     }
 }
 
+impl Phase {
+    /// What the call did in it, in a report that says for how long.
+    pub(super) fn done(self) -> &'static str {
+        match self {
+            Self::NotStarted => "not started",
+            Self::Queued => "waited for the service below",
+            Self::Preparing => "prepared attempts",
+            Self::Attempt => "attempts under way",
+            Self::Backoff => "waited between attempts",
+            Self::NotReady => "waited for the channel",
+            Self::Response => "read the response",
+            Self::Over => "over",
+        }
+    }
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotStarted => "not handed to a layer",
-            Self::Queued => "queued for the inner service",
+            Self::Queued => "waiting for the service below to take the request",
             Self::Preparing => "preparing the next attempt",
             Self::Attempt => "waiting for the answer to an attempt",
             Self::Backoff => "waiting before the next attempt",

@@ -118,6 +118,8 @@ impl<A> Resilience<A> {
     /// The timeout of calls whose options say none. A caller's `Request::set_timeout` can only shorten it;
     /// [`CallOptions::timeout`](crate::call::CallOptions::timeout) replaces it, and
     /// [`no_timeout`](crate::call::CallOptions::no_timeout) lifts it. Default: none.
+    ///
+    /// Under a timeout of zero every call without one of its own fails at once: a WARN event says so.
     #[must_use]
     pub fn default_timeout(mut self, timeout: Duration) -> Self {
         self.deadline = self.deadline.default_timeout(timeout);
@@ -149,8 +151,8 @@ impl<A> Resilience<A> {
     /// # Errors
     ///
     /// [`InvalidPattern`] if the pattern is no method or its glob is malformed, and
-    /// [`InvalidPattern::NoSuchMethod`] if its service is described and has no such method: the
-    /// method that it means would stay repeatable.
+    /// [`InvalidPattern::NoSuchMethod`] if methods are described before and none of them matches:
+    /// the method that it means would stay repeatable. Add all descriptors and tables before.
     pub fn not_idempotent(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.not_idempotent(pattern)?;
         Ok(self)
@@ -348,7 +350,7 @@ impl<A> Resilience<A> {
 
     fn waiting<S: Clone>(&self, channel: S) -> Waiting<S> {
         self.check();
-        let attempts = self.attempt_timeout.layer(channel);
+        let attempts = self.attempt_timeout.compared().layer(channel);
         self.wait_for_ready.layer(attempts)
     }
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -8,8 +9,9 @@ use tower_layer::{Identity, Layer};
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::call::BudgetSnapshot;
+use crate::call::{self, BudgetSnapshot};
 use crate::error::{BoxError, Error};
+use crate::events::{self, Once};
 use crate::layers::attempt_timeout::AttemptTimeout;
 use crate::layers::budget::{BudgetLayer, Budgeted};
 use crate::layers::deadline::{self, DeadlineBody, DeadlineService};
@@ -32,6 +34,7 @@ where
     inner: DeadlineService<Inner<S, A>>,
     budget: BudgetLayer,
     readiness: Readiness,
+    below_another: Arc<Once>,
 }
 
 impl<S, A> Layered<S, A>
@@ -47,6 +50,7 @@ where
             inner,
             budget,
             readiness,
+            below_another: Arc::default(),
         }
     }
 
@@ -82,7 +86,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if call::Context::of(request.extensions_mut()).stack() {
+            self.below_another.say(events::stack_below_stack);
+        }
         self.inner.call(request)
     }
 }
@@ -97,6 +104,7 @@ where
             inner: self.inner.clone(),
             budget: self.budget.clone(),
             readiness: self.readiness.clone(),
+            below_another: Arc::clone(&self.below_another),
         }
     }
 }

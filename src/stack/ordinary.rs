@@ -164,6 +164,7 @@ impl<S: Clone> Ordinary<S> {
         let patience = self.door.patience(path, context.options());
         self.idempotency.declare(path, &mut context);
         self.budget.charge(path, &mut context);
+        context.stack();
         let pays_in = context.pay_in();
         context.number(1, self.start.takes_back());
         // Of the deadline the calls of a method share nothing, and it makes no first attempt the

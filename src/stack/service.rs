@@ -9,9 +9,10 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::call::BudgetSnapshot;
+use crate::call::{self, BudgetSnapshot};
 use crate::dispatch::Readied;
 use crate::error::{BoxError, Error};
+use crate::events::{self, Once};
 use crate::layers::budget::BudgetLayer;
 use crate::layers::wait_for_ready::Readiness;
 
@@ -37,6 +38,7 @@ struct Shared<S> {
     ordinary: Ordinary<S>,
     budget: BudgetLayer,
     readiness: Readiness,
+    below_another: Once,
 }
 
 impl<S: Clone> Resilient<S> {
@@ -50,6 +52,7 @@ impl<S: Clone> Resilient<S> {
             ordinary,
             budget,
             readiness,
+            below_another: Once::default(),
         };
         Self {
             channel: Readied::new(channel),
@@ -104,6 +107,9 @@ where
         {
             let attempt = self.channel.attempt(request, None, Instant::now);
             return ResponseFuture::going(attempt, going);
+        }
+        if call::Context::of(request.extensions_mut()).stack() {
+            self.shared.below_another.say(events::stack_below_stack);
         }
         let mut layers = ordinary.layers_over(self.channel.hand_over());
         ResponseFuture::layers(layers.call(request))

@@ -4,9 +4,10 @@ use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::budget::{BudgetLayer, TokenBucket};
 use grpc_resilience::call::CallOptionsExt;
+use grpc_resilience::classify::Reason;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
-use grpc_resilience::{BoxError, DeadlineLayer, IdempotencyLayer, Resilience};
+use grpc_resilience::{BoxError, DeadlineLayer, Error, IdempotencyLayer, Resilience};
 use peer::{Connection, Peer, Stream};
 use test_protos::EchoClient;
 use test_protos::EchoResponse;
@@ -147,6 +148,8 @@ where
     ear.take();
     unary(stack, request).await.unwrap_err();
     let mut heard = ear.take();
+    // That a budget is used up is no line of the call.
+    heard.retain(|it| it.level == Level::DEBUG);
     assert_eq!(heard.len(), 1, "{heard:#?}");
     heard.remove(0)
 }
@@ -185,7 +188,7 @@ async fn a_call_that_is_given_up_is_one_line_that_says_why_under_any_stack() {
             let heard = said(&ear, &stack, request).await;
             assert_call(&heard, name);
             assert_eq!(heard.text(), "the call failed");
-            let fields = ["attempt", "code", "reason", "give_up", "error"];
+            let fields = ["attempts", "code", "reason", "give_up", "error"];
             assert_eq!(heard.of(fields), expected, "{name}");
         }
     });
@@ -302,7 +305,7 @@ async fn a_throttled_call_is_one_line_whatever_stands_above_the_throttle() {
             break heard;
         }
     };
-    assert_eq!(lines[0].of(["give_up", "attempt"]), ["throttled", "1"]);
+    assert_eq!(lines[0].of(["give_up", "attempts"]), ["throttled", "1"]);
 }
 
 // CONTRACT V1
@@ -315,7 +318,7 @@ async fn a_budget_that_is_used_up_is_the_reason_of_the_line() {
         .budget(TokenBucket::new(2, 0.1).unwrap())
         .wrap(server.channel());
     let heard = said(&ear, &stack, declared()).await;
-    assert_eq!(heard.of(["attempt", "give_up"]), ["1", "budget_exhausted"]);
+    assert_eq!(heard.of(["attempts", "give_up"]), ["1", "budget_exhausted"]);
 }
 
 // CONTRACT V1
@@ -349,9 +352,12 @@ async fn a_wait_for_the_channel_is_one_line_a_call_however_long_it_lasts() {
         assert_call(waits[0], "wait");
         let attempt = if by_hand { "" } else { "1" };
         assert_eq!(
-            waits[0].of(["attempt", "code", "reason", "delay"]),
+            waits[0].of(["attempt", "channel_code", "channel_reason", "delay"]),
             [attempt, "UNAVAILABLE", "connect_failed", "100ms"]
         );
+        assert_ne!(waits[0].get("channel_error"), "");
+        // They are not the call's, which was not sent.
+        assert_eq!(waits[0].of(["code", "reason", "error"]), ["", "", ""]);
     }
 }
 
@@ -435,4 +441,24 @@ async fn a_request_that_the_server_refused_unread_is_told_when_it_is_sent_again(
     let fields = ["attempt", "code", "reason", "delay"];
     let expected = ["1", "UNAVAILABLE", "stream_refused", "0ns"];
     assert_eq!(heard[0].of(fields), expected);
+}
+
+// CONTRACT V1: what the transport ended by the caller's timeout is no decision of the layer
+#[tokio::test]
+async fn an_attempt_timeout_layer_tells_with_its_method_what_it_ended_and_nothing_else() {
+    let ear = Ear::new();
+    let peer = Peer::always(Connection::new().other_streams(Stream::stall())).await;
+    let channel = Endpoint::from_shared(peer.uri()).unwrap().connect_lazy();
+    let bounded = |timeout| AttemptTimeoutLayer::new(timeout).unwrap();
+    let mut request = hello();
+    request.call_options().timeout(ms(50));
+    let ended = unary(&bounded(SECOND).layer(channel.clone()), request).await;
+    let error = Error::find(&ended.unwrap_err()).unwrap().verdict();
+    assert_eq!(error.reason, Reason::AttemptTimedOut);
+    assert_eq!(ear.take(), []);
+    let ended = unary(&bounded(ms(50)).layer(channel), hello()).await;
+    ended.unwrap_err();
+    let heard = ear.take();
+    assert_eq!(heard.len(), 1, "{heard:#?}");
+    assert_call(&heard[0], "the layer's");
 }

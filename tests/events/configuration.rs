@@ -1,7 +1,7 @@
 //! Layers in an order that does something else than they say, and settings without effect: one
 //! line.
 
-use grpc_resilience::call::{Method, Patience, Safety};
+use grpc_resilience::call::{CallOptionsExt, Context, Deadline, Method, Patience, Safety};
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{Policies, RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
@@ -9,8 +9,10 @@ use grpc_resilience::{
     AdaptiveThrottleLayer, AttemptTimeoutLayer, BudgetLayer, DeadlineLayer, IdempotencyKey,
     IdempotencyLayer, Resilience, ServerDeadlineLayer, TokenBucket,
 };
-use test_protos::EchoClient;
+use test_protos::{EchoClient, EchoRequest};
 use testing::Server;
+use tokio::time::Instant;
+use tonic::Request;
 use tower::{Layer, ServiceBuilder};
 use tracing::Level;
 
@@ -234,7 +236,7 @@ fn a_pattern_that_matches_no_described_method_is_said_once() {
         .unwrap()
         .idempotent("/shop.v1.Oders/Get")
         .unwrap()
-        .not_idempotent("/shop.v1.Oders/GetAndLock")
+        .not_idempotent("/stock.v1.Stock/Lock")
         .unwrap()
         .unary("/shop.v1.Orders/Quote")
         .unwrap()
@@ -250,7 +252,7 @@ fn a_pattern_that_matches_no_described_method_is_said_once() {
         ["key", "/shop.v1.Orders/Create"],
         ["kind", "/shop.v1.Orders/Quote"],
         ["no_side_effects", "/shop.v1.Orders/Gett*"],
-        ["not_idempotent", "/shop.v1.Oders/GetAndLock"],
+        ["not_idempotent", "/stock.v1.Stock/Lock"],
     ];
     assert_eq!(laid(&layer), lines(&expected));
     // A change is another cause.
@@ -335,4 +337,119 @@ fn declarations_that_a_layer_replaces_are_said() {
     assert_eq!(ear.take().len(), 1);
     drop(replaced.idempotency(IdempotencyLayer::new()));
     assert_eq!(ear.take(), []);
+}
+
+// CONTRACT V2
+#[tokio::test(start_paused = true)]
+async fn a_default_timeout_of_zero_is_said_as_it_is_set() {
+    let ear = Ear::new();
+    let none = std::time::Duration::ZERO;
+    let _ = DeadlineLayer::new().default_timeout(none);
+    drop(Resilience::new().default_timeout(none));
+    let heard = ear.take();
+    assert_eq!(heard.len(), 2, "{heard:#?}");
+    for heard in heard {
+        assert_eq!(heard.level, Level::WARN);
+        assert!(heard.text().contains("the default timeout is zero"));
+    }
+    drop(Resilience::new().default_timeout(ms(1)));
+    assert_eq!(ear.take(), []);
+}
+
+/// What a caller says of a call.
+type Says = fn(&mut Request<EchoRequest>);
+
+/// The warnings of three calls under these layers, of which their caller says this.
+macro_rules! told {
+    ($layers:expr, $set:expr) => {{
+        let (ear, server) = (Ear::new(), Server::in_memory());
+        let stack = Layer::layer(&$layers, server.channel());
+        let set: Says = $set;
+        for _ in 0..3 {
+            let mut request = hello();
+            set(&mut request);
+            EchoClient::new(stack.clone()).unary(request).await.unwrap();
+        }
+        let mut heard = ear.take();
+        heard.retain(|it| it.level == Level::WARN);
+        heard
+    }};
+}
+
+// CONTRACT V2
+#[tokio::test(start_paused = true)]
+async fn an_attempt_timeout_that_is_not_shorter_than_the_default_timeout_is_said_in_any_stack() {
+    let by_hand = |attempt| {
+        ServiceBuilder::new()
+            .layer(DeadlineLayer::new().default_timeout(SECOND))
+            .layer(RetryLayer::default())
+            .layer(attempt)
+    };
+    let bounded = |timeout| AttemptTimeoutLayer::new(timeout).unwrap();
+    let none: Says = |_| {};
+    let long: Says = |request| _ = request.call_options().attempt_timeout(3 * SECOND);
+    for (heard, attempt) in [
+        (told!(by_hand(bounded(3 * SECOND)), none), "3s"),
+        (told!(by_hand(bounded(SECOND)), none), "1s"),
+        (told!(by_hand(AttemptTimeoutLayer::default()), long), "3s"),
+        (told!(Resilience::new().default_timeout(SECOND), long), "3s"),
+        (
+            told!(
+                Resilience::new()
+                    .default_timeout(SECOND)
+                    .attempt_timeout(bounded(SECOND)),
+                none
+            ),
+            "1s",
+        ),
+    ] {
+        assert_eq!(heard.len(), 1, "{heard:#?}");
+        assert!(
+            heard[0]
+                .text()
+                .contains("the attempt timeout has no effect")
+        );
+        assert_eq!(
+            heard[0].of(["attempt_timeout", "default_timeout"]),
+            [attempt, "1s"]
+        );
+    }
+    // A caller's own timeout may well be shorter.
+    let own: Says = |request| _ = request.call_options().timeout(ms(900));
+    let header: Says = |request| request.set_timeout(ms(900));
+    let bound: Says = |request| {
+        let deadline = Deadline::after(Instant::now(), ms(900));
+        Context::of(request.extensions_mut()).bound(deadline);
+    };
+    for heard in [
+        told!(by_hand(bounded(3 * SECOND)), own),
+        told!(by_hand(bounded(3 * SECOND)), header),
+        told!(by_hand(bounded(3 * SECOND)), bound),
+        told!(by_hand(bounded(ms(999))), none),
+        told!(Resilience::new().default_timeout(SECOND), |request| _ =
+            request.call_options().attempt_timeout(ms(999))),
+    ] {
+        assert_eq!(heard, []);
+    }
+}
+
+// CONTRACT V2
+#[tokio::test(start_paused = true)]
+async fn two_stacks_over_each_other_are_said_as_such_and_once() {
+    let stack = || Resilience::new().idempotent("/test.v1.Echo/*").unwrap();
+    let around = || stack().attempt_layer(tower::layer::util::Identity::new());
+    let bounded = || stack().attempt_timeout(AttemptTimeoutLayer::new(SECOND).unwrap());
+    let none: Says = |_| {};
+    for heard in [
+        told!(ServiceBuilder::new().layer(stack()).layer(stack()), none),
+        told!(ServiceBuilder::new().layer(around()).layer(stack()), none),
+        told!(ServiceBuilder::new().layer(stack()).layer(around()), none),
+        told!(
+            ServiceBuilder::new().layer(bounded()).layer(bounded()),
+            none
+        ),
+    ] {
+        assert_eq!(heard.len(), 1, "{heard:#?}");
+        assert!(heard[0].text().contains("lies over another"), "{heard:#?}");
+    }
 }

@@ -9,8 +9,12 @@
     reason = "what fails in a test's helper fails the test"
 )]
 
+mod alone;
+mod budget;
 mod calls;
 mod channel;
 mod configuration;
 mod ear;
+mod missing_layers;
 mod options;
+mod server;

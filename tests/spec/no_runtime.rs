@@ -217,8 +217,12 @@ fn nowhere() -> Channel {
 fn calls_wait_for_a_channel_that_is_down_on_plain_threads() {
     let runtime = runtime();
     let channel = runtime.block_on(async { nowhere() });
-    let waiting =
-        runtime.block_on(async { WaitForReadyLayer::new().max_backoff(ms(10)).layer(channel) });
+    let waiting = runtime.block_on(async {
+        WaitForReadyLayer::new()
+            .max_backoff(ms(10))
+            .unwrap()
+            .layer(channel)
+    });
     let deadline = DeadlineLayer::new().default_timeout(ms(200));
     let stack = runtime.block_on(async { deadline.layer(waiting) });
     let calls = (0..12).map(|_| {
@@ -237,7 +241,7 @@ fn calls_wait_for_a_channel_that_is_down_on_plain_threads() {
 /// How often a channel that is down is dialled while a call waits for it on a plain thread.
 fn stack_readiness(runtime: &Runtime) -> u32 {
     let built = runtime.block_on(async {
-        let layer = WaitForReadyLayer::new().max_backoff(ms(10));
+        let layer = WaitForReadyLayer::new().max_backoff(ms(10)).unwrap();
         Resilience::new()
             .wait_for_ready(layer)
             .default_timeout(ms(200))
@@ -431,7 +435,10 @@ impl Service<http::Request<Body>> for Down {
 #[test]
 fn without_any_runtime_calls_wait_for_a_channel_and_once_it_is_over_they_do_not() {
     let deadline = DeadlineLayer::new().default_timeout(ms(300));
-    let waiting = WaitForReadyLayer::new().max_backoff(ms(10)).layer(Down);
+    let waiting = WaitForReadyLayer::new()
+        .max_backoff(ms(10))
+        .unwrap()
+        .layer(Down);
     let readiness = waiting.readiness();
     timed_out(deadline.layer(waiting));
     assert!(readiness.snapshot().failed_dials > 2);

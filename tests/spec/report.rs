@@ -189,7 +189,7 @@ async fn a_report_is_one_line_for_a_log() {
     assert!(head.starts_with("OK, 1"), "{line}");
     let counts = "attempts: 2, transparent retries: 0, waits: 1; ";
     assert!(tail.starts_with(counts), "{line}");
-    assert!(tail.contains("; backoff 1"), "{line}");
+    assert!(tail.contains("; waited between attempts 1"), "{line}");
     assert!(
         tail.contains("attempt 1: UNAVAILABLE (answered) after "),
         "{line}"

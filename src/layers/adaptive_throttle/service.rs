@@ -58,11 +58,14 @@ where
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let recorder = Recorder::of(&request);
         let context = request.extensions().get::<call::Context>();
+        if let Some(context) = context {
+            context.seen_by(call::Reader::Other);
+        }
         if context.is_some_and(call::Context::is_held) {
             self.throttle.stands_below_wait();
         }
         if let Err(error) = self.throttle.admit() {
-            self.inner.release();
+            self.inner.hold_back(&request);
             let error = recorder.decided(Some(request.uri().path()), error);
             return ResponseFuture::held_back(error, recorder);
         }

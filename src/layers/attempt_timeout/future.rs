@@ -90,6 +90,7 @@ where
         };
         if let Poll::Ready(outcome) = polled {
             let bound = this.bound.take();
+            let is_bound = bound.is_some();
             let request = this.request.take();
             let judged = outcome.and_then(|mut response| {
                 let code = received(&mut response)?;
@@ -108,7 +109,11 @@ where
                 }
                 Err(error) => {
                     let error = error.of_guarded(request);
-                    Err(failed(error, recorder, this.path.as_ref()))
+                    Err(if is_bound {
+                        failed(error, recorder, this.path.as_ref())
+                    } else {
+                        recorder.failed(error)
+                    })
                 }
             });
         }

@@ -61,6 +61,12 @@ impl AttemptTimeoutLayer {
     pub(crate) fn policy(&self) -> AttemptTimeoutPolicy {
         self.policy
     }
+
+    /// The same, whose timeout was compared with the default one of calls.
+    pub(crate) fn compared(mut self) -> Self {
+        self.policy.is_compared = true;
+        self
+    }
 }
 
 impl<S: Clone> Layer<S> for AttemptTimeoutLayer {

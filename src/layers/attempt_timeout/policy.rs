@@ -9,6 +9,8 @@ pub struct AttemptTimeoutPolicy {
     pub(super) timeout: Option<Duration>,
     pub(super) until_first_message: bool,
     pub(super) unbounded_last_attempt: bool,
+    /// Whether its timeout was compared with the default of the stack's deadline layer.
+    pub(super) is_compared: bool,
 }
 
 /// What bounds an attempt.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::call::{self, Deadline};
+use crate::call::{self, Deadline, Timeout};
 use crate::classify::Reason;
 use crate::dispatch::{Readied, Recorder, always_guard, guard};
 use crate::error::{BoxError, Error, GiveUp};
@@ -26,7 +26,15 @@ pub struct AttemptTimeout<S> {
     inner: Readied<S>,
     policy: AttemptTimeoutPolicy,
     home: Home,
-    below_another: Arc<events::Once>,
+    told: Arc<Told>,
+}
+
+/// What was said of the layer's place and its timeouts.
+#[derive(Debug, Default)]
+struct Told {
+    below_another: events::Once,
+    timeout: events::Once,
+    option: events::Once,
 }
 
 impl<S: Clone> AttemptTimeout<S> {
@@ -35,7 +43,7 @@ impl<S: Clone> AttemptTimeout<S> {
             inner: Readied::new(inner),
             policy,
             home: Home::here(),
-            below_another: Arc::default(),
+            told: Arc::default(),
         }
     }
 }
@@ -77,7 +85,7 @@ where
                 return ResponseFuture::new(attempt, None, recorder);
             }
             Some(Duration::ZERO) => {
-                self.inner.release();
+                self.inner.hold_back(&request);
                 let recorder = Recorder::of(&request);
                 let error = recorder.decided(Some(request.uri().path()), no_time());
                 return ResponseFuture::failed(error, recorder);
@@ -108,11 +116,17 @@ impl<S> AttemptTimeout<S> {
     /// request's context and header, too.
     fn bind<B>(&self, request: &mut Request<B>, timeout: Duration) -> Option<Bound> {
         let context = request.extensions().get::<call::Context>();
-        if context.is_some_and(call::Context::ends_as_attempt) {
-            self.below_another
-                .say(events::attempt_timeout_below_another);
+        if context.is_some_and(|it| it.ends_as_attempt() && !it.is_in_two_stacks()) {
+            let told = &self.told.below_another;
+            told.say(events::attempt_timeout_below_another);
         }
+        let is_default = context.is_some_and(call::Context::ends_by_default);
+        let options = context.map(call::Context::options);
+        let is_own = options.is_some_and(|it| it.chosen_attempt_timeout() != Timeout::Inherited);
         let deadline = call::Context::caller_deadline(request);
+        if let Some(deadline) = deadline.filter(|it| is_default && timeout >= it.timeout()) {
+            self.has_no_effect(timeout, deadline.timeout(), is_own);
+        }
         // A malformed header is the server's to refuse, so it stays.
         let is_malformed = deadline.is_none() && find(request.headers(), &TIMEOUT).is_some();
         let now = Instant::now();
@@ -133,6 +147,22 @@ impl<S> AttemptTimeout<S> {
             end.stamp(request.headers_mut(), now);
         }
         Some(Bound::new(end, timer, bounds, trace, loss))
+    }
+}
+
+impl<S> AttemptTimeout<S> {
+    /// Tells once that a timeout, of a call's own or else the layer's, ends no attempt before the
+    /// default timeout of calls ends the call.
+    #[cold]
+    fn has_no_effect(&self, timeout: Duration, default: Duration, is_own: bool) {
+        let told = if is_own {
+            &self.told.option
+        } else if self.policy.is_compared {
+            return;
+        } else {
+            &self.told.timeout
+        };
+        told.say(|| events::attempt_timeout_without_effect(timeout, default));
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::call::{AttemptKind, BudgetSnapshot, PerKind, Permit};
 
+use super::log::Log;
+
 /// How many extra attempts of each kind were permitted and refused.
 #[derive(Clone)]
 pub(super) struct Ledger {
@@ -18,6 +20,7 @@ type Refund = Arc<dyn Fn() + Send + Sync>;
 struct Counts {
     spent: PerKind<AtomicU64>,
     denied: PerKind<AtomicU64>,
+    log: Log,
 }
 
 impl Ledger {
@@ -37,6 +40,7 @@ impl Ledger {
     }
 
     pub(super) fn granted(&self, kind: AttemptKind) {
+        self.counts.log.granted();
         self.counts.spent.of(kind).fetch_add(1, Ordering::Relaxed);
     }
 
@@ -45,6 +49,7 @@ impl Ledger {
     }
 
     pub(super) fn denied(&self, kind: AttemptKind) {
+        self.counts.log.denied();
         self.counts.denied.of(kind).fetch_add(1, Ordering::Relaxed);
     }
 

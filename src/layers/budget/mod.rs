@@ -16,7 +16,7 @@
 //!     // a retry layer, then the channel
 //!     .service(tower::service_fn(|_: http::Request<()>| async { Ok::<_, ()>(()) }));
 //! for (methods, snapshot) in budgets.snapshots() {
-//!     println!("{methods}: {snapshot}"); // /**: 100.000 tokens, retry: 0 spent, 0 denied, ..
+//!     println!("{methods}: {snapshot}"); // /**: 100.000 tokens, retry: 2 spent, 0 denied
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -68,6 +68,7 @@ mod error;
 mod floor;
 mod layer;
 mod ledger;
+mod log;
 mod per_method;
 mod percentage;
 mod service;

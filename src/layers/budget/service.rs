@@ -34,12 +34,13 @@ impl<S> Budgeted<S> {
 
     #[inline]
     fn hand_out(&self, budget: Arc<dyn Budget>, context: &mut call::Context) {
-        if context.attempt().is_some() {
+        if context.attempt().is_some() && !context.is_in_two_stacks() {
             self.budgets.below_retry.say(events::budget_below_retry);
-        } else if context.budget().is_some() {
+        } else if context.budget().is_some() && !context.is_in_two_stacks() {
             let warned = &self.budgets.below_another;
             warned.say(events::budget_below_budget);
         }
+        context.seen_by(call::Reader::Other);
         context.charge(budget);
     }
 }

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
+use crate::events;
+
 use super::{DeadlinePolicy, DeadlineService};
 
 /// Bounds every call by one absolute deadline; see the [module](super).
@@ -31,8 +33,13 @@ impl DeadlineLayer {
     /// The timeout of calls whose options say none. A caller's `Request::set_timeout` can only shorten it;
     /// [`CallOptions::timeout`](crate::call::CallOptions::timeout) replaces it, and
     /// [`no_timeout`](crate::call::CallOptions::no_timeout) lifts it. Default: none.
+    ///
+    /// Under a timeout of zero every call without one of its own fails at once: a WARN event says so.
     #[must_use]
     pub fn default_timeout(mut self, timeout: Duration) -> Self {
+        if timeout.is_zero() {
+            events::default_timeout_of_zero();
+        }
         self.policy.set_default(timeout);
         self
     }

@@ -36,6 +36,8 @@ pub(crate) struct Terms {
     timeout: Option<Duration>,
     /// Whether the caller's `grpc-timeout` says the same.
     is_stated: bool,
+    /// Whether it is the layer's, and nobody's word for this call.
+    is_default: bool,
     served: Option<Served>,
 }
 
@@ -48,6 +50,10 @@ impl Terms {
         }
         if let Some(inherited) = self.served.as_ref().and_then(Served::deadline) {
             context.bound(inherited);
+        }
+        if self.is_default {
+            let timeout = context.deadline().map(|it| it.timeout());
+            context.end_by_default(timeout == self.timeout);
         }
         Bound::new(context.deadline(), self.served.as_ref())
     }
@@ -112,6 +118,7 @@ impl Rules {
         Ok(Some(Terms {
             timeout,
             is_stated: header.is_some() && header == timeout,
+            is_default: timeout.is_some() && header != timeout && options.is_timeout_unset(),
             served,
         }))
     }

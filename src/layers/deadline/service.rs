@@ -76,7 +76,7 @@ where
                 return ResponseFuture::passing(attempt, recorder);
             }
             Err(error) => {
-                self.inner.release();
+                self.inner.hold_back(&request);
                 let recorder = Recorder::of(&request);
                 let error = recorder.decided(Some(request.uri().path()), error);
                 return ResponseFuture::failed(error, recorder);
@@ -91,7 +91,7 @@ where
         rules.write(&terms, deadline, request.headers_mut(), now);
         // What is over before it began is never sent.
         if let Some(end) = bound.ended(now, recorder.trace()) {
-            self.inner.release();
+            self.inner.hold_back(&request);
             return ResponseFuture::failed(end, recorder);
         }
         let bound = bound.at_home(self.rules.held_home());

@@ -95,8 +95,8 @@ impl IdempotencyLayer {
     /// # Errors
     ///
     /// [`InvalidPattern`] if the pattern is no method or its glob is malformed, and
-    /// [`InvalidPattern::NoSuchMethod`] if its service is described and has no such method: the
-    /// method that it means would stay repeatable.
+    /// [`InvalidPattern::NoSuchMethod`] if methods are described before and none of them matches:
+    /// the method that it means would stay repeatable. Add all descriptors and tables before.
     pub fn not_idempotent(self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.declare(pattern, Safety::Unknown)
     }

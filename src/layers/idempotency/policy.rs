@@ -5,7 +5,7 @@ use http::HeaderName;
 
 use crate::call::Safety;
 use crate::grpc::MethodKind;
-use crate::methods::{InvalidPattern, MethodTable, covers, is_glob, is_method, method_of};
+use crate::methods::{InvalidPattern, MethodTable, check, covers, is_glob, is_method, method_of};
 
 use super::described::{Described, Description};
 use super::{Explanation, IdempotencyKey, InvalidDescriptors, Source};
@@ -136,13 +136,15 @@ impl IdempotencyPolicy {
     }
 
     pub(super) fn declare(&mut self, pattern: &str, safety: Safety) -> Result<(), InvalidPattern> {
-        if safety == Safety::Unknown && self.is_lost(pattern) {
+        check(pattern)?;
+        // A typo in the service is one, too. A table that comes later may still describe another.
+        if safety == Safety::Unknown && self.lacks(pattern) {
             return Err(InvalidPattern::NoSuchMethod(pattern.to_owned()));
         }
         self.safety.add(pattern, safety)
     }
 
-    /// Whether this exception would be of no method, though its service is described.
+    /// Whether this exception is of no method, though its service is described.
     fn is_lost(&self, pattern: &str) -> bool {
         self.described.has_none_of(pattern) && self.described.covers(pattern)
     }

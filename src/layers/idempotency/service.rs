@@ -68,7 +68,9 @@ impl<S> Idempotency<S> {
         if !is_known && key.and_then(IdempotencyKey::promotion).is_none() {
             self.note(method_of(path));
         }
-        if is_late(context) && (said.speaks() || key.is_some()) {
+        let is_misplaced =
+            is_late(context) && !context.is_some_and(call::Context::is_in_two_stacks);
+        if is_misplaced && (said.speaks() || key.is_some()) {
             self.called.below_retry.say(events::idempotency_below_retry);
         }
         said
@@ -138,7 +140,10 @@ where
             carried = Some(key).filter(|key| key.is_in(&parts));
             request = Request::from_parts(parts, body);
         }
-        let context = request.extensions().get();
+        let context = request.extensions().get::<call::Context>();
+        if let Some(context) = context {
+            context.seen_by(call::Reader::Other);
+        }
         let said = self.said(request.uri().path(), context, key, carried);
         if said.speaks() {
             said.write(call::Context::of(request.extensions_mut()));

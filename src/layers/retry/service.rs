@@ -103,7 +103,7 @@ impl<S: Clone> Retry<S> {
         let recorder = Recorder::acting(&mut request, now);
         let context = call::Context::of(request.extensions_mut());
         if context.options().chosen_max_attempts() == Some(0) {
-            self.inner.release();
+            self.inner.hold_back(&request);
             return ResponseFuture::failed(no_attempt(), recorder);
         }
         let kept = self.start.keep(request.body_mut());
@@ -120,7 +120,7 @@ impl<S: Clone> Retry<S> {
         let (mut call, preparing) = RetryCall::begun(&request, context, kept, policy);
         if let Some(preparing) = preparing {
             // The request is made anew of what the hook leaves.
-            self.inner.release();
+            self.inner.hold_back(&request);
             return ResponseFuture::preparing(preparing, call, recorder);
         }
         call.begin_first(request.headers_mut(), now);
@@ -153,7 +153,7 @@ impl<S: Clone> Retry<S> {
             trace.enter(Phase::Preparing);
         }
         let preparing = hook.prepare(NextAttempt::only(&request));
-        self.inner.release();
+        self.inner.hold_back(&request);
         ResponseFuture::passing_prepared(preparing, self.start.service(), request, recorder)
     }
 }
@@ -165,8 +165,10 @@ fn why_passing(
     policy: &dyn Policy,
     settings: &Settings,
 ) -> Option<Passing> {
-    if context.is_some_and(|context| context.attempt().is_some()) {
-        settings.below_another.say(events::retry_below_retry);
+    if let Some(context) = context.filter(|context| context.attempt().is_some()) {
+        if !context.is_in_two_stacks() {
+            settings.below_another.say(events::retry_below_retry);
+        }
         return Some(Passing::Nested);
     }
     let never = context.is_some_and(|context| context.options().is_never_retried());

@@ -130,6 +130,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     /// An attempt failed: whether the call goes on, or its error.
     pub(super) fn after(&mut self, pass: &mut Pass, error: Error) -> Result<(), Error> {
+        let error = pass.hinted(error);
         let own = self.failures.saturating_add(1);
         let news = pass.failed(&error, own);
         let error = self.request.judge(error);

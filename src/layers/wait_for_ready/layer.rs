@@ -35,6 +35,9 @@ pub enum InvalidWait {
     /// At this rate no call would ever go.
     #[error("at least one call a second must be released")]
     NoRelease,
+    /// Without a wait between two dials the channel is dialled without a break.
+    #[error("the longest backoff must be greater than zero")]
+    NoBackoff,
 }
 
 impl WaitForReadyLayer {
@@ -84,11 +87,18 @@ impl WaitForReadyLayer {
     ///
     /// A server that comes up is noticed by the next dial: a client that may start before its server
     /// and must not lose time to that takes a bound of some 10 ms, and dials so often. Whoever can tell
-    /// when the server is up calls [`Readiness::reset_backoff`] instead.
-    #[must_use]
-    pub fn max_backoff(mut self, longest: Duration) -> Self {
+    /// when the server is up calls [`Readiness::reset_backoff`] instead. There is a millisecond at
+    /// least between two dials, whatever the curve and this say.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidWait::NoBackoff`] for zero.
+    pub fn max_backoff(mut self, longest: Duration) -> Result<Self, InvalidWait> {
+        if longest.is_zero() {
+            return Err(InvalidWait::NoBackoff);
+        }
         self.policy.max_backoff = longest;
-        self
+        Ok(self)
     }
 
     /// How many calls may wait at once; one more fails at once with `RESOURCE_EXHAUSTED`

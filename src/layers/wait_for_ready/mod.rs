@@ -11,7 +11,7 @@
 //!
 //! let readiness = Readiness::new();
 //! let layer = WaitForReadyLayer::new()
-//!     .max_backoff(Duration::from_secs(2))
+//!     .max_backoff(Duration::from_secs(2))?
 //!     .max_waiting(1_000)
 //!     .release_rate(500)?
 //!     .method("/orders.v1.Orders/Quote", Patience::FailFast)?

@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use crate::body::RequestBody;
 use crate::call::{self, Deadline, Patience};
-use crate::dispatch::{Readied, Recorder, Spare, guard};
+use crate::dispatch::{Readied, Recorder, Spare, guard, hold};
 use crate::error::{BoxError, Error};
 use crate::events;
 
@@ -145,16 +145,20 @@ impl<S: Clone> WaitForReady<S> {
         S: Service<Request<B>>,
         B: RequestBody,
     {
-        if call::Context::of(request.extensions_mut()).hold() {
+        let context = call::Context::of(request.extensions_mut());
+        if context.hold() && !context.is_in_two_stacks() {
             let settings = &self.door.settings;
             settings.below_another.say(events::wait_below_wait);
         }
+        // The gate may keep it from the layers below.
+        hold(&request, true);
         let trace = recorder.trace().cloned();
         let pending = Pending::new(request, patience);
         let mut call = WaitCall::new(Arc::clone(&self.spare), patience, deadline, trace, pending);
         let mut pass = Pass::new(&self.door, 0);
         match call.step(&mut pass, None) {
             Step::Go(request) => {
+                hold(&request, false);
                 let _polled = pass.probe.as_ref().map(Polled::now);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
                 ResponseFuture::going(attempt, pass, Some(call), recorder)

@@ -8,9 +8,10 @@ use crate::call::{Deadline, Served};
 use crate::events::{self, Once};
 use crate::grpc::{Code, Status};
 use crate::kernel::timer::Home;
+use crate::methods::method_of;
 
 use super::client::is_a_client_s;
-use super::watch::Watch;
+use super::watch::{Until, Watch};
 use super::{ResponseFuture, ServerDeadlineBody, ServerDeadlinePolicy, Terms};
 
 static ON_A_CLIENT: Once = Once::new();
@@ -57,6 +58,7 @@ where
             Ok(Terms::Within { handler, calls }) => (Some(handler), Some(calls)),
             Ok(Terms::Expired) => {
                 let message = "the caller's deadline had passed when the call came";
+                events::came_late(method_of(request.uri().path()));
                 // Nobody has seen it (CONTRACT I7).
                 let status = Status::new(Code::DeadlineExceeded, message);
                 return ResponseFuture::answered(status.vouching_for(request.uri()));
@@ -70,8 +72,13 @@ where
         let (served, over) = Served::begin(calls);
         request.extensions_mut().insert(served.clone());
         let until = handler.map(|timeout| {
+            let path = request.uri().path_and_query();
             let deadline = Deadline::after(now, timeout);
-            (deadline, self.home.timer(deadline.at()))
+            Until {
+                deadline,
+                timer: self.home.timer(deadline.at()),
+                path: path.filter(|_| events::hears_of_handlers()).cloned(),
+            }
         });
         let future = served.step(|| self.inner.call(request));
         ResponseFuture::serving(future, Watch::new(served, over, until))

@@ -1,18 +1,30 @@
 use std::task::{Context, Poll};
 
+use http::uri::PathAndQuery;
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 
 use crate::call::{Deadline, Served};
+use crate::events;
 use crate::grpc::{Code, Status};
 use crate::kernel::timer::{NoRuntime, Timer};
+use crate::methods::method_of;
 
 /// One call in hand; when it is dropped, the call is over.
 #[derive(Debug)]
 pub(super) struct Watch {
     served: Served,
     _over: DropGuard,
-    until: Option<(Deadline, Timer)>,
+    until: Option<Until>,
+}
+
+/// When the handler is stopped.
+#[derive(Debug)]
+pub(super) struct Until {
+    pub(super) deadline: Deadline,
+    pub(super) timer: Timer,
+    /// The path of its request, where an event names it.
+    pub(super) path: Option<PathAndQuery>,
 }
 
 /// What became of a step of the handler.
@@ -23,7 +35,7 @@ pub(super) enum Step<T> {
 }
 
 impl Watch {
-    pub(super) fn new(served: Served, over: DropGuard, until: Option<(Deadline, Timer)>) -> Self {
+    pub(super) fn new(served: Served, over: DropGuard, until: Option<Until>) -> Self {
         Self {
             served,
             _over: over,
@@ -37,17 +49,17 @@ impl Watch {
         cx: &mut Context<'_>,
         step: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<Step<T>> {
-        let is_late = |deadline: &Deadline| deadline.remaining(Instant::now()).is_zero();
-        if let Some((deadline, _)) = self.until.as_ref().filter(|(it, _)| is_late(it)) {
-            return Poll::Ready(Step::Expired(expired(*deadline)));
+        let is_late = |it: &&Until| it.deadline.remaining(Instant::now()).is_zero();
+        if let Some(until) = self.until.as_ref().filter(is_late) {
+            return Poll::Ready(Step::Expired(until.expired()));
         }
         if let Poll::Ready(done) = self.served.step(|| step(cx)) {
             return Poll::Ready(Step::Done(done));
         }
         match &mut self.until {
-            Some((deadline, timer)) => timer.poll(cx).map(|passed| {
+            Some(until) => until.timer.poll(cx).map(|passed| {
                 Step::Expired(match passed {
-                    Ok(()) => expired(*deadline),
+                    Ok(()) => until.expired(),
                     Err(no_runtime) => without_runtime(no_runtime),
                 })
             }),
@@ -61,8 +73,15 @@ fn without_runtime(no_runtime: NoRuntime) -> Status {
     Status::new(Code::Internal, no_runtime.to_string())
 }
 
-fn expired(deadline: Deadline) -> Status {
-    let timeout = deadline.timeout();
-    let message = format!("the caller's deadline of {timeout:?} passed; the handler was stopped");
-    Status::new(Code::DeadlineExceeded, message)
+impl Until {
+    #[cold]
+    fn expired(&self) -> Status {
+        let timeout = self.deadline.timeout();
+        if let Some(path) = &self.path {
+            events::handler_stopped(method_of(path.path()), timeout);
+        }
+        let message =
+            format!("the caller's deadline of {timeout:?} passed; the handler was stopped");
+        Status::new(Code::DeadlineExceeded, message)
+    }
 }

@@ -11,9 +11,9 @@ pub(super) fn status(refusal: Refusal, hints: bool) -> Status {
     }
     let Refusal { after, promised } = refusal;
     let message = if promised {
-        format!("rate limit exceeded: a cell is kept for this caller, free in {after:?}")
+        format!("rate limit exceeded: come again in {after:?}, a place is kept for this caller")
     } else {
-        format!("rate limit exceeded: the next cell is free in {after:?}")
+        format!("rate limit exceeded: the next place is free in {after:?}")
     };
     let details = retry_info_details(Code::ResourceExhausted, &message, after);
     let mut metadata = HeaderMap::new();

@@ -6,7 +6,9 @@ use http::{Request, Response};
 use tokio::time::Instant;
 use tower_service::Service;
 
+use crate::events;
 use crate::kernel::timer::Home;
+use crate::methods::method_of;
 
 use super::limits::Limits;
 use super::refused::status;
@@ -60,6 +62,7 @@ where
                 ResponseFuture::waiting(self.home.timer(until), ready, request)
             }
             Err(refusal) => {
+                events::refused(method_of(parts.uri.path()), refusal.after);
                 // No handler has seen it (CONTRACT I7).
                 let status = status(refusal, self.limits.says_hints());
                 ResponseFuture::refused(status.vouching_for(&parts.uri))

@@ -136,7 +136,11 @@ async fn an_attempt_that_was_never_handed_on_was_not_sent_and_is_repeated_undecl
     let status = status.unwrap_err();
     assert_eq!(start.elapsed(), LIMIT);
     assert_eq!(timed_out(&status), Progress::NotSent);
-    assert!(status.message().ends_with("queued for the inner service"));
+    assert!(
+        status
+            .message()
+            .ends_with("waiting for the service below to take the request")
+    );
 
     let stack = ServiceBuilder::new()
         .layer(RetryLayer::new(policy()))

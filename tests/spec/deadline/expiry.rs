@@ -75,7 +75,7 @@ async fn a_call_that_queues_for_a_service_that_is_never_ready_ends_at_the_deadli
     let never = || Slow::never(server.channel());
     says(
         &expiry(one_second().layer(never())).await,
-        "queued for the inner service",
+        "waiting for the service below to take the request",
     );
     let full = Resilience::new().default_timeout(SECOND).wrap(never());
     expiry(full).await;

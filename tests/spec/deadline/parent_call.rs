@@ -51,7 +51,7 @@ async fn a_call_made_for_one_that_is_over_never_reaches_the_service_below() {
     );
     assert_eq!(count.load(Ordering::Relaxed), 1);
     let error = stack.call(made_for(&served)).await.unwrap_err();
-    is_forsaken(&error, "queued for the inner service");
+    is_forsaken(&error, "waiting for the service below to take the request");
     assert_eq!(count.load(Ordering::Relaxed), 1);
 }
 

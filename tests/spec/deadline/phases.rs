@@ -21,7 +21,7 @@ use crate::support::{Slow, Stack, client, hello, message};
 
 const DEADLINE: Duration = Duration::from_millis(200);
 const CONNECTING: &str = "waiting for the answer to an attempt";
-const QUEUED: &str = "queued for the inner service";
+const QUEUED: &str = "waiting for the service below to take the request";
 const READING: &str = "reading the response";
 
 /// How much later than its deadline a call ended; it says in which phase.

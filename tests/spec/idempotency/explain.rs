@@ -248,3 +248,32 @@ async fn the_builder_explains_and_lists_what_its_channels_do() {
     let before = replaced.explain(method::UNARY_IDEMPOTENT);
     assert_eq!(before.source(), &Source::Nobody);
 }
+
+// CONTRACT V2
+#[test]
+fn an_exception_says_what_is_wrong_with_its_pattern_and_then_whether_it_matches() {
+    let described = || layer().methods(ORDERS).unwrap();
+    let fault = |pattern: &str| described().not_idempotent(pattern).unwrap_err().to_string();
+    for pattern in ["/shop.v1.Orders/{Get,Put}*", "/shop.v1.Orders/Get|Put"] {
+        assert!(
+            fault(pattern).contains("a pattern for each alternative"),
+            "{}",
+            fault(pattern)
+        );
+    }
+    let malformed = fault("/shop.v1.Orders/Get[");
+    assert!(malformed.contains("is a malformed glob"), "{malformed}");
+    let blank = fault("/shop.v1.Orders/Get ");
+    assert!(
+        blank.contains("remove it") && !blank.contains("alternative"),
+        "{blank}"
+    );
+    // The method and the service may be misspelt.
+    for pattern in ["/shop.v1.Orders/Gett", "/shop.v1.Oders/Get"] {
+        assert!(
+            fault(pattern).contains("check how it is written"),
+            "{}",
+            fault(pattern)
+        );
+    }
+}

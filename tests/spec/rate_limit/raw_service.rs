@@ -21,7 +21,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// Whether a cell is kept for this caller.
+    /// Whether a place is kept for this caller.
     pub(crate) fn is_promise(&self) -> bool {
         self.message.contains("is kept for this caller")
     }

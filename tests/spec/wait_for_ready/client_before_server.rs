@@ -58,7 +58,7 @@ async fn best(layer: impl Fn() -> WaitForReadyLayer, tell: bool) -> (Duration, u
 #[tokio::test]
 async fn with_a_bound_on_the_backoff_the_first_call_is_answered_within_50_ms_of_the_server_s_start()
 {
-    let bounded = || WaitForReadyLayer::new().max_backoff(ms(20));
+    let bounded = || WaitForReadyLayer::new().max_backoff(ms(20)).unwrap();
     let (took, dials) = best(bounded, false).await;
     assert!(took <= ms(50), "{took:?}");
     // One at once, then one each 20 ms at most often.

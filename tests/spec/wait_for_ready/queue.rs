@@ -293,3 +293,10 @@ fn a_rate_at_which_no_call_would_go_is_refused_at_construction() {
     let refused = layer().release_rate(0).unwrap_err();
     assert_eq!(refused, InvalidWait::NoRelease);
 }
+
+// CONTRACT W5: a channel that is down must not be dialled without a break
+#[test]
+fn a_longest_backoff_of_zero_is_refused_at_construction() {
+    let refused = layer().max_backoff(Duration::ZERO).unwrap_err();
+    assert_eq!(refused, InvalidWait::NoBackoff);
+}

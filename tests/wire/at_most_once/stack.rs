@@ -72,7 +72,9 @@ impl Stack {
     }
 
     pub(super) fn over(self, channel: Recorder, setup: &Setup) -> Stacked {
-        let waiting = WaitForReadyLayer::new().max_backoff(setup.pace.longest_wait);
+        let waiting = WaitForReadyLayer::new()
+            .max_backoff(setup.pace.longest_wait)
+            .unwrap();
         let declarations = setup.declarations();
         let retry = setup.retry();
         let resilience = Resilience::new()

@@ -1,0 +1,42 @@
+//! Calls that a server's layers end: DEBUG, one line each.
+
+use std::time::Duration;
+
+use super::TARGET;
+
+/// A call over its quota was refused, with this hint.
+#[cfg(feature = "rate-limit")]
+#[cold]
+pub(crate) fn refused(method: &str, after: Duration) {
+    tracing::debug!(
+        target: TARGET, method, ?after,
+        "the server refused a call that is over its quota"
+    );
+}
+
+/// A call came after its caller's deadline.
+#[cfg(feature = "server-deadline")]
+#[cold]
+pub(crate) fn came_late(method: &str) {
+    tracing::debug!(
+        target: TARGET, method,
+        "the server refused a call that came after its caller's deadline"
+    );
+}
+
+/// Whether anybody hears of handlers that are stopped: else their methods need not be kept.
+#[cfg(feature = "server-deadline")]
+#[inline]
+pub(crate) fn hears_of_handlers() -> bool {
+    tracing::event_enabled!(target: TARGET, tracing::Level::DEBUG)
+}
+
+/// A handler, or the response that it streamed, was stopped at its caller's deadline.
+#[cfg(feature = "server-deadline")]
+#[cold]
+pub(crate) fn handler_stopped(method: &str, timeout: Duration) {
+    tracing::debug!(
+        target: TARGET, method, ?timeout,
+        "the server stopped a handler at its caller's deadline"
+    );
+}
