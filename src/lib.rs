@@ -27,21 +27,21 @@
 //!
 //! All of it at once, in the right order: [`Resilience`]. Tuned per call: [`CallOptionsExt`].
 //!
-//! | feature | what it adds |
+//! | module | what it adds |
 //! |---|---|
-//! | `retry` | [`retry`]: attempts, backoff, server hints, transparent retries |
-//! | `idempotency` | [`idempotency`]: which methods may be repeated |
-//! | `deadline` | [`deadline`]: one instant at which a call ends |
-//! | `wait-for-ready` | [`wait_for_ready`]: calls wait while the channel is down |
-//! | `attempt-timeout` | [`attempt_timeout`]: a bound for each attempt by itself |
-//! | `budget` | [`budget`]: a bound for extra attempts, by tokens or a percentage |
-//! | `adaptive-throttle` | [`adaptive_throttle`]: calls that the server would refuse are not sent |
-//! | `server-deadline` | [`server_deadline`]: handlers that stop at their caller's deadline |
-//! | `rate-limit` | [`rate_limit`]: a server's quotas, and refused callers that come back once, on time |
-//! | `stack` | [`stack`]: `Resilience`, and all of the above but the last three |
-//! | `tonic` | tonic's bodies, errors and `Request` |
+//! | [`retry`] | attempts, backoff, server hints, transparent retries |
+//! | [`idempotency`] | which methods may be repeated |
+//! | [`deadline`] | one instant at which a call ends |
+//! | [`wait_for_ready`] | calls wait while the channel is down |
+//! | [`attempt_timeout`] | a bound for each attempt by itself |
+//! | [`budget`] | a bound for extra attempts, by tokens or a percentage |
+//! | [`adaptive_throttle`] | calls that the server would refuse are not sent |
+//! | [`stack`] | [`Resilience`]: all of the above but the last one |
+//! | `server_deadline` | handlers that stop at their caller's deadline |
+//! | `rate_limit` | a server's quotas, and refused callers that come back once, on time |
 //!
-//! All but `rate-limit` are on by default; none changes what another does.
+//! Two features: `tonic` (default) knows tonic's bodies, errors and `Request`; `server` adds the last
+//! two modules, and turns on tonic's own `server` feature.
 //!
 //! # What it logs
 //!
@@ -73,124 +73,39 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backoff;
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "a layer by itself needs some of it only"
-    )
-)]
 pub mod body;
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "a layer by itself needs some of it only"
-    )
-)]
 pub mod call;
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "a layer by itself needs some of it only"
-    )
-)]
 pub mod classify;
-#[cfg(any(
-    feature = "adaptive-throttle",
-    feature = "attempt-timeout",
-    feature = "deadline",
-    feature = "retry",
-    feature = "wait-for-ready"
-))]
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "a layer by itself needs some of it only"
-    )
-)]
 mod dispatch;
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "a layer by itself needs some of it only"
-    )
-)]
 pub mod error;
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "a layer by itself has some of it to say only"
-    )
-)]
 mod events;
 pub mod grpc;
 mod kernel;
 mod layers;
 pub mod methods;
 mod ready;
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "a layer by itself writes some of it only"
-    )
-)]
 pub mod report;
+#[cfg(feature = "server")]
 mod server;
-#[cfg(feature = "stack")]
 pub mod stack;
 
-#[cfg(feature = "adaptive-throttle")]
-pub use layers::adaptive_throttle;
-#[cfg(feature = "attempt-timeout")]
-pub use layers::attempt_timeout;
-#[cfg(feature = "budget")]
-pub use layers::budget;
-#[cfg(feature = "deadline")]
-pub use layers::deadline;
-#[cfg(feature = "idempotency")]
-pub use layers::idempotency;
-#[cfg(feature = "retry")]
-pub use layers::retry;
-#[cfg(feature = "wait-for-ready")]
-pub use layers::wait_for_ready;
-#[cfg(feature = "server-deadline")]
-pub use server::deadline as server_deadline;
-#[cfg(feature = "rate-limit")]
-pub use server::rate_limit;
+pub use layers::{
+    adaptive_throttle, attempt_timeout, budget, deadline, idempotency, retry, wait_for_ready,
+};
 
-#[cfg(feature = "adaptive-throttle")]
 pub use adaptive_throttle::AdaptiveThrottleLayer;
-#[cfg(feature = "attempt-timeout")]
 pub use attempt_timeout::AttemptTimeoutLayer;
-#[cfg(feature = "budget")]
 pub use budget::{BudgetLayer, PercentageBudget, TokenBucket};
 pub use call::CallOptionsExt;
-#[cfg(feature = "deadline")]
 pub use deadline::DeadlineLayer;
 pub use error::{BoxError, Error, GiveUp};
-#[cfg(feature = "idempotency")]
 pub use idempotency::{IdempotencyKey, IdempotencyLayer};
-#[cfg(feature = "rate-limit")]
-pub use rate_limit::RateLimitLayer;
 pub use report::CallReport;
-#[cfg(feature = "retry")]
 pub use retry::{RetryLayer, RetryPolicy};
-#[cfg(feature = "server-deadline")]
-pub use server_deadline::ServerDeadlineLayer;
-#[cfg(feature = "stack")]
+#[cfg(feature = "server")]
+pub use server::{
+    deadline::{self as server_deadline, ServerDeadlineLayer},
+    rate_limit::{self, RateLimitLayer},
+};
 pub use stack::{Resilience, Resilient};
-#[cfg(feature = "wait-for-ready")]
 pub use wait_for_ready::WaitForReadyLayer;

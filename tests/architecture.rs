@@ -72,13 +72,13 @@ const FLOORS: [(&str, &[&str]); 13] = [
 
 /// The adapters: the only files that name tonic, so that the rules outlive it. A folder ends in `/`.
 const NAME_TONIC: [&str; 10] = [
-    "grpc/code.rs",
     "grpc/tonic.rs",
+    "body/cancel.rs",
     "body/request.rs",
     "call/ext.rs",
     "classify/transport.rs",
     "dispatch/extras.rs",
-    "error/layer_error.rs",
+    "error/shown.rs",
     "server/rate_limit/peer.rs",
     "server/deadline/client.rs",
     "stack/",

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-#[cfg(feature = "retry")]
 use std::time::Duration;
 
 use crate::kernel::sync::{AtomicUsize, Ordering};
@@ -13,10 +12,8 @@ struct Pool {
     limit: usize,
     held: AtomicUsize,
     /// What calls hold that wait between two attempts.
-    #[cfg(feature = "retry")]
     waiting: AtomicUsize,
     /// What those hold of it that wait for long.
-    #[cfg(feature = "retry")]
     waiting_long: AtomicUsize,
 }
 
@@ -27,9 +24,7 @@ impl ReplayBuffer {
         Self(Arc::new(Pool {
             limit: bytes,
             held: AtomicUsize::new(0),
-            #[cfg(feature = "retry")]
             waiting: AtomicUsize::new(0),
-            #[cfg(feature = "retry")]
             waiting_long: AtomicUsize::new(0),
         }))
     }
@@ -63,7 +58,6 @@ impl ReplayBuffer {
 
     /// Room for a call that holds so many bytes to wait so long for its next attempt (CONTRACT
     /// R8a).
-    #[cfg(feature = "retry")]
     pub(crate) fn wait(&self, bytes: usize, wait: Duration) -> Option<WaitingShare> {
         let Pool {
             limit,
@@ -101,11 +95,9 @@ impl ReplayBuffer {
 }
 
 /// Calls that a server sends away for so long, or which back off for so long, leave more room.
-#[cfg(feature = "retry")]
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
 /// What a call that waits between two attempts holds of the buffer; it waits no more on drop.
-#[cfg(feature = "retry")]
 #[derive(Debug)]
 pub(crate) struct WaitingShare {
     buffer: ReplayBuffer,
@@ -113,7 +105,6 @@ pub(crate) struct WaitingShare {
     is_long: bool,
 }
 
-#[cfg(feature = "retry")]
 impl Drop for WaitingShare {
     fn drop(&mut self) {
         let Pool {
@@ -153,14 +144,12 @@ pub(super) trait Room {
 /// What the data of one call takes of a buffer; given back on drop, unless somebody [takes it
 /// over](Self::take_over) who has the buffer too. A share of its own for each call would count one more of
 /// them, on all threads.
-#[cfg(feature = "retry")]
 pub(crate) struct Loan<'a> {
     buffer: &'a ReplayBuffer,
     limit: usize,
     bytes: usize,
 }
 
-#[cfg(feature = "retry")]
 impl<'a> Loan<'a> {
     /// Of at most so much.
     pub(super) fn new(buffer: &'a ReplayBuffer, limit: usize) -> Self {
@@ -177,7 +166,6 @@ impl<'a> Loan<'a> {
     }
 }
 
-#[cfg(feature = "retry")]
 impl Room for Loan<'_> {
     #[inline]
     fn take(&mut self, data: usize) -> bool {
@@ -191,7 +179,6 @@ impl Room for Loan<'_> {
     }
 }
 
-#[cfg(feature = "retry")]
 impl Drop for Loan<'_> {
     #[inline]
     fn drop(&mut self) {
@@ -233,7 +220,6 @@ impl Share {
     }
 
     /// The same, of no buffer.
-    #[cfg(feature = "wait-for-ready")]
     pub(super) fn uncounted(limit: usize) -> Self {
         Self {
             buffer: None,
@@ -263,7 +249,6 @@ impl Share {
         self.give_back(data, data.saturating_add(FRAME_COST));
     }
 
-    #[cfg(feature = "retry")]
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
@@ -324,7 +309,6 @@ mod tests {
     }
 
     // CONTRACT R8a
-    #[cfg(feature = "retry")]
     #[test]
     fn calls_that_wait_hold_three_quarters_and_those_that_wait_for_long_half() {
         let buffer = ReplayBuffer::new(100);

@@ -34,7 +34,6 @@ impl Captured {
         }
     }
 
-    #[cfg(feature = "wait-for-ready")]
     pub(super) fn bytes(&self) -> usize {
         self.frame.as_ref().map_or(0, Bytes::len)
     }

@@ -28,7 +28,6 @@ impl Kept {
     }
 
     /// What it holds of the buffer.
-    #[cfg(feature = "retry")]
     pub(super) fn memory(&self) -> usize {
         self.share.memory()
     }

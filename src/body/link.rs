@@ -69,7 +69,6 @@ impl RequestLink {
     }
 
     /// From now on the body ends with the link `above`, too; `false` if it has another above it.
-    #[cfg(feature = "stack")]
     pub(super) fn end_with(&self, above: Self) -> bool {
         self.0.above.set(above).is_ok()
     }

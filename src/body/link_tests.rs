@@ -214,7 +214,6 @@ fn every_layer_hears_of_a_read_through_bodies_that_wrap_others() {
 }
 
 // CONTRACT I4c
-#[cfg(feature = "stack")]
 #[test]
 fn a_live_request_that_was_looked_at_tells_the_layers_above_when_it_is_read() {
     let (request, _caller) = live();

@@ -130,7 +130,6 @@ impl<B: Body<Data = Bytes>> Live<B> {
     }
 
     /// How much of it was read ahead.
-    #[cfg(feature = "wait-for-ready")]
     pub(super) fn read_ahead(&self) -> usize {
         let frames = [&self.first, &self.second];
         let frames = frames.into_iter().flatten().flatten();

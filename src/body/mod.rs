@@ -14,6 +14,8 @@
 //! bodies do.
 
 mod buffer;
+#[cfg_attr(not(feature = "tonic"), path = "no_cancel.rs")]
+mod cancel;
 mod capture;
 mod captured;
 mod here;
@@ -27,7 +29,6 @@ mod request;
 mod tee;
 mod waker;
 
-#[cfg(feature = "retry")]
 pub(crate) use buffer::WaitingShare;
 pub use buffer::{Lost, ReplayBuffer};
 pub(crate) use here::InCall;
@@ -39,7 +40,6 @@ pub use replay::Replay;
 pub use request::RequestBody;
 
 #[cfg(test)]
-#[cfg(all(feature = "retry", feature = "tonic"))]
 mod link_tests;
 #[cfg(test)]
 mod tests;

@@ -4,16 +4,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body::Body;
 
-#[cfg(feature = "retry")]
 use super::buffer::Loan;
 use super::buffer::{Lost, ReplayBuffer, Share};
 use super::capture::{Capture, capture};
 use super::captured::Captured;
 use super::link::{OpenRequest, Reader, RequestGuard, RequestLink};
 use super::live::Live;
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use super::live::ReadAhead;
-#[cfg(feature = "retry")]
 use super::notice::LossNotice;
 use super::replay::Linked;
 use super::tee::Tee;
@@ -82,7 +79,6 @@ impl<B: RequestBody> Recording<B> {
 
     /// The same, where the body is; the request of the first attempt takes its place. A request that is
     /// complete holds nothing of the buffer itself, but by the loan.
-    #[cfg(feature = "retry")]
     #[inline]
     pub(crate) fn keep<'a>(
         body: &mut B,
@@ -102,7 +98,6 @@ impl<B: RequestBody> Recording<B> {
 
     /// The same of a request that is complete and fits. Any other reads as it did, though some of it may have been
     /// read ahead.
-    #[cfg(feature = "stack")]
     #[inline]
     pub(crate) fn keep_whole<'a>(
         body: &mut B,
@@ -127,7 +122,6 @@ impl<B: RequestBody> Recording<B> {
 
     /// Keeps a request until an attempt reads it: one that is complete however often it is read,
     /// of a live one nothing. The request of the first attempt takes its place.
-    #[cfg(feature = "wait-for-ready")]
     #[inline]
     pub(crate) fn until_read(body: &mut B) -> Self {
         let mut share = Share::uncounted(usize::MAX);
@@ -142,7 +136,6 @@ impl<B: RequestBody> Recording<B> {
     }
 
     /// What it holds without an attempt.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn bytes(&self) -> usize {
         match &self.kept {
             Kept::Whole(captured, _) => captured.bytes(),
@@ -151,7 +144,6 @@ impl<B: RequestBody> Recording<B> {
     }
 
     /// What it holds of the buffer itself, besides a loan.
-    #[cfg(feature = "retry")]
     pub(crate) fn kept(&self) -> usize {
         match &self.kept {
             Kept::Whole(..) => 0,
@@ -202,7 +194,6 @@ impl<B: RequestBody> Recording<B> {
 
     /// Ends this attempt and those to come, even once they are answered; `None` if a layer further
     /// out does that.
-    #[cfg(feature = "stack")]
     pub(crate) fn end_with_call(&mut self) -> Option<RequestGuard> {
         let call = RequestLink::new(None);
         let is_outermost = self.link.as_ref()?.end_with(call.clone());
@@ -215,7 +206,6 @@ impl<B: RequestBody> Recording<B> {
     }
 
     /// The guard of the attempt under way, which ends its request; no attempt follows.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn take_guard(&mut self) -> Option<RequestGuard> {
         self.link.take().map(RequestGuard::of)
     }
@@ -228,7 +218,6 @@ impl<B: RequestBody> Recording<B> {
 
     /// The attempt under way, or the one to come, is not sent soon: a whole request is kept without the
     /// memory around it.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn detach(&mut self) {
         if let Kept::Whole(captured, _) = &mut self.kept {
             captured.detach();
@@ -244,13 +233,11 @@ impl<B: RequestBody> Recording<B> {
     }
 
     /// Whether all of it is kept, so that nothing can get lost any more.
-    #[cfg(feature = "retry")]
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self.kept, Kept::Whole(..))
     }
 
     /// What tells that the request got lost; `None` if it can't any more.
-    #[cfg(feature = "retry")]
     pub(crate) fn loss(&self) -> Option<LossNotice> {
         match &self.kept {
             Kept::Whole(..) => None,
@@ -273,7 +260,6 @@ impl<B: RequestBody> Kept<B> {
         Self::Live(Handle(Arc::new(Tee::new(live, share, B::cancelled))))
     }
 
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     #[cold]
     fn begun(read: ReadAhead<B>, share: Share, body: &mut B) -> Self {
         Self::live(Live::new(read, take(body)), share)

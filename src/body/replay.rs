@@ -9,7 +9,6 @@ use http_body::{Body, Frame, SizeHint};
 use super::captured::Captured;
 use super::here::is_capturing;
 use super::link::RequestLink;
-#[cfg(feature = "stack")]
 use super::live::Live;
 use super::live::Read;
 use super::tee::Tee;
@@ -24,12 +23,10 @@ pub struct Replay<B: Body<Data = Bytes>> {
 /// Nothing in it is pinned but what `B` pins itself.
 impl<B: Body<Data = Bytes> + Unpin> Unpin for Replay<B> {}
 
-#[cfg(feature = "wait-for-ready")]
 type OnFirstPoll = Box<dyn FnOnce() + Send + Sync>;
 
 enum Source<B: Body<Data = Bytes>> {
     Captured(Captured),
-    #[cfg(feature = "wait-for-ready")]
     Noted {
         body: B,
         note: Option<OnFirstPoll>,
@@ -38,7 +35,6 @@ enum Source<B: Body<Data = Bytes>> {
     Teed(Reader<B>),
     /// A request of which some was read to look at it. By itself in memory: it is larger than all else, and
     /// few requests are it.
-    #[cfg(feature = "stack")]
     Begun(Box<Live<B>>),
 }
 
@@ -72,7 +68,6 @@ impl<B: Body<Data = Bytes>> Replay<B> {
 
     /// The body itself, with a note for whoever wants to know when it is first polled: a transport
     /// does so once a stream is open.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn noting(body: B, note: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self::new(Source::Noted {
             body,
@@ -83,7 +78,6 @@ impl<B: Body<Data = Bytes>> Replay<B> {
 
 impl<B: Body<Data = Bytes>> Replay<B> {
     /// The body itself, what was read of it first; the layer of this link hears when it is read.
-    #[cfg(feature = "stack")]
     pub(super) fn begun(live: Live<B>, link: Option<Linked<B>>) -> Self {
         let source = Source::Begun(Box::new(live));
         Self { source, link }
@@ -117,11 +111,9 @@ impl<B: Body<Data = Bytes>> fmt::Debug for Replay<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match &self.source {
             Source::Captured(_) => "captured",
-            #[cfg(feature = "wait-for-ready")]
             Source::Noted { .. } => "noted",
             Source::Body(_) => "body",
             Source::Teed(_) => "teed",
-            #[cfg(feature = "stack")]
             Source::Begun(_) => "begun",
         };
         f.debug_tuple("Replay").field(&source).finish()
@@ -156,7 +148,6 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Read<B>>> {
         match self {
             Self::Captured(captured) => Poll::Ready(captured.read()),
-            #[cfg(feature = "wait-for-ready")]
             Self::Noted { body, note } => {
                 if !is_capturing(cx)
                     && let Some(note) = note.take()
@@ -167,7 +158,6 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
             }
             Self::Body(body) => Pin::new(body).poll_frame(cx),
             Self::Teed(Reader { tee, reader }) => tee.poll_frame(*reader, cx),
-            #[cfg(feature = "stack")]
             Self::Begun(live) => live.poll_frame(cx),
         }
     }
@@ -200,11 +190,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Captured(captured) => captured.is_end_stream(),
-            #[cfg(feature = "wait-for-ready")]
-            Source::Noted { body, .. } => body.is_end_stream(),
-            Source::Body(body) => body.is_end_stream(),
+            Source::Noted { body, .. } | Source::Body(body) => body.is_end_stream(),
             Source::Teed(Reader { tee, reader }) => tee.is_end_stream(*reader),
-            #[cfg(feature = "stack")]
             Source::Begun(live) => live.is_end_stream(),
         }
     }
@@ -212,11 +199,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Captured(captured) => captured.size_hint(),
-            #[cfg(feature = "wait-for-ready")]
-            Source::Noted { body, .. } => body.size_hint(),
-            Source::Body(body) => body.size_hint(),
+            Source::Noted { body, .. } | Source::Body(body) => body.size_hint(),
             Source::Teed(Reader { tee, reader }) => tee.size_hint(*reader),
-            #[cfg(feature = "stack")]
             Source::Begun(live) => live.size_hint(),
         }
     }

@@ -4,6 +4,7 @@ use http_body_util::BodyExt as _;
 use http_body_util::combinators::{BoxBody, UnsyncBoxBody};
 
 use super::Replay;
+use super::cancel::cancelled_as;
 
 /// A request body that can be made from a [`Replay`] of itself.
 ///
@@ -34,7 +35,7 @@ impl RequestBody for tonic::body::Body {
     }
 
     fn cancelled() -> Option<tonic::Status> {
-        Some(cancel())
+        Some(super::cancel::cancel())
     }
 }
 
@@ -56,28 +57,4 @@ impl<E: Send + Sync + 'static> RequestBody for BoxBody<Bytes, E> {
     fn cancelled() -> Option<E> {
         cancelled_as()
     }
-}
-
-/// The error as the type of boxed bodies' errors, where that is one of the usual two.
-#[cfg(feature = "tonic")]
-fn cancelled_as<E: 'static>() -> Option<E> {
-    use std::any::Any;
-    use std::error::Error;
-
-    let status: Box<dyn Any> = Box::new(cancel());
-    let boxed: Box<dyn Any> = Box::new(Box::<dyn Error + Send + Sync>::from(cancel()));
-    let error = status.downcast::<E>().or_else(|_| boxed.downcast::<E>());
-    error.ok().map(|error| *error)
-}
-
-#[cfg(not(feature = "tonic"))]
-fn cancelled_as<E>() -> Option<E> {
-    None
-}
-
-#[cfg(feature = "tonic")]
-fn cancel() -> tonic::Status {
-    let mut status = tonic::Status::cancelled("this attempt was given up");
-    status.set_source(std::sync::Arc::new(h2::Error::from(h2::Reason::CANCEL)));
-    status
 }

@@ -79,7 +79,6 @@ impl<B: Body<Data = Bytes>> Tee<B> {
     }
 
     /// How much was read of it that no attempt has.
-    #[cfg(feature = "wait-for-ready")]
     pub(super) fn read_ahead(&self) -> usize {
         match &self.state.lock().source {
             Source::Live(live) => live.read_ahead(),
@@ -88,7 +87,6 @@ impl<B: Body<Data = Bytes>> Tee<B> {
     }
 
     /// What it holds of the buffer.
-    #[cfg(feature = "retry")]
     pub(super) fn kept(&self) -> usize {
         self.state.lock().kept.memory()
     }
@@ -128,7 +126,6 @@ impl<B: Body<Data = Bytes>> Tee<B> {
         }
     }
 
-    #[cfg(feature = "retry")]
     pub(super) fn loss(&self) -> LossNotice {
         self.state.lock().loss.clone()
     }

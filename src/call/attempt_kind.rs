@@ -30,7 +30,6 @@ pub(crate) struct PerKind<T> {
 }
 
 impl<T> PerKind<T> {
-    #[cfg(feature = "budget")]
     pub(crate) fn new(make: impl Fn(AttemptKind) -> T) -> Self {
         Self {
             retry: make(AttemptKind::Retry),

@@ -25,16 +25,8 @@ pub struct Context {
     kind: Option<MethodKind>,
     budget: Option<Arc<dyn Budget>>,
     paid_in: bool,
-    #[cfg_attr(
-        not(feature = "wait-for-ready"),
-        allow(dead_code, reason = "who would hand it back is missing")
-    )]
     is_kept: bool,
     attempt: Option<u32>,
-    #[cfg_attr(
-        not(feature = "wait-for-ready"),
-        allow(dead_code, reason = "nothing waits in line")
-    )]
     returns: u32,
     is_last: bool,
     /// Of a request that may still outgrow what is kept of it.
@@ -189,7 +181,6 @@ impl Context {
     }
 
     /// What is left to be told at the end of the call, and by which wishes.
-    #[cfg(feature = "retry")]
     #[inline]
     pub(crate) fn take_budget(&mut self) -> (Option<Arc<dyn Budget>>, Option<Arc<CallOptions>>) {
         (self.budget.take(), self.options.take())
@@ -202,7 +193,6 @@ impl Context {
     }
 
     /// A copy whose clones are counted by themselves.
-    #[cfg(feature = "stack")]
     pub(crate) fn apart(&self) -> Self {
         let mut copy = self.clone();
         if let Some(budget) = copy.budget.take() {
@@ -212,7 +202,6 @@ impl Context {
     }
 
     /// Tells the budget that a call begins: once, however many layers could launch attempts of it.
-    #[cfg(feature = "retry")]
     pub(crate) fn begin(&mut self) {
         if let (true, Some(budget)) = (self.pay_in(), &self.budget) {
             budget.began();
@@ -220,7 +209,6 @@ impl Context {
     }
 
     /// Leaves it to whoever asks to tell its budget so; whether there is something to tell.
-    #[cfg(feature = "retry")]
     pub(crate) fn pay_in(&mut self) -> bool {
         self.budget.is_some() && !std::mem::replace(&mut self.paid_in, true)
     }
@@ -232,20 +220,17 @@ impl Context {
     }
 
     /// The request is this attempt; whether it is kept above, and may be handed back.
-    #[cfg(feature = "retry")]
     pub(crate) fn number(&mut self, attempt: u32, is_kept: bool) {
         self.attempt = Some(attempt);
         self.is_kept = is_kept;
     }
 
     /// The request was sent this often and was provably not processed each time.
-    #[cfg(feature = "retry")]
     pub(crate) fn came_back(&mut self, returns: u32) {
         self.returns = returns;
     }
 
     /// How often the request was sent before and was provably not processed.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn returns(&self) -> u32 {
         self.returns
     }
@@ -264,64 +249,54 @@ impl Context {
     }
 
     /// Says whether no attempt can follow this one.
-    #[cfg(feature = "retry")]
     pub(crate) fn follow_no_more(&mut self, is_last: bool) {
         self.is_last = is_last;
     }
 
     /// Whether no attempt can follow is also told by this, during the attempt.
-    #[cfg(feature = "retry")]
     pub(crate) fn watch_loss(&mut self, loss: Option<LossNotice>) {
         self.loss = loss;
     }
 
     /// What tells that during the attempt.
-    #[cfg(feature = "attempt-timeout")]
     pub(crate) fn loss(&self) -> Option<&LossNotice> {
         self.loss.as_ref()
     }
 
     /// Whether the layer above keeps the whole request and sends it once more if it is handed back: then
     /// the one below need not keep it, too.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn is_kept(&self) -> bool {
         self.is_kept
     }
 
     /// An attempt timeout layer ends the request.
-    #[cfg(feature = "attempt-timeout")]
     pub(crate) fn end_as_attempt(&mut self) {
         self.above.ends = true;
     }
 
     /// Whether an attempt timeout layer further out ends the request.
-    #[cfg(feature = "attempt-timeout")]
     pub(crate) fn ends_as_attempt(&self) -> bool {
         self.above.ends
     }
 
     /// Whether an attempt timeout layer further out ends the call as if it were one attempt. It is
     /// forgotten, for the attempts are others.
-    #[cfg(feature = "retry")]
     pub(crate) fn take_attempt_end(&mut self) -> bool {
         std::mem::take(&mut self.above.ends)
     }
 
     /// Says whether the deadline is the default of a deadline layer, and nobody's word for this call.
-    #[cfg(feature = "deadline")]
     #[inline]
     pub(crate) fn end_by_default(&mut self, is_default: bool) {
         self.above.defaults = is_default;
     }
 
     /// Whether the deadline is the default of a deadline layer.
-    #[cfg(feature = "attempt-timeout")]
     pub(crate) fn ends_by_default(&self) -> bool {
         self.above.defaults
     }
 
     /// A whole stack holds the request; whether another one further out does, too.
-    #[cfg(feature = "stack")]
     pub(crate) fn stack(&mut self) -> bool {
         self.above.stacks = match self.above.stacks {
             Stacks::None => Stacks::One,
@@ -336,13 +311,11 @@ impl Context {
     }
 
     /// A wait-for-ready layer holds the request; whether one further out does, too.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn hold(&mut self) -> bool {
         std::mem::replace(&mut self.above.holds, true)
     }
 
     /// Whether a wait-for-ready layer further out holds the request.
-    #[cfg(feature = "adaptive-throttle")]
     pub(crate) fn is_held(&self) -> bool {
         self.above.holds
     }
@@ -360,7 +333,6 @@ impl Context {
     }
 
     /// Writes down from now on what happens to a call that nobody listens to yet.
-    #[cfg(any(feature = "deadline", feature = "retry"))]
     pub(crate) fn follow(&mut self, trace: Trace) {
         self.trace = Some(trace);
     }

@@ -36,7 +36,6 @@ impl Deadline {
 
     /// The same instant, of which the peer is told `slack` too late: then this side ends first what
     /// both would end.
-    #[cfg(feature = "attempt-timeout")]
     pub(crate) fn told_later(self, slack: Duration) -> Self {
         Self { slack, ..self }
     }
@@ -67,7 +66,6 @@ impl Deadline {
     }
 
     /// When it was made, if it is of no other call.
-    #[cfg(feature = "stack")]
     pub(crate) fn made(self) -> Instant {
         self.at.checked_sub(self.timeout).unwrap_or(self.at)
     }

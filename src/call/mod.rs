@@ -20,21 +20,14 @@ mod budget_snapshot;
 mod context;
 mod deadline;
 mod ext;
-#[cfg(any(feature = "attempt-timeout", feature = "deadline", feature = "retry"))]
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(dead_code, reason = "a layer by itself asks some of it only")
-)]
 mod grace;
 mod method;
 mod options;
 mod safety;
 mod seen;
-#[cfg(any(feature = "deadline", feature = "server-deadline"))]
 mod served;
 
 pub use attempt_kind::AttemptKind;
-#[cfg(feature = "budget")]
 pub(crate) use attempt_kind::PerKind;
 pub use budget::{Budget, Permit};
 pub use budget_snapshot::BudgetSnapshot;
@@ -45,5 +38,4 @@ pub use method::Method;
 pub use options::{CallOptions, Patience, Timeout};
 pub use safety::Safety;
 pub(crate) use seen::Reader;
-#[cfg(any(feature = "deadline", feature = "server-deadline"))]
 pub use served::Served;

@@ -5,7 +5,6 @@ use crate::backoff::Backoff;
 use crate::grpc::{Code, CodeSet, MethodKind};
 
 use super::Safety;
-#[cfg(feature = "deadline")]
 use super::Served;
 use super::seen::{Reader, Seen};
 
@@ -51,7 +50,6 @@ pub struct CallOptions {
     retry_only_on: Option<CodeSet>,
     backoff: Option<Arc<dyn Backoff>>,
     max_hint: Option<Duration>,
-    #[cfg(feature = "deadline")]
     served: Option<Served>,
     seen: Seen,
 }
@@ -68,7 +66,6 @@ static UNSET: CallOptions = CallOptions {
     retry_only_on: None,
     backoff: None,
     max_hint: None,
-    #[cfg(feature = "deadline")]
     served: None,
     seen: Seen::by_nobody(),
 };
@@ -121,7 +118,6 @@ impl CallOptions {
         if matches!(self.timeout, Timeout::After(_)) {
             self.seen.missed("timeout", &Reader::ALL);
         }
-        #[cfg(feature = "deadline")]
         if self.served.is_some() {
             self.seen.missed("inherit", &[Reader::Deadline]);
         }
@@ -154,7 +150,6 @@ impl CallOptions {
 
     /// Makes this call on behalf of one that is being served: it ends when that one's time is up, and
     /// when that one is over. In the handler's own task that needs no word.
-    #[cfg(feature = "deadline")]
     pub fn inherit(&mut self, served: &Served) -> &mut Self {
         self.served = Some(served.clone());
         self
@@ -263,14 +258,12 @@ impl CallOptions {
     }
 
     /// Whether the caller said nothing of the timeout.
-    #[cfg(feature = "deadline")]
     #[inline]
     pub(crate) fn is_timeout_unset(&self) -> bool {
         self.timeout == Timeout::Inherited
     }
 
     /// The served call that this one is made for.
-    #[cfg(feature = "deadline")]
     #[must_use]
     pub fn inherited(&self) -> Option<&Served> {
         self.served.as_ref()

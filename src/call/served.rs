@@ -54,14 +54,12 @@ impl Served {
     }
 
     /// Whether it serves one.
-    #[cfg(feature = "stack")]
     #[inline]
     pub(crate) fn is_running() -> bool {
         Self::look(|_| ()).is_some()
     }
 
     /// Whether it serves one that is over.
-    #[cfg(feature = "stack")]
     #[inline]
     pub(crate) fn current_is_over() -> bool {
         Self::look(Self::is_over) == Some(true)
@@ -100,7 +98,10 @@ impl Served {
     }
 }
 
-#[cfg(feature = "server-deadline")]
+#[cfg_attr(
+    not(feature = "server"),
+    expect(dead_code, reason = "only the layers for servers begin one")
+)]
 impl Served {
     /// A call that is over when the guard is dropped.
     pub(crate) fn begin(deadline: Option<Deadline>) -> (Self, tokio_util::sync::DropGuard) {
@@ -116,7 +117,6 @@ impl Served {
     }
 }
 
-#[cfg(feature = "deadline")]
 impl Served {
     /// Is cancelled when it is over.
     pub(crate) fn ending(&self) -> CancellationToken {

@@ -4,8 +4,7 @@ use std::sync::Once;
 use crate::events;
 use crate::grpc::Code;
 
-#[cfg(feature = "tonic")]
-use super::transport::repeats_source;
+use super::transport::{self, repeats_source};
 use super::{Progress, Reason, Verdict, chain};
 
 static UNRECOGNISED: Once = Once::new();
@@ -19,8 +18,7 @@ static UNRECOGNISED: Once = Once::new();
 /// refused stream's error from a response body does not say that the application did not run.
 #[must_use]
 pub fn failure(error: &(dyn Error + 'static)) -> Verdict {
-    #[cfg(feature = "tonic")]
-    if let Some(verdict) = super::transport::verdict(error) {
+    if let Some(verdict) = transport::verdict(error) {
         return verdict;
     }
     UNRECOGNISED.call_once(|| {
@@ -46,9 +44,4 @@ pub(crate) fn display_chain_until(
         .collect();
     texts.dedup();
     texts.join(": ")
-}
-
-#[cfg(not(feature = "tonic"))]
-fn repeats_source(_: &(dyn Error + 'static)) -> bool {
-    false
 }

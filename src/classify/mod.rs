@@ -64,15 +64,10 @@ mod answer;
 mod chain;
 mod connect_fault;
 mod evidence;
-#[cfg(any(feature = "attempt-timeout", feature = "deadline", feature = "retry"))]
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(dead_code, reason = "a layer by itself asks some of it only")
-)]
 mod expiry;
 mod failure;
 mod size_limit;
-#[cfg(feature = "tonic")]
+#[cfg_attr(not(feature = "tonic"), path = "no_transport.rs")]
 mod transport;
 mod verdict;
 
@@ -80,12 +75,9 @@ pub use answer::{answer, head, no_status, trailers};
 pub(crate) use chain::chain;
 pub use connect_fault::ConnectFault;
 pub(crate) use evidence::Doubt;
-#[cfg(any(feature = "attempt-timeout", feature = "deadline", feature = "retry"))]
 pub(crate) use expiry::Expiry;
-#[cfg(any(feature = "attempt-timeout", feature = "deadline"))]
 pub(crate) use expiry::may_be_expiry;
 pub(crate) use failure::display_chain;
-#[cfg(feature = "retry")]
 pub(crate) use failure::display_chain_until;
 pub use failure::failure;
 pub use verdict::{Hint, Progress, Reason, Verdict};

@@ -53,7 +53,6 @@ where
     }
 
     /// An attempt whose request was handed on.
-    #[cfg(feature = "stack")]
     pub(crate) fn under_way(future: S::Future) -> Self {
         Self::Calling { future }
     }
@@ -66,7 +65,6 @@ where
     }
 
     /// Whether the request certainly was not handed on yet.
-    #[cfg(feature = "attempt-timeout")]
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self, Self::Waiting(_))
     }

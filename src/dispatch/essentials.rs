@@ -87,7 +87,6 @@ impl Essentials {
     }
 
     /// Whether somebody wrote into it how many attempts came before.
-    #[cfg(feature = "retry")]
     pub(crate) fn is_counted(&self) -> bool {
         self.is_counted
     }
@@ -109,7 +108,6 @@ impl Essentials {
     }
 
     /// How much its headers take, but for the usual ones.
-    #[cfg(feature = "wait-for-ready")]
     pub(super) fn bytes(&self) -> usize {
         let sizes = self.others.iter();
         sizes

@@ -2,18 +2,22 @@ use http::Extensions;
 
 use crate::call::Context;
 
+/// What a generated client puts into each request.
+#[cfg(feature = "tonic")]
+type Generated = tonic::GrpcMethod<'static>;
+#[cfg(not(feature = "tonic"))]
+type Generated = ();
+
 /// The extensions besides the context.
 pub(crate) enum Extras {
     None,
-    #[cfg(feature = "tonic")]
-    Method(tonic::GrpcMethod<'static>),
+    Method(Generated),
     All(Extensions),
 }
 
 impl Extras {
     /// Those of a request that has none but what generated code puts there, and so no context: found by
     /// one look.
-    #[cfg(feature = "stack")]
     #[inline]
     pub(crate) fn alone(extensions: &Extensions) -> Option<Self> {
         Self::few(extensions, 0)
@@ -33,8 +37,7 @@ impl Extras {
     fn few(extensions: &Extensions, others: usize) -> Option<Self> {
         match extensions.len().saturating_sub(others) {
             0 => Some(Self::None),
-            #[cfg(feature = "tonic")]
-            1 => extensions.get().cloned().map(Self::Method),
+            1 => extensions.get::<Generated>().cloned().map(Self::Method),
             _ => None,
         }
     }
@@ -43,7 +46,6 @@ impl Extras {
         let mut extensions = Extensions::new();
         match self {
             Self::None => {}
-            #[cfg(feature = "tonic")]
             Self::Method(method) => {
                 extensions.insert(method.clone());
             }

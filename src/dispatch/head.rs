@@ -43,7 +43,6 @@ impl Head {
     }
 
     /// That of which the parts were kept apart.
-    #[cfg(feature = "stack")]
     pub(crate) fn put_together(uri: Uri, context: Context, essentials: Essentials) -> Self {
         Self {
             uri,
@@ -60,7 +59,6 @@ impl Head {
         self.essentials.keep(headers, is_bounded);
     }
 
-    #[cfg(feature = "retry")]
     pub(crate) fn essentials(&self) -> &Essentials {
         &self.essentials
     }
@@ -88,7 +86,6 @@ impl Head {
     }
 
     /// How much its headers take, but for the usual ones.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn bytes(&self) -> usize {
         self.essentials.bytes()
     }
@@ -156,7 +153,6 @@ mod tests {
             if has_context {
                 Context::of(extensions).declare_kind(crate::grpc::MethodKind::Unary);
             }
-            #[cfg(feature = "tonic")]
             if has_method {
                 extensions.insert(tonic::GrpcMethod::new("kv.v1.Kv", "Put"));
             }
@@ -173,7 +169,6 @@ mod tests {
                 prop_assert_eq!(made.get::<Tenant>(), kept.get::<Tenant>());
                 let kind = |it: &Extensions| it.get::<Context>().and_then(Context::kind);
                 prop_assert_eq!(kind(&made), kind(kept));
-                #[cfg(feature = "tonic")]
                 prop_assert_eq!(made.get::<tonic::GrpcMethod>().is_some(), has_method);
             }
         }

@@ -9,34 +9,25 @@
 
 mod answer_body;
 mod attempt;
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod essentials;
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod extras;
 mod guard;
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod head;
 mod hold;
 mod readied;
 mod recorder;
 mod response;
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 mod spare;
 
 pub(crate) use answer_body::{AnswerBody, broken, passed};
 pub(crate) use attempt::Attempt;
-#[cfg(feature = "retry")]
 pub(crate) use essentials::Essentials;
-#[cfg(feature = "stack")]
 pub(crate) use extras::Extras;
 pub(crate) use guard::{always_guard, guard};
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use head::Head;
 pub(crate) use hold::hold;
 pub(crate) use readied::Readied;
 pub(crate) use recorder::{Passing, Recorder};
-#[cfg(feature = "retry")]
 pub(crate) use response::and_held;
 pub(crate) use response::{Read, Seen, failure_of, received};
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 pub(crate) use spare::Spare;

@@ -90,21 +90,18 @@ impl<S: Clone> Readied<S> {
     }
 
     /// Whether a call would go at once.
-    #[cfg(feature = "stack")]
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.found, Found::Ready)
     }
 
     /// A service that is always ready, as each layer is, needs not be asked; for whoever has to do with what
     /// stands below it.
-    #[cfg(feature = "stack")]
     pub(crate) fn always_ready(&mut self) -> &mut S {
         self.found = Found::Ready;
         &mut self.service
     }
 
     /// The service with what was found of it; its clone stays behind.
-    #[cfg(feature = "stack")]
     pub(crate) fn hand_over(&mut self) -> Self {
         let found = mem::replace(&mut self.found, Found::NotYet);
         Self {

@@ -79,7 +79,6 @@ impl Recorder {
     }
 
     /// For a layer that writes whether somebody listens or not; the call begins now.
-    #[cfg(any(feature = "deadline", feature = "retry"))]
     pub(crate) fn acting<B>(request: &mut Request<B>, now: Instant) -> Self {
         let context = request.extensions().get::<Context>();
         if context.and_then(Context::trace).is_some() {
@@ -93,13 +92,11 @@ impl Recorder {
     }
 
     /// For the outermost layer of a call that is followed from its middle on.
-    #[cfg(feature = "stack")]
     pub(crate) fn owning(trace: Trace) -> Self {
         Self::new(trace, true)
     }
 
     /// For the other layers of such a call.
-    #[cfg(feature = "stack")]
     pub(crate) fn noting(trace: Trace) -> Self {
         Self::new(trace, false)
     }
@@ -129,7 +126,6 @@ impl Recorder {
     }
 
     /// Whether it has nothing to write and nothing to watch.
-    #[cfg(any(feature = "attempt-timeout", feature = "deadline"))]
     #[inline]
     pub(crate) fn is_silent(&self) -> bool {
         self.trace.is_none() && self.options.is_none()
@@ -199,12 +195,6 @@ impl Recorder {
 
     /// The call failed by a decision of this layer. Where nobody follows the call, this is the
     /// layer that tells it.
-    #[cfg(any(
-        feature = "adaptive-throttle",
-        feature = "attempt-timeout",
-        feature = "deadline",
-        feature = "wait-for-ready"
-    ))]
     #[cold]
     pub(crate) fn decided(&self, path: Option<&str>, mut error: Error) -> Error {
         if self.trace.is_none() {

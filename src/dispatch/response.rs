@@ -1,7 +1,6 @@
 use bytes::Bytes;
 use http::Response;
 use http_body::Frame;
-#[cfg(feature = "retry")]
 use http_body::SizeHint;
 
 use crate::classify;
@@ -75,7 +74,6 @@ impl Seen {
 }
 
 /// The hint of a body before which this goes, which was read of it already.
-#[cfg(feature = "retry")]
 pub(crate) fn and_held(mut hint: SizeHint, held: &Bytes) -> SizeHint {
     let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
     if let Some(upper) = hint.upper() {

@@ -6,9 +6,9 @@ use http::HeaderMap;
 use crate::classify::{self, ConnectFault, Reason, Verdict, display_chain};
 use crate::events::Failed;
 use crate::grpc::{Code, Status};
-
 use crate::report::{CallReport, SharedError};
 
+use super::shown::{Shown, foreign_status, is_foreign_status, shown};
 use super::{BoxError, GiveUp};
 
 /// A call that failed, as every layer of this crate that acts on calls returns it; the two that only
@@ -54,8 +54,8 @@ pub(super) struct Inner {
     pub(super) handed_back: bool,
     /// An event said that the call failed so.
     pub(super) is_logged: bool,
-    #[cfg(feature = "tonic")]
-    shown: tonic::Status,
+    /// The source that users see.
+    shown: Shown,
 }
 
 impl Error {
@@ -65,8 +65,7 @@ impl Error {
             verdict,
             // Without a source: its message holds the words of the cause, and the status of another
             // call shows its metadata.
-            #[cfg(feature = "tonic")]
-            shown: tonic::Status::from(&status),
+            shown: shown(&status),
             status,
             give_up: None,
             attempts: 0,
@@ -236,10 +235,7 @@ fn layer_errors<'a>(
 /// of a service to which our error belongs to another call.
 fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
     let chain = classify::chain(error);
-    #[cfg(feature = "tonic")]
-    let mut chain = chain.take_while(|cause| !cause.is::<tonic::Status>());
-    #[cfg(not(feature = "tonic"))]
-    let mut chain = chain;
+    let mut chain = chain.take_while(|cause| !is_foreign_status(*cause));
     chain.find_map(|cause| cause.downcast_ref::<Error>())
 }
 
@@ -281,18 +277,6 @@ fn transport_fault(
     .then(|| ConnectFault::of(error))?
 }
 
-/// The first status of tonic's in the chain.
-#[cfg(feature = "tonic")]
-pub(super) fn foreign_status(error: &(dyn std::error::Error + 'static)) -> Option<Status> {
-    let status = classify::chain(error).find_map(|cause| cause.downcast_ref::<tonic::Status>());
-    status.map(Status::from)
-}
-
-#[cfg(not(feature = "tonic"))]
-pub(super) fn foreign_status(_: &(dyn std::error::Error + 'static)) -> Option<Status> {
-    None
-}
-
 /// What the layers add to the status, which is the source.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -322,14 +306,11 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        #[cfg(feature = "tonic")]
-        return Some(&self.0.shown);
-        #[cfg(not(feature = "tonic"))]
-        return Some(&self.0.status);
+        Some(&self.0.shown)
     }
 }
 
-#[cfg(all(test, feature = "tonic"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::classify::Progress;

@@ -5,22 +5,14 @@ use std::time::Duration;
 
 use crate::body::{Reader, RequestGuard};
 use crate::call::Deadline;
-#[cfg(feature = "retry")]
 use crate::classify::display_chain_until;
 use crate::classify::{self, Doubt, Progress, Reason, Verdict, display_chain};
-#[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use crate::grpc::MethodKind;
 use crate::grpc::{Code, Status};
-#[cfg(any(
-    feature = "attempt-timeout",
-    feature = "deadline",
-    feature = "wait-for-ready"
-))]
 use crate::kernel::timer::NoRuntime;
 use crate::report::{CallReport, Phase, SharedError};
 
-#[cfg(feature = "retry")]
-use super::layer_error::foreign_status;
+use super::shown::foreign_status;
 use super::{BoxError, Error, GiveUp};
 
 impl Error {
@@ -43,7 +35,6 @@ impl Error {
     }
 
     /// The call that this one was made for is over, in this phase.
-    #[cfg(feature = "deadline")]
     pub(crate) fn forsaken(phase: Phase, progress: Progress, last: Option<SharedError>) -> Self {
         let verdict = Verdict::new(progress, Code::Cancelled, Reason::Dropped);
         let message = format!("the parent call ended while {phase}");
@@ -66,7 +57,6 @@ impl Error {
     }
 
     /// The same of an answer that this side would have let go on: the server ended it.
-    #[cfg(feature = "attempt-timeout")]
     pub(crate) fn attempt_ended_by_peer(
         timeout: Duration,
         phase: Phase,
@@ -104,7 +94,6 @@ impl Error {
 
     /// What runs before an attempt failed: with the code of a status, or UNAVAILABLE as the core
     /// implementations have it for credentials that can't be had.
-    #[cfg(feature = "retry")]
     pub(crate) fn unprepared(error: BoxError) -> Self {
         let status = foreign_status(&*error)
             .filter(|status| status.code() != Code::Ok)
@@ -120,11 +109,6 @@ impl Error {
 
     /// No runtime can wake the call, which got so far, at its end or in time for what it waits for
     /// (CONTRACT D13).
-    #[cfg(any(
-        feature = "attempt-timeout",
-        feature = "deadline",
-        feature = "wait-for-ready"
-    ))]
     #[cold]
     pub(crate) fn without_runtime(progress: Progress) -> Self {
         let (code, reason) = (Code::FailedPrecondition, Reason::NoRuntime);
@@ -140,7 +124,6 @@ impl Error {
 
     /// The same failure, of a request that had no effect: the server's word for it counts (CONTRACT
     /// I7).
-    #[cfg(feature = "retry")]
     pub(crate) fn vouched_for(mut self) -> Self {
         if self.0.verdict.progress == Progress::Answered {
             self.0.verdict.progress = Progress::Unprocessed;
@@ -156,7 +139,6 @@ impl Error {
 
     /// The failure of an attempt in the light of its request: who had begun to read it, and the
     /// kind of the method. What proves nothing of this request says why (CONTRACT I4b, I4c).
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     #[cold]
     pub(crate) fn of_request(self, reader: Reader, kind: Option<MethodKind>) -> Self {
         match self.verdict().doubt(reader, kind) {
@@ -167,12 +149,6 @@ impl Error {
 
     /// The failure of a call that a layer does not repeat, in the light of its request: something
     /// that was read may have been sent (CONTRACT I4c).
-    #[cfg(any(
-        feature = "adaptive-throttle",
-        feature = "attempt-timeout",
-        feature = "deadline",
-        feature = "wait-for-ready"
-    ))]
     pub(crate) fn of_guarded(self, request: Option<RequestGuard>) -> Self {
         let reader = request.map_or(Reader::None, |request| request.reader());
         if self.verdict().progress == Progress::NotSent && reader != Reader::None {
@@ -192,7 +168,6 @@ impl Error {
 
     /// The same failure of an attempt on a channel that has answered no call yet. A server that
     /// speaks TLS may end the connection without a word, as one that dies does.
-    #[cfg(feature = "wait-for-ready")]
     #[cold]
     pub(crate) fn before_any_answer(self) -> Self {
         let verdict = self.verdict();
@@ -213,7 +188,6 @@ impl Error {
     }
 
     /// The failure without its cause, as later attempts keep it: a cause may hold all before it.
-    #[cfg(feature = "retry")]
     pub(crate) fn without_cause(self) -> Self {
         let (verdict, status) = (self.verdict(), self.status().clone());
         self.unreported().remade(verdict, status, None)
@@ -228,12 +202,6 @@ impl Error {
     }
 
     /// The same failure with an error that led to it.
-    #[cfg(any(
-        feature = "attempt-timeout",
-        feature = "deadline",
-        feature = "retry",
-        feature = "wait-for-ready"
-    ))]
     pub(crate) fn caused_by(self, cause: Option<SharedError>) -> Self {
         let (verdict, status) = (self.verdict(), self.status().clone());
         let cause = cause.or_else(|| self.0.cause.clone());
@@ -241,7 +209,6 @@ impl Error {
     }
 
     /// The same failure for others than the call that it is of.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn unreported(mut self) -> Self {
         self.0.report = None;
         self
@@ -249,14 +216,12 @@ impl Error {
 
     /// The same failure, of a request that goes once more at once: it was never sent, and the layer that
     /// would wait with it leaves it to the one above that keeps it.
-    #[cfg(feature = "wait-for-ready")]
     pub(crate) fn handed_back(mut self) -> Self {
         self.0.handed_back = true;
         self
     }
 
     /// Whether its request goes once more at once, within the same attempt.
-    #[cfg(any(feature = "retry", feature = "adaptive-throttle"))]
     pub(crate) fn is_handed_back(&self) -> bool {
         self.0.handed_back
     }

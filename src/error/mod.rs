@@ -18,31 +18,11 @@
 //! }
 //! ```
 
-#[cfg(any(feature = "attempt-timeout", feature = "deadline", feature = "retry"))]
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(
-        dead_code,
-        reason = "a layer by itself makes some of these failures only"
-    )
-)]
 mod ended;
 mod layer_error;
-#[cfg(any(
-    feature = "adaptive-throttle",
-    feature = "attempt-timeout",
-    feature = "deadline",
-    feature = "retry",
-    feature = "wait-for-ready"
-))]
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(
-        dead_code,
-        reason = "a layer by itself makes some of these failures only"
-    )
-)]
 mod made;
+#[cfg_attr(not(feature = "tonic"), path = "shown_alone.rs")]
+mod shown;
 
 pub use crate::report::GiveUp;
 pub use layer_error::Error;

@@ -3,8 +3,7 @@
 use super::TARGET;
 
 macro_rules! warnings {
-    ($($(#[$attribute:meta])* $name:ident = $text:literal;)*) => {$(
-        $(#[$attribute])*
+    ($($name:ident = $text:literal;)*) => {$(
         #[cold]
         pub(crate) fn $name() {
             tracing::warn!(target: TARGET, $text);
@@ -13,42 +12,28 @@ macro_rules! warnings {
 }
 
 warnings! {
-    #[cfg(feature = "retry")]
     retry_below_retry = "a RetryLayer stands below another and lets its calls pass, because attempts would \
         multiply: remove one of them";
-    #[cfg(feature = "retry")]
     attempt_timeout_above_retry = "an AttemptTimeoutLayer stands above a RetryLayer and bounds all \
         attempts of a call together: put it below, or bound the call with a DeadlineLayer";
-    #[cfg(feature = "idempotency")]
     idempotency_below_retry = "an IdempotencyLayer stands below a RetryLayer: its declarations come too \
         late, and it writes no keys; put it above";
-    #[cfg(feature = "budget")]
     budget_below_retry = "a BudgetLayer stands below a RetryLayer, which spends nothing of its budget: put \
         it above";
-    #[cfg(feature = "budget")]
     budget_below_budget = "a BudgetLayer stands below another, whose budget it replaces: remove one of them, \
         or give the outer one's methods to the inner one";
-    #[cfg(feature = "attempt-timeout")]
     attempt_timeout_below_another = "an AttemptTimeoutLayer stands below another, and the shorter of both \
         timeouts ends an attempt: remove one of them";
-    #[cfg(feature = "wait-for-ready")]
     wait_below_wait = "a WaitForReadyLayer stands below another, and calls wait in both: remove one of \
         them";
-    #[cfg(feature = "adaptive-throttle")]
     throttle_below_wait = "an AdaptiveThrottleLayer stands below a WaitForReadyLayer: each failed dial \
         counts as a refusal, and calls fail that should wait; put it above";
-    #[cfg(feature = "server-deadline")]
-    server_deadline_on_a_client = "a ServerDeadlineLayer got a request that a client of this process made: \
-        it belongs on a server; on a channel use a DeadlineLayer";
-    #[cfg(feature = "deadline")]
     default_timeout_of_zero = "the default timeout is zero, so each call without a timeout of its own fails \
         at once: set a longer one, or none";
     no_runtime = "a stack was neither built nor called within a tokio runtime, so a thread for each timer \
         keeps its calls' time: build the stack, or make its first call, within a runtime";
-    #[cfg(feature = "stack")]
     stack_below_stack = "a Resilience stack lies over another: attempts, budgets and waits of both act on each \
         call; remove one of them";
-    #[cfg(feature = "stack")]
     declarations_replaced = "Resilience::idempotency replaces the declarations that were made before it: \
         call it first, or declare everything on that layer";
 }
@@ -64,7 +49,6 @@ pub(crate) fn option_without_layer(option: &'static str, layer: &'static str) {
 }
 
 /// This pattern of this setter matches none of the described methods.
-#[cfg(feature = "idempotency")]
 #[cold]
 pub(crate) fn pattern_without_method(setter: &'static str, pattern: &str) {
     tracing::warn!(
@@ -75,7 +59,6 @@ pub(crate) fn pattern_without_method(setter: &'static str, pattern: &str) {
 }
 
 /// Each method of this pattern is of this exception.
-#[cfg(feature = "idempotency")]
 #[cold]
 pub(crate) fn pattern_overruled(pattern: &str, exception: &str) {
     tracing::warn!(
@@ -86,7 +69,6 @@ pub(crate) fn pattern_overruled(pattern: &str, exception: &str) {
 }
 
 /// The attempt timeout does not end before the default timeout of the call.
-#[cfg(feature = "attempt-timeout")]
 #[cold]
 pub(crate) fn attempt_timeout_without_effect(
     attempt_timeout: std::time::Duration,
@@ -100,7 +82,6 @@ pub(crate) fn attempt_timeout_without_effect(
 }
 
 /// Nobody knows this method, which was called.
-#[cfg(feature = "idempotency")]
 #[cold]
 pub(crate) fn method_unknown(method: &str) {
     tracing::warn!(

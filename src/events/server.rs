@@ -1,11 +1,10 @@
-//! Calls that a server's layers end: DEBUG, one line each.
+//! What the layers for servers say: DEBUG for each call that they end, and one WARN.
 
 use std::time::Duration;
 
 use super::TARGET;
 
 /// A call over its quota was refused, with this hint.
-#[cfg(feature = "rate-limit")]
 #[cold]
 pub(crate) fn refused(method: &str, after: Duration) {
     tracing::debug!(
@@ -15,7 +14,6 @@ pub(crate) fn refused(method: &str, after: Duration) {
 }
 
 /// A call came after its caller's deadline.
-#[cfg(feature = "server-deadline")]
 #[cold]
 pub(crate) fn came_late(method: &str) {
     tracing::debug!(
@@ -25,18 +23,26 @@ pub(crate) fn came_late(method: &str) {
 }
 
 /// Whether anybody hears of handlers that are stopped: else their methods need not be kept.
-#[cfg(feature = "server-deadline")]
 #[inline]
 pub(crate) fn hears_of_handlers() -> bool {
     tracing::event_enabled!(target: TARGET, tracing::Level::DEBUG)
 }
 
 /// A handler, or the response that it streamed, was stopped at its caller's deadline.
-#[cfg(feature = "server-deadline")]
 #[cold]
 pub(crate) fn handler_stopped(method: &str, timeout: Duration) {
     tracing::debug!(
         target: TARGET, method, ?timeout,
         "the server stopped a handler at its caller's deadline"
+    );
+}
+
+/// A `ServerDeadlineLayer` stands on a channel.
+#[cold]
+pub(crate) fn server_deadline_on_a_client() {
+    tracing::warn!(
+        target: TARGET,
+        "a ServerDeadlineLayer got a request that a client of this process made: it belongs on a \
+         server; on a channel use a DeadlineLayer"
     );
 }

@@ -136,21 +136,6 @@ impl fmt::Display for Code {
     }
 }
 
-#[cfg(feature = "tonic")]
-impl From<tonic::Code> for Code {
-    fn from(code: tonic::Code) -> Self {
-        // tonic's codes are the numbers of the specification.
-        u8::try_from(code as i32).map_or(Self::Unknown, Self::from_number)
-    }
-}
-
-#[cfg(feature = "tonic")]
-impl From<Code> for tonic::Code {
-    fn from(code: Code) -> Self {
-        Self::from_i32(i32::from(code as u8))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,14 +157,6 @@ mod tests {
         for code in Code::ALL {
             let text = (code as u8).to_string();
             assert_eq!(Code::from_header(text.as_bytes()), code);
-        }
-    }
-
-    #[cfg(feature = "tonic")]
-    #[test]
-    fn converts_to_tonic_and_back() {
-        for code in Code::ALL {
-            assert_eq!(Code::from(tonic::Code::from(code)), code);
         }
     }
 }

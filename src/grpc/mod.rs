@@ -9,18 +9,13 @@ mod glance;
 mod headers;
 mod method;
 mod pushback;
+#[cfg(feature = "server")]
+pub(crate) mod refusal;
 mod retry_info;
 mod status;
 mod timeout;
 #[cfg(feature = "tonic")]
 mod tonic;
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(
-        dead_code,
-        reason = "a layer by itself reads it, or writes it, or neither"
-    )
-)]
 mod unprocessed;
 
 pub use code::Code;
@@ -31,14 +26,6 @@ pub(crate) use headers::{find, is_repeated};
 pub use method::MethodKind;
 pub use pushback::Pushback;
 pub use retry_info::retry_delay;
-#[cfg(feature = "rate-limit")]
-pub use retry_info::retry_info_details;
 pub use status::{Status, remove_malformed_details};
 pub use timeout::{InvalidTimeout, parse_timeout, render_timeout};
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(unused_imports, reason = "a layer by itself may not read it")
-)]
 pub(crate) use unprocessed::Vouched;
-#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-pub(crate) use unprocessed::{strip_head, strip_trailers};

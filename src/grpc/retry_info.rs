@@ -1,11 +1,6 @@
 use std::time::Duration;
 
-#[cfg(feature = "rate-limit")]
-use bytes::Bytes;
 use prost::Message;
-
-#[cfg(feature = "rate-limit")]
-use super::Code;
 
 /// As much of `google.rpc.Status` as holds the details.
 #[derive(Clone, PartialEq, Message)]
@@ -16,15 +11,15 @@ struct RpcStatus {
 
 /// `google.rpc.RetryInfo`.
 #[derive(Clone, PartialEq, Message)]
-struct RetryInfo {
+pub(super) struct RetryInfo {
     #[prost(message, optional, tag = "1")]
-    retry_delay: Option<prost_types::Duration>,
+    pub(super) retry_delay: Option<prost_types::Duration>,
 }
 
-const RETRY_INFO: &str = "google.rpc.RetryInfo";
+pub(super) const RETRY_INFO: &str = "google.rpc.RetryInfo";
 
 /// About 10,000 years, the maximum that duration.proto allows.
-const MAX_SECONDS: u64 = 315_576_000_000;
+pub(super) const MAX_SECONDS: u64 = 315_576_000_000;
 
 /// The delay of the first valid `google.rpc.RetryInfo` in a serialised `google.rpc.Status`.
 ///
@@ -51,42 +46,6 @@ fn valid_delay(value: &[u8]) -> Option<Duration> {
         .ok()
         .filter(|nanos| *nanos < 1_000_000_000)?;
     Some(Duration::new(seconds, nanos))
-}
-
-/// `google.rpc.Status`, to be written; it is read more leniently.
-#[cfg(feature = "rate-limit")]
-#[derive(Clone, PartialEq, Message)]
-struct WrittenStatus {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(string, tag = "2")]
-    message: String,
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<prost_types::Any>,
-}
-
-/// A serialised `google.rpc.Status` with a `google.rpc.RetryInfo` that says this delay: what
-/// [`retry_delay`] reads.
-///
-/// A delay that duration.proto has no room for, 10,000 years, is its longest.
-#[cfg(feature = "rate-limit")]
-#[must_use]
-pub fn retry_info_details(code: Code, message: &str, delay: Duration) -> Bytes {
-    let delay = delay.min(Duration::from_secs(MAX_SECONDS));
-    let retry_delay = Some(prost_types::Duration {
-        seconds: delay.as_secs().cast_signed(),
-        nanos: delay.subsec_nanos().cast_signed(),
-    });
-    let info = prost_types::Any {
-        type_url: format!("type.googleapis.com/{RETRY_INFO}"),
-        value: RetryInfo { retry_delay }.encode_to_vec(),
-    };
-    let status = WrittenStatus {
-        code: i32::from(code as u8),
-        message: message.to_owned(),
-        details: vec![info],
-    };
-    status.encode_to_vec().into()
 }
 
 #[cfg(test)]
@@ -138,19 +97,6 @@ mod tests {
     }
 
     proptest! {
-        #[cfg(feature = "rate-limit")]
-        #[test]
-        fn what_is_written_is_read_again(
-            code in 0_u8..17, message in ".{0,40}",
-            seconds in 0..=MAX_SECONDS, nanos in 0_u32..1_000_000_000,
-        ) {
-            let delay = Duration::new(seconds, nanos).min(Duration::from_secs(MAX_SECONDS));
-            let details = retry_info_details(Code::from_number(code), &message, delay);
-            prop_assert_eq!(retry_delay(&details), Some(delay).filter(|it| !it.is_zero()));
-            let status = WrittenStatus::decode(details).unwrap();
-            prop_assert_eq!((status.code, status.message), (i32::from(code), message));
-        }
-
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = retry_delay(&bytes);

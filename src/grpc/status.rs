@@ -144,11 +144,6 @@ impl Status {
         &self.metadata
     }
 
-    #[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-    pub(super) fn metadata_mut(&mut self) -> &mut HeaderMap {
-        &mut self.metadata
-    }
-
     /// The same without the word that its request had no effect, which is of one hop (CONTRACT I7).
     pub(crate) fn without_vouch(mut self) -> Self {
         if find(&self.metadata, &UNPROCESSED).is_some() {

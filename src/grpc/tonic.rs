@@ -1,4 +1,4 @@
-//! The adapter between this crate's status and tonic's.
+//! The adapter between this crate's codes and statuses and tonic's.
 
 use super::{Code, Status};
 
@@ -19,5 +19,30 @@ impl From<&Status> for tonic::Status {
             status.details().clone(),
             metadata,
         )
+    }
+}
+
+impl From<tonic::Code> for Code {
+    fn from(code: tonic::Code) -> Self {
+        // tonic's codes are the numbers of the specification.
+        u8::try_from(code as i32).map_or(Self::Unknown, Self::from_number)
+    }
+}
+
+impl From<Code> for tonic::Code {
+    fn from(code: Code) -> Self {
+        Self::from_i32(i32::from(code as u8))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn converts_to_tonic_and_back() {
+        for code in Code::ALL {
+            assert_eq!(Code::from(tonic::Code::from(code)), code);
+        }
     }
 }

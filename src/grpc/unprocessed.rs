@@ -1,20 +1,11 @@
 //! The server's word that a request had no effect (CONTRACT I7).
 
-#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-use std::task::Poll;
-
 use http::{HeaderMap, HeaderValue, Uri};
-#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-use http::{Response, header::CONTENT_TYPE};
-#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-use http_body::Frame;
 
 use super::UNPROCESSED;
-#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-use super::{Status, headers::find};
 
 /// What the word has to say of a request: its `:path`.
-fn path_of(uri: &Uri) -> &str {
+pub(super) fn path_of(uri: &Uri) -> &str {
     uri.path_and_query().map_or("", |path| path.as_str())
 }
 
@@ -32,62 +23,13 @@ impl Vouched {
     }
 
     /// Whether it is of this request, and not of one that somebody made for it.
-    #[cfg(feature = "retry")]
     pub(crate) fn is_of(&self, uri: &Uri) -> bool {
         let path = path_of(uri);
         !path.is_empty() && self.0 == *path
     }
 }
 
-/// An answer of a server layer of ours, whose word the layers further out leave there.
-#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-#[derive(Clone, Copy, Debug)]
-struct Own;
-
-#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-impl Status {
-    /// The same, which vouches that the request had no effect.
-    pub(crate) fn vouching_for(mut self, uri: &Uri) -> Self {
-        if let Ok(path) = HeaderValue::from_str(path_of(uri)) {
-            self.metadata_mut().insert(UNPROCESSED, path);
-        }
-        self
-    }
-
-    /// The Trailers-Only answer of a server layer that says this.
-    pub(crate) fn into_answer<B>(self, body: B) -> Response<B> {
-        let mut response = Response::new(body);
-        response.extensions_mut().insert(Own);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.extend(self.into_headers());
-        response
-    }
-}
-
-/// Takes the word out of the head of what a handler returns: it may be a status of somebody else's
-/// that the handler hands on.
-#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-pub(crate) fn strip_head<B>(response: &mut Response<B>) {
-    if find(response.headers(), &UNPROCESSED).is_some()
-        && response.extensions().get::<Own>().is_none()
-    {
-        response.headers_mut().remove(UNPROCESSED);
-    }
-}
-
-/// The same of its trailers.
-#[cfg(any(feature = "rate-limit", feature = "server-deadline"))]
-pub(crate) fn strip_trailers<D, E>(read: &mut Poll<Option<Result<Frame<D>, E>>>) {
-    if let Poll::Ready(Some(Ok(frame))) = read
-        && let Some(trailers) = frame.trailers_mut()
-        && find(trailers, &UNPROCESSED).is_some()
-    {
-        trailers.remove(UNPROCESSED);
-    }
-}
-
-#[cfg(all(test, feature = "retry"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -3,12 +3,6 @@
 use std::sync::Arc;
 
 use rand::RngExt as _;
-#[cfg(any(
-    feature = "adaptive-throttle",
-    feature = "retry",
-    feature = "wait-for-ready",
-    test
-))]
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
@@ -21,12 +15,6 @@ pub(crate) struct Rng {
 }
 
 impl Rng {
-    #[cfg(any(
-        feature = "adaptive-throttle",
-        feature = "retry",
-        feature = "wait-for-ready",
-        test
-    ))]
     pub(crate) fn seeded(seed: u64) -> Self {
         let generator = SmallRng::seed_from_u64(seed);
         Self {
@@ -35,7 +23,6 @@ impl Rng {
     }
 
     /// Random bytes, as many as are asked for.
-    #[cfg(feature = "idempotency")]
     pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
         match &self.seeded {
             Some(generator) => generator.lock().random(),
@@ -44,12 +31,6 @@ impl Rng {
     }
 
     /// A random number in `[0, 1)`.
-    #[cfg(any(
-        feature = "adaptive-throttle",
-        feature = "retry",
-        feature = "wait-for-ready",
-        test
-    ))]
     pub(crate) fn unit(&self) -> f64 {
         match &self.seeded {
             Some(generator) => generator.lock().random(),
@@ -74,7 +55,6 @@ mod tests {
         assert!((first - second).abs() > f64::EPSILON);
     }
 
-    #[cfg(feature = "idempotency")]
     #[test]
     fn bytes_differ_from_draw_to_draw_and_repeat_with_the_seed() {
         let draw = || Rng::seeded(7).bytes::<16>();

@@ -425,7 +425,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "wait-for-ready")]
     #[test]
     fn a_timer_is_set_anew_wherever_it_runs() {
         let runtime = runtime();

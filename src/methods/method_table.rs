@@ -72,7 +72,6 @@ impl<T> Default for MethodTable<T> {
 }
 
 /// What is wrong with a pattern, if it is, whatever methods there are.
-#[cfg(feature = "idempotency")]
 pub(crate) fn check(pattern: &str) -> Result<(), InvalidPattern> {
     MethodTable::default().add(pattern, ())
 }
@@ -102,7 +101,6 @@ impl<T> MethodTable<T> {
     }
 
     /// The same, but for a glob of which an earlier one decides all methods.
-    #[cfg(feature = "idempotency")]
     pub(crate) fn add_deciding(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
         self.not_shadowed(pattern)?;
         self.add(pattern, value)
@@ -123,12 +121,6 @@ impl<T> MethodTable<T> {
     }
 
     /// The same, in the place of what was said by an equal pattern.
-    #[cfg(any(
-        feature = "budget",
-        feature = "rate-limit",
-        feature = "retry",
-        feature = "wait-for-ready"
-    ))]
     pub(crate) fn replace(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
         let equal = |(glob, _): &(Glob, T)| glob.as_str() == pattern;
         if !self.globs.iter().any(equal) {
@@ -161,7 +153,6 @@ impl<T> MethodTable<T> {
     }
 
     /// All patterns and what is said by them, in no order.
-    #[cfg(any(feature = "budget", feature = "idempotency"))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         let exact = self.exact.iter().map(|(path, value)| (&**path, value));
         let globs = self
@@ -172,12 +163,6 @@ impl<T> MethodTable<T> {
     }
 
     /// What is said of the method of this path, which may have a prefix.
-    #[cfg(any(
-        feature = "budget",
-        feature = "idempotency",
-        feature = "retry",
-        feature = "wait-for-ready"
-    ))]
     pub(crate) fn find_path(&self, path: &str) -> Option<&T> {
         if self.is_empty() {
             return None;
@@ -185,12 +170,6 @@ impl<T> MethodTable<T> {
         self.find(super::path::method_of(path))
     }
 
-    #[cfg(any(
-        feature = "budget",
-        feature = "idempotency",
-        feature = "retry",
-        feature = "wait-for-ready"
-    ))]
     pub(crate) fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.globs.is_empty()
     }
@@ -217,7 +196,6 @@ pub(crate) fn is_glob(pattern: &str) -> bool {
 }
 
 /// Whether one glob surely matches all that the other matches.
-#[cfg(feature = "idempotency")]
 pub(crate) fn covers(glob: &str, other: &str) -> bool {
     match (Glob::new(glob), Glob::new(other)) {
         (Ok(glob), Ok(other)) => glob.covers(&other),
@@ -226,13 +204,11 @@ pub(crate) fn covers(glob: &str, other: &str) -> bool {
 }
 
 /// Whether the pattern, a path or a glob, matches this method.
-#[cfg(feature = "idempotency")]
 pub(crate) fn matches(pattern: &str, method: &str) -> bool {
     pattern == method || Glob::new(pattern).is_ok_and(|glob| glob.matches(method))
 }
 
 /// Whether the pattern is of the service of this method, whatever it says of the method.
-#[cfg(feature = "idempotency")]
 pub(crate) fn is_of_service(pattern: &str, method: &str) -> bool {
     let service = |path: &str| path.rsplit_once('/').map(|(service, _)| service.to_owned());
     match (service(pattern), service(method)) {
@@ -265,7 +241,6 @@ mod tests {
     }
 
     // CONTRACT V2
-    #[cfg(feature = "retry")]
     #[test]
     fn a_glob_that_decides_nothing_is_refused_and_one_that_decides_something_is_not() {
         let add = |first: &str, second: &str| {
@@ -311,12 +286,6 @@ mod tests {
         assert_eq!(table.find("/b.B/Put"), None);
     }
 
-    #[cfg(any(
-        feature = "budget",
-        feature = "rate-limit",
-        feature = "retry",
-        feature = "wait-for-ready"
-    ))]
     #[test]
     fn an_equal_pattern_is_replaced_in_its_place() {
         let mut table = MethodTable::default();

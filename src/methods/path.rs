@@ -13,13 +13,6 @@ pub(crate) fn method_of(path: &str) -> &str {
 }
 
 /// Whether this is the path of a method: a service and a method, each with a name.
-#[cfg(any(
-    feature = "budget",
-    feature = "idempotency",
-    feature = "rate-limit",
-    feature = "retry",
-    feature = "wait-for-ready"
-))]
 pub(crate) fn is_method(path: &str) -> bool {
     path.strip_prefix('/')
         .and_then(|path| path.split_once('/'))

@@ -1,8 +1,6 @@
-#[cfg(feature = "stack")]
 use std::num::NonZero;
 use std::sync::Arc;
 
-#[cfg(feature = "stack")]
 use crate::call::{CallOptions, Patience};
 use crate::classify::{Reason, Verdict};
 use crate::error::Error;
@@ -41,7 +39,6 @@ pub(crate) fn end_of(verdict: &Verdict) -> End {
 }
 
 /// For whoever sends a call without waiting here, whose request is kept above.
-#[cfg(feature = "stack")]
 impl Door {
     /// What a call of this method does while the channel is down.
     pub(crate) fn patience(&self, path: &str, options: &CallOptions) -> Patience {

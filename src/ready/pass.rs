@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-#[cfg(feature = "stack")]
 use crate::call::Patience;
 use crate::error::Error;
 
@@ -30,7 +29,6 @@ impl Pass {
     }
 
     /// That of a call that was sent already, whose request is kept above.
-    #[cfg(feature = "stack")]
     pub(crate) fn under_way(door: &Arc<Door>, era: u64, patience: Patience) -> Self {
         Self::new(door, era).handing_back(patience == Patience::WaitForReady)
     }

@@ -52,10 +52,6 @@ impl Trace {
 }
 
 /// For the layers of this crate, each of which needs some of it.
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(dead_code, reason = "a layer may be missing")
-)]
 impl Trace {
     /// That of a call which begins now, and which nobody listened to before.
     pub(crate) fn begun(path: Option<PathAndQuery>, now: Instant) -> Self {
@@ -68,7 +64,6 @@ impl Trace {
     }
 
     /// That of a call which nobody followed so far: it began then, with an attempt that went at once.
-    #[cfg(feature = "stack")]
     pub(crate) fn under_way(path: Option<PathAndQuery>, began: Instant) -> Self {
         let trace = Self::begun(path, began);
         trace.attempt_begins(1, false, began);
@@ -77,7 +72,6 @@ impl Trace {
     }
 
     /// The answer began then; nothing is told of it yet.
-    #[cfg(feature = "stack")]
     pub(crate) fn answered_at(&self, at: Instant) {
         self.write(|record| record.answered(None, at));
     }
@@ -173,10 +167,6 @@ impl Trace {
 
 /// For the layer that has the call in hand, the outermost that acts on it: it knows when it is over, and
 /// how it ended.
-#[cfg_attr(
-    not(feature = "stack"),
-    allow(dead_code, reason = "a layer may be missing")
-)]
 impl Trace {
     /// How the call failed, and what that means of an attempt under way.
     pub(crate) fn failed_for_good(&self, code: Code, give_up: Option<GiveUp>, verdict: Verdict) {

@@ -82,7 +82,7 @@ impl Resilience {
     /// through may wait. Default: none. Several go in a `tower::ServiceBuilder`, which is a layer too.
     ///
     /// ```
-    /// # #[cfg(feature = "adaptive-throttle")] {
+    /// # {
     /// use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
     /// use grpc_resilience::Resilience;
     /// use grpc_resilience::stack::Layered;

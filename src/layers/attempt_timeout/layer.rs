@@ -56,7 +56,6 @@ impl AttemptTimeoutLayer {
     }
 }
 
-#[cfg(feature = "stack")]
 impl AttemptTimeoutLayer {
     pub(crate) fn policy(&self) -> AttemptTimeoutPolicy {
         self.policy

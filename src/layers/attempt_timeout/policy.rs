@@ -52,7 +52,6 @@ impl AttemptTimeoutPolicy {
     }
 
     /// The layer's timeout.
-    #[cfg(feature = "stack")]
     pub(crate) fn default_timeout(&self) -> Option<Duration> {
         self.timeout
     }

@@ -49,7 +49,6 @@ impl<S: Clone> AttemptTimeout<S> {
 }
 
 /// What stands below it.
-#[cfg(feature = "stack")]
 impl<S> AttemptTimeout<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner

@@ -34,7 +34,6 @@ impl Budgets {
     }
 
     /// The patterns of methods that have one of their own.
-    #[cfg(feature = "stack")]
     pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
         self.methods.iter().map(|(pattern, _)| pattern)
     }

@@ -66,7 +66,6 @@ impl BudgetLayer {
     }
 
     /// The patterns of [`method`](Self::method).
-    #[cfg(feature = "stack")]
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
         self.budgets.patterns()
     }

@@ -139,8 +139,7 @@ impl Budget for PercentageBudget {
     }
 }
 
-#[cfg(grpc_resilience_loom)]
-#[cfg(test)]
+#[cfg(all(test, grpc_resilience_loom))]
 mod loom_tests {
     use loom::sync::Arc;
     use loom::thread;

@@ -24,7 +24,6 @@ impl<S> Budgeted<S> {
 
 impl<S> Budgeted<S> {
     /// Hands out the budget of the method of this path.
-    #[cfg(feature = "stack")]
     #[inline]
     pub(crate) fn charge(&self, path: &str, context: &mut call::Context) {
         if let Some(budget) = self.budgets.of(path) {
@@ -46,7 +45,6 @@ impl<S> Budgeted<S> {
 }
 
 /// What stands below it.
-#[cfg(feature = "stack")]
 impl<S> Budgeted<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut S {
         &mut self.inner

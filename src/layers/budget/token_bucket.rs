@@ -196,8 +196,7 @@ mod tests {
     }
 }
 
-#[cfg(grpc_resilience_loom)]
-#[cfg(test)]
+#[cfg(all(test, grpc_resilience_loom))]
 mod loom_tests {
     use loom::sync::Arc;
     use loom::thread;

@@ -52,8 +52,7 @@ impl Units {
     }
 }
 
-#[cfg(not(grpc_resilience_loom))]
-#[cfg(test)]
+#[cfg(all(test, not(grpc_resilience_loom)))]
 mod tests {
     use super::*;
 

@@ -60,7 +60,6 @@ impl Bound {
         Self { home, ..self }
     }
 
-    #[cfg(feature = "stack")]
     pub(crate) fn deadline(&self) -> Option<Deadline> {
         self.deadline
     }

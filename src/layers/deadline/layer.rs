@@ -45,7 +45,6 @@ impl DeadlineLayer {
     }
 }
 
-#[cfg(feature = "stack")]
 impl DeadlineLayer {
     /// The timeout of calls whose options say none.
     pub(crate) fn chosen_default(&self) -> Option<Duration> {

@@ -51,7 +51,5 @@ pub use layer::DeadlineLayer;
 pub use policy::DeadlinePolicy;
 pub use service::DeadlineService;
 
-#[cfg(feature = "stack")]
 pub(crate) use bound::Bound;
-#[cfg(feature = "stack")]
 pub(crate) use rules::EndsBy;

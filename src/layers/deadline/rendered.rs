@@ -29,7 +29,6 @@ impl Rendered {
     }
 
     /// What a call says that has all of this timeout left, if it is this one.
-    #[cfg(feature = "stack")]
     #[inline]
     pub(super) fn whole(&self, timeout: Duration) -> Option<HeaderValue> {
         (timeout == self.timeout).then(|| self.value.clone())

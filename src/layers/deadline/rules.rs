@@ -59,7 +59,6 @@ impl Terms {
     }
 
     /// Whether it is over by now, before it began: what [`Bound::has_ended`] would say of it.
-    #[cfg(feature = "stack")]
     fn have_ended(&self, now: Instant) -> bool {
         let is_late = |served: &Served| served.deadline().is_some_and(|it| it.at() <= now);
         let is_over = |served: &Served| served.is_over() || is_late(served);
@@ -148,7 +147,6 @@ impl Rules {
 }
 
 /// What ends an ordinary call.
-#[cfg(feature = "stack")]
 pub(crate) enum EndsBy {
     Itself,
     Timeout {
@@ -160,7 +158,6 @@ pub(crate) enum EndsBy {
     Served(Box<Terms>),
 }
 
-#[cfg(feature = "stack")]
 impl Rules {
     /// What ends a call that nothing further out bounds; `None` if it fails at once.
     #[inline]

@@ -31,7 +31,6 @@ impl<S: Clone> DeadlineService<S> {
     }
 }
 
-#[cfg(feature = "stack")]
 impl<S> DeadlineService<S> {
     pub(crate) fn rules(&self) -> &Rules {
         &self.rules

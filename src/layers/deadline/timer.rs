@@ -108,14 +108,6 @@ impl Timer {
             sleep.as_mut().reset(at);
         }
     }
-
-    #[cfg(test)]
-    fn deadline(&self) -> Option<Instant> {
-        match &self.0 {
-            Kind::Kept(timer) => Some(timer.sleep.deadline()),
-            Kind::Once(_) | Kind::None => None,
-        }
-    }
 }
 
 impl Kind {
@@ -267,7 +259,10 @@ mod tests {
                 assert_eq!(kept(), 1);
                 let early = waiting(9 * SECOND).await;
                 assert_eq!(kept(), 0);
-                let first = early.deadline().unwrap();
+                let Kind::Kept(place) = &early.0 else {
+                    panic!("it is one of this runtime");
+                };
+                let first = place.sleep.deadline();
                 assert!(first < Instant::now() + 6 * SECOND, "as it was");
                 drop(early);
                 // Also where it would come too late.

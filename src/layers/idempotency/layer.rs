@@ -176,13 +176,11 @@ impl IdempotencyLayer {
     }
 
     /// Whether methods are described, and the pattern matches none of them.
-    #[cfg(feature = "stack")]
     pub(crate) fn lacks(&self, pattern: &str) -> bool {
         self.policy.lacks(pattern)
     }
 
     /// Whether it declares nothing.
-    #[cfg(feature = "stack")]
     pub(crate) fn is_silent(&self) -> bool {
         self.policy.is_silent()
     }

@@ -113,7 +113,6 @@ impl IdempotencyPolicy {
 
     /// Whether [`find`](Self::find) says the same of all calls of the method of this path: what a closure said
     /// it may say otherwise of the next, unless a path or a glob stood above it.
-    #[cfg(feature = "stack")]
     pub(super) fn is_fixed(&self, path: &str) -> bool {
         let method = method_of(path);
         let mut by_path = [path, method].into_iter();

@@ -30,7 +30,6 @@ impl<S> Idempotency<S> {
     }
 
     /// Declares the method of this path, whose calls get no key.
-    #[cfg(feature = "stack")]
     #[inline]
     pub(crate) fn declare(&self, path: &str, context: &mut call::Context) {
         if !self.policy.is_silent() {
@@ -40,7 +39,6 @@ impl<S> Idempotency<S> {
     }
 
     /// Whether calls of the method of this path get a key.
-    #[cfg(feature = "stack")]
     #[inline]
     pub(crate) fn has_key(&self, path: &str) -> bool {
         self.policy.key(path).is_some()
@@ -48,7 +46,6 @@ impl<S> Idempotency<S> {
 
     /// Whether [`declare`](Self::declare) says the same of all calls of the method of this path that say
     /// nothing themselves.
-    #[cfg(feature = "stack")]
     pub(crate) fn says_the_same(&self, path: &str) -> bool {
         self.policy.is_fixed(path)
     }
@@ -105,7 +102,6 @@ fn is_late(context: Option<&call::Context>) -> bool {
 }
 
 /// What stands below it.
-#[cfg(feature = "stack")]
 impl<S> Idempotency<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut S {
         &mut self.inner

@@ -87,7 +87,6 @@ fn of_the_unknown_methods_a_thousand_are_kept() {
 }
 
 // CONTRACT V2
-#[cfg(feature = "retry")]
 #[test]
 fn below_a_retry_layer_it_is_warned_of_once_and_no_key_is_written() {
     let attempt = || {

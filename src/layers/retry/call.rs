@@ -60,7 +60,6 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     }
 
     /// The same for whoever made the first attempt itself, before which nothing had to run.
-    #[cfg(feature = "stack")]
     #[cold]
     pub(crate) fn under_way(kept: Kept<S, B>, head: Head, policy: Arc<dyn Policy>) -> Box<Self> {
         let mut course = Course::new(head, policy);

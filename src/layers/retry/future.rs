@@ -96,7 +96,6 @@ where
     }
 
     /// A call whose attempt under way failed so.
-    #[cfg(feature = "stack")]
     pub(crate) fn after(error: Error, call: Box<RetryCall<S, B>>, recorder: Recorder) -> Self {
         Self::new(State::Failed(Some(error)), Some(call), recorder)
     }

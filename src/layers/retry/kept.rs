@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "stack")]
 use crate::body::RequestGuard;
 use crate::body::{OpenRequest, Recording, RequestBody, WaitingShare};
 
@@ -47,7 +46,6 @@ impl<S: Clone, B: RequestBody> Kept<S, B> {
     }
 
     /// What ends the attempts of the call, even once they are answered.
-    #[cfg(feature = "stack")]
     pub(crate) fn end_with_call(&mut self) -> Option<RequestGuard> {
         self.recording.end_with_call()
     }

@@ -40,7 +40,6 @@ impl RetryLayer {
     }
 
     /// For whoever puts it directly over a layer that hands back what it did not send.
-    #[cfg(feature = "stack")]
     pub(crate) fn taking_back(self, takes_back: bool) -> Self {
         Self { takes_back, ..self }
     }

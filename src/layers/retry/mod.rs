@@ -89,7 +89,6 @@ pub use policies::{Policies, PolicyHandle};
 pub use policy::{InvalidPolicy, RetryPolicy};
 pub use service::Retry;
 
-#[cfg(feature = "stack")]
 pub(crate) use {
     answer::failure_in, call::RetryCall, committed::Committed, course::clear_count, kept::Kept,
     last::is_first_the_last, start::Start,

@@ -49,7 +49,6 @@ impl Policies {
     }
 
     /// The patterns of [`method`](Self::method).
-    #[cfg(feature = "stack")]
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
         self.methods.iter().map(|(pattern, _)| pattern)
     }
@@ -119,7 +118,6 @@ impl PolicyHandle {
     }
 
     /// How often they were replaced: while that stays, a look into them finds what was found before.
-    #[cfg(feature = "stack")]
     pub(super) fn changes(&self) -> usize {
         self.0.changes.load(Ordering::Acquire)
     }

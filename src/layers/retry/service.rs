@@ -38,7 +38,6 @@ impl<S: Clone> Retry<S> {
     }
 }
 
-#[cfg(feature = "stack")]
 impl<S: Clone> Retry<S> {
     /// How its calls begin.
     pub(crate) fn start(&self) -> Start<S> {
@@ -47,7 +46,6 @@ impl<S: Clone> Retry<S> {
 }
 
 /// What stands below it.
-#[cfg(feature = "stack")]
 impl<S> Retry<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner

@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
 use crate::body::{Recording, RequestBody};
-#[cfg(feature = "stack")]
 use crate::call::CallOptions;
 use crate::dispatch::Spare;
 use crate::kernel::striped::Striped;
 
-#[cfg(feature = "stack")]
 use super::Policy;
 use super::kept::Kept;
 use super::settings::Settings;
@@ -70,7 +68,6 @@ impl<S: Clone> Start<S> {
 }
 
 /// For whoever makes the first attempt of an ordinary call itself.
-#[cfg(feature = "stack")]
 impl<S: Clone> Start<S> {
     /// The policy of a call that is retried and before which nothing has to run.
     pub(crate) fn policy(&self, path: &str, options: &CallOptions) -> Option<Arc<dyn Policy>> {

@@ -67,7 +67,6 @@ impl WaitForReadyLayer {
     }
 
     /// The patterns of [`method`](Self::method).
-    #[cfg(feature = "stack")]
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
         self.policy.methods.iter().map(|(pattern, _)| pattern)
     }

@@ -39,7 +39,6 @@ impl<S: Clone> WaitForReady<S> {
     }
 }
 
-#[cfg(feature = "stack")]
 impl<S> WaitForReady<S> {
     /// The way of its calls through the gate.
     pub(crate) fn door(&self) -> Arc<Door> {
@@ -56,7 +55,6 @@ impl<S> WaitForReady<S> {
 }
 
 /// What stands below it.
-#[cfg(feature = "stack")]
 impl<S> WaitForReady<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner

@@ -3,7 +3,7 @@ use std::task::{Context, Poll, ready};
 
 use http_body::{Body, Frame, SizeHint};
 
-use crate::grpc::strip_trailers;
+use crate::grpc::refusal::strip_trailers;
 
 use super::watch::{Step, Watch};
 

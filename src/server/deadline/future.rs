@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 use http::Response;
 use pin_project::pin_project;
 
-use crate::grpc::{Status, strip_head};
+use crate::grpc::Status;
+use crate::grpc::refusal::strip_head;
 
 use super::ServerDeadlineBody;
 use super::watch::{Step, Watch};

@@ -50,7 +50,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         self.home.note();
         if is_a_client_s(request.extensions()) {
-            ON_A_CLIENT.say(events::server_deadline_on_a_client);
+            ON_A_CLIENT.say(events::server::server_deadline_on_a_client);
         }
         let now = Instant::now();
         let (handler, calls) = match self.policy.terms(request.headers()) {
@@ -58,7 +58,7 @@ where
             Ok(Terms::Within { handler, calls }) => (Some(handler), Some(calls)),
             Ok(Terms::Expired) => {
                 let message = "the caller's deadline had passed when the call came";
-                events::came_late(method_of(request.uri().path()));
+                events::server::came_late(method_of(request.uri().path()));
                 // Nobody has seen it (CONTRACT I7).
                 let status = Status::new(Code::DeadlineExceeded, message);
                 return ResponseFuture::answered(status.vouching_for(request.uri()));
@@ -77,7 +77,9 @@ where
             Until {
                 deadline,
                 timer: self.home.timer(deadline.at()),
-                path: path.filter(|_| events::hears_of_handlers()).cloned(),
+                path: path
+                    .filter(|_| events::server::hears_of_handlers())
+                    .cloned(),
             }
         });
         let future = served.step(|| self.inner.call(request));

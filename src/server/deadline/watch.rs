@@ -78,7 +78,7 @@ impl Until {
     fn expired(&self) -> Status {
         let timeout = self.deadline.timeout();
         if let Some(path) = &self.path {
-            events::handler_stopped(method_of(path.path()), timeout);
+            events::server::handler_stopped(method_of(path.path()), timeout);
         }
         let message =
             format!("the caller's deadline of {timeout:?} passed; the handler was stopped");

@@ -8,12 +8,12 @@ use super::pace::{Nanos, Pace};
 /// are seven entries at most however many promises stand.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    groups: VecDeque<Group>,
+    pub(super) groups: VecDeque<Group>,
     count: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Group {
+pub(super) struct Group {
     /// No promise of the group is later.
     last: Nanos,
     count: u64,
@@ -84,11 +84,6 @@ impl Ahead {
         if self.groups.is_empty() && self.groups.capacity() > 0 {
             self.groups = VecDeque::new();
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn groups(&self) -> usize {
-        self.groups.len()
     }
 }
 

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use crate::grpc::strip_trailers;
+use crate::grpc::refusal::strip_trailers;
 
 /// The handler's response body as it is, or the empty one of a refusal.
 #[pin_project]

@@ -6,7 +6,8 @@ use http::{Request, Response};
 use pin_project::pin_project;
 use tower_service::Service;
 
-use crate::grpc::{Status, strip_head};
+use crate::grpc::Status;
+use crate::grpc::refusal::strip_head;
 use crate::kernel::timer::Timer;
 
 use super::RateLimitBody;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use http::HeaderName;
 use http::request::Parts;
 
-#[cfg(feature = "tonic")]
 use super::peer;
 
 /// A name that is no key of metadata: said at construction.
@@ -19,7 +18,6 @@ pub(super) enum Key {
     #[default]
     Common,
     Metadata(HeaderName),
-    #[cfg(feature = "tonic")]
     Peer,
     Closure(Arc<Closure>),
 }
@@ -49,7 +47,6 @@ impl Key {
                 let value = parts.headers.get(name).map(http::HeaderValue::as_bytes);
                 then(parts, value)
             }
-            #[cfg(feature = "tonic")]
             Self::Peer => match peer::network(parts) {
                 Some(peer::Network::V4(octets)) => then(parts, Some(&octets)),
                 Some(peer::Network::V6(octets)) => then(parts, Some(&octets)),
@@ -68,7 +65,6 @@ impl fmt::Debug for Key {
         match self {
             Self::Common => f.write_str("Common"),
             Self::Metadata(name) => f.debug_tuple("Metadata").field(name).finish(),
-            #[cfg(feature = "tonic")]
             Self::Peer => f.write_str("Peer"),
             Self::Closure(_) => f.write_str("Closure"),
         }

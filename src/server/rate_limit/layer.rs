@@ -86,7 +86,6 @@ impl RateLimitLayer {
     /// one at its disposal (RFC 6177). An IPv4 address is the same in every form: also as
     /// `::ffff:192.0.2.1`, and as `64:ff9b::192.0.2.1` (RFC 6052). Requests that did not come over
     /// tonic's TCP share one. Behind a proxy that address is the proxy's.
-    #[cfg(feature = "tonic")]
     #[must_use]
     pub fn by_peer(self) -> Self {
         self.set(|settings| settings.key = Key::Peer)

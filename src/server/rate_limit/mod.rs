@@ -64,7 +64,6 @@ mod limits;
 mod meter;
 mod meters;
 mod pace;
-#[cfg(feature = "tonic")]
 mod peer;
 mod promises;
 mod quota;

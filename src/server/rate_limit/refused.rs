@@ -1,6 +1,7 @@
 use http::{HeaderMap, HeaderValue};
 
-use crate::grpc::{Code, PUSHBACK, Status, retry_info_details};
+use crate::grpc::refusal::retry_info_details;
+use crate::grpc::{Code, PUSHBACK, Status};
 
 use super::meter::{Refusal, whole_millis};
 

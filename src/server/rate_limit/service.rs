@@ -62,7 +62,7 @@ where
                 ResponseFuture::waiting(self.home.timer(until), ready, request)
             }
             Err(refusal) => {
-                events::refused(method_of(parts.uri.path()), refusal.after);
+                events::server::refused(method_of(parts.uri.path()), refusal.after);
                 // No handler has seen it (CONTRACT I7).
                 let status = status(refusal, self.limits.says_hints());
                 ResponseFuture::refused(status.vouching_for(&parts.uri))

@@ -1,0 +1,5 @@
+//! The same as `cancel.rs`, without tonic: no such error is known.
+
+pub(super) fn cancelled_as<E>() -> Option<E> {
+    None
+}

@@ -1,0 +1,117 @@
+//! What servers write: Trailers-Only answers, when to come again, and that a request had no effect.
+
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, Uri};
+use http_body::Frame;
+use prost::Message;
+
+use super::headers::find;
+use super::retry_info::{MAX_SECONDS, RETRY_INFO, RetryInfo};
+use super::unprocessed::path_of;
+use super::{Code, Status, UNPROCESSED};
+
+/// `google.rpc.Status`, to be written; it is read more leniently.
+#[derive(Clone, PartialEq, Message)]
+struct WrittenStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<prost_types::Any>,
+}
+
+/// A serialised `google.rpc.Status` with a `google.rpc.RetryInfo` that says this delay: what
+/// [`retry_delay`] reads.
+///
+/// A delay that duration.proto has no room for, 10,000 years, is its longest.
+#[must_use]
+pub(crate) fn retry_info_details(code: Code, message: &str, delay: Duration) -> Bytes {
+    let delay = delay.min(Duration::from_secs(MAX_SECONDS));
+    let retry_delay = Some(prost_types::Duration {
+        seconds: delay.as_secs().cast_signed(),
+        nanos: delay.subsec_nanos().cast_signed(),
+    });
+    let info = prost_types::Any {
+        type_url: format!("type.googleapis.com/{RETRY_INFO}"),
+        value: RetryInfo { retry_delay }.encode_to_vec(),
+    };
+    let status = WrittenStatus {
+        code: i32::from(code as u8),
+        message: message.to_owned(),
+        details: vec![info],
+    };
+    status.encode_to_vec().into()
+}
+
+/// An answer of a server layer of ours, whose word the layers further out leave there.
+#[derive(Clone, Copy, Debug)]
+struct Own;
+
+impl Status {
+    /// The same, which vouches that the request had no effect.
+    pub(crate) fn vouching_for(self, uri: &Uri) -> Self {
+        let Ok(path) = HeaderValue::from_str(path_of(uri)) else {
+            return self;
+        };
+        let mut metadata = self.metadata().clone();
+        metadata.insert(UNPROCESSED, path);
+        self.with_metadata(metadata)
+    }
+
+    /// The Trailers-Only answer of a server layer that says this.
+    pub(crate) fn into_answer<B>(self, body: B) -> Response<B> {
+        let mut response = Response::new(body);
+        response.extensions_mut().insert(Own);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.extend(self.into_headers());
+        response
+    }
+}
+
+/// Takes the word out of the head of what a handler returns: it may be a status of somebody else's
+/// that the handler hands on.
+pub(crate) fn strip_head<B>(response: &mut Response<B>) {
+    if find(response.headers(), &UNPROCESSED).is_some()
+        && response.extensions().get::<Own>().is_none()
+    {
+        response.headers_mut().remove(UNPROCESSED);
+    }
+}
+
+/// The same of its trailers.
+pub(crate) fn strip_trailers<D, E>(read: &mut Poll<Option<Result<Frame<D>, E>>>) {
+    if let Poll::Ready(Some(Ok(frame))) = read
+        && let Some(trailers) = frame.trailers_mut()
+        && find(trailers, &UNPROCESSED).is_some()
+    {
+        trailers.remove(UNPROCESSED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::retry_delay;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(
+            code in 0_u8..17, message in ".{0,40}",
+            seconds in 0..=MAX_SECONDS, nanos in 0_u32..1_000_000_000,
+        ) {
+            let delay = Duration::new(seconds, nanos).min(Duration::from_secs(MAX_SECONDS));
+            let details = retry_info_details(Code::from_number(code), &message, delay);
+            prop_assert_eq!(retry_delay(&details), Some(delay).filter(|it| !it.is_zero()));
+            let status = WrittenStatus::decode(details).unwrap();
+            prop_assert_eq!((status.code, status.message), (i32::from(code), message));
+        }
+    }
+}
