@@ -105,7 +105,7 @@ pub use retry::{RetryLayer, RetryPolicy};
 #[cfg(feature = "server")]
 pub use server::{
     deadline::{self as server_deadline, ServerDeadlineLayer},
-    rate_limit::{self, RateLimitLayer},
+    rate_limit::{self, ServerRateLimitLayer},
 };
 pub use stack::{Resilience, Resilient};
 pub use wait_for_ready::WaitForReadyLayer;

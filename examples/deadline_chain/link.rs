@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpc_resilience::deadline::DeadlineService;
+use grpc_resilience::deadline::Deadline;
 use grpc_resilience::grpc::{Code, TIMEOUT, parse_timeout};
 use grpc_resilience::{DeadlineLayer, ServerDeadlineLayer};
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ use crate::proto::link_client::LinkClient;
 use crate::proto::link_server::{self, LinkServer};
 use crate::proto::{Done, Task};
 
-pub(crate) type Client = LinkClient<DeadlineService<Channel>>;
+pub(crate) type Client = LinkClient<Deadline<Channel>>;
 
 /// What one server has to say of one call.
 #[derive(Clone, Debug)]

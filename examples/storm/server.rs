@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use grpc_resilience::RateLimitLayer;
+use grpc_resilience::ServerRateLimitLayer;
 use http::Request as HttpRequest;
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
@@ -26,13 +26,13 @@ use crate::proto::{Answer, Question};
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) faults: Faults,
-    pub(crate) limit: RateLimitLayer,
+    pub(crate) limit: ServerRateLimitLayer,
 }
 
 impl Setup {
     /// Fails some, and takes as many as come.
     pub(crate) fn faulty(faults: Faults) -> Self {
-        let limit = RateLimitLayer::unlimited();
+        let limit = ServerRateLimitLayer::unlimited();
         Self { faults, limit }
     }
 }

@@ -37,12 +37,12 @@ use super::{Replay, RequestBody};
 /// # }
 /// ```
 pub struct Recording<B: Body<Data = Bytes> + Unpin> {
-    kept: Kept<B>,
+    kept: Storage<B>,
     /// That of the last attempt, or the next one if there was none yet; `None` once it is answered.
     link: Option<RequestLink>,
 }
 
-enum Kept<B: Body<Data = Bytes> + Unpin> {
+enum Storage<B: Body<Data = Bytes> + Unpin> {
     Whole(
         Captured,
         /// `None` where nobody counts, or the layer itself does; so it is by itself in memory.
@@ -63,14 +63,14 @@ impl<B: RequestBody> Recording<B> {
         let mut share = Share::new(buffer.clone(), limit);
         let (capture, above) = capture(&mut body, &mut share);
         let kept = match capture {
-            Capture::Whole(captured) => Kept::Whole(captured, Some(Box::new(share))),
-            Capture::Begun(read) => Kept::live(Live::new(read, body), share),
+            Capture::Whole(captured) => Storage::Whole(captured, Some(Box::new(share))),
+            Capture::Begun(read) => Storage::live(Live::new(read, body), share),
         };
         Self::of(kept, above)
     }
 
     #[inline]
-    fn of(kept: Kept<B>, above: Option<RequestLink>) -> Self {
+    fn of(kept: Storage<B>, above: Option<RequestLink>) -> Self {
         Self {
             kept,
             link: Some(RequestLink::new(above)),
@@ -88,8 +88,8 @@ impl<B: RequestBody> Recording<B> {
         let mut loan = Loan::new(buffer, limit);
         let (capture, above) = capture(body, &mut loan);
         let kept = match capture {
-            Capture::Whole(captured) => Kept::Whole(captured, None),
-            Capture::Begun(read) => Kept::begun(read, Share::new(buffer.clone(), limit), body),
+            Capture::Whole(captured) => Storage::Whole(captured, None),
+            Capture::Begun(read) => Storage::begun(read, Share::new(buffer.clone(), limit), body),
         };
         let mut recording = Self::of(kept, above);
         *body = recording.attempt();
@@ -107,7 +107,7 @@ impl<B: RequestBody> Recording<B> {
         let mut loan = Loan::new(buffer, limit);
         match capture(body, &mut loan) {
             (Capture::Whole(captured), above) => {
-                let mut recording = Self::of(Kept::Whole(captured, None), above);
+                let mut recording = Self::of(Storage::Whole(captured, None), above);
                 *body = recording.attempt();
                 Some((recording, loan))
             }
@@ -127,8 +127,8 @@ impl<B: RequestBody> Recording<B> {
         let mut share = Share::uncounted(usize::MAX);
         let (capture, above) = capture(body, &mut share);
         let kept = match capture {
-            Capture::Whole(captured) => Kept::Whole(captured, None),
-            Capture::Begun(read) => Kept::begun(read, Share::uncounted(0), body),
+            Capture::Whole(captured) => Storage::Whole(captured, None),
+            Capture::Begun(read) => Storage::begun(read, Share::uncounted(0), body),
         };
         let mut recording = Self::of(kept, above);
         *body = recording.attempt();
@@ -138,16 +138,16 @@ impl<B: RequestBody> Recording<B> {
     /// What it holds without an attempt.
     pub(crate) fn bytes(&self) -> usize {
         match &self.kept {
-            Kept::Whole(captured, _) => captured.bytes(),
-            Kept::Live(Handle(tee)) => tee.read_ahead(),
+            Storage::Whole(captured, _) => captured.bytes(),
+            Storage::Live(Handle(tee)) => tee.read_ahead(),
         }
     }
 
     /// What it holds of the buffer itself, besides a loan.
     pub(crate) fn kept(&self) -> usize {
         match &self.kept {
-            Kept::Whole(..) => 0,
-            Kept::Live(Handle(tee)) => tee.kept(),
+            Storage::Whole(..) => 0,
+            Storage::Live(Handle(tee)) => tee.kept(),
         }
     }
 
@@ -163,8 +163,8 @@ impl<B: RequestBody> Recording<B> {
         };
         self.link = Some(link.clone());
         B::from_replay(match &self.kept {
-            Kept::Whole(captured, _) => Replay::captured(captured.clone(), linked(link)),
-            Kept::Live(handle) => handle.read(linked(link)),
+            Storage::Whole(captured, _) => Replay::captured(captured.clone(), linked(link)),
+            Storage::Live(handle) => handle.read(linked(link)),
         })
     }
 
@@ -175,8 +175,8 @@ impl<B: RequestBody> Recording<B> {
             link.end();
         }
         match &mut self.kept {
-            Kept::Whole(captured, _) => captured.detach(),
-            Kept::Live(Handle(tee)) => tee.end(),
+            Storage::Whole(captured, _) => captured.detach(),
+            Storage::Live(Handle(tee)) => tee.end(),
         }
     }
 
@@ -219,7 +219,7 @@ impl<B: RequestBody> Recording<B> {
     /// The attempt under way, or the one to come, is not sent soon: a whole request is kept without the
     /// memory around it.
     pub(crate) fn detach(&mut self) {
-        if let Kept::Whole(captured, _) = &mut self.kept {
+        if let Storage::Whole(captured, _) = &mut self.kept {
             captured.detach();
         }
     }
@@ -227,21 +227,21 @@ impl<B: RequestBody> Recording<B> {
     /// Looks, between two attempts, whether a live request failed since the last one read of it;
     /// [`lost`](Self::lost) says so. No more than one frame is read ahead.
     pub fn look_ahead(&mut self) {
-        if let Kept::Live(Handle(tee)) = &self.kept {
+        if let Storage::Live(Handle(tee)) = &self.kept {
             tee.look_ahead();
         }
     }
 
     /// Whether all of it is kept, so that nothing can get lost any more.
     pub(crate) fn is_whole(&self) -> bool {
-        matches!(self.kept, Kept::Whole(..))
+        matches!(self.kept, Storage::Whole(..))
     }
 
     /// What tells that the request got lost; `None` if it can't any more.
     pub(crate) fn loss(&self) -> Option<LossNotice> {
         match &self.kept {
-            Kept::Whole(..) => None,
-            Kept::Live(Handle(tee)) => Some(tee.loss()),
+            Storage::Whole(..) => None,
+            Storage::Live(Handle(tee)) => Some(tee.loss()),
         }
     }
 
@@ -249,13 +249,13 @@ impl<B: RequestBody> Recording<B> {
     #[must_use]
     pub fn lost(&self) -> Option<Lost> {
         match &self.kept {
-            Kept::Whole(..) => None,
-            Kept::Live(Handle(tee)) => tee.lost(),
+            Storage::Whole(..) => None,
+            Storage::Live(Handle(tee)) => tee.lost(),
         }
     }
 }
 
-impl<B: RequestBody> Kept<B> {
+impl<B: RequestBody> Storage<B> {
     fn live(live: Live<B>, share: Share) -> Self {
         Self::Live(Handle(Arc::new(Tee::new(live, share, B::cancelled))))
     }
@@ -299,7 +299,7 @@ impl<B: Body<Data = Bytes> + Unpin> Drop for Recording<B> {
     fn drop(&mut self) {
         if let Some(link) = &self.link {
             link.end();
-            if let Kept::Live(Handle(tee)) = &self.kept {
+            if let Storage::Live(Handle(tee)) = &self.kept {
                 tee.end();
             }
         }
@@ -315,8 +315,8 @@ impl<B: Body<Data = Bytes> + Unpin> Drop for Handle<B> {
 impl<B: Body<Data = Bytes> + Unpin> fmt::Debug for Recording<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept = match &self.kept {
-            Kept::Whole(..) => "whole",
-            Kept::Live(_) => "live",
+            Storage::Whole(..) => "whole",
+            Storage::Live(_) => "live",
         };
         f.debug_tuple("Recording").field(&kept).finish()
     }

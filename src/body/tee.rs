@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use crate::kernel::sync::{Mutex, MutexGuard};
 
 use super::buffer::{Lost, Share};
-use super::kept::Kept;
+use super::frame_log::FrameLog;
 use super::live::{Live, Read};
 use super::notice::LossNotice;
 
@@ -29,7 +29,7 @@ pub(super) struct Tee<B: Body<Data = Bytes>> {
 
 struct State<B: Body<Data = Bytes>> {
     source: Source<B>,
-    kept: Kept,
+    kept: FrameLog,
     /// Whether the reader read anything.
     began: bool,
     /// Which attempt it is; `None` between two.
@@ -67,7 +67,7 @@ impl<B: Body<Data = Bytes>> Tee<B> {
             cancelled,
             state: Mutex::new(State {
                 source: Source::Live(source),
-                kept: Kept::new(share),
+                kept: FrameLog::new(share),
                 began: false,
                 reader: None,
                 attempts: 0,

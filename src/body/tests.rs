@@ -281,8 +281,8 @@ fn a_stream_that_drops_its_own_call_does_not_deadlock() {
             }
             done.send(()).unwrap();
         });
-        let patience = std::time::Duration::from_secs(10);
-        assert!(is_done.recv_timeout(patience).is_ok(), "{drops:?}");
+        let wait_mode = std::time::Duration::from_secs(10);
+        assert!(is_done.recv_timeout(wait_mode).is_ok(), "{drops:?}");
     }
 }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 use crate::backoff::Backoff;
 use crate::grpc::{Code, CodeSet, MethodKind};
 
+use super::ParentCall;
 use super::Safety;
-use super::Served;
 use super::seen::{Reader, Seen};
 
 /// What a call does while the channel is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Patience {
+pub enum WaitMode {
     /// It fails with UNAVAILABLE at once. gRPC's default.
     #[default]
     FailFast,
@@ -42,7 +42,7 @@ pub struct CallOptions {
     timeout: Timeout,
     attempt_timeout: Timeout,
     safety: Option<Safety>,
-    patience: Option<Patience>,
+    wait_mode: Option<WaitMode>,
     kind: Option<MethodKind>,
     retry_off: bool,
     max_attempts: Option<u32>,
@@ -50,7 +50,7 @@ pub struct CallOptions {
     retry_only_on: Option<CodeSet>,
     backoff: Option<Arc<dyn Backoff>>,
     max_hint: Option<Duration>,
-    served: Option<Served>,
+    served: Option<ParentCall>,
     seen: Seen,
 }
 
@@ -58,7 +58,7 @@ static UNSET: CallOptions = CallOptions {
     timeout: Timeout::Inherited,
     attempt_timeout: Timeout::Inherited,
     safety: None,
-    patience: None,
+    wait_mode: None,
     kind: None,
     retry_off: false,
     max_attempts: None,
@@ -108,7 +108,7 @@ impl CallOptions {
         for (_, option) in set.into_iter().filter(|(is_set, _)| *is_set) {
             self.seen.missed(option, &[Reader::Retry]);
         }
-        if self.patience == Some(Patience::WaitForReady) {
+        if self.wait_mode == Some(WaitMode::WaitForReady) {
             self.seen.missed("wait_for_ready", &[Reader::Wait]);
         }
         if matches!(self.attempt_timeout, Timeout::After(_)) {
@@ -150,7 +150,7 @@ impl CallOptions {
 
     /// Makes this call on behalf of one that is being served: it ends when that one's time is up, and
     /// when that one is over. In the handler's own task that needs no word.
-    pub fn inherit(&mut self, served: &Served) -> &mut Self {
+    pub fn parent(&mut self, served: &ParentCall) -> &mut Self {
         self.served = Some(served.clone());
         self
     }
@@ -231,14 +231,14 @@ impl CallOptions {
 
     /// Waits while the channel is down; nothing waits without the wait-for-ready layer.
     pub fn wait_for_ready(&mut self) -> &mut Self {
-        self.patience = Some(Patience::WaitForReady);
+        self.wait_mode = Some(WaitMode::WaitForReady);
         self
     }
 
     /// Does not wait while the channel is down: each attempt fails at once. The retry layer may still
     /// make another, as gRPC's does; for an answer at once say [`never_retry`](Self::never_retry) too.
     pub fn fail_fast(&mut self) -> &mut Self {
-        self.patience = Some(Patience::FailFast);
+        self.wait_mode = Some(WaitMode::FailFast);
         self
     }
 
@@ -265,7 +265,7 @@ impl CallOptions {
 
     /// The served call that this one is made for.
     #[must_use]
-    pub fn inherited(&self) -> Option<&Served> {
+    pub fn inherited(&self) -> Option<&ParentCall> {
         self.served.as_ref()
     }
 
@@ -283,8 +283,8 @@ impl CallOptions {
 
     /// What the call does while the channel is down.
     #[must_use]
-    pub fn chosen_patience(&self) -> Option<Patience> {
-        self.patience
+    pub fn chosen_patience(&self) -> Option<WaitMode> {
+        self.wait_mode
     }
 
     /// The kind of the method.

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::Deadline;
 
 tokio::task_local! {
-    static CURRENT: Served;
+    static CURRENT: ParentCall;
 }
 
 /// Whether anybody ever served a call: in a client that does not, no call looks for one.
@@ -27,25 +27,25 @@ fn be_server() {
 /// call is over, answered or cancelled. A task that the handler spawns is another one; carry it there:
 ///
 /// ```
-/// use grpc_resilience::call::Served;
+/// use grpc_resilience::call::ParentCall;
 ///
 /// async fn handler(request: tonic::Request<()>) {
 ///     let work = async { /* calls made here end with the served one */ };
-///     match request.extensions().get::<Served>() {
+///     match request.extensions().get::<ParentCall>() {
 ///         Some(served) => tokio::spawn(served.clone().scope(work)),
 ///         None => tokio::spawn(work),
 ///     };
 /// }
 /// ```
 ///
-/// or hand it to one call, `request.call_options().inherit(served)`.
+/// or hand it to one call, `request.call_options().parent(served)`.
 #[derive(Clone, Debug)]
-pub struct Served {
+pub struct ParentCall {
     deadline: Option<Deadline>,
     over: CancellationToken,
 }
 
-impl Served {
+impl ParentCall {
     /// The call that the running task serves, if it serves one.
     #[must_use]
     #[inline]
@@ -87,7 +87,7 @@ impl Served {
     }
 
     /// Waits until it is over.
-    pub async fn over(&self) {
+    pub async fn ended(&self) {
         self.over.cancelled().await;
     }
 
@@ -102,7 +102,7 @@ impl Served {
     not(feature = "server"),
     expect(dead_code, reason = "only the layers for servers begin one")
 )]
-impl Served {
+impl ParentCall {
     /// A call that is over when the guard is dropped.
     pub(crate) fn begin(deadline: Option<Deadline>) -> (Self, tokio_util::sync::DropGuard) {
         let over = CancellationToken::new();
@@ -117,7 +117,7 @@ impl Served {
     }
 }
 
-impl Served {
+impl ParentCall {
     /// Is cancelled when it is over.
     pub(crate) fn ending(&self) -> CancellationToken {
         self.over.clone()

@@ -1,6 +1,6 @@
 use http::{HeaderMap, StatusCode};
 
-use crate::grpc::{Code, Glance, Pushback, Status, retry_delay};
+use crate::grpc::{Code, Pushback, Status, StatusHeaders, retry_delay};
 
 use super::{Hint, Progress, Reason, Verdict, size_limit};
 
@@ -25,7 +25,7 @@ pub fn answer(status: &Status) -> Verdict {
 /// allocated where there is no failure.
 #[must_use]
 pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> {
-    let glance = Glance::at(headers);
+    let glance = StatusHeaders::at(headers);
     if glance.is_no_failure(http) {
         return None;
     }

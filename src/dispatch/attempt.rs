@@ -113,7 +113,7 @@ where
                     mut service,
                     request,
                 } = *waiting;
-                readiness.map_err(Error::unready)?;
+                readiness.map_err(Error::not_ready)?;
                 if let Some(expiry) = expiry(&request) {
                     return Poll::Ready(Err(expiry));
                 }

@@ -84,7 +84,7 @@ impl<S: Clone> Readied<S> {
             Found::Failed(error) => {
                 // It can take no other call.
                 self.hold_back(&request);
-                Attempt::refused(Error::unready(error))
+                Attempt::refused(Error::not_ready(error))
             }
         }
     }

@@ -5,13 +5,13 @@ use http_body::SizeHint;
 
 use crate::classify;
 use crate::error::Error;
-use crate::grpc::{Code, Glance, UNPROCESSED, Vouched, remove_malformed_details};
+use crate::grpc::{Code, StatusHeaders, UNPROCESSED, Vouched, remove_malformed_details};
 
 /// Makes a response head what every layer hands up: it can't make tonic's client panic, and what is no gRPC answer, such as a proxy's page, is the failure that its HTTP status says
 /// (CONTRACT H2). What it says already, if it is Trailers-Only.
 #[inline]
 pub(crate) fn received<B>(response: &mut Response<B>) -> Result<Option<Code>, Error> {
-    let glance = Glance::at(response.headers());
+    let glance = StatusHeaders::at(response.headers());
     if glance.has_details {
         remove_malformed_details(response.headers_mut());
     }
@@ -62,7 +62,7 @@ impl Seen {
         let Some(trailers) = frame.trailers_mut() else {
             return Self::Data;
         };
-        let glance = Glance::at(trailers);
+        let glance = StatusHeaders::at(trailers);
         if glance.has_details {
             remove_malformed_details(trailers);
         }

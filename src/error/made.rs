@@ -35,7 +35,11 @@ impl Error {
     }
 
     /// The call that this one was made for is over, in this phase.
-    pub(crate) fn forsaken(phase: Phase, progress: Progress, last: Option<SharedError>) -> Self {
+    pub(crate) fn parent_ended(
+        phase: Phase,
+        progress: Progress,
+        last: Option<SharedError>,
+    ) -> Self {
         let verdict = Verdict::new(progress, Code::Cancelled, Reason::Dropped);
         let message = format!("the parent call ended while {phase}");
         Self::build(verdict, Status::new(Code::Cancelled, message), last)
@@ -75,7 +79,7 @@ impl Error {
 
     /// An inner service whose `poll_ready` failed: the request was not handed on, and tower's
     /// contract says that the service can take no other.
-    pub(crate) fn unready(error: impl Into<BoxError>) -> Self {
+    pub(crate) fn not_ready(error: impl Into<BoxError>) -> Self {
         let error = match error.into().downcast::<Self>() {
             Ok(ours) => return *ours,
             Err(error) => error,
@@ -94,7 +98,7 @@ impl Error {
 
     /// What runs before an attempt failed: with the code of a status, or UNAVAILABLE as the core
     /// implementations have it for credentials that can't be had.
-    pub(crate) fn unprepared(error: BoxError) -> Self {
+    pub(crate) fn hook_failed(error: BoxError) -> Self {
         let status = foreign_status(&*error)
             .filter(|status| status.code() != Code::Ok)
             .unwrap_or_else(|| {

@@ -17,7 +17,7 @@ pub const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms
 /// `grpc-resilience-unprocessed`: in a Trailers-Only failure, the `:path` of a request that had no
 /// effect.
 ///
-/// [`RateLimitLayer`](crate::RateLimitLayer) and
+/// [`ServerRateLimitLayer`](crate::ServerRateLimitLayer) and
 /// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) write it into what they refuse. See
 /// [`RetryLayer::trust_unprocessed`](crate::RetryLayer::trust_unprocessed).
 pub const UNPROCESSED: HeaderName = HeaderName::from_static("grpc-resilience-unprocessed");

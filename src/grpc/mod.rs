@@ -5,7 +5,6 @@
 
 mod code;
 mod code_set;
-mod glance;
 mod headers;
 mod method;
 mod pushback;
@@ -13,6 +12,7 @@ mod pushback;
 pub(crate) mod refusal;
 mod retry_info;
 mod status;
+mod status_headers;
 mod timeout;
 #[cfg(feature = "tonic")]
 mod tonic;
@@ -20,12 +20,12 @@ mod unprocessed;
 
 pub use code::Code;
 pub use code_set::CodeSet;
-pub(crate) use glance::Glance;
 pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT, UNPROCESSED};
 pub(crate) use headers::{find, is_repeated};
 pub use method::MethodKind;
 pub use pushback::Pushback;
 pub use retry_info::retry_delay;
 pub use status::{Status, remove_malformed_details};
+pub(crate) use status_headers::StatusHeaders;
 pub use timeout::{InvalidTimeout, parse_timeout, render_timeout};
 pub(crate) use unprocessed::Vouched;

@@ -9,9 +9,9 @@ use crate::error::Error;
 use super::finding::{Change, Finding, Pick};
 use super::losses::{End, Losses};
 use super::outage::Outage;
+use super::running_probe::RunningProbe;
 use super::several::Several;
 use super::streak::Streak;
-use super::test::Test;
 use super::{ConnectivityState, WaitForReadyPolicy};
 
 /// What calls have shown of a channel: a pure state machine, the time is passed in.
@@ -20,7 +20,7 @@ use super::{ConnectivityState, WaitForReadyPolicy};
 /// of it. Of two numbers the higher one is that of the later connection.
 #[derive(Debug, Default)]
 pub(crate) struct Channel {
-    pub(crate) phase: Phase,
+    pub(crate) phase: Inferred,
     /// Until an answer ends it.
     pub(crate) outage: Option<Outage>,
     /// Connections lost in a row before any answer.
@@ -33,8 +33,8 @@ pub(crate) struct Channel {
     /// A request was read, and then no connection could be made for it: until an answer comes,
     /// being read shows nothing.
     pub(crate) is_suspect: bool,
-    pub(crate) tests: u64,
-    pub(crate) test: Option<Test>,
+    pub(crate) probes: u64,
+    pub(crate) probe: Option<RunningProbe>,
     /// The last one that showed it ready; those of before it have no say any more.
     pub(crate) shown_by: u64,
     /// When a test was abandoned without a result, and none was begun since.
@@ -45,7 +45,7 @@ pub(crate) struct Channel {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) enum Phase {
+pub(crate) enum Inferred {
     /// Nothing was shown yet, or since the last connection was lost: one call shows it.
     #[default]
     Unproven,
@@ -63,14 +63,14 @@ pub(crate) enum Phase {
 
 impl Channel {
     pub(crate) fn find(&self, now: Instant) -> Finding {
-        let due = match (self.phase, &self.test) {
-            (Phase::Ready | Phase::Opened(_), _) => return Finding::Ready,
-            (Phase::Shutdown, _) => return Finding::Shutdown,
+        let due = match (self.phase, &self.probe) {
+            (Inferred::Ready | Inferred::Opened(_), _) => return Finding::Ready,
+            (Inferred::Shutdown, _) => return Finding::Shutdown,
             (_, Some(test)) if now < test.is_lost_at(self.pause()) => {
                 return Finding::NotBefore(test.next_look(self.pause(), now));
             }
-            (_, Some(_)) | (Phase::Unproven, None) => return Finding::Due,
-            (Phase::Failing | Phase::Paused, None) => self.outage.map(|it| it.next_dial),
+            (_, Some(_)) | (Inferred::Unproven, None) => return Finding::Due,
+            (Inferred::Failing | Inferred::Paused, None) => self.outage.map(|it| it.next_dial),
         };
         match due {
             Some(due) if now < due => Finding::NotBefore(due),
@@ -84,16 +84,16 @@ impl Channel {
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        matches!(self.phase, Phase::Ready | Phase::Opened(_))
+        matches!(self.phase, Inferred::Ready | Inferred::Opened(_))
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {
-        matches!(self.phase, Phase::Shutdown)
+        matches!(self.phase, Inferred::Shutdown)
     }
 
     /// Whether a call that does not wait fails at once (CONTRACT W1).
     pub(crate) fn is_failing(&self) -> bool {
-        matches!(self.phase, Phase::Failing)
+        matches!(self.phase, Inferred::Failing)
     }
 
     pub(crate) fn last_error(&self) -> Option<&Arc<Error>> {
@@ -107,7 +107,7 @@ impl Channel {
 
     /// Whether what is known of the channel is the doing of the call with this number.
     fn is_shown_by(&self, number: u64) -> bool {
-        self.is_tested_by(number) || self.is_ready() && self.shown_by == number
+        self.is_probed_by(number) || self.is_ready() && self.shown_by == number
     }
 
     /// Whether a success of this test says anything of the channel as it is now.
@@ -122,14 +122,14 @@ impl Channel {
 
     /// It took a request, that of a test if it was one. Gives back the error that is of no interest
     /// any more.
-    pub(crate) fn opened(&mut self, test: Option<u64>, now: Instant) -> Option<Arc<Error>> {
-        self.shown_by = test.unwrap_or_else(|| {
-            self.tests += 1;
-            self.tests
+    pub(crate) fn opened(&mut self, probe: Option<u64>, now: Instant) -> Option<Arc<Error>> {
+        self.shown_by = probe.unwrap_or_else(|| {
+            self.probes += 1;
+            self.probes
         });
-        self.phase = Phase::Opened(now);
+        self.phase = Inferred::Opened(now);
         self.picks = Streak::default();
-        self.test = None;
+        self.probe = None;
         self.abandoned = None;
         self.last_error.take()
     }
@@ -137,7 +137,7 @@ impl Channel {
     /// A call was answered that went because the channel is ready: what failed before does not
     /// count.
     pub(crate) fn answered(&mut self, now: Instant) {
-        self.phase = Phase::Ready;
+        self.phase = Inferred::Ready;
         self.has_answered = true;
         self.outage = None;
         self.losses = Losses::default();
@@ -158,19 +158,19 @@ impl Channel {
             return Change::None;
         }
         self.losses = Losses::default();
-        let waits = matches!(self.phase, Phase::Failing | Phase::Paused);
+        let waits = matches!(self.phase, Inferred::Failing | Inferred::Paused);
         if !waits || !is_last && self.outage.is_some_and(|it| !it.was_lost) {
             return Change::None;
         }
         self.outage = None;
-        self.phase = Phase::Unproven;
+        self.phase = Inferred::Unproven;
         Change::Phase
     }
 
     /// It can never be ready again. Gives back the error of before.
     pub(crate) fn shut_down(&mut self, error: Arc<Error>) -> Option<Arc<Error>> {
-        self.phase = Phase::Shutdown;
-        self.test = None;
+        self.phase = Inferred::Shutdown;
+        self.probe = None;
         self.last_error.replace(error)
     }
 
@@ -191,15 +191,15 @@ impl Channel {
             return Change::None;
         }
         let unserved = match self.phase {
-            Phase::Shutdown => return Change::None,
+            Inferred::Shutdown => return Change::None,
             // It lived and answered: there may well be another.
-            Phase::Ready => None,
-            Phase::Opened(at) => Some(at),
-            Phase::Unproven | Phase::Failing | Phase::Paused => Some(now),
+            Inferred::Ready => None,
+            Inferred::Opened(at) => Some(at),
+            Inferred::Unproven | Inferred::Failing | Inferred::Paused => Some(now),
         };
         self.keep(error);
-        self.test = None;
-        self.phase = Phase::Unproven;
+        self.probe = None;
+        self.phase = Inferred::Unproven;
         if let Some(at) = unserved.filter(|_| self.losses.add(number, end)) {
             let outage = self.outage.unwrap_or(Outage::since(now));
             self.outage = Some(Outage {
@@ -207,8 +207,8 @@ impl Channel {
                 ..outage.left_alone(wait, at)
             });
             self.phase = match end {
-                End::Lost | End::Queued => Phase::Failing,
-                End::GoAway => Phase::Paused,
+                End::Lost | End::Queued => Inferred::Failing,
+                End::GoAway => Inferred::Paused,
             };
         }
         Change::Phase
@@ -230,19 +230,19 @@ impl Channel {
         if !counts && !self.is_shut_down() {
             return Change::None;
         }
-        self.several.dial_failed(self.tests, now);
+        self.several.dial_failed(self.probes, now);
         let is_several = self.is_several(policy, now);
         match self.phase {
-            Phase::Unproven | Phase::Failing | Phase::Paused => {}
+            Inferred::Unproven | Inferred::Failing | Inferred::Paused => {}
             // A layer below had read the request, which is no stream.
-            Phase::Opened(_) if !is_several => {}
-            Phase::Ready | Phase::Shutdown if !is_several => {
+            Inferred::Opened(_) if !is_several => {}
+            Inferred::Ready | Inferred::Shutdown if !is_several => {
                 self.keep(error);
-                self.phase = Phase::Unproven;
-                self.test = None;
+                self.phase = Inferred::Unproven;
+                self.probe = None;
                 return Change::Phase;
             }
-            Phase::Ready | Phase::Opened(_) | Phase::Shutdown => {
+            Inferred::Ready | Inferred::Opened(_) | Inferred::Shutdown => {
                 if !self.picks.fails(pick.own, policy.picks(), now) {
                     return Change::None;
                 }
@@ -250,7 +250,7 @@ impl Channel {
         }
         self.several.hold(now);
         let outage = self.outage.unwrap_or(Outage::since(now));
-        let is_follower = matches!(self.phase, Phase::Failing) && is_several;
+        let is_follower = matches!(self.phase, Inferred::Failing) && is_several;
         self.outage = Some(if is_follower && self.followed < policy.followers() {
             self.followed += 1;
             outage.at_once(now)
@@ -258,12 +258,12 @@ impl Channel {
             self.followed = 0;
             outage.left_alone(wait, self.dialled(number, now))
         });
-        let before = mem::replace(&mut self.phase, Phase::Failing);
+        let before = mem::replace(&mut self.phase, Inferred::Failing);
         // Another may be under way, where this one was taken over.
-        self.test = self.test.filter(|other| other.number != number);
+        self.probe = self.probe.filter(|other| other.number != number);
         self.keep(error);
         match before {
-            Phase::Failing => Change::Schedule,
+            Inferred::Failing => Change::Schedule,
             _ => Change::Phase,
         }
     }
@@ -271,7 +271,7 @@ impl Channel {
     /// From when on the channel is left alone after this test failed. What failed may be the dial that
     /// another abandoned, however long ago; if it was its own, no other was made since then.
     fn dialled(&self, number: u64, now: Instant) -> Instant {
-        let failed = self.test.filter(|it| it.number == number);
+        let failed = self.probe.filter(|it| it.number == number);
         failed.and_then(|it| it.abandoned).unwrap_or(now)
     }
 
@@ -286,7 +286,7 @@ impl Channel {
 
     /// The next test is due now; whether there was one to wait for.
     pub(crate) fn reset_backoff(&mut self, now: Instant) -> bool {
-        let waits = matches!(self.phase, Phase::Failing | Phase::Paused);
+        let waits = matches!(self.phase, Inferred::Failing | Inferred::Paused);
         if waits {
             self.outage = self.outage.map(|it| it.reset(now));
             self.followed = 0;
@@ -296,19 +296,19 @@ impl Channel {
 
     /// Whether a call tests it, so that something will be known of it.
     pub(crate) fn is_tested(&self) -> bool {
-        self.test.is_some()
+        self.probe.is_some()
     }
 
     pub(crate) fn state(&self) -> ConnectivityState {
-        match (self.phase, &self.test) {
+        match (self.phase, &self.probe) {
             // Sticky until it is ready (gRFC A62), also if a connection was made and lost
             // meanwhile.
-            (Phase::Unproven, _) if self.outage.is_some() => ConnectivityState::TransientFailure,
-            (Phase::Unproven | Phase::Paused, None) => ConnectivityState::Idle,
-            (Phase::Unproven | Phase::Paused, Some(_)) => ConnectivityState::Connecting,
-            (Phase::Ready | Phase::Opened(_), _) => ConnectivityState::Ready,
-            (Phase::Failing, _) => ConnectivityState::TransientFailure,
-            (Phase::Shutdown, _) => ConnectivityState::Shutdown,
+            (Inferred::Unproven, _) if self.outage.is_some() => ConnectivityState::TransientFailure,
+            (Inferred::Unproven | Inferred::Paused, None) => ConnectivityState::Idle,
+            (Inferred::Unproven | Inferred::Paused, Some(_)) => ConnectivityState::Connecting,
+            (Inferred::Ready | Inferred::Opened(_), _) => ConnectivityState::Ready,
+            (Inferred::Failing, _) => ConnectivityState::TransientFailure,
+            (Inferred::Shutdown, _) => ConnectivityState::Shutdown,
         }
     }
 

@@ -17,7 +17,7 @@ struct Driven {
     policy: WaitForReadyPolicy,
     start: Instant,
     now: Instant,
-    test: u64,
+    probe: u64,
     /// The test was answered: what fails is another call that it let go.
     is_answered: bool,
 }
@@ -29,13 +29,13 @@ impl Driven {
             ..WaitForReadyPolicy::default()
         };
         let now = Instant::now();
-        let (channel, start, test) = (Channel::default(), now, 0);
+        let (channel, start, probe) = (Channel::default(), now, 0);
         Self {
             channel,
             policy,
             start,
             now,
-            test,
+            probe,
             is_answered: false,
         }
     }
@@ -45,19 +45,19 @@ impl Driven {
         self
     }
 
-    fn tests(&mut self) -> &mut Self {
+    fn probes(&mut self) -> &mut Self {
         assert_eq!(self.channel.find(self.now), Finding::Due);
-        self.test = self.channel.begin_test(self.now);
-        self.channel.polled(self.test);
+        self.probe = self.channel.begin_probe(self.now);
+        self.channel.polled(self.probe);
         self.is_answered = false;
         self
     }
 
     fn opens(&mut self) -> &mut Self {
-        let opens = self.channel.is_opened_by(self.test, false, self.now);
+        let opens = self.channel.is_opened_by(self.probe, false, self.now);
         let lives = self.now + MS * 250;
-        assert!(opens || self.channel.living_test(lives) == Some(self.test));
-        self.channel.opened(Some(self.test), self.now);
+        assert!(opens || self.channel.living_test(lives) == Some(self.probe));
+        self.channel.opened(Some(self.probe), self.now);
         self
     }
 
@@ -73,16 +73,16 @@ impl Driven {
             channel,
             policy,
             now,
-            test,
+            probe,
             ..
         } = self;
-        channel.lost(*test, end, &mut error, policy, WAIT, *now);
+        channel.lost(*probe, end, &mut error, policy, WAIT, *now);
         self
     }
 
     fn fails(&mut self, own: u32) -> Change {
         let pick = Pick {
-            number: self.test,
+            number: self.probe,
             is_test: !self.is_answered,
             own,
         };
@@ -122,7 +122,7 @@ fn a_connection_that_served_a_call_is_replaced_at_once_however_it_ends() {
     for end in [End::Lost, End::GoAway] {
         let mut it = Driven::new(1);
         for round in 0..20 {
-            it.at(round).tests().opens().answered().lost(end);
+            it.at(round).probes().opens().answered().lost(end);
             assert_eq!((it.due(), it.state()), (0, Idle), "{end:?}");
         }
     }
@@ -133,16 +133,16 @@ fn a_connection_that_served_a_call_is_replaced_at_once_however_it_ends() {
 fn of_connections_that_served_none_the_first_in_a_row_is_replaced_at_once_and_the_next_are_not() {
     for (end, state) in [(End::Lost, TransientFailure), (End::GoAway, Idle)] {
         let mut it = Driven::new(1);
-        it.tests().opens().at(1).lost(end);
+        it.probes().opens().at(1).lost(end);
         assert_eq!((it.due(), it.state()), (0, Idle));
-        it.tests().opens().at(2).lost(end);
+        it.probes().opens().at(2).lost(end);
         assert_eq!((it.due(), it.state()), (101, state), "{end:?}");
-        it.at(101).tests().opens().at(102).lost(end);
+        it.at(101).probes().opens().at(102).lost(end);
         assert_eq!((it.due(), it.state()), (201, state));
         // An answer ends the row.
-        it.at(201).tests().opens().answered();
+        it.at(201).probes().opens().answered();
         assert_eq!(it.state(), Ready);
-        it.lost(end).tests().opens().lost(end);
+        it.lost(end).probes().opens().lost(end);
         assert_eq!((it.due(), it.state()), (0, Idle));
     }
 }
@@ -151,9 +151,9 @@ fn of_connections_that_served_none_the_first_in_a_row_is_replaced_at_once_and_th
 #[test]
 fn a_test_whose_connection_is_lost_before_its_request_is_read_counts_as_one_that_served_none() {
     let mut it = Driven::new(1);
-    it.tests().lost(End::Lost);
+    it.probes().lost(End::Lost);
     assert_eq!(it.due(), 0);
-    it.at(5).tests().lost(End::Lost);
+    it.at(5).probes().lost(End::Lost);
     assert_eq!((it.due(), it.state()), (105, TransientFailure));
 }
 
@@ -161,10 +161,10 @@ fn a_test_whose_connection_is_lost_before_its_request_is_read_counts_as_one_that
 #[test]
 fn a_request_that_a_lost_connection_left_behind_is_no_lost_connection_once() {
     let mut it = Driven::new(1);
-    it.tests().opens().lost(End::GoAway);
-    it.tests().lost(End::Queued);
+    it.probes().opens().lost(End::GoAway);
+    it.probes().lost(End::Queued);
     assert_eq!((it.due(), it.state()), (0, Idle));
-    it.tests().lost(End::Queued);
+    it.probes().lost(End::Queued);
     assert_eq!((it.due(), it.state()), (100, TransientFailure), "for ever");
 }
 
@@ -173,15 +173,15 @@ fn a_request_that_a_lost_connection_left_behind_is_no_lost_connection_once() {
 fn an_answer_that_comes_late_shows_that_its_connection_served_a_call() {
     for end in [End::Lost, End::GoAway] {
         let mut it = Driven::new(1);
-        it.tests().opens().lost(end);
-        let first = it.test;
-        it.tests().opens().at(1).lost(end);
+        it.probes().opens().lost(end);
+        let first = it.probe;
+        it.probes().opens().at(1).lost(end);
         assert_eq!(it.due(), 100);
         assert_eq!(it.channel.served(first), Change::Phase);
         assert_eq!((it.due(), it.state()), (0, Idle));
         // One of before the row says nothing of it.
-        it.tests().opens().answered().lost(end);
-        it.tests().opens().lost(end).tests().opens().lost(end);
+        it.probes().opens().answered().lost(end);
+        it.probes().opens().lost(end).probes().opens().lost(end);
         assert_eq!(it.channel.served(first), Change::None);
         assert_eq!(it.due(), 101);
     }
@@ -191,9 +191,9 @@ fn an_answer_that_comes_late_shows_that_its_connection_served_a_call() {
 #[test]
 fn a_late_answer_does_not_undo_the_backoff_of_a_dial_that_failed() {
     let mut it = Driven::new(1);
-    it.tests().opens().lost(End::Lost);
-    let first = it.test;
-    it.tests();
+    it.probes().opens().lost(End::Lost);
+    let first = it.probe;
+    it.probes();
     assert_eq!(it.fails(1), Change::Phase);
     assert_eq!(it.channel.served(first), Change::None);
     assert_eq!((it.due(), it.state()), (100, TransientFailure));
@@ -203,15 +203,15 @@ fn a_late_answer_does_not_undo_the_backoff_of_a_dial_that_failed() {
 #[test]
 fn the_latest_reason_is_kept_be_it_a_failed_dial_or_a_lost_connection() {
     let mut it = Driven::new(1);
-    it.tests().fails(1);
+    it.probes().fails(1);
     assert_eq!(it.last_error(), Some("connection refused"));
-    it.at(100).tests().opens();
+    it.at(100).probes().opens();
     assert_eq!(it.last_error(), None);
     it.lost(End::Lost);
     assert_eq!(it.last_error(), Some("connection reset"));
-    it.tests().fails(1);
+    it.probes().fails(1);
     assert_eq!(it.last_error(), Some("connection refused"));
-    it.at(200).tests().opens().answered().lost(End::GoAway);
+    it.at(200).probes().opens().answered().lost(End::GoAway);
     assert_eq!(it.last_error(), Some("connection reset"));
 }
 
@@ -219,21 +219,21 @@ fn the_latest_reason_is_kept_be_it_a_failed_dial_or_a_lost_connection() {
 #[test]
 fn a_test_whose_owner_does_not_fetch_its_result_is_taken_over_soon() {
     let mut it = Driven::new(1);
-    it.tests();
+    it.probes();
     for (ms, look) in [(0, 500), (499, 500), (500, 1_000), (19_700, 20_000)] {
         assert_eq!(it.at(ms).due(), look, "a slow dial is looked after");
     }
     it.at(3_000);
-    it.channel.woke(it.test, it.now);
+    it.channel.woke(it.probe, it.now);
     assert_eq!(it.due(), 3_250);
-    it.channel.polled(it.test);
+    it.channel.polled(it.probe);
     assert_eq!(it.due(), 3_500, "its owner came, and it goes on");
-    it.channel.woke(it.test, it.now);
+    it.channel.woke(it.probe, it.now);
     assert_eq!(it.at(3_250).due(), 0);
     // The one that was taken over has no say in the new one's end, and may still succeed.
-    let lost = it.test;
-    it.tests();
-    assert!(!it.channel.end_test(lost, it.now));
+    let lost = it.probe;
+    it.probes();
+    assert!(!it.channel.end_probe(lost, it.now));
     assert!(it.channel.is_opened_by(lost, false, it.now));
 }
 
@@ -241,12 +241,12 @@ fn a_test_whose_owner_does_not_fetch_its_result_is_taken_over_soon() {
 #[test]
 fn a_test_that_was_never_polled_is_taken_over_soon_and_no_sooner_than_the_backoff_says() {
     let mut it = Driven::new(1);
-    it.test = it.channel.begin_test(it.now);
+    it.probe = it.channel.begin_probe(it.now);
     assert_eq!((it.due(), it.at(250).due()), (250, 0));
-    it.tests().fails(1);
+    it.probes().fails(1);
     let wait = it.channel.pause();
     assert_eq!(wait, WAIT);
     it.at(350);
-    it.test = it.channel.begin_test(it.now);
+    it.probe = it.channel.begin_probe(it.now);
     assert_eq!((it.due(), it.at(600).due()), (600, 0));
 }

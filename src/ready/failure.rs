@@ -6,7 +6,7 @@ use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
 use crate::grpc::Code;
 
-use super::test::LEASE;
+use super::running_probe::LEASE;
 
 pub(crate) fn not_ready(last: Option<Arc<Error>>) -> Error {
     local(

@@ -1,312 +1,61 @@
 use std::num::NonZero;
 use std::sync::Arc;
-use std::task::Waker;
-use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::time::Instant;
-
-use crate::call::Patience;
+use crate::call::{CallOptions, WaitMode};
+use crate::classify::{Reason, Verdict};
 use crate::error::Error;
-use crate::kernel::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
-use crate::kernel::timer::Home;
 
-use super::WaitForReadyPolicy;
-use super::alarm::Alarm;
-use super::channel::Channel;
-use super::finding::Finding;
-use super::log::Log;
-use super::outage::after;
-use super::queue::{Number, Queue};
+use super::gate_state::GateState;
+use super::losses::End;
 use super::settings::Settings;
+use super::{Evidence, WaitForReadyPolicy};
 
-/// What the clones of a channel know of its readiness, and the calls that wait for it.
-///
-/// Ready, calls go. Otherwise one call at a time tests the channel, when the backoff says so; all
-/// others wait for its result.
+/// What the clones of a service share.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    /// The number that calls have which go, while the channel is ready; or else 0. Read without the
-    /// lock.
-    era: AtomicU64,
-    /// Whether an answer would be news. Read without the lock.
-    pub(crate) listens: AtomicBool,
-    pub(crate) shared: Mutex<Shared>,
-    /// For those who watch the state; calls have wakers of their own, to be woken in order.
-    pub(crate) changed: Notify,
-    pub(crate) alarm: Alarm,
-    /// Where timers come from.
-    pub(crate) home: Home,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    pub(crate) channel: Channel,
-    pub(crate) queue: Queue,
-    pub(crate) log: Log,
-}
-
-/// A call that so many connections in a row took and did not process ..
-pub(crate) const OFTEN: u32 = 3;
-/// .. waits so long for a fresh one, where it goes first, before it goes on the one that there is.
-/// A server that ends its connections after a few calls each ends it sooner.
-const FRESH: Duration = Duration::from_millis(100);
-
-/// What a call brings to the gate.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller<'a> {
-    pub(crate) patience: Patience,
-    /// What its request takes while it waits.
-    pub(crate) bytes: usize,
-    /// How often a connection took it and did not process it.
-    pub(crate) returns: u32,
-    pub(crate) waker: Option<&'a Waker>,
-}
-
-impl Caller<'_> {
-    fn waits_for_a_fresh_connection(&self) -> bool {
-        self.returns >= OFTEN && self.patience == Patience::WaitForReady
-    }
-}
-
-/// What the gate says to a call.
-#[derive(Debug)]
-pub(crate) enum Turn {
-    /// Go; the number of the channel's era.
-    Go(u64),
-    /// Go, and test the channel for all, which last failed so.
-    Test(Probe, Option<Arc<Error>>),
-    /// Wait until woken, or until this instant; the channel last failed so.
-    Wait(Option<Instant>, Option<Arc<Error>>),
-    /// The channel is down, and the call does not wait.
-    NotReady(Option<Arc<Error>>),
-    /// Too many calls wait.
-    Full(Option<Arc<Error>>),
-    /// The channel is dead for ever.
-    Shutdown(Option<Arc<Error>>),
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self {
-            era: AtomicU64::new(0),
-            listens: AtomicBool::new(true),
-            shared: Mutex::default(),
-            changed: Notify::new(),
-            alarm: Alarm::default(),
-            home: Home::default(),
-        }
-    }
+    pub(crate) state: Arc<GateState>,
+    pub(crate) settings: Settings,
 }
 
 impl Gate {
-    /// Of a channel with several endpoints one connect shows little: it need not be tested before
-    /// calls go.
-    pub(crate) fn presume_ready(&self) {
-        let mut shared = self.shared.lock();
-        if shared.channel.shown_by() == 0 {
-            let now = Instant::now();
-            shared.channel.opened(None, now);
-            shared.channel.answered(now);
-            self.open(&mut shared);
-            self.listens.store(false, Ordering::Release);
+    /// The answer to the call with this number ended like this: the test that it was, or the one
+    /// that let it go.
+    pub(crate) fn broke_off(&self, number: u64, error: &Error) {
+        let verdict = error.verdict();
+        if WaitForReadyPolicy::evidence(&verdict) == Evidence::Disconnected {
+            let end = end_of(&verdict);
+            self.state.lost(number, end, error, &self.settings);
         }
     }
+}
 
-    /// Asks to go; `seat` is the caller's place in the queue, given and taken here.
-    pub(crate) fn turn(
-        self: &Arc<Self>,
-        caller: Caller<'_>,
-        seat: &mut Option<Seat>,
-        settings: &Settings,
-    ) -> Turn {
-        let era = self.era.load(Ordering::Acquire);
-        if era != 0 && seat.is_none() && !caller.waits_for_a_fresh_connection() {
-            return Turn::Go(era);
-        }
-        let now = Instant::now();
-        self.believe_living_test(&settings.policy, now);
-        self.give_up_overdue_test(settings, now);
-        let turn = self.slow_turn(caller, seat, &settings.policy, now);
-        // Who waits for the channel to become ready counts a call that does not wait, too.
-        if matches!(turn, Turn::Test(..) | Turn::NotReady(_)) {
-            self.changed.notify_waiters();
-        }
-        if caller.waker.is_some() {
-            self.keep_watch(now);
-        }
-        turn
+/// How the connection of a call ended whose failure means this.
+pub(crate) fn end_of(verdict: &Verdict) -> End {
+    match verdict.reason {
+        Reason::GoAway => End::GoAway,
+        Reason::Queued => End::Queued,
+        _ => End::Lost,
+    }
+}
+
+/// For whoever sends a call without waiting here, whose request is kept above.
+impl Gate {
+    /// What a call of this method does while the channel is down.
+    pub(crate) fn wait_mode(&self, path: &str, options: &CallOptions) -> WaitMode {
+        self.settings.policy.wait_mode(path, Some(options))
     }
 
-    fn slow_turn(
-        self: &Arc<Self>,
-        caller: Caller<'_>,
-        seat: &mut Option<Seat>,
-        policy: &WaitForReadyPolicy,
-        now: Instant,
-    ) -> Turn {
-        // Dropped after the lock.
-        let (mut _left, mut _lost, mut _waker) = (None, None, None);
-        let mut shared = self.shared.lock();
-        if seat.as_ref().is_some_and(|it| !shared.queue.has(it.number)) {
-            // It was given up when the channel got ready, while its test was taken over.
-            _lost = seat.take();
-        }
-        let Shared { channel, queue, .. } = &mut *shared;
-        let last_error = channel.last_error().cloned();
-        match channel.find(now) {
-            Finding::Ready => {
-                if seat.is_none() && caller.waits_for_a_fresh_connection() {
-                    *seat = self.admit(queue, caller, policy);
-                    if let Some(seat) = &seat {
-                        queue.goes_at(seat.number, after(now, FRESH));
-                    }
-                }
-                let slot = seat.as_ref().and_then(|seat| queue.slot(seat.number));
-                if let (Some(slot), Some(seat)) = (slot.filter(|slot| now < *slot), &seat) {
-                    _waker = queue.wait(seat.number, caller.waker);
-                    return Turn::Wait(Some(slot), last_error);
-                }
-                _left = seat.take();
-                Turn::Go(channel.shown_by())
-            }
-            Finding::Shutdown if seat.is_some() => {
-                _left = seat.take();
-                Turn::Shutdown(last_error)
-            }
-            Finding::Shutdown => Turn::Go(0),
-            Finding::Due => {
-                let number = channel.begin_test(now);
-                if caller.patience == Patience::WaitForReady && seat.is_none() {
-                    // If it fails, it is the first to wait.
-                    *seat = self.admit(queue, caller, policy);
-                }
-                if let Some(seat) = seat {
-                    queue.tests(seat.number);
-                }
-                let gate = Arc::clone(self);
-                Turn::Test(Probe { number, gate }, last_error)
-            }
-            Finding::NotBefore(_)
-                if channel.is_failing() && caller.patience == Patience::FailFast =>
-            {
-                _left = seat.take();
-                Turn::NotReady(last_error)
-            }
-            Finding::NotBefore(due) => {
-                if seat.is_none() {
-                    *seat = self.admit(queue, caller, policy);
-                }
-                let Some(seat) = seat else {
-                    return Turn::Full(last_error);
-                };
-                _waker = queue.wait(seat.number, caller.waker);
-                Turn::Wait(queue.watch(seat.number, due), last_error)
-            }
-        }
-    }
-
-    fn admit(
-        self: &Arc<Self>,
-        queue: &mut Queue,
-        caller: Caller<'_>,
-        policy: &WaitForReadyPolicy,
-    ) -> Option<Seat> {
-        let number = queue.admit(caller.bytes, caller.returns, policy.bounds)?;
-        let gate = Arc::clone(self);
-        Some(Seat { number, gate })
-    }
-
-    /// Whether this test has no result yet.
-    pub(crate) fn is_tested_by(&self, probe: &Probe) -> bool {
-        self.shared.lock().channel.is_tested_by(probe.number)
-    }
-
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&Shared) -> T) -> T {
-        read(&self.shared.lock())
-    }
-
-    /// The number of the channel's era, while calls go without asking.
+    /// The era of the channel, if calls go without asking.
     #[inline]
-    pub(crate) fn era(&self) -> Option<NonZero<u64>> {
-        NonZero::new(self.era.load(Ordering::Acquire))
+    pub(crate) fn generation(&self) -> Option<NonZero<u64>> {
+        // One call's failed picks of a balanced channel are counted here.
+        let is_single = self.settings.policy.is_single();
+        self.state.generation().filter(|_| is_single)
     }
 
-    /// Whether calls go without asking.
-    pub(crate) fn is_open(&self) -> bool {
-        self.era().is_some()
-    }
-
-    /// Calls go from now on.
-    pub(crate) fn open(&self, shared: &mut Shared) {
-        self.era.store(shared.channel.shown_by(), Ordering::Release);
-    }
-
-    /// They wait from now on.
-    pub(crate) fn close(&self, shared: &mut Shared) {
-        self.era.store(0, Ordering::Release);
-        self.listens.store(true, Ordering::Release);
-        shared.queue.hold();
-    }
-
-    /// Calls in order, then those who watch.
-    pub(crate) fn wake(&self, wakers: Vec<Waker>) {
-        wakers.into_iter().for_each(Waker::wake);
-        self.changed.notify_waiters();
+    /// The server answered such a call, that went in this era.
+    #[inline]
+    pub(crate) fn answered(&self, generation: NonZero<u64>) {
+        self.state.answered(generation.get(), &self.settings.policy);
     }
 }
-
-/// A call's place among those who wait; given up when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    number: Number,
-    gate: Arc<Gate>,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let (wake, is_last) = {
-            let queue = &mut self.gate.shared.lock().queue;
-            (queue.leave(self.number), queue.len() == 0)
-        };
-        wake.into_iter().for_each(Waker::wake);
-        if is_last {
-            // Nobody may be left who tests the channel.
-            self.gate.changed.notify_waiters();
-        }
-    }
-}
-
-/// The right to test the channel; whoever drops it undecided passes it on.
-#[derive(Debug)]
-pub(crate) struct Probe {
-    pub(crate) number: u64,
-    gate: Arc<Gate>,
-}
-
-impl Probe {
-    pub(crate) fn gate(&self) -> Arc<Gate> {
-        Arc::clone(&self.gate)
-    }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        let wake = {
-            let mut shared = self.gate.shared.lock();
-            if !shared.channel.end_test(self.number, Instant::now()) {
-                return;
-            }
-            shared.queue.watchers()
-        };
-        self.gate.wake(wake);
-    }
-}
-
-#[cfg(all(test, grpc_resilience_loom))]
-#[path = "loom_tests.rs"]
-mod loom_tests;
-
-#[cfg(all(test, not(grpc_resilience_loom)))]
-#[path = "gate_tests.rs"]
-mod tests;

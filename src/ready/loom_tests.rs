@@ -26,14 +26,19 @@ fn waker() -> (Arc<Count>, Waker) {
     (Arc::clone(&count), Waker::from(count))
 }
 
-fn ask(gate: &Arc<Gate>, seat: &mut Option<Seat>, waker: &Waker, settings: &Settings) -> Turn {
+fn ask(
+    gate: &Arc<GateState>,
+    place: &mut Option<Place>,
+    waker: &Waker,
+    settings: &Settings,
+) -> Decision {
     let caller = Caller {
-        patience: Patience::WaitForReady,
+        wait_mode: WaitMode::WaitForReady,
         bytes: 1,
         returns: 0,
         waker: Some(waker),
     };
-    gate.turn(caller, seat, settings)
+    gate.turn(caller, place, settings)
 }
 
 fn settings() -> Arc<Settings> {
@@ -54,27 +59,27 @@ fn refused() -> Error {
 #[test]
 fn loom_no_call_sleeps_through_the_opening() {
     loom::model(|| {
-        let (gate, settings) = (Arc::new(Gate::default()), settings());
+        let (gate, settings) = (Arc::new(GateState::default()), settings());
         let (_, own) = waker();
-        let Turn::Test(probe, _) = ask(&gate, &mut None, &own, &settings) else {
+        let Decision::Probe(probe, _) = ask(&gate, &mut None, &own, &settings) else {
             panic!("the first call tests the channel");
         };
         let waiting = {
             let (gate, settings) = (Arc::clone(&gate), Arc::clone(&settings));
             thread::spawn(move || {
-                let ((woken, waker), mut seat) = (waker(), None);
-                match ask(&gate, &mut seat, &waker, &settings) {
-                    Turn::Go(_) => None,
-                    Turn::Wait(..) => Some((woken, seat)),
+                let ((woken, waker), mut place) = (waker(), None);
+                match ask(&gate, &mut place, &waker, &settings) {
+                    Decision::Go(_) => None,
+                    Decision::Wait(..) => Some((woken, place)),
                     other => panic!("{other:?}"),
                 }
             })
         };
         gate.read_by(probe.number, false, &settings.policy);
         drop(probe);
-        if let Some((woken, seat)) = waiting.join().unwrap() {
+        if let Some((woken, place)) = waiting.join().unwrap() {
             assert_eq!(woken.0.load(Ordering::SeqCst), 1);
-            drop(seat);
+            drop(place);
         }
         assert_eq!(gate.read(|shared| shared.queue.len()), 0);
     });
@@ -84,15 +89,15 @@ fn loom_no_call_sleeps_through_the_opening() {
 #[test]
 fn loom_one_call_at_a_time_tests_the_channel() {
     loom::model(|| {
-        let (gate, settings) = (Arc::new(Gate::default()), settings());
+        let (gate, settings) = (Arc::new(GateState::default()), settings());
         let testing = LoomArc::new(LoomMutex::new(0));
         let threads: Vec<_> = (0..2)
             .map(|_| {
                 let (gate, settings) = (Arc::clone(&gate), Arc::clone(&settings));
                 let testing = LoomArc::clone(&testing);
                 thread::spawn(move || {
-                    let ((_, waker), mut seat) = (waker(), None);
-                    if let Turn::Test(probe, _) = ask(&gate, &mut seat, &waker, &settings) {
+                    let ((_, waker), mut place) = (waker(), None);
+                    if let Decision::Probe(probe, _) = ask(&gate, &mut place, &waker, &settings) {
                         *testing.lock().unwrap() += 1;
                         assert_eq!(*testing.lock().unwrap(), 1);
                         *testing.lock().unwrap() -= 1;
@@ -111,23 +116,23 @@ fn loom_one_call_at_a_time_tests_the_channel() {
 #[test]
 fn loom_a_test_that_ends_without_a_result_wakes_the_next_in_line() {
     loom::model(|| {
-        let (gate, settings) = (Arc::new(Gate::default()), settings());
+        let (gate, settings) = (Arc::new(GateState::default()), settings());
         let (_, own) = waker();
-        let Turn::Test(probe, _) = ask(&gate, &mut None, &own, &settings) else {
+        let Decision::Probe(probe, _) = ask(&gate, &mut None, &own, &settings) else {
             panic!("the first call tests the channel");
         };
         let waiting = {
             let (gate, settings) = (Arc::clone(&gate), Arc::clone(&settings));
             thread::spawn(move || {
-                let ((woken, waker), mut seat) = (waker(), None);
-                let turn = ask(&gate, &mut seat, &waker, &settings);
-                (woken, seat, matches!(turn, Turn::Test(..)))
+                let ((woken, waker), mut place) = (waker(), None);
+                let turn = ask(&gate, &mut place, &waker, &settings);
+                (woken, place, matches!(turn, Decision::Probe(..)))
             })
         };
         drop(probe);
-        let (woken, seat, tests) = waiting.join().unwrap();
+        let (woken, place, tests) = waiting.join().unwrap();
         assert!(tests || woken.0.load(Ordering::SeqCst) > 0);
-        drop(seat);
+        drop(place);
     });
 }
 
@@ -135,19 +140,19 @@ fn loom_a_test_that_ends_without_a_result_wakes_the_next_in_line() {
 #[test]
 fn loom_a_failed_test_and_a_call_that_gives_up_leave_no_place_behind() {
     loom::model(|| {
-        let (gate, settings) = (Arc::new(Gate::default()), settings());
+        let (gate, settings) = (Arc::new(GateState::default()), settings());
         let (_, own) = waker();
         let mut first = None;
-        let Turn::Test(probe, _) = ask(&gate, &mut first, &own, &settings) else {
+        let Decision::Probe(probe, _) = ask(&gate, &mut first, &own, &settings) else {
             panic!("the first call tests the channel");
         };
         let waiting = {
             let (gate, settings) = (Arc::clone(&gate), Arc::clone(&settings));
             thread::spawn(move || {
-                let ((_, waker), mut seat) = (waker(), None);
-                let turn = ask(&gate, &mut seat, &waker, &settings);
-                assert!(matches!(turn, Turn::Wait(..)), "{turn:?}");
-                drop(seat);
+                let ((_, waker), mut place) = (waker(), None);
+                let turn = ask(&gate, &mut place, &waker, &settings);
+                assert!(matches!(turn, Decision::Wait(..)), "{turn:?}");
+                drop(place);
             })
         };
         gate.failed(probe.number, Some(probe), 1, &refused(), &settings);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::{Backoff, ConnectionBackoff};
-use crate::call::{CallOptions, Patience};
+use crate::call::{CallOptions, WaitMode};
 use crate::classify::{Progress, Reason, Verdict};
 use crate::methods::MethodTable;
 
@@ -36,8 +36,8 @@ const MIN_BACKOFF: Duration = Duration::from_millis(1);
 /// When the channel counts as down, and when it is tried again: a pure decision.
 #[derive(Clone, Debug)]
 pub struct WaitForReadyPolicy {
-    pub(crate) patience: Patience,
-    pub(crate) methods: MethodTable<Patience>,
+    pub(crate) wait_mode: WaitMode,
+    pub(crate) methods: MethodTable<WaitMode>,
     pub(crate) backoff: Arc<dyn Backoff>,
     pub(crate) max_backoff: Duration,
     pub(crate) endpoints: u32,
@@ -52,11 +52,11 @@ impl WaitForReadyPolicy {
     /// What a call of this method does while the channel is down: its own wish, then what the layer
     /// says of the method, then what it says of all (CONTRACT W4).
     #[must_use]
-    pub fn patience(&self, path: &str, options: Option<&CallOptions>) -> Patience {
+    pub fn wait_mode(&self, path: &str, options: Option<&CallOptions>) -> WaitMode {
         options
             .and_then(CallOptions::chosen_patience)
             .or_else(|| self.methods.find_path(path).copied())
-            .unwrap_or(self.patience)
+            .unwrap_or(self.wait_mode)
     }
 
     /// Whether all that is known of the channel is known of one endpoint: then a lost connection is the
@@ -83,25 +83,27 @@ impl WaitForReadyPolicy {
 
     /// What a failure says of the channel.
     #[must_use]
-    pub fn news(verdict: &Verdict) -> News {
+    pub fn evidence(verdict: &Verdict) -> Evidence {
         match verdict.reason {
-            Reason::ConnectFailed if verdict.progress.is_unprocessed() => News::NotConnected,
-            Reason::ChannelClosed => News::ShutDown,
+            Reason::ConnectFailed if verdict.progress.is_unprocessed() => Evidence::NotConnected,
+            Reason::ChannelClosed => Evidence::ShutDown,
             Reason::ConnectionLost
             | Reason::KeepaliveTimeout
             | Reason::Queued
             | Reason::GoAway
-            | Reason::GoAwayError => News::Disconnected,
-            Reason::MessageTooLarge if verdict.progress == Progress::Answered => News::Connected,
+            | Reason::GoAwayError => Evidence::Disconnected,
+            Reason::MessageTooLarge if verdict.progress == Progress::Answered => {
+                Evidence::Connected
+            }
             Reason::Answered
             | Reason::InvalidStatus
             | Reason::HttpStatus
             | Reason::NoStatus
             | Reason::StreamRefused
-            | Reason::StreamReset => News::Connected,
+            | Reason::StreamReset => Evidence::Connected,
             // A status of somebody else's and an unknown error may be of a layer below, such as a
             // time-out of its own.
-            _ => News::Nothing,
+            _ => Evidence::Nothing,
         }
     }
 
@@ -117,7 +119,7 @@ impl WaitForReadyPolicy {
 /// What the failure of a call says of the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum News {
+pub enum Evidence {
     /// No connection could be made.
     NotConnected,
     /// There was one, and it is gone.
@@ -133,7 +135,7 @@ pub enum News {
 impl Default for WaitForReadyPolicy {
     fn default() -> Self {
         Self {
-            patience: Patience::WaitForReady,
+            wait_mode: WaitMode::WaitForReady,
             methods: MethodTable::default(),
             backoff: Arc::new(ConnectionBackoff::new()),
             max_backoff: Duration::MAX,
@@ -188,16 +190,16 @@ mod tests {
     fn a_call_s_own_wish_beats_the_method_s_which_beats_the_layer_s() {
         let mut policy = WaitForReadyPolicy::default();
         let mut options = CallOptions::default();
-        let patience = |policy: &WaitForReadyPolicy, options: Option<&CallOptions>| {
-            policy.patience("/a.B/C", options)
+        let wait_mode = |policy: &WaitForReadyPolicy, options: Option<&CallOptions>| {
+            policy.wait_mode("/a.B/C", options)
         };
-        assert_eq!(patience(&policy, Some(&options)), Patience::WaitForReady);
+        assert_eq!(wait_mode(&policy, Some(&options)), WaitMode::WaitForReady);
         policy
             .methods
-            .replace("/a.B/*", Patience::FailFast)
+            .replace("/a.B/*", WaitMode::FailFast)
             .unwrap();
-        assert_eq!(patience(&policy, None), Patience::FailFast);
+        assert_eq!(wait_mode(&policy, None), WaitMode::FailFast);
         options.wait_for_ready();
-        assert_eq!(patience(&policy, Some(&options)), Patience::WaitForReady);
+        assert_eq!(wait_mode(&policy, Some(&options)), WaitMode::WaitForReady);
     }
 }

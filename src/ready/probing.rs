@@ -7,46 +7,51 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 
-use super::channel::{Channel, Phase};
+use super::channel::{Channel, Inferred};
 use super::outage::Outage;
-use super::test::Test;
+use super::running_probe::RunningProbe;
 
 impl Channel {
     /// A call tests it from now on; the number of its test.
-    pub(crate) fn begin_test(&mut self, now: Instant) -> u64 {
-        self.tests += 1;
+    pub(crate) fn begin_probe(&mut self, now: Instant) -> u64 {
+        self.probes += 1;
         let follows_loss =
-            self.test.is_none() && self.shown_by > 0 && matches!(self.phase, Phase::Unproven);
+            self.probe.is_none() && self.shown_by > 0 && matches!(self.phase, Inferred::Unproven);
         let abandoned = self.abandoned.take();
-        self.test = Some(Test::begins(self.tests, follows_loss, abandoned, now));
-        self.tests
+        self.probe = Some(RunningProbe::begins(
+            self.probes,
+            follows_loss,
+            abandoned,
+            now,
+        ));
+        self.probes
     }
 
     /// The owner of this test polls it; whether it is the one under way.
     pub(crate) fn polled(&mut self, number: u64) -> bool {
-        let test = self.test.as_mut().filter(|test| test.number == number);
-        test.map(Test::polled).is_some()
+        let test = self.probe.as_mut().filter(|test| test.number == number);
+        test.map(RunningProbe::polled).is_some()
     }
 
     /// What tests the channel has something to say to its owner.
     pub(crate) fn woke(&mut self, number: u64, now: Instant) {
-        if let Some(test) = self.test.as_mut().filter(|test| test.number == number) {
+        if let Some(test) = self.probe.as_mut().filter(|test| test.number == number) {
             test.woke(now);
         }
     }
 
     /// The test is over without a result; whether it was the one under way.
-    pub(crate) fn end_test(&mut self, number: u64, now: Instant) -> bool {
-        let ended = self.is_tested_by(number);
+    pub(crate) fn end_probe(&mut self, number: u64, now: Instant) -> bool {
+        let ended = self.is_probed_by(number);
         if ended {
-            self.test = None;
+            self.probe = None;
             self.abandoned = Some(now);
         }
         ended
     }
 
-    pub(crate) fn is_tested_by(&self, number: u64) -> bool {
-        self.test.is_some_and(|test| test.number == number)
+    pub(crate) fn is_probed_by(&self, number: u64) -> bool {
+        self.probe.is_some_and(|test| test.number == number)
     }
 
     /// The request of this test is read, by the call's own task or another's; whether that shows an
@@ -58,7 +63,7 @@ impl Channel {
         // After a connection that was lost unserved the others stay out of the next one for a
         // moment: it may be this very request on which the server hangs up (CONTRACT W9).
         if by_itself || self.losses.count > 0 {
-            if let Some(test) = self.test.as_mut().filter(|test| test.number == number) {
+            if let Some(test) = self.probe.as_mut().filter(|test| test.number == number) {
                 test.read(now);
             }
             return false;
@@ -68,13 +73,13 @@ impl Channel {
 
     /// The test under way whose stream must be open by now.
     pub(crate) fn living_test(&self, now: Instant) -> Option<u64> {
-        let lives = self.test.filter(|test| test.lives(now));
+        let lives = self.probe.filter(|test| test.lives(now));
         lives.map(|test| test.number)
     }
 
     /// Whether the test under way had all the time that a dial gets (CONTRACT W5).
     pub(crate) fn has_overdue_test(&self, now: Instant) -> bool {
-        self.test.is_some_and(|test| now >= test.until)
+        self.probe.is_some_and(|test| now >= test.until)
     }
 
     /// That counts as a failed dial, though its call may still succeed. Swaps the error for the one
@@ -84,7 +89,7 @@ impl Channel {
         let outage = self.outage.unwrap_or(Outage::since(now));
         self.outage = Some(outage.left_alone(wait, now));
         self.several.hold(now);
-        self.phase = Phase::Failing;
-        self.test = None;
+        self.phase = Inferred::Failing;
+        self.probe = None;
     }
 }

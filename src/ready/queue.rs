@@ -27,7 +27,7 @@ pub(crate) struct Number {
 struct Waiting {
     bytes: usize,
     /// It tests the channel just now.
-    tests: bool,
+    probes: bool,
     /// When it goes, once the channel is ready.
     slot: Option<Instant>,
     waker: Option<Waker>,
@@ -36,7 +36,7 @@ struct Waiting {
 impl Waiting {
     /// Whether it is polled, as far as can be seen, and does nothing else.
     fn watches(&self) -> bool {
-        self.waker.is_some() && !self.tests
+        self.waker.is_some() && !self.probes
     }
 }
 
@@ -107,7 +107,7 @@ impl Queue {
     /// Waits for the next change; gives back a waker that is not needed any more.
     pub(crate) fn wait(&mut self, number: Number, waker: Option<&Waker>) -> Option<Waker> {
         let place = self.waiting.get_mut(&number)?;
-        place.tests = false;
+        place.probes = false;
         let waker = waker?;
         match &place.waker {
             Some(known) if known.will_wake(waker) => None,
@@ -116,9 +116,9 @@ impl Queue {
     }
 
     /// This one tests the channel.
-    pub(crate) fn tests(&mut self, number: Number) {
+    pub(crate) fn probes(&mut self, number: Number) {
         if let Some(place) = self.waiting.get_mut(&number) {
-            place.tests = true;
+            place.probes = true;
         }
     }
 
@@ -145,8 +145,8 @@ impl Queue {
     /// to be woken.
     pub(crate) fn release(&mut self, now: Instant, rate: Option<NonZeroU32>) -> Vec<Waker> {
         // Who tested it has gone; a waker may hold anything, and is dropped by whoever wakes.
-        let tests = self.waiting.iter().filter(|(_, place)| place.tests);
-        let gone: Vec<Number> = tests.map(|(number, _)| *number).collect();
+        let probing = self.waiting.iter().filter(|(_, place)| place.probes);
+        let gone: Vec<Number> = probing.map(|(number, _)| *number).collect();
         let mut wake = Vec::new();
         for place in gone.iter().filter_map(|it| self.waiting.remove(it)) {
             self.bytes -= place.bytes;
@@ -239,7 +239,7 @@ mod tests {
     fn those_who_wait_go_in_order_so_many_a_second() {
         let mut queue = Queue::default();
         let numbers: Vec<Number> = (0..5).map(|_| queue.admit(1, 0, WIDE).unwrap()).collect();
-        queue.tests(numbers[0]);
+        queue.probes(numbers[0]);
         let now = Instant::now();
         queue.release(now, NonZeroU32::new(4));
         let slots: Vec<u128> = numbers[1..]
@@ -271,7 +271,7 @@ mod tests {
         let numbers = line(&mut queue, 10);
         let all = [0, 25, 50, 75, 100, 125, 150, 175];
         assert_eq!(watches(&queue, &numbers), all);
-        queue.tests(numbers[0]);
+        queue.probes(numbers[0]);
         assert_eq!(watches(&queue, &numbers), all);
         assert_eq!(queue.watch(numbers[0], Instant::now()), None);
         assert_eq!(queue.leave(numbers[9]).len(), 1, "it kept no watch");
@@ -312,7 +312,7 @@ mod tests {
                     queue.leave(number);
                 } else if releases && !model.is_empty() {
                     let (number, _) = model.remove(bytes % model.len());
-                    queue.tests(number);
+                    queue.probes(number);
                     queue.release(Instant::now(), None);
                 } else if let Some(number) = queue.admit(bytes, 0, bounds) {
                     model.push((number, bytes));

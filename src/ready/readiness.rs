@@ -11,7 +11,7 @@ use crate::error::Error;
 
 use super::ConnectivityState;
 use super::failure;
-use super::gate::{Gate, Shared};
+use super::gate_state::{GateState, Shared};
 
 /// What the calls of a channel have shown of its readiness: a handle to read, to wait on, and to
 /// say that the server is up, [`reset_backoff`](Self::reset_backoff).
@@ -40,7 +40,7 @@ use super::gate::{Gate, Shared};
 /// some endpoint answers, not which. Whoever knows more, from a health check or a resolver, says so
 /// with [`reset_backoff`](Self::reset_backoff).
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Gate>);
+pub struct Readiness(Arc<GateState>);
 
 /// What is known of a channel at one moment; its `Display` is one line for a log.
 #[derive(Clone, Debug)]
@@ -92,11 +92,11 @@ impl Readiness {
         Self::default()
     }
 
-    pub(crate) fn of(gate: &Arc<Gate>) -> Self {
+    pub(crate) fn of(gate: &Arc<GateState>) -> Self {
         Self(Arc::clone(gate))
     }
 
-    pub(crate) fn gate(&self) -> Arc<Gate> {
+    pub(crate) fn gate_state(&self) -> Arc<GateState> {
         Arc::clone(&self.0)
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// side.
 #[derive(Debug, Default)]
 pub(crate) struct Several {
-    /// A dial failed, and no connection was lost since: how many tests had begun by then. A call
+    /// A dial failed, and no connection was lost since: how many probes had begun by then. A call
     /// that is answered must have begun later.
     failed_at: Option<u64>,
     /// The same of the last one.
@@ -30,8 +30,8 @@ const WITHIN: Duration = Duration::from_secs(10);
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
 impl Several {
-    /// A dial failed when this number of tests had begun.
-    pub(crate) fn dial_failed(&mut self, tests: u64, now: Instant) {
+    /// A dial failed when this number of probes had begun.
+    pub(crate) fn dial_failed(&mut self, probes: u64, now: Instant) {
         if std::mem::take(&mut self.answered) {
             self.seen.rotate_right(1);
             if let Some(latest) = self.seen.first_mut() {
@@ -44,8 +44,8 @@ impl Several {
             }
             self.failed_at = Some(self.last_failed);
         }
-        self.failed_at.get_or_insert(tests);
-        self.last_failed = tests;
+        self.failed_at.get_or_insert(probes);
+        self.last_failed = probes;
     }
 
     /// A call was answered that goes since the channel is ready: after the last failed dial.
@@ -60,7 +60,7 @@ impl Several {
     /// let go; whether it was begun after a failed dial. Where a dead endpoint fails at once, a
     /// live one answers after that.
     pub(crate) fn answered_late(&mut self, number: u64) -> bool {
-        let began_after = self.failed_at.is_some_and(|tests| number > tests);
+        let began_after = self.failed_at.is_some_and(|probes| number > probes);
         self.answered |= began_after;
         began_after
     }

@@ -17,7 +17,7 @@ pub(super) struct Answered {
     /// Until the status has come.
     pub(super) said: Option<Arc<Said>>,
     /// That of the channel in which it went; `None` once it broke off.
-    pub(super) era: Option<NonZero<u64>>,
+    pub(super) generation: Option<NonZero<u64>>,
     pub(super) span: Span,
     /// Since when.
     pub(super) since: Instant,

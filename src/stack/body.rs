@@ -143,12 +143,12 @@ impl<R> Plain<R> {
     #[cold]
     fn broken(&mut self, error: Option<Error>) -> Read {
         self.rest = Rest::Over;
-        let era = self.call.as_ref().and_then(|call| call.era);
+        let generation = self.call.as_ref().and_then(|call| call.generation);
         let Some(said) = self.take_said() else {
             return error.map(Err);
         };
         let error = match error {
-            Some(error) => said.broke_off(era, error),
+            Some(error) => said.broke_off(generation, error),
             None => said.committed().ended(None)?,
         };
         Some(Err(self.ended(error, &said)))

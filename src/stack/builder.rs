@@ -360,7 +360,7 @@ impl<S: Clone> Layer<S> for Resilience {
 
     fn layer(&self, channel: S) -> Resilient<S> {
         let waiting = self.waiting(channel.clone());
-        let (readiness, door) = (waiting.readiness(), waiting.door());
+        let (readiness, gate) = (waiting.readiness(), waiting.gate());
         // Nothing stands between the two.
         let retry = self.retry.clone().taking_back(true).layer(waiting);
         let budget = self.budget_over_a_channel();
@@ -371,7 +371,7 @@ impl<S: Clone> Layer<S> for Resilience {
             idempotency: self.idempotency.layer(()),
             budget: budget.layer(()),
             start,
-            door,
+            gate,
             attempt_timeout: self.attempt_timeout.policy(),
             methods: Methods::new(),
             layers: Spare::new(self.deadline.layer(layers)),

@@ -11,7 +11,7 @@ use tower_service::Service;
 use crate::body::RequestBody;
 use crate::dispatch::{Attempt, Read, Seen, broken};
 use crate::error::{BoxError, Error};
-use crate::grpc::Glance;
+use crate::grpc::StatusHeaders;
 use crate::layers::retry;
 
 use super::ResilientBody;
@@ -150,7 +150,7 @@ where
 /// Whether the head of an answer is that of nearly all: gRPC, and no word of the status yet.
 #[inline]
 fn leaves_all_to_trailers<R>(response: &Response<R>) -> bool {
-    let glance = Glance::at(response.headers());
+    let glance = StatusHeaders::at(response.headers());
     let has_extras = glance.has_details || glance.has_vouch;
     let says_nothing = glance.code.is_none() && !has_extras && !glance.is_foreign;
     says_nothing && response.status() == StatusCode::OK

@@ -30,7 +30,7 @@ pub(super) struct Going<S, B: RequestBody> {
     uri: Option<Box<Uri>>,
     pub(super) said: Arc<Said>,
     /// That of the channel in which it went.
-    era: NonZero<u64>,
+    generation: NonZero<u64>,
     pub(super) span: Span,
 }
 
@@ -44,7 +44,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         essentials: Essentials,
         kept: Kept<Waiting<S>, B>,
         said: Arc<Said>,
-        era: NonZero<u64>,
+        generation: NonZero<u64>,
         span: Span,
     ) -> Box<Self> {
         Box::new(Self {
@@ -52,7 +52,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
             essentials,
             uri: besides_path(uri),
             said,
-            era,
+            generation,
             span,
         })
     }
@@ -66,13 +66,13 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
     {
-        let pass = self.said.pass(self.era);
+        let ticket = self.said.ticket(self.generation);
         self.under_layers(|call, recorder, trace| {
             let attempt = Attempt::known(outcome);
             let attempt = attempt_timeout::ResponseFuture::new(attempt, None, Recorder::default());
             let attempt = Attempt::under_way(attempt);
             let below = Recorder::noting(trace);
-            let attempt = wait_for_ready::ResponseFuture::going(attempt, pass, None, below);
+            let attempt = wait_for_ready::ResponseFuture::going(attempt, ticket, None, below);
             retry::ResponseFuture::retrying(Attempt::under_way(attempt), call, recorder)
         })
     }
@@ -145,12 +145,12 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
     /// The server has answered; the gate is told.
     #[inline]
     pub(super) fn heard(&self) {
-        self.said.door.answered(self.era);
+        self.said.gate.answered(self.generation);
     }
 
     /// Its answer ended like this after that; the gate is told.
     pub(super) fn broke_off(&self, error: &Error) {
-        self.said.door.broke_off(self.era.get(), error);
+        self.said.gate.broke_off(self.generation.get(), error);
     }
 
     /// The answer goes up; `is_watched` unless it broke off already.
@@ -159,14 +159,14 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         let Self {
             mut kept,
             said,
-            era,
+            generation,
             span,
             ..
         } = *self;
         Answered {
             request: kept.answered(),
             said: Some(said),
-            era: is_watched.then_some(era),
+            generation: is_watched.then_some(generation),
             span,
             since: Instant::now(),
         }

@@ -14,7 +14,7 @@ use crate::error::{BoxError, Error};
 use crate::events::{self, Once};
 use crate::layers::attempt_timeout::AttemptTimeout;
 use crate::layers::budget::{BudgetLayer, Budgeted};
-use crate::layers::deadline::{self, DeadlineBody, DeadlineService};
+use crate::layers::deadline::{self, DeadlineBody};
 use crate::layers::idempotency::Idempotency;
 use crate::layers::retry::{Retry, RetryBody};
 use crate::layers::wait_for_ready::{Readiness, WaitForReady};
@@ -31,7 +31,7 @@ pub struct Layered<S, A = Identity>
 where
     A: Layer<Waiting<S>>,
 {
-    inner: DeadlineService<Inner<S, A>>,
+    inner: deadline::Deadline<Inner<S, A>>,
     budget: BudgetLayer,
     readiness: Readiness,
     below_another: Arc<Once>,
@@ -42,7 +42,7 @@ where
     A: Layer<Waiting<S>>,
 {
     pub(super) fn new(
-        inner: DeadlineService<Inner<S, A>>,
+        inner: deadline::Deadline<Inner<S, A>>,
         budget: BudgetLayer,
         readiness: Readiness,
     ) -> Self {

@@ -5,15 +5,15 @@ use http::{HeaderMap, Request};
 use tokio::time::Instant;
 
 use crate::body::RequestBody;
-use crate::call::{CallOptions, Context, Deadline, Reader, Served};
+use crate::call::{CallOptions, Context, Deadline, ParentCall, Reader};
 use crate::dispatch::{Essentials, Extras, Readied, Spare};
 use crate::kernel::timer::Home;
 use crate::layers::attempt_timeout::AttemptTimeoutPolicy;
 use crate::layers::budget::Budgeted;
-use crate::layers::deadline::{Bound, DeadlineService, EndsBy};
+use crate::layers::deadline::{self, Bound, EndsBy};
 use crate::layers::idempotency::Idempotency;
 use crate::layers::retry::{Policy, Start, clear_count, is_first_the_last};
-use crate::ready::Door;
+use crate::ready::Gate;
 
 use super::going::Going;
 use super::layered::{Inner, Waiting};
@@ -28,20 +28,20 @@ use super::span::Span;
 /// rules are the layers', asked one after the other in their order, and what happens to such a call after
 /// its first attempt is theirs too.
 pub(super) struct Ordinary<S> {
-    pub(super) deadline: DeadlineService<()>,
+    pub(super) deadline: deadline::Deadline<()>,
     pub(super) idempotency: Idempotency<()>,
     pub(super) budget: Budgeted<()>,
     pub(super) start: Start<Waiting<S>>,
-    pub(super) door: Arc<Door>,
+    pub(super) gate: Arc<Gate>,
     pub(super) attempt_timeout: AttemptTimeoutPolicy,
     pub(super) methods: Methods,
     /// For all other calls.
-    pub(super) layers: Spare<DeadlineService<Inner<S>>>,
+    pub(super) layers: Spare<deadline::Deadline<Inner<S>>>,
 }
 
 impl<S: Clone> Ordinary<S> {
     /// All layers over this channel, for a call that is not ordinary.
-    pub(super) fn layers_over(&self, channel: Readied<S>) -> DeadlineService<Inner<S>> {
+    pub(super) fn layers_over(&self, channel: Readied<S>) -> deadline::Deadline<Inner<S>> {
         let mut layers = self.layers.service();
         let idempotency = layers.inner_mut().always_ready();
         let retry = idempotency.inner_mut().inner_mut();
@@ -58,11 +58,11 @@ impl<S: Clone> Ordinary<S> {
         request: &mut Request<B>,
     ) -> Option<Box<Going<S, B>>> {
         // Such a call fails before anybody reads its request.
-        if Served::current_is_over() {
+        if ParentCall::current_is_over() {
             return None;
         }
         let home = self.deadline.rules().home();
-        let era = self.door.era()?;
+        let generation = self.gate.generation()?;
         let extras = Extras::alone(request.extensions());
         let given = match &extras {
             Some(_) => None,
@@ -97,7 +97,7 @@ impl<S: Clone> Ordinary<S> {
         let span = self.bind(end, &mut context, request.headers_mut(), now);
         clear_count(&essentials, request.headers_mut());
         request.extensions_mut().insert(context);
-        let going = Going::new(request.uri(), essentials, kept, said, era, span);
+        let going = Going::new(request.uri(), essentials, kept, said, generation, span);
         going.said.began();
         Some(going)
     }
@@ -120,7 +120,7 @@ impl<S: Clone> Ordinary<S> {
                 rules.write_whole(deadline.timeout(), is_stated, headers);
                 Span::Until(Bound::new(Some(deadline), None))
             }
-            EndsBy::Served(terms) => {
+            EndsBy::ParentCall(terms) => {
                 let bound = terms.bind(context, now);
                 rules.write(&terms, context.deadline(), headers, now);
                 Span::served(now, bound)
@@ -161,7 +161,7 @@ impl<S: Clone> Ordinary<S> {
         } else {
             request.uri().clone()
         };
-        let patience = self.door.patience(path, context.options());
+        let wait_mode = self.gate.wait_mode(path, context.options());
         self.idempotency.declare(path, &mut context);
         self.budget.charge(path, &mut context);
         context.stack();
@@ -175,8 +175,8 @@ impl<S: Clone> Ordinary<S> {
             context,
             pays_in,
             policy,
-            door: Arc::clone(&self.door),
-            patience,
+            gate: Arc::clone(&self.gate),
+            wait_mode,
             home: home.clone(),
         });
         if is_for_all {

@@ -3,12 +3,12 @@ use std::sync::Arc;
 
 use http::Uri;
 
-use crate::call::{Context, Patience};
+use crate::call::{Context, WaitMode};
 use crate::error::Error;
 use crate::grpc::MethodKind;
 use crate::kernel::timer::Home;
 use crate::layers::retry::{Committed, Policy};
-use crate::ready::{Door, Pass};
+use crate::ready::{Gate, Ticket};
 
 /// What the layers say of an ordinary call before it begins, and are told when it ends.
 ///
@@ -22,8 +22,8 @@ pub(super) struct Said {
     /// Whether the budget is still to be told that such a call begins.
     pub(super) pays_in: bool,
     pub(super) policy: Arc<dyn Policy>,
-    pub(super) door: Arc<Door>,
-    pub(super) patience: Patience,
+    pub(super) gate: Arc<Gate>,
+    pub(super) wait_mode: WaitMode,
     /// Where timers come from.
     pub(super) home: Home,
 }
@@ -36,8 +36,8 @@ impl Said {
             context: self.context.apart(),
             pays_in: self.pays_in,
             policy: Arc::clone(&self.policy),
-            door: Arc::clone(&self.door),
-            patience: self.patience,
+            gate: Arc::clone(&self.gate),
+            wait_mode: self.wait_mode,
             home: self.home.clone(),
         }
     }
@@ -48,8 +48,8 @@ impl Said {
     }
 
     /// The way of its first attempt through the gate.
-    pub(super) fn pass(&self, era: NonZero<u64>) -> Pass {
-        Pass::under_way(&self.door, era.get(), self.patience)
+    pub(super) fn ticket(&self, generation: NonZero<u64>) -> Ticket {
+        Ticket::under_way(&self.gate, generation.get(), self.wait_mode)
     }
 
     /// It begins.
@@ -77,9 +77,9 @@ impl Said {
 
     /// Its answer broke off, in this era of the channel.
     #[cold]
-    pub(super) fn broke_off(&self, era: Option<NonZero<u64>>, error: Error) -> Error {
-        if let Some(era) = era {
-            self.door.broke_off(era.get(), &error);
+    pub(super) fn broke_off(&self, generation: Option<NonZero<u64>>, error: Error) -> Error {
+        if let Some(generation) = generation {
+            self.gate.broke_off(generation.get(), &error);
         }
         self.committed().broke_off(error)
     }

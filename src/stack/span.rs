@@ -19,20 +19,20 @@ pub(super) enum Span {
     /// A deadline of its own, which was made when it began.
     Until(Bound),
     /// The call that it is made for; and when it began. By itself in memory: few are made for another.
-    Served(Box<(Bound, Instant)>),
+    ParentCall(Box<(Bound, Instant)>),
 }
 
 impl Span {
     #[cold]
     pub(super) fn served(began: Instant, bound: Bound) -> Self {
-        Self::Served(Box::new((bound, began)))
+        Self::ParentCall(Box::new((bound, began)))
     }
 
     pub(super) fn bound(&self) -> Option<&Bound> {
         match self {
             Self::Since(_) => None,
             Self::Until(bound) => Some(bound),
-            Self::Served(served) => Some(&served.0),
+            Self::ParentCall(served) => Some(&served.0),
         }
     }
 
@@ -40,7 +40,7 @@ impl Span {
         match self {
             Self::Since(_) => None,
             Self::Until(bound) => Some(bound),
-            Self::Served(served) => Some(served.0),
+            Self::ParentCall(served) => Some(served.0),
         }
     }
 
@@ -49,7 +49,7 @@ impl Span {
         match self {
             Self::Since(began) => Some(*began),
             Self::Until(bound) => bound.deadline().map(Deadline::made),
-            Self::Served(served) => Some(served.1),
+            Self::ParentCall(served) => Some(served.1),
         }
     }
 
@@ -104,7 +104,7 @@ impl Span {
                 let trace = || written(uri, deadline.map(Deadline::made), answered);
                 poll_over(bound, cx, home, trace)
             }
-            Self::Served(served) => poll_served(served, cx, home, uri, answered),
+            Self::ParentCall(served) => poll_served(served, cx, home, uri, answered),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Layers in an order that does something else than they say, and settings without effect: one
 //! line.
 
-use grpc_resilience::call::{CallOptionsExt, Context, Deadline, Method, Patience, Safety};
+use grpc_resilience::call::{CallOptionsExt, Context, Deadline, Method, Safety, WaitMode};
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{Policies, RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
@@ -268,7 +268,7 @@ fn the_patterns_of_all_layers_of_the_stack_are_compared_with_its_descriptors() {
         .method("/shop.v1.Orders/Wacth", RetryPolicy::never())
         .unwrap();
     let waiting = WaitForReadyLayer::new()
-        .method("/shop.v1.Orders/Qote", Patience::FailFast)
+        .method("/shop.v1.Orders/Qote", WaitMode::FailFast)
         .unwrap();
     let budgets = bucket()
         .method("/shop.v1.Orders/Report*", TokenBucket::default())

@@ -1,6 +1,6 @@
 //! Calls that a server's layers refuse or stop.
 
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use grpc_resilience::server_deadline::ServerDeadlineLayer;
 use http::Request;
 use testing::method;
@@ -26,7 +26,7 @@ async fn answers(_: Request<()>) -> Result<http::Response<String>, std::convert:
 #[tokio::test(start_paused = true)]
 async fn a_call_over_its_quota_is_one_line() {
     let ear = Ear::new();
-    let limit = RateLimitLayer::new(Quota::per_second(1).unwrap());
+    let limit = ServerRateLimitLayer::new(Quota::per_second(1).unwrap());
     let mut server = limit.layer(service_fn(answers));
     server.call(request("9S")).await.unwrap();
     assert_eq!(ear.take(), [], "an admitted call says nothing");

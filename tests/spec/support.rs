@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use grpc_resilience::call::{CallOptionsExt, Served};
+use grpc_resilience::call::{CallOptionsExt, ParentCall};
 use grpc_resilience::server_deadline::{ServerDeadlineBody, ServerDeadlineLayer};
 use grpc_resilience::{BoxError, Error};
 use http::HeaderMap;
@@ -276,7 +276,7 @@ pub(crate) fn untimed(server: &Server) -> Untimed {
 pub(crate) type Open = http::Response<ServerDeadlineBody<()>>;
 
 /// A served call, with so much time if its caller says so.
-pub(crate) async fn serving(timeout: Option<&str>) -> (Served, Open) {
+pub(crate) async fn serving(timeout: Option<&str>) -> (ParentCall, Open) {
     let handler = tower::service_fn(|request: http::Request<()>| async move {
         let mut response = http::Response::new(());
         *response.extensions_mut() = request.extensions().clone();
@@ -289,7 +289,7 @@ pub(crate) async fn serving(timeout: Option<&str>) -> (Served, Open) {
     }
     let mut layered = tower::Layer::layer(&ServerDeadlineLayer::new(), handler);
     let response = Service::call(&mut layered, request).await.unwrap();
-    let served = response.extensions().get::<Served>().unwrap().clone();
+    let served = response.extensions().get::<ParentCall>().unwrap().clone();
     (served, response)
 }
 

@@ -4,7 +4,7 @@ mod figures;
 
 use std::time::Duration;
 
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer, RateLimitSnapshot};
+use grpc_resilience::rate_limit::{Quota, RateLimitSnapshot, ServerRateLimitLayer};
 use grpc_resilience::{Resilience, RetryPolicy};
 use tokio::time::{Instant, sleep_until};
 use tonic::Code;
@@ -38,7 +38,7 @@ const LOAD: Load = Load {
 const DEADLINE: Duration = Duration::from_secs(30);
 
 const CAPTION: &str = "\
-The server is under RateLimitLayer::new(Quota::per_second(500)), which has a burst of 500; attempts are counted above it,
+The server is under ServerRateLimitLayer::new(Quota::per_second(500)), which has a burst of 500; attempts are counted above it,
 refused ones too. The clients are Resilience::new() with a timeout of 30 s, all methods declared idempotent, and
 RetryPolicy::until_deadline() on RESOURCE_EXHAUSTED; no budget, which is there for servers in trouble: this one refuses
 most callers once on purpose, and tells when they shall come. The quota is what was free from the first call to the last
@@ -94,7 +94,7 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
 }
 
 async fn try_out(is_hinted: bool) -> Result<Run, Failure> {
-    let limit = RateLimitLayer::new(Quota::per_second(QUOTA)?);
+    let limit = ServerRateLimitLayer::new(Quota::per_second(QUOTA)?);
     let limit = if is_hinted {
         limit
     } else {

@@ -90,4 +90,4 @@ pub use future::ResponseFuture;
 pub use layer::{AdaptiveThrottleLayer, InvalidThrottle};
 pub use policy::{AdaptiveThrottlePolicy, Fate, probability};
 pub use service::AdaptiveThrottle;
-pub use throttle::{Snapshot, Throttle};
+pub use throttle::{Throttle, ThrottleSnapshot};

@@ -32,7 +32,7 @@ struct Shared {
 /// What a throttle counted in its window, up to now.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Snapshot {
+pub struct ThrottleSnapshot {
     /// Calls whose outcome is known, those held back with them.
     pub requests: u64,
     /// Calls that the server took.
@@ -63,10 +63,10 @@ impl Throttle {
 
     /// What it counted in its window, up to now.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> ThrottleSnapshot {
         let elapsed = self.elapsed();
         let total = self.0.window.lock().total(elapsed);
-        Snapshot {
+        ThrottleSnapshot {
             requests: total.requests,
             accepts: total.accepts,
             shed: total.shed,
@@ -161,7 +161,7 @@ fn held_back(before: Counts, window: Duration) -> Error {
     Error::local(Code::ResourceExhausted, Reason::Throttled, message).given_up(GiveUp::Throttled, 0)
 }
 
-impl fmt::Display for Snapshot {
+impl fmt::Display for ThrottleSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             requests,

@@ -7,7 +7,7 @@ use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::call::{Deadline, Served};
+use crate::call::{Deadline, ParentCall};
 use crate::classify::{Reason, Verdict};
 use crate::error::{Error, GiveUp};
 use crate::grpc::Status;
@@ -45,7 +45,7 @@ impl Ending {
 
 impl Bound {
     #[inline]
-    pub(crate) fn new(deadline: Option<Deadline>, served: Option<&Served>) -> Self {
+    pub(crate) fn new(deadline: Option<Deadline>, served: Option<&ParentCall>) -> Self {
         Self {
             deadline,
             timer: Timer::default(),
@@ -82,7 +82,7 @@ impl Bound {
     pub(crate) fn end(&self, now: Instant, trace: Option<Trace>) -> Error {
         match self.deadline {
             Some(deadline) if deadline.at() <= now => expired(deadline, trace),
-            _ => forsaken(trace),
+            _ => parent_ended(trace),
         }
     }
 
@@ -106,7 +106,11 @@ impl Bound {
             }
         }
         match &mut self.served {
-            Some(served) => served.wait.as_mut().poll(cx).map(|()| forsaken(trace())),
+            Some(served) => served
+                .wait
+                .as_mut()
+                .poll(cx)
+                .map(|()| parent_ended(trace())),
             None => Poll::Pending,
         }
     }
@@ -155,8 +159,8 @@ fn without_runtime(trace: Option<Trace>) -> Error {
 }
 
 #[cold]
-fn forsaken(trace: Option<Trace>) -> Error {
+fn parent_ended(trace: Option<Trace>) -> Error {
     let trace = trace.unwrap_or_default();
     let (phase, progress, last) = (trace.phase(), trace.progress(), trace.last_failure());
-    Error::forsaken(phase, progress, last).given_up(GiveUp::Cancelled, trace.attempts())
+    Error::parent_ended(phase, progress, last).given_up(GiveUp::Cancelled, trace.attempts())
 }

@@ -17,7 +17,7 @@ use crate::grpc::Code;
 use super::DeadlineBody;
 use super::bound::Bound;
 
-/// The future of [`DeadlineService`](super::DeadlineService).
+/// The future of [`Deadline`](super::Deadline).
 #[pin_project]
 pub struct ResponseFuture<S, B>
 where

@@ -4,7 +4,7 @@ use tower_layer::Layer;
 
 use crate::events;
 
-use super::{DeadlinePolicy, DeadlineService};
+use super::{Deadline, DeadlinePolicy};
 
 /// Bounds every call by one absolute deadline; see the [module](super).
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,9 +53,9 @@ impl DeadlineLayer {
 }
 
 impl<S: Clone> Layer<S> for DeadlineLayer {
-    type Service = DeadlineService<S>;
+    type Service = Deadline<S>;
 
-    fn layer(&self, inner: S) -> DeadlineService<S> {
-        DeadlineService::new(inner, self.policy)
+    fn layer(&self, inner: S) -> Deadline<S> {
+        Deadline::new(inner, self.policy)
     }
 }

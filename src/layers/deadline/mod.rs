@@ -2,14 +2,14 @@
 //!
 //! [`DeadlineLayer`] makes an instant of the earliest of: the caller's `Request::set_timeout`, the
 //! call's own option (or else the layer's default), the deadline of the call that is being served (see
-//! [`Served`](crate::call::Served)), and a deadline that the context already holds.
+//! [`ParentCall`](crate::call::ParentCall)), and a deadline that the context already holds.
 //! Of several `grpc-timeout` headers the first one counts.
 //! It bounds all that stands below it, queueing, connecting, waiting, backing off and attempts, and
 //! the response body to its last trailer. Expiry is DEADLINE_EXCEEDED with a message that says in
 //! which phase, and the last failure as its source.
 //!
 //! ```
-//! use grpc_resilience::deadline::DeadlineLayer;
+//! use grpc_resilience::DeadlineLayer;
 //! use std::time::Duration;
 //!
 //! let layer = DeadlineLayer::new().default_timeout(Duration::from_secs(5));
@@ -21,8 +21,8 @@
 //!   anew.
 //! - **Default**: no timeout, as in gRPC; then the layer does nothing.
 //!   [`forbid_missing_deadline`](DeadlineLayer::forbid_missing_deadline) fails such calls.
-//! - **Served calls**: a call made while another is served ends when that one is over, CANCELLED, in a
-//!   task that carries [`Served`](crate::call::Served) too.
+//! - **ParentCall calls**: a call made while another is served ends when that one is over, CANCELLED, in a
+//!   task that carries [`ParentCall`](crate::call::ParentCall) too.
 //! - **Errors**: DEADLINE_EXCEEDED on expiry; INTERNAL for a malformed `grpc-timeout` of the
 //!   caller's, at once (CONTRACT D4).
 //! - **Interactions**: stands above the layers that it is to bound. Servers and proxies end a call
@@ -49,7 +49,7 @@ pub use body::DeadlineBody;
 pub use future::ResponseFuture;
 pub use layer::DeadlineLayer;
 pub use policy::DeadlinePolicy;
-pub use service::DeadlineService;
+pub use service::Deadline;
 
 pub(crate) use bound::Bound;
 pub(crate) use rules::EndsBy;

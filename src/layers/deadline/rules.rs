@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
-use crate::call::{self, CallOptions, Deadline, Served};
+use crate::call::{self, CallOptions, Deadline, ParentCall};
 use crate::classify::Reason;
 use crate::error::{Error, GiveUp};
 use crate::grpc::{Code, InvalidTimeout, TIMEOUT, is_repeated, parse_timeout, render_timeout};
@@ -38,7 +38,7 @@ pub(crate) struct Terms {
     is_stated: bool,
     /// Whether it is the layer's, and nobody's word for this call.
     is_default: bool,
-    served: Option<Served>,
+    served: Option<ParentCall>,
 }
 
 impl Terms {
@@ -48,7 +48,7 @@ impl Terms {
         if let Some(timeout) = self.timeout {
             context.bound(Deadline::after(now, timeout));
         }
-        if let Some(inherited) = self.served.as_ref().and_then(Served::deadline) {
+        if let Some(inherited) = self.served.as_ref().and_then(ParentCall::deadline) {
             context.bound(inherited);
         }
         if self.is_default {
@@ -60,8 +60,8 @@ impl Terms {
 
     /// Whether it is over by now, before it began: what [`Bound::has_ended`] would say of it.
     fn have_ended(&self, now: Instant) -> bool {
-        let is_late = |served: &Served| served.deadline().is_some_and(|it| it.at() <= now);
-        let is_over = |served: &Served| served.is_over() || is_late(served);
+        let is_late = |served: &ParentCall| served.deadline().is_some_and(|it| it.at() <= now);
+        let is_over = |served: &ParentCall| served.is_over() || is_late(served);
         self.timeout.is_some_and(|it| it.is_zero()) || self.served.as_ref().is_some_and(is_over)
     }
 }
@@ -105,8 +105,8 @@ impl Rules {
         let header = header.map(|value| parse_timeout(value.as_bytes()));
         let header = header.transpose().map_err(malformed)?;
         let timeout = self.policy.timeout(header, options);
-        let served = options.inherited().cloned().or_else(Served::current);
-        let inherited = served.as_ref().and_then(Served::deadline);
+        let served = options.inherited().cloned().or_else(ParentCall::current);
+        let inherited = served.as_ref().and_then(ParentCall::deadline);
         let is_bounded = timeout.is_some() || inherited.is_some() || is_known;
         if !is_bounded && !self.policy.allows_none(options) {
             return Err(missing());
@@ -155,7 +155,7 @@ pub(crate) enum EndsBy {
         is_stated: bool,
     },
     /// The call that it is made for, too.
-    Served(Box<Terms>),
+    ParentCall(Box<Terms>),
 }
 
 impl Rules {
@@ -167,7 +167,7 @@ impl Rules {
         options: &CallOptions,
         now: Instant,
     ) -> Option<EndsBy> {
-        if options.inherited().is_some() || Served::is_running() {
+        if options.inherited().is_some() || ParentCall::is_running() {
             return self.end_of_served(header, options, now);
         }
         let header = header.map(|value| parse_timeout(value.as_bytes()));
@@ -190,7 +190,7 @@ impl Rules {
         now: Instant,
     ) -> Option<EndsBy> {
         let terms = self.terms(header, options, false).ok()??;
-        (!terms.have_ended(now)).then(|| EndsBy::Served(Box::new(terms)))
+        (!terms.have_ended(now)).then(|| EndsBy::ParentCall(Box::new(terms)))
     }
 
     /// The same of a call with just this timeout, all of which is left.

@@ -17,12 +17,12 @@ use super::{DeadlineBody, DeadlinePolicy, ResponseFuture};
 
 /// The service of [`DeadlineLayer`](super::DeadlineLayer).
 #[derive(Clone, Debug)]
-pub struct DeadlineService<S> {
+pub struct Deadline<S> {
     inner: Readied<S>,
     rules: Rules,
 }
 
-impl<S: Clone> DeadlineService<S> {
+impl<S: Clone> Deadline<S> {
     pub(super) fn new(inner: S, policy: DeadlinePolicy) -> Self {
         Self {
             inner: Readied::new(inner),
@@ -31,7 +31,7 @@ impl<S: Clone> DeadlineService<S> {
     }
 }
 
-impl<S> DeadlineService<S> {
+impl<S> Deadline<S> {
     pub(crate) fn rules(&self) -> &Rules {
         &self.rules
     }
@@ -42,7 +42,7 @@ impl<S> DeadlineService<S> {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for DeadlineService<S>
+impl<S, B, R> Service<Request<B>> for Deadline<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,

@@ -190,7 +190,7 @@ where
                             continue;
                         }
                         (Ok(_), None) => return Poll::Pending,
-                        (Err(error), _) => Error::unprepared(error),
+                        (Err(error), _) => Error::hook_failed(error),
                     }
                 }
                 StateProj::PreparingOnce(preparing, pending) => {
@@ -205,7 +205,7 @@ where
                             continue;
                         }
                         (Ok(_), None) => return Poll::Pending,
-                        (Err(error), _) => Error::unprepared(error),
+                        (Err(error), _) => Error::hook_failed(error),
                     }
                 }
                 StateProj::Failed(error) => match error.take() {

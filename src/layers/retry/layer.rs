@@ -83,7 +83,7 @@ impl RetryLayer {
     /// [`grpc-resilience-unprocessed`](crate::grpc::UNPROCESSED) with the call's own path, in a
     /// Trailers-Only answer. Default: off, for a channel may lead anywhere (CONTRACT I7).
     ///
-    /// [`RateLimitLayer`](crate::RateLimitLayer) says so of what it refuses, and
+    /// [`ServerRateLimitLayer`](crate::ServerRateLimitLayer) says so of what it refuses, and
     /// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) of what has expired when it comes. If
     /// the policy retries the code, such a call goes again without a declaration, as an attempt
     /// with backoff and budget. What such a failure is otherwise, its code and its hints, stays.

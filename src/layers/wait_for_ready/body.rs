@@ -7,19 +7,23 @@ use http_body::{Body, SizeHint};
 use crate::dispatch::{AnswerBody, Read, Recorder, Seen};
 use crate::error::{BoxError, Error};
 
-use crate::ready::Watch;
+use crate::ready::ConnectionWatch;
 
 /// The response body of a call that went through the gate: only its errors are changed, into the
 /// code that they deserve.
 #[derive(Debug, Default)]
 pub struct WaitBody<R> {
     inner: AnswerBody<R>,
-    watch: Option<Watch>,
+    watch: Option<ConnectionWatch>,
     recorder: Recorder,
 }
 
 impl<R> WaitBody<R> {
-    pub(super) fn new(inner: AnswerBody<R>, watch: Option<Watch>, recorder: Recorder) -> Self {
+    pub(super) fn new(
+        inner: AnswerBody<R>,
+        watch: Option<ConnectionWatch>,
+        recorder: Recorder,
+    ) -> Self {
         Self {
             inner,
             watch,

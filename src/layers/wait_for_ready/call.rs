@@ -6,7 +6,7 @@ use http::Request;
 use tokio::time::Instant;
 
 use crate::body::{OpenRequest, Replay, RequestBody};
-use crate::call::{Deadline, Patience};
+use crate::call::{Deadline, WaitMode};
 use crate::classify::Progress;
 use crate::dispatch::Spare;
 use crate::error::Error;
@@ -15,18 +15,18 @@ use crate::methods::method_of;
 use crate::report::{Phase, Trace};
 
 use super::pending::Pending;
-use crate::ready::Door;
-use crate::ready::Pass;
-use crate::ready::{Caller, Seat, Turn};
-use crate::ready::{News, failure};
+use crate::ready::Gate;
+use crate::ready::Ticket;
+use crate::ready::{Caller, Decision, Place};
+use crate::ready::{Evidence, failure};
 
 /// One call that waits for the channel, or may have to.
 pub(crate) struct WaitCall<S, B: RequestBody> {
     spare: Arc<Spare<S>>,
-    patience: Patience,
+    wait_mode: WaitMode,
     deadline: Option<Deadline>,
     trace: Option<Trace>,
-    seat: Option<Seat>,
+    place: Option<Place>,
     /// How the channel last failed, as far as the call knows.
     last_error: Option<Arc<Error>>,
     /// Its picks of a balanced channel that failed since it last paused.
@@ -52,17 +52,17 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     /// A call that takes the services of its later attempts from there.
     pub(super) fn new(
         spare: Arc<Spare<S>>,
-        patience: Patience,
+        wait_mode: WaitMode,
         deadline: Option<Deadline>,
         trace: Option<Trace>,
         request: Pending<B>,
     ) -> Self {
         Self {
             spare,
-            patience,
+            wait_mode,
             deadline,
             trace,
-            seat: None,
+            place: None,
             last_error: None,
             failures: 0,
             pause: None,
@@ -72,18 +72,18 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     /// Asks the gate, which wakes this one when it changes.
-    pub(super) fn step(&mut self, pass: &mut Pass, waker: Option<&Waker>) -> Step<B> {
+    pub(super) fn step(&mut self, ticket: &mut Ticket, waker: Option<&Waker>) -> Step<B> {
         if let Some(at) = self.pause.take_if(|at| Instant::now() < *at) {
             self.pause = Some(at);
             return self.rest(Some(at), None);
         }
-        let Door { gate, settings } = &*pass.door;
-        if self.seat.is_none() && !gate.is_open() {
+        let Gate { state, settings } = &*ticket.gate;
+        if self.place.is_none() && !state.is_open() {
             self.request.measure();
         }
         let caller = Caller {
-            patience: self.patience,
-            bytes: if self.seat.is_none() {
+            wait_mode: self.wait_mode,
+            bytes: if self.place.is_none() {
                 self.request.bytes()
             } else {
                 0
@@ -91,36 +91,36 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
             returns: self.request.returns(),
             waker,
         };
-        match gate.turn(caller, &mut self.seat, settings) {
-            Turn::Go(era) => {
-                pass.era = era;
-                self.go(pass)
+        match state.turn(caller, &mut self.place, settings) {
+            Decision::Go(generation) => {
+                ticket.generation = generation;
+                self.go(ticket)
             }
-            Turn::Test(probe, last_error) => {
-                pass.era = 0;
-                pass.probe = Some(probe);
+            Decision::Probe(probe, last_error) => {
+                ticket.generation = 0;
+                ticket.probe = Some(probe);
                 self.last_error = last_error;
                 match self.expiry() {
                     Some(expiry) => {
-                        pass.probe = None;
+                        ticket.probe = None;
                         self.fail(expiry)
                     }
-                    None => self.go(pass),
+                    None => self.go(ticket),
                 }
             }
-            Turn::Wait(until, last_error) => self.rest(until, last_error),
-            Turn::NotReady(last_error) => self.fail(failure::not_ready(last_error)),
-            Turn::Full(last_error) => self.fail(failure::queue_full(last_error)),
-            Turn::Shutdown(last_error) => self.fail(failure::shut_down(last_error)),
+            Decision::Wait(until, last_error) => self.rest(until, last_error),
+            Decision::NotReady(last_error) => self.fail(failure::not_ready(last_error)),
+            Decision::Full(last_error) => self.fail(failure::queue_full(last_error)),
+            Decision::Shutdown(last_error) => self.fail(failure::shut_down(last_error)),
         }
     }
 
     /// The attempt is under way: that of a probe waits for the channel until the gate opens.
-    pub(super) fn goes_on(&mut self, pass: &Pass) {
-        let (Some(trace), Some(probe)) = (&self.trace, &pass.probe) else {
+    pub(super) fn goes_on(&mut self, ticket: &Ticket) {
+        let (Some(trace), Some(probe)) = (&self.trace, &ticket.probe) else {
             return;
         };
-        if pass.door.gate.is_tested_by(probe) {
+        if ticket.gate.state.is_probed_by(probe) {
             trace.enter(Phase::NotReady);
             if let Some(error) = self.last_error.take() {
                 trace.not_ready(error);
@@ -129,21 +129,21 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     }
 
     /// An attempt failed: whether the call goes on, or its error.
-    pub(super) fn after(&mut self, pass: &mut Pass, error: Error) -> Result<(), Error> {
-        let error = pass.hinted(error);
+    pub(super) fn after(&mut self, ticket: &mut Ticket, error: Error) -> Result<(), Error> {
+        let error = ticket.hinted(error);
         let own = self.failures.saturating_add(1);
-        let news = pass.failed(&error, own);
+        let evidence = ticket.failed(&error, own);
         let error = self.request.judge(error);
-        if news == News::NotConnected && error.verdict().progress == Progress::NotSent {
+        if evidence == Evidence::NotConnected && error.verdict().progress == Progress::NotSent {
             if let Some(trace) = &self.trace {
                 trace.came_back(false);
             }
             if self.request.goes_again() {
-                self.pause(&pass.door, error);
+                self.pause(&ticket.gate, error);
                 return Ok(());
             }
         }
-        self.seat = None;
+        self.place = None;
         Err(error)
     }
 
@@ -157,12 +157,12 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         self.spare.service()
     }
 
-    fn go(&mut self, pass: &mut Pass) -> Step<B> {
+    fn go(&mut self, ticket: &mut Ticket) -> Step<B> {
         let Some(request) = self.request.next() else {
-            pass.probe = None;
+            ticket.probe = None;
             return self.fail(failure::spent());
         };
-        Step::Go(self.watched(pass, request))
+        Step::Go(self.watched(ticket, request))
     }
 
     fn rest(&mut self, until: Option<Instant>, last_error: Option<Arc<Error>>) -> Step<B> {
@@ -175,13 +175,13 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     /// One pick after the other of a balanced channel may fail while others' are answered: then this
     /// call by itself leaves it alone for a while.
-    fn pause(&mut self, door: &Door, error: Error) {
-        let Door { gate, settings } = door;
+    fn pause(&mut self, gate: &Gate, error: Error) {
+        let Gate { state, settings } = gate;
         let policy = &settings.policy;
         self.failures = self.failures.saturating_add(1);
         self.last_error = Some(Arc::new(error.unreported()));
         let now = Instant::now();
-        let is_several = gate.read(|shared| shared.channel.is_several(policy, now));
+        let is_several = state.read(|shared| shared.channel.is_several(policy, now));
         if is_several && self.failures >= policy.picks() {
             let unit = settings.rng.unit();
             let wait = policy.next_dial(1, Duration::ZERO, Duration::ZERO, unit);
@@ -193,14 +193,14 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
     /// Nobody can wake it in time (CONTRACT D13).
     #[cold]
     pub(super) fn without_runtime(&mut self) -> Error {
-        self.seat = None;
+        self.place = None;
         let progress = self.trace.as_ref().map(Trace::progress);
         let error = Error::without_runtime(progress.unwrap_or(Progress::NotSent));
         error.caused_by(self.last_error.take().map(|last| last as _))
     }
 
     fn fail(&mut self, error: Error) -> Step<B> {
-        self.seat = None;
+        self.place = None;
         Step::Fail(error)
     }
 
@@ -253,16 +253,16 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
 
     /// A probe's request opens the gate as soon as the transport reads it, so that a slow handler
     /// does not hold the others.
-    fn watched(&self, pass: &Pass, request: Request<B>) -> Request<B> {
-        let Some(probe) = &pass.probe else {
+    fn watched(&self, ticket: &Ticket, request: Request<B>) -> Request<B> {
+        let Some(probe) = &ticket.probe else {
             return request;
         };
-        let door = Arc::clone(&pass.door);
+        let gate = Arc::clone(&ticket.gate);
         let (number, trace) = (probe.number, self.trace.clone());
         request.map(|body| {
             B::from_replay(Replay::noting(body, move || {
-                let by_itself = door.gate.is_polled_here(number);
-                door.gate.read_by(number, by_itself, &door.settings.policy);
+                let by_itself = gate.state.is_polled_here(number);
+                gate.state.read_by(number, by_itself, &gate.settings.policy);
                 if let Some(trace) = trace {
                     trace.enter(Phase::Attempt);
                 }

@@ -17,8 +17,8 @@ use crate::kernel::timer::{Home, NoRuntime, Timer};
 
 use super::WaitBody;
 use super::call::{Step, WaitCall};
-use crate::ready::Pass;
 use crate::ready::Probe;
+use crate::ready::Ticket;
 use crate::ready::{Heard, Polled};
 
 /// The future of [`WaitForReady`](super::WaitForReady).
@@ -31,7 +31,7 @@ where
     #[pin]
     state: State<S, B>,
     /// Until the answer comes.
-    pass: Option<Pass>,
+    ticket: Option<Ticket>,
     /// `None` for a call that does not wait, whatever happens.
     call: Option<WaitCall<S, B>>,
     recorder: Recorder,
@@ -62,13 +62,13 @@ where
     /// Of a call that goes, and of what is needed if it comes back.
     pub(crate) fn going(
         attempt: Attempt<S, B>,
-        pass: Pass,
+        ticket: Ticket,
         call: Option<WaitCall<S, B>>,
         recorder: Recorder,
     ) -> Self {
         Self {
             state: State::Attempt(attempt),
-            pass: Some(pass),
+            ticket: Some(ticket),
             call,
             recorder,
             request: None,
@@ -81,10 +81,10 @@ where
         Self { request, ..self }
     }
 
-    pub(super) fn waiting(pass: Pass, call: WaitCall<S, B>, recorder: Recorder) -> Self {
+    pub(super) fn waiting(ticket: Ticket, call: WaitCall<S, B>, recorder: Recorder) -> Self {
         Self {
             state: State::Waiting(None),
-            pass: Some(pass),
+            ticket: Some(ticket),
             call: Some(call),
             recorder,
             request: None,
@@ -92,10 +92,10 @@ where
         }
     }
 
-    pub(super) fn failed(error: Error, pass: Pass, recorder: Recorder) -> Self {
+    pub(super) fn failed(error: Error, ticket: Ticket, recorder: Recorder) -> Self {
         Self {
             state: State::Failed(Some(error)),
-            pass: Some(pass),
+            ticket: Some(ticket),
             call: None,
             recorder,
             request: None,
@@ -119,14 +119,14 @@ where
         let mut failed = false;
         loop {
             // Like any future, it must not be polled after it was ready.
-            let Some(pass) = this.pass.as_mut() else {
+            let Some(ticket) = this.ticket.as_mut() else {
                 return Poll::Pending;
             };
             match (this.state.as_mut().project(), this.call.as_mut()) {
                 (StateProj::Attempt(attempt), call) => {
-                    let polled = match &pass.probe {
+                    let polled = match &ticket.probe {
                         Some(probe) => {
-                            pass.door.gate.polled(probe);
+                            ticket.gate.state.polled(probe);
                             let waker = heard(this.heard, probe, cx.waker());
                             let _polled = Polled::now(probe);
                             attempt.poll(&mut Context::from_waker(&waker))
@@ -135,13 +135,13 @@ where
                     };
                     let Poll::Ready(outcome) = polled else {
                         if let Some(call) = call {
-                            call.goes_on(pass);
+                            call.goes_on(ticket);
                         }
                         return Poll::Pending;
                     };
                     let error = match outcome {
                         Ok(mut response) => {
-                            let watch = this.pass.take().map(Pass::answered);
+                            let watch = this.ticket.take().map(Ticket::answered);
                             let (call, request) = (this.call.take(), this.request.take());
                             let code = match received(&mut response) {
                                 Ok(code) => code,
@@ -158,11 +158,11 @@ where
                         Err(error) => error,
                     };
                     let last = match call {
-                        Some(call) => call.after(pass, error),
-                        None => Err(pass.end(error).of_guarded(this.request.take())),
+                        Some(call) => call.after(ticket, error),
+                        None => Err(ticket.end(error).of_guarded(this.request.take())),
                     };
                     if let Err(last) = last {
-                        *this.pass = None;
+                        *this.ticket = None;
                         *this.call = None;
                         *this.request = None;
                         return Poll::Ready(Err(this.recorder.failed(last)));
@@ -175,9 +175,9 @@ where
                     }
                 }
                 (StateProj::Waiting(timer), Some(call)) => {
-                    match call.step(pass, Some(cx.waker())) {
+                    match call.step(ticket, Some(cx.waker())) {
                         Step::Wait(until) => {
-                            set(timer, until, &pass.door.gate.home);
+                            set(timer, until, &ticket.gate.state.home);
                             let due = timer.as_mut().map(|timer| timer.poll(cx));
                             match due.unwrap_or(Poll::Pending) {
                                 Poll::Pending => return Poll::Pending,

@@ -5,13 +5,13 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use crate::backoff::Backoff;
-use crate::call::Patience;
+use crate::call::WaitMode;
 use crate::events::Once;
 use crate::kernel::rng::Rng;
 use crate::methods::InvalidPattern;
 
 use super::{Readiness, WaitForReady, WaitForReadyPolicy};
-use crate::ready::Door;
+use crate::ready::Gate;
 use crate::ready::Settings;
 
 /// Lets calls wait while the channel is down; see the [module](super).
@@ -51,7 +51,7 @@ impl WaitForReadyLayer {
     /// Only calls that ask for it wait; the others fail at once, gRPC's default.
     #[must_use]
     pub fn fail_fast(mut self) -> Self {
-        self.policy.patience = Patience::FailFast;
+        self.policy.wait_mode = WaitMode::FailFast;
         self
     }
 
@@ -61,8 +61,8 @@ impl WaitForReadyLayer {
     /// # Errors
     ///
     /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
-    pub fn method(mut self, pattern: &str, patience: Patience) -> Result<Self, InvalidPattern> {
-        self.policy.methods.replace(pattern, patience)?;
+    pub fn method(mut self, pattern: &str, wait_mode: WaitMode) -> Result<Self, InvalidPattern> {
+        self.policy.methods.replace(pattern, wait_mode)?;
         Ok(self)
     }
 
@@ -178,16 +178,16 @@ impl<S: Clone> Layer<S> for WaitForReadyLayer {
     type Service = WaitForReady<S>;
 
     fn layer(&self, inner: S) -> WaitForReady<S> {
-        let gate = self.readiness.clone().unwrap_or_default().gate();
-        gate.home.note();
+        let state = self.readiness.clone().unwrap_or_default().gate_state();
+        state.home.note();
         if !self.policy.is_single() {
-            gate.presume_ready();
+            state.presume_ready();
         }
         let settings = Settings {
             policy: self.policy.clone(),
             rng: self.rng.clone(),
             below_another: Once::default(),
         };
-        WaitForReady::new(inner, Door { gate, settings })
+        WaitForReady::new(inner, Gate { state, settings })
     }
 }

@@ -5,7 +5,7 @@
 //! one call at a time tests it, on schedule; the others wait for its result, and go in order of arrival.
 //!
 //! ```
-//! use grpc_resilience::call::Patience;
+//! use grpc_resilience::call::WaitMode;
 //! use grpc_resilience::wait_for_ready::{Readiness, WaitForReadyLayer};
 //! use std::time::Duration;
 //!
@@ -14,7 +14,7 @@
 //!     .max_backoff(Duration::from_secs(2))?
 //!     .max_waiting(1_000)
 //!     .release_rate(500)?
-//!     .method("/orders.v1.Orders/Quote", Patience::FailFast)?
+//!     .method("/orders.v1.Orders/Quote", WaitMode::FailFast)?
 //!     .readiness(&readiness);
 //! // the layer over a channel, and calls; meanwhile, elsewhere:
 //! println!("{}", readiness.snapshot());
@@ -26,7 +26,7 @@
 //! layer above makes the next one after its backoff, as gRPC's does. For an answer at once say
 //! `.never_retry()` too.
 //!
-//! - **Reads** patience and deadline (or the caller's `grpc-timeout`) from the
+//! - **Reads** wait_mode and deadline (or the caller's `grpc-timeout`) from the
 //!   [`Context`](crate::call::Context). **Writes** there that it holds a call while the channel is
 //!   not ready, so that a layer below which should not stand there says so.
 //! - **Defaults**: calls wait; the connection backoff is 100 ms, x1.6, +-20 %, at most 800 ms
@@ -119,7 +119,9 @@ mod layer;
 mod pending;
 mod service;
 
-pub use crate::ready::{ConnectivityState, News, Readiness, ReadinessSnapshot, WaitForReadyPolicy};
+pub use crate::ready::{
+    ConnectivityState, Evidence, Readiness, ReadinessSnapshot, WaitForReadyPolicy,
+};
 pub use body::WaitBody;
 pub use future::ResponseFuture;
 pub use layer::{InvalidWait, WaitForReadyLayer};

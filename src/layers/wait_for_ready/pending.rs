@@ -1,7 +1,7 @@
 use http::Request;
 
 use crate::body::{OpenRequest, Recording, RequestBody, RequestGuard};
-use crate::call::{Context, Patience};
+use crate::call::{Context, WaitMode};
 use crate::dispatch::{Head, guard};
 use crate::error::Error;
 
@@ -9,14 +9,14 @@ use crate::error::Error;
 pub(super) enum Pending<B: RequestBody> {
     /// The request of a call that goes once, and did not have to wait so far.
     Once(Request<B>),
-    /// Kept for the dials to come whatever its size: it was never sent.
-    Kept(Kept<B>),
+    /// WaitingRequest for the dials to come whatever its size: it was never sent.
+    WaitingRequest(WaitingRequest<B>),
     /// It was handed on, and ends with this.
     Spent(Option<RequestGuard>),
 }
 
 /// A request that waits, or may have to.
-pub(super) struct Kept<B: RequestBody> {
+pub(super) struct WaitingRequest<B: RequestBody> {
     head: Head,
     recording: Recording<B>,
     /// Whether it may go again.
@@ -25,10 +25,10 @@ pub(super) struct Kept<B: RequestBody> {
 
 impl<B: RequestBody> Pending<B> {
     /// The request of a call that has to ask the gate.
-    pub(super) fn new(mut request: Request<B>, patience: Patience) -> Self {
-        match patience {
-            Patience::WaitForReady => Self::of(&mut request),
-            Patience::FailFast => Self::Once(request),
+    pub(super) fn new(mut request: Request<B>, wait_mode: WaitMode) -> Self {
+        match wait_mode {
+            WaitMode::WaitForReady => Self::of(&mut request),
+            WaitMode::FailFast => Self::Once(request),
         }
     }
 
@@ -36,19 +36,19 @@ impl<B: RequestBody> Pending<B> {
     /// layer above may have changed what the caller sent.
     #[inline]
     pub(super) fn of(request: &mut Request<B>) -> Self {
-        Self::Kept(Kept::of(request, true))
+        Self::WaitingRequest(WaitingRequest::of(request, true))
     }
 
     /// It may have to wait, so it is to be known how large it is.
     pub(super) fn measure(&mut self) {
         if let Self::Once(request) = self {
-            *self = Self::Kept(Kept::of(request, false));
+            *self = Self::WaitingRequest(WaitingRequest::of(request, false));
         }
     }
 
     /// The request of the next attempt; `None` if there can be no other.
     pub(super) fn next(&mut self) -> Option<Request<B>> {
-        if let Self::Kept(kept) = self {
+        if let Self::WaitingRequest(kept) = self {
             let request = kept.head.request(kept.recording.attempt());
             if !kept.again {
                 *self = Self::Spent(kept.recording.take_guard());
@@ -60,14 +60,14 @@ impl<B: RequestBody> Pending<B> {
                 *self = Self::Spent(guard(&mut request));
                 Some(request)
             }
-            Self::Kept(_) | Self::Spent(_) => None,
+            Self::WaitingRequest(_) | Self::Spent(_) => None,
         }
     }
 
     /// An attempt failed: its request ends, and is the evidence of what the error says of it.
     pub(super) fn judge(&mut self, error: Error) -> Error {
         let kept = match self {
-            Self::Kept(kept) => kept,
+            Self::WaitingRequest(kept) => kept,
             Self::Spent(request) => return error.of_guarded(request.take()),
             Self::Once(_) => return error,
         };
@@ -80,7 +80,7 @@ impl<B: RequestBody> Pending<B> {
     /// process it.
     pub(super) fn returns(&self) -> u32 {
         let context = match self {
-            Self::Kept(kept) => kept.head.context(),
+            Self::WaitingRequest(kept) => kept.head.context(),
             Self::Once(request) => request.extensions().get::<Context>(),
             Self::Spent(_) => None,
         };
@@ -89,13 +89,13 @@ impl<B: RequestBody> Pending<B> {
 
     /// Whether another attempt can be made, after one that was not sent.
     pub(super) fn goes_again(&self) -> bool {
-        matches!(self, Self::Kept(kept) if kept.recording.lost().is_none())
+        matches!(self, Self::WaitingRequest(kept) if kept.recording.lost().is_none())
     }
 
     /// The attempt was answered: its request goes on, and none follows.
     pub(super) fn answered(&mut self) -> Option<OpenRequest> {
         match self {
-            Self::Kept(kept) => kept.recording.answered(),
+            Self::WaitingRequest(kept) => kept.recording.answered(),
             Self::Spent(request) => request.take().map(RequestGuard::answered),
             Self::Once(_) => None,
         }
@@ -105,7 +105,7 @@ impl<B: RequestBody> Pending<B> {
     pub(super) fn path(&self) -> Option<&str> {
         match self {
             Self::Once(request) => Some(request.uri().path()),
-            Self::Kept(kept) => Some(kept.head.uri().path()),
+            Self::WaitingRequest(kept) => Some(kept.head.uri().path()),
             Self::Spent(_) => None,
         }
     }
@@ -114,7 +114,7 @@ impl<B: RequestBody> Pending<B> {
     pub(super) fn attempt(&self) -> Option<u32> {
         let context = match self {
             Self::Once(request) => request.extensions().get::<Context>(),
-            Self::Kept(kept) => kept.head.context(),
+            Self::WaitingRequest(kept) => kept.head.context(),
             Self::Spent(_) => None,
         };
         context.and_then(Context::attempt)
@@ -122,7 +122,7 @@ impl<B: RequestBody> Pending<B> {
 
     /// It waits: the encoder's buffer, of which a request may be a small part, need not.
     pub(super) fn waits(&mut self) {
-        if let Self::Kept(kept) = self {
+        if let Self::WaitingRequest(kept) = self {
             kept.recording.detach();
         }
     }
@@ -130,13 +130,13 @@ impl<B: RequestBody> Pending<B> {
     /// What it takes while it waits: headers, and the body as far as it is complete.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Kept(kept) => kept.recording.bytes().saturating_add(kept.head.bytes()),
+            Self::WaitingRequest(kept) => kept.recording.bytes().saturating_add(kept.head.bytes()),
             Self::Once(_) | Self::Spent(_) => 0,
         }
     }
 }
 
-impl<B: RequestBody> Kept<B> {
+impl<B: RequestBody> WaitingRequest<B> {
     #[inline]
     fn of(request: &mut Request<B>, again: bool) -> Self {
         Self {

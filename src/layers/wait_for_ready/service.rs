@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::call::{self, Deadline, Patience};
+use crate::call::{self, Deadline, WaitMode};
 use crate::dispatch::{Readied, Recorder, Spare, guard, hold};
 use crate::error::{BoxError, Error};
 use crate::events;
@@ -16,33 +16,33 @@ use crate::events;
 use super::call::{Step, WaitCall};
 use super::pending::Pending;
 use super::{Readiness, ResponseFuture, WaitBody};
-use crate::ready::Door;
+use crate::ready::Gate;
 use crate::ready::OFTEN;
-use crate::ready::Pass;
 use crate::ready::Polled;
+use crate::ready::Ticket;
 
 /// The service of [`WaitForReadyLayer`](super::WaitForReadyLayer).
 #[derive(Clone, Debug)]
 pub struct WaitForReady<S> {
     inner: Readied<S>,
     spare: Arc<Spare<S>>,
-    door: Arc<Door>,
+    gate: Arc<Gate>,
 }
 
 impl<S: Clone> WaitForReady<S> {
-    pub(super) fn new(inner: S, door: Door) -> Self {
+    pub(super) fn new(inner: S, gate: Gate) -> Self {
         Self {
             spare: Arc::new(Spare::new(inner.clone())),
             inner: Readied::new(inner),
-            door: Arc::new(door),
+            gate: Arc::new(gate),
         }
     }
 }
 
 impl<S> WaitForReady<S> {
     /// The way of its calls through the gate.
-    pub(crate) fn door(&self) -> Arc<Door> {
-        Arc::clone(&self.door)
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
     }
 }
 
@@ -50,7 +50,7 @@ impl<S> WaitForReady<S> {
     /// What the calls of this channel have shown of it.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        Readiness::of(&self.door.gate)
+        Readiness::of(&self.gate.state)
     }
 }
 
@@ -79,32 +79,32 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
-        self.door.gate.home.note();
+        self.gate.state.home.note();
         let deadline = call::Context::caller_deadline(&mut request);
         let context = request.extensions().get::<call::Context>();
         let options = context.map(call::Context::options);
         if let Some(context) = context {
             context.seen_by(call::Reader::Wait);
         }
-        let policy = &self.door.settings.policy;
-        let patience = policy.patience(request.uri().path(), options);
+        let policy = &self.gate.settings.policy;
+        let wait_mode = policy.wait_mode(request.uri().path(), options);
         // One call's failed picks of a balanced channel are counted here.
         let is_kept = policy.is_single() && context.is_some_and(call::Context::is_kept);
         let returns = context.map_or(0, call::Context::returns);
         let recorder = Recorder::of(&request);
-        let era = self.door.gate.era();
-        match (era.filter(|_| returns < OFTEN), patience) {
-            (Some(era), Patience::WaitForReady) if !is_kept => {
-                self.go(request, deadline, era.get(), recorder)
+        let generation = self.gate.state.generation();
+        match (generation.filter(|_| returns < OFTEN), wait_mode) {
+            (Some(generation), WaitMode::WaitForReady) if !is_kept => {
+                self.go(request, deadline, generation.get(), recorder)
             }
-            (Some(era), patience) => {
-                let hands_back = patience == Patience::WaitForReady;
-                let pass = Pass::new(&self.door, era.get()).handing_back(hands_back);
+            (Some(generation), wait_mode) => {
+                let hands_back = wait_mode == WaitMode::WaitForReady;
+                let ticket = Ticket::new(&self.gate, generation.get()).handing_back(hands_back);
                 let guard = guard(&mut request);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
-                ResponseFuture::going(attempt, pass, None, recorder).guarding(guard)
+                ResponseFuture::going(attempt, ticket, None, recorder).guarding(guard)
             }
-            (None, patience) => self.ask(request, deadline, patience, recorder),
+            (None, wait_mode) => self.ask(request, deadline, wait_mode, recorder),
         }
     }
 }
@@ -115,7 +115,7 @@ impl<S: Clone> WaitForReady<S> {
         &mut self,
         mut request: Request<B>,
         deadline: Option<Deadline>,
-        era: u64,
+        generation: u64,
         recorder: Recorder,
     ) -> ResponseFuture<S, B>
     where
@@ -125,10 +125,10 @@ impl<S: Clone> WaitForReady<S> {
         let trace = recorder.trace().cloned();
         let kept = Pending::of(&mut request);
         let spare = Arc::clone(&self.spare);
-        let call = WaitCall::new(spare, Patience::WaitForReady, deadline, trace, kept);
-        let pass = Pass::new(&self.door, era);
+        let call = WaitCall::new(spare, WaitMode::WaitForReady, deadline, trace, kept);
+        let ticket = Ticket::new(&self.gate, generation);
         let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
-        ResponseFuture::going(attempt, pass, Some(call), recorder)
+        ResponseFuture::going(attempt, ticket, Some(call), recorder)
     }
 
     /// A call that asks the gate first.
@@ -136,7 +136,7 @@ impl<S: Clone> WaitForReady<S> {
         &mut self,
         mut request: Request<B>,
         deadline: Option<Deadline>,
-        patience: Patience,
+        wait_mode: WaitMode,
         recorder: Recorder,
     ) -> ResponseFuture<S, B>
     where
@@ -145,30 +145,30 @@ impl<S: Clone> WaitForReady<S> {
     {
         let context = call::Context::of(request.extensions_mut());
         if context.hold() && !context.is_in_two_stacks() {
-            let settings = &self.door.settings;
+            let settings = &self.gate.settings;
             settings.below_another.say(events::wait_below_wait);
         }
         // The gate may keep it from the layers below.
         hold(&request, true);
         let trace = recorder.trace().cloned();
-        let pending = Pending::new(request, patience);
-        let mut call = WaitCall::new(Arc::clone(&self.spare), patience, deadline, trace, pending);
-        let mut pass = Pass::new(&self.door, 0);
-        match call.step(&mut pass, None) {
+        let pending = Pending::new(request, wait_mode);
+        let mut call = WaitCall::new(Arc::clone(&self.spare), wait_mode, deadline, trace, pending);
+        let mut ticket = Ticket::new(&self.gate, 0);
+        match call.step(&mut ticket, None) {
             Step::Go(request) => {
                 hold(&request, false);
-                let _polled = pass.probe.as_ref().map(Polled::now);
+                let _polled = ticket.probe.as_ref().map(Polled::now);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
-                ResponseFuture::going(attempt, pass, Some(call), recorder)
+                ResponseFuture::going(attempt, ticket, Some(call), recorder)
             }
             Step::Wait(_) => {
                 self.inner.release();
-                ResponseFuture::waiting(pass, call, recorder)
+                ResponseFuture::waiting(ticket, call, recorder)
             }
             Step::Fail(error) => {
                 self.inner.release();
                 let error = recorder.decided(call.path(), error);
-                ResponseFuture::failed(error, pass, recorder)
+                ResponseFuture::failed(error, ticket, recorder)
             }
         }
     }

@@ -17,7 +17,7 @@
 //! // tonic::transport::Server::builder().layer(layer).add_service(..)
 //! ```
 //!
-//! - **Reads** `grpc-timeout`. **Writes** [`Served`](crate::call::Served) into the extensions of the
+//! - **Reads** `grpc-timeout`. **Writes** [`ParentCall`](crate::call::ParentCall) into the extensions of the
 //!   request, and around the handler for calls made in its task.
 //! - **Default**: a margin of 5 ms; no timeout for calls that bring none.
 //! - **Answers**: DEADLINE_EXCEEDED at the deadline, as Trailers-Only or, once the answer has begun, in its
@@ -27,7 +27,7 @@
 //!   from what the handler returns that mark is taken out, for a handler may hand on somebody
 //!   else's status (I7).
 //! - **Cancellation**: a call that its caller drops is dropped here by tonic, and the calls made on its
-//!   behalf end with it, those of tasks that carry [`Served`](crate::call::Served) too.
+//!   behalf end with it, those of tasks that carry [`ParentCall`](crate::call::ParentCall) too.
 //! - **Place**: on a server; a request that a client of the same process made is one WARN event.
 //!   Outermost there. tonic's own timer starts with the call and answers CANCELLED; a layer above
 //!   that delays the call gives it the lead.

@@ -4,7 +4,7 @@ use http::{Request, Response};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::call::{Deadline, Served};
+use crate::call::{Deadline, ParentCall};
 use crate::events::{self, Once};
 use crate::grpc::{Code, Status};
 use crate::kernel::timer::Home;
@@ -69,7 +69,7 @@ where
             }
         };
         let calls = calls.map(|timeout| Deadline::after(now, timeout));
-        let (served, over) = Served::begin(calls);
+        let (served, over) = ParentCall::begin(calls);
         request.extensions_mut().insert(served.clone());
         let until = handler.map(|timeout| {
             let path = request.uri().path_and_query();

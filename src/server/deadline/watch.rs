@@ -4,7 +4,7 @@ use http::uri::PathAndQuery;
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 
-use crate::call::{Deadline, Served};
+use crate::call::{Deadline, ParentCall};
 use crate::events;
 use crate::grpc::{Code, Status};
 use crate::kernel::timer::{NoRuntime, Timer};
@@ -13,7 +13,7 @@ use crate::methods::method_of;
 /// One call in hand; when it is dropped, the call is over.
 #[derive(Debug)]
 pub(super) struct Watch {
-    served: Served,
+    served: ParentCall,
     _over: DropGuard,
     until: Option<Until>,
 }
@@ -35,7 +35,7 @@ pub(super) enum Step<T> {
 }
 
 impl Watch {
-    pub(super) fn new(served: Served, over: DropGuard, until: Option<Until>) -> Self {
+    pub(super) fn new(served: ParentCall, over: DropGuard, until: Option<Until>) -> Self {
         Self {
             served,
             _over: over,

@@ -9,9 +9,9 @@ use crate::grpc::refusal::strip_trailers;
 /// The handler's response body as it is, or the empty one of a refusal.
 #[pin_project]
 #[derive(Debug, Default)]
-pub struct RateLimitBody<R>(#[pin] Option<R>);
+pub struct ServerRateLimitBody<R>(#[pin] Option<R>);
 
-impl<R> RateLimitBody<R> {
+impl<R> ServerRateLimitBody<R> {
     pub(super) fn passed(inner: R) -> Self {
         Self(Some(inner))
     }
@@ -21,7 +21,7 @@ impl<R> RateLimitBody<R> {
     }
 }
 
-impl<R: Body> Body for RateLimitBody<R> {
+impl<R: Body> Body for ServerRateLimitBody<R> {
     type Data = R::Data;
     type Error = R::Error;
 

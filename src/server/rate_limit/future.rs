@@ -10,9 +10,9 @@ use crate::grpc::Status;
 use crate::grpc::refusal::strip_head;
 use crate::kernel::timer::Timer;
 
-use super::RateLimitBody;
+use super::ServerRateLimitBody;
 
-/// The future of [`RateLimit`](super::RateLimit).
+/// The future of [`ServerRateLimit`](super::ServerRateLimit).
 #[pin_project]
 pub struct ResponseFuture<S: Service<Request<B>>, B>(#[pin] State<S, B>);
 
@@ -43,7 +43,7 @@ impl<S, B, R> Future for ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<R>>,
 {
-    type Output = Result<Response<RateLimitBody<R>>, S::Error>;
+    type Output = Result<Response<ServerRateLimitBody<R>>, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
@@ -53,7 +53,7 @@ where
                     let mut outcome = ready!(future.poll(cx));
                     outcome.iter_mut().for_each(strip_head);
                     return Poll::Ready(
-                        outcome.map(|response| response.map(RateLimitBody::passed)),
+                        outcome.map(|response| response.map(ServerRateLimitBody::passed)),
                     );
                 }
                 StateProj::Waiting(timer, call) => {
@@ -63,7 +63,7 @@ where
                 }
                 StateProj::Refused(status) => match status.take() {
                     Some(status) => {
-                        return Poll::Ready(Ok(status.into_answer(RateLimitBody::empty())));
+                        return Poll::Ready(Ok(status.into_answer(ServerRateLimitBody::empty())));
                     }
                     None => None,
                 },

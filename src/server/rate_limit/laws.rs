@@ -74,7 +74,7 @@ impl World {
     fn ask(&mut self, returning: bool) -> Gets {
         let asks = Asks {
             returning,
-            patience: 60 * SECOND,
+            wait_mode: 60 * SECOND,
             can_wait: true,
         };
         self.lapsed += self.promises.lapse(&self.pace, self.now);
@@ -101,7 +101,7 @@ impl World {
     fn asks_for_no_promise(&mut self) {
         let asks = Asks {
             returning: false,
-            patience: 0,
+            wait_mode: 0,
             can_wait: false,
         };
         if let Gets::Cell { at, .. } = self.promises.ask(&self.pace, asks, self.now) {

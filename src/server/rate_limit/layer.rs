@@ -10,19 +10,19 @@ use crate::methods::{InvalidPattern, MethodTable};
 
 use super::key::{InvalidMetadataKey, Key};
 use super::limits::{Limits, Settings};
-use super::{Quota, RateLimit, RateLimitSnapshot};
+use super::{Quota, RateLimitSnapshot, ServerRateLimit};
 
 /// Lets no more requests through to a server than its quotas say; see the [module](super).
 ///
 /// Clones, and the services that they make, share their buckets. Each setter makes a layer with buckets
 /// of its own, full ones.
 #[derive(Clone)]
-pub struct RateLimitLayer {
+pub struct ServerRateLimitLayer {
     settings: Settings,
     limits: Arc<Limits>,
 }
 
-impl RateLimitLayer {
+impl ServerRateLimitLayer {
     /// One quota for all methods that have none of their own.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
@@ -149,17 +149,17 @@ fn limits(settings: &Settings) -> Arc<Limits> {
     Arc::new(Limits::new(settings.clone(), Instant::now()))
 }
 
-impl<S> Layer<S> for RateLimitLayer {
-    type Service = RateLimit<S>;
+impl<S> Layer<S> for ServerRateLimitLayer {
+    type Service = ServerRateLimit<S>;
 
-    fn layer(&self, inner: S) -> RateLimit<S> {
-        RateLimit::new(inner, Arc::clone(&self.limits))
+    fn layer(&self, inner: S) -> ServerRateLimit<S> {
+        ServerRateLimit::new(inner, Arc::clone(&self.limits))
     }
 }
 
-impl fmt::Debug for RateLimitLayer {
+impl fmt::Debug for ServerRateLimitLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RateLimitLayer")
+        f.debug_tuple("ServerRateLimitLayer")
             .field(&self.settings)
             .finish()
     }

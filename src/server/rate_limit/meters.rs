@@ -126,7 +126,7 @@ mod tests {
 
     const PATIENT: Caller = Caller {
         returning: false,
-        patience: Duration::ZERO,
+        wait_mode: Duration::ZERO,
         can_wait: false,
     };
 

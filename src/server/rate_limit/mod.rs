@@ -1,14 +1,14 @@
 //! A server that lets no more requests through than it was told, and tells the others when to come.
 //!
 //! A limiter that answers everyone "the next cell is free in 2 ms" calls all of them back for one cell.
-//! [`RateLimitLayer`] gives each refused caller a cell of its own: the first hears of the next cell, the
+//! [`ServerRateLimitLayer`] gives each refused caller a cell of its own: the first hears of the next cell, the
 //! second of the one after it, and a caller that comes again at its time gets it before those that come
 //! for the first time. So each caller is refused once, and no cell is left unused.
 //!
 //! ```
-//! use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+//! use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 //!
-//! let layer = RateLimitLayer::new(Quota::per_second(500)?)
+//! let layer = ServerRateLimitLayer::new(Quota::per_second(500)?)
 //!     .method("/orders.v1.Orders/Report*", Quota::per_minute(10)?.burst(2)?)?
 //!     .by_metadata("x-tenant")?;
 //! // tonic::transport::Server::builder().layer(layer.clone()).add_service(..)
@@ -29,7 +29,7 @@
 //!   others: in any time `t` no more than `burst + t / period` of a key. A caller that waits for
 //!   its cell begins when tokio's timer says so, up to a millisecond after the cell's time.
 //! - **A caller that comes back as it was told is let in**, up to the
-//!   [`grace`](RateLimitLayer::grace) after its time or before. If those before it came late it
+//!   [`grace`](ServerRateLimitLayer::grace) after its time or before. If those before it came late it
 //!   waits for its cell, as long as they were late: at most the grace. A wait that its
 //!   `grpc-timeout` doesn't allow is refused.
 //! - **A promise that nobody comes for** costs nothing: once its time is over its turn passes to
@@ -40,7 +40,7 @@
 //!   most five and the grace.
 //! - **Defaults**: promises up to 60 s ahead, since gRPC has no default deadline; a grace of 250
 //!   ms, a round trip around the world; 100,000 keys for each quota,
-//!   [`max_keys`](RateLimitLayer::max_keys).
+//!   [`max_keys`](ServerRateLimitLayer::max_keys).
 //! - **Clients**: under a [`RetryLayer`](crate::retry::RetryLayer) whose policy retries RESOURCE_EXHAUSTED, a
 //!   call that is declared idempotent comes again once, and any other too where the client
 //!   [trusts](crate::retry::RetryLayer::trust_unprocessed) the mark. One whose deadline is nearer
@@ -72,10 +72,10 @@ mod run;
 mod service;
 mod snapshot;
 
-pub use body::RateLimitBody;
+pub use body::ServerRateLimitBody;
 pub use future::ResponseFuture;
 pub use key::InvalidMetadataKey;
-pub use layer::RateLimitLayer;
+pub use layer::ServerRateLimitLayer;
 pub use quota::{InvalidQuota, Quota};
-pub use service::RateLimit;
+pub use service::ServerRateLimit;
 pub use snapshot::RateLimitSnapshot;

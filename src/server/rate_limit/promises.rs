@@ -32,7 +32,7 @@ pub(super) struct Asks {
     /// It comes again.
     pub(super) returning: bool,
     /// It can come for a cell, or wait for it, that is so near.
-    pub(super) patience: Nanos,
+    pub(super) wait_mode: Nanos,
     /// There is a timer by which it can wait.
     pub(super) can_wait: bool,
 }
@@ -69,7 +69,7 @@ impl Promises {
     pub(super) fn ask(&mut self, pace: &Pace, asks: Asks, now: Nanos) -> Gets {
         let free = self.free(pace, now).max(now);
         let wait = free - now;
-        let can_wait = asks.can_wait && wait <= asks.patience;
+        let can_wait = asks.can_wait && wait <= asks.wait_mode;
         let claim = asks.returning.then(|| self.claim(pace, now)).flatten();
         match claim {
             Some(claim) if wait == 0 || can_wait => {
@@ -90,7 +90,7 @@ impl Promises {
     }
 
     fn promise(&mut self, pace: &Pace, asks: Asks, now: Nanos) -> Gets {
-        let suits = |at: Nanos| at.saturating_sub(now) <= asks.patience;
+        let suits = |at: Nanos| at.saturating_sub(now) <= asks.wait_mode;
         let end = self.end(pace, now);
         let ahead = pace.later(self.free(pace, now), self.ahead.to_come(now));
         if ahead < end && suits(ahead) && self.has_place_ahead() {
@@ -254,7 +254,7 @@ mod tests {
     fn ask(promises: &mut Promises, pace: &Pace, returning: bool, millis: u64) -> Gets {
         let asks = Asks {
             returning,
-            patience: 60_000 * MILLI,
+            wait_mode: 60_000 * MILLI,
             can_wait: true,
         };
         promises.lapse(pace, ms(millis));
@@ -473,10 +473,10 @@ mod tests {
     fn a_caller_that_can_not_wait_is_told_when_and_its_promise_stands() {
         let pace = pace(1);
         let mut promises = line(&pace, 2);
-        for (patience, can_wait) in [(4, true), (5, false)] {
+        for (wait_mode, can_wait) in [(4, true), (5, false)] {
             let asks = Asks {
                 returning: true,
-                patience: patience * MILLI,
+                wait_mode: wait_mode * MILLI,
                 can_wait,
             };
             let gets = promises.ask(&pace, asks, ms(5));

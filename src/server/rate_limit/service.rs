@@ -12,17 +12,17 @@ use crate::methods::method_of;
 
 use super::limits::Limits;
 use super::refused::status;
-use super::{RateLimitBody, ResponseFuture};
+use super::{ResponseFuture, ServerRateLimitBody};
 
-/// The service of [`RateLimitLayer`](super::RateLimitLayer).
+/// The service of [`ServerRateLimitLayer`](super::ServerRateLimitLayer).
 #[derive(Clone, Debug)]
-pub struct RateLimit<S> {
+pub struct ServerRateLimit<S> {
     inner: S,
     limits: Arc<Limits>,
     home: Home,
 }
 
-impl<S> RateLimit<S> {
+impl<S> ServerRateLimit<S> {
     pub(super) fn new(inner: S, limits: Arc<Limits>) -> Self {
         Self {
             inner,
@@ -32,11 +32,11 @@ impl<S> RateLimit<S> {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for RateLimit<S>
+impl<S, B, R> Service<Request<B>> for ServerRateLimit<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
 {
-    type Response = Response<RateLimitBody<R>>;
+    type Response = Response<ServerRateLimitBody<R>>;
     type Error = S::Error;
     type Future = ResponseFuture<S, B>;
 

@@ -1,6 +1,6 @@
 use crate::kernel::sync::{AtomicU64, Ordering};
 
-/// What a [`RateLimitLayer`](super::RateLimitLayer) has done so far, all quotas and keys together.
+/// What a [`ServerRateLimitLayer`](super::ServerRateLimitLayer) has done so far, all quotas and keys together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimitSnapshot {

@@ -17,7 +17,7 @@ use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::{Code, Request, Status};
 
-use super::waiting_calls::Patience;
+use super::waiting_calls::WaitMode;
 
 pub(crate) type Sender = mpsc::Sender<EchoRequest>;
 
@@ -75,7 +75,7 @@ where
     T: GrpcService<Body, Error: Into<BoxError>>,
     T::ResponseBody: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
-    let patience = Patience::random(&mut rng);
+    let patience = WaitMode::random(&mut rng);
     match rng.random_range(0..3) {
         0 => {
             let request = declared(message(rng.random_range(0..3_000)), MethodKind::Unary);

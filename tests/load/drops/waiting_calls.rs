@@ -10,13 +10,13 @@ use rand::rngs::StdRng;
 use tokio::time::timeout;
 
 #[derive(Clone, Copy)]
-pub(crate) enum Patience {
+pub(crate) enum WaitMode {
     /// After so many polls.
     Polls(u32),
     Time(Duration),
 }
 
-impl Patience {
+impl WaitMode {
     pub(crate) fn random(rng: &mut StdRng) -> Self {
         if rng.random() {
             Self::Polls(rng.random_range(0..12))

@@ -226,7 +226,7 @@ async fn a_call_that_nobody_waits_for_any_more_near_its_deadline_is_not_its_dead
     server.script().otherwise(Answer::hang());
     let (parent, open) = serving(None).await;
     let mut request = hello();
-    request.call_options().inherit(&parent);
+    request.call_options().parent(&parent);
     let stack = ServiceBuilder::new()
         .layer(second())
         .layer(second())

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use grpc_resilience::call::{CallOptionsExt, Served};
+use grpc_resilience::call::{CallOptionsExt, ParentCall};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::{Error, GiveUp};
@@ -19,9 +19,9 @@ use tower::{Layer as _, Service as _, service_fn};
 
 use crate::support::serving;
 
-fn made_for(served: &Served) -> Request<Body> {
+fn made_for(served: &ParentCall) -> Request<Body> {
     let mut request = Request::new(Body::empty());
-    request.call_options().inherit(served);
+    request.call_options().parent(served);
     request
 }
 

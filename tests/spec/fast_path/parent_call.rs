@@ -84,7 +84,7 @@ async fn nobody_writes_it_down_before_its_first_attempt_fails() {
     let call = client(stack.clone()).unary(hello()).await;
     call.unwrap();
     let mut request = hello();
-    request.call_options().inherit(&served);
+    request.call_options().parent(&served);
     client(stack.clone()).unary(request).await.unwrap();
     let mut client = client(stack);
     let scoped = served.clone().scope(client.unary(hello()));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
@@ -28,7 +28,7 @@ enum Comes {
 }
 
 /// Calls for 3 s that never come again: so many that a minute's cells are promised in the first.
-async fn flood(layer: &RateLimitLayer, period: Duration) {
+async fn flood(layer: &ServerRateLimitLayer, period: Duration) {
     let line = 60_000 / period.as_millis();
     for millis in 0..3_000 {
         let calls = if millis < 1_000 { line / 900 + 1 } else { 2 };
@@ -57,7 +57,7 @@ fn moments(comes: Comes, period: Duration, percent: u32, seed: u64) -> Vec<Durat
 }
 
 /// The share in percent that is admitted within 10 s of those who come as they are told.
-async fn admitted(layer: &RateLimitLayer, moments: &[Duration]) -> f64 {
+async fn admitted(layer: &ServerRateLimitLayer, moments: &[Duration]) -> f64 {
     let start = Instant::now();
     let mut calls = JoinSet::new();
     for &moment in moments {
@@ -81,7 +81,7 @@ async fn admitted(layer: &RateLimitLayer, moments: &[Duration]) -> f64 {
 }
 
 /// The share in percent of those admitted who come once.
-async fn admitted_at_once(layer: &RateLimitLayer, moments: &[Duration]) -> f64 {
+async fn admitted_at_once(layer: &ServerRateLimitLayer, moments: &[Duration]) -> f64 {
     let start = Instant::now();
     let mut admitted = Vec::new();
     for &moment in moments {
@@ -104,7 +104,7 @@ async fn each(quotas: &[(u64, u32)], comes: &[Comes], once: bool) {
             for percent in [25, 50, 80] {
                 let period = ms(period);
                 let quota = Quota::every(period).unwrap().burst(burst).unwrap();
-                let layer = RateLimitLayer::new(quota);
+                let layer = ServerRateLimitLayer::new(quota);
                 flood(&layer, period).await;
                 let moments = moments(comes, period, percent, percent.into());
                 let admitted = if once {
@@ -139,7 +139,7 @@ async fn after_a_flood_honest_callers_who_come_once_are_admitted() {
 /// What is left of a line of 30,000 promises does not grow with it.
 #[tokio::test(start_paused = true)]
 async fn a_flood_leaves_no_more_promises_than_a_minute_has_cells() {
-    let layer = RateLimitLayer::new(Quota::every(ms(2)).unwrap());
+    let layer = ServerRateLimitLayer::new(Quota::every(ms(2)).unwrap());
     flood(&layer, ms(2)).await;
     let before = layer.snapshot();
     assert!(before.promised - before.lapsed <= 31_000, "{before:?}");

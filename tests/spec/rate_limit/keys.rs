@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use http::Request;
 use test_protos::{EchoClient, EchoRequest, EchoServer};
 use testing::{EchoService, method};
@@ -22,7 +22,7 @@ fn hourly(requests: u32) -> Quota {
 }
 
 /// How many of a hundred requests like this are let through.
-async fn admitted(layer: &RateLimitLayer, request: impl Fn() -> Request<()>) -> u32 {
+async fn admitted(layer: &ServerRateLimitLayer, request: impl Fn() -> Request<()>) -> u32 {
     let mut admitted = 0;
     for _ in 0..100 {
         admitted += u32::from(send(layer, request()).await.is_ok());
@@ -32,7 +32,7 @@ async fn admitted(layer: &RateLimitLayer, request: impl Fn() -> Request<()>) -> 
 
 #[tokio::test(start_paused = true)]
 async fn an_exact_path_beats_a_glob_the_first_glob_the_others_and_the_rest_share_one() {
-    let layer = RateLimitLayer::new(hourly(1))
+    let layer = ServerRateLimitLayer::new(hourly(1))
         .method("/test.v1.Echo/*Stream", hourly(2))
         .and_then(|layer| layer.method("/test.v1.Echo/*", hourly(3)))
         .and_then(|layer| layer.method(method::UNARY, hourly(4)))
@@ -49,7 +49,7 @@ async fn an_exact_path_beats_a_glob_the_first_glob_the_others_and_the_rest_share
 
 #[tokio::test(start_paused = true)]
 async fn an_equal_pattern_is_replaced_and_one_that_matches_nothing_refused() {
-    let layer = RateLimitLayer::unlimited()
+    let layer = ServerRateLimitLayer::unlimited()
         .method("/test.v1.Echo/*", hourly(2))
         .and_then(|layer| layer.method("/test.v1.Echo/*", hourly(3)))
         .unwrap();
@@ -60,7 +60,7 @@ async fn an_equal_pattern_is_replaced_and_one_that_matches_nothing_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn each_tenant_has_a_bucket_and_those_without_a_name_share_one() {
-    let layer = RateLimitLayer::new(hourly(3))
+    let layer = ServerRateLimitLayer::new(hourly(3))
         .by_metadata("x-tenant")
         .unwrap();
     for tenant in ["a", "b", "A", "", "\u{fc}"] {
@@ -75,7 +75,7 @@ async fn each_tenant_has_a_bucket_and_those_without_a_name_share_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tenant_has_a_bucket_for_each_quota() {
-    let layer = RateLimitLayer::new(hourly(3))
+    let layer = ServerRateLimitLayer::new(hourly(3))
         .method(method::UNARY, hourly(2))
         .unwrap()
         .by_metadata("x-tenant")
@@ -92,7 +92,7 @@ async fn a_tenant_has_a_bucket_for_each_quota() {
 
 #[tokio::test(start_paused = true)]
 async fn a_closure_tells_the_key_or_that_there_is_no_limit() {
-    let layer = RateLimitLayer::new(hourly(3)).by(|parts| {
+    let layer = ServerRateLimitLayer::new(hourly(3)).by(|parts| {
         let user = parts.headers.get("x-user")?.to_str().ok()?;
         Some(format!("{user} {}", parts.uri.path()))
     });
@@ -108,7 +108,7 @@ async fn a_closure_tells_the_key_or_that_there_is_no_limit() {
 // CONTRACT Q6
 #[tokio::test(start_paused = true)]
 async fn each_peer_has_a_bucket_whatever_its_port_and_form() {
-    let layer = RateLimitLayer::new(hourly(3)).by_peer();
+    let layer = ServerRateLimitLayer::new(hourly(3)).by_peer();
     let from = |peer: &str| {
         let remote_addr: Option<SocketAddr> = Some(peer.parse().unwrap());
         let mut request = request(&[]);
@@ -133,7 +133,7 @@ async fn each_peer_has_a_bucket_whatever_its_port_and_form() {
 
 #[tokio::test]
 async fn a_connection_over_tcp_tells_its_peer() {
-    let layer = RateLimitLayer::new(hourly(3)).by_peer();
+    let layer = ServerRateLimitLayer::new(hourly(3)).by_peer();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let serving = tonic::transport::Server::builder()
@@ -158,7 +158,7 @@ async fn a_connection_over_tcp_tells_its_peer() {
 
 #[tokio::test(start_paused = true)]
 async fn tenants_that_a_caller_invents_share_one_bucket_past_the_cap() {
-    let layer = RateLimitLayer::new(hourly(1))
+    let layer = ServerRateLimitLayer::new(hourly(1))
         .by_metadata("x-tenant")
         .unwrap()
         .max_keys(50);
@@ -182,7 +182,7 @@ async fn tenants_that_a_caller_invents_share_one_bucket_past_the_cap() {
 
 #[tokio::test(start_paused = true)]
 async fn clones_and_their_services_share_their_buckets_and_a_setter_makes_new_ones() {
-    let layer = RateLimitLayer::new(hourly(3));
+    let layer = ServerRateLimitLayer::new(hourly(3));
     let clone = layer.clone();
     assert_eq!(admitted(&layer, || request(&[])).await, 3);
     assert_eq!(admitted(&clone, || request(&[])).await, 0);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::task::JoinSet;
@@ -47,7 +47,7 @@ proptest! {
     ) {
         paused(async {
             let quota = Quota::every(micros(period)).unwrap().burst(burst).unwrap();
-            let layer = RateLimitLayer::new(quota).grace(micros(grace));
+            let layer = ServerRateLimitLayer::new(quota).grace(micros(grace));
             let layer = if hints { layer } else { layer.without_hints() };
             let start = Instant::now();
             let mut running = JoinSet::new();
@@ -84,7 +84,7 @@ proptest! {
     ) {
         paused(async {
             let quota = Quota::every(micros(period)).unwrap().burst(burst).unwrap();
-            let layer = RateLimitLayer::new(quota);
+            let layer = ServerRateLimitLayer::new(quota);
             let start = Instant::now();
             let mut running = JoinSet::new();
             let mut comes = start;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer, RateLimitSnapshot};
+use grpc_resilience::rate_limit::{Quota, RateLimitSnapshot, ServerRateLimitLayer};
 use grpc_resilience::retry::RetryPolicy;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep_until};
@@ -16,8 +16,8 @@ use super::raw_service::{new, serve};
 const RATE: u32 = 500;
 const OFFERED: u32 = 5_000;
 
-fn limited() -> RateLimitLayer {
-    RateLimitLayer::new(Quota::per_second(RATE).unwrap())
+fn limited() -> ServerRateLimitLayer {
+    ServerRateLimitLayer::new(Quota::per_second(RATE).unwrap())
 }
 
 /// What came of the calls.
@@ -32,7 +32,7 @@ struct Outcome {
 }
 
 /// One call each millisecond for 5 s, by clients of ours.
-async fn offer(layer: RateLimitLayer, deadline: Duration) -> Outcome {
+async fn offer(layer: ServerRateLimitLayer, deadline: Duration) -> Outcome {
     let server = serve(layer.clone());
     let policy = RetryPolicy::until_deadline().retry_on(Code::ResourceExhausted);
     let client = retrying(&server, policy);
@@ -96,7 +96,7 @@ async fn with_short_deadlines_all_of_the_quota_is_used_and_a_call_is_refused_onc
 async fn callers_that_never_come_back_cost_no_quota() {
     for burst in [RATE, 10, 2, 1] {
         let quota = Quota::per_second(RATE).unwrap().burst(burst).unwrap();
-        let layer = RateLimitLayer::new(quota);
+        let layer = ServerRateLimitLayer::new(quota);
         for _ in 0..30_000 {
             let _ = new(&layer).await;
             advance(ms(1)).await;

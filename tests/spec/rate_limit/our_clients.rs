@@ -1,7 +1,7 @@
 //! Our client under a limited server: it comes back once, on time.
 
 use grpc_resilience::GiveUp;
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use grpc_resilience::retry::RetryPolicy;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -11,8 +11,8 @@ use crate::common::{declared, ms, previous_attempts, retrying, undeclared, waits
 
 use super::raw_service::serve;
 
-fn one_each(millis: u64) -> RateLimitLayer {
-    RateLimitLayer::new(Quota::every(ms(millis)).unwrap().burst(4).unwrap())
+fn one_each(millis: u64) -> ServerRateLimitLayer {
+    ServerRateLimitLayer::new(Quota::every(ms(millis)).unwrap().burst(4).unwrap())
 }
 
 fn policy() -> RetryPolicy {

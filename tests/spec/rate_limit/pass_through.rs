@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
@@ -85,7 +85,7 @@ proptest! {
                 response.extensions_mut().insert(7_u32);
                 async { Ok::<_, Infallible>(response) }
             });
-            let layer = RateLimitLayer::new(Quota::per_second(9).unwrap());
+            let layer = ServerRateLimitLayer::new(Quota::per_second(9).unwrap());
             let layer = match key {
                 0 => layer,
                 1 => layer.by_metadata("x-tenant").unwrap(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep_until};
 
@@ -11,22 +11,22 @@ use crate::common::ms;
 use super::raw_service::{Refused, again, new, request, send, told};
 
 /// One cell each 10 ms; five at once.
-fn layer() -> RateLimitLayer {
-    RateLimitLayer::new(Quota::every(ms(10)).unwrap().burst(5).unwrap())
+fn layer() -> ServerRateLimitLayer {
+    ServerRateLimitLayer::new(Quota::every(ms(10)).unwrap().burst(5).unwrap())
 }
 
 /// One cell each 10 ms, and no more.
-fn one_cell() -> RateLimitLayer {
-    RateLimitLayer::new(Quota::every(ms(10)).unwrap())
+fn one_cell() -> ServerRateLimitLayer {
+    ServerRateLimitLayer::new(Quota::every(ms(10)).unwrap())
 }
 
 /// How many were promised a cell, and came.
-fn layer_counts(layer: &RateLimitLayer) -> (u64, u64) {
+fn layer_counts(layer: &ServerRateLimitLayer) -> (u64, u64) {
     let snapshot = layer.snapshot();
     (snapshot.promised, snapshot.kept)
 }
 
-async fn spend(layer: &RateLimitLayer) {
+async fn spend(layer: &ServerRateLimitLayer) {
     for _ in 0..5 {
         new(layer).await.unwrap();
     }
@@ -228,7 +228,7 @@ async fn a_caller_that_goes_away_while_it_waits_holds_up_nobody() {
 /// One that was never promised anything, or does not wait for it.
 #[tokio::test(start_paused = true)]
 async fn who_comes_again_much_too_early_is_promised_a_cell_like_a_new_caller() {
-    let slow = RateLimitLayer::new(Quota::every(ms(1_000)).unwrap());
+    let slow = ServerRateLimitLayer::new(Quota::every(ms(1_000)).unwrap());
     new(&slow).await.unwrap();
     assert_eq!(told(new(&slow).await), ms(1_000));
     advance(ms(749)).await;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use grpc_resilience::grpc::{Code, Pushback, Status, retry_delay};
-use grpc_resilience::rate_limit::{RateLimitBody, RateLimitLayer};
+use grpc_resilience::rate_limit::{ServerRateLimitBody, ServerRateLimitLayer};
 use http::{Request, Response};
 use test_protos::EchoServer;
 use testing::{EchoService, Server, method};
@@ -28,7 +28,10 @@ impl Refused {
 }
 
 /// Whether the layer lets the request through.
-pub(crate) async fn send(layer: &RateLimitLayer, request: Request<()>) -> Result<(), Refused> {
+pub(crate) async fn send(
+    layer: &ServerRateLimitLayer,
+    request: Request<()>,
+) -> Result<(), Refused> {
     let handler = service_fn(|_: Request<()>| async {
         let mut response = Response::new(String::from("handled"));
         response
@@ -65,12 +68,12 @@ pub(crate) fn to(method: &str, headers: &[(&'static str, &str)]) -> Request<()> 
 }
 
 /// A first attempt without a timeout.
-pub(crate) async fn new(layer: &RateLimitLayer) -> Result<(), Refused> {
+pub(crate) async fn new(layer: &ServerRateLimitLayer) -> Result<(), Refused> {
     send(layer, request(&[])).await
 }
 
 /// A second attempt without a timeout.
-pub(crate) async fn again(layer: &RateLimitLayer) -> Result<(), Refused> {
+pub(crate) async fn again(layer: &ServerRateLimitLayer) -> Result<(), Refused> {
     send(layer, request(&[("grpc-previous-rpc-attempts", "1")])).await
 }
 
@@ -80,8 +83,8 @@ pub(crate) fn told(answer: Result<(), Refused>) -> Duration {
 }
 
 /// An echo server in memory under the layer.
-pub(crate) fn serve(layer: RateLimitLayer) -> Server {
-    let boxed = |response: Response<RateLimitBody<_>>| response.map(Body::new);
+pub(crate) fn serve(layer: ServerRateLimitLayer) -> Server {
+    let boxed = |response: Response<ServerRateLimitBody<_>>| response.map(Body::new);
     let layers = ServiceBuilder::new().map_response(boxed).layer(layer);
     let service = layers.named_layer(EchoServer::new(EchoService));
     Server::builder().service(service).in_memory()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grpc_resilience::grpc::Pushback;
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use test_protos::EchoRequest;
 use tokio::time::advance;
 use tonic::Code;
@@ -17,8 +17,8 @@ fn nanos(count: u64) -> Duration {
     Duration::from_nanos(count)
 }
 
-fn three_a_second(burst: u32) -> RateLimitLayer {
-    RateLimitLayer::new(Quota::per_second(3).unwrap().burst(burst).unwrap())
+fn three_a_second(burst: u32) -> ServerRateLimitLayer {
+    ServerRateLimitLayer::new(Quota::per_second(3).unwrap().burst(burst).unwrap())
 }
 
 const THIRD: u64 = 333_333_334;
@@ -85,7 +85,7 @@ async fn nothing_is_promised_past_the_longest_promise() {
 // By default a minute.
 #[tokio::test(start_paused = true)]
 async fn a_minute_is_promised_by_default() {
-    let layer = RateLimitLayer::new(Quota::every(ms(20_000)).unwrap());
+    let layer = ServerRateLimitLayer::new(Quota::every(ms(20_000)).unwrap());
     new(&layer).await.unwrap();
     for _ in 0..9 {
         new(&layer).await.unwrap_err();

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 
 use super::raw_service::{new, request, send};
 
@@ -41,7 +41,7 @@ fn ask<T: Send>(call: impl AsyncFn(usize) -> T + Sync) -> Vec<T> {
 fn no_cell_is_given_twice_and_none_is_promised_twice() {
     let hour = Duration::from_secs(3_600);
     let quota = Quota::every(hour).unwrap().burst(1_000).unwrap();
-    let layer = RateLimitLayer::new(quota).longest_promise(Duration::MAX);
+    let layer = ServerRateLimitLayer::new(quota).longest_promise(Duration::MAX);
     let answers = ask(async |_| new(&layer).await);
     let admitted = answers.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(admitted, 1_000);
@@ -56,7 +56,7 @@ fn no_cell_is_given_twice_and_none_is_promised_twice() {
 #[test]
 fn keys_that_come_and_go_under_many_threads_get_what_is_theirs() {
     let hour = Duration::from_secs(3_600);
-    let layer = RateLimitLayer::new(Quota::every(hour).unwrap().burst(3).unwrap());
+    let layer = ServerRateLimitLayer::new(Quota::every(hour).unwrap().burst(3).unwrap());
     let layer = layer.by_metadata("x-tenant").unwrap();
     let answers = ask(async |number| {
         let tenant = (number % 50).to_string();

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use grpc_resilience::call::{CallOptionsExt, Served};
+use grpc_resilience::call::{CallOptionsExt, ParentCall};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::{GiveUp, Resilience};
@@ -31,7 +31,7 @@ fn calling<T: Stack + Sync>(stack: T, stops: &Stops) -> (Front, UnboundedReceive
     let (ended, statuses) = unbounded_channel();
     let stops = stops.clone();
     let front = Front::unary(move |request| {
-        let served = request.extensions().get::<Served>().unwrap().clone();
+        let served = request.extensions().get::<ParentCall>().unwrap().clone();
         spawn_two(&stack, &served, &ended);
         let (mut own, guard) = (client(stack.clone()), stops.guard());
         async move {
@@ -42,10 +42,10 @@ fn calling<T: Stack + Sync>(stack: T, stops: &Stops) -> (Front, UnboundedReceive
     (front, statuses)
 }
 
-fn spawn_two<T: Stack>(stack: &T, served: &Served, ended: &Ended) {
+fn spawn_two<T: Stack>(stack: &T, served: &ParentCall, ended: &Ended) {
     let (mut scoped, mut inheriting) = (client(stack.clone()), client(stack.clone()));
     let mut request = hello();
-    request.call_options().inherit(served);
+    request.call_options().parent(served);
     let (ended, other) = (ended.clone(), ended.clone());
     tokio::spawn(served.clone().scope(async move {
         let status = scoped.unary(hello()).await.unwrap_err();
@@ -129,7 +129,7 @@ async fn a_call_that_was_answered_cancels_what_was_left_of_those_made_for_it() {
     let (ended, mut statuses) = unbounded_channel();
     let stack = tower::Layer::layer(&DeadlineLayer::new(), back.channel());
     let front = Front::unary(move |request| {
-        let served = request.extensions().get::<Served>().unwrap();
+        let served = request.extensions().get::<ParentCall>().unwrap();
         spawn_two(&stack, served, &ended);
         async {
             sleep(ms(50)).await;
@@ -157,7 +157,7 @@ async fn a_streamed_answer_is_over_at_its_last_trailer_and_not_before() {
     let (ended, mut statuses) = unbounded_channel();
     let stack = tower::Layer::layer(&DeadlineLayer::new(), back.channel());
     let front = Front::stream(move |request| {
-        let served = request.extensions().get::<Served>().unwrap();
+        let served = request.extensions().get::<ParentCall>().unwrap();
         spawn_two(&stack, served, &ended);
         async {
             let answers = tokio_stream::iter(0..3).then(|_| async {
@@ -189,11 +189,11 @@ async fn a_call_made_for_one_that_is_over_never_leaves() {
     let (ended, mut statuses) = unbounded_channel();
     let (bare, full) = (calls_to(&back), Resilience::new().wrap(back.channel()));
     let front = Front::unary(move |request| {
-        let served = request.extensions().get::<Served>().unwrap().clone();
+        let served = request.extensions().get::<ParentCall>().unwrap().clone();
         let (mut bare, mut full) = (bare.clone(), client(full.clone()));
         let ended = ended.clone();
         tokio::spawn(served.clone().scope(async move {
-            served.over().await;
+            served.ended().await;
             assert!(served.is_over());
             for status in [bare.unary(hello()).await, full.unary(hello()).await] {
                 ended.send(status.unwrap_err()).unwrap();
@@ -243,7 +243,7 @@ async fn a_handler_that_panics_cancels_the_calls_that_were_made_for_it() {
     let (ended, mut statuses) = unbounded_channel();
     let stack = tower::Layer::layer(&DeadlineLayer::new(), back.channel());
     let front = Front::unary(move |request| {
-        let served = request.extensions().get::<Served>().unwrap();
+        let served = request.extensions().get::<ParentCall>().unwrap();
         spawn_two(&stack, served, &ended);
         async {
             sleep(ms(20)).await;
@@ -270,7 +270,7 @@ async fn at_the_deadline_the_calls_made_for_it_have_ended_by_the_margin_before()
     let (ended, mut statuses) = unbounded_channel();
     let stack = tower::Layer::layer(&DeadlineLayer::new(), back.channel());
     let front = Front::unary(move |request| {
-        let served = request.extensions().get::<Served>().unwrap();
+        let served = request.extensions().get::<ParentCall>().unwrap();
         spawn_two(&stack, served, &ended);
         pending()
     });

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use grpc_resilience::deadline::{DeadlineLayer, DeadlineService};
+use grpc_resilience::deadline::{Deadline, DeadlineLayer};
 use grpc_resilience::server_deadline::{ServerDeadlineBody, ServerDeadlineLayer};
 use test_protos::{Echo, EchoClient, EchoRequest, EchoResponse, EchoServer};
 use testing::Server;
@@ -132,7 +132,7 @@ impl Echo for Front {
     }
 }
 
-pub(crate) type Calls = EchoClient<DeadlineService<Channel>>;
+pub(crate) type Calls = EchoClient<Deadline<Channel>>;
 
 /// A client under a deadline layer without a default.
 pub(crate) fn calls_to(server: &Server) -> Calls {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use grpc_resilience::call::Served;
+use grpc_resilience::call::ParentCall;
 use test_protos::EchoResponse;
 use testing::method::{SERVER_STREAM, UNARY};
 use tokio::time::{interval, sleep};
@@ -189,7 +189,7 @@ async fn a_malformed_timeout_is_answered_with_internal_and_without_its_handler()
 async fn a_call_without_a_timeout_or_with_the_longest_may_take_as_long_as_it_takes() {
     let front = Front::unary(|_| async {
         sleep(10_000_000 * SECOND).await;
-        let is_bounded = Served::current().unwrap().deadline().is_some();
+        let is_bounded = ParentCall::current().unwrap().deadline().is_some();
         Ok(text(if is_bounded { "bounded" } else { "unbounded" }))
     });
     let raw = Raw::in_memory(front).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grpc_resilience::call::{CallOptionsExt, Served};
+use grpc_resilience::call::{CallOptionsExt, ParentCall};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::server_deadline::ServerDeadlineLayer;
@@ -85,10 +85,10 @@ enum Carried {
 }
 
 async fn spawned(how: Carried, mut to: Calls, request: Request<EchoRequest>) -> EchoResponse {
-    let served = request.extensions().get::<Served>().unwrap().clone();
+    let served = request.extensions().get::<ParentCall>().unwrap().clone();
     let mut request = hello();
     if matches!(how, Carried::ByOption) {
-        request.call_options().inherit(&served);
+        request.call_options().parent(&served);
     }
     let call = async move { to.unary(request).await.unwrap().into_inner() };
     let task = match how {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grpc_resilience::call::{CallOptionsExt, Served};
+use grpc_resilience::call::{CallOptionsExt, ParentCall};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
@@ -101,7 +101,7 @@ async fn a_call_dropped_in_any_phase_leaves_no_task_no_timer_and_no_call_at_the_
 fn busy(to: &Calls, stops: &Stops) -> Front {
     let (to, stops) = (to.clone(), stops.clone());
     Front::stream(move |request| {
-        let served = request.extensions().get::<Served>().unwrap().clone();
+        let served = request.extensions().get::<ParentCall>().unwrap().clone();
         let (mut own, mut beside, guard) = (to.clone(), to.clone(), stops.guard());
         tokio::spawn(served.scope(async move { while beside.unary(hello()).await.is_ok() {} }));
         async move {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use grpc_resilience::rate_limit::{Quota, RateLimitBody, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitBody, ServerRateLimitLayer};
 use grpc_resilience::retry::RetryPolicy;
 use grpc_resilience::server_deadline::ServerDeadlineLayer;
 use grpc_resilience::{GiveUp, RetryLayer};
@@ -27,7 +27,7 @@ fn exhausted() -> RetryPolicy {
 
 /// A server that lets one call through every 100 ms.
 fn backend() -> Server {
-    serve(RateLimitLayer::new(
+    serve(ServerRateLimitLayer::new(
         Quota::every(ms(100)).unwrap().burst(1).unwrap(),
     ))
 }
@@ -92,10 +92,10 @@ async fn a_forwarded_refusal_does_not_vouch_for_the_call_in_the_middle() {
                 .in_memory()
         };
         let limited = |front: Front| {
-            let boxed = |answer: http::Response<RateLimitBody<_>>| answer.map(Body::new);
+            let boxed = |answer: http::Response<ServerRateLimitBody<_>>| answer.map(Body::new);
             let layers = ServiceBuilder::new()
                 .map_response(boxed)
-                .layer(RateLimitLayer::unlimited());
+                .layer(ServerRateLimitLayer::unlimited());
             Server::builder()
                 .service(layers.named_layer(EchoServer::new(front)))
                 .in_memory()
@@ -107,7 +107,7 @@ async fn a_forwarded_refusal_does_not_vouch_for_the_call_in_the_middle() {
                 true,
             ),
             1 => (
-                "under RateLimitLayer",
+                "under ServerRateLimitLayer",
                 limited(middle(&effects, bare(&backend), true)),
                 true,
             ),

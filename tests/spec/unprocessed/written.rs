@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer};
+use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use grpc_resilience::server_deadline::ServerDeadlineLayer;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -56,9 +56,9 @@ where
     (parts.headers, trailers)
 }
 
-fn none_at_all() -> RateLimitLayer {
+fn none_at_all() -> ServerRateLimitLayer {
     let quota = Quota::every(Duration::from_secs(3_600)).unwrap();
-    RateLimitLayer::new(quota.burst(1).unwrap())
+    ServerRateLimitLayer::new(quota.burst(1).unwrap())
 }
 
 fn with_timeout(timeout: &str) -> Request<()> {
@@ -101,7 +101,7 @@ async fn a_deadline_layer_writes_it_for_what_has_expired_when_it_comes_and_for_n
 // CONTRACT I7
 #[tokio::test(start_paused = true)]
 async fn what_a_handler_returns_loses_it_in_head_and_trailers() {
-    let plenty = RateLimitLayer::unlimited();
+    let plenty = ServerRateLimitLayer::unlimited();
     let deadline = ServerDeadlineLayer::new();
     let of_handler = |(head, trailers): (HeaderMap, Option<HeaderMap>)| {
         assert!(!head.contains_key(WORD));

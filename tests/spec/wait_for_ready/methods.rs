@@ -1,7 +1,7 @@
 //! Which methods wait.
 
 use grpc_resilience::GiveUp;
-use grpc_resilience::call::{CallOptionsExt, Patience};
+use grpc_resilience::call::{CallOptionsExt, WaitMode};
 use grpc_resilience::methods::InvalidPattern;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use testing::{Server, method};
@@ -12,11 +12,11 @@ use crate::common::{every, ms};
 use crate::support::{SECOND, Stack, client, hello, settle};
 
 /// Whether calls of `unary` wait, on a channel that is known to be down.
-async fn waits<T: Stack>(stack: &T, own: Option<Patience>) -> bool {
+async fn waits<T: Stack>(stack: &T, own: Option<WaitMode>) -> bool {
     let mut request = hello();
     match own {
-        Some(Patience::FailFast) => request.call_options().fail_fast(),
-        Some(Patience::WaitForReady) => request.call_options().wait_for_ready(),
+        Some(WaitMode::FailFast) => request.call_options().fail_fast(),
+        Some(WaitMode::WaitForReady) => request.call_options().wait_for_ready(),
         None => request.call_options(),
     };
     match timeout(ms(500), client(stack.clone()).unary(request)).await {
@@ -48,32 +48,32 @@ async fn a_call_s_own_wish_beats_its_method_s_which_beats_the_layer_s() {
         (patient(), true),
         (hurried(), false),
         (
-            patient().method(method::UNARY, Patience::FailFast).unwrap(),
+            patient().method(method::UNARY, WaitMode::FailFast).unwrap(),
             false,
         ),
         (
             hurried()
-                .method(method::UNARY, Patience::WaitForReady)
+                .method(method::UNARY, WaitMode::WaitForReady)
                 .unwrap(),
             true,
         ),
         (
             hurried()
-                .method("/test.*/*", Patience::WaitForReady)
+                .method("/test.*/*", WaitMode::WaitForReady)
                 .unwrap(),
             true,
         ),
         (
             hurried()
-                .method("/other.Service/*", Patience::WaitForReady)
+                .method("/other.Service/*", WaitMode::WaitForReady)
                 .unwrap(),
             false,
         ),
         (
             hurried()
-                .method("/**", Patience::WaitForReady)
+                .method("/**", WaitMode::WaitForReady)
                 .unwrap()
-                .method(method::UNARY, Patience::FailFast)
+                .method(method::UNARY, WaitMode::FailFast)
                 .unwrap(),
             false,
         ),
@@ -81,8 +81,8 @@ async fn a_call_s_own_wish_beats_its_method_s_which_beats_the_layer_s() {
         let said = format!("{layer:?}");
         let stack = down(layer).await;
         assert_eq!(waits(&stack, None).await, waits_by_itself, "{said}");
-        assert!(waits(&stack, Some(Patience::WaitForReady)).await, "{said}");
-        assert!(!waits(&stack, Some(Patience::FailFast)).await, "{said}");
+        assert!(waits(&stack, Some(WaitMode::WaitForReady)).await, "{said}");
+        assert!(!waits(&stack, Some(WaitMode::FailFast)).await, "{said}");
     }
 }
 
@@ -90,6 +90,6 @@ async fn a_call_s_own_wish_beats_its_method_s_which_beats_the_layer_s() {
 #[test]
 fn a_pattern_that_matches_no_method_is_refused_at_construction() {
     let layer = WaitForReadyLayer::new();
-    let refused = layer.method("orders", Patience::FailFast).unwrap_err();
+    let refused = layer.method("orders", WaitMode::FailFast).unwrap_err();
     assert!(matches!(refused, InvalidPattern::NotAMethod(_)));
 }

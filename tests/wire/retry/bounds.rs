@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use grpc_resilience::budget::BudgetLayer;
-use grpc_resilience::call::{CallOptionsExt as _, Served};
+use grpc_resilience::call::{CallOptionsExt as _, ParentCall};
 use grpc_resilience::retry::{Outcome, Plan, Policy, RetryLayer};
 use grpc_resilience::{DeadlineLayer, Error, GiveUp, ServerDeadlineLayer};
 use http::{Request, Response};
@@ -207,7 +207,7 @@ async fn a_call_whose_parent_is_over_is_not_repeated_whatever_the_policy_says() 
             .service(channel(&peer));
         let (served, open) = serving().await;
         let mut request = declared(request());
-        request.call_options().inherit(&served);
+        request.call_options().parent(&served);
         let call = tokio::spawn(service.oneshot(request));
         peer.wait_for_streams(1).await;
         drop(open);
@@ -220,7 +220,7 @@ async fn a_call_whose_parent_is_over_is_not_repeated_whatever_the_policy_says() 
 }
 
 /// A served call, and what keeps it so until it is dropped.
-async fn serving() -> (Served, impl Sized) {
+async fn serving() -> (ParentCall, impl Sized) {
     let handler = service_fn(|request: Request<Body>| async move {
         let mut answer = Response::new(Body::empty());
         *answer.extensions_mut() = request.extensions().clone();
@@ -228,7 +228,7 @@ async fn serving() -> (Served, impl Sized) {
     });
     let handler = ServerDeadlineLayer::new().layer(handler);
     let open = handler.oneshot(Request::new(Body::empty())).await.unwrap();
-    let served = open.extensions().get::<Served>().unwrap().clone();
+    let served = open.extensions().get::<ParentCall>().unwrap().clone();
     (served, open)
 }
 

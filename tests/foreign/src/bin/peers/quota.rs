@@ -9,7 +9,7 @@ use foreign::echo::{self, Begun};
 use foreign::load::CallId;
 use foreign::process::Process;
 use foreign::promises::Promises;
-use grpc_resilience::rate_limit::{Quota, RateLimitLayer, RateLimitSnapshot};
+use grpc_resilience::rate_limit::{Quota, RateLimitSnapshot, ServerRateLimitLayer};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::metadata::MetadataMap;
@@ -58,7 +58,7 @@ struct Trial {
 impl Trial {
     async fn run(language: Language, places: &Places, burst: u32) -> Result<Self, Failure> {
         let quota = Quota::per_second(PER_SECOND)?.burst(burst)?;
-        let limit = RateLimitLayer::unlimited().method("/test.v1.Echo/Unary", quota)?;
+        let limit = ServerRateLimitLayer::unlimited().method("/test.v1.Echo/Unary", quota)?;
         let (came, begun, port) = serve(limit.clone()).await?;
         let output = call(language, places, port).await?;
 
@@ -141,7 +141,7 @@ impl std::fmt::Display for Trial {
 }
 
 /// A server under the limit; what came to it, and what it let through.
-async fn serve(limit: RateLimitLayer) -> Result<(Begun, Begun, u16), Failure> {
+async fn serve(limit: ServerRateLimitLayer) -> Result<(Begun, Begun, u16), Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let port = listener.local_addr()?.port();
     let (service, begun) = echo::service();

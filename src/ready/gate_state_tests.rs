@@ -30,8 +30,8 @@ fn settings() -> Settings {
 
 struct Call {
     returns: u32,
-    patience: Patience,
-    seat: Option<Seat>,
+    wait_mode: WaitMode,
+    place: Option<Place>,
     woken: Arc<Woken>,
 }
 
@@ -48,28 +48,28 @@ impl Call {
     fn refused(returns: u32) -> Self {
         Self {
             returns,
-            patience: Patience::WaitForReady,
-            seat: None,
+            wait_mode: WaitMode::WaitForReady,
+            place: None,
             woken: Arc::default(),
         }
     }
 
-    fn asks(&mut self, gate: &Arc<Gate>) -> Turn {
+    fn asks(&mut self, gate: &Arc<GateState>) -> Decision {
         let waker = Waker::from(Arc::clone(&self.woken));
         let caller = Caller {
-            patience: self.patience,
+            wait_mode: self.wait_mode,
             bytes: 1,
             returns: self.returns,
             waker: Some(&waker),
         };
-        gate.turn(caller, &mut self.seat, &settings())
+        gate.turn(caller, &mut self.place, &settings())
     }
 
-    fn waits(&mut self, gate: &Arc<Gate>) -> Option<Duration> {
+    fn waits(&mut self, gate: &Arc<GateState>) -> Option<Duration> {
         match self.asks(gate) {
-            Turn::Wait(until, _) => until.map(|at| at - Instant::now()),
+            Decision::Wait(until, _) => until.map(|at| at - Instant::now()),
             turn => {
-                assert!(matches!(turn, Turn::Go(_)), "{turn:?}");
+                assert!(matches!(turn, Decision::Go(_)), "{turn:?}");
                 None
             }
         }
@@ -77,11 +77,11 @@ impl Call {
 }
 
 /// A gate that is open, and the number of its era.
-fn open() -> (Arc<Gate>, u64) {
-    let gate = Arc::new(Gate::default());
+fn open() -> (Arc<GateState>, u64) {
+    let gate = Arc::new(GateState::default());
     gate.presume_ready();
-    let era = gate.read(|shared| shared.channel.shown_by());
-    (gate, era)
+    let generation = gate.read(|shared| shared.channel.shown_by());
+    (gate, generation)
 }
 
 // CONTRACT W8
@@ -96,21 +96,21 @@ async fn a_call_that_three_connections_refused_waits_a_moment_for_a_fresh_one() 
     tokio::time::advance(40 * MS).await;
     assert_eq!(often.waits(&gate), None, "the connection is a good one");
     let mut fast = Call::refused(3);
-    fast.patience = Patience::FailFast;
+    fast.wait_mode = WaitMode::FailFast;
     assert_eq!(fast.waits(&gate), None);
 }
 
 // CONTRACT W8
 #[tokio::test(start_paused = true)]
 async fn a_call_that_three_connections_refused_goes_first_on_the_next() {
-    let (gate, era) = open();
+    let (gate, generation) = open();
     let mut often = Call::refused(3);
     assert_eq!(often.waits(&gate), Some(100 * MS));
     let goaway = Error::local(Code::Unavailable, Reason::GoAway, "GOAWAY");
-    gate.lost(era, End::GoAway, &goaway, &settings());
+    gate.lost(generation, End::GoAway, &goaway, &settings());
     assert!(often.woken.0.load(Ordering::SeqCst));
     let mut new = Call::refused(0);
-    let Turn::Test(test, _) = new.asks(&gate) else {
+    let Decision::Probe(test, _) = new.asks(&gate) else {
         panic!("the first call that asks tests the channel");
     };
     let mut others = [Call::refused(0), Call::refused(1), often];
@@ -119,7 +119,7 @@ async fn a_call_that_three_connections_refused_goes_first_on_the_next() {
     }
     gate.answered(test.number, &policy());
     let slots = others.each_ref().map(|call| {
-        let number = call.seat.as_ref().unwrap().number;
+        let number = call.place.as_ref().unwrap().number;
         gate.read(|shared| shared.queue.slot(number).unwrap())
     });
     assert!(slots[2] < slots[1] && slots[1] < slots[0], "{slots:?}");

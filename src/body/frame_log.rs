@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::buffer::{Lost, Share};
 
 /// The frames of a live request, kept for the attempts to come, and where the reader stands.
-pub(super) struct Kept {
+pub(super) struct FrameLog {
     frames: VecDeque<Bytes>,
     read: usize,
     share: Share,
@@ -13,7 +13,7 @@ pub(super) struct Kept {
     keeps: bool,
 }
 
-impl Kept {
+impl FrameLog {
     pub(super) fn new(share: Share) -> Self {
         Self {
             frames: VecDeque::new(),

@@ -6,7 +6,7 @@ use super::{Code, DETAILS, UNPROCESSED};
 
 /// What one look through the headers of an answer tells, or through its trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Glance {
+pub(crate) struct StatusHeaders {
     /// What `grpc-status` says, if there is one.
     pub(crate) code: Option<Code>,
     /// Whether there is a `grpc-status-details-bin`.
@@ -17,7 +17,7 @@ pub(crate) struct Glance {
     pub(crate) is_foreign: bool,
 }
 
-impl Glance {
+impl StatusHeaders {
     pub(crate) fn at(headers: &HeaderMap) -> Self {
         if headers.len() > FEW {
             return Self {
@@ -91,13 +91,13 @@ mod tests {
         headers.append(DETAILS, HeaderValue::from_static("AA"));
         headers.append(UNPROCESSED, HeaderValue::from_static("/a.B/C"));
         headers.append(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        let few = Glance::at(&headers);
+        let few = StatusHeaders::at(&headers);
         for count in 0..FEW {
             let name = HeaderName::try_from(format!("x-{count}")).unwrap();
             headers.append(name, HeaderValue::from(count));
         }
-        assert_eq!(few, Glance::at(&headers));
-        let expected = Glance {
+        assert_eq!(few, StatusHeaders::at(&headers));
+        let expected = StatusHeaders {
             code: Some(Code::Unavailable),
             has_details: true,
             has_vouch: true,

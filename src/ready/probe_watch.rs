@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use crate::kernel::sync::Mutex;
 
 use super::finding::Finding;
-use super::gate::{Gate, Probe};
+use super::gate_state::{GateState, Probe};
 use super::queue::UNWATCHED;
 
-impl Gate {
+impl GateState {
     /// Wakes all who wait if the first in line let the next test pass.
     pub(crate) fn keep_watch(self: &Arc<Self>, now: Instant) {
         let due = self.read(|shared| match shared.channel.find(now) {
@@ -47,17 +47,17 @@ impl Gate {
     }
 
     /// Whether the call of this test is being polled, or handed on, further up on this thread.
-    pub(crate) fn is_polled_here(&self, test: u64) -> bool {
-        POLLED.get() == (self.address(), test)
+    pub(crate) fn is_polled_here(&self, probe: u64) -> bool {
+        POLLED.get() == (self.address(), probe)
     }
 
     fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
-    fn woke(&self, test: u64) {
+    fn woke(&self, probe: u64) {
         let now = Instant::now();
-        self.shared.lock().channel.woke(test, now);
+        self.shared.lock().channel.woke(probe, now);
     }
 }
 
@@ -88,7 +88,7 @@ impl Drop for Polled {
 }
 
 /// What the alarm wakes.
-struct Bell(Weak<Gate>);
+struct Bell(Weak<GateState>);
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
@@ -101,8 +101,8 @@ impl Wake for Bell {
 /// The waker of a test: it notes that the dial has something to say, so that an owner who does not
 /// ask is noticed.
 pub(crate) struct Heard {
-    gate: Arc<Gate>,
-    test: u64,
+    gate: Arc<GateState>,
+    probe: u64,
     owner: Mutex<Waker>,
 }
 
@@ -111,13 +111,13 @@ impl Heard {
     pub(crate) fn new(probe: &Probe, owner: &Waker) -> Arc<Self> {
         Arc::new(Self {
             gate: probe.gate(),
-            test: probe.number,
+            probe: probe.number,
             owner: Mutex::new(owner.clone()),
         })
     }
 
     pub(crate) fn is_of(&self, probe: &Probe) -> bool {
-        self.test == probe.number
+        self.probe == probe.number
     }
 
     /// The owner polls with this waker from now on.
@@ -138,7 +138,7 @@ impl Wake for Heard {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.gate.woke(self.test);
+        self.gate.woke(self.probe);
         let owner = self.owner.lock().clone();
         owner.wake();
     }

@@ -1,36 +1,36 @@
 use std::sync::Arc;
 
-use crate::call::Patience;
+use crate::call::WaitMode;
 use crate::error::Error;
 
-use super::door::{Door, end_of};
-use super::gate::Probe;
-use super::{News, WaitForReadyPolicy};
+use super::gate::{Gate, end_of};
+use super::gate_state::Probe;
+use super::{Evidence, WaitForReadyPolicy};
 
 /// The way of an attempt through the gate: what became of it is news of the channel.
-pub(crate) struct Pass {
-    pub(crate) door: Arc<Door>,
+pub(crate) struct Ticket {
+    pub(crate) gate: Arc<Gate>,
     /// The number of the test that let the attempt go; 0 for none.
-    pub(crate) era: u64,
+    pub(crate) generation: u64,
     /// If it tests the channel.
     pub(crate) probe: Option<Probe>,
     /// A layer above keeps the request and sends it once more.
     hands_back: bool,
 }
 
-impl Pass {
-    pub(crate) fn new(door: &Arc<Door>, era: u64) -> Self {
+impl Ticket {
+    pub(crate) fn new(gate: &Arc<Gate>, generation: u64) -> Self {
         Self {
-            door: Arc::clone(door),
-            era,
+            gate: Arc::clone(gate),
+            generation,
             probe: None,
             hands_back: false,
         }
     }
 
     /// That of a call that was sent already, whose request is kept above.
-    pub(crate) fn under_way(door: &Arc<Door>, era: u64, patience: Patience) -> Self {
-        Self::new(door, era).handing_back(patience == Patience::WaitForReady)
+    pub(crate) fn under_way(gate: &Arc<Gate>, generation: u64, wait_mode: WaitMode) -> Self {
+        Self::new(gate, generation).handing_back(wait_mode == WaitMode::WaitForReady)
     }
 
     /// Whether the request is kept above, and goes there if it was not sent.
@@ -41,7 +41,7 @@ impl Pass {
     /// The attempt of a call that does not wait here failed: its error.
     pub(crate) fn end(&mut self, error: Error) -> Error {
         let error = self.hinted(error);
-        if self.failed(&error, 1) == News::NotConnected && self.hands_back {
+        if self.failed(&error, 1) == Evidence::NotConnected && self.hands_back {
             error.handed_back()
         } else {
             error
@@ -50,41 +50,43 @@ impl Pass {
 
     /// The number of the test that it is, or of the one that let it go.
     fn number(&self) -> u64 {
-        self.probe.as_ref().map_or(self.era, |probe| probe.number)
+        self.probe
+            .as_ref()
+            .map_or(self.generation, |probe| probe.number)
     }
 
     /// The failure, with what it may be while no call was ever answered.
     pub(crate) fn hinted(&self, error: Error) -> Error {
-        if self.door.gate.read(|shared| shared.channel.has_answered) {
+        if self.gate.state.read(|shared| shared.channel.has_answered) {
             return error;
         }
         error.before_any_answer()
     }
 
     /// The attempt failed, the `own`-th in a row of its call; what that says of the channel.
-    pub(crate) fn failed(&mut self, error: &Error, own: u32) -> News {
-        let Door { gate, settings } = &*self.door;
+    pub(crate) fn failed(&mut self, error: &Error, own: u32) -> Evidence {
+        let Gate { state, settings } = &*self.gate;
         let verdict = error.verdict();
-        let news = WaitForReadyPolicy::news(&verdict);
+        let evidence = WaitForReadyPolicy::evidence(&verdict);
         let (number, probe) = (self.number(), self.probe.take());
-        match news {
-            News::NotConnected => gate.failed(number, probe, own, error, settings),
-            News::Disconnected => gate.lost(number, end_of(&verdict), error, settings),
-            News::Connected => gate.answered(number, &settings.policy),
-            News::ShutDown => gate.shut_down(probe, error),
-            News::Nothing => {}
+        match evidence {
+            Evidence::NotConnected => state.failed(number, probe, own, error, settings),
+            Evidence::Disconnected => state.lost(number, end_of(&verdict), error, settings),
+            Evidence::Connected => state.answered(number, &settings.policy),
+            Evidence::ShutDown => state.shut_down(probe, error),
+            Evidence::Nothing => {}
         }
-        news
+        evidence
     }
 
     /// The server answered; what watches the connection while the answer is read.
     #[inline]
-    pub(crate) fn answered(self) -> Watch {
+    pub(crate) fn answered(self) -> ConnectionWatch {
         let number = self.number();
-        let Door { gate, settings } = &*self.door;
-        gate.answered(number, &settings.policy);
-        Watch {
-            door: self.door,
+        let Gate { state, settings } = &*self.gate;
+        state.answered(number, &settings.policy);
+        ConnectionWatch {
+            gate: self.gate,
             number,
         }
     }
@@ -92,13 +94,13 @@ impl Pass {
 
 /// What tells the gate when the connection is lost while an answer is read.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    door: Arc<Door>,
+pub(crate) struct ConnectionWatch {
+    gate: Arc<Gate>,
     number: u64,
 }
 
-impl Watch {
+impl ConnectionWatch {
     pub(crate) fn failed(&self, error: &Error) {
-        self.door.broke_off(self.number, error);
+        self.gate.broke_off(self.number, error);
     }
 }

@@ -10,7 +10,7 @@ use crate::events;
 use crate::kernel::sync::Ordering;
 
 use super::finding::{Change, Pick};
-use super::gate::{Gate, Probe, Shared};
+use super::gate_state::{GateState, Probe, Shared};
 use super::log::Line;
 use super::losses::End;
 use super::settings::Settings;
@@ -25,7 +25,7 @@ impl Shared {
     }
 }
 
-impl Gate {
+impl GateState {
     /// The request of the test of this number is read, by its own task or another's.
     pub(crate) fn read_by(&self, test: u64, by_itself: bool, policy: &WaitForReadyPolicy) {
         let now = Instant::now();
@@ -86,11 +86,11 @@ impl Gate {
     fn release(
         &self,
         mut shared: crate::kernel::sync::MutexGuard<'_, Shared>,
-        test: Option<u64>,
+        probe: Option<u64>,
         policy: &WaitForReadyPolicy,
     ) {
         let now = Instant::now();
-        let error = shared.channel.opened(test, now);
+        let error = shared.channel.opened(probe, now);
         let wake = shared.queue.release(now, policy.release);
         self.open(&mut shared);
         drop(shared);

@@ -7,7 +7,7 @@ use super::outage::after;
 /// The test under way: the call of this number dials for all. Another call takes it over if its
 /// owner does not fetch what came of it, or after a while.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Test {
+pub(crate) struct RunningProbe {
     pub(crate) number: u64,
     began: Instant,
     pub(crate) until: Instant,
@@ -41,7 +41,7 @@ const LIVES: Duration = Duration::from_millis(250);
 /// there.
 const CHECK: Duration = Duration::from_millis(500);
 
-impl Test {
+impl RunningProbe {
     pub(crate) fn begins(
         number: u64,
         follows_loss: bool,
