@@ -15,7 +15,7 @@ pub(crate) fn declared() -> Result<IdempotencyLayer, Box<dyn Error>> {
         .idempotent(PUT_ADDRESS.path())?
         .no_side_effects("/depot.v1.Depot/Get*")?
         .not_idempotent(GET_NEXT.path())?
-        .by(|method| method.contains("/Set").then_some(Safety::Idempotent))
+        .idempotent_if(|method| method.contains("/Set").then_some(Safety::Idempotent))
         // `deduplicated`: this depot sends a parcel once, however often it hears the key.
         .key(SEND.path(), IdempotencyKey::random().deduplicated())?;
     Ok(layer)

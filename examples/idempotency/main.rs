@@ -80,7 +80,11 @@ async fn call_all(caller: &mut Caller) {
         )
         .await;
     caller
-        .call(".by(|method| ..)", SET_WEIGHT, Client::set_weight)
+        .call(
+            ".idempotent_if(|method| ..)",
+            SET_WEIGHT,
+            Client::set_weight,
+        )
         .await;
     caller
         .call(".key(SEND.path(), ..)", SEND, Client::send)

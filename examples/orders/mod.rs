@@ -28,7 +28,7 @@
 //! use grpc_resilience::IdempotencyLayer;
 //! use grpc_resilience_examples::orders::v1::orders_methods::ALL;
 //!
-//! let layer = IdempotencyLayer::new().by(|path| {
+//! let layer = IdempotencyLayer::new().idempotent_if(|path| {
 //!     let method = ALL.iter().find(|method| method.path() == path)?;
 //!     Some(method.safety())
 //! });

@@ -125,7 +125,7 @@ pub(super) const FRAME_COST: usize = 96;
 /// Why a request can't be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Lost {
+pub enum NotReplayable {
     /// It is larger than one call may hold.
     TooLarge,
     /// The recordings of the channel hold all that they may.
@@ -230,12 +230,12 @@ impl Share {
     }
 
     /// Takes room for the data of a call.
-    pub(super) fn grow(&mut self, data: usize) -> Result<(), Lost> {
+    pub(super) fn grow(&mut self, data: usize) -> Result<(), NotReplayable> {
         self.take(data, data)
     }
 
     /// Takes room for one frame of many, with what it costs to keep it.
-    pub(super) fn grow_by_frame(&mut self, data: usize) -> Result<(), Lost> {
+    pub(super) fn grow_by_frame(&mut self, data: usize) -> Result<(), NotReplayable> {
         self.take(data, data.saturating_add(FRAME_COST))
     }
 
@@ -254,14 +254,14 @@ impl Share {
     }
 
     /// The limit of a call is one of data, as gRPC's is; the channel's buffer is one of memory.
-    fn take(&mut self, data: usize, memory: usize) -> Result<(), Lost> {
-        let sum = self.data.checked_add(data).ok_or(Lost::TooLarge)?;
+    fn take(&mut self, data: usize, memory: usize) -> Result<(), NotReplayable> {
+        let sum = self.data.checked_add(data).ok_or(NotReplayable::TooLarge)?;
         if sum > self.limit {
-            return Err(Lost::TooLarge);
+            return Err(NotReplayable::TooLarge);
         }
         let buffer = self.buffer.as_ref();
         if !buffer.is_none_or(|buffer| buffer.reserve(memory)) {
-            return Err(Lost::BufferFull);
+            return Err(NotReplayable::BufferFull);
         }
         self.data = sum;
         self.memory += memory;
@@ -296,10 +296,10 @@ mod tests {
         let buffer = ReplayBuffer::new(10);
         let mut one = Share::new(buffer.clone(), 8);
         let mut two = Share::new(buffer.clone(), 8);
-        assert_eq!(one.grow(9), Err(Lost::TooLarge));
+        assert_eq!(one.grow(9), Err(NotReplayable::TooLarge));
         assert_eq!(one.grow(8), Ok(()));
-        assert_eq!(one.grow(1), Err(Lost::TooLarge));
-        assert_eq!(two.grow(3), Err(Lost::BufferFull));
+        assert_eq!(one.grow(1), Err(NotReplayable::TooLarge));
+        assert_eq!(two.grow(3), Err(NotReplayable::BufferFull));
         assert_eq!(two.grow(2), Ok(()));
         assert_eq!(buffer.held(), 10);
         one.shrink(8);
@@ -336,7 +336,7 @@ mod tests {
         let buffer = ReplayBuffer::unlimited();
         let mut share = Share::new(buffer.clone(), usize::MAX);
         share.grow(1).unwrap();
-        assert_eq!(share.grow(usize::MAX), Err(Lost::TooLarge));
+        assert_eq!(share.grow(usize::MAX), Err(NotReplayable::TooLarge));
         assert_eq!(buffer.held(), 1);
     }
 }

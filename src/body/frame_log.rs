@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::buffer::{Lost, Share};
+use super::buffer::{NotReplayable, Share};
 
 /// The frames of a live request, kept for the attempts to come, and where the reader stands.
 pub(super) struct FrameLog {
@@ -51,7 +51,7 @@ impl FrameLog {
     }
 
     /// Keeps what the reader got, while there is room.
-    pub(super) fn keep(&mut self, data: &Bytes) -> Result<(), Lost> {
+    pub(super) fn keep(&mut self, data: &Bytes) -> Result<(), NotReplayable> {
         if !self.keeps {
             return Ok(());
         }

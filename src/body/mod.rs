@@ -8,7 +8,7 @@
 //! reads them, and the next attempt reads those and then the live rest.
 //!
 //! What does not fit, into the limit of the call or into the [`ReplayBuffer`] of the channel, goes
-//! on without being kept and can't be sent again; [`Lost`] says why.
+//! on without being kept and can't be sent again; [`NotReplayable`] says why.
 //!
 //! A body type takes part by implementing [`RequestBody`]; tonic's and http-body-util's boxed
 //! bodies do.
@@ -30,7 +30,7 @@ mod tee;
 mod waker;
 
 pub(crate) use buffer::WaitingShare;
-pub use buffer::{Lost, ReplayBuffer};
+pub use buffer::{NotReplayable, ReplayBuffer};
 pub(crate) use here::InCall;
 pub(crate) use link::{OpenRequest, Reader, RequestGuard};
 pub(crate) use notice::LossNotice;

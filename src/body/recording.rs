@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body::Body;
 
 use super::buffer::Loan;
-use super::buffer::{Lost, ReplayBuffer, Share};
+use super::buffer::{NotReplayable, ReplayBuffer, Share};
 use super::capture::{Capture, capture};
 use super::captured::Captured;
 use super::link::{OpenRequest, Reader, RequestGuard, RequestLink};
@@ -22,7 +22,7 @@ use super::{Replay, RequestBody};
 /// [`commit`](Self::commit) lets that attempt go on, and frees what was kept.
 ///
 /// ```
-/// use grpc_resilience::body::{Lost, Recording, ReplayBuffer};
+/// use grpc_resilience::body::{NotReplayable, Recording, ReplayBuffer};
 /// use http_body_util::{BodyExt as _, Full};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -247,7 +247,7 @@ impl<B: RequestBody> Recording<B> {
 
     /// Why the request can't be sent again; `None` if it can.
     #[must_use]
-    pub fn lost(&self) -> Option<Lost> {
+    pub fn lost(&self) -> Option<NotReplayable> {
         match &self.kept {
             Storage::Whole(..) => None,
             Storage::Live(Handle(tee)) => tee.lost(),

@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::kernel::sync::{Mutex, MutexGuard};
 
-use super::buffer::{Lost, Share};
+use super::buffer::{NotReplayable, Share};
 use super::frame_log::FrameLog;
 use super::live::{Live, Read};
 use super::notice::LossNotice;
@@ -37,7 +37,7 @@ struct State<B: Body<Data = Bytes>> {
     attempts: u64,
     /// Who waits for the source, or for the one who polls it now.
     waker: Option<Waker>,
-    lost: Option<Lost>,
+    lost: Option<NotReplayable>,
     loss: LossNotice,
 }
 
@@ -130,7 +130,7 @@ impl<B: Body<Data = Bytes>> Tee<B> {
         self.state.lock().loss.clone()
     }
 
-    pub(super) fn lost(&self) -> Option<Lost> {
+    pub(super) fn lost(&self) -> Option<NotReplayable> {
         self.state.lock().lost
     }
 
@@ -217,7 +217,7 @@ impl<B: Body<Data = Bytes> + Unpin> Tee<B> {
         let mut state = self.state.lock();
         if failed {
             state.source = Source::Gone;
-            state.lose(Lost::RequestFailed);
+            state.lose(NotReplayable::RequestFailed);
             drop(state);
             drop(live);
         } else {
@@ -242,7 +242,7 @@ impl<B: Body<Data = Bytes> + Unpin> Tee<B> {
                 shown: is_reader,
             }),
             Poll::Ready(Some(Err(_))) => {
-                state.lose(Lost::RequestFailed);
+                state.lose(NotReplayable::RequestFailed);
                 Err(Source::Gone)
             }
             Poll::Ready(Some(Ok(frame))) if is_reader => {
@@ -302,7 +302,7 @@ impl<B: Body<Data = Bytes>> State<B> {
     }
 
     /// The reader goes on, and no other can follow: all that is kept was read by it.
-    fn lose(&mut self, lost: Lost) {
+    fn lose(&mut self, lost: NotReplayable) {
         self.lost = Some(lost);
         self.loss.give();
         self.kept.commit();

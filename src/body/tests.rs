@@ -114,7 +114,7 @@ async fn a_request_over_the_limit_is_sent_once_and_whole() {
                 .collect::<String>()
                 .as_bytes()
         );
-        assert_eq!(recording.lost(), Some(Lost::TooLarge));
+        assert_eq!(recording.lost(), Some(NotReplayable::TooLarge));
     }
 }
 

@@ -20,7 +20,7 @@ use crate::methods::InvalidPattern;
 use super::layered::Waiting;
 use super::methods::Methods;
 use super::ordinary::Ordinary;
-use super::{Layered, Resilient};
+use super::{Resilient, ResilientWith};
 
 /// Builds the whole stack; see the [module](super).
 ///
@@ -31,7 +31,7 @@ use super::{Layered, Resilient};
 ///
 /// `A` is the layer around each attempt, which [`attempt_layer`](Self::attempt_layer) sets.
 #[derive(Clone, Debug)]
-pub struct Resilience<A = Bare> {
+pub struct Resilience<A = NoAttemptLayer> {
     deadline: DeadlineLayer,
     idempotency: IdempotencyLayer,
     budget: Spending,
@@ -44,7 +44,7 @@ pub struct Resilience<A = Bare> {
 
 /// Nothing stands around attempts.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Bare;
+pub struct NoAttemptLayer;
 
 #[derive(Clone, Debug, Default)]
 enum Spending {
@@ -61,7 +61,7 @@ impl Default for Resilience {
             idempotency: IdempotencyLayer::default(),
             budget: Spending::default(),
             retry: RetryLayer::default(),
-            around_attempts: Bare,
+            around_attempts: NoAttemptLayer,
             wait_for_ready: WaitForReadyLayer::default(),
             attempt_timeout: AttemptTimeoutLayer::default(),
             checked: Once::default(),
@@ -85,11 +85,11 @@ impl Resilience {
     /// # {
     /// use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
     /// use grpc_resilience::Resilience;
-    /// use grpc_resilience::stack::Layered;
+    /// use grpc_resilience::stack::ResilientWith;
     /// use tonic::transport::{Channel, Endpoint};
     ///
     /// struct Shop {
-    ///     orders: Layered<Channel, AdaptiveThrottleLayer>,
+    ///     orders: ResilientWith<Channel, AdaptiveThrottleLayer>,
     /// }
     ///
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -180,11 +180,11 @@ impl<A> Resilience<A> {
 
     /// Asks a closure about methods that no path and no glob matches; `None` passes on.
     #[must_use]
-    pub fn by<F>(mut self, rule: F) -> Self
+    pub fn idempotent_if<F>(mut self, rule: F) -> Self
     where
         F: Fn(&str) -> Option<Safety> + Send + Sync + 'static,
     {
-        self.idempotency = self.idempotency.by(rule);
+        self.idempotency = self.idempotency.idempotent_if(rule);
         self
     }
 
@@ -305,7 +305,7 @@ impl<A> Resilience<A> {
         self
     }
 
-    /// Puts the stack over a channel: a [`Resilient`], or a [`Layered`] with a layer around attempts.
+    /// Puts the stack over a channel: a [`Resilient`], or a [`ResilientWith`] with a layer around attempts.
     pub fn wrap<S>(&self, channel: S) -> <Self as Layer<S>>::Service
     where
         Self: Layer<S>,
@@ -385,14 +385,14 @@ where
     A: Layer<Waiting<S>>,
     A::Service: Clone,
 {
-    type Service = Layered<S, A>;
+    type Service = ResilientWith<S, A>;
 
-    fn layer(&self, channel: S) -> Layered<S, A> {
+    fn layer(&self, channel: S) -> ResilientWith<S, A> {
         let waiting = self.waiting(channel);
         let readiness = waiting.readiness();
         let retry = self.retry.layer(self.around_attempts.layer(waiting));
         let budget = self.budget_over_a_channel();
         let inner = self.idempotency.layer(budget.layer(retry));
-        Layered::new(self.deadline.layer(inner), budget, readiness)
+        ResilientWith::new(self.deadline.layer(inner), budget, readiness)
     }
 }

@@ -13,7 +13,7 @@ use crate::call::{self, BudgetSnapshot};
 use crate::error::{BoxError, Error};
 use crate::events::{self, Once};
 use crate::layers::attempt_timeout::AttemptTimeout;
-use crate::layers::budget::{BudgetLayer, Budgeted};
+use crate::layers::budget::{self, BudgetLayer};
 use crate::layers::deadline::{self, DeadlineBody};
 use crate::layers::idempotency::Idempotency;
 use crate::layers::retry::{Retry, RetryBody};
@@ -21,13 +21,13 @@ use crate::layers::wait_for_ready::{Readiness, WaitForReady};
 
 pub(super) type Waiting<S> = WaitForReady<AttemptTimeout<S>>;
 pub(super) type Inner<S, A = Identity> =
-    Idempotency<Budgeted<Retry<<A as Layer<Waiting<S>>>::Service>>>;
+    Idempotency<budget::Budget<Retry<<A as Layer<Waiting<S>>>::Service>>>;
 
 /// A channel under the whole stack with a layer of yours around each attempt, made by
 /// [`Resilience::wrap`](super::Resilience::wrap).
 ///
 /// `A` is what [`Resilience::attempt_layer`](super::Resilience::attempt_layer) was given.
-pub struct Layered<S, A = Identity>
+pub struct ResilientWith<S, A = Identity>
 where
     A: Layer<Waiting<S>>,
 {
@@ -37,7 +37,7 @@ where
     below_another: Arc<Once>,
 }
 
-impl<S, A> Layered<S, A>
+impl<S, A> ResilientWith<S, A>
 where
     A: Layer<Waiting<S>>,
 {
@@ -69,7 +69,7 @@ where
     }
 }
 
-impl<S, A, B, R> Service<Request<B>> for Layered<S, A>
+impl<S, A, B, R> Service<Request<B>> for ResilientWith<S, A>
 where
     A: Layer<Waiting<S>>,
     A::Service: Service<Request<B>, Response = Response<R>> + Clone,
@@ -94,7 +94,7 @@ where
     }
 }
 
-impl<S, A> Clone for Layered<S, A>
+impl<S, A> Clone for ResilientWith<S, A>
 where
     A: Layer<Waiting<S>>,
     A::Service: Clone,
@@ -109,13 +109,13 @@ where
     }
 }
 
-impl<S, A> fmt::Debug for Layered<S, A>
+impl<S, A> fmt::Debug for ResilientWith<S, A>
 where
     A: Layer<Waiting<S>>,
     A::Service: fmt::Debug,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Layered")
+        f.debug_struct("ResilientWith")
             .field("inner", &self.inner)
             .finish_non_exhaustive()
     }

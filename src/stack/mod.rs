@@ -27,7 +27,7 @@
 //!    time.
 //!
 //! [`Resilient`] is the service: `Clone`, and a named type for a struct's field. With a layer of yours
-//! around attempts it is [`Layered`].
+//! around attempts it is [`ResilientWith`].
 //!
 //! # What an ordinary call costs
 //!
@@ -64,7 +64,7 @@ mod service;
 mod span;
 
 pub use body::ResilientBody;
-pub use builder::{Bare, Resilience};
+pub use builder::{NoAttemptLayer, Resilience};
 pub use future::ResponseFuture;
-pub use layered::Layered;
+pub use layered::ResilientWith;
 pub use service::Resilient;

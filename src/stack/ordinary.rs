@@ -9,7 +9,7 @@ use crate::call::{CallOptions, Context, Deadline, ParentCall, Reader};
 use crate::dispatch::{Essentials, Extras, Readied, Spare};
 use crate::kernel::timer::Home;
 use crate::layers::attempt_timeout::AttemptTimeoutPolicy;
-use crate::layers::budget::Budgeted;
+use crate::layers::budget;
 use crate::layers::deadline::{self, Bound, EndsBy};
 use crate::layers::idempotency::Idempotency;
 use crate::layers::retry::{Policy, Start, clear_count, is_first_the_last};
@@ -30,7 +30,7 @@ use super::span::Span;
 pub(super) struct Ordinary<S> {
     pub(super) deadline: deadline::Deadline<()>,
     pub(super) idempotency: Idempotency<()>,
-    pub(super) budget: Budgeted<()>,
+    pub(super) budget: budget::Budget<()>,
     pub(super) start: Start<Waiting<S>>,
     pub(super) gate: Arc<Gate>,
     pub(super) attempt_timeout: AttemptTimeoutPolicy,

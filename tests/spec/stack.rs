@@ -178,7 +178,7 @@ async fn methods_are_declared_before_the_retry_layer_decides() {
         declared.then_some(Safety::Idempotent)
     };
     let stack = Resilience::new()
-        .idempotency(IdempotencyLayer::new().by(rule))
+        .idempotency(IdempotencyLayer::new().idempotent_if(rule))
         .no_side_effects(method::UNARY_NO_SIDE_EFFECTS)
         .unwrap()
         .idempotent("/test.v1.Echo/Unary*")

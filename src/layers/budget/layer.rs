@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use crate::call::{Budget, BudgetSnapshot};
+use crate::call::{self, BudgetSnapshot};
 use crate::methods::InvalidPattern;
 
-use super::Budgeted;
+use super::Budget;
 use super::budgets::{Budgets, Others};
 use super::per_method::PerMethod;
 
@@ -19,7 +19,7 @@ pub struct BudgetLayer {
 
 impl BudgetLayer {
     /// A layer that hands out this budget. Sharing is by `Arc`: `BudgetLayer::new(Arc::clone(&budget))`.
-    pub fn new(budget: impl Budget + 'static) -> Self {
+    pub fn new(budget: impl call::Budget + 'static) -> Self {
         Self::of(Others::Common(Arc::new(budget)))
     }
 
@@ -34,7 +34,9 @@ impl BudgetLayer {
     ///
     /// let layer = BudgetLayer::per_method(PercentageBudget::default);
     /// ```
-    pub fn per_method<B: Budget + 'static>(make: impl Fn() -> B + Send + Sync + 'static) -> Self {
+    pub fn per_method<B: call::Budget + 'static>(
+        make: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Self {
         Self::of(Others::Each(PerMethod::new(make)))
     }
 
@@ -59,7 +61,7 @@ impl BudgetLayer {
     pub fn method(
         mut self,
         pattern: &str,
-        budget: impl Budget + 'static,
+        budget: impl call::Budget + 'static,
     ) -> Result<Self, InvalidPattern> {
         Arc::make_mut(&mut self.budgets).add(pattern, Arc::new(budget))?;
         Ok(self)
@@ -79,9 +81,9 @@ impl BudgetLayer {
 }
 
 impl<S> Layer<S> for BudgetLayer {
-    type Service = Budgeted<S>;
+    type Service = Budget<S>;
 
-    fn layer(&self, inner: S) -> Budgeted<S> {
-        Budgeted::new(inner, Arc::clone(&self.budgets))
+    fn layer(&self, inner: S) -> Budget<S> {
+        Budget::new(inner, Arc::clone(&self.budgets))
     }
 }

@@ -78,5 +78,5 @@ mod units;
 pub use error::InvalidBudget;
 pub use layer::BudgetLayer;
 pub use percentage::PercentageBudget;
-pub use service::Budgeted;
+pub use service::Budget;
 pub use token_bucket::TokenBucket;

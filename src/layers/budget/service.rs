@@ -4,25 +4,25 @@ use std::task::{Context, Poll};
 use http::Request;
 use tower_service::Service;
 
-use crate::call::{self, Budget};
+use crate::call;
 use crate::events;
 
 use super::budgets::Budgets;
 
 /// The service of [`BudgetLayer`](super::BudgetLayer).
 #[derive(Clone, Debug)]
-pub struct Budgeted<S> {
+pub struct Budget<S> {
     inner: S,
     budgets: Arc<Budgets>,
 }
 
-impl<S> Budgeted<S> {
+impl<S> Budget<S> {
     pub(super) fn new(inner: S, budgets: Arc<Budgets>) -> Self {
         Self { inner, budgets }
     }
 }
 
-impl<S> Budgeted<S> {
+impl<S> Budget<S> {
     /// Hands out the budget of the method of this path.
     #[inline]
     pub(crate) fn charge(&self, path: &str, context: &mut call::Context) {
@@ -32,7 +32,7 @@ impl<S> Budgeted<S> {
     }
 
     #[inline]
-    fn hand_out(&self, budget: Arc<dyn Budget>, context: &mut call::Context) {
+    fn hand_out(&self, budget: Arc<dyn call::Budget>, context: &mut call::Context) {
         if context.attempt().is_some() && !context.is_in_two_stacks() {
             self.budgets.below_retry.say(events::budget_below_retry);
         } else if context.budget().is_some() && !context.is_in_two_stacks() {
@@ -45,13 +45,13 @@ impl<S> Budgeted<S> {
 }
 
 /// What stands below it.
-impl<S> Budgeted<S> {
+impl<S> Budget<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 }
 
-impl<S, B> Service<Request<B>> for Budgeted<S>
+impl<S, B> Service<Request<B>> for Budget<S>
 where
     S: Service<Request<B>>,
 {

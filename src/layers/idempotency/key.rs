@@ -51,7 +51,7 @@ impl IdempotencyKey {
     /// A random UUID for each call, in the header `idempotency-key`.
     ///
     /// The header has the name, and not the quotes, of the IETF's draft. For a server that wants
-    /// them see [`by`](Self::by).
+    /// them see [`from_request`](Self::from_request).
     #[must_use]
     pub fn random() -> Self {
         Self::of(Value::Random(Rng::default()))
@@ -60,7 +60,7 @@ impl IdempotencyKey {
     /// A value of your own for each call, from the head of its request. `None`: this call gets no
     /// key, and is not promoted.
     #[must_use]
-    pub fn by<F>(value: F) -> Self
+    pub fn from_request<F>(value: F) -> Self
     where
         F: Fn(&Parts) -> Option<HeaderValue> + Send + Sync + 'static,
     {

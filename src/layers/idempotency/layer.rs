@@ -103,7 +103,7 @@ impl IdempotencyLayer {
 
     /// Asks a closure about methods that no path and no glob matches; `None` passes on.
     #[must_use]
-    pub fn by<F>(mut self, rule: F) -> Self
+    pub fn idempotent_if<F>(mut self, rule: F) -> Self
     where
         F: Fn(&str) -> Option<Safety> + Send + Sync + 'static,
     {

@@ -17,7 +17,7 @@
 //!     .idempotent("/orders.v1.Orders/Put")?
 //!     .no_side_effects("/orders.v1.Orders/Get*")?
 //!     .not_idempotent("/orders.v1.Orders/GetAndLock")?
-//!     .by(|method| method.ends_with("/List").then_some(Safety::NoSideEffects))
+//!     .idempotent_if(|method| method.ends_with("/List").then_some(Safety::NoSideEffects))
 //!     .unary("/orders.v1.Orders/*")?;
 //! # Ok::<(), grpc_resilience::methods::InvalidPattern>(())
 //! ```
@@ -104,7 +104,7 @@
 //! use grpc_resilience::idempotency::{IdempotencyKey, IdempotencyLayer};
 //! use http::HeaderValue;
 //!
-//! let order = IdempotencyKey::by(|request| request.headers.get("x-order-id").cloned());
+//! let order = IdempotencyKey::from_request(|request| request.headers.get("x-order-id").cloned());
 //! let layer = IdempotencyLayer::new()
 //!     .key("/orders.v1.Orders/Create", IdempotencyKey::random().deduplicated())?
 //!     .key("/orders.v1.Orders/Change*", order.header("x-request-id")?.deduplicated())?;

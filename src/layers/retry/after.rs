@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::body::{Lost, WaitingShare};
+use crate::body::{NotReplayable, WaitingShare};
 use crate::call::{AttemptKind, Context, Deadline};
 use crate::classify::{Progress, Reason, Verdict};
 use crate::error::{Error, GiveUp};
@@ -33,7 +33,7 @@ impl Course {
     pub(super) fn after(
         &mut self,
         error: Error,
-        lost: Option<Lost>,
+        lost: Option<NotReplayable>,
         settings: &Settings,
         room: impl FnOnce(Duration) -> Option<WaitingShare>,
     ) -> Next {
@@ -91,7 +91,12 @@ impl Course {
     }
 
     /// The policy's plan, and whether the attempt ended by a deadline. Charges the budget.
-    fn plan(&self, error: &Error, lost: Option<Lost>, settings: &Settings) -> (Plan, bool) {
+    fn plan(
+        &self,
+        error: &Error,
+        lost: Option<NotReplayable>,
+        settings: &Settings,
+    ) -> (Plan, bool) {
         let Some(policy) = self.policy() else {
             return (Plan::Stop(GiveUp::Committed), false);
         };
@@ -132,7 +137,7 @@ impl Course {
         let on_this_side = matches!(
             verdict.reason,
             Reason::HookFailed | Reason::QueueFull | Reason::Throttled | Reason::Overloaded
-        ) || lost == Some(Lost::RequestFailed);
+        ) || lost == Some(NotReplayable::RequestFailed);
         if charged && !on_this_side {
             self.budget(|budget| budget.failed());
         }
@@ -221,10 +226,10 @@ impl Course {
     }
 }
 
-fn why_lost(lost: Lost) -> GiveUp {
+fn why_lost(lost: NotReplayable) -> GiveUp {
     match lost {
-        Lost::TooLarge => GiveUp::BodyTooLarge,
-        Lost::BufferFull => GiveUp::ReplayBufferFull,
-        Lost::RequestFailed => GiveUp::RequestFailed,
+        NotReplayable::TooLarge => GiveUp::BodyTooLarge,
+        NotReplayable::BufferFull => GiveUp::ReplayBufferFull,
+        NotReplayable::RequestFailed => GiveUp::RequestFailed,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Response};
 use tokio::time::Instant;
 
-use crate::body::{Lost, Reader, RequestBody};
+use crate::body::{NotReplayable, Reader, RequestBody};
 use crate::call::Context;
 use crate::dispatch::Head;
 use crate::error::{Error, GiveUp};
@@ -132,7 +132,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     /// The last failure, if the request itself failed since: no attempt follows (CONTRACT R13).
     fn request_failed(&mut self) -> Option<Error> {
         self.kept.recording.look_ahead();
-        if self.kept.recording.lost() != Some(Lost::RequestFailed) {
+        if self.kept.recording.lost() != Some(NotReplayable::RequestFailed) {
             return None;
         }
         self.course.ended_by(GiveUp::RequestFailed)

@@ -94,7 +94,7 @@ impl ServerRateLimitLayer {
     /// A bucket for each key that the closure reads from the head of a request. There is no limit for
     /// requests for which it says `None`.
     #[must_use]
-    pub fn by<F>(self, key: F) -> Self
+    pub fn key_by<F>(self, key: F) -> Self
     where
         F: Fn(&Parts) -> Option<String> + Send + Sync + 'static,
     {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use grpc_resilience::backoff::{Exponential, Jitter};
-use grpc_resilience::budget::{Budgeted, TokenBucket};
+use grpc_resilience::budget::{Budget, TokenBucket};
 use grpc_resilience::deadline::Deadline;
 use grpc_resilience::grpc::{Code, MethodKind};
 use grpc_resilience::idempotency::Idempotency;
@@ -16,7 +16,7 @@ use crate::counted::{Counted, Sends};
 use crate::scenarios::Scenario;
 
 /// The layers without wait-for-ready: C-core's calls fail fast too.
-pub(crate) type Stack = Deadline<Idempotency<Budgeted<Retry<Counted<Channel>>>>>;
+pub(crate) type Stack = Deadline<Idempotency<Budget<Retry<Counted<Channel>>>>>;
 
 /// No scenario takes so long, so that one that hangs is seen as one that fails.
 const PATIENCE: Duration = Duration::from_secs(10);

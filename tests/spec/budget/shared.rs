@@ -11,7 +11,7 @@ use grpc_resilience::budget::{BudgetLayer, PercentageBudget, TokenBucket};
 use grpc_resilience::call::{self, AttemptKind, Budget, BudgetSnapshot};
 use grpc_resilience::methods::InvalidPattern;
 use grpc_resilience::retry::{Retry, RetryLayer};
-use grpc_resilience::{Resilience, budget::Budgeted};
+use grpc_resilience::{Resilience, budget};
 use http::Request;
 use test_protos::EchoClient;
 use testing::{Server, method};
@@ -24,7 +24,7 @@ use crate::support::{client, hello};
 
 const RETRY: AttemptKind = AttemptKind::Retry;
 
-fn under(layer: BudgetLayer, server: &Server) -> EchoClient<Budgeted<Retry<Channel>>> {
+fn under(layer: BudgetLayer, server: &Server) -> EchoClient<budget::Budget<Retry<Channel>>> {
     let stack = ServiceBuilder::new()
         .layer(layer)
         .layer(RetryLayer::new(policy()));
@@ -179,7 +179,7 @@ impl Service<Request<()>> for Handed {
     }
 }
 
-async fn handed(service: &mut Budgeted<Handed>, path: &str) -> Arc<dyn Budget> {
+async fn handed(service: &mut budget::Budget<Handed>, path: &str) -> Arc<dyn Budget> {
     let request = Request::builder().uri(path).body(()).unwrap();
     service.call(request).await.unwrap().unwrap()
 }

@@ -146,7 +146,7 @@ async fn a_closure_is_asked_about_each_call() {
     let says_so = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&says_so);
     let by = move |_: &str| asked.load(Ordering::Relaxed).then_some(Safety::Idempotent);
-    let layer = IdempotencyLayer::new().by(by);
+    let layer = IdempotencyLayer::new().idempotent_if(by);
     let mut stack = over(&Resilience::new().idempotency(layer).retry(attempts(2)));
     for says in [false, true, false] {
         says_so.store(says, Ordering::Relaxed);
@@ -227,7 +227,7 @@ async fn a_policy_of_one_s_own_that_is_switched_off_repeats_no_call_of_a_known_m
 async fn a_closure_is_asked_once_about_a_call_whether_its_request_is_complete_or_not() {
     let asked = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&asked);
-    let stack = Resilience::new().by(move |_| {
+    let stack = Resilience::new().idempotent_if(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
         None
     });

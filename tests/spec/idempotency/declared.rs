@@ -91,7 +91,8 @@ async fn a_glob_declares_what_it_matches() {
 
 #[tokio::test(start_paused = true)]
 async fn a_closure_declares_what_it_names() {
-    let by = layer().by(|method| method.ends_with("Effects").then_some(Safety::NoSideEffects));
+    let by = layer()
+        .idempotent_if(|method| method.ends_with("Effects").then_some(Safety::NoSideEffects));
     assert_eq!(repeated(by).await, [false, false, true, false]);
 }
 
@@ -115,16 +116,25 @@ async fn an_exact_path_beats_a_glob_and_a_glob_beats_a_closure() {
         .unwrap();
     assert_eq!(repeated(declaration).await, [true, false, false, false]);
 
-    let glob_over_closure = layer().by(all).not_idempotent("/*/Unary").unwrap();
+    let glob_over_closure = layer()
+        .idempotent_if(all)
+        .not_idempotent("/*/Unary")
+        .unwrap();
     assert_eq!(repeated(glob_over_closure).await, [false, true, true, true]);
-    let glob_over_closure = layer().by(none).idempotent("/*/Unary").unwrap();
+    let glob_over_closure = layer().idempotent_if(none).idempotent("/*/Unary").unwrap();
     assert_eq!(
         repeated(glob_over_closure).await,
         [true, false, false, false]
     );
 
-    assert_eq!(repeated(layer().by(none).by(all)).await, [false; 4]);
-    assert_eq!(repeated(layer().by(|_| None).by(all)).await, [true; 4]);
+    assert_eq!(
+        repeated(layer().idempotent_if(none).idempotent_if(all)).await,
+        [false; 4]
+    );
+    assert_eq!(
+        repeated(layer().idempotent_if(|_| None).idempotent_if(all)).await,
+        [true; 4]
+    );
 }
 
 // CONTRACT I5

@@ -105,7 +105,8 @@ async fn a_path_a_glob_and_a_closure_beat_the_proto() {
     assert_eq!(repeated(denied.unwrap()).await, expected);
     let denied = described().not_idempotent("/*/UnaryI*");
     assert_eq!(repeated(denied.unwrap()).await, expected);
-    let denied = described().by(|it| it.ends_with("Idempotent").then_some(Safety::Unknown));
+    let denied =
+        described().idempotent_if(|it| it.ends_with("Idempotent").then_some(Safety::Unknown));
     assert_eq!(repeated(denied).await, expected);
 
     let allowed = described().idempotent(method::UNARY_UNKNOWN);
@@ -113,7 +114,8 @@ async fn a_path_a_glob_and_a_closure_beat_the_proto() {
     assert_eq!(repeated(allowed.unwrap()).await, expected);
     let allowed = described().idempotent("/*/*Unknown");
     assert_eq!(repeated(allowed.unwrap()).await, expected);
-    let allowed = described().by(|it| it.ends_with("Unknown").then_some(Safety::Idempotent));
+    let allowed =
+        described().idempotent_if(|it| it.ends_with("Unknown").then_some(Safety::Idempotent));
     assert_eq!(repeated(allowed).await, expected);
 }
 

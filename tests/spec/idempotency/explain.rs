@@ -34,7 +34,7 @@ fn sources() -> [(Source, Declare); 6] {
             layer.idempotent("/shop.v1.*/*").unwrap()
         }),
         (Source::Closure(0), |layer| {
-            layer.by(|_| Some(Safety::Unknown))
+            layer.idempotent_if(|_| Some(Safety::Unknown))
         }),
         (
             Source::Key(http::HeaderName::from_static("idempotency-key")),
@@ -103,7 +103,7 @@ fn an_explanation_reads_well_in_one_line() {
             "safe to repeat (idempotent), by its path; unary, by its path",
         ),
         (
-            layer().by(none).by(all),
+            layer().idempotent_if(none).idempotent_if(all),
             "safe to repeat (no side effects), by closure 1",
         ),
         (
@@ -119,7 +119,10 @@ fn an_explanation_reads_well_in_one_line() {
 #[test]
 fn what_has_not_the_form_of_a_method_is_declared_by_nobody() {
     let all = layer().idempotent("/**").unwrap();
-    let all = all.unary("/**").unwrap().by(|_| Some(Safety::Idempotent));
+    let all = all
+        .unary("/**")
+        .unwrap()
+        .idempotent_if(|_| Some(Safety::Idempotent));
     for path in [
         "",
         "/",
@@ -169,7 +172,7 @@ fn the_described_methods_that_nobody_annotated_are_listed() {
         .unwrap()
         .no_side_effects("/*/Unary*")
         .unwrap()
-        .by(|method| method.ends_with("ServerStream").then_some(Safety::Unknown))
+        .idempotent_if(|method| method.ends_with("ServerStream").then_some(Safety::Unknown))
         .key("/*/BidiStream", key())
         .unwrap();
     assert_eq!(said.unannotated_methods(), [method::CLIENT_STREAM]);
@@ -215,7 +218,7 @@ async fn a_method_that_anybody_declared_is_not_listed() {
     let server = Server::in_memory();
     let undescribed = layer().idempotent(GET).unwrap();
     let exception = layer().methods(ORDERS).unwrap().not_idempotent("/**");
-    let none = IdempotencyKey::by(|_| None).deduplicated();
+    let none = IdempotencyKey::from_request(|_| None).deduplicated();
     let keyed = layer().methods(ORDERS).unwrap().key("/**", none);
     for layer in [undescribed, exception.unwrap(), keyed.unwrap()] {
         let mut client = client(&server, layer.clone(), policy());

@@ -99,7 +99,7 @@ async fn a_key_which_the_caller_sends_is_kept_and_promotes_too() {
     assert_eq!(keys(&server.calls()), [Some("order-7"); 4]);
 
     // Also where no key would be made; but an empty one tells no calls apart.
-    let none = IdempotencyKey::by(|_| None).deduplicated();
+    let none = IdempotencyKey::from_request(|_| None).deduplicated();
     let (server, mut client) = down(keyed(none));
     client.unary(with_key("order-7")).await.unwrap_err();
     assert_eq!(keys(&server.calls()), [Some("order-7"); 4]);
@@ -110,7 +110,7 @@ async fn a_key_which_the_caller_sends_is_kept_and_promotes_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_value_of_the_user_s_own_is_made_from_the_request_once_a_call() {
-    let key = IdempotencyKey::by(|request| {
+    let key = IdempotencyKey::from_request(|request| {
         let order = request.headers.get("x-order")?.to_str().ok()?;
         HeaderValue::try_from(format!("{}:{order}", request.uri.path())).ok()
     });
@@ -171,7 +171,8 @@ async fn redials_and_attempts_of_the_whole_stack_carry_one_key() {
 // Each attempt would carry its own, which is worse than none.
 #[tokio::test(start_paused = true)]
 async fn below_a_retry_layer_no_key_is_made() {
-    let by = IdempotencyKey::by(|_| Some(HeaderValue::from_static("mine"))).deduplicated();
+    let by =
+        IdempotencyKey::from_request(|_| Some(HeaderValue::from_static("mine"))).deduplicated();
     for key in [deduplicated(), by] {
         let server = Server::in_memory();
         server.script().otherwise(unavailable("down"));

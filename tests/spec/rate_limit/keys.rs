@@ -92,7 +92,7 @@ async fn a_tenant_has_a_bucket_for_each_quota() {
 
 #[tokio::test(start_paused = true)]
 async fn a_closure_tells_the_key_or_that_there_is_no_limit() {
-    let layer = ServerRateLimitLayer::new(hourly(3)).by(|parts| {
+    let layer = ServerRateLimitLayer::new(hourly(3)).key_by(|parts| {
         let user = parts.headers.get("x-user")?.to_str().ok()?;
         Some(format!("{user} {}", parts.uri.path()))
     });

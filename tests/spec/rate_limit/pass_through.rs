@@ -90,7 +90,7 @@ proptest! {
                 0 => layer,
                 1 => layer.by_metadata("x-tenant").unwrap(),
                 2 => layer.by_peer(),
-                _ => layer.by(|_| None),
+                _ => layer.key_by(|_| None),
             };
             let request = Request::post("http://host/test.v1.Echo/Unary")
                 .version(http::Version::HTTP_2)
