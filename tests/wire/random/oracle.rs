@@ -47,7 +47,7 @@ impl<'a> Judge<'a> {
                     .streams(call)
                     .map(|(_, stream)| brief(stream))
                     .collect();
-                assert_eq!(call.outcome, Outcome::Succeeded, "{call:?} {seen:?}");
+                assert_eq!(call.failure, None, "{call:?} {seen:?}");
             }
             self.is_told_the_truth(call);
             self.ended_in_time(call);
