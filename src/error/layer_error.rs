@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use crate::classify::{self, ConnectFault, Reason, Verdict, display_chain};
 use crate::events::Failed;
-use crate::grpc::{Code, Status};
+use crate::grpc::{Code, Status, Vouched};
 
 use crate::report::{CallReport, SharedError};
 
@@ -54,6 +54,9 @@ pub(super) struct Inner {
     pub(super) handed_back: bool,
     /// An event said that the call failed so.
     pub(super) is_logged: bool,
+    /// The server's word that the request had no effect, with an answer that a layer below names
+    /// otherwise (CONTRACT D11, I7).
+    pub(super) vouched: Option<Vouched>,
     #[cfg(feature = "tonic")]
     shown: tonic::Status,
 }
@@ -75,6 +78,7 @@ impl Error {
             report: None,
             handed_back: false,
             is_logged: false,
+            vouched: None,
         }))
     }
 
@@ -90,6 +94,7 @@ impl Error {
             attempts,
             report,
             is_logged,
+            vouched,
             ..
         } = *self.0;
         let mut remade = Self::build(verdict, status, cause);
@@ -97,6 +102,7 @@ impl Error {
         remade.0.attempts = attempts;
         remade.0.report = report;
         remade.0.is_logged = is_logged;
+        remade.0.vouched = vouched;
         remade
     }
 

@@ -10,6 +10,8 @@ use crate::classify::display_chain_until;
 use crate::classify::{self, Doubt, Progress, Reason, Verdict, display_chain};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use crate::grpc::MethodKind;
+#[cfg(feature = "retry")]
+use crate::grpc::Vouched;
 use crate::grpc::{Code, Status};
 use crate::report::{CallReport, Phase, SharedError};
 #[cfg(any(
@@ -142,10 +144,19 @@ impl Error {
     /// I7).
     #[cfg(feature = "retry")]
     pub(crate) fn vouched_for(mut self) -> Self {
-        if self.0.verdict.progress == Progress::Answered {
+        if matches!(
+            self.0.verdict.progress,
+            Progress::Answered | Progress::Reached
+        ) {
             self.0.verdict.progress = Progress::Unprocessed;
         }
         self
+    }
+
+    /// The word of an answer that a layer below names otherwise.
+    #[cfg(feature = "retry")]
+    pub(crate) fn vouched(&self) -> Option<&Vouched> {
+        self.0.vouched.as_ref()
     }
 
     /// What a layer says itself of a call that it does not send.
