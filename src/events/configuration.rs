@@ -79,6 +79,17 @@ pub(crate) fn pattern_overruled(pattern: &str, exception: &str) {
     );
 }
 
+/// No method of this exception is declared repeatable.
+#[cfg(feature = "idempotency")]
+#[cold]
+pub(crate) fn exception_idle(exception: &str) {
+    tracing::warn!(
+        target: TARGET, exception,
+        "the exception of not_idempotent has no effect, because no pattern declares any of its methods \
+         repeatable: check how it is written"
+    );
+}
+
 /// The attempt timeout does not end before the default timeout of the call.
 #[cfg(feature = "stack")]
 #[cold]

@@ -15,6 +15,14 @@ mod glance;
 ))]
 mod glob;
 mod headers;
+#[cfg(any(
+    feature = "budget",
+    feature = "idempotency",
+    feature = "rate-limit",
+    feature = "retry",
+    feature = "wait-for-ready"
+))]
+mod language;
 mod method;
 #[cfg(any(
     feature = "budget",
@@ -63,7 +71,7 @@ pub use method_table::InvalidPattern;
 ))]
 pub(crate) use method_table::MethodTable;
 #[cfg(feature = "idempotency")]
-pub(crate) use method_table::{covers, is_glob, is_of_service, matches};
+pub(crate) use method_table::{covers, is_glob, is_of_service, matches, meets};
 #[cfg(feature = "idempotency")]
 pub(crate) use path::is_method;
 pub use path::method_of;
