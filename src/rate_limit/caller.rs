@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::runtime::Handle;
 
 use crate::grpc::{PREVIOUS_ATTEMPTS, TIMEOUT, parse_timeout};
 
@@ -12,8 +11,6 @@ pub(super) struct Caller {
     pub(super) returning: bool,
     /// It can come again if it is told a time that is nearer than this.
     pub(super) patience: Duration,
-    /// There is a runtime by whose timer it can wait for its cell.
-    pub(super) can_wait: bool,
 }
 
 impl Caller {
@@ -30,7 +27,6 @@ impl Caller {
         Self {
             returning,
             patience: timeout.map_or(longest, |timeout| timeout.min(longest)),
-            can_wait: returning && Handle::try_current().is_ok(),
         }
     }
 }

@@ -37,7 +37,6 @@ impl Meter {
         let asks = Asks {
             returning: caller.returning,
             patience: longest_that_suits(caller.patience),
-            can_wait: caller.can_wait,
         };
         let (lapsed, gets) = {
             let mut promises = self.0.lock();

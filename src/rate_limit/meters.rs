@@ -127,7 +127,6 @@ mod tests {
     const PATIENT: Caller = Caller {
         returning: false,
         patience: Duration::ZERO,
-        can_wait: false,
     };
 
     fn meters(max_keys: usize) -> Meters {
