@@ -509,7 +509,8 @@ mod tests {
         });
         drop(gone);
         next.block_on(async {
-            poll_fn(|cx| Poll::Ready(assert!(timer.poll(cx).is_pending()))).await;
+            let is_pending = poll_fn(|cx| Poll::Ready(timer.poll(cx).is_pending())).await;
+            assert!(is_pending);
             assert!(matches!(timer.0, Kind::Here(_)), "no thread keeps it");
             poll_fn(|cx| timer.poll(cx)).await.unwrap();
         });

@@ -7,7 +7,7 @@ mod written;
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::budget::BudgetLayer;
 use grpc_resilience::call::CallOptionsExt as _;
-use grpc_resilience::classify::Progress;
+use grpc_resilience::classify::{Progress, Reason};
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
@@ -305,4 +305,20 @@ async fn an_attempt_s_end_without_a_word_that_counts_is_final() {
         assert_eq!(verdict.progress, Progress::Reached);
         assert!(!status.metadata().contains_key(WORD));
     }
+}
+
+// CONTRACT I7, D11: what a layer below knows already
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_attempt_by_another_name_keeps_that_it_had_no_effect() {
+    let server = Server::in_memory();
+    let answer = too_late(Code::DeadlineExceeded, "late", 299);
+    server.script().always(method::UNARY, answer);
+    let attempts = AttemptTimeoutLayer::new(ms(300)).unwrap();
+    // The policy does not retry the code.
+    let layered = attempts.layer(trusting(policy()).layer(server.channel()));
+    let status = client(layered).unary(undeclared()).await.unwrap_err();
+    let verdict = ours(&status)[0].verdict();
+    assert_eq!(verdict.reason, Reason::AttemptTimedOut);
+    assert_eq!(verdict.progress, Progress::Unprocessed);
+    assert_eq!(server.count(), 1);
 }
