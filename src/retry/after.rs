@@ -223,7 +223,12 @@ impl Course {
             // Who noticed was the server or the transport (CONTRACT D11).
             Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
                 let last = last.map(|last| Arc::new(last) as _);
-                error.into_expiry(deadline, Phase::Attempt, self.progress(), last)
+                let progress = match error.verdict().progress {
+                    // The server's word counts for this answer, whatever it is called.
+                    Progress::Unprocessed => Progress::Unprocessed,
+                    _ => self.progress(),
+                };
+                error.into_expiry(deadline, Phase::Attempt, progress, last)
             }
             // A layer below of ours did, and knows in which phase.
             _ => match last {
