@@ -98,6 +98,7 @@ impl Language {
     }
 
     /// Whether there may be a method that both match.
+    #[cfg(any(feature = "idempotency", test))]
     pub(super) fn meets(&self, other: &Self) -> bool {
         let both = |ours: &Places, theirs: &Places| other.accepts(theirs) && self.accepts(ours);
         self.search(other, both) != Some(false)
