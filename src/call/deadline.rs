@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::grpc::{Code, InvalidTimeout, TIMEOUT, find, parse_timeout, render_timeout};
+use crate::grpc::{InvalidTimeout, TIMEOUT, find, parse_timeout, render_timeout};
 
 /// About thirty years: what a timeout too long for an [`Instant`] becomes.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
@@ -76,14 +76,6 @@ impl Deadline {
         self.at.saturating_duration_since(now)
     }
 
-    /// Whether a failure with this code and so much time left is the deadline by another name, by
-    /// the least grace: whoever knows the whole failure and the timeout that was sent allows more
-    /// (CONTRACT D11).
-    #[must_use]
-    pub fn is_expiry(code: Code, remaining: Duration) -> bool {
-        matches!(code, Code::Cancelled | Code::DeadlineExceeded) && remaining <= LEAST_GRACE
-    }
-
     /// The earlier of the two.
     #[must_use]
     pub fn earliest(self, other: Self) -> Self {
@@ -130,14 +122,6 @@ mod tests {
         deadline.stamp(&mut headers, start + Duration::from_secs(9));
         assert_eq!(headers[TIMEOUT], "1n");
         assert_eq!(headers.len(), 1);
-    }
-
-    // CONTRACT D11
-    #[test]
-    fn a_cancellation_near_the_deadline_is_the_deadline() {
-        assert!(Deadline::is_expiry(Code::Cancelled, LEAST_GRACE));
-        assert!(!Deadline::is_expiry(Code::Cancelled, LEAST_GRACE * 2));
-        assert!(!Deadline::is_expiry(Code::Unavailable, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

@@ -58,10 +58,7 @@ impl Verdict {
         if !may_be_expiry(self.code) || self.reason == Reason::Dropped {
             return None;
         }
-        if matches!(
-            self.reason,
-            Reason::AttemptTimedOut | Reason::DeadlineExceeded
-        ) {
+        if self.reason.is_time_out() || self.reason == Reason::DeadlineExceeded {
             return Some(Expiry::OwnClock);
         }
         if is_in_table(message) {
@@ -144,7 +141,11 @@ mod tests {
 
     #[test]
     fn the_clocks_of_this_side_are_told_from_the_peer_s() {
-        for reason in [Reason::AttemptTimedOut, Reason::DeadlineExceeded] {
+        for reason in [
+            Reason::AttemptTimedOut,
+            Reason::TransportTimedOut,
+            Reason::DeadlineExceeded,
+        ] {
             let verdict = Verdict::new(Progress::Reached, Code::DeadlineExceeded, reason);
             assert_eq!(verdict.expiry(""), Some(Expiry::OwnClock));
         }

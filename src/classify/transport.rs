@@ -52,7 +52,11 @@ fn proof(cause: &(dyn Error + 'static), parent: Option<&(dyn Error + 'static)>) 
     if cause.is::<tonic::ConnectError>() {
         return Some(not_sent(Reason::ConnectFailed));
     }
-    if cause.is::<tonic::TimeoutExpired>() || cause.is::<Elapsed>() {
+    if cause.is::<tonic::TimeoutExpired>() {
+        // Of `grpc-timeout` or of the endpoint: it does not say which.
+        return Some(reached(Code::DeadlineExceeded, Reason::TransportTimedOut));
+    }
+    if cause.is::<Elapsed>() {
         return Some(reached(Code::DeadlineExceeded, Reason::AttemptTimedOut));
     }
     if cause.is::<ServiceError>() || cause.is::<Closed>() || cause.is::<Discover>() {

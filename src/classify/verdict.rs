@@ -49,7 +49,7 @@ pub enum Reason {
     /// The server, the client itself or a proxy refused a message, or metadata, for its size: so it
     /// will do next time (CONTRACT R15).
     MessageTooLarge,
-    /// The server answered with a `grpc-status` that is no code (CONTRACT R16).
+    /// The server answered with a `grpc-status` that is no code, or with several (CONTRACT R16).
     InvalidStatus,
     /// An HTTP answer without `grpc-status`, such as a proxy's.
     HttpStatus,
@@ -73,8 +73,12 @@ pub enum Reason {
     KeepaliveTimeout,
     /// The stream was reset.
     StreamReset,
-    /// The attempt's own timeout passed: that of the attempt timeout layer, or of the transport.
+    /// The attempt's own timeout passed: that of the attempt timeout layer, or of tower's timeout.
     AttemptTimedOut,
+    /// The transport's own timer went off: at the call's `grpc-timeout`, or at a timeout of the
+    /// transport, such as tonic's `Endpoint::timeout`. Below a layer that knows the deadline, only
+    /// at the latter.
+    TransportTimedOut,
     /// A status from a service that is no transport.
     ForeignStatus,
     /// An error that this crate does not know.
@@ -119,6 +123,7 @@ impl Reason {
             Self::KeepaliveTimeout => "keepalive_timeout",
             Self::StreamReset => "stream_reset",
             Self::AttemptTimedOut => "attempt_timed_out",
+            Self::TransportTimedOut => "transport_timed_out",
             Self::ForeignStatus => "foreign_status",
             Self::Unrecognised => "unrecognised",
             Self::DeadlineExceeded => "deadline_exceeded",
@@ -147,6 +152,12 @@ impl Reason {
                 | Self::Throttled
                 | Self::Overloaded
         )
+    }
+
+    /// Whether a clock on this side ended an attempt: its own, or the transport's, which may have
+    /// gone by the call's.
+    pub(crate) fn is_time_out(self) -> bool {
+        matches!(self, Self::AttemptTimedOut | Self::TransportTimedOut)
     }
 
     /// Whether no later attempt can end otherwise, whatever codes are retried (CONTRACT R15, R16).

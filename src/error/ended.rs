@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Response;
 use tokio::time::Instant;
 
 use crate::call::Deadline;
 use crate::classify::{Hint, Progress};
+use crate::grpc::Vouched;
 use crate::report::{Phase, SharedError, Trace};
 
 use super::Error;
@@ -53,6 +55,12 @@ impl Error {
             Some(last) => Self::expired(deadline, phase, progress, Some(last)),
         }
         .hinted(hint)
+    }
+
+    /// The same failure with the word that came with the answer that it is by another name.
+    pub(crate) fn vouched_in<B>(mut self, answer: &Response<B>) -> Self {
+        self.0.vouched = answer.extensions().get::<Vouched>().cloned();
+        self
     }
 
     /// The same failure with what the peer asked for.

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use crate::classify::{self, ConnectFault, Reason, Verdict, display_chain};
 use crate::events::Failed;
-use crate::grpc::{Code, Status};
+use crate::grpc::{Code, Status, Vouched};
 use crate::report::{CallReport, SharedError};
 
 use super::shown::{Shown, foreign_status, is_foreign_status, shown};
@@ -56,6 +56,9 @@ pub(super) struct Inner {
     pub(super) is_logged: bool,
     /// The source that users see.
     shown: Shown,
+    /// The server's word that the request had no effect, with an answer that a layer below names
+    /// otherwise (CONTRACT D11, I7).
+    pub(super) vouched: Option<Vouched>,
 }
 
 impl Error {
@@ -74,6 +77,7 @@ impl Error {
             report: None,
             handed_back: false,
             is_logged: false,
+            vouched: None,
         }))
     }
 
@@ -89,6 +93,7 @@ impl Error {
             attempts,
             report,
             is_logged,
+            vouched,
             ..
         } = *self.0;
         let mut remade = Self::build(verdict, status, cause);
@@ -96,6 +101,7 @@ impl Error {
         remade.0.attempts = attempts;
         remade.0.report = report;
         remade.0.is_logged = is_logged;
+        remade.0.vouched = vouched;
         remade
     }
 

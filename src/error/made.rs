@@ -8,6 +8,7 @@ use crate::call::Deadline;
 use crate::classify::display_chain_until;
 use crate::classify::{self, Doubt, Progress, Reason, Verdict, display_chain};
 use crate::grpc::MethodKind;
+use crate::grpc::Vouched;
 use crate::grpc::{Code, Status};
 use crate::kernel::timer::NoRuntime;
 use crate::report::{CallReport, Phase, SharedError};
@@ -129,10 +130,18 @@ impl Error {
     /// The same failure, of a request that had no effect: the server's word for it counts (CONTRACT
     /// I7).
     pub(crate) fn vouched_for(mut self) -> Self {
-        if self.0.verdict.progress == Progress::Answered {
+        if matches!(
+            self.0.verdict.progress,
+            Progress::Answered | Progress::Reached
+        ) {
             self.0.verdict.progress = Progress::Unprocessed;
         }
         self
+    }
+
+    /// The word of an answer that a layer below names otherwise.
+    pub(crate) fn vouched(&self) -> Option<&Vouched> {
+        self.0.vouched.as_ref()
     }
 
     /// What a layer says itself of a call that it does not send.

@@ -3,8 +3,10 @@
 //! Generated clients turn whatever a stack returns into a `tonic::Status`. [`Error`] makes that
 //! status the server's own: its `source()` is a `tonic::Status` with the code, message, details and
 //! metadata that were sent. What led to it, such as the transport's error, is [`Error::cause`].
-//! What the layers add, [`GiveUp`] and the [`CallReport`](crate::CallReport), is found from the
-//! client's status:
+//! The client's status by itself prints all of it once, since tonic shows a status' source behind
+//! its message; a printer of chains repeats both further down, unless it begins with
+//! [`Error::find`]. What the layers add, [`GiveUp`] and the [`CallReport`](crate::CallReport), is
+//! found from the client's status:
 //!
 //! ```
 //! use grpc_resilience::GiveUp;

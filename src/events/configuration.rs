@@ -68,6 +68,16 @@ pub(crate) fn pattern_overruled(pattern: &str, exception: &str) {
     );
 }
 
+/// No method of this exception is declared repeatable.
+#[cold]
+pub(crate) fn exception_idle(exception: &str) {
+    tracing::warn!(
+        target: TARGET, exception,
+        "the exception of not_idempotent has no effect, because no pattern declares any of its methods \
+         repeatable: check how it is written"
+    );
+}
+
 /// The attempt timeout does not end before the default timeout of the call.
 #[cold]
 pub(crate) fn attempt_timeout_without_effect(

@@ -92,10 +92,15 @@ impl Code {
         }
     }
 
-    /// Whether there is a `grpc-status`, and it is one of those numbers.
+    /// Whether there is a `grpc-status`, and it is one of those numbers: one that is there several
+    /// times says the same each time.
     pub(crate) fn is_in(headers: &HeaderMap) -> bool {
-        let value = find(headers, &STATUS).map(HeaderValue::as_bytes);
-        value.is_some_and(|value| value == b"2" || Self::from_header(value) != Self::Unknown)
+        let mut values = headers.get_all(STATUS).iter().map(HeaderValue::as_bytes);
+        let Some(value) = values.next() else {
+            return false;
+        };
+        let is_one = value == b"2" || Self::from_header(value) != Self::Unknown;
+        is_one && values.all(|other| other == value)
     }
 
     /// The code in trailers or in a Trailers-Only head; `None` without `grpc-status`.

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -56,7 +57,9 @@ impl Home {
 
     #[cold]
     fn find(&self) {
-        if let Ok(runtime) = Handle::try_current() {
+        if let Ok(runtime) = Handle::try_current()
+            && sleep_here(Instant::now(), &runtime).is_some()
+        {
             // If another thread was faster, its runtime does as well.
             let _ = self.0.set(runtime);
         }
@@ -65,9 +68,9 @@ impl Home {
     /// A timer that goes off at this instant.
     #[inline]
     pub(crate) fn timer(&self, at: Instant) -> Timer {
-        Timer(match Handle::try_current() {
-            Ok(_) => Kind::Here(Box::pin(sleep_until(at))),
-            Err(_) => Kind::Elsewhere(Box::new(self.elsewhere(at))),
+        Timer(match here(at) {
+            Some(sleep) => Kind::Here(Box::pin(sleep)),
+            None => Kind::Elsewhere(Box::new(self.elsewhere(at))),
         })
     }
 
@@ -94,10 +97,63 @@ impl fmt::Debug for Home {
     }
 }
 
-/// Whether a timer that went off did so before its time: a runtime that ends lets all of them go off. It
-/// must not be polled then, or tokio panics.
-pub(crate) fn is_cut_off(sleep: &Sleep) -> bool {
-    sleep.is_elapsed() && Instant::now() < sleep.deadline()
+/// A timer of the runtime of this thread, if there is one.
+#[inline]
+fn here(at: Instant) -> Option<Sleep> {
+    let runtime = Handle::try_current().ok()?;
+    sleep_here(at, &runtime)
+}
+
+/// Runtimes that were built without time, the last ones that were asked; not made where there is
+/// none.
+static TIMELESS: OnceLock<Mutex<Vec<runtime::Id>>> = OnceLock::new();
+
+/// So many are remembered.
+const MOST_TIMELESS: usize = 64;
+
+/// A timer of this runtime, which is the thread's: `None` if it was built without time.
+///
+/// Nothing says so beforehand: tokio panics, and the panic hook is told, once for each runtime.
+#[inline]
+pub(crate) fn sleep_here(at: Instant, runtime: &Handle) -> Option<Sleep> {
+    let timeless = TIMELESS.get();
+    if timeless.is_some_and(|timeless| timeless.lock().contains(&runtime.id())) {
+        return None;
+    }
+    let made = catch_unwind(|| sleep_until(at));
+    if made.is_err() {
+        remember_timeless(runtime.id());
+    }
+    made.ok()
+}
+
+#[cold]
+fn remember_timeless(id: runtime::Id) {
+    let mut timeless = TIMELESS.get_or_init(Mutex::default).lock();
+    if timeless.len() == MOST_TIMELESS {
+        timeless.remove(0);
+    }
+    timeless.push(id);
+}
+
+/// The runtime of a timer is over, or ends now: it tells no time any more.
+#[derive(Debug)]
+pub(crate) struct CutOff;
+
+/// Polls a timer, which may be of another runtime than the thread's.
+///
+/// A runtime that ends lets all its timers go off, and polling one of them panics from a little before
+/// that on.
+#[inline]
+pub(crate) fn poll(sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Result<(), CutOff>> {
+    if sleep.is_elapsed() {
+        let is_due = sleep.deadline() <= Instant::now();
+        return Poll::Ready(if is_due { Ok(()) } else { Err(CutOff) });
+    }
+    match catch_unwind(AssertUnwindSafe(|| sleep.poll(cx))) {
+        Ok(polled) => polled.map(Ok),
+        Err(_) => Poll::Ready(Err(CutOff)),
+    }
 }
 
 /// Wakes whoever polls it.
@@ -156,21 +212,40 @@ impl Timer {
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
         match &mut self.0 {
-            Kind::Here(sleep) if !sleep.is_elapsed() => sleep.as_mut().poll(cx).map(Ok),
-            _ => self.poll_elsewhere(cx),
+            Kind::Here(sleep) => match poll(sleep.as_mut(), cx) {
+                Poll::Ready(Err(CutOff)) => self.poll_moved(cx),
+                polled => polled.map(|_| Ok(())),
+            },
+            Kind::Elsewhere(_) => self.poll_elsewhere(cx),
         }
+    }
+
+    /// Its runtime is over. Whoever polls may do so in another.
+    #[cold]
+    fn poll_moved(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
+        let at = self.at();
+        if let Some(sleep) = here(at) {
+            let mut sleep = Box::pin(sleep);
+            let polled = poll(sleep.as_mut(), cx);
+            // Or in what is left of the one that is over.
+            if !matches!(polled, Poll::Ready(Err(CutOff))) {
+                self.0 = Kind::Here(sleep);
+                return polled.map(|_| Ok(()));
+            }
+        }
+        *self = Self::alone(at);
+        self.poll_elsewhere(cx)
+    }
+
+    /// One of no runtime.
+    #[cold]
+    pub(crate) fn alone(at: Instant) -> Self {
+        let keeper = Keeper::alone(at);
+        Self(Kind::Elsewhere(Box::new(Elsewhere { at, keeper })))
     }
 
     #[cold]
     fn poll_elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
-        if let Kind::Here(sleep) = &self.0 {
-            let at = sleep.deadline();
-            if !is_cut_off(sleep) {
-                return Poll::Ready(Ok(()));
-            }
-            let keeper = Keeper::alone(at);
-            self.0 = Kind::Elsewhere(Box::new(Elsewhere { at, keeper }));
-        }
         let Kind::Elsewhere(elsewhere) = &mut self.0 else {
             return Poll::Pending;
         };
@@ -399,6 +474,66 @@ mod tests {
         assert_eq!(wait_for(here), Ok(()), "a thread keeps it");
         assert_eq!(wait_for(home.timer(late)), Err(NoRuntime));
         assert_eq!(wait_for(home.timer(Instant::now())), Ok(()), "it is due");
+    }
+
+    // CONTRACT D13: whoever keeps a runtime's handle may enter it when it is over
+    #[test]
+    fn a_timer_in_what_is_left_of_a_runtime_goes_on_by_a_thread() {
+        let runtime = runtime();
+        let home = runtime.block_on(async { Home::here() });
+        let left = runtime.handle().clone();
+        let mut began = runtime.block_on(async {
+            let mut timer = home.timer(soon());
+            poll_fn(|cx| Poll::Ready(timer.poll(cx).is_pending())).await;
+            timer
+        });
+        drop(runtime);
+        let _entered = left.enter();
+        let at = soon();
+        assert_eq!(wait_for(home.timer(at)), Ok(()));
+        assert!(Instant::now() >= at);
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = began.poll(&mut cx);
+        assert_eq!(wait_for(began), Ok(()));
+    }
+
+    // CONTRACT D13
+    #[test]
+    fn a_timer_that_moves_goes_on_in_the_runtime_that_polls_it() {
+        let (gone, next) = (runtime(), runtime());
+        let at = Instant::now() + 1_000 * MS;
+        let mut timer = gone.block_on(async {
+            let mut timer = Home::here().timer(at);
+            poll_fn(|cx| Poll::Ready(timer.poll(cx).is_pending())).await;
+            timer
+        });
+        drop(gone);
+        next.block_on(async {
+            let is_pending = poll_fn(|cx| Poll::Ready(timer.poll(cx).is_pending())).await;
+            assert!(is_pending);
+            assert!(matches!(timer.0, Kind::Here(_)), "no thread keeps it");
+            poll_fn(|cx| timer.poll(cx)).await.unwrap();
+        });
+        assert!(Instant::now() >= at);
+    }
+
+    // CONTRACT D13
+    #[test]
+    fn a_runtime_without_time_is_no_home_and_is_asked_once() {
+        let timeless = Builder::new_current_thread().build().unwrap();
+        let home = timeless.block_on(async { Home::here() });
+        assert!(home.0.get().is_none());
+        let is_known = || {
+            let timeless_ids = TIMELESS.get().unwrap().lock();
+            let is_this = |id: &&runtime::Id| **id == timeless.handle().id();
+            timeless_ids.iter().filter(is_this).count()
+        };
+        assert_eq!(is_known(), 1);
+        timeless.block_on(async {
+            assert!(is_alone(&home.timer(soon())));
+            assert!(is_alone(&home.timer(soon())));
+        });
+        assert_eq!(is_known(), 1);
     }
 
     // CONTRACT D13

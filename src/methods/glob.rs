@@ -1,5 +1,7 @@
 use glob::{MatchOptions, Pattern};
 
+use super::language::Language;
+
 /// `*` stays within a segment: a service or a method, never both.
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
@@ -33,15 +35,13 @@ impl Glob {
 
     /// Whether it surely matches all that this one matches.
     pub(super) fn covers(&self, other: &Self) -> bool {
-        if self.as_str() == "/**" || self.as_str() == other.as_str() {
-            return true;
+        match (self.as_str(), other.as_str()) {
+            (one, other) if one == other => true,
+            ("/**", _) => true,
+            // It matches paths that are no methods, too.
+            (_, "/**") => false,
+            (one, other) => Language::of(one).covers(&Language::of(other)),
         }
-        let rest = self
-            .prefix
-            .as_deref()
-            .and_then(|prefix| other.as_str().strip_prefix(prefix));
-        // What follows stays within the segment of the star.
-        rest.is_some_and(|rest| !rest.contains('/'))
     }
 
     pub(super) fn matches(&self, method: &str) -> bool {

@@ -1,13 +1,15 @@
 use std::fmt;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::classify::ConnectFault;
 use crate::error::Error;
+use crate::kernel::timer::Timer;
 
 use super::ConnectivityState;
 use super::failure;
@@ -148,6 +150,7 @@ impl Readiness {
     ///   error says so, [`GiveUp::NotDialled`](crate::GiveUp::NotDialled), and the message of its
     ///   status how the channel last failed.
     pub async fn ready(&self) -> Result<(), Arc<Error>> {
+        self.0.home.note();
         let mut grace = None;
         loop {
             let mut changed = pin!(self.0.changed.notified());
@@ -166,7 +169,7 @@ impl Readiness {
                 }
                 (_, last) => {
                     let until = *grace.get_or_insert_with(|| Instant::now() + GRACE);
-                    if !comes_before(until, changed).await {
+                    if !comes_before(self.0.home.timer(until), changed).await {
                         return Err(Arc::new(failure::not_dialled(last)));
                     }
                     // A call was here.
@@ -202,13 +205,13 @@ impl Readiness {
 /// As long as a default policy waits at most between two attempts of a call that fails fast.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Whether the change comes before this instant. Where there is no runtime whose timer could tell,
-/// none is waited for.
-async fn comes_before(until: Instant, changed: impl Future<Output = ()>) -> bool {
-    if Instant::now() >= until || Handle::try_current().is_err() {
-        return false;
-    }
-    timeout_at(until, changed).await.is_ok()
+/// Whether the change comes before the timer goes off.
+async fn comes_before(mut timer: Timer, mut changed: Pin<&mut impl Future<Output = ()>>) -> bool {
+    let first = poll_fn(|cx| match changed.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(true),
+        Poll::Pending => timer.poll(cx).map(|_| false),
+    });
+    first.await
 }
 
 impl fmt::Debug for Readiness {

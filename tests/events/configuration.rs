@@ -310,6 +310,43 @@ fn a_glob_that_an_exception_overrules_is_said_once() {
     );
 }
 
+// CONTRACT V2: without descriptors
+#[test]
+fn an_exception_from_nothing_is_said_once() {
+    let layer = || {
+        IdempotencyLayer::new()
+            .idempotent("/shop.v1.Orders/Get*")
+            .unwrap()
+    };
+    let idle = |layer: &IdempotencyLayer| {
+        let ear = Ear::new();
+        for _ in 0..2 {
+            drop(layer.layer(()));
+        }
+        let heard = ear.take();
+        let said = heard.iter().map(|it| it.get("exception").to_owned());
+        said.collect::<Vec<_>>()
+    };
+    let misspelt = "/shop.v1.Oders/GetAndLock";
+    let lost = layer().not_idempotent(misspelt).unwrap();
+    assert_eq!(idle(&lost), [misspelt]);
+    let lost = layer().not_idempotent("/shop.v1.Orders/[a-f]*").unwrap();
+    assert_eq!(idle(&lost), ["/shop.v1.Orders/[a-f]*"]);
+    // Those that decide something, or may.
+    for decides in ["/shop.v1.Orders/GetAndLock", "/shop.*/*Lock", "/**/G*Lock"] {
+        let layer = layer().not_idempotent(decides).unwrap();
+        assert_eq!(idle(&layer), [""; 0], "{decides}");
+    }
+    let asked = layer().idempotent_if(|_| Some(Safety::Idempotent));
+    assert_eq!(idle(&asked.not_idempotent(misspelt).unwrap()), [""; 0]);
+    let keyed = layer().key("/shop.v1.*/*", IdempotencyKey::random().deduplicated());
+    let keyed = keyed.unwrap().not_idempotent(misspelt).unwrap();
+    assert_eq!(idle(&keyed), [""; 0]);
+    // For a retry policy that assumes all calls idempotent.
+    let alone = IdempotencyLayer::new().not_idempotent(misspelt).unwrap();
+    assert_eq!(idle(&alone), [""; 0]);
+}
+
 // CONTRACT V2
 #[test]
 fn an_attempt_timeout_that_ends_no_attempt_before_the_default_timeout_is_said_once() {

@@ -19,6 +19,7 @@ use http_body_util::BodyExt as _;
 use test_protos::EchoRequest;
 use testing::{Answer, Server, method};
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -512,5 +513,114 @@ fn a_handler_is_stopped_wherever_it_is_polled() {
         let call = service.call(request());
         let Ok(answer) = on_a_plain_thread(call);
         assert_eq!(answer.headers()["grpc-status"], expected);
+    }
+}
+
+/// A call under way in a runtime that ends then: what comes of it in another one.
+fn moved(stack: impl Stack) -> Result<(), Status> {
+    let (gone, next) = (runtime(), runtime());
+    let mut call = Box::pin(unary(stack, declared()));
+    let is_pending = gone.block_on(async {
+        for _ in 0..20 {
+            let polled = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+            if polled.is_ready() {
+                return false;
+            }
+            tokio::time::sleep(ms(5)).await;
+        }
+        true
+    });
+    assert!(is_pending);
+    drop(gone);
+    let ended = async { tokio::time::timeout(Duration::from_secs(20), call).await };
+    next.block_on(ended).expect("it hangs")
+}
+
+// CONTRACT D13
+#[test]
+fn a_call_keeps_its_time_in_another_runtime_once_its_first_one_is_over() {
+    let site = Site::new().hangs();
+    let deadline = DeadlineLayer::new().default_timeout(ms(400));
+    let attempt = AttemptTimeoutLayer::new(ms(400)).unwrap();
+    let ended = [
+        moved(site.build(|channel| deadline.layer(channel))),
+        moved(site.build(|channel| attempt.layer(channel))),
+        moved(site.build(|channel| stack().default_timeout(ms(400)).wrap(channel))),
+    ];
+    for ended in ended {
+        assert_eq!(ended.unwrap_err().code(), Code::DeadlineExceeded);
+    }
+    let down = Answer::status(Code::Unavailable, "down");
+    site.server.script().clear();
+    site.server.script().on(method::UNARY, [down]);
+    let slow = RetryLayer::new(RetryPolicy::new().backoff(every(ms(400))));
+    moved(site.build(|channel| slow.layer(channel))).unwrap();
+}
+
+// CONTRACT D13: tokio says nothing of it beforehand
+#[test]
+fn a_call_keeps_its_time_in_a_runtime_that_was_built_without_time() {
+    let (timeless, home) = (Builder::new_current_thread().build().unwrap(), runtime());
+    let deadline = || DeadlineLayer::new().default_timeout(ms(50)).layer(Silent);
+    let whole = || Resilience::new().default_timeout(ms(50)).wrap(Silent);
+    let attempt = || AttemptTimeoutLayer::new(ms(50)).unwrap().layer(Silent);
+    for is_at_home in [true, false] {
+        let site = if is_at_home { &home } else { &timeless };
+        let built = site.block_on(async { (deadline(), whole(), attempt()) });
+        let (one, two, three) = (built.0.clone(), built.1.clone(), built.2.clone());
+        let ended = timeless.block_on(async {
+            let one = unary(built.0, undeclared()).await;
+            let two = unary(built.1, undeclared()).await;
+            [one, two, unary(built.2, undeclared()).await]
+        });
+        for ended in ended {
+            assert_eq!(ended.unwrap_err().code(), Code::DeadlineExceeded);
+        }
+        // On a plain thread too.
+        timed_out(one);
+        timed_out(two);
+        timed_out(three);
+    }
+}
+
+// CONTRACT D13, V4
+#[test]
+fn who_waits_for_readiness_on_a_plain_thread_waits_its_second() {
+    let site = Site::new();
+    let built = site.build(|channel| stack().wrap(channel));
+    let readiness = built.readiness();
+    let (begun, has_begun) = mpsc::channel();
+    let waiting = thread::spawn(move || {
+        let mut ready = Box::pin(async move { readiness.ready().await });
+        block_on(std::future::poll_fn(|cx| {
+            let polled = ready.as_mut().poll(cx);
+            let _ = begun.send(polled.is_pending());
+            polled
+        }))
+    });
+    assert!(has_begun.recv().unwrap(), "it waits");
+    // A call that comes meanwhile is heard of.
+    on_a_plain_thread(unary(built, undeclared())).unwrap();
+    waiting.join().unwrap().unwrap();
+
+    // Nor does one that no runtime was shown to.
+    for built_here in [true, false] {
+        let idle = if built_here {
+            site.build(|channel| stack().wrap(channel))
+        } else {
+            let channel = site.build(|channel| channel);
+            stack().wrap(channel)
+        };
+        let start = Instant::now();
+        let readiness = idle.readiness();
+        let ended = on_a_plain_thread(async move { readiness.ready().await });
+        assert!(
+            ended
+                .unwrap_err()
+                .status()
+                .message()
+                .contains("nothing dials")
+        );
+        assert!(start.elapsed() >= ms(1_000), "{:?}", start.elapsed());
     }
 }

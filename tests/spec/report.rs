@@ -20,7 +20,7 @@ use tonic::Extensions;
 use tower::Layer as _;
 
 use crate::common::{declared, every, failures, ms, policy, retrying, unavailable, undeclared};
-use crate::support::{SECOND, client, hello};
+use crate::support::{SECOND, client, hello, ours};
 
 /// The report in the extensions of a response.
 fn of(extensions: &Extensions) -> CallReport {
@@ -246,4 +246,47 @@ async fn an_attempt_that_the_call_s_deadline_ended_did_not_time_out_by_itself() 
         !report.to_string().contains("attempt_timed_out"),
         "{report}"
     );
+}
+
+// CONTRACT V3: whichever layer stands there alone
+#[tokio::test(start_paused = true)]
+async fn without_an_attempt_timeout_no_failure_says_that_one_passed() {
+    use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
+    use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
+    use grpc_resilience::retry::RetryLayer;
+
+    let server = Server::in_memory();
+    server.script().otherwise(Answer::hang());
+    let late = AttemptTimeoutLayer::new(ms(60_000)).unwrap();
+    let mut statuses = Vec::new();
+    macro_rules! fails {
+        ($layer:expr) => {{
+            let mut request = declared();
+            request.set_timeout(ms(100));
+            let stack = $layer.layer(server.channel());
+            statuses.push(client(stack).unary(request).await.unwrap_err());
+        }};
+    }
+    fails!(RetryLayer::new(policy()));
+    fails!(RetryLayer::new(RetryPolicy::never()));
+    fails!(WaitForReadyLayer::new());
+    fails!(late);
+    fails!(AdaptiveThrottleLayer::new());
+    fails!(grpc_resilience::Resilience::new());
+    for status in statuses {
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        let reason = ours(&status)[0].verdict().reason;
+        let expected = [Reason::DeadlineExceeded, Reason::TransportTimedOut];
+        assert!(expected.contains(&reason), "{status:?}");
+    }
+    // A timeout of the endpoint itself is none of the call, and is retried.
+    let hasty = server.connect_lazy(&server.endpoint().timeout(ms(50)));
+    let mut request = declared();
+    request.set_timeout(ms(60_000));
+    let report = request.call_report();
+    let stack = RetryLayer::new(policy().max_attempts(2).unwrap()).layer(hasty);
+    client(stack).unary(request).await.unwrap_err();
+    let failed = report.failed_attempts();
+    let reasons: Vec<_> = failed.iter().map(|it| it.verdict.reason).collect();
+    assert_eq!(reasons, [Reason::TransportTimedOut; 2], "{report}");
 }

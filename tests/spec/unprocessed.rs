@@ -7,7 +7,7 @@ mod written;
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::budget::BudgetLayer;
 use grpc_resilience::call::CallOptionsExt as _;
-use grpc_resilience::classify::Progress;
+use grpc_resilience::classify::{Progress, Reason};
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
@@ -236,4 +236,89 @@ async fn a_declared_call_needs_no_word() {
     )
     .await;
     assert_eq!(sent, 4);
+}
+
+/// What a server says of an attempt that came too late for it, at its end.
+fn too_late(code: Code, words: &str, after: u64) -> Answer {
+    let said = Answer::status(code, words).metadata(WORD, method::UNARY);
+    said.after(ms(after))
+}
+
+// CONTRACT I7, D11: an answer that is the attempt's end by another name
+#[tokio::test(start_paused = true)]
+async fn the_word_counts_within_the_grace_before_the_attempt_s_end() {
+    let attempts = || AttemptTimeoutLayer::new(ms(300)).unwrap();
+    for (code, words, after) in [
+        (Code::DeadlineExceeded, "no time left", 100),
+        (Code::DeadlineExceeded, "no time left", 299),
+        (Code::Cancelled, "no time left", 299),
+        (Code::Unavailable, "etcdserver: request timed out", 280),
+        (Code::Unknown, "context deadline exceeded", 299),
+    ] {
+        let server = Server::in_memory();
+        let answers = || {
+            server
+                .script()
+                .on(method::UNARY, [too_late(code, words, after)])
+        };
+        let policy = || policy().retry_on(Code::DeadlineExceeded);
+        let by_hand = ServiceBuilder::new()
+            .layer(trusting(policy()))
+            .layer(WaitForReadyLayer::new())
+            .layer(attempts());
+        answers();
+        let by_hand = by_hand.service(server.channel());
+        client(by_hand).unary(undeclared()).await.unwrap();
+        let whole = Resilience::new()
+            .retry(policy())
+            .trust_unprocessed()
+            .attempt_timeout(attempts());
+        answers();
+        client(whole.wrap(server.channel()))
+            .unary(undeclared())
+            .await
+            .unwrap();
+        assert_eq!(server.count(), 4, "{code:?} {words} {after}");
+    }
+}
+
+// CONTRACT I7, D11: a word that is not believed, or of another request, leaves the end as it is
+#[tokio::test(start_paused = true)]
+async fn an_attempt_s_end_without_a_word_that_counts_is_final() {
+    let other =
+        Answer::status(Code::DeadlineExceeded, "late").metadata(WORD, "/test.v1.Echo/Other");
+    for (layer, answer) in [
+        (
+            RetryLayer::new(policy()),
+            too_late(Code::DeadlineExceeded, "late", 299),
+        ),
+        (trusting(policy()), other.after(ms(299))),
+    ] {
+        let server = Server::in_memory();
+        server.script().always(method::UNARY, answer);
+        let attempts = AttemptTimeoutLayer::new(ms(300)).unwrap();
+        let layered = layer.layer(attempts.layer(server.channel()));
+        let status = client(layered).unary(undeclared()).await.unwrap_err();
+        assert_eq!(server.count(), 1);
+        assert_eq!(GiveUp::find(&status), Some(GiveUp::NotIdempotent));
+        let verdict = ours(&status)[0].verdict();
+        assert_eq!(verdict.progress, Progress::Reached);
+        assert!(!status.metadata().contains_key(WORD));
+    }
+}
+
+// CONTRACT I7, D11: what a layer below knows already
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_attempt_by_another_name_keeps_that_it_had_no_effect() {
+    let server = Server::in_memory();
+    let answer = too_late(Code::DeadlineExceeded, "late", 299);
+    server.script().always(method::UNARY, answer);
+    let attempts = AttemptTimeoutLayer::new(ms(300)).unwrap();
+    // The policy does not retry the code.
+    let layered = attempts.layer(trusting(policy()).layer(server.channel()));
+    let status = client(layered).unary(undeclared()).await.unwrap_err();
+    let verdict = ours(&status)[0].verdict();
+    assert_eq!(verdict.reason, Reason::AttemptTimedOut);
+    assert_eq!(verdict.progress, Progress::Unprocessed);
+    assert_eq!(server.count(), 1);
 }

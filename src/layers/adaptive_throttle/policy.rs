@@ -45,8 +45,13 @@ impl AdaptiveThrottlePolicy {
         match (verdict.progress, verdict.reason) {
             (_, Reason::HookFailed | Reason::InvalidCall | Reason::Dropped) => Fate::Unknown,
             (_, reason) if reason.is_readiness() => Fate::Unknown,
-            (_, Reason::AttemptTimedOut | Reason::DeadlineExceeded) if is_refusal => Fate::Refused,
-            (_, Reason::AttemptTimedOut | Reason::DeadlineExceeded) => Fate::Unknown,
+            (_, reason) if reason.is_time_out() || reason == Reason::DeadlineExceeded => {
+                if is_refusal {
+                    Fate::Refused
+                } else {
+                    Fate::Unknown
+                }
+            }
             (Progress::NotSent | Progress::Refused, _)
             | (_, Reason::ConnectionLost | Reason::KeepaliveTimeout) => Fate::Refused,
             (Progress::Answered, Reason::MessageTooLarge) | (_, Reason::NoStatus) => Fate::Accepted,
@@ -162,7 +167,11 @@ mod tests {
             if refused {
                 policy.refused = policy.refused.with(code);
             }
-            for reason in [Reason::AttemptTimedOut, Reason::DeadlineExceeded] {
+            for reason in [
+                Reason::AttemptTimedOut,
+                Reason::TransportTimedOut,
+                Reason::DeadlineExceeded,
+            ] {
                 for progress in [Progress::NotSent, Progress::Reached] {
                     let verdict = Verdict::new(progress, code, reason);
                     assert_eq!(policy.fate(&verdict), expected);

@@ -157,7 +157,8 @@ fn judge<R>(outcome: Result<Answer<R>, Error>, bound: Option<&Bound>) -> Result<
     let (response, code) = outcome.map_err(|error| bound.name(error, Phase::Attempt))?;
     if code.is_some_and(classify::may_be_expiry) {
         let said = classify::head(response.status(), response.headers());
-        bound.said(said, Phase::Attempt)?;
+        let ended = bound.said(said, Phase::Attempt);
+        ended.map_err(|error| error.vouched_in(&response))?;
     }
     Ok((response, code))
 }

@@ -129,7 +129,7 @@ fn judge<R>(
         (Some(bound), Some(said)) if classify::may_be_expiry(said) => {
             let head = classify::head(response.status(), response.headers());
             let expiry = bound.said(head, recorder.trace());
-            expiry.map_or(Ok(code), Err)
+            expiry.map_or(Ok(code), |expiry| Err(expiry.vouched_in(response)))
         }
         _ => Ok(code),
     }

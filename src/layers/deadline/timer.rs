@@ -1,15 +1,14 @@
 use std::cell::RefCell;
 use std::fmt;
-use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project::pin_project;
 use tokio::runtime::{self, Handle, RuntimeFlavor};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
-use crate::kernel::timer::{self, Home, NoRuntime, is_cut_off};
+use crate::kernel::timer::{self, CutOff, Home, NoRuntime};
 
 /// So many timers a thread keeps for its next calls: those of one that serves as many at once.
 const KEPT: usize = 64;
@@ -70,8 +69,9 @@ impl Timer {
     ) -> Poll<Result<(), NoRuntime>> {
         if let Kind::Kept(place) = &mut self.0
             && !place.sleep.is_elapsed()
+            && let Err(CutOff) = ready!(timer::poll(place.as_mut().project().sleep, cx))
         {
-            ready!(place.as_mut().project().sleep.poll(cx));
+            self.0 = Kind::None;
         }
         self.poll_anew(cx, at, home)
     }
@@ -84,57 +84,73 @@ impl Timer {
         at: Instant,
         home: Option<&Home>,
     ) -> Poll<Result<(), NoRuntime>> {
-        let is_known = match &self.0 {
-            Kind::None => false,
-            Kind::Kept(place) => !is_cut_off(&place.sleep),
-            Kind::Once(_) => true,
-        };
-        if !is_known {
-            self.0 = Kind::at(at, home);
+        if !matches!(self.0, Kind::Once(_)) {
+            // The runtime of a kept one may be over, and so may that of this thread.
+            for _ in 0..2 {
+                if matches!(self.0, Kind::None) {
+                    self.0 = Kind::at(at, home);
+                }
+                let Kind::Kept(place) = &mut self.0 else {
+                    break;
+                };
+                match ready!(place.as_mut().poll_until(cx, at)) {
+                    Ok(()) => return Poll::Ready(Ok(())),
+                    Err(CutOff) => self.0 = Kind::None,
+                }
+            }
+            if let (Kind::None, Some(_)) = (&self.0, home) {
+                self.0 = Kind::Once(timer::Timer::alone(at));
+            }
         }
-        let place = match &mut self.0 {
-            Kind::Kept(place) => place,
-            Kind::Once(timer) => return timer.poll(cx),
-            Kind::None => return Poll::Ready(Err(NoRuntime)),
-        };
-        let mut sleep = place.as_mut().project().sleep;
-        loop {
-            if !sleep.is_elapsed() {
-                ready!(sleep.as_mut().poll(cx));
-            }
-            if sleep.deadline() >= at {
-                return Poll::Ready(Ok(()));
-            }
-            sleep.as_mut().reset(at);
+        match &mut self.0 {
+            Kind::Once(timer) => timer.poll(cx),
+            _ => Poll::Ready(Err(NoRuntime)),
         }
     }
 }
 
 impl Kind {
     fn at(at: Instant, home: Option<&Home>) -> Self {
-        match Handle::try_current() {
-            Ok(runtime) => Self::Kept(Registered::until(at, &runtime)),
-            Err(_) => home.map_or(Self::None, |home| Self::Once(home.timer(at))),
-        }
+        let kept = match Handle::try_current() {
+            Ok(runtime) => Registered::until(at, &runtime).map(Self::Kept),
+            Err(_) => None,
+        };
+        kept.unwrap_or_else(|| home.map_or(Self::None, |home| Self::Once(home.timer(at))))
     }
 }
 
 impl Registered {
-    /// One that goes off at this instant or before it.
-    fn until(at: Instant, runtime: &Handle) -> Place {
+    /// One that goes off at this instant or before it; `None` if the runtime has no timers.
+    fn until(at: Instant, runtime: &Handle) -> Option<Place> {
         let home = runtime.id();
         let Some(mut place) = Idle::take(home) else {
             let is_alone = runtime.runtime_flavor() != RuntimeFlavor::MultiThread;
-            return Box::pin(Self {
-                sleep: sleep_until(at),
+            return Some(Box::pin(Self {
+                sleep: timer::sleep_here(at, runtime)?,
                 home,
                 stays: !is_alone || clock_runs(),
-            });
+            }));
         };
         if place.sleep.deadline() > at {
             place.as_mut().project().sleep.reset(at);
         }
-        place
+        Some(place)
+    }
+
+    /// Ready once it goes off at this instant: one that goes off earlier is set anew.
+    fn poll_until(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        at: Instant,
+    ) -> Poll<Result<(), CutOff>> {
+        let mut sleep = self.project().sleep;
+        loop {
+            ready!(timer::poll(sleep.as_mut(), cx))?;
+            if sleep.deadline() >= at {
+                return Poll::Ready(Ok(()));
+            }
+            sleep.as_mut().reset(at);
+        }
     }
 }
 
@@ -327,6 +343,34 @@ mod tests {
             other.block_on(async { drop(waiting(SECOND).await) });
             drop(other);
             assert_eq!(stopped().block_on(lag(SECOND)), Duration::ZERO);
+        }
+    }
+
+    // CONTRACT D13: one that goes off too early when its runtime is over can't be set anew there
+    #[test]
+    fn a_timer_whose_runtime_is_over_goes_off_no_earlier() {
+        let next = of_several();
+        let home = next.block_on(async { Home::here() });
+        for first in [SECOND / 100, SECOND] {
+            let gone = of_several();
+            let left = gone.handle().clone();
+            let at = Instant::now() + SECOND / 5;
+            let mut timer = gone.block_on(async {
+                let timer = waiting(first).await;
+                tokio::time::sleep(SECOND / 50).await;
+                timer
+            });
+            drop(gone);
+            // The call ends later than the one before, whose timer it has.
+            for is_left in [true, false] {
+                let _entered = is_left.then(|| left.enter());
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                let polled = timer.poll(&mut cx, at, Some(&home));
+                assert!(polled.is_pending() || Instant::now() >= at, "{first:?}");
+            }
+            next.block_on(poll_fn(|cx| timer.poll(cx, at, Some(&home))))
+                .unwrap();
+            assert!(Instant::now() >= at, "{first:?}");
         }
     }
 

@@ -191,6 +191,9 @@ impl IdempotencyLayer {
             for (glob, exception) in self.policy.overruled() {
                 events::pattern_overruled(glob, exception);
             }
+            for exception in self.policy.idle_exceptions() {
+                events::exception_idle(exception);
+            }
             for (setter, pattern) in self.policy.without_method() {
                 events::pattern_without_method(setter, pattern);
             }

@@ -125,7 +125,8 @@
 //!   `not_idempotent` pattern and no method of it matches, that is an error, because the method that
 //!   it means would stay repeatable. Any other pattern that matches no described method, and a glob
 //!   all of whose methods an exception takes out, is one WARN event when the layer is first laid over
-//!   a service. Without descriptors nobody knows which methods there are.
+//!   a service. Without descriptors nobody knows which methods there are; then an exception is said
+//!   that no pattern of repeatable methods has a method of.
 //! - **What was forgotten**: [`explain`](IdempotencyLayer::explain) tells who declared a method,
 //!   [`unannotated_methods`](IdempotencyLayer::unannotated_methods) which nobody did.
 //! - **Reads** the request's path, and the header of a key. **Writes**

@@ -5,7 +5,9 @@ use http::HeaderName;
 
 use crate::call::Safety;
 use crate::grpc::MethodKind;
-use crate::methods::{InvalidPattern, MethodTable, check, covers, is_glob, is_method, method_of};
+use crate::methods::{
+    InvalidPattern, MethodTable, check, covers, is_glob, is_method, meets, method_of,
+};
 
 use super::described::{Described, Description};
 use super::{Explanation, IdempotencyKey, InvalidDescriptors, Source};
@@ -179,6 +181,35 @@ impl IdempotencyPolicy {
         let mut all: Vec<_> = overruled.collect();
         all.sort_unstable();
         all
+    }
+
+    /// The exceptions from nothing: no pattern or key makes any of their methods repeatable. Of
+    /// closures nobody knows what they say; of descriptors, [`without_method`](Self::without_method)
+    /// tells what they lack; and where nothing is declared repeatable, an exception is meant for a
+    /// retry policy that assumes it.
+    pub(super) fn idle_exceptions(&self) -> Vec<&str> {
+        if !self.rules.is_empty() || self.is_described() {
+            return Vec::new();
+        }
+        let (others, exceptions): (Vec<_>, Vec<_>) = self
+            .safety
+            .iter()
+            .partition(|(_, safety)| safety.may_repeat());
+        let promoting = self
+            .keys
+            .iter()
+            .filter(|(_, key)| key.promotion().is_some());
+        let others = others.into_iter().map(|(pattern, _)| pattern);
+        let others: Vec<_> = others
+            .chain(promoting.map(|(pattern, _)| pattern))
+            .collect();
+        let exceptions = exceptions.into_iter().map(|(pattern, _)| pattern);
+        let mut idle: Vec<_> = exceptions
+            .filter(|exception| !others.iter().any(|other| meets(exception, other)))
+            .collect();
+        idle.retain(|_| !others.is_empty());
+        idle.sort_unstable();
+        idle
     }
 
     /// Whether methods are described, and the pattern matches none of them.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::body::{NotReplayable, WaitingShare};
-use crate::call::{AttemptKind, Context, Deadline};
+use crate::call::{AttemptKind, Context};
 use crate::classify::{Progress, Reason, Verdict};
 use crate::error::{Error, GiveUp};
 use crate::events;
@@ -26,6 +26,15 @@ pub(super) enum Next {
     GoOn,
 }
 
+/// How an attempt ended.
+#[derive(Clone, Copy)]
+struct Ended {
+    verdict: Verdict,
+    /// Whether it is the call's deadline by another name.
+    is_deadline: bool,
+    now: Instant,
+}
+
 /// What follows a failed attempt.
 impl Course {
     /// Judges a failed attempt, whose request may be lost: asks the policy, charges the budget, asks for
@@ -43,12 +52,12 @@ impl Course {
             self.write(|trace| trace.not_ready(Arc::new(error.unreported())));
             return Next::GoOn;
         }
-        let verdict = self.as_deadline(error.verdict());
-        self.write(|trace| trace.attempt_failed(verdict));
+        let ended = self.ended(&error);
+        self.write(|trace| trace.attempt_failed(ended.verdict));
         self.spend.failed(error.verdict().reason);
         // What an attempt that never left took is given back before the next is asked for.
         self.spend = Spend::default();
-        let (plan, timed_out) = self.plan(&error, lost, settings);
+        let (plan, timed_out) = self.plan(&error, ended, lost, settings);
         match (plan, lost.map(why_lost)) {
             (Plan::Stop(GiveUp::Deadline), _) if timed_out => Next::Stop(self.expired(error)),
             (_, Some(GiveUp::RequestFailed)) => {
@@ -94,6 +103,7 @@ impl Course {
     fn plan(
         &self,
         error: &Error,
+        ended: Ended,
         lost: Option<NotReplayable>,
         settings: &Settings,
     ) -> (Plan, bool) {
@@ -103,7 +113,6 @@ impl Course {
         let context = self.context();
         let deadline = context.and_then(Context::deadline);
         let verdict = error.verdict();
-        let now = Instant::now();
         let outcome = Outcome {
             verdict,
             status: Some(error.status()),
@@ -115,9 +124,8 @@ impl Course {
             gone_away: self.gone_away,
             safety: context.and_then(Context::stated_safety),
             renewable: !self.renewed && settings.renews_credentials(),
-            remaining: deadline.map(|deadline| deadline.remaining(now)),
-            is_deadline: deadline
-                .is_some_and(|deadline| error.is_deadline(deadline, self.trace(), now)),
+            remaining: deadline.map(|deadline| deadline.remaining(ended.now)),
+            is_deadline: ended.is_deadline,
             unit: settings.rng.unit(),
             options: self.options(),
         };
@@ -126,11 +134,9 @@ impl Course {
         let charged = match plan {
             Plan::Retry { .. } => true,
             Plan::Transparent { .. } => false,
-            Plan::Stop(_) => policy.is_status_charged(
-                &self.as_deadline(verdict),
-                error.status(),
-                outcome.options,
-            ),
+            Plan::Stop(_) => {
+                policy.is_status_charged(&ended.verdict, error.status(), outcome.options)
+            }
         };
         // A token that can't be had, what was held back on this side, and a request that failed by
         // itself say nothing of the server.
@@ -144,18 +150,22 @@ impl Course {
         (plan, outcome.has_timed_out())
     }
 
-    /// An attempt that the call's own deadline ended, whoever noticed, did not time out by itself
-    /// (CONTRACT D11): that says less of the server, and no attempt timeout need be set.
-    fn as_deadline(&self, verdict: Verdict) -> Verdict {
+    /// The end of an attempt, now. One that the call's own deadline ended, whoever noticed, did not
+    /// time out by itself (CONTRACT D11): that says less of the server, and no attempt timeout need
+    /// be set.
+    fn ended(&self, error: &Error) -> Ended {
+        let now = Instant::now();
         let deadline = self.context().and_then(Context::deadline);
-        let remaining = deadline.map(|deadline| deadline.remaining(Instant::now()));
-        let is_end = remaining.is_some_and(|it| Deadline::is_expiry(verdict.code, it));
-        match verdict.reason {
-            Reason::AttemptTimedOut if is_end => Verdict {
-                reason: Reason::DeadlineExceeded,
-                ..verdict
-            },
-            _ => verdict,
+        let is_deadline =
+            deadline.is_some_and(|deadline| error.is_deadline(deadline, self.trace(), now));
+        let mut verdict = error.verdict();
+        if is_deadline && verdict.reason.is_time_out() {
+            verdict.reason = Reason::DeadlineExceeded;
+        }
+        Ended {
+            verdict,
+            is_deadline,
+            now,
         }
     }
 
@@ -214,7 +224,12 @@ impl Course {
             // Who noticed was the server or the transport (CONTRACT D11).
             Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
                 let last = last.map(|last| Arc::new(last) as _);
-                error.into_expiry(deadline, Phase::Attempt, self.progress(), last)
+                let progress = match error.verdict().progress {
+                    // The server's word counts for this answer, whatever it is called.
+                    Progress::Unprocessed => Progress::Unprocessed,
+                    _ => self.progress(),
+                };
+                error.into_expiry(deadline, Phase::Attempt, progress, last)
             }
             // A layer below of ours did, and knows in which phase.
             _ => match last {

@@ -1,7 +1,7 @@
 use http::Response;
 use http::response::Parts;
 
-use crate::classify::{self, Reason};
+use crate::classify;
 use crate::dispatch::{Read, failure_of, received};
 use crate::error::Error;
 use crate::grpc::Code;
@@ -43,7 +43,7 @@ pub(crate) fn failure_in(head: &Parts, read: &Read) -> Option<Error> {
     let trailers = match read.as_ref()? {
         Ok(frame) => frame.trailers_ref()?,
         Err(error) => {
-            let has_timed_out = error.verdict().reason == Reason::AttemptTimedOut;
+            let has_timed_out = error.verdict().reason.is_time_out();
             return has_timed_out.then(|| error.clone());
         }
     };

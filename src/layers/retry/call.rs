@@ -109,15 +109,17 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         answer::judge(response, answers_once).map_err(|error| self.vouched(response, error))
     }
 
-    /// The failure in the light of what the server says of its request (CONTRACT I7).
     #[cold]
     fn vouched<R>(&self, response: &Response<R>, error: Error) -> Error {
-        let is_trusted = self.kept.settings().trusts_unprocessed;
-        let vouched = response.extensions().get::<Vouched>();
-        match vouched.filter(|it| is_trusted && it.is_of(self.course.uri())) {
-            Some(_) => error.vouched_for(),
-            None => error,
+        match response.extensions().get::<Vouched>() {
+            Some(vouched) if self.believes(vouched) => error.vouched_for(),
+            _ => error,
         }
+    }
+
+    /// Whether the server's word of this request counts (CONTRACT I7).
+    fn believes(&self, vouched: &Vouched) -> bool {
+        self.kept.settings().trusts_unprocessed && vouched.is_of(self.course.uri())
     }
 
     /// The wait before the next attempt is over: the last failure, if none follows after all.
@@ -154,6 +156,10 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             Reader::None
         };
         let error = error.of_request(reader, self.course.kind());
+        let error = match error.vouched() {
+            Some(vouched) if self.believes(vouched) => error.vouched_for(),
+            _ => error,
+        };
         let room = |wait| kept.wait(wait);
         self.course
             .after(error, kept.recording.lost(), kept.settings(), room)

@@ -99,6 +99,7 @@ impl Course {
             number: self.attempts,
             headers: self.head.headers(),
             last_failure: self.last_failure.clone(),
+            is_refused: false,
         }))
     }
 

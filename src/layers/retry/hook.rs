@@ -43,8 +43,9 @@ pub(super) struct Prepared {
 ///
 /// A call that is not repeated can't renew its credentials. So once any call has failed with
 /// UNAUTHENTICATED, declared or not, the hook is told before the next attempt of each call,
-/// [`NextAttempt::has_refused_credentials`], until it has run with success after it was told.
-/// Clones of a hook share that, as they share its credentials.
+/// [`NextAttempt::has_refused_credentials`], until it has run with success after it was told: a
+/// second attempt too, whatever failed in between. Clones of a hook share that, as they share its
+/// credentials.
 #[derive(Clone)]
 pub struct BeforeAttempt {
     run: Arc<dyn Fn(NextAttempt) -> Run + Send + Sync>,
@@ -99,7 +100,9 @@ impl BeforeAttempt {
     }
 
     pub(super) fn prepare(&self, mut next: NextAttempt) -> Preparing {
-        next.last_failure = next.last_failure.or_else(|| self.credentials.refusal());
+        let refusal = self.credentials.refusal();
+        next.is_refused = refusal.is_some();
+        next.last_failure = next.last_failure.or(refusal);
         (self.run)(next)
     }
 }
@@ -120,6 +123,8 @@ pub struct NextAttempt {
     pub(super) number: u32,
     pub(super) headers: HeaderMap,
     pub(super) last_failure: Option<Error>,
+    /// Some call's credentials were refused, and not renewed since.
+    pub(super) is_refused: bool,
 }
 
 impl NextAttempt {
@@ -131,6 +136,7 @@ impl NextAttempt {
             number: context.and_then(Context::attempt).unwrap_or(1),
             headers: request.headers().clone(),
             last_failure: None,
+            is_refused: false,
         }
     }
 
@@ -165,12 +171,13 @@ impl NextAttempt {
         self.last_failure.as_ref()
     }
 
-    /// Whether [that failure](Self::last_failure) is UNAUTHENTICATED, so that the hook has to bring
-    /// other credentials.
+    /// Whether the hook has to bring other credentials: the attempt before failed with
+    /// UNAUTHENTICATED, or any call did since the hook last renewed them. That
+    /// [failure](Self::last_failure) may be another: what was refused may be another call's.
     #[must_use]
     pub fn has_refused_credentials(&self) -> bool {
         let failure = self.last_failure.as_ref();
-        failure.is_some_and(|failure| failure.code() == Code::Unauthenticated)
+        self.is_refused || failure.is_some_and(|failure| failure.code() == Code::Unauthenticated)
     }
 }
 

@@ -1,12 +1,18 @@
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::call::{CallOptions, Context, Deadline};
 use crate::classify::{Progress, Reason, Verdict};
-use crate::grpc::Code;
+use crate::grpc::{Code, Status};
 
 use super::{Outcome, Plan, Policy};
+
+/// What such an attempt says, as far as it is known before: how long its timeout is, and in which
+/// phase it passes, is not.
+static TIMED_OUT: LazyLock<Status> =
+    LazyLock::new(|| Status::new(Code::DeadlineExceeded, "the attempt's timeout passed"));
 
 /// Whether no attempt can follow the first one, which begins now, if its own timeout ends it
 /// (CONTRACT D12).
@@ -28,6 +34,7 @@ impl<'a> Outcome<'a> {
         Self {
             safety: context.and_then(Context::stated_safety),
             remaining: deadline.map(|it: Deadline| it.remaining(now)),
+            status: Some(&TIMED_OUT),
             // The shortest wait.
             unit: 0.0,
             ..Self::first(verdict, options)

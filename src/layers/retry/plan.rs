@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::call::{CallOptions, Deadline, Safety};
+use crate::call::{CallOptions, Safety};
 use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
 use crate::grpc::{Code, CodeSet, Status};
@@ -52,7 +52,8 @@ pub trait Policy: fmt::Debug + Send + Sync {
 
     /// Whether another attempt can follow this one, which has just begun, if its own timeout ends
     /// it: the outcome is that of such an attempt. If none can, the timeout does not end it, and it
-    /// has what is left of the call (CONTRACT D12).
+    /// has what is left of the call (CONTRACT D12). Its status is DEADLINE_EXCEEDED, "the attempt's
+    /// timeout passed", without the figures that it would have in the end.
     ///
     /// Default: yes. It is asked before each attempt that no other rule makes the last, so a policy
     /// that counts attempts says here which is the last; one that wraps another forwards it.
@@ -114,7 +115,7 @@ pub(super) fn is_retryable(verdict: &Verdict, codes: CodeSet) -> bool {
 pub(super) fn has_attempt_timed_out(verdict: &Verdict, options: &CallOptions) -> bool {
     let code = verdict.code;
     let codes = options.codes(CodeSet::EMPTY.with(code));
-    verdict.reason == Reason::AttemptTimedOut && codes.contains(code)
+    verdict.reason.is_time_out() && codes.contains(code)
 }
 
 /// What a policy decides on: an attempt that failed, and the call so far.
@@ -146,7 +147,8 @@ pub struct Outcome<'a> {
     /// What is left until the deadline; `None` without one.
     pub remaining: Option<Duration>,
     /// Whether the failure is the call's deadline by another name, such as what a server or a proxy
-    /// says a little before it.
+    /// says a little before it (CONTRACT D11). With more time left it is the attempt's: a deadline
+    /// layer below bounds each attempt by itself.
     pub is_deadline: bool,
     /// A random number in `[0, 1)`.
     pub unit: f64,
@@ -204,14 +206,6 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// CONTRACT D11: what comes so near to the deadline is the deadline. With more time left it is
-    /// the attempt's: a deadline layer below bounds each attempt by itself.
-    pub(super) fn is_expiry(&self) -> bool {
-        let code = self.verdict.code;
-        let is_near = |remaining| Deadline::is_expiry(code, remaining);
-        self.is_deadline || self.remaining.is_some_and(is_near)
-    }
-
     /// Why a failure is final that the policy does not retry.
     pub(super) fn why_final(&self) -> GiveUp {
         if self.has_timed_out() {
@@ -223,7 +217,7 @@ impl<'a> Outcome<'a> {
 
     /// Whether the attempt ended by a deadline, of the call or of a deadline layer below.
     pub(super) fn has_timed_out(&self) -> bool {
-        self.is_expiry() || self.verdict.reason == Reason::DeadlineExceeded
+        self.is_deadline || self.verdict.reason == Reason::DeadlineExceeded
     }
 }
 
@@ -256,7 +250,7 @@ impl Plan {
         let attempts = outcome.options.chosen_max_attempts();
         if verdict.reason == Reason::Dropped {
             Self::Stop(GiveUp::Cancelled)
-        } else if outcome.is_expiry() {
+        } else if outcome.is_deadline {
             Self::Stop(GiveUp::Deadline)
         } else if verdict.hint == Some(Hint::Stop) {
             Self::Stop(GiveUp::PushbackStop)

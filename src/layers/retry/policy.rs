@@ -176,6 +176,10 @@ impl RetryPolicy {
     /// Does not retry a failure of which this says `true`, whatever its code and whatever
     /// [`retry_if`](Self::retry_if) says. Transparent retries, of what certainly never ran, are not
     /// asked about. Said several times, each takes failures out.
+    ///
+    /// It is also asked before an attempt that may have a timeout of its own, about the failure that
+    /// this would be: DEADLINE_EXCEEDED with the message "the attempt's timeout passed". If that is
+    /// not retried, the timeout does not end the attempt (CONTRACT D12).
     #[must_use]
     pub fn never_if(mut self, holds: impl Fn(&Status) -> bool + Send + Sync + 'static) -> Self {
         self.never_if.add(holds);
@@ -354,7 +358,7 @@ impl RetryPolicy {
 
 impl Policy for RetryPolicy {
     fn decide(&self, outcome: &Outcome<'_>) -> Plan {
-        if outcome.is_expiry() {
+        if outcome.is_deadline {
             return Plan::Stop(GiveUp::Deadline);
         }
         if self.off {

@@ -82,6 +82,8 @@ where
                     .cloned(),
             }
         });
+        // A timeout may pass before the handler is polled, as `1n` does. The answer then has no
+        // mark: the service below has the request, and may have begun with it in `call`.
         let future = served.step(|| self.inner.call(request));
         ResponseFuture::serving(future, Watch::new(served, over, until))
     }

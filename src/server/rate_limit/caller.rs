@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::runtime::Handle;
 
 use crate::grpc::{PREVIOUS_ATTEMPTS, TIMEOUT, parse_timeout};
 
@@ -11,9 +10,7 @@ pub(super) struct Caller {
     /// It comes again, as gRFC A6 says it.
     pub(super) returning: bool,
     /// It can come again if it is told a time that is nearer than this.
-    pub(super) wait_mode: Duration,
-    /// There is a runtime by whose timer it can wait for its cell.
-    pub(super) can_wait: bool,
+    pub(super) patience: Duration,
 }
 
 impl Caller {
@@ -29,8 +26,7 @@ impl Caller {
         let returning = previous.is_some_and(|value| counts_attempts(value.as_bytes()));
         Self {
             returning,
-            wait_mode: timeout.map_or(longest, |timeout| timeout.min(longest)),
-            can_wait: returning && Handle::try_current().is_ok(),
+            patience: timeout.map_or(longest, |timeout| timeout.min(longest)),
         }
     }
 }
@@ -92,9 +88,9 @@ mod tests {
     // CONTRACT D1, D3
     #[test]
     fn patience_is_the_timeout_or_the_longest_promise_and_none_if_malformed() {
-        assert_eq!(caller(&[]).wait_mode, LONGEST);
+        assert_eq!(caller(&[]).patience, LONGEST);
         let millis = |value| Duration::from_millis(value);
-        for (text, wait_mode) in [
+        for (text, patience) in [
             ("100m", millis(100)),
             ("99999999H", LONGEST),
             ("0S", Duration::ZERO),
@@ -102,10 +98,10 @@ mod tests {
             ("5", Duration::ZERO),
             ("-5m", Duration::ZERO),
         ] {
-            assert_eq!(caller(&[(TIMEOUT, text)]).wait_mode, wait_mode, "{text:?}");
+            assert_eq!(caller(&[(TIMEOUT, text)]).patience, patience, "{text:?}");
         }
         let twice = caller(&[(TIMEOUT, "5S"), (TIMEOUT, "5S")]);
-        assert_eq!(twice.wait_mode, Duration::ZERO);
+        assert_eq!(twice.patience, Duration::ZERO);
     }
 
     proptest! {
@@ -120,7 +116,7 @@ mod tests {
                     headers.insert(name, value);
                 }
             }
-            prop_assert!(Caller::of(&headers, LONGEST).wait_mode <= LONGEST);
+            prop_assert!(Caller::of(&headers, LONGEST).patience <= LONGEST);
         }
     }
 }

@@ -74,8 +74,7 @@ impl World {
     fn ask(&mut self, returning: bool) -> Gets {
         let asks = Asks {
             returning,
-            wait_mode: 60 * SECOND,
-            can_wait: true,
+            patience: 60 * SECOND,
         };
         self.lapsed += self.promises.lapse(&self.pace, self.now);
         let gets = self.promises.ask(&self.pace, asks, self.now);
@@ -101,8 +100,7 @@ impl World {
     fn asks_for_no_promise(&mut self) {
         let asks = Asks {
             returning: false,
-            wait_mode: 0,
-            can_wait: false,
+            patience: 0,
         };
         if let Gets::Cell { at, .. } = self.promises.ask(&self.pace, asks, self.now) {
             self.cells.push(at);
@@ -223,6 +221,30 @@ proptest! {
             world.until(world.now + pace.period * apart / 1_000);
             world.ask(returning);
         }
+        world.assert_laws();
+    }
+
+    /// As long as all that others took of its promises comes within the grace.
+    #[test]
+    fn calls_that_come_again_for_another_reason_have_nobody_refused_who_was_promised_a_cell(
+        period in 1_u64..20, burst in 1_u32..12, crowd in 1_u64..120, late in 0_u64..300,
+        others in vec(0_u64..1_000, 0..12),
+    ) {
+        let quota = Quota::every(Duration::from_millis(period)).unwrap();
+        let pace = Pace::new(quota.burst(burst).unwrap(), Duration::from_millis(250));
+        let mut world = World::new(pace, burst);
+        for _ in 0..crowd {
+            world.comes(Obeys::Late(late));
+        }
+        let mut times: Vec<_> = others.iter().map(|at| at * pace.period * crowd / 1_000).collect();
+        times.sort_unstable();
+        let start = world.now;
+        for at in times {
+            world.until(start + at);
+            // Whatever comes of it: it may go away.
+            world.ask(true);
+        }
+        world.until(world.now + 200 * SECOND);
         world.assert_laws();
     }
 

@@ -36,8 +36,7 @@ impl Meter {
     ) -> Result<Duration, Refusal> {
         let asks = Asks {
             returning: caller.returning,
-            wait_mode: longest_that_suits(caller.wait_mode),
-            can_wait: caller.can_wait,
+            patience: longest_that_suits(caller.patience),
         };
         let (lapsed, gets) = {
             let mut promises = self.0.lock();
@@ -74,9 +73,9 @@ pub(super) fn whole_millis(delay: Duration) -> Duration {
     u64::try_from(millis).map_or(Duration::MAX, Duration::from_millis)
 }
 
-/// A caller has to come before its wait_mode ends, and is told whole milliseconds.
-fn longest_that_suits(wait_mode: Duration) -> Nanos {
-    let less = wait_mode.saturating_sub(Duration::from_nanos(1));
+/// A caller has to come before its patience ends, and is told whole milliseconds.
+fn longest_that_suits(patience: Duration) -> Nanos {
+    let less = patience.saturating_sub(Duration::from_nanos(1));
     let millis = u64::try_from(less.as_millis()).unwrap_or(u64::MAX);
     millis.saturating_mul(MILLI)
 }
@@ -88,7 +87,7 @@ mod tests {
     #[test]
     fn a_time_suits_if_it_is_over_before_the_patience_once_it_is_told_in_whole_milliseconds() {
         let ms = Duration::from_millis;
-        for wait_mode in [
+        for patience in [
             0,
             1,
             999_999,
@@ -97,11 +96,11 @@ mod tests {
             334_000_000,
             334_000_001,
         ] {
-            let wait_mode = Duration::from_nanos(wait_mode);
-            let longest = Duration::from_nanos(longest_that_suits(wait_mode));
-            assert!(longest.is_zero() || whole_millis(longest) < wait_mode);
+            let patience = Duration::from_nanos(patience);
+            let longest = Duration::from_nanos(longest_that_suits(patience));
+            assert!(longest.is_zero() || whole_millis(longest) < patience);
             let longer = longest + Duration::from_nanos(1);
-            assert!(whole_millis(longer) >= wait_mode, "{wait_mode:?}");
+            assert!(whole_millis(longer) >= patience, "{patience:?}");
         }
         assert!(longest_that_suits(Duration::MAX) > longest_that_suits(ms(1_000)));
     }

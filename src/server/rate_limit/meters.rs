@@ -126,8 +126,7 @@ mod tests {
 
     const PATIENT: Caller = Caller {
         returning: false,
-        wait_mode: Duration::ZERO,
-        can_wait: false,
+        patience: Duration::ZERO,
     };
 
     fn meters(max_keys: usize) -> Meters {

@@ -47,10 +47,11 @@
 //!   than its cell gives up at once. One that ignores the hints is a new caller each time, unless
 //!   it says otherwise.
 //! - **Place**: below what authenticates callers, if keys are to be trusted; above what costs.
-//! - **Limits**: a caller is known by its key alone, so one that claims to come again can take the cell of
-//!   another with the same key. Buckets are of this process; a restart fills them. One that goes
-//!   away while it waits leaves its cell unused. Without a tokio runtime nobody waits: who comes
-//!   too early is told the rest.
+//! - **Limits**: a caller is known by its key alone, so one that comes again after another failure, or
+//!   only claims to come again, takes the promise of another with the same key. Those behind it wait a
+//!   period longer, and nobody is refused for it while no more of them come than the quota admits
+//!   within the grace; of more, the last ones in line are told another time. Buckets are of this process; a restart fills them. One that goes
+//!   away while it waits leaves its cell unused.
 
 mod ahead;
 mod body;

@@ -12,6 +12,10 @@ use super::run::Run;
 /// passes: the caller that comes next, new or not, is let in or told of a time ahead of the line.
 /// Whose turn has passed is let in all the same if it comes while its promise stands, and waits for
 /// its cell.
+///
+/// A call that comes again after another failure can't be told from one that was promised a cell,
+/// and takes a promise. All behind it move by a period; who then finds no promise waits for the
+/// next cell, like them, if that comes within the grace.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
     /// When the bucket is full, in the past if it is.
@@ -32,9 +36,7 @@ pub(super) struct Asks {
     /// It comes again.
     pub(super) returning: bool,
     /// It can come for a cell, or wait for it, that is so near.
-    pub(super) wait_mode: Nanos,
-    /// There is a timer by which it can wait.
-    pub(super) can_wait: bool,
+    pub(super) patience: Nanos,
 }
 
 /// What a caller gets.
@@ -69,7 +71,7 @@ impl Promises {
     pub(super) fn ask(&mut self, pace: &Pace, asks: Asks, now: Nanos) -> Gets {
         let free = self.free(pace, now).max(now);
         let wait = free - now;
-        let can_wait = asks.can_wait && wait <= asks.wait_mode;
+        let can_wait = wait <= asks.patience;
         let claim = asks.returning.then(|| self.claim(pace, now)).flatten();
         match claim {
             Some(claim) if wait == 0 || can_wait => {
@@ -85,12 +87,17 @@ impl Promises {
             None if wait == 0 && (self.use_turn() || self.is_spare(pace, now)) => {
                 self.take(pace, now, free, false)
             }
+            // Somebody else may have come for its promise: it waits as long as those do who were
+            // moved by that, too.
+            None if asks.returning && can_wait && self.is_unpromised(pace, now, free) => {
+                self.take(pace, now, free, false)
+            }
             None => self.promise(pace, asks, now),
         }
     }
 
     fn promise(&mut self, pace: &Pace, asks: Asks, now: Nanos) -> Gets {
-        let suits = |at: Nanos| at.saturating_sub(now) <= asks.wait_mode;
+        let suits = |at: Nanos| at.saturating_sub(now) <= asks.patience;
         let end = self.end(pace, now);
         let ahead = pace.later(self.free(pace, now), self.ahead.to_come(now));
         if ahead < end && suits(ahead) && self.has_place_ahead() {
@@ -199,6 +206,16 @@ impl Promises {
         is_there && (is_left || due == self.line.count())
     }
 
+    /// Whether the first cell comes within the grace, and is promised to nobody.
+    fn is_unpromised(&self, pace: &Pace, now: Nanos, free: Nanos) -> bool {
+        let next = self.line.first();
+        let is_left = |next: Nanos| {
+            let after = pace.later(self.full.max(now), 1);
+            after <= next.saturating_add(pace.held)
+        };
+        free - now <= pace.stands && next.is_none_or(is_left)
+    }
+
     /// The end of the line.
     fn end(&self, pace: &Pace, now: Nanos) -> Nanos {
         let free = self.free(pace, now);
@@ -254,8 +271,7 @@ mod tests {
     fn ask(promises: &mut Promises, pace: &Pace, returning: bool, millis: u64) -> Gets {
         let asks = Asks {
             returning,
-            wait_mode: 60_000 * MILLI,
-            can_wait: true,
+            patience: 60_000 * MILLI,
         };
         promises.lapse(pace, ms(millis));
         promises.ask(pace, asks, ms(millis))
@@ -398,6 +414,34 @@ mod tests {
     }
 
     #[test]
+    fn who_finds_its_promise_taken_waits_for_the_next_cell_if_that_is_near() {
+        let pace = pace(1);
+        let mut promises = line(&pace, 2);
+        // Somebody who was promised nothing.
+        assert_eq!(again(&mut promises, &pace, 10), cell(10, true));
+        assert_eq!(again(&mut promises, &pace, 11), cell(20, true));
+        assert_eq!(again(&mut promises, &pace, 20), cell(30, false));
+        // A new caller does not wait.
+        assert_eq!(new(&mut promises, &pace, 21), promise(40));
+        // As many as come within the grace.
+        let mut promises = line(&pace, 0);
+        let let_in =
+            (0..40).take_while(|_| matches!(again(&mut promises, &pace, 0), Gets::Cell { .. }));
+        assert_eq!(let_in.count(), 25);
+    }
+
+    #[test]
+    fn a_cell_before_the_line_is_not_taken_by_who_finds_no_promise() {
+        let pace = pace(1);
+        let mut promises = line(&pace, 1);
+        promises.line = Run::one(ms(300));
+        assert_eq!(again(&mut promises, &pace, 0), cell(10, false));
+        promises.line = Run::one(ms(265));
+        promises.full = ms(260) + pace.held;
+        assert_eq!(again(&mut promises, &pace, 12), promise(275));
+    }
+
+    #[test]
     fn places_ahead_are_a_period_apart_and_come_back_if_nobody_comes_for_them() {
         let pace = pace(1);
         let mut promises = line(&pace, 1_000);
@@ -473,15 +517,12 @@ mod tests {
     fn a_caller_that_can_not_wait_is_told_when_and_its_promise_stands() {
         let pace = pace(1);
         let mut promises = line(&pace, 2);
-        for (wait_mode, can_wait) in [(4, true), (5, false)] {
-            let asks = Asks {
-                returning: true,
-                wait_mode: wait_mode * MILLI,
-                can_wait,
-            };
-            let gets = promises.ask(&pace, asks, ms(5));
-            assert_eq!(gets, Gets::Nothing { at: ms(10) });
-        }
+        let asks = Asks {
+            returning: true,
+            patience: 4 * MILLI,
+        };
+        let gets = promises.ask(&pace, asks, ms(5));
+        assert_eq!(gets, Gets::Nothing { at: ms(10) });
         assert_eq!(promises.line.count(), 2);
         assert_eq!(again(&mut promises, &pace, 5), cell(10, true));
     }

@@ -139,6 +139,31 @@ async fn a_call_whose_retries_are_switched_off_has_all_the_time_of_the_call() {
     client(alone).unary(request).await.unwrap();
 }
 
+// CONTRACT D12
+#[tokio::test(start_paused = true)]
+async fn an_attempt_whose_time_out_a_predicate_forbids_to_retry_is_the_last() {
+    let by_code = || policy().never_if(|it| it.code() == Code::DeadlineExceeded.into());
+    let by_words = || policy().never_if(|it| it.message().contains("attempt's timeout"));
+    for forbidding in [by_code, by_words] {
+        let server = hanging();
+        let sent = uses_all(&server, by(forbidding(), &server), declared()).await;
+        assert_eq!(sent, [LEFT]);
+        let server = hanging();
+        let full = Resilience::new()
+            .default_timeout(SECOND)
+            .retry(forbidding())
+            .attempt_timeout(limit());
+        let full = full.wrap(server.channel());
+        assert_eq!(uses_all(&server, full, declared()).await, [LEFT]);
+    }
+    // A predicate of something else leaves the attempts their timeouts.
+    let other = policy().never_if(|it| it.message().contains("corrupt"));
+    let server = hanging();
+    let two = other.max_attempts(2).unwrap();
+    let sent = uses_all(&server, by(two, &server), declared()).await;
+    assert_eq!(sent, [TOLD, Some(690_000)]);
+}
+
 #[derive(Debug)]
 struct Once;
 
@@ -151,6 +176,9 @@ impl Policy for Once {
         assert_eq!(outcome.verdict.reason, Reason::AttemptTimedOut);
         assert_eq!(outcome.attempts, 1);
         assert_eq!(outcome.remaining, Some(SECOND));
+        let status = outcome.status.unwrap();
+        assert_eq!(status.code(), Code::DeadlineExceeded.into());
+        assert_eq!(status.message(), "the attempt's timeout passed");
         false
     }
 }

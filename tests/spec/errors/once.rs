@@ -334,6 +334,27 @@ async fn an_answer_that_breaks_off_is_said_once() {
     assert_says_once("in the body", &error);
 }
 
+// CONTRACT V3: tonic's own `Display` shows its source behind the message
+#[tokio::test(start_paused = true)]
+async fn a_client_s_status_says_all_of_it_once_by_itself() {
+    let server = Server::in_memory();
+    server
+        .script()
+        .otherwise(Answer::status(Code::Unavailable, "draining"));
+    let stack = resilience().wrap(server.channel());
+    let status = client(stack).unary(hello()).await.unwrap_err();
+    let ours = Error::find(&status).unwrap();
+    let shown = status.to_string();
+    for text in ["draining", &ours.to_string()] {
+        assert_eq!(shown.matches(text).count(), 1, "{shown}");
+    }
+    // The chain from our error on says it once, too.
+    let chain = printed(ours);
+    for text in ["draining", &ours.to_string()] {
+        assert_eq!(chain.matches(text).count(), 1, "{chain}");
+    }
+}
+
 // CONTRACT V3: the errors of configuration
 #[test]
 fn what_is_wrong_with_a_setting_is_said_once() {

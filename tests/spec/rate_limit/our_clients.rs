@@ -1,6 +1,9 @@
 //! Our client under a limited server: it comes back once, on time.
 
+use std::time::Duration;
+
 use grpc_resilience::GiveUp;
+use grpc_resilience::grpc::Pushback;
 use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use grpc_resilience::retry::RetryPolicy;
 use tokio::task::JoinSet;
@@ -9,7 +12,7 @@ use tonic::Code;
 
 use crate::common::{declared, ms, previous_attempts, retrying, undeclared, waits};
 
-use super::raw_service::serve;
+use super::door::{request, send, serve};
 
 fn one_each(millis: u64) -> ServerRateLimitLayer {
     ServerRateLimitLayer::new(Quota::every(ms(millis)).unwrap().burst(4).unwrap())
@@ -110,4 +113,79 @@ async fn a_call_that_nobody_declared_hears_when_it_could_come_and_does_not() {
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!(GiveUp::find(&status), Some(GiveUp::NotIdempotent));
     assert_eq!(layer.snapshot().refused, 1);
+}
+
+/// What came of callers at once, of which some fail in their handler and come again for that.
+#[derive(Debug, Default)]
+struct Crowd {
+    /// How often one that was promised a cell was refused when it came.
+    broken: usize,
+    /// Calls that were out of attempts, and were refused more than once.
+    refused_out: usize,
+    took: Duration,
+}
+
+/// So many callers; of 100 requests that are handled so many fail, and their calls come again.
+async fn crowd(burst: u32, callers: u32, failing: u32) -> (Crowd, ServerRateLimitLayer) {
+    let quota = Quota::per_second(100).unwrap().burst(burst).unwrap();
+    let layer = ServerRateLimitLayer::new(quota);
+    let start = Instant::now();
+    let mut calls = JoinSet::new();
+    for caller in 0..callers {
+        let layer = layer.clone();
+        calls.spawn(async move {
+            let (mut broken, mut refusals, mut is_promised) = (0, 0, false);
+            for attempt in 0..4_u32 {
+                let text = attempt.to_string();
+                let again = [("grpc-previous-rpc-attempts", &*text)];
+                let headers = if attempt == 0 { &[][..] } else { &again };
+                let wait = match send(&layer, request(headers)).await {
+                    Ok(()) => {
+                        let dice = (caller * 7_919 + attempt * 104_729 + 17) % 100;
+                        if dice >= failing {
+                            return (broken, 0);
+                        }
+                        is_promised = false;
+                        ms(100 + u64::from(dice * 3))
+                    }
+                    Err(refused) => {
+                        broken += usize::from(is_promised);
+                        refusals += 1;
+                        is_promised = refused.is_promise();
+                        let Some(Pushback::After(wait)) = refused.pushback else {
+                            panic!("{refused:?}");
+                        };
+                        wait
+                    }
+                };
+                tokio::time::sleep(wait).await;
+            }
+            (broken, usize::from(refusals > 1))
+        });
+    }
+    let mut crowd = Crowd::default();
+    for (broken, refused_out) in calls.join_all().await {
+        crowd.broken += broken;
+        crowd.refused_out += refused_out;
+    }
+    crowd.took = start.elapsed();
+    (crowd, layer)
+}
+
+// CONTRACT Q2: those that come again for another reason take the promises of others, who wait
+#[tokio::test(start_paused = true)]
+async fn calls_that_come_again_after_other_failures_have_no_promised_caller_refused() {
+    for burst in [1, 10] {
+        for failing in [0, 2, 5, 10, 20] {
+            let (crowd, layer) = crowd(burst, 200, failing).await;
+            assert_eq!(
+                (crowd.broken, crowd.refused_out),
+                (0, 0),
+                "{burst} {failing}"
+            );
+            let admitted = layer.snapshot().admitted;
+            let cells = ms(10 * (admitted - u64::from(burst)));
+            assert!(crowd.took <= cells + ms(100), "{crowd:?} {admitted}");
+        }
+    }
 }

@@ -270,3 +270,68 @@ async fn what_a_retry_renewed_is_not_told_again() {
     assert_eq!(tokens.told(), [(1, None), (2, refused), (1, None)]);
     assert_eq!(tokens.fetched(), 1);
 }
+
+/// The number of the attempt, and whether the hook was told that credentials were refused; and a
+/// hook that fails so often when it is.
+type Refusals = Arc<Mutex<Vec<(u32, bool)>>>;
+
+fn listening(fails: u32) -> (Refusals, BeforeAttempt) {
+    let told = Refusals::default();
+    let (log, left) = (Arc::clone(&told), AtomicU32::new(fails));
+    let hook = BeforeAttempt::new(move |next: NextAttempt| {
+        let is_refused = next.has_refused_credentials();
+        log.lock().unwrap().push((next.number(), is_refused));
+        let fails = is_refused && left.load(Ordering::Relaxed) > 0;
+        if fails {
+            left.fetch_sub(1, Ordering::Relaxed);
+        }
+        async move {
+            if fails {
+                return Err("the token store is away".into());
+            }
+            Ok(next)
+        }
+    });
+    (told, hook)
+}
+
+// CONTRACT I6: the hook failed once when it was told
+#[tokio::test(start_paused = true)]
+async fn a_second_attempt_is_told_of_refused_credentials_too() {
+    for is_renewing in [false, true] {
+        let server = Server::in_memory();
+        server.script().on(method::UNARY, [refused()]);
+        let (told, hook) = listening(2);
+        let hook = if is_renewing {
+            hook.renews_credentials()
+        } else {
+            hook
+        };
+        let layer = RetryLayer::new(policy()).before_attempt(hook);
+        let mut client = client(layer.layer(server.channel()));
+        client.unary(undeclared()).await.unwrap_err();
+        client.unary(declared()).await.unwrap();
+        client.unary(declared()).await.unwrap();
+        let expected = [(1, false), (1, true), (2, true), (3, true), (1, false)];
+        assert_eq!(*told.lock().unwrap(), expected);
+    }
+}
+
+// CONTRACT I6: another call is refused while this one backs off for another reason
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_told_of_what_another_call_was_refused_meanwhile() {
+    let server = Server::in_memory();
+    let down = Answer::status(Code::Unavailable, "down");
+    server.script().on(method::UNARY, [down, refused()]);
+    let (told, hook) = listening(0);
+    let slow = policy().backoff(crate::common::every(crate::common::ms(500)));
+    let layer = RetryLayer::new(slow).before_attempt(hook);
+    let client = client(layer.layer(server.channel()));
+    let mut waiting = client.clone();
+    let waiting = tokio::spawn(async move { waiting.unary(declared()).await });
+    crate::support::settle().await;
+    let mut quick = client.clone();
+    quick.unary(undeclared()).await.unwrap_err();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(*told.lock().unwrap(), [(1, false), (1, false), (2, true)]);
+}

@@ -16,7 +16,7 @@ use crate::common::{declared, ms, policy, retrying};
 use crate::support::client;
 
 /// What each library says of a message or of metadata over a limit, with figures as it prints them.
-const OVER_A_LIMIT: [(Code, &str); 27] = [
+const OVER_A_LIMIT: [(Code, &str); 33] = [
     // grpc-go
     (
         Code::ResourceExhausted,
@@ -62,6 +62,28 @@ const OVER_A_LIMIT: [(Code, &str); 27] = [
     (
         Code::ResourceExhausted,
         "received metadata size exceeds hard limit (value length 200000 vs. 16384)",
+    ),
+    // C-core until 2023
+    (
+        Code::ResourceExhausted,
+        "received initial metadata size exceeds limit",
+    ),
+    (
+        Code::ResourceExhausted,
+        "received initial metadata size exceeds soft limit (10764 vs. 8192), rejecting requests \
+         with some random probability",
+    ),
+    (
+        Code::ResourceExhausted,
+        "received trailing metadata size exceeds limit",
+    ),
+    (
+        Code::ResourceExhausted,
+        "to-be-sent initial metadata size exceeds peer limit",
+    ),
+    (
+        Code::ResourceExhausted,
+        "to-be-sent trailing metadata size exceeds peer limit",
     ),
     // grpc-java
     (
@@ -119,6 +141,10 @@ const OVER_A_LIMIT: [(Code, &str); 27] = [
         Code::ResourceExhausted,
         "message is larger than configured readMaxBytes 4194304 after decompression",
     ),
+    (
+        Code::ResourceExhausted,
+        "message size 5308389 is larger than configured writeMaxBytes 4194304",
+    ),
     // tonic
     (
         Code::ResourceExhausted,
@@ -165,6 +191,10 @@ async fn overload_and_other_words_for_a_limit_are_retried() {
         "Too many active requests for the connection",
         "rate limit exceeded: the next cell is free in 3ms",
         "max queue size reached: 1000 requests",
+        "queue of 1001 is larger than max 1000",
+        "the backlog exceeds maximum size 1000",
+        "the queue is larger than configured max 1000",
+        "queue length too large",
     ] {
         let answer = Answer::status(Code::ResourceExhausted, message);
         let (sent, _) = answered_with(answer, everything()).await;
@@ -230,6 +260,30 @@ async fn a_status_that_is_no_code_is_unknown_and_sent_once_whatever_is_retryable
             let (sent, status) = answered_with(answer, policy).await;
             assert_eq!((status.code(), status.message()), (Code::Unknown, "down"));
             assert_eq!(sent, 1, "{text:?}");
+        }
+    }
+}
+
+// CONTRACT R16: one that is there twice is one code if it says the same
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_several_codes_is_sent_once() {
+    use grpc_resilience::call::CallOptionsExt as _;
+
+    for (second, attempts) in [("17", 1), ("13", 1), ("0", 1), ("", 1), ("14", 4)] {
+        for make in [Answer::status, Answer::status_in_trailers] {
+            let twice = |text: &str| {
+                let answer = make(Code::Unavailable, "down".to_owned());
+                answer
+                    .metadata("grpc-status", "14")
+                    .metadata("grpc-status", text)
+            };
+            let server = Server::in_memory();
+            server.script().always(method::UNARY, twice(second));
+            let mut request = declared();
+            request.call_options().kind(MethodKind::Unary);
+            let call = retrying(&server, policy()).unary(request).await;
+            call.unwrap_err();
+            assert_eq!(server.count(), attempts, "{second:?}");
         }
     }
 }

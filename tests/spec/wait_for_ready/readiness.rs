@@ -240,23 +240,6 @@ async fn attempts_that_find_the_channel_not_ready_are_calls_too() {
     assert_eq!(server.dials(), 1);
 }
 
-// CONTRACT V4, D13
-#[test]
-fn without_a_runtime_it_neither_waits_nor_panics() {
-    let error = futures_block_on(Readiness::new().ready()).unwrap_err();
-    assert!(error.to_string().contains("nothing dials"), "{error}");
-}
-
-/// Polls a future that is ready at once.
-fn futures_block_on<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    match future.as_mut().poll(&mut cx) {
-        std::task::Poll::Ready(output) => output,
-        std::task::Poll::Pending => panic!("it waits"),
-    }
-}
-
 // gRFC A62: TRANSIENT_FAILURE is sticky until READY
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_lost_unserved_during_an_outage_does_not_hide_the_outage() {

@@ -12,7 +12,7 @@ use super::{LOST, Seen, verdict};
 pub(super) const TIMED_OUT: Seen = (
     Progress::Reached,
     Code::DeadlineExceeded,
-    Reason::AttemptTimedOut,
+    Reason::TransportTimedOut,
 );
 const KEEPALIVE: Seen = (
     Progress::Reached,
