@@ -12,8 +12,8 @@ use crate::body::RequestBody;
 use crate::dispatch::{Attempt, Essentials, Head, Recorder};
 use crate::error::{BoxError, Error};
 use crate::layers::attempt_timeout::{self, AttemptBody};
-use crate::layers::deadline::{self, Bound};
-use crate::layers::retry::{self, Kept, RetryCall};
+use crate::layers::deadline::{self, DeadlineTimer};
+use crate::layers::retry::{self, KeptRequest, RetryCall};
 use crate::layers::wait_for_ready::{self, WaitBody};
 use crate::report::Trace;
 
@@ -24,7 +24,7 @@ use super::span::Span;
 
 /// An ordinary call whose first attempt is under way: what the layers need of it if that fails.
 pub(super) struct Going<S, B: RequestBody> {
-    kept: Kept<Waiting<S>, B>,
+    kept: KeptRequest<Waiting<S>, B>,
     pub(super) essentials: Essentials,
     /// `None` if it is the path alone, which was said. By itself in memory: few are more.
     uri: Option<Box<Uri>>,
@@ -42,7 +42,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
     pub(super) fn new(
         uri: &Uri,
         essentials: Essentials,
-        kept: Kept<Waiting<S>, B>,
+        kept: KeptRequest<Waiting<S>, B>,
         said: Arc<Said>,
         generation: NonZero<u64>,
         span: Span,
@@ -108,7 +108,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         let trace = self.span.trace(Some(uri), None);
         let mut context = self.said.context.clone();
         context.follow(trace.clone());
-        if let Some(deadline) = self.span.bound().and_then(Bound::deadline) {
+        if let Some(deadline) = self.span.bound().and_then(DeadlineTimer::deadline) {
             context.bound(deadline);
         }
         let uri = self.uri.map_or_else(|| self.said.uri.clone(), |uri| *uri);

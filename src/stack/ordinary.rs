@@ -10,9 +10,9 @@ use crate::dispatch::{Essentials, Extras, Readied, Spare};
 use crate::kernel::timer::Home;
 use crate::layers::attempt_timeout::AttemptTimeoutPolicy;
 use crate::layers::budget;
-use crate::layers::deadline::{self, Bound, EndsBy};
+use crate::layers::deadline::{self, DeadlineTimer, EndsBy};
 use crate::layers::idempotency::Idempotency;
-use crate::layers::retry::{Policy, Start, clear_count, is_first_the_last};
+use crate::layers::retry::{Core, Policy, clear_count, is_first_the_last};
 use crate::ready::Gate;
 
 use super::going::Going;
@@ -31,7 +31,7 @@ pub(super) struct Ordinary<S> {
     pub(super) deadline: deadline::Deadline<()>,
     pub(super) idempotency: Idempotency<()>,
     pub(super) budget: budget::Budget<()>,
-    pub(super) start: Start<Waiting<S>>,
+    pub(super) start: Core<Waiting<S>>,
     pub(super) gate: Arc<Gate>,
     pub(super) attempt_timeout: AttemptTimeoutPolicy,
     pub(super) methods: Methods,
@@ -118,7 +118,7 @@ impl<S: Clone> Ordinary<S> {
                 let deadline = Deadline::after(now, timeout);
                 context.bound(deadline);
                 rules.write_whole(deadline.timeout(), is_stated, headers);
-                Span::Until(Bound::new(Some(deadline), None))
+                Span::Until(DeadlineTimer::new(Some(deadline), None))
             }
             EndsBy::ParentCall(terms) => {
                 let bound = terms.bind(context, now);

@@ -7,7 +7,7 @@ use crate::call::{Context, WaitMode};
 use crate::error::Error;
 use crate::grpc::MethodKind;
 use crate::kernel::timer::Home;
-use crate::layers::retry::{Committed, Policy};
+use crate::layers::retry::{Completion, Policy};
 use crate::ready::{Gate, Ticket};
 
 /// What the layers say of an ordinary call before it begins, and are told when it ends.
@@ -70,9 +70,9 @@ impl Said {
 
     /// What the retry layer would hold of it once it is answered.
     #[cold]
-    pub(super) fn committed(&self) -> Committed {
+    pub(super) fn committed(&self) -> Completion {
         let policy = Some(Arc::clone(&self.policy));
-        Committed::new(policy, &mut self.context.clone(), 1)
+        Completion::new(policy, &mut self.context.clone(), 1)
     }
 
     /// Its answer broke off, in this era of the channel.

@@ -7,7 +7,7 @@ use crate::call::Deadline;
 use crate::dispatch::Recorder;
 use crate::error::Error;
 use crate::kernel::timer::Home;
-use crate::layers::deadline::Bound;
+use crate::layers::deadline::DeadlineTimer;
 use crate::report::Trace;
 
 /// When an ordinary call began, and what ends it.
@@ -17,18 +17,18 @@ use crate::report::Trace;
 pub(super) enum Span {
     Since(Instant),
     /// A deadline of its own, which was made when it began.
-    Until(Bound),
+    Until(DeadlineTimer),
     /// The call that it is made for; and when it began. By itself in memory: few are made for another.
-    ParentCall(Box<(Bound, Instant)>),
+    ParentCall(Box<(DeadlineTimer, Instant)>),
 }
 
 impl Span {
     #[cold]
-    pub(super) fn served(began: Instant, bound: Bound) -> Self {
+    pub(super) fn served(began: Instant, bound: DeadlineTimer) -> Self {
         Self::ParentCall(Box::new((bound, began)))
     }
 
-    pub(super) fn bound(&self) -> Option<&Bound> {
+    pub(super) fn bound(&self) -> Option<&DeadlineTimer> {
         match self {
             Self::Since(_) => None,
             Self::Until(bound) => Some(bound),
@@ -36,7 +36,7 @@ impl Span {
         }
     }
 
-    pub(super) fn into_bound(self) -> Option<Bound> {
+    pub(super) fn into_bound(self) -> Option<DeadlineTimer> {
         match self {
             Self::Since(_) => None,
             Self::Until(bound) => Some(bound),
@@ -111,7 +111,7 @@ impl Span {
 
 #[inline]
 fn poll_over(
-    bound: &mut Bound,
+    bound: &mut DeadlineTimer,
     cx: &mut Context<'_>,
     home: Option<&Home>,
     trace: impl Fn() -> Trace,
@@ -122,7 +122,7 @@ fn poll_over(
 
 #[cold]
 fn poll_served(
-    (bound, began): &mut (Bound, Instant),
+    (bound, began): &mut (DeadlineTimer, Instant),
     cx: &mut Context<'_>,
     home: Option<&Home>,
     uri: Option<&Uri>,

@@ -11,7 +11,7 @@ use crate::error::{BoxError, Error};
 use crate::kernel::timer::NoRuntime;
 use crate::report::Phase;
 
-use super::bound::Bound;
+use super::bound::AttemptTimer;
 
 /// The response body of an attempt, whose first frame may be bounded, and whose end may be the
 /// server's word for the attempt's.
@@ -20,7 +20,7 @@ pub struct AttemptBody<R> {
     /// `None` once the time was over: whoever keeps the body does not keep the stream.
     inner: Option<AnswerBody<R>>,
     /// `None` once nothing can end the answer in the attempt's name.
-    bound: Option<Bound>,
+    bound: Option<AttemptTimer>,
     /// `None` for a call of which nobody writes anything down.
     recorder: Option<Recorder>,
     /// The request, which ends with the call where this layer ends it (CONTRACT R13).
@@ -39,7 +39,7 @@ impl<R> AttemptBody<R> {
 
     pub(super) fn new(
         inner: AnswerBody<R>,
-        bound: Option<Bound>,
+        bound: Option<AttemptTimer>,
         recorder: Recorder,
         request: Option<OpenRequest>,
     ) -> Self {
@@ -74,7 +74,7 @@ where
                 let bound = this.bound.take();
                 let end = bound.as_ref().and_then(|bound| end_of(bound, seen, &frame));
                 let Some(end) = end else {
-                    this.bound = bound.and_then(Bound::begun);
+                    this.bound = bound.and_then(AttemptTimer::begun);
                     recorder.saw(seen);
                     return Poll::Ready(Some(Ok(frame)));
                 };
@@ -120,7 +120,7 @@ where
 }
 
 /// The end of the attempt that a frame is by another name.
-fn end_of(bound: &Bound, seen: Seen, frame: &Frame<Bytes>) -> Option<Error> {
+fn end_of(bound: &AttemptTimer, seen: Seen, frame: &Frame<Bytes>) -> Option<Error> {
     match seen {
         Seen::Trailers(Some(code)) if classify::may_be_expiry(code) => {
             let said = frame.trailers_ref().and_then(classify::trailers);

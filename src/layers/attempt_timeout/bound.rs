@@ -17,7 +17,7 @@ use super::policy::Bounds;
 /// The end of one attempt: the timer that ends it on this side, and the name of its end if the
 /// server, which was told of it, ends it.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct AttemptTimer {
     end: Deadline,
     trace: Option<Trace>,
     until_first_message: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Bound {
     loss: Option<LossNotice>,
 }
 
-impl Bound {
+impl AttemptTimer {
     pub(super) fn new(
         end: Deadline,
         timer: Timer,

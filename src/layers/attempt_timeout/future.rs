@@ -18,7 +18,7 @@ use crate::kernel::timer::NoRuntime;
 use crate::report::Phase;
 
 use super::AttemptBody;
-use super::bound::Bound;
+use super::bound::AttemptTimer;
 
 /// The future of [`AttemptTimeout`](super::AttemptTimeout).
 #[pin_project]
@@ -28,7 +28,7 @@ where
 {
     #[pin]
     attempt: Attempt<S, B>,
-    bound: Option<Bound>,
+    bound: Option<AttemptTimer>,
     /// `None` for a call of which nobody writes anything down, and which is not bounded.
     recorder: Option<Recorder>,
     /// The path of the request, where events name it because nobody follows the call.
@@ -41,7 +41,11 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(crate) fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Recorder) -> Self {
+    pub(crate) fn new(
+        attempt: Attempt<S, B>,
+        bound: Option<AttemptTimer>,
+        recorder: Recorder,
+    ) -> Self {
         let is_silent = bound.is_none() && recorder.is_silent();
         Self {
             attempt,
@@ -99,7 +103,7 @@ where
             return Poll::Ready(match judge(judged, bound.as_ref()) {
                 Ok((mut response, code)) => {
                     let is_open = code.is_none() && !response.body().is_end_stream();
-                    let bound = bound.filter(|_| is_open).and_then(Bound::answered);
+                    let bound = bound.filter(|_| is_open).and_then(AttemptTimer::answered);
                     let recorder = recorder.answered(&mut response, code);
                     let request = request.map(RequestGuard::answered);
                     Ok(response.map(|inner| {
@@ -152,7 +156,10 @@ fn failed(error: Error, recorder: &mut Recorder, path: Option<&PathAndQuery>) ->
 type Answer<R> = (Response<R>, Option<Code>);
 
 /// The answer or the error; or the end of the attempt that it is by another name.
-fn judge<R>(outcome: Result<Answer<R>, Error>, bound: Option<&Bound>) -> Result<Answer<R>, Error> {
+fn judge<R>(
+    outcome: Result<Answer<R>, Error>,
+    bound: Option<&AttemptTimer>,
+) -> Result<Answer<R>, Error> {
     let Some(bound) = bound else { return outcome };
     let (response, code) = outcome.map_err(|error| bound.name(error, Phase::Attempt))?;
     if code.is_some_and(classify::may_be_expiry) {

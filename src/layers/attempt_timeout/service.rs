@@ -17,7 +17,7 @@ use crate::events;
 use crate::grpc::{Code, TIMEOUT, find};
 use crate::kernel::timer::Home;
 
-use super::bound::Bound;
+use super::bound::AttemptTimer;
 use super::{AttemptBody, AttemptTimeoutPolicy, ResponseFuture};
 
 /// The service of [`AttemptTimeoutLayer`](super::AttemptTimeoutLayer).
@@ -113,7 +113,7 @@ where
 impl<S> AttemptTimeout<S> {
     /// Bounds the attempt, if it has an end of its own. What the server is told of goes into the
     /// request's context and header, too.
-    fn bind<B>(&self, request: &mut Request<B>, timeout: Duration) -> Option<Bound> {
+    fn bind<B>(&self, request: &mut Request<B>, timeout: Duration) -> Option<AttemptTimer> {
         let context = request.extensions().get::<call::Context>();
         if context.is_some_and(|it| it.ends_as_attempt() && !it.is_in_two_stacks()) {
             let told = &self.told.below_another;
@@ -145,7 +145,7 @@ impl<S> AttemptTimeout<S> {
             context.bound(end);
             end.stamp(request.headers_mut(), now);
         }
-        Some(Bound::new(end, timer, bounds, trace, loss))
+        Some(AttemptTimer::new(end, timer, bounds, trace, loss))
     }
 }
 

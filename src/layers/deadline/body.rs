@@ -10,7 +10,7 @@ use crate::classify;
 use crate::dispatch::{AnswerBody, Read, Recorder, Seen};
 use crate::error::{BoxError, Error};
 
-use super::bound::Bound;
+use super::bound::DeadlineTimer;
 
 /// A response body that ends at the deadline.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub struct DeadlineBody<B> {
 
 #[derive(Debug)]
 struct Active {
-    bound: Option<Bound>,
+    bound: Option<DeadlineTimer>,
     began: bool,
     recorder: Recorder,
     /// The request, which ends with the call where this layer ends it (CONTRACT R13).
@@ -40,7 +40,7 @@ impl<B> DeadlineBody<B> {
 
     pub(super) fn new(
         inner: AnswerBody<B>,
-        bound: Option<Bound>,
+        bound: Option<DeadlineTimer>,
         recorder: Recorder,
         request: Option<OpenRequest>,
     ) -> Self {

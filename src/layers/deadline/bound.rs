@@ -19,7 +19,7 @@ use super::timer::Timer;
 /// What ends one call: its deadline, and the end of the call that it is made for. Whoever holds it has
 /// the trace.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct DeadlineTimer {
     deadline: Option<Deadline>,
     timer: Timer,
     /// `None` where whoever holds it knows it.
@@ -43,7 +43,7 @@ impl Ending {
     }
 }
 
-impl Bound {
+impl DeadlineTimer {
     #[inline]
     pub(crate) fn new(deadline: Option<Deadline>, served: Option<&ParentCall>) -> Self {
         Self {

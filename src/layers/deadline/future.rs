@@ -15,7 +15,7 @@ use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
 use super::DeadlineBody;
-use super::bound::Bound;
+use super::bound::DeadlineTimer;
 
 /// The future of [`Deadline`](super::Deadline).
 #[pin_project]
@@ -25,7 +25,7 @@ where
 {
     #[pin]
     attempt: Attempt<S, B>,
-    bound: Option<Bound>,
+    bound: Option<DeadlineTimer>,
     /// `None` for a call of which nobody writes anything down.
     recorder: Option<Recorder>,
     /// The request ends with the call (CONTRACT R13).
@@ -41,7 +41,7 @@ where
         Self::new(attempt, None, (!recorder.is_silent()).then_some(recorder))
     }
 
-    pub(crate) fn bound(attempt: Attempt<S, B>, bound: Bound, recorder: Recorder) -> Self {
+    pub(crate) fn bound(attempt: Attempt<S, B>, bound: DeadlineTimer, recorder: Recorder) -> Self {
         Self::new(attempt, Some(bound), Some(recorder))
     }
 
@@ -49,7 +49,11 @@ where
         Self::new(Attempt::refused(error), None, Some(recorder))
     }
 
-    fn new(attempt: Attempt<S, B>, bound: Option<Bound>, recorder: Option<Recorder>) -> Self {
+    fn new(
+        attempt: Attempt<S, B>,
+        bound: Option<DeadlineTimer>,
+        recorder: Option<Recorder>,
+    ) -> Self {
         Self {
             attempt,
             bound,
@@ -121,7 +125,7 @@ where
 #[inline]
 fn judge<R>(
     response: &mut Response<R>,
-    bound: Option<&Bound>,
+    bound: Option<&DeadlineTimer>,
     recorder: &Recorder,
 ) -> Result<Option<Code>, Error> {
     let code = received(response)?;

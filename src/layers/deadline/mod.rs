@@ -39,10 +39,10 @@ mod body;
 mod bound;
 mod future;
 mod layer;
+mod plan;
 mod policy;
-mod rendered;
-mod rules;
 mod service;
+mod timeout_header;
 mod timer;
 
 pub use body::DeadlineBody;
@@ -51,5 +51,5 @@ pub use layer::DeadlineLayer;
 pub use policy::DeadlinePolicy;
 pub use service::Deadline;
 
-pub(crate) use bound::Bound;
-pub(crate) use rules::EndsBy;
+pub(crate) use bound::DeadlineTimer;
+pub(crate) use plan::EndsBy;

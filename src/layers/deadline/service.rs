@@ -12,27 +12,27 @@ use crate::dispatch::{Readied, Recorder, always_guard};
 use crate::error::{BoxError, Error};
 use crate::grpc::{TIMEOUT, find};
 
-use super::rules::Rules;
+use super::plan::DeadlinePlan;
 use super::{DeadlineBody, DeadlinePolicy, ResponseFuture};
 
 /// The service of [`DeadlineLayer`](super::DeadlineLayer).
 #[derive(Clone, Debug)]
 pub struct Deadline<S> {
     inner: Readied<S>,
-    rules: Rules,
+    rules: DeadlinePlan,
 }
 
 impl<S: Clone> Deadline<S> {
     pub(super) fn new(inner: S, policy: DeadlinePolicy) -> Self {
         Self {
             inner: Readied::new(inner),
-            rules: Rules::new(policy),
+            rules: DeadlinePlan::new(policy),
         }
     }
 }
 
 impl<S> Deadline<S> {
-    pub(crate) fn rules(&self) -> &Rules {
+    pub(crate) fn rules(&self) -> &DeadlinePlan {
         &self.rules
     }
 

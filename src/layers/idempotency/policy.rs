@@ -26,7 +26,7 @@ pub struct IdempotencyPolicy {
 
 /// What is said of a method, and by whom. It borrows, so that a call costs no allocation.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Said<'a> {
+pub(super) struct Declared<'a> {
     pub(super) safety: Option<(Safety, Origin<'a>)>,
     pub(super) kind: Option<(MethodKind, Origin<'a>)>,
     /// Whether descriptors or a table know the method.
@@ -61,14 +61,14 @@ impl IdempotencyPolicy {
 
     /// The one place that knows the precedence (CONTRACT I5), for the method of this path. `key` is the
     /// one that the call carries.
-    pub(super) fn find<'a>(&'a self, path: &str, key: Option<&'a IdempotencyKey>) -> Said<'a> {
+    pub(super) fn find<'a>(&'a self, path: &str, key: Option<&'a IdempotencyKey>) -> Declared<'a> {
         // What is declared by its path is found by it, without looking for the method in it.
         let mut by_path = exact(&self.safety, path);
         let mut method = path;
         if by_path.is_none() {
             method = method_of(path);
             if !is_method(method) {
-                return Said::default();
+                return Declared::default();
             }
             by_path = exact(&self.safety, method);
         }
@@ -76,7 +76,7 @@ impl IdempotencyPolicy {
         let by_key = key.and_then(IdempotencyKey::promotion);
         let by_proto = described.and_then(Description::stated);
         let kind_by_proto = described.map(|method| (method.kind, Origin::Proto));
-        Said {
+        Declared {
             safety: by_path
                 .or_else(|| self.by_glob(method))
                 .or_else(|| self.by_rule(method))

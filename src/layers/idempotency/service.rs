@@ -9,7 +9,7 @@ use crate::events;
 use crate::methods::{is_method, method_of};
 
 use super::called::Called;
-use super::policy::Said;
+use super::policy::Declared;
 use super::{IdempotencyKey, IdempotencyPolicy};
 
 /// The service of [`IdempotencyLayer`](super::IdempotencyLayer).
@@ -58,7 +58,7 @@ impl<S> Idempotency<S> {
         context: Option<&call::Context>,
         key: Option<&IdempotencyKey>,
         carried: Option<&'a IdempotencyKey>,
-    ) -> Said<'a> {
+    ) -> Declared<'a> {
         let said = self.policy.find(path, carried);
         let is_stated = context.and_then(call::Context::stated_safety).is_some();
         let is_known = said.safety.is_some() || is_stated || said.is_described;
@@ -81,7 +81,7 @@ impl<S> Idempotency<S> {
     }
 }
 
-impl Said<'_> {
+impl Declared<'_> {
     fn speaks(&self) -> bool {
         self.safety.is_some() || self.kind.is_some()
     }

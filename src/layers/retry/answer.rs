@@ -8,7 +8,7 @@ use crate::grpc::Code;
 
 /// What a response head says of an attempt that has not failed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum Judged {
     /// The call is committed: this is the answer.
     Answer,
     /// The same, and it says OK already: it is all of it.
@@ -17,7 +17,7 @@ pub(super) enum Said {
     Open,
 }
 
-impl Said {
+impl Judged {
     /// The code in the head.
     pub(super) fn code(self) -> Option<Code> {
         (self == Self::Ok).then_some(Code::Ok)
@@ -26,12 +26,12 @@ impl Said {
 
 /// Judges a head (CONTRACT R6): Trailers-Only decides, headers alone commit a stream.
 #[inline]
-pub(super) fn judge<R>(response: &mut Response<R>, answers_once: bool) -> Result<Said, Error> {
+pub(super) fn judge<R>(response: &mut Response<R>, answers_once: bool) -> Result<Judged, Error> {
     match received(response)? {
-        None if answers_once => Ok(Said::Open),
-        None => Ok(Said::Answer),
-        Some(Code::Ok) => Ok(Said::Ok),
-        Some(_) => failure_of(response).map_or(Ok(Said::Answer), Err),
+        None if answers_once => Ok(Judged::Open),
+        None => Ok(Judged::Answer),
+        Some(Code::Ok) => Ok(Judged::Ok),
+        Some(_) => failure_of(response).map_or(Ok(Judged::Answer), Err),
     }
 }
 

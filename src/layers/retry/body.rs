@@ -9,8 +9,8 @@ use crate::dispatch::{AnswerBody, Passing, Read, Recorder, Seen, and_held};
 use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
-use super::answer::Said;
-use super::committed::Committed;
+use super::answer::Judged;
+use super::completion::Completion;
 use super::credentials::Sent;
 
 /// The response body of a call that the retry layer had in hand.
@@ -37,7 +37,7 @@ enum State {
 struct Active {
     known: Known,
     /// Until the status has come.
-    call: Option<Committed>,
+    call: Option<Completion>,
     recorder: Recorder,
 }
 
@@ -70,12 +70,12 @@ impl<R> RetryBody<R> {
     #[inline]
     pub(super) fn answering(
         inner: R,
-        said: Said,
-        call: Option<Committed>,
+        said: Judged,
+        call: Option<Completion>,
         recorder: Recorder,
     ) -> Self {
         let inner = AnswerBody::new(inner, said.code());
-        if said != Said::Ok {
+        if said != Judged::Ok {
             return Self::new(inner, Known::Nothing, call, recorder);
         }
         // No trailers will say so again.
@@ -89,7 +89,7 @@ impl<R> RetryBody<R> {
     pub(super) fn released(
         inner: R,
         first: Read,
-        call: Option<Committed>,
+        call: Option<Completion>,
         recorder: Recorder,
     ) -> Self {
         let known = match first {
@@ -106,7 +106,7 @@ impl<R> RetryBody<R> {
     fn new(
         inner: AnswerBody<R>,
         known: Known,
-        call: Option<Committed>,
+        call: Option<Completion>,
         recorder: Recorder,
     ) -> Self {
         let active = Active {

@@ -12,19 +12,19 @@ use crate::grpc::Vouched;
 use crate::kernel::timer::{NoRuntime, Timer};
 
 use super::Policy;
-use super::after::Next;
-use super::answer::{self, Said};
-use super::committed::Committed;
-use super::course::Course;
+use super::answer::{self, Judged};
+use super::completion::Completion;
 use super::hook::Preparing;
-use super::kept::Kept;
+use super::judge::Next;
+use super::kept_request::KeptRequest;
+use super::progress::CallProgress;
 
 /// What is needed for a further attempt of one call.
 ///
 /// Dropping it commits the call.
 pub(crate) struct RetryCall<S, B: RequestBody> {
-    kept: Kept<S, B>,
-    course: Course,
+    kept: KeptRequest<S, B>,
+    course: CallProgress,
     /// An attempt has the request: how that ended is evidence of what an error says.
     is_sent: bool,
 }
@@ -35,12 +35,12 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
     pub(super) fn begun(
         request: &Request<B>,
         context: Context,
-        kept: Kept<S, B>,
+        kept: KeptRequest<S, B>,
         policy: Arc<dyn Policy>,
     ) -> (Box<Self>, Option<Preparing>) {
         let place = Box::new_uninit();
         let head = Head::without_headers(request, Some(context));
-        let mut call = Box::write(place, Self::new(kept, Course::new(head, policy)));
+        let mut call = Box::write(place, Self::new(kept, CallProgress::new(head, policy)));
         call.course.keep(request.headers());
         let preparing = call.begin();
         (call, preparing)
@@ -51,7 +51,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         reason = "it is made where it is kept, not moved there"
     )]
     #[inline(always)]
-    fn new(kept: Kept<S, B>, course: Course) -> Self {
+    fn new(kept: KeptRequest<S, B>, course: CallProgress) -> Self {
         Self {
             kept,
             course,
@@ -61,8 +61,12 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
     /// The same for whoever made the first attempt itself, before which nothing had to run.
     #[cold]
-    pub(crate) fn under_way(kept: Kept<S, B>, head: Head, policy: Arc<dyn Policy>) -> Box<Self> {
-        let mut course = Course::new(head, policy);
+    pub(crate) fn under_way(
+        kept: KeptRequest<S, B>,
+        head: Head,
+        policy: Arc<dyn Policy>,
+    ) -> Box<Self> {
+        let mut course = CallProgress::new(head, policy);
         drop(course.begin(kept.settings()));
         course.may_come_back = kept.may_come_back();
         let mut call = Self::new(kept, course);
@@ -104,7 +108,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
     /// What the head of an answer says of the attempt.
     #[inline]
-    pub(super) fn judge<R>(&mut self, response: &mut Response<R>) -> Result<Said, Error> {
+    pub(super) fn judge<R>(&mut self, response: &mut Response<R>) -> Result<Judged, Error> {
         let answers_once = self.course.answered();
         answer::judge(response, answers_once).map_err(|error| self.vouched(response, error))
     }
@@ -167,7 +171,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
 
     /// The answer of the attempt goes up: no other can follow it. What the body has to watch for.
     #[inline]
-    pub(super) fn commit(&mut self) -> Committed {
+    pub(super) fn commit(&mut self) -> Completion {
         self.kept.answered();
         self.course.commit()
     }

@@ -15,11 +15,11 @@ use crate::error::{BoxError, Error};
 use crate::kernel::timer::Timer;
 
 use super::RetryBody;
-use super::after::Next;
-use super::answer::{self, Said};
+use super::answer::{self, Judged};
 use super::call::RetryCall;
 use super::credentials::Sent;
 use super::hook::Preparing;
+use super::judge::Next;
 
 /// The future of [`Retry`](super::Retry).
 #[pin_project]
@@ -139,7 +139,7 @@ where
                         return Poll::Ready(pass(outcome, this.recorder, this.sent.take()));
                     };
                     match judge(outcome, call) {
-                        Ok((response, Said::Open)) => {
+                        Ok((response, Judged::Open)) => {
                             this.state.set(State::Held(Some(response.into_parts())));
                             continue;
                         }
@@ -270,7 +270,7 @@ where
 fn judge<S, B, R>(
     outcome: Result<Response<R>, Error>,
     call: &mut RetryCall<S, B>,
-) -> Result<(Response<R>, Said), Error>
+) -> Result<(Response<R>, Judged), Error>
 where
     S: Clone,
     B: RequestBody,

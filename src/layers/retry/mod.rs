@@ -58,27 +58,27 @@
 //!   came before its SETTINGS with `ENHANCE_YOUR_CALM`, as C-core's does, says RESOURCE_EXHAUSTED,
 //!   which no default retries.
 
-mod after;
 mod answer;
 mod body;
 mod call;
-mod committed;
+mod completion;
 mod condition;
-mod course;
+mod core;
 mod credentials;
 mod future;
 mod hook;
-mod kept;
+mod judge;
+mod kept_request;
 mod last;
 mod layer;
+mod pending_permit;
 mod plan;
 mod policies;
 mod policy;
+mod progress;
 mod service;
 mod settings;
 mod shared;
-mod spend;
-mod start;
 
 pub use body::RetryBody;
 pub use future::ResponseFuture;
@@ -90,6 +90,6 @@ pub use policy::{InvalidPolicy, RetryPolicy};
 pub use service::Retry;
 
 pub(crate) use {
-    answer::failure_in, call::RetryCall, committed::Committed, course::clear_count, kept::Kept,
-    last::is_first_the_last, start::Start,
+    answer::failure_in, call::RetryCall, completion::Completion, core::Core,
+    kept_request::KeptRequest, last::is_first_the_last, progress::clear_count,
 };

@@ -17,22 +17,22 @@ use crate::grpc::{Code, TIMEOUT, find};
 use crate::report::Phase;
 
 use super::call::RetryCall;
+use super::core::Core;
 use super::last::is_first_the_last;
 use super::settings::Settings;
-use super::start::Start;
 use super::{NextAttempt, Policy, ResponseFuture, RetryBody};
 
 /// The service of [`RetryLayer`](super::RetryLayer).
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: Readied<S>,
-    start: Start<S>,
+    start: Core<S>,
 }
 
 impl<S: Clone> Retry<S> {
     pub(super) fn new(inner: S, settings: Settings) -> Self {
         Self {
-            start: Start::new(inner.clone(), settings),
+            start: Core::new(inner.clone(), settings),
             inner: Readied::new(inner),
         }
     }
@@ -40,7 +40,7 @@ impl<S: Clone> Retry<S> {
 
 impl<S: Clone> Retry<S> {
     /// How its calls begin.
-    pub(crate) fn start(&self) -> Start<S> {
+    pub(crate) fn start(&self) -> Core<S> {
         self.start.clone()
     }
 }

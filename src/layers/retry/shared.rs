@@ -13,4 +13,4 @@ pub(crate) struct Shared<S> {
 
 /// A way to it with a counter of its own, which one thread writes.
 #[derive(Debug)]
-pub(crate) struct Hold<S>(pub(super) Arc<Shared<S>>);
+pub(crate) struct CoreHandle<S>(pub(super) Arc<Shared<S>>);

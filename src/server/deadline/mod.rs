@@ -49,5 +49,5 @@ mod watch;
 pub use body::ServerDeadlineBody;
 pub use future::ResponseFuture;
 pub use layer::ServerDeadlineLayer;
-pub use policy::{ServerDeadlinePolicy, Terms};
+pub use policy::{HandlerDeadline, ServerDeadlinePolicy};
 pub use service::ServerDeadline;

@@ -12,7 +12,7 @@ pub struct ServerDeadlinePolicy {
 
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Terms {
+pub enum HandlerDeadline {
     /// As long as it takes.
     Unbounded,
     /// The handler this long, and calls made on its behalf so long.
@@ -32,16 +32,16 @@ impl ServerDeadlinePolicy {
     /// # Errors
     ///
     /// [`InvalidTimeout`] for a `grpc-timeout` outside the grammar.
-    pub fn terms(&self, headers: &HeaderMap) -> Result<Terms, InvalidTimeout> {
+    pub fn terms(&self, headers: &HeaderMap) -> Result<HandlerDeadline, InvalidTimeout> {
         let Some(value) = headers.get(TIMEOUT) else {
-            return Ok(Terms::Unbounded);
+            return Ok(HandlerDeadline::Unbounded);
         };
         let handler = parse_timeout(value.as_bytes())?;
         if handler.is_zero() {
-            return Ok(Terms::Expired);
+            return Ok(HandlerDeadline::Expired);
         }
         let calls = handler.saturating_sub(self.margin);
-        Ok(Terms::Within { handler, calls })
+        Ok(HandlerDeadline::Within { handler, calls })
     }
 }
 
@@ -59,7 +59,7 @@ impl Default for ServerDeadlinePolicy {
 mod tests {
     use super::*;
 
-    fn terms(timeout: Option<&'static str>) -> Result<Terms, InvalidTimeout> {
+    fn terms(timeout: Option<&'static str>) -> Result<HandlerDeadline, InvalidTimeout> {
         let policy = ServerDeadlinePolicy::default();
         let timeout = timeout.map(|text| (TIMEOUT, http::HeaderValue::from_static(text)));
         policy.terms(&timeout.into_iter().collect())
@@ -69,11 +69,11 @@ mod tests {
     #[test]
     fn the_caller_s_timeout_is_the_handler_s_and_a_margin_less_that_of_its_calls() {
         let ms = Duration::from_millis;
-        let within = |handler, calls| Ok(Terms::Within { handler, calls });
+        let within = |handler, calls| Ok(HandlerDeadline::Within { handler, calls });
         assert_eq!(terms(Some("100m")), within(ms(100), ms(95)));
         assert_eq!(terms(Some("3m")), within(ms(3), Duration::ZERO));
-        assert_eq!(terms(Some("0m")), Ok(Terms::Expired));
-        assert_eq!(terms(None), Ok(Terms::Unbounded));
+        assert_eq!(terms(Some("0m")), Ok(HandlerDeadline::Expired));
+        assert_eq!(terms(None), Ok(HandlerDeadline::Unbounded));
         for malformed in ["", "1", "m", "-1m", "123456789m", "1 m"] {
             assert_eq!(terms(Some(malformed)), Err(InvalidTimeout), "{malformed:?}");
         }

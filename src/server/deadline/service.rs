@@ -12,7 +12,7 @@ use crate::methods::method_of;
 
 use super::client::is_a_client_s;
 use super::watch::{Until, Watch};
-use super::{ResponseFuture, ServerDeadlineBody, ServerDeadlinePolicy, Terms};
+use super::{HandlerDeadline, ResponseFuture, ServerDeadlineBody, ServerDeadlinePolicy};
 
 static ON_A_CLIENT: Once = Once::new();
 
@@ -54,9 +54,9 @@ where
         }
         let now = Instant::now();
         let (handler, calls) = match self.policy.terms(request.headers()) {
-            Ok(Terms::Unbounded) => (None, None),
-            Ok(Terms::Within { handler, calls }) => (Some(handler), Some(calls)),
-            Ok(Terms::Expired) => {
+            Ok(HandlerDeadline::Unbounded) => (None, None),
+            Ok(HandlerDeadline::Within { handler, calls }) => (Some(handler), Some(calls)),
+            Ok(HandlerDeadline::Expired) => {
                 let message = "the caller's deadline had passed when the call came";
                 events::server::came_late(method_of(request.uri().path()));
                 // Nobody has seen it (CONTRACT I7).

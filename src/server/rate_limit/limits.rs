@@ -10,7 +10,7 @@ use super::Quota;
 use super::caller::Caller;
 use super::key::Key;
 use super::meter::Refusal;
-use super::meters::{Made, Meters};
+use super::meters::{BucketSpec, Meters};
 use super::pace::Pace;
 use super::snapshot::{Counters, RateLimitSnapshot};
 
@@ -40,7 +40,7 @@ impl Limits {
     pub(super) fn new(settings: Settings, now: Instant) -> Self {
         let counters = Arc::new(Counters::default());
         let meters = settings.quotas.iter().map(|quota| {
-            let made = Made {
+            let made = BucketSpec {
                 pace: Pace::new(*quota, settings.grace),
                 counters: Arc::clone(&counters),
                 max_keys: settings.max_keys,

@@ -18,7 +18,7 @@ use super::snapshot::Counters;
 /// those of others.
 #[derive(Debug)]
 pub(super) struct Meters {
-    made: Made,
+    made: BucketSpec,
     since: Instant,
     hasher: RandomState,
     /// For requests without a key.
@@ -30,7 +30,7 @@ pub(super) struct Meters {
 
 /// What a meter is made of.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct BucketSpec {
     pub(super) pace: Pace,
     pub(super) counters: Arc<Counters>,
     pub(super) max_keys: usize,
@@ -44,7 +44,7 @@ struct Keyed {
 }
 
 impl Meters {
-    pub(super) fn new(made: Made, now: Instant) -> Self {
+    pub(super) fn new(made: BucketSpec, now: Instant) -> Self {
         Self {
             made,
             since: now,
@@ -62,7 +62,7 @@ impl Meters {
         caller: Caller,
         now: Instant,
     ) -> Result<Duration, Refusal> {
-        let Made { pace, counters, .. } = &self.made;
+        let BucketSpec { pace, counters, .. } = &self.made;
         let now = self.nanos(now);
         let Some(key) = key else {
             return self.common.check(pace, counters, caller, now);
@@ -75,7 +75,7 @@ impl Meters {
 
     /// Lets promises lapse that nobody asked about since.
     pub(super) fn lapse(&self, now: Instant) {
-        let Made { pace, counters, .. } = &self.made;
+        let BucketSpec { pace, counters, .. } = &self.made;
         let now = self.nanos(now);
         self.common.is_idle(pace, counters, now);
         self.rest.is_idle(pace, counters, now);
@@ -106,12 +106,12 @@ impl Meters {
 impl Keyed {
     /// Drops the meters that are as good as new ones: at each fourth part of new keys, so that each
     /// pays for four at most.
-    fn sweep(&mut self, made: &Made, now: Nanos) {
+    fn sweep(&mut self, made: &BucketSpec, now: Nanos) {
         if self.until_sweep > 0 {
             self.until_sweep -= 1;
             return;
         }
-        let Made { pace, counters, .. } = made;
+        let BucketSpec { pace, counters, .. } = made;
         // One that is in somebody's hands has a cell taken from it in a moment.
         self.meters
             .retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(pace, counters, now));
@@ -130,7 +130,7 @@ mod tests {
     };
 
     fn meters(max_keys: usize) -> Meters {
-        let made = Made {
+        let made = BucketSpec {
             pace: Pace::new(
                 Quota::every(Duration::from_secs(1)).unwrap(),
                 Duration::from_millis(250),

@@ -12,7 +12,7 @@ use tonic::Code;
 
 use crate::common::{declared, ms, previous_attempts, retrying, undeclared, waits};
 
-use super::door::{request, send, serve};
+use super::raw_service::{request, send, serve};
 
 fn one_each(millis: u64) -> ServerRateLimitLayer {
     ServerRateLimitLayer::new(Quota::every(ms(millis)).unwrap().burst(4).unwrap())

@@ -9,7 +9,7 @@ use crate::grpc::render_timeout;
 
 /// A default timeout as `grpc-timeout`: most calls have that, and none of it is used up yet.
 #[derive(Clone, Debug)]
-pub(super) struct Rendered {
+pub(super) struct TimeoutHeader {
     timeout: Duration,
     value: HeaderValue,
 }
@@ -18,9 +18,9 @@ pub(super) struct Rendered {
 /// a counter that all calls on all threads write.
 ///
 /// So they stay for good: of few layers, in few different words, and never of what calls choose.
-static FOR_GOOD: [OnceLock<(Duration, &'static str)>; 32] = [const { OnceLock::new() }; 32];
+static INTERNED: [OnceLock<(Duration, &'static str)>; 32] = [const { OnceLock::new() }; 32];
 
-impl Rendered {
+impl TimeoutHeader {
     pub(super) fn new(timeout: Duration) -> Self {
         // One that is too long for any deadline stands for the longest there is.
         let timeout = Deadline::after(Instant::now(), timeout).timeout();
@@ -51,7 +51,7 @@ fn for_good(timeout: Duration) -> Option<HeaderValue> {
             .to_owned();
         (timeout, &*text.leak())
     };
-    let mut rendered = FOR_GOOD.iter().map(|slot| slot.get_or_init(rendered));
+    let mut rendered = INTERNED.iter().map(|slot| slot.get_or_init(rendered));
     let (_, text) = rendered.find(|(it, _)| *it == timeout)?;
     Some(HeaderValue::from_static(text))
 }
@@ -64,14 +64,14 @@ mod tests {
     fn a_default_timeout_is_rendered_as_any_other_however_many_there_are() {
         for seconds in (0..99).chain(0..99) {
             let timeout = Duration::from_secs(seconds);
-            let rendered = Rendered::new(timeout);
+            let rendered = TimeoutHeader::new(timeout);
             let now = Instant::now();
             let said = rendered.of(Deadline::after(now, timeout), now);
             assert_eq!(said, Some(render_timeout(timeout)));
             let other = Deadline::after(now, timeout + Duration::from_nanos(1));
             assert_eq!(rendered.of(other, now), None);
         }
-        let longest = Rendered::new(Duration::MAX);
+        let longest = TimeoutHeader::new(Duration::MAX);
         let now = Instant::now();
         let deadline = Deadline::after(now, Duration::MAX);
         let left = render_timeout(deadline.remaining(now));

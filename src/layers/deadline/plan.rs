@@ -12,14 +12,14 @@ use crate::kernel::striped::Striped;
 use crate::kernel::timer::Home;
 
 use super::DeadlinePolicy;
-use super::bound::Bound;
-use super::rendered::Rendered;
+use super::bound::DeadlineTimer;
+use super::timeout_header::TimeoutHeader;
 
 /// What the layer says of the calls' ends.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct DeadlinePlan {
     policy: DeadlinePolicy,
-    rendered: Option<Rendered>,
+    rendered: Option<TimeoutHeader>,
     /// Where timers come from.
     homes: Arc<Homes>,
 }
@@ -32,7 +32,7 @@ struct Homes {
 }
 
 /// What ends a call.
-pub(crate) struct Terms {
+pub(crate) struct CallDeadline {
     timeout: Option<Duration>,
     /// Whether the caller's `grpc-timeout` says the same.
     is_stated: bool,
@@ -41,10 +41,10 @@ pub(crate) struct Terms {
     served: Option<ParentCall>,
 }
 
-impl Terms {
+impl CallDeadline {
     /// Writes the deadline into the context, if the call has one.
     #[inline]
-    pub(crate) fn bind(&self, context: &mut call::Context, now: Instant) -> Bound {
+    pub(crate) fn bind(&self, context: &mut call::Context, now: Instant) -> DeadlineTimer {
         if let Some(timeout) = self.timeout {
             context.bound(Deadline::after(now, timeout));
         }
@@ -55,7 +55,7 @@ impl Terms {
             let timeout = context.deadline().map(|it| it.timeout());
             context.end_by_default(timeout == self.timeout);
         }
-        Bound::new(context.deadline(), self.served.as_ref())
+        DeadlineTimer::new(context.deadline(), self.served.as_ref())
     }
 
     /// Whether it is over by now, before it began: what [`Bound::has_ended`] would say of it.
@@ -66,11 +66,11 @@ impl Terms {
     }
 }
 
-impl Rules {
+impl DeadlinePlan {
     pub(super) fn new(policy: DeadlinePolicy) -> Self {
         Self {
             policy,
-            rendered: policy.default_timeout().map(Rendered::new),
+            rendered: policy.default_timeout().map(TimeoutHeader::new),
             homes: Arc::new(Homes {
                 home: Home::here(),
                 held: Striped::new(),
@@ -101,7 +101,7 @@ impl Rules {
         header: Option<&HeaderValue>,
         options: &CallOptions,
         is_known: bool,
-    ) -> Result<Option<Terms>, Error> {
+    ) -> Result<Option<CallDeadline>, Error> {
         let header = header.map(|value| parse_timeout(value.as_bytes()));
         let header = header.transpose().map_err(malformed)?;
         let timeout = self.policy.timeout(header, options);
@@ -114,7 +114,7 @@ impl Rules {
         if !is_bounded && served.is_none() {
             return Ok(None);
         }
-        Ok(Some(Terms {
+        Ok(Some(CallDeadline {
             timeout,
             is_stated: header.is_some() && header == timeout,
             is_default: timeout.is_some() && header != timeout && options.is_timeout_unset(),
@@ -127,7 +127,7 @@ impl Rules {
     #[inline]
     pub(crate) fn write(
         &self,
-        terms: &Terms,
+        terms: &CallDeadline,
         deadline: Option<Deadline>,
         headers: &mut HeaderMap,
         now: Instant,
@@ -155,10 +155,10 @@ pub(crate) enum EndsBy {
         is_stated: bool,
     },
     /// The call that it is made for, too.
-    ParentCall(Box<Terms>),
+    ParentCall(Box<CallDeadline>),
 }
 
-impl Rules {
+impl DeadlinePlan {
     /// What ends a call that nothing further out bounds; `None` if it fails at once.
     #[inline]
     pub(crate) fn end_of(

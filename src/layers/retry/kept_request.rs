@@ -5,19 +5,19 @@ use crate::body::RequestGuard;
 use crate::body::{OpenRequest, Recording, RequestBody, WaitingShare};
 
 use super::settings::Settings;
-use super::shared::Hold;
+use super::shared::CoreHandle;
 
 /// What a request was that may have to be sent again, and whom to ask for where to.
-pub(crate) struct Kept<S, B: RequestBody> {
-    origin: Arc<Hold<S>>,
+pub(crate) struct KeptRequest<S, B: RequestBody> {
+    origin: Arc<CoreHandle<S>>,
     pub(super) recording: Recording<B>,
     /// What it took over of the channel's buffer.
     held: usize,
 }
 
-impl<S: Clone, B: RequestBody> Kept<S, B> {
+impl<S: Clone, B: RequestBody> KeptRequest<S, B> {
     #[inline]
-    pub(super) fn new(origin: Arc<Hold<S>>, recording: Recording<B>, held: usize) -> Self {
+    pub(super) fn new(origin: Arc<CoreHandle<S>>, recording: Recording<B>, held: usize) -> Self {
         Self {
             origin,
             recording,
@@ -61,7 +61,7 @@ impl<S: Clone, B: RequestBody> Kept<S, B> {
     }
 }
 
-impl<S, B: RequestBody> Drop for Kept<S, B> {
+impl<S, B: RequestBody> Drop for KeptRequest<S, B> {
     fn drop(&mut self) {
         if self.held > 0 {
             self.origin.0.settings.replay_buffer.release(self.held);

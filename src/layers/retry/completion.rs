@@ -13,14 +13,14 @@ use super::Policy;
 /// Neither the request nor the trace: who reads a long answer does not keep what was asked, and an
 /// error that holds this body may be in the trace.
 #[derive(Debug)]
-pub(crate) struct Committed {
+pub(crate) struct Completion {
     policy: Option<Arc<dyn Policy>>,
     budget: Option<Arc<dyn Budget>>,
     options: Option<Arc<CallOptions>>,
     attempts: u32,
 }
 
-impl Committed {
+impl Completion {
     #[inline]
     pub(crate) fn new(
         policy: Option<Arc<dyn Policy>>,

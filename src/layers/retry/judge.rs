@@ -12,9 +12,9 @@ use crate::grpc::Code;
 use crate::methods::method_of;
 use crate::report::Phase;
 
-use super::course::{Course, Repetition};
+use super::pending_permit::PendingPermit;
+use super::progress::{CallProgress, Repetition};
 use super::settings::Settings;
-use super::spend::Spend;
 use super::{Outcome, Plan};
 
 /// What follows a failure.
@@ -36,7 +36,7 @@ struct Ended {
 }
 
 /// What follows a failed attempt.
-impl Course {
+impl CallProgress {
     /// Judges a failed attempt, whose request may be lost: asks the policy, charges the budget, asks for
     /// room to wait in the channel's buffer and for the budget's permit.
     pub(super) fn after(
@@ -56,7 +56,7 @@ impl Course {
         self.write(|trace| trace.attempt_failed(ended.verdict));
         self.spend.failed(error.verdict().reason);
         // What an attempt that never left took is given back before the next is asked for.
-        self.spend = Spend::default();
+        self.spend = PendingPermit::default();
         let (plan, timed_out) = self.plan(&error, ended, lost, settings);
         match (plan, lost.map(why_lost)) {
             (Plan::Stop(GiveUp::Deadline), _) if timed_out => Next::Stop(self.expired(error)),
@@ -82,7 +82,7 @@ impl Course {
                 };
                 match self.budget(|budget| budget.permit(AttemptKind::Retry)) {
                     Some(None) => return Next::Stop(self.give_up(error, GiveUp::BudgetExhausted)),
-                    Some(permit) => self.spend = Spend::new(permit),
+                    Some(permit) => self.spend = PendingPermit::new(permit),
                     None => {}
                 }
                 if hinted {

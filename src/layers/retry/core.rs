@@ -6,46 +6,46 @@ use crate::dispatch::Spare;
 use crate::kernel::striped::Striped;
 
 use super::Policy;
-use super::kept::Kept;
+use super::kept_request::KeptRequest;
 use super::settings::Settings;
-use super::shared::{Hold, Shared};
+use super::shared::{CoreHandle, Shared};
 
 /// How calls begin; clones of a service share it.
 #[derive(Debug)]
-pub(crate) struct Start<S>(Arc<Starting<S>>);
+pub(crate) struct Core<S>(Arc<CoreParts<S>>);
 
 #[derive(Debug)]
-struct Starting<S> {
+struct CoreParts<S> {
     shared: Arc<Shared<S>>,
     /// By what calls hold that.
-    holds: Striped<Hold<S>>,
+    holds: Striped<CoreHandle<S>>,
 }
 
-impl<S> Start<S> {
+impl<S> Core<S> {
     pub(super) fn settings(&self) -> &Settings {
         &self.0.shared.settings
     }
 
     #[inline]
-    fn hold(&self) -> Arc<Hold<S>> {
-        let Starting { shared, holds } = &*self.0;
-        holds.get(|| Hold(Arc::clone(shared)))
+    fn hold(&self) -> Arc<CoreHandle<S>> {
+        let CoreParts { shared, holds } = &*self.0;
+        holds.get(|| CoreHandle(Arc::clone(shared)))
     }
 }
 
-impl<S> Clone for Start<S> {
+impl<S> Clone for Core<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S: Clone> Start<S> {
+impl<S: Clone> Core<S> {
     pub(super) fn new(service: S, settings: Settings) -> Self {
         let shared = Shared {
             spare: Spare::new(service),
             settings,
         };
-        Self(Arc::new(Starting {
+        Self(Arc::new(CoreParts {
             shared: Arc::new(shared),
             holds: Striped::new(),
         }))
@@ -59,16 +59,16 @@ impl<S: Clone> Start<S> {
     /// Keeps the request of a call that may have to be repeated, as far as it fits; the first attempt reads
     /// what takes its place.
     #[inline]
-    pub(super) fn keep<B: RequestBody>(&self, body: &mut B) -> Kept<S, B> {
+    pub(super) fn keep<B: RequestBody>(&self, body: &mut B) -> KeptRequest<S, B> {
         let settings = self.settings();
         let (recording, loan) =
             Recording::keep(body, settings.replay_limit, &settings.replay_buffer);
-        Kept::new(self.hold(), recording, loan.take_over())
+        KeptRequest::new(self.hold(), recording, loan.take_over())
     }
 }
 
 /// For whoever makes the first attempt of an ordinary call itself.
-impl<S: Clone> Start<S> {
+impl<S: Clone> Core<S> {
     /// The policy of a call that is retried and before which nothing has to run.
     pub(crate) fn policy(&self, path: &str, options: &CallOptions) -> Option<Arc<dyn Policy>> {
         let policies = self.settings().policies.load();
@@ -88,11 +88,11 @@ impl<S: Clone> Start<S> {
 
     /// Keeps a request that is complete; any other reads as it did.
     #[inline]
-    pub(crate) fn keep_whole<B: RequestBody>(&self, body: &mut B) -> Option<Kept<S, B>> {
+    pub(crate) fn keep_whole<B: RequestBody>(&self, body: &mut B) -> Option<KeptRequest<S, B>> {
         let settings = self.settings();
         let kept = Recording::keep_whole(body, settings.replay_limit, &settings.replay_buffer);
         let (recording, loan) = kept?;
-        Some(Kept::new(self.hold(), recording, loan.take_over()))
+        Some(KeptRequest::new(self.hold(), recording, loan.take_over()))
     }
 
     /// Whether a layer below may hand back a request that is complete.

@@ -11,15 +11,15 @@ use crate::error::{Error, GiveUp};
 use crate::grpc::{MethodKind, PREVIOUS_ATTEMPTS};
 use crate::report::{Phase, Trace};
 
-use super::committed::Committed;
+use super::completion::Completion;
 use super::hook::Preparing;
+use super::pending_permit::PendingPermit;
 use super::settings::Settings;
-use super::spend::Spend;
 use super::{NextAttempt, Outcome, Policy};
 
 /// The course of one call: its head and its policy, and what happened so far.
 #[derive(Debug)]
-pub(super) struct Course {
+pub(super) struct CallProgress {
     head: Head,
     /// `None` once the call is committed.
     policy: Option<Arc<dyn Policy>>,
@@ -33,7 +33,7 @@ pub(super) struct Course {
     /// A layer below may hand the request back, once.
     pub(super) may_come_back: bool,
     pub(super) renewed: bool,
-    pub(super) spend: Spend,
+    pub(super) spend: PendingPermit,
     pub(super) last_failure: Option<Error>,
     /// The last failure that is no hook's.
     pub(super) last_real: Option<Arc<Error>>,
@@ -49,7 +49,7 @@ pub(super) enum Repetition {
     Now,
 }
 
-impl Course {
+impl CallProgress {
     #[expect(
         clippy::inline_always,
         reason = "it is made where it is kept, not moved there"
@@ -68,7 +68,7 @@ impl Course {
             repetition: Repetition::None,
             may_come_back: false,
             renewed: false,
-            spend: Spend::default(),
+            spend: PendingPermit::default(),
             last_failure: None,
             last_real: None,
         }
@@ -189,8 +189,8 @@ impl Course {
 
     /// The call is committed: no attempt follows. What outlives it.
     #[inline]
-    pub(super) fn commit(&mut self) -> Committed {
-        Committed::new(self.policy.take(), self.head.context_mut(), self.attempts)
+    pub(super) fn commit(&mut self) -> Completion {
+        Completion::new(self.policy.take(), self.head.context_mut(), self.attempts)
     }
 
     /// CONTRACT R10: ours alone, whatever the caller put there.

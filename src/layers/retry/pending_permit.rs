@@ -5,12 +5,12 @@ use crate::classify::Reason;
 ///
 /// Dropped before it left, it gives back what the permit took.
 #[derive(Debug, Default)]
-pub(super) struct Spend {
+pub(super) struct PendingPermit {
     permit: Option<Permit>,
     left: bool,
 }
 
-impl Spend {
+impl PendingPermit {
     pub(super) fn new(permit: Option<Permit>) -> Self {
         Self {
             permit,
@@ -40,7 +40,7 @@ impl Spend {
     }
 }
 
-impl Drop for Spend {
+impl Drop for PendingPermit {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take().filter(|_| self.left) {
             permit.start();
@@ -56,13 +56,13 @@ mod tests {
     use super::*;
 
     /// Whether what happens to the attempt gives its permit back.
-    fn gives_back(happens: impl FnOnce(&mut Spend)) -> bool {
+    fn gives_back(happens: impl FnOnce(&mut PendingPermit)) -> bool {
         let refunds = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&refunds);
         let permit = Permit::refundable(Arc::new(move || {
             counter.fetch_add(1, Ordering::Relaxed);
         }));
-        let mut spend = Spend::new(Some(permit));
+        let mut spend = PendingPermit::new(Some(permit));
         happens(&mut spend);
         drop(spend);
         refunds.load(Ordering::Relaxed) == 1
@@ -89,7 +89,7 @@ mod tests {
     // CONTRACT T9
     #[test]
     fn an_attempt_that_left_keeps_its_permit() {
-        assert!(!gives_back(Spend::answered));
+        assert!(!gives_back(PendingPermit::answered));
         assert!(!gives_back(|it| it.is_with_channel(true)));
         assert!(!gives_back(|it| it.failed(Reason::Answered)));
         assert!(!gives_back(|it| it.failed(Reason::ConnectFailed)));
