@@ -39,6 +39,7 @@
 //! | `server-deadline` | [`server_deadline`]: handlers that stop at their caller's deadline |
 //! | `rate-limit` | [`rate_limit`]: a server's quotas, and refused callers that come back once, on time |
 //! | `stack` | [`stack`]: `Resilience`, and all of the above but the last three |
+//! | `channel` | [`channel`]: a channel of our own, which knows its connections |
 //! | `tonic` | tonic's bodies, errors and `Request` |
 //!
 //! All but `rate-limit` are on by default; none changes what another does.
@@ -95,6 +96,8 @@ pub mod budget;
     )
 )]
 pub mod call;
+#[cfg(feature = "channel")]
+pub mod channel;
 #[cfg_attr(
     not(feature = "stack"),
     allow(
@@ -160,6 +163,7 @@ pub mod report;
 pub mod retry;
 #[cfg(any(
     feature = "adaptive-throttle",
+    feature = "channel",
     feature = "idempotency",
     feature = "retry",
     feature = "wait-for-ready"
@@ -174,6 +178,7 @@ mod striped;
 mod sync;
 #[cfg(any(
     feature = "attempt-timeout",
+    feature = "channel",
     feature = "deadline",
     feature = "rate-limit",
     feature = "retry",

@@ -46,6 +46,7 @@ impl Rng {
     /// A random number in `[0, 1)`.
     #[cfg(any(
         feature = "adaptive-throttle",
+        feature = "channel",
         feature = "retry",
         feature = "wait-for-ready",
         test

@@ -16,12 +16,12 @@
 //! [`Exponential`] with a [`Jitter`] serves most; anything else implements [`Backoff`]. Between two dials
 //! of a connection the default is `ConnectionBackoff`.
 
-#[cfg(feature = "wait-for-ready")]
+#[cfg(any(feature = "channel", feature = "wait-for-ready"))]
 mod connection;
 mod exponential;
 mod jitter;
 
-#[cfg(feature = "wait-for-ready")]
+#[cfg(any(feature = "channel", feature = "wait-for-ready"))]
 pub use connection::ConnectionBackoff;
 pub use exponential::{Exponential, InvalidBackoff};
 pub use jitter::Jitter;

@@ -47,6 +47,7 @@
 //! | tonic's own timer, the attempt timeout layer's, tower's `Timeout` | reached | DEADLINE_EXCEEDED |
 //! | the same, before the request was handed on | not sent | DEADLINE_EXCEEDED |
 //! | near such an end, the server's words for it (CONTRACT D11) | reached | DEADLINE_EXCEEDED |
+//! | a failure of [`Channel`](crate::channel::Channel) | what its connections know | by the event |
 //! | an answer that ended without `grpc-status` | reached | UNKNOWN |
 //! | `grpc-status`, or an HTTP status without | answered | that code |
 //! | the same, and the server's trusted word that the request had no effect (I7) | unprocessed | that code |
@@ -74,6 +75,8 @@ mod failure;
 mod size_limit;
 #[cfg(feature = "tonic")]
 mod transport;
+#[cfg(feature = "channel")]
+mod transport_error;
 mod verdict;
 
 pub use answer::{answer, head, no_status, trailers};
@@ -88,4 +91,8 @@ pub(crate) use failure::display_chain;
 #[cfg(feature = "retry")]
 pub(crate) use failure::display_chain_until;
 pub use failure::failure;
+#[cfg(feature = "channel")]
+pub(crate) use transport::code_of;
+#[cfg(feature = "channel")]
+pub use transport_error::TransportError;
 pub use verdict::{Hint, Progress, Reason, Verdict};

@@ -5,12 +5,16 @@
 mod call;
 mod channel;
 mod configuration;
+#[cfg(feature = "channel")]
+mod endpoint;
 mod once;
 
 pub(crate) use call::{Failed, gave_up, retries, waits};
 #[cfg(feature = "wait-for-ready")]
 pub(crate) use channel::{calls_released, channel_is_back, channel_is_down, channel_is_shut_down};
 pub(crate) use configuration::*;
+#[cfg(feature = "channel")]
+pub(crate) use endpoint::{endpoint_state, too_many_pings};
 pub(crate) use once::Once;
 
 /// The target of all events, whatever module they come from.

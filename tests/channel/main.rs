@@ -1,0 +1,15 @@
+//! `channel::Channel` over a raw HTTP/2 peer, real sockets and transports in memory.
+#![cfg(feature = "channel")]
+
+mod common;
+
+mod call;
+mod connecting;
+mod goaway;
+mod idle;
+mod keepalive;
+mod lifetime;
+mod loss;
+mod slots;
+mod streams;
+mod writes;
