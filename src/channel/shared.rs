@@ -108,7 +108,10 @@ impl Shared {
             ready: ready.collect(),
         }));
         drop(views);
-        self.states.send_replace(state);
+        self.states.send_if_modified(|told| {
+            let before = std::mem::replace(told, state);
+            before != state
+        });
         is_news
     }
 

@@ -191,8 +191,9 @@ async fn a_call_that_waited_tells_the_server_what_is_left() {
     let channel = connected(builder(&peer).timeout(Duration::from_secs(10))).await;
     let first = spawn(&channel);
     peer.wait_for_streams(1).await;
-    succeeds(&channel).await;
+    let second = spawn(&channel);
     assert_eq!(status(first.await.unwrap()).await, 0);
+    assert_eq!(status(second.await.unwrap()).await, 0);
     let left = |stream: &peer::SeenStream| {
         let value = stream.field("grpc-timeout").unwrap();
         grpc_resilience::grpc::parse_timeout(value.as_bytes()).unwrap()

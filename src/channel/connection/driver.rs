@@ -44,6 +44,7 @@ pub(super) struct Driver {
 struct Idle {
     max: Duration,
     newest: u32,
+    had_calls: bool,
     since: Instant,
 }
 
@@ -70,6 +71,7 @@ impl Driver {
             idle: max_idle.map(|max| Idle {
                 max,
                 newest: 0,
+                had_calls: false,
                 since: now,
             }),
             timer: None,
@@ -128,9 +130,12 @@ impl Driver {
     fn idle(&mut self, now: Instant) -> Option<Instant> {
         let idle = self.idle.as_mut()?;
         let newest = self.connection.newest();
-        if self.connection.slots.in_use() > 0 || newest != idle.newest {
+        let has_calls = self.connection.slots.in_use() > 0;
+        // Calls may have ended any time since the last look: then the time begins now.
+        if has_calls || idle.had_calls || newest != idle.newest {
             (idle.newest, idle.since) = (newest, now);
         }
+        idle.had_calls = has_calls;
         if now < idle.since + idle.max {
             return Some(now + idle.max / 4);
         }

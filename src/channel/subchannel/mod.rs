@@ -90,17 +90,27 @@ impl Subchannel {
 
     /// A connection is wanted.
     pub(super) fn demand(&self) {
-        self.change(|inside, now| inside.machine.demand(now));
+        self.plan_dial(Machine::demand);
     }
 
     /// One more connection is wanted.
     pub(super) fn demand_more(&self) {
-        self.change(|inside, now| inside.machine.demand_more(now));
+        self.plan_dial(Machine::demand_more);
     }
 
     /// The next dial starts at once.
     pub(super) fn reset_backoff(&self) {
-        self.change(|inside, now| inside.machine.reset_backoff(now));
+        self.plan_dial(Machine::reset_backoff);
+    }
+
+    /// Nothing changes where no dial follows.
+    fn plan_dial(&self, what: impl FnOnce(&mut Machine, Instant) -> Option<Instant>) {
+        let mut inside = self.inside.lock();
+        if let Some(at) = what(&mut inside.machine, Instant::now()) {
+            self.dial_at(&mut inside, at);
+            let view = self.tell(&mut inside);
+            self.shared.publish(self.index, view);
+        }
     }
 
     /// No further call; connections end after their calls.

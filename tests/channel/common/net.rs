@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use grpc_resilience::channel::{Address, Builder, Channel};
 use test_protos::EchoServer;
@@ -22,7 +22,7 @@ use tower::Service;
 /// What connects to the endpoints.
 #[derive(Clone, Default)]
 pub(crate) struct Net {
-    hosts: Arc<Mutex<HashMap<String, mpsc::UnboundedSender<End>>>>,
+    hosts: Arc<Mutex<HashMap<String, (mpsc::UnboundedSender<End>, Arc<Line>)>>>,
     pub(crate) seen: Arc<Seen>,
 }
 
@@ -36,12 +36,34 @@ pub(crate) struct Seen {
     pub(crate) open: AtomicUsize,
 }
 
-/// An endpoint that runs a tonic server.
-pub(crate) struct Host(JoinHandle<()>);
+/// An endpoint that runs a tonic server. On drop it is killed: its connections end.
+pub(crate) struct Host {
+    task: JoinHandle<()>,
+    line: Arc<Line>,
+}
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        self.line.cut();
+    }
+}
+
+/// All connections of an endpoint.
+#[derive(Default)]
+struct Line {
+    is_cut: AtomicBool,
+    readers: Mutex<Vec<Waker>>,
+}
+
+impl Line {
+    fn cut(&self) {
+        self.is_cut.store(true, Ordering::Release);
+        self.readers.lock().unwrap().drain(..).for_each(Waker::wake);
+    }
+
+    fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Acquire)
     }
 }
 
@@ -54,7 +76,8 @@ impl Net {
     /// An endpoint that accepts: what is sent here, the test has.
     pub(crate) fn accept(&self, name: &str) -> mpsc::UnboundedReceiver<End> {
         let (accepting, accepted) = mpsc::unbounded_channel();
-        self.hosts.lock().unwrap().insert(name.into(), accepting);
+        let host = (accepting, Arc::default());
+        self.hosts.lock().unwrap().insert(name.into(), host);
         accepted
     }
 
@@ -66,9 +89,11 @@ impl Net {
     pub(crate) fn serve_with(&self, name: &str, mut server: Server) -> Host {
         let accepted = UnboundedReceiverStream::new(self.accept(name)).map(io::Result::Ok);
         let router = server.add_service(EchoServer::new(EchoService));
-        Host(tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let _ = router.serve_with_incoming(accepted).await;
-        }))
+        });
+        let line = Arc::clone(&self.hosts.lock().unwrap()[name].1);
+        Host { task, line }
     }
 
     /// It refuses connections from now on.
@@ -105,12 +130,18 @@ impl Service<Address> for Net {
         let name = name.trim_start_matches("unix:");
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         let hosts = self.hosts.lock().unwrap();
-        let connected = hosts.get(name).ok_or_else(refused).and_then(|host| {
-            let (ours, theirs) = duplex(1 << 16);
-            let theirs = End::new(theirs, None);
-            host.send(theirs).map_err(|_| refused())?;
-            Ok(End::new(ours, Some(Arc::clone(&self.seen))))
-        });
+        let connected = hosts
+            .get(name)
+            .ok_or_else(refused)
+            .and_then(|(host, line)| {
+                let (ours, theirs) = duplex(1 << 16);
+                let theirs = End::new(theirs, None);
+                host.send(theirs).map_err(|_| refused())?;
+                Ok(End::new(
+                    ours,
+                    Some((Arc::clone(&self.seen), Arc::clone(line))),
+                ))
+            });
         std::future::ready(connected)
     }
 }
@@ -119,14 +150,16 @@ impl Service<Address> for Net {
 pub(crate) struct End {
     io: DuplexStream,
     seen: Option<Arc<Seen>>,
+    line: Option<Arc<Line>>,
 }
 
 impl End {
-    fn new(io: DuplexStream, seen: Option<Arc<Seen>>) -> Self {
+    fn new(io: DuplexStream, client: Option<(Arc<Seen>, Arc<Line>)>) -> Self {
+        let (seen, line) = client.unzip();
         if let Some(seen) = &seen {
             seen.open.fetch_add(1, Ordering::AcqRel);
         }
-        Self { io, seen }
+        Self { io, seen, line }
     }
 
     fn is_frozen(&self) -> bool {
@@ -152,6 +185,12 @@ impl AsyncRead for End {
         if self.is_frozen() {
             return Poll::Pending;
         }
+        if let Some(line) = &self.line {
+            if line.is_cut() {
+                return Poll::Ready(Ok(()));
+            }
+            line.readers.lock().unwrap().push(cx.waker().clone());
+        }
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
@@ -165,6 +204,9 @@ impl AsyncWrite for End {
         if self.is_frozen() {
             // The kernel takes what is written.
             return Poll::Ready(Ok(buf.len()));
+        }
+        if self.line.as_ref().is_some_and(|line| line.is_cut()) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         if let (Poll::Ready(Ok(_)), Some(seen)) = (&written, &self.seen) {
