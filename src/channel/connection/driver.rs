@@ -18,6 +18,9 @@ pub(crate) trait Watcher: Send + Sync + 'static {
     /// It takes no new call: a GOAWAY, a failed write, or no stream ids left. Once.
     fn leaving(&self, connection: &Arc<Connection>);
 
+    /// It was leaving when its first response began.
+    fn served_late(&self);
+
     /// No call was on it for as long as it may be idle.
     fn idle(&self, connection: &Arc<Connection>);
 
@@ -34,6 +37,8 @@ pub(super) struct Driver {
     idle: Option<Idle>,
     timer: Option<Pin<Box<Sleep>>>,
     is_leaving: bool,
+    /// It left before it served a call.
+    is_unproven: bool,
     /// When a connection whose writes fail is given up, even if its read side says nothing.
     broken_until: Option<Instant>,
     is_over: bool,
@@ -76,6 +81,7 @@ impl Driver {
             }),
             timer: None,
             is_leaving: false,
+            is_unproven: false,
             broken_until: None,
             is_over: false,
         }
@@ -156,6 +162,7 @@ impl Driver {
     /// Nobody else has to be told that the connection takes no new call.
     fn leave(&mut self) {
         self.is_leaving = true;
+        self.is_unproven = !self.connection.has_served();
         self.connection.notice();
         self.watcher.leaving(&self.connection);
         self.connection.retire();
@@ -194,6 +201,10 @@ impl Future for Driver {
         }
         if !this.is_leaving && !this.connection.is_open() {
             this.leave();
+        }
+        if this.is_unproven && this.connection.has_served() {
+            this.is_unproven = false;
+            this.watcher.served_late();
         }
         this.poll_pong(cx);
         // A timer that goes off too early is set anew then, and not with each call.

@@ -154,6 +154,9 @@ impl Connection {
     pub(crate) fn serve(&self) {
         if !self.has_served() {
             self.has_served.store(true, Ordering::Relaxed);
+            if !self.is_open() {
+                self.cell.wake();
+            }
         }
     }
 

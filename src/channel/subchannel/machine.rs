@@ -54,6 +54,8 @@ const PROVEN: Duration = Duration::from_secs(10);
 pub(super) struct Was {
     pub(super) ready_since: Instant,
     pub(super) has_served: bool,
+    /// The server closed it by a GOAWAY without an error, which is no failure.
+    pub(super) is_graceful: bool,
 }
 
 #[derive(Debug)]
@@ -185,9 +187,18 @@ impl Machine {
         if self.ready > 0 {
             return None;
         }
-        self.is_failing |= self.failures > 1;
+        self.is_failing |= self.failures > 1 && !was.is_graceful;
         let is_free = self.dial == Dial::None;
         self.plan_if(is_free, at)
+    }
+
+    /// A connection that takes no call any more has served one after all: what followed its loss
+    /// follows at once.
+    pub(super) fn served_late(&mut self, now: Instant) -> Option<Instant> {
+        self.recover();
+        self.last_dial = None;
+        let is_planned = matches!(self.dial, Dial::Planned(_)) && !self.is_failing;
+        self.plan_if(is_planned, now)
     }
 
     /// A connection is closed, since nobody used it.

@@ -62,9 +62,14 @@ impl Run {
     }
 
     fn lose(&mut self, has_served: bool) -> Option<u128> {
+        self.lose_by(has_served, false)
+    }
+
+    fn lose_by(&mut self, has_served: bool, is_graceful: bool) -> Option<u128> {
         let was = Was {
             ready_since: self.ready_since,
             has_served,
+            is_graceful,
         };
         let at = self.machine.lost(was, Instant::now(), UNIT);
         self.ms(at)
@@ -178,6 +183,40 @@ async fn a_connection_lost_early_counts_as_a_failed_dial() {
     assert_eq!(run.lose(false), Some(9_000), "its delay has passed");
     run.connect();
     assert_eq!(run.lose(false), Some(9_000 + 800));
+}
+
+// CONTRACT C3, C5
+#[tokio::test(start_paused = true)]
+async fn a_graceful_goaway_before_any_call_backs_off_and_is_no_failure() {
+    let mut run = Run::new(4);
+    run.demand();
+    run.connect();
+    assert_eq!(run.lose_by(false, true), Some(100));
+    run.until(100).await;
+    run.connect();
+    assert_eq!(run.lose_by(false, true), Some(300));
+    assert_eq!(run.state(), Connecting);
+}
+
+// CONTRACT C3
+#[tokio::test(start_paused = true)]
+async fn a_response_that_comes_after_the_loss_brings_the_next_dial_forward() {
+    let mut run = Run::new(4);
+    run.demand();
+    for _ in 0..2 {
+        run.connect();
+        run.lose_by(false, true);
+    }
+    run.until(7).await;
+    let at = run.machine.served_late(Instant::now());
+    assert_eq!(run.ms(at), Some(7));
+    run.connect();
+    assert_eq!(run.lose(false), Some(107), "the first in a row");
+    let at = run.machine.served_late(Instant::now());
+    run.dial();
+    assert_eq!(run.ms(at), Some(7));
+    let at = run.machine.served_late(Instant::now());
+    assert_eq!(run.ms(at), None, "a dial is under way");
 }
 
 // CONTRACT C3

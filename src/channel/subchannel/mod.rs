@@ -283,9 +283,14 @@ impl Watcher for Subchannel {
             let was = Was {
                 ready_since: connection.started,
                 has_served: connection.has_served(),
+                is_graceful: go_away.is_some_and(|it| it.code == 0),
             };
             inside.machine.lost(was, now, unit)
         });
+    }
+
+    fn served_late(&self) {
+        self.plan_dial(Machine::served_late);
     }
 
     fn idle(&self, connection: &Arc<Connection>) {
