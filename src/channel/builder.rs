@@ -9,18 +9,18 @@ use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::address::Address;
-use super::connect::{AnyConnector, OfService, Sockets};
-use super::connection::{Http2, Keepalive};
+use super::config::Config;
+use super::connect::{AnyConnector, OfService};
+use super::connection::{Http2, Keepalive, Most};
 use super::core::Core;
 use super::exchange::Heads;
 use super::fault::{Faults, InvalidChannel};
 use super::queue::Queue;
 use super::service::Channel;
-use super::settings::Settings;
 use super::shared::Shared;
 use super::subchannel::Subchannel;
 use super::target::{self, Target};
-use crate::backoff::{Backoff, ConnectionBackoff};
+use crate::backoff::Backoff;
 use crate::error::BoxError;
 use crate::sync::Mutex;
 
@@ -55,20 +55,9 @@ pub struct Builder {
     connector: Option<AnyConnector>,
     origin: Option<Uri>,
     user_agent: Option<String>,
-    sockets: Sockets,
-    http2: Http2,
-    keepalive: Option<Keepalive>,
-    connect_timeout: Duration,
-    timeout: Option<Duration>,
-    backoff: Arc<dyn Backoff>,
-    max_connections: u32,
-    max_idle: Option<Duration>,
-    max_waiting: usize,
+    config: Config,
 }
 
-/// The least time before a PING: servers cut off clients that ping more often.
-const LEAST_KEEPALIVE: Duration = Duration::from_secs(10);
-const MAX_WINDOW: u32 = 0x7fff_ffff;
 const USER_AGENT: &str = concat!("grpc-resilience/", env!("CARGO_PKG_VERSION"));
 
 impl Builder {
@@ -78,26 +67,7 @@ impl Builder {
             connector: None,
             origin: None,
             user_agent: None,
-            sockets: Sockets {
-                nodelay: true,
-                keepalive: None,
-                keepalive_interval: None,
-                keepalive_retries: None,
-                local_address: None,
-                user_timeout: None,
-            },
-            http2: Http2::default(),
-            keepalive: Some(Keepalive {
-                time: Duration::from_secs(30),
-                timeout: Duration::from_secs(10),
-                while_idle: false,
-            }),
-            connect_timeout: Duration::from_secs(5),
-            timeout: None,
-            backoff: Arc::new(ConnectionBackoff::new()),
-            max_connections: 4,
-            max_idle: None,
-            max_waiting: 10_000,
+            config: Config::default(),
         }
     }
 
@@ -130,21 +100,21 @@ impl Builder {
     /// The most that a call may take, to the end of its response; its own deadline, if earlier,
     /// counts. Servers are told of it. Default: none.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.config.timeout = Some(timeout);
         self
     }
 
     /// The most that making a connection may take, from the first packet to the answer to the first
     /// HTTP/2 PING. Default: 5 s (gRPC's is 20 s).
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.config.connect_timeout = timeout;
         self
     }
 
-    /// The connection backoff. Default: [`ConnectionBackoff`]; gRPC's is
+    /// The connection backoff. Default: [`ConnectionBackoff`](crate::backoff::ConnectionBackoff); gRPC's is
     /// [`Exponential::grpc`](crate::backoff::Exponential::grpc).
     pub fn backoff(mut self, backoff: impl Backoff + 'static) -> Self {
-        self.backoff = Arc::new(backoff);
+        self.config.backoff = Arc::new(backoff);
         self
     }
 
@@ -154,64 +124,64 @@ impl Builder {
     /// streams that the server allows are in use. One without a call for 10 s is closed, the first
     /// one aside.
     pub fn max_connections(mut self, connections: u32) -> Self {
-        self.max_connections = connections;
+        self.config.max_connections = connections;
         self
     }
 
     /// The most streams at a time on a connection, if the server allows more. Default: the server's
     /// limit.
     pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
-        self.http2.max_streams = streams;
+        self.config.http2.max_streams = streams;
         self
     }
 
     /// Closes connections that had no call for this long, up to a quarter more; the next call makes
     /// a new one. Default: connections stay.
     pub fn max_idle(mut self, idle: Duration) -> Self {
-        self.max_idle = Some(idle);
+        self.config.max_idle = Some(idle);
         self
     }
 
     /// The most calls that wait for a connection or a stream; further ones fail with
     /// RESOURCE_EXHAUSTED. Default: 10,000.
     pub fn max_waiting(mut self, calls: usize) -> Self {
-        self.max_waiting = calls;
+        self.config.max_waiting = calls;
         self
     }
 
     /// Sets `TCP_NODELAY`. Default: on.
     pub fn tcp_nodelay(mut self, enabled: bool) -> Self {
-        self.sockets.nodelay = enabled;
+        self.config.sockets.nodelay = enabled;
         self
     }
 
     /// How long a socket is quiet before TCP's own keepalive begins. Default: no TCP keepalive.
     pub fn tcp_keepalive(mut self, time: Option<Duration>) -> Self {
-        self.sockets.keepalive = time;
+        self.config.sockets.keepalive = time;
         self
     }
 
     /// The time between TCP's keepalive packets. Default: the platform's.
     pub fn tcp_keepalive_interval(mut self, interval: Option<Duration>) -> Self {
-        self.sockets.keepalive_interval = interval;
+        self.config.sockets.keepalive_interval = interval;
         self
     }
 
     /// How many of TCP's keepalive packets may stay unanswered. Default: the platform's.
     pub fn tcp_keepalive_retries(mut self, retries: Option<u32>) -> Self {
-        self.sockets.keepalive_retries = retries;
+        self.config.sockets.keepalive_retries = retries;
         self
     }
 
     /// The local address of TCP connections. Default: the platform chooses.
     pub fn local_address(mut self, address: impl Into<Option<IpAddr>>) -> Self {
-        self.sockets.local_address = address.into();
+        self.config.sockets.local_address = address.into();
         self
     }
 
     /// HTTP/2's flow-control window of a stream, in bytes. Default: 2 MiB.
     pub fn initial_stream_window_size(mut self, bytes: impl Into<Option<u32>>) -> Self {
-        self.http2.stream_window = bytes.into().unwrap_or(Http2::default().stream_window);
+        self.config.http2.stream_window = bytes.into().unwrap_or(Http2::default().stream_window);
         self
     }
 
@@ -219,13 +189,13 @@ impl Builder {
     /// yet. Default: 5 MiB.
     pub fn initial_connection_window_size(mut self, bytes: impl Into<Option<u32>>) -> Self {
         let default = Http2::default().connection_window;
-        self.http2.connection_window = bytes.into().unwrap_or(default);
+        self.config.http2.connection_window = bytes.into().unwrap_or(default);
         self
     }
 
     /// The largest frame that the server may send, in bytes, 16,384 to 16,777,215. Default: 16,384.
     pub fn max_frame_size(mut self, bytes: impl Into<Option<u32>>) -> Self {
-        self.http2.max_frame_size = bytes.into();
+        self.config.http2.max_frame_size = bytes.into();
         self
     }
 
@@ -251,40 +221,36 @@ impl Builder {
 
     /// Sends no PING to find out whether a connection is alive.
     pub fn no_keep_alive(mut self) -> Self {
-        self.keepalive = None;
+        self.config.keepalive = None;
         self
     }
 
     fn keep_alive(&mut self) -> &mut Keepalive {
-        self.keepalive.get_or_insert(Keepalive {
-            time: Duration::from_secs(30),
-            timeout: Duration::from_secs(10),
-            while_idle: false,
-        })
+        self.config.keepalive.get_or_insert(Config::KEEPALIVE)
     }
 
     /// The size of HPACK's table for the headers of responses, in bytes. Default: 4,096.
     pub fn http2_header_table_size(mut self, bytes: u32) -> Self {
-        self.http2.header_table_size = Some(bytes);
+        self.config.http2.header_table_size = Some(bytes);
         self
     }
 
     /// The most that the headers of a response may take, in bytes. Default: 16 KiB.
     pub fn http2_max_header_list_size(mut self, bytes: u32) -> Self {
-        self.http2.max_header_list_size = bytes;
+        self.config.http2.max_header_list_size = bytes;
         self
     }
 
     /// How many streams that this side has reset are remembered, so that late frames for them are
     /// no fault of the server's. Default: h2's.
     pub fn http2_max_concurrent_reset_streams(mut self, streams: usize) -> Self {
-        self.http2.max_concurrent_reset_streams = Some(streams);
+        self.config.http2.max_concurrent_reset_streams = Some(streams);
         self
     }
 
     /// How long they are remembered. Default: h2's.
     pub fn http2_reset_stream_duration(mut self, duration: Duration) -> Self {
-        self.http2.reset_stream_duration = Some(duration);
+        self.config.http2.reset_stream_duration = Some(duration);
         self
     }
 
@@ -294,7 +260,7 @@ impl Builder {
         mut self,
         streams: impl Into<Option<usize>>,
     ) -> Self {
-        self.http2.max_local_error_reset_streams = Some(streams.into());
+        self.config.http2.max_local_error_reset_streams = Most::Is(streams.into());
         self
     }
 
@@ -313,7 +279,7 @@ impl Builder {
             }
         };
         let heads = self.heads(target.as_ref(), &mut faults);
-        self.check(&mut faults);
+        self.config.check(&mut faults);
         let runtime = Handle::try_current();
         faults.check("build", runtime.is_ok(), || {
             "a channel is built within the tokio runtime on which its connections run".into()
@@ -323,62 +289,6 @@ impl Builder {
                 Ok(self.start(target, heads, runtime))
             }
             (_, _, _, error) => Err(error.unwrap_or_default()),
-        }
-    }
-
-    fn check(&self, faults: &mut Faults) {
-        for (setter, duration) in [
-            ("timeout", self.timeout),
-            ("connect_timeout", Some(self.connect_timeout)),
-            ("max_idle", self.max_idle),
-            ("tcp_keepalive", self.sockets.keepalive),
-            ("tcp_keepalive_interval", self.sockets.keepalive_interval),
-            ("keep_alive_timeout", self.keepalive.map(|it| it.timeout)),
-            (
-                "http2_reset_stream_duration",
-                self.http2.reset_stream_duration,
-            ),
-        ] {
-            faults.check(setter, duration != Some(Duration::ZERO), || {
-                "it must be longer than zero".into()
-            });
-        }
-        for (setter, number) in [
-            ("max_connections", Some(self.max_connections)),
-            ("max_concurrent_streams", Some(self.http2.max_streams)),
-            ("max_waiting", u32::try_from(self.max_waiting).ok()),
-            ("tcp_keepalive_retries", self.sockets.keepalive_retries),
-            (
-                "http2_max_header_list_size",
-                Some(self.http2.max_header_list_size),
-            ),
-        ] {
-            faults.check(setter, number != Some(0), || {
-                "it must be greater than zero".into()
-            });
-        }
-        for (setter, window) in [
-            ("initial_stream_window_size", self.http2.stream_window),
-            (
-                "initial_connection_window_size",
-                self.http2.connection_window,
-            ),
-        ] {
-            let is_window = (1..=MAX_WINDOW).contains(&window);
-            faults.check(setter, is_window, || {
-                format!("{window} bytes: a window has 1 to {MAX_WINDOW}")
-            });
-        }
-        if let Some(size) = self.http2.max_frame_size {
-            let is_size = (16_384..=16_777_215).contains(&size);
-            faults.check("max_frame_size", is_size, || {
-                format!("{size} bytes: a frame has 16384 to 16777215 at most")
-            });
-        }
-        if let Some(Keepalive { time, .. }) = self.keepalive {
-            faults.check("http2_keep_alive_interval", time >= LEAST_KEEPALIVE, || {
-                format!("{time:?} is below {LEAST_KEEPALIVE:?}, and servers cut off such clients")
-            });
         }
     }
 
@@ -407,19 +317,11 @@ impl Builder {
         })
     }
 
-    fn start(mut self, target: Target, heads: Heads, runtime: Handle) -> Channel {
-        self.sockets.user_timeout = self.keepalive.map(|it| it.time.saturating_add(it.timeout));
-        let connector = self.connector.unwrap_or_else(|| Arc::new(self.sockets));
-        let settings = Settings {
-            http2: self.http2,
-            keepalive: self.keepalive,
-            connect_timeout: self.connect_timeout,
-            backoff: self.backoff,
-            max_connections: self.max_connections,
-            max_idle: self.max_idle,
-            timeout: self.timeout,
-        };
-        let queue = Arc::new(Queue::new(self.max_waiting, runtime.clone()));
+    fn start(self, target: Target, heads: Heads, runtime: Handle) -> Channel {
+        let max_waiting = self.config.max_waiting;
+        let (settings, sockets) = self.config.split();
+        let connector = self.connector.unwrap_or_else(|| Arc::new(sockets));
+        let queue = Arc::new(Queue::new(max_waiting, runtime.clone()));
         let endpoints = target.addresses.len();
         let shared = Shared::new(settings, connector, heads, runtime, queue, endpoints);
         let shared = Arc::new(shared);
@@ -432,6 +334,23 @@ impl Builder {
         let core = Core::new(shared, endpoints);
         core.demand();
         Channel::of(Arc::new(core))
+    }
+}
+
+impl Channel {
+    /// A channel to a target, still to be configured:
+    ///
+    /// | target | connects to |
+    /// |---|---|
+    /// | `ipv4:10.0.0.1:50051,10.0.0.2:50051` | these addresses; the port may be left out |
+    /// | `ipv6:[::1]:50051,[::2]` | the same |
+    /// | `http://10.0.0.1:50051` | this one |
+    /// | `unix:/run/orders.sock` | a Unix socket |
+    /// | `unix-abstract:orders` | a Unix socket in Linux's abstract namespace |
+    ///
+    /// The default port is 80.
+    pub fn builder(target: impl Into<String>) -> Builder {
+        Builder::new(target.into())
     }
 }
 

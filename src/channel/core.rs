@@ -2,10 +2,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::future::{closed, no_streams, not_ready};
+use super::connectivity::Connectivity;
+use super::errors::{closed, no_streams, not_ready};
 use super::pick::{Picked, pick};
 use super::shared::Shared;
-use super::subchannel::{Connectivity, Subchannel};
+use super::subchannel::Subchannel;
 use crate::classify::TransportError;
 use crate::report::SharedError;
 

@@ -9,16 +9,14 @@ use tokio::time::Instant;
 
 use super::connection::Why;
 use super::core::Core;
+use super::errors::{closed, queue_full};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look};
 use super::pick::Picked;
 use super::queue::Ticket;
-use super::subchannel::Connectivity;
 use super::timing::Deadlined;
 use crate::call::Deadline;
-use crate::classify::{Progress, Reason, TransportError, Verdict};
+use crate::classify::TransportError;
 use crate::error::BoxError;
-use crate::grpc::Code;
-use crate::report::SharedError;
 
 /// The future of [`Channel`](super::Channel).
 #[must_use = "futures do nothing unless polled"]
@@ -105,18 +103,15 @@ impl<B: Body> ResponseFuture<B> {
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             }
-            match &self.ticket {
-                Some(ticket) => {
-                    ticket.again();
-                    is_first_look = false;
-                }
-                None => {
-                    let Some(ticket) = queue.enter() else {
-                        return Poll::Ready(Err(queue_full(queue.calls())));
-                    };
-                    self.ticket = Some(ticket);
-                    is_first_look = queue.calls() == 1;
-                }
+            if let Some(ticket) = &self.ticket {
+                ticket.again();
+                is_first_look = false;
+            } else {
+                let Some(ticket) = queue.enter() else {
+                    return Poll::Ready(Err(queue_full(queue.calls())));
+                };
+                self.ticket = Some(ticket);
+                is_first_look = queue.calls() == 1;
             }
         }
     }
@@ -223,34 +218,3 @@ where
 }
 
 const TRIES: usize = 8;
-
-/// No connection is ready, and the call does not wait.
-#[cold]
-pub(super) fn not_ready(state: Connectivity, error: Option<SharedError>) -> TransportError {
-    let verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::ConnectFailed);
-    let message = format!("no connection is ready ({state}), and the call does not wait for one");
-    TransportError::new(verdict, None, message, error)
-}
-
-/// The server allows no streams, and the call does not wait.
-#[cold]
-pub(super) fn no_streams() -> TransportError {
-    let verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::NotReady);
-    let message = "the server allows no stream at the moment (MAX_CONCURRENT_STREAMS is 0), and \
-                   the call does not wait for one";
-    TransportError::new(verdict, None, message, None)
-}
-
-#[cold]
-pub(super) fn closed(error: Option<SharedError>) -> TransportError {
-    let verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::ChannelClosed);
-    TransportError::new(verdict, None, "the channel is closed", error)
-}
-
-#[cold]
-fn queue_full(calls: usize) -> TransportError {
-    let code = Code::ResourceExhausted;
-    let verdict = Verdict::new(Progress::NotSent, code, Reason::QueueFull);
-    let message = format!("{calls} calls wait for this channel already (max_waiting)");
-    TransportError::new(verdict, None, message, None)
-}

@@ -42,36 +42,37 @@
 
 mod address;
 mod builder;
+mod config;
 mod connect;
 mod connection;
+mod connectivity;
 mod core;
-mod dial_error;
+mod errors;
 mod exchange;
 mod fault;
 mod future;
 mod pick;
 mod queue;
 mod service;
-mod settings;
 mod shared;
 mod snapshot;
 mod subchannel;
 mod target;
 mod timing;
+mod view;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use address::Address;
 pub use builder::Builder;
-pub use connection::Phase;
-pub use dial_error::DialError;
+pub use connection::{DialError, Phase};
+pub use connectivity::Connectivity;
 pub use exchange::ResponseBody;
 pub use fault::{Fault, InvalidChannel};
 pub use future::ResponseFuture;
 pub use service::Channel;
 pub use snapshot::{ChannelSnapshot, ConnectionSnapshot, EndpointSnapshot};
-pub use subchannel::Connectivity;
 
 /// The endpoint that answered, an extension of each response of a [`Channel`].
 ///

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use super::connection::Connection;
+use super::connectivity::Connectivity;
 use super::exchange::Slot;
 use super::shared::{Published, ReadyEndpoint};
-use super::subchannel::Connectivity;
 
 /// The first connection of an endpoint has so many calls before the second one is used
 /// (CONTRACT C8): with fewer, two connections cost more writes than they save time.

@@ -9,12 +9,12 @@ use http_body::Body;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
-use super::builder::Builder;
+use super::connectivity::Connectivity;
 use super::core::Core;
+use super::errors::{closed, not_ready};
 use super::exchange::{Outgoing, Ready, ResponseBody};
-use super::future::{ResponseFuture, closed, not_ready};
+use super::future::ResponseFuture;
 use super::snapshot::ChannelSnapshot;
-use super::subchannel::Connectivity;
 use crate::call::{self, Deadline, Patience};
 use crate::classify::TransportError;
 use crate::error::BoxError;
@@ -29,21 +29,6 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// A channel to a target, still to be configured:
-    ///
-    /// | target | connects to |
-    /// |---|---|
-    /// | `ipv4:10.0.0.1:50051,10.0.0.2:50051` | these addresses; the port may be left out |
-    /// | `ipv6:[::1]:50051,[::2]` | the same |
-    /// | `http://10.0.0.1:50051` | this one |
-    /// | `unix:/run/orders.sock` | a Unix socket |
-    /// | `unix-abstract:orders` | a Unix socket in Linux's abstract namespace |
-    ///
-    /// The default port is 80.
-    pub fn builder(target: impl Into<String>) -> Builder {
-        Builder::new(target.into())
-    }
-
     pub(super) fn of(core: Arc<Core>) -> Self {
         Self { core }
     }
@@ -70,9 +55,10 @@ impl Channel {
     ///
     /// One that says that the channel is closed.
     pub async fn ready(&self) -> Result<(), TransportError> {
-        match self.until_ready().await {
-            true => Ok(()),
-            false => Err(closed(None)),
+        if self.until_ready().await {
+            Ok(())
+        } else {
+            Err(closed(None))
         }
     }
 

@@ -6,12 +6,13 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::config::Settings;
 use super::connect::AnyConnector;
 use super::connection::Connection;
+use super::connectivity::Connectivity;
 use super::exchange::Heads;
 use super::queue::Queue;
-use super::settings::Settings;
-use super::subchannel::{Connectivity, View};
+use super::view::View;
 use crate::report::SharedError;
 use crate::rng::Rng;
 use crate::sync::Mutex;
@@ -91,17 +92,16 @@ impl Shared {
         let more = view.connections.len() > place.connections.len();
         *place = view;
         let before = self.published.load();
-        let state = aggregate(views.iter().map(|view| view.state));
+        let state = aggregate(&views.iter().map(|view| view.state));
         let is_news = more || state != before.state;
         let error = error
             .or_else(|| views.iter().find_map(|view| view.error.clone()))
             .or_else(|| before.error.clone());
-        let ready = views.iter().enumerate().filter_map(|(index, view)| {
-            (!view.connections.is_empty()).then(|| ReadyEndpoint {
-                index,
-                connections: view.connections.clone(),
-            })
+        let ready = views.iter().enumerate().map(|(index, view)| ReadyEndpoint {
+            index,
+            connections: view.connections.clone(),
         });
+        let ready = ready.filter(|it| !it.connections.is_empty());
         self.published.store(Arc::new(Published {
             state,
             error,
@@ -149,7 +149,7 @@ impl Shared {
 }
 
 /// gRPC's rule for the state of several endpoints.
-fn aggregate(states: impl Iterator<Item = Connectivity> + Clone) -> Connectivity {
+fn aggregate(states: &(impl Iterator<Item = Connectivity> + Clone)) -> Connectivity {
     let order = [
         Connectivity::Ready,
         Connectivity::Connecting,
@@ -185,7 +185,7 @@ mod tests {
             (vec![TransientFailure, TransientFailure], TransientFailure),
             (vec![Shutdown], Shutdown),
         ] {
-            assert_eq!(aggregate(states.iter().copied()), expected, "{states:?}");
+            assert_eq!(aggregate(&states.iter().copied()), expected, "{states:?}");
         }
     }
 }

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::connectivity::Connectivity;
 use super::core::Core;
-use super::subchannel::{Connectivity, Subchannel};
+use super::subchannel::Subchannel;
 use crate::classify::display_chain;
 
 /// What a channel knows; for people, by its `Display`, and for tests.

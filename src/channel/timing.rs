@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::errors::failed;
 use crate::call::Deadline;
 use crate::classify::{Progress, Reason, TransportError, Verdict};
 use crate::grpc::Code;
@@ -64,7 +65,7 @@ impl Deadlined {
         let code = Code::DeadlineExceeded;
         let verdict = Verdict::new(progress, code, Reason::DeadlineExceeded);
         let message = format!("the deadline of {timeout:?} passed while {phase}");
-        TransportError::new(verdict, endpoint, message, last)
+        failed(verdict, endpoint, message, last)
     }
 }
 

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Progress, Verdict, display_chain};
+use super::{Progress, Verdict};
 
 /// A failure of [`Channel`](crate::channel::Channel), which knows for each request whether it was
 /// sent and to which endpoint (CONTRACT C16, C17).
@@ -31,13 +31,9 @@ impl TransportError {
     pub(crate) fn new(
         verdict: Verdict,
         endpoint: Option<Arc<str>>,
-        message: impl Into<String>,
+        message: String,
         cause: Option<Arc<dyn Error + Send + Sync>>,
     ) -> Self {
-        let mut message = message.into();
-        if let Some(cause) = &cause {
-            message = format!("{message}: {}", display_chain(&**cause));
-        }
         let mut status = tonic::Status::new(verdict.code.into(), message);
         if let Some(cause) = cause {
             status.set_source(cause);

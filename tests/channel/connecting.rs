@@ -230,7 +230,11 @@ async fn faults_of_the_configuration_come_all_at_once() {
         .max_frame_size(1)
         .build()
         .unwrap_err();
-    let setters: Vec<_> = faults.faults().iter().map(|it| it.setter()).collect();
+    let setters: Vec<_> = faults
+        .faults()
+        .iter()
+        .map(grpc_resilience::channel::Fault::setter)
+        .collect();
     assert_eq!(
         setters,
         [

@@ -97,7 +97,7 @@ async fn a_peer_that_goes_away_before_any_call_is_not_dialled_in_a_row() {
     let peer = Peer::always(script).await;
     let _channel = builder(&peer).build().unwrap();
     peer.wait_for_connections(2).await;
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     peer.wait_for_connections(4).await;
     assert!(
         start.elapsed() >= Duration::from_millis(80 + 128 - 20),

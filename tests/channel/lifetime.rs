@@ -155,9 +155,9 @@ async fn ten_thousand_calls_dropped_at_random_points_leave_nothing() {
             });
         }
         let mut set = tokio::task::JoinSet::new();
-        calls.into_iter().for_each(|call| {
+        for call in calls {
             set.spawn(call);
-        });
+        }
         set.join_all().await;
     }
     until(|| in_flight(&channel) == 0).await;

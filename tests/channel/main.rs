@@ -1,5 +1,5 @@
 //! `channel::Channel` over a raw HTTP/2 peer, real sockets and transports in memory.
-#![cfg(feature = "channel")]
+#![cfg(test)]
 
 mod common;
 

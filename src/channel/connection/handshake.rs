@@ -25,9 +25,16 @@ pub(crate) struct Http2 {
     pub(crate) max_header_list_size: u32,
     pub(crate) max_concurrent_reset_streams: Option<usize>,
     pub(crate) reset_stream_duration: Option<Duration>,
-    pub(crate) max_local_error_reset_streams: Option<Option<usize>>,
+    pub(crate) max_local_error_reset_streams: Most,
     /// Streams at a time, at most.
     pub(crate) max_streams: u32,
+}
+
+/// A limit: h2's own, or this, where `None` is without one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Most {
+    Default,
+    Is(Option<usize>),
 }
 
 impl Default for Http2 {
@@ -40,7 +47,7 @@ impl Default for Http2 {
             max_header_list_size: 16 << 10,
             max_concurrent_reset_streams: None,
             reset_stream_duration: None,
-            max_local_error_reset_streams: None,
+            max_local_error_reset_streams: Most::Default,
             max_streams: u32::MAX,
         }
     }
@@ -66,7 +73,7 @@ impl Http2 {
         if let Some(duration) = self.reset_stream_duration {
             builder.reset_stream_duration(duration);
         }
-        if let Some(max) = self.max_local_error_reset_streams {
+        if let Most::Is(max) = self.max_local_error_reset_streams {
             builder.max_local_error_reset_streams(max);
         }
         builder

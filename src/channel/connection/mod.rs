@@ -1,6 +1,7 @@
 //! One HTTP/2 connection: dialled, driven, and used by calls.
 
 mod cell;
+mod dial_error;
 mod driver;
 mod facts;
 mod frames;
@@ -17,15 +18,16 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::dial_error::DialError;
 use super::queue::Queue;
 use crate::error::BoxError;
 use driver::Driver;
 
+pub use dial_error::DialError;
 pub(crate) use driver::Watcher;
 pub(crate) use facts::Facts;
 pub use handshake::Phase;
-pub(crate) use handshake::{Http2, Progress};
+use handshake::Progress;
+pub(crate) use handshake::{Http2, Most};
 pub(crate) use keepalive::Keepalive;
 pub(crate) use shared::{Connection, First, Sent, Unsent, Why};
 pub(crate) use tap::Io;

@@ -191,7 +191,7 @@ impl Connection {
         let spare = turn.is_none().then(|| copy(&head));
         let is_end = matches!(first, First::None);
         let (response, mut stream) = match send.send_request(head, is_end) {
-            Ok(sent) => sent,
+            Ok(both) => both,
             Err(error) => match spare {
                 Some(head) if error.is_go_away() || error.is_io() => {
                     let why = Why::Gone;

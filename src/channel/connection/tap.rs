@@ -70,13 +70,11 @@ impl Tap {
     /// What becomes of a write: h2 is told that it went well, even if it failed.
     fn written(&self, written: Poll<io::Result<usize>>, offered: usize) -> Poll<io::Result<usize>> {
         self.facts.set_blocked(written.is_pending());
-        match ready!(written) {
-            Ok(written) => Poll::Ready(Ok(written)),
-            Err(_) => {
-                self.facts.set_broken();
-                Poll::Ready(Ok(offered))
-            }
-        }
+        let written = ready!(written).unwrap_or_else(|_| {
+            self.facts.set_broken();
+            offered
+        });
+        Poll::Ready(Ok(written))
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use h2::Reason as H2Reason;
 
 use crate::channel::connection::{Connection, Facts};
+use crate::channel::errors;
 use crate::classify::{Progress, Reason, TransportError, Verdict, code_of};
 use crate::grpc::Code;
 
@@ -64,7 +65,7 @@ pub(super) fn failure(id: u32, error: h2::Error, connection: &Connection) -> Tra
         Reason::StreamReset => format!("{endpoint} ended the stream"),
         _ => format!("the connection to {endpoint} was lost"),
     };
-    TransportError::new(verdict, Some(endpoint), message, Some(Arc::new(error)))
+    errors::failed(verdict, Some(endpoint), message, Some(Arc::new(error)))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(crate) enum Look<E> {
     },
 }
 
-/// Looks at a body, and ahead to see its end: one frame and END_STREAM leave with the head then
+/// Looks at a body, and ahead to see its end: one frame and `END_STREAM` leave with the head then
 /// (CONTRACT C9).
 pub(crate) fn look<B>(mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Look<B::Error>
 where

@@ -17,6 +17,7 @@ use http_body::Body;
 use tokio::sync::oneshot;
 
 use super::connection::{First, Sent, Unsent};
+use super::errors;
 use crate::classify::{Progress, Reason, TransportError, Verdict};
 use crate::error::BoxError;
 use crate::grpc::{Code, STATUS};
@@ -185,5 +186,5 @@ fn malformed(error: h2::Error, slot: &Slot) -> TransportError {
     let verdict = Verdict::new(Progress::NotSent, Code::Internal, Reason::InvalidCall);
     let endpoint = Some(Arc::clone(&slot.connection.endpoint));
     let message = "the head of the request can't be sent";
-    TransportError::new(verdict, endpoint, message, Some(Arc::new(error)))
+    errors::failed(verdict, endpoint, message, Some(Arc::new(error)))
 }

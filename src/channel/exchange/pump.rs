@@ -87,7 +87,7 @@ where
                 return Poll::Ready(End::Done);
             };
             match frame.map(Frame::into_data) {
-                Err(error) => return Poll::Ready(End::Reset(reason(error.into()))),
+                Err(error) => return Poll::Ready(End::Reset(reason(&*error.into()))),
                 Ok(Ok(data)) => {
                     self.data = Some(data);
                     self.is_last = self.body.is_end_stream();
@@ -153,8 +153,8 @@ where
 }
 
 /// What a body that failed resets its stream with: the reason in its chain, or CANCEL.
-fn reason(error: BoxError) -> Reason {
-    let mut link: Option<&(dyn Error + 'static)> = Some(&*error);
+fn reason(error: &(dyn Error + 'static)) -> Reason {
+    let mut link: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = link {
         if let Some(reason) = error
             .downcast_ref::<h2::Error>()

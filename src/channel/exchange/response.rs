@@ -31,7 +31,7 @@ enum State {
 /// The fields are dropped in this order.
 #[derive(Debug)]
 struct Stream {
-    stream: RecvStream,
+    frames: RecvStream,
     /// The pump of the request ends with the call.
     _upload: Option<oneshot::Sender<()>>,
     slot: Held,
@@ -48,7 +48,7 @@ impl ResponseBody {
         }
         Self {
             state: State::Data(Stream {
-                stream,
+                frames: stream,
                 _upload: upload,
                 slot,
             }),
@@ -69,7 +69,7 @@ impl ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
         if let State::Data(it) = &mut self.state {
-            match ready!(it.stream.poll_data(cx)) {
+            match ready!(it.frames.poll_data(cx)) {
                 Some(Ok(data)) => {
                     it.took(data.len());
                     return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -86,7 +86,7 @@ impl ResponseBody {
         let State::Trailers(it) = &mut self.state else {
             return Poll::Ready(None);
         };
-        match ready!(it.stream.poll_trailers(cx)) {
+        match ready!(it.frames.poll_trailers(cx)) {
             Ok(trailers) => {
                 it.slot.answered();
                 self.state = State::Over;
@@ -111,21 +111,21 @@ impl ResponseBody {
         if error.is_reset() && matches!(reason, Some(H2Reason::NO_ERROR | H2Reason::CANCEL)) {
             return None;
         }
-        let id = it.stream.stream_id().as_u32();
+        let id = it.frames.stream_id().as_u32();
         Some(Err(failure(id, error, &it.slot.connection).after_headers()))
     }
 }
 
 impl Stream {
     fn took(&mut self, bytes: usize) {
-        let _ = self.stream.flow_control().release_capacity(bytes);
+        let _ = self.frames.flow_control().release_capacity(bytes);
         self.slot.connection.took(bytes);
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let unread = self.stream.flow_control().used_capacity();
+        let unread = self.frames.flow_control().used_capacity();
         if unread > 0 {
             self.slot.connection.took(unread);
         }

@@ -6,42 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-
-/// gRPC's connectivity of an endpoint, or of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Connectivity {
-    /// No connection, and none is wanted.
-    Idle,
-    /// A connection is being made.
-    Connecting,
-    /// Calls can go.
-    Ready,
-    /// Connections can't be made; the next try is on schedule.
-    TransientFailure,
-    /// Closed.
-    Shutdown,
-}
-
-impl Connectivity {
-    /// gRPC's name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "IDLE",
-            Self::Connecting => "CONNECTING",
-            Self::Ready => "READY",
-            Self::TransientFailure => "TRANSIENT_FAILURE",
-            Self::Shutdown => "SHUTDOWN",
-        }
-    }
-}
-
-impl std::fmt::Display for Connectivity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::channel::connectivity::Connectivity;
 
 /// Two dials of one address are never closer than this, unless the connection between them served
 /// a call (CONTRACT C3).
@@ -72,7 +37,7 @@ pub(super) struct Machine {
     last_dial: Option<Instant>,
     /// The backoff says that no dial is due before this.
     not_before: Option<Instant>,
-    /// TRANSIENT_FAILURE lasts until READY (CONTRACT C4).
+    /// `TRANSIENT_FAILURE` lasts until READY (CONTRACT C4).
     is_failing: bool,
     is_shut: bool,
 }

@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::address::Address;
 use super::connection::{self, Connection, Keepalive, Plan, Watcher};
+use super::connectivity::Connectivity;
 use super::shared::Shared;
+use super::view::View;
 use crate::classify::display_chain;
 use crate::events;
 use crate::report::SharedError;
 use crate::sync::Mutex;
 use machine::{Machine, Was};
-
-pub use machine::Connectivity;
 
 /// An endpoint of a channel.
 pub(super) struct Subchannel {
@@ -41,26 +41,6 @@ struct Inside {
     error: Option<SharedError>,
     keepalive: Option<Keepalive>,
     told: Connectivity,
-}
-
-/// What of an endpoint calls have to know.
-#[derive(Clone, Debug)]
-pub(super) struct View {
-    pub(super) state: Connectivity,
-    pub(super) connections: Vec<Arc<Connection>>,
-    pub(super) error: Option<SharedError>,
-    pub(super) next_dial: Option<Instant>,
-}
-
-impl View {
-    pub(super) fn idle() -> Self {
-        Self {
-            state: Connectivity::Idle,
-            connections: Vec::new(),
-            error: None,
-            next_dial: None,
-        }
-    }
 }
 
 /// How long a connection beyond the first may be without calls.

@@ -22,9 +22,11 @@ use tower::Service;
 /// What connects to the endpoints.
 #[derive(Clone, Default)]
 pub(crate) struct Net {
-    hosts: Arc<Mutex<HashMap<String, (mpsc::UnboundedSender<End>, Arc<Line>)>>>,
+    hosts: Arc<Mutex<HashMap<String, Listening>>>,
     pub(crate) seen: Arc<Seen>,
 }
+
+type Listening = (mpsc::UnboundedSender<End>, Arc<Line>);
 
 /// What has passed on all connections.
 #[derive(Default)]

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection::Phase;
+use super::handshake::Phase;
 use crate::error::BoxError;
 
 /// Why no connection to an endpoint was made, with the phase that failed (CONTRACT C2).
