@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::connectivity::Connectivity;
 use super::errors::{closed, no_streams, not_ready};
-use super::pick::{Picked, pick};
+use super::pick::{Picked, Wish, pick};
 use super::shared::Shared;
 use super::subchannel::Subchannel;
 use crate::classify::TransportError;
@@ -27,7 +27,7 @@ impl Core {
     }
 
     /// Looks for a slot; an error if there is none and the call does not wait.
-    pub(super) fn look(&self, reserved: u32, is_patient: bool) -> Result<Picked, TransportError> {
+    pub(super) fn look(&self, wish: Wish<'_>, is_patient: bool) -> Result<Picked, TransportError> {
         let published = self.shared.published();
         if self.shared.is_closed() {
             return Err(closed(None));
@@ -43,7 +43,7 @@ impl Core {
                 endpoint.demand_more();
             }
         };
-        let picked = pick(&published, turn, reserved, more);
+        let picked = pick(&published, turn, wish, more);
         match picked {
             Picked::NoStreams if !is_patient => Err(no_streams()),
             Picked::NotReady(Connectivity::TransientFailure) if !is_patient => Err(not_ready(

@@ -11,11 +11,11 @@ use super::connection::Why;
 use super::core::Core;
 use super::errors::{closed, queue_full};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look};
-use super::pick::Picked;
+use super::pick::{Picked, Wish};
 use super::queue::Ticket;
 use super::timing::Deadlined;
 use crate::call::Deadline;
-use crate::classify::TransportError;
+use crate::classify::{Endpoint, TransportError};
 use crate::error::BoxError;
 
 /// The future of [`Channel`](super::Channel).
@@ -28,6 +28,7 @@ pub struct ResponseFuture<B: Body> {
     timer: Option<Deadlined>,
     /// It waits for a connection even if none can be made.
     is_patient: bool,
+    avoided: Option<Arc<Vec<Endpoint>>>,
     core: Option<Arc<Core>>,
 }
 
@@ -44,6 +45,7 @@ impl<B: Body> ResponseFuture<B> {
         out: Outgoing<B>,
         deadline: Option<Deadline>,
         is_patient: bool,
+        avoided: Option<Arc<Vec<Endpoint>>>,
     ) -> Self {
         Self {
             stage: Stage::Waiting(out, false),
@@ -51,6 +53,7 @@ impl<B: Body> ResponseFuture<B> {
             deadline,
             timer: None,
             is_patient,
+            avoided,
             core: Some(core),
         }
     }
@@ -89,7 +92,8 @@ impl<B: Body> ResponseFuture<B> {
                     Some(_) => 0,
                     None => queue.woken(),
                 };
-                match core.look(reserved, self.is_patient) {
+                let avoided = self.avoided.as_ref().map_or(&[][..], |it| it.as_slice());
+                match core.look(Wish { reserved, avoided }, self.is_patient) {
                     Ok(Picked::Slot(slot)) => {
                         if let Some(ticket) = self.ticket.take() {
                             ticket.served();

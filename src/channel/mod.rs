@@ -30,7 +30,7 @@
 //!   call's context, its `grpc-timeout`, or [`Builder::timeout`], and bounds all of the call.
 //! - **Failures** are [`TransportError`](crate::classify::TransportError)s, typed by how far the
 //!   request provably got, with the endpoint. Every response names its endpoint in an extension,
-//!   [`Endpoint`].
+//!   [`Endpoint`](crate::classify::Endpoint).
 //! - **GOAWAY.** No new call goes to a connection that has received one; its replacement is dialled
 //!   at once; streams that the server did not process are known. A Trailers-Only CANCELLED on such
 //!   a connection counts as UNAVAILABLE, for servers of the C core end calls so that they gave to
@@ -61,9 +61,6 @@ mod target;
 mod timing;
 mod view;
 
-use std::fmt;
-use std::sync::Arc;
-
 pub use address::Address;
 pub use builder::Builder;
 pub use connection::{DialError, Phase};
@@ -73,31 +70,3 @@ pub use fault::{Fault, InvalidChannel};
 pub use future::ResponseFuture;
 pub use service::Channel;
 pub use snapshot::{ChannelSnapshot, ConnectionSnapshot, EndpointSnapshot};
-
-/// The endpoint that answered, an extension of each response of a [`Channel`].
-///
-/// ```
-/// use grpc_resilience::channel::Endpoint;
-///
-/// fn log<T>(response: &tonic::Response<T>) {
-///     if let Some(endpoint) = response.extensions().get::<Endpoint>() {
-///         println!("answered by {endpoint}");
-///     }
-/// }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Endpoint(Arc<str>);
-
-impl Endpoint {
-    /// Its address, such as `10.0.0.1:50051` or `unix:/run/orders.sock`.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}

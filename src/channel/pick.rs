@@ -4,6 +4,7 @@ use super::connection::Connection;
 use super::connectivity::Connectivity;
 use super::exchange::Slot;
 use super::shared::{Published, ReadyEndpoint};
+use crate::classify::Endpoint;
 
 /// The first connection of an endpoint has so many calls before the second one is used
 /// (CONTRACT C8): with fewer, two connections cost more writes than they save time.
@@ -21,21 +22,41 @@ pub(super) enum Picked {
     NotReady(Connectivity),
 }
 
-/// The next ready endpoint with more free slots than are `reserved` for calls before this one;
-/// `more` is told of an endpoint that could use one more connection.
+/// What a call wants of its endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish<'a> {
+    /// More slots have to be free: these are for calls before this one.
+    pub(super) reserved: u32,
+    /// Not these, while others are ready (CONTRACT L2).
+    pub(super) avoided: &'a [Endpoint],
+}
+
+impl Wish<'_> {
+    fn avoids(&self, endpoint: &ReadyEndpoint) -> bool {
+        let connection = endpoint.connections.first();
+        connection.is_some_and(|it| self.avoided.iter().any(|bad| bad.name() == &*it.endpoint))
+    }
+}
+
+/// The next ready endpoint with a free slot; `more` is told of an endpoint that could use one more
+/// connection.
 pub(super) fn pick(
     published: &Published,
     turn: usize,
-    reserved: u32,
+    wish: Wish<'_>,
     mut more: impl FnMut(usize),
 ) -> Picked {
     let ready = &published.ready;
     if ready.is_empty() {
         return Picked::NotReady(published.state);
     }
+    let has_other = !wish.avoided.is_empty() && ready.iter().any(|it| !wish.avoids(it));
     let (before, from) = ready.split_at(turn % ready.len());
     for endpoint in from.iter().chain(before) {
-        if let Some(connection) = take(endpoint, reserved, &mut more) {
+        if has_other && wish.avoids(endpoint) {
+            continue;
+        }
+        if let Some(connection) = take(endpoint, wish.reserved, &mut more) {
             return Picked::Slot(Slot::taken(Arc::clone(connection)));
         }
     }

@@ -15,7 +15,7 @@ use super::errors::{closed, not_ready};
 use super::exchange::{Outgoing, Ready, ResponseBody};
 use super::future::ResponseFuture;
 use super::snapshot::ChannelSnapshot;
-use crate::call::{self, Deadline, Patience};
+use crate::call::{self, Deadline};
 use crate::classify::TransportError;
 use crate::error::BoxError;
 
@@ -138,10 +138,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<B> {
         let deadline = self.deadline(&mut request);
         let context = request.extensions().get::<call::Context>();
-        let is_patient = context.is_some_and(|context| match context.options().chosen_patience() {
-            Some(patience) => patience == Patience::WaitForReady,
-            None => false,
-        });
+        let is_patient = context.is_some_and(call::Context::is_patient);
+        let avoided = context.and_then(call::Context::avoided);
         if let Some(context) = context {
             context.seen_by(call::Reader::Wait);
         }
@@ -151,7 +149,7 @@ where
             ready: Ready::Nothing,
             body: Some(body),
         };
-        ResponseFuture::new(Arc::clone(&self.core), out, deadline, is_patient)
+        ResponseFuture::new(Arc::clone(&self.core), out, deadline, is_patient, avoided)
     }
 }
 

@@ -64,6 +64,7 @@
 mod answer;
 mod chain;
 mod connect_fault;
+mod endpoint;
 mod evidence;
 #[cfg(any(feature = "attempt-timeout", feature = "deadline", feature = "retry"))]
 #[cfg_attr(
@@ -82,6 +83,7 @@ mod verdict;
 pub use answer::{answer, head, no_status, trailers};
 pub(crate) use chain::chain;
 pub use connect_fault::ConnectFault;
+pub use endpoint::Endpoint;
 pub(crate) use evidence::Doubt;
 #[cfg(any(feature = "attempt-timeout", feature = "deadline", feature = "retry"))]
 pub(crate) use expiry::Expiry;

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Progress, Verdict};
+use super::{Endpoint, Progress, Verdict};
 
 /// A failure of [`Channel`](crate::channel::Channel), which knows for each request whether it was
 /// sent and to which endpoint (CONTRACT C16, C17).
@@ -16,14 +16,14 @@ use super::{Progress, Verdict};
 /// use grpc_resilience::classify::TransportError;
 ///
 /// fn endpoint_of(status: &tonic::Status) -> Option<&str> {
-///     TransportError::find(status)?.endpoint()
+///     Some(TransportError::find(status)?.endpoint()?.name())
 /// }
 /// ```
 pub struct TransportError(Box<Inner>);
 
 struct Inner {
     verdict: Verdict,
-    endpoint: Option<Arc<str>>,
+    endpoint: Option<Endpoint>,
     status: tonic::Status,
 }
 
@@ -40,7 +40,7 @@ impl TransportError {
         }
         Self(Box::new(Inner {
             verdict,
-            endpoint,
+            endpoint: endpoint.map(Endpoint::new),
             status,
         }))
     }
@@ -49,6 +49,13 @@ impl TransportError {
     #[must_use]
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         super::chain(error).find_map(|link| link.downcast_ref::<Self>())
+    }
+
+    /// The failure of the call that this error is of: behind a status it would be another call's.
+    pub(crate) fn of_call<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        super::chain(error)
+            .take_while(|link| !link.is::<tonic::Status>())
+            .find_map(|link| link.downcast_ref::<Self>())
     }
 
     /// What the failure means.
@@ -66,8 +73,8 @@ impl TransportError {
     /// The endpoint whose connection failed, such as `10.0.0.1:50051`; `None` if the request was
     /// given to none.
     #[must_use]
-    pub fn endpoint(&self) -> Option<&str> {
-        self.0.endpoint.as_deref()
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.0.endpoint.as_ref()
     }
 
     /// The whole message.

@@ -7,7 +7,7 @@ use crate::body::{Reader, RequestGuard};
 use crate::call::Deadline;
 #[cfg(feature = "retry")]
 use crate::classify::display_chain_until;
-use crate::classify::{self, Doubt, Progress, Reason, Verdict, display_chain};
+use crate::classify::{self, Doubt, Endpoint, Progress, Reason, Verdict, display_chain};
 #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
 use crate::grpc::MethodKind;
 use crate::grpc::{Code, Status};
@@ -138,6 +138,12 @@ impl Error {
         Self::build(verdict, status, None)
     }
 
+    /// The same failure, which this endpoint answered.
+    pub(crate) fn at(mut self, endpoint: Option<&Endpoint>) -> Self {
+        self.0.endpoint = endpoint.cloned();
+        self
+    }
+
     /// The same failure, of a request that had no effect: the server's word for it counts (CONTRACT
     /// I7).
     #[cfg(feature = "retry")]
@@ -160,8 +166,8 @@ impl Error {
     #[cold]
     pub(crate) fn of_request(self, reader: Reader, kind: Option<MethodKind>) -> Self {
         match self.verdict().doubt(reader, kind) {
-            Some(doubt) => self.doubted(doubt),
-            None => self,
+            Some(doubt) if !self.0.is_proven => self.doubted(doubt),
+            _ => self,
         }
     }
 
@@ -175,7 +181,8 @@ impl Error {
     ))]
     pub(crate) fn of_guarded(self, request: Option<RequestGuard>) -> Self {
         let reader = request.map_or(Reader::None, |request| request.reader());
-        if self.verdict().progress == Progress::NotSent && reader != Reader::None {
+        let is_proven = self.0.is_proven;
+        if self.verdict().progress == Progress::NotSent && reader != Reader::None && !is_proven {
             return self.doubted(Doubt::WasRead);
         }
         self

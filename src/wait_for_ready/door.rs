@@ -24,7 +24,7 @@ impl Door {
     /// that let it go.
     pub(crate) fn broke_off(&self, number: u64, error: &Error) {
         let verdict = error.verdict();
-        if WaitForReadyPolicy::news(&verdict) == News::Disconnected {
+        if !error.is_proven() && WaitForReadyPolicy::news(&verdict) == News::Disconnected {
             let end = end_of(&verdict);
             self.gate.lost(number, end, error, &self.settings);
         }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "stack")]
 use crate::call::Patience;
+use crate::classify::{Progress, Reason, Verdict};
 use crate::error::Error;
 
 use super::door::{Door, end_of};
@@ -60,6 +61,15 @@ impl Pass {
         let verdict = error.verdict();
         let news = WaitForReadyPolicy::news(&verdict);
         let (number, probe) = (self.number(), self.probe.take());
+        if error.is_proven() {
+            // The channel answers for its own readiness: the gate stays open.
+            gate.answered(number, &settings.policy);
+            return if is_not_connected(&verdict) {
+                News::NotConnected
+            } else {
+                News::Nothing
+            };
+        }
         match news {
             News::NotConnected => gate.failed(number, probe, own, error, settings),
             News::Disconnected => gate.lost(number, end_of(&verdict), error, settings),
@@ -81,6 +91,12 @@ impl Pass {
             number,
         }
     }
+}
+
+/// Whether a channel that answers for its own readiness had no connection, or no stream.
+fn is_not_connected(verdict: &Verdict) -> bool {
+    verdict.progress == Progress::NotSent
+        && matches!(verdict.reason, Reason::ConnectFailed | Reason::NotReady)
 }
 
 /// What tells the gate when the connection is lost while an answer is read.

@@ -8,6 +8,7 @@ mod connecting;
 mod goaway;
 mod idle;
 mod keepalive;
+mod layers;
 mod lifetime;
 mod loss;
 mod slots;

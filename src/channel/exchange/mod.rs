@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::connection::{First, Sent, Unsent};
 use super::errors;
-use crate::classify::{Progress, Reason, TransportError, Verdict};
+use crate::classify::{Endpoint, Progress, Reason, TransportError, Verdict};
 use crate::error::BoxError;
 use crate::grpc::{Code, STATUS};
 use failure::failure;
@@ -153,7 +153,7 @@ impl Exchange {
                     unmask(&mut parts.headers);
                 }
                 let endpoint = Arc::clone(&connection.endpoint);
-                parts.extensions.insert(super::Endpoint(endpoint));
+                parts.extensions.insert(Endpoint::new(endpoint));
                 let body = ResponseBody::new(stream, self.upload.take(), slot);
                 Ok(Response::from_parts(parts, body))
             }
