@@ -202,7 +202,9 @@ async fn a_reset_of_the_backoff_dials_at_once() {
     let net = Net::default();
     let channel = net.builder().build().unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let before = net.dials();
+    let before = net.dials() + 1;
+    until(|| net.dials() == before).await;
+    tokio::time::sleep(200 * MS).await;
     let _host = net.serve("host");
     channel.reset_backoff();
     tokio::time::sleep(MS).await;

@@ -12,5 +12,6 @@ mod layers;
 mod lifetime;
 mod loss;
 mod slots;
+mod storm;
 mod streams;
 mod writes;
