@@ -85,3 +85,6 @@ pub(crate) async fn connect(
         cause,
     ))
 }
+
+#[cfg(test)]
+mod tests;

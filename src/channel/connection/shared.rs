@@ -210,7 +210,7 @@ impl Connection {
         Sent::Yes(response, stream)
     }
 
-    fn opened(&self, stream: u32) {
+    pub(super) fn opened(&self, stream: u32) {
         self.newest.fetch_max(stream, Ordering::Relaxed);
         if stream >= LAST_STREAM && !self.is_retired.swap(true, Ordering::AcqRel) {
             self.cell.wake();
