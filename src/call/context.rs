@@ -40,8 +40,6 @@ pub struct Context {
     )]
     returns: u32,
     is_last: bool,
-    /// The channel waits with it until it is ready.
-    waits_below: bool,
     /// Where attempts of the call arrived and failed.
     avoided: Option<Arc<Vec<Endpoint>>>,
     /// Of a request that may still outgrow what is kept of it.
@@ -57,6 +55,8 @@ struct Above {
     ends: bool,
     /// Wait-for-ready holds it.
     holds: bool,
+    /// Wait-for-ready leaves the wait to the channel.
+    leaves_wait: bool,
 }
 
 impl Context {
@@ -256,13 +256,13 @@ impl Context {
     /// answer for its own readiness.
     #[cfg(feature = "wait-for-ready")]
     pub(crate) fn wait_below(&mut self) {
-        self.waits_below = true;
+        self.above.leaves_wait = true;
     }
 
     /// Whether the channel waits with the request until a connection is ready.
     #[cfg(feature = "channel")]
     pub(crate) fn is_patient(&self) -> bool {
-        self.waits_below || self.options().chosen_patience() == Some(Patience::WaitForReady)
+        self.above.leaves_wait || self.options().chosen_patience() == Some(Patience::WaitForReady)
     }
 
     /// Whether a retry layer further out has said that no attempt follows this one if its own

@@ -28,6 +28,8 @@ pub struct ResponseFuture<B: Body> {
     timer: Option<Deadlined>,
     /// It waits for a connection even if none can be made.
     is_patient: bool,
+    /// h2 holds a stream of the connection: another look is to come after others have run.
+    is_held: bool,
     avoided: Option<Arc<Vec<Endpoint>>>,
     core: Option<Arc<Core>>,
 }
@@ -53,6 +55,7 @@ impl<B: Body> ResponseFuture<B> {
             deadline,
             timer: None,
             is_patient,
+            is_held: false,
             avoided,
             core: Some(core),
         }
@@ -120,7 +123,7 @@ impl<B: Body> ResponseFuture<B> {
         }
     }
 
-    /// Sends the request; `Pending` if it has to look for another slot, and was woken for that.
+    /// Sends the request, or leaves it for another connection.
     fn begin(
         &mut self,
         slot: Slot,
@@ -131,14 +134,15 @@ impl<B: Body> ResponseFuture<B> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError> + Send,
     {
-        let Stage::Waiting(mut out, is_seen) = std::mem::replace(&mut self.stage, Stage::Over)
-        else {
+        let Stage::Waiting(out, is_seen) = &mut self.stage else {
             return Ok(());
         };
-        if let (true, Some(deadline)) = (has_waited, self.deadline) {
-            deadline.stamp(out.head.headers_mut(), Instant::now());
+        if let (true, Some(deadline), Some(head)) = (has_waited, self.deadline, &mut out.head) {
+            deadline.stamp(head.headers_mut(), Instant::now());
         }
-        if !is_seen && let Some(body) = &mut out.body {
+        if !std::mem::replace(is_seen, true)
+            && let Some(body) = &mut out.body
+        {
             out.ready = match look(Pin::new(body), cx) {
                 Look::Empty => Ready::Nothing,
                 Look::Whole(bytes) => Ready::Whole(bytes),
@@ -146,20 +150,16 @@ impl<B: Body> ResponseFuture<B> {
             };
         }
         match Exchange::begin(out, slot, cx) {
-            Begun::Exchange(exchange) => {
-                self.stage = Stage::Sent(exchange);
-                Ok(())
+            Begun::Exchange(exchange) => self.stage = Stage::Sent(exchange),
+            Begun::Back(Why::Gone) => {}
+            Begun::Back(Why::Held) => {
+                // h2 has yet to see what its peer allows.
+                cx.waker().wake_by_ref();
+                self.is_held = true;
             }
-            Begun::Back(out, why) => {
-                self.stage = Stage::Waiting(*out, true);
-                if why == Why::Held {
-                    // h2 has yet to see what its peer allows.
-                    cx.waker().wake_by_ref();
-                }
-                Ok(())
-            }
-            Begun::Failed(error) => Err(error),
+            Begun::Failed(error) => return Err(error),
         }
+        Ok(())
     }
 
     fn expired(&mut self) -> TransportError {
@@ -195,6 +195,7 @@ where
                     Poll::Ready(Ok(slot)) => {
                         let has_waited = this.timer.is_some();
                         match this.begin(slot, has_waited, cx) {
+                            Ok(()) if std::mem::take(&mut this.is_held) => Poll::Pending,
                             Ok(()) => continue,
                             Err(error) => Poll::Ready(Err(error)),
                         }

@@ -145,7 +145,7 @@ where
         }
         let (parts, body) = request.into_parts();
         let out = Outgoing {
-            head: self.core.shared.heads.prepare(parts),
+            head: Some(self.core.shared.heads.prepare(parts)),
             ready: Ready::Nothing,
             body: Some(body),
         };

@@ -29,7 +29,7 @@ pub use handshake::Phase;
 use handshake::Progress;
 pub(crate) use handshake::{Http2, Most};
 pub(crate) use keepalive::Keepalive;
-pub(crate) use shared::{Connection, First, Sent, Unsent, Why};
+pub(crate) use shared::{Connection, First, Sent, Why};
 pub(crate) use tap::Io;
 
 /// What a connection is made of.

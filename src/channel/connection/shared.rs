@@ -205,13 +205,14 @@ impl Connection {
             // If the stream was reset meanwhile, its response says why.
             let _ = stream.send_data(bytes, true);
         }
-        self.opened(response.stream_id().as_u32());
+        // h2 counts them from 1, by two.
+        let before = self.newest.fetch_add(2, Ordering::Relaxed);
+        self.opened(before.saturating_add(1));
         self.flush_early(turn);
         Sent::Yes(response, stream)
     }
 
     pub(super) fn opened(&self, stream: u32) {
-        self.newest.fetch_max(stream, Ordering::Relaxed);
         if stream >= LAST_STREAM && !self.is_retired.swap(true, Ordering::AcqRel) {
             self.cell.wake();
         }
@@ -258,7 +259,7 @@ impl Connection {
         self.is_noticed.store(true, Ordering::Release);
     }
 
-    /// The id of the newest stream.
+    /// The id after that of the newest stream.
     pub(super) fn newest(&self) -> u32 {
         self.newest.load(Ordering::Relaxed)
     }

@@ -69,14 +69,17 @@ impl Heads {
     }
 }
 
-/// One pass over the names: most requests have none of these.
+/// One pass: most requests have none of these.
 fn strip(headers: &mut HeaderMap) {
-    let is_stripped = |name: &HeaderName| STRIPPED.contains(name);
-    let has_other_te = headers.get(TE).is_some_and(|te| te != "trailers");
+    let (mut is_stripped, mut has_other_te) = (false, false);
+    for (name, value) in &*headers {
+        is_stripped |= STRIPPED.contains(name);
+        has_other_te |= name == TE && value != "trailers";
+    }
     if has_other_te {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    if !headers.keys().any(is_stripped) {
+    if !is_stripped {
         return;
     }
     // Headers that `connection` names are of the connection, too (RFC 9110 section 7.6.1).

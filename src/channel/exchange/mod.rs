@@ -16,7 +16,7 @@ use http::{HeaderValue, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 
-use super::connection::{First, Sent, Unsent};
+use super::connection::{First, Sent, Why};
 use super::errors;
 use crate::classify::{Endpoint, Progress, Reason, TransportError, Verdict};
 use crate::error::BoxError;
@@ -34,12 +34,17 @@ pub(crate) use slot::Slot;
 pub(crate) enum Ready<E> {
     Nothing,
     Whole(Bytes),
-    Part(Option<Bytes>, Option<Result<http_body::Frame<Bytes>, E>>),
+    Part(Option<Bytes>, Next<E>),
 }
+
+/// A frame that was looked at.
+type Next<E> = Option<Result<http_body::Frame<Bytes>, E>>;
+type Part<E> = (Option<Bytes>, Next<E>);
 
 /// A request that can be sent, and sent again as long as h2 did not get it.
 pub(crate) struct Outgoing<B: Body> {
-    pub(crate) head: http::Request<()>,
+    /// `None` once h2 has it.
+    pub(crate) head: Option<http::Request<()>>,
     pub(crate) ready: Ready<B::Error>,
     /// The rest of the body.
     pub(crate) body: Option<B>,
@@ -55,28 +60,30 @@ pub(crate) struct Exchange {
 }
 
 /// What became of a request.
-pub(crate) enum Begun<B: Body> {
+pub(crate) enum Begun {
     Exchange(Exchange),
     /// Nothing of it was sent: it is whole.
-    Back(Box<Outgoing<B>>, super::connection::Why),
+    Back(Why),
     Failed(TransportError),
 }
 
 impl Exchange {
-    pub(crate) fn begin<B>(mut out: Outgoing<B>, slot: Slot, cx: &mut Context<'_>) -> Begun<B>
+    pub(crate) fn begin<B>(out: &mut Outgoing<B>, slot: Slot, cx: &mut Context<'_>) -> Begun
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError> + Send,
     {
-        let first = match out.ready {
+        let Some(head) = out.head.take() else {
+            return Begun::Failed(spent());
+        };
+        let first = match std::mem::replace(&mut out.ready, Ready::Nothing) {
             Ready::Nothing => First::None,
             Ready::Whole(bytes) => First::Whole(bytes),
-            part @ Ready::Part(..) => {
-                out.ready = part;
-                return Self::begin_stream(out, slot, cx);
+            Ready::Part(data, next) => {
+                return Self::begin_stream(out, head, (data, next), slot, cx);
             }
         };
-        match slot.connection.send(out.head, first) {
+        match slot.connection.send(head, first) {
             Sent::Yes(response, stream) => {
                 drop(stream);
                 slot.used();
@@ -88,45 +95,44 @@ impl Exchange {
                 })
             }
             Sent::No(unsent) => {
-                let Unsent { head, first, why } = *unsent;
-                let ready = match first {
-                    First::Whole(bytes) => Ready::Whole(bytes),
-                    First::None | First::Follows => Ready::Nothing,
-                };
-                let body = out.body;
-                Begun::Back(Box::new(Outgoing { head, ready, body }), why)
+                out.head = Some(unsent.head);
+                if let First::Whole(bytes) = unsent.first {
+                    out.ready = Ready::Whole(bytes);
+                }
+                Begun::Back(unsent.why)
             }
             Sent::Malformed(error) => Begun::Failed(malformed(error, &slot)),
         }
     }
 
-    fn begin_stream<B>(mut out: Outgoing<B>, slot: Slot, cx: &mut Context<'_>) -> Begun<B>
+    fn begin_stream<B>(
+        out: &mut Outgoing<B>,
+        head: http::Request<()>,
+        (data, next): Part<B::Error>,
+        slot: Slot,
+        cx: &mut Context<'_>,
+    ) -> Begun
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError> + Send,
     {
-        let (response, stream) = match slot.connection.send(out.head, First::Follows) {
+        let (response, stream) = match slot.connection.send(head, First::Follows) {
             Sent::Yes(response, stream) => (response, stream),
             Sent::No(unsent) => {
-                out.head = unsent.head;
-                return Begun::Back(Box::new(out), unsent.why);
+                out.head = Some(unsent.head);
+                out.ready = Ready::Part(data, next);
+                return Begun::Back(unsent.why);
             }
             Sent::Malformed(error) => return Begun::Failed(malformed(error, &slot)),
         };
         slot.used();
         let slot = Arc::new(slot);
         let (upload, call) = oneshot::channel();
-        let (Ready::Part(data, next), Some(body)) = (out.ready, out.body) else {
-            // A stream always has its body.
-            return Begun::Exchange(Self {
-                response,
-                upload: Some(upload),
-                slot: Some(Held::Shared(slot)),
-            });
-        };
-        let mut pump = Pump::new(body, data, next, stream, call, Arc::clone(&slot));
-        if Pin::new(&mut pump).poll(cx).is_pending() {
-            slot.connection.runtime.spawn(pump);
+        if let Some(body) = out.body.take() {
+            let mut pump = Pump::new(body, data, next, stream, call, Arc::clone(&slot));
+            if Pin::new(&mut pump).poll(cx).is_pending() {
+                slot.connection.runtime.spawn(pump);
+            }
         }
         Begun::Exchange(Self {
             response,
@@ -143,7 +149,6 @@ impl Exchange {
         let Some(slot) = self.slot.take() else {
             return Poll::Pending;
         };
-        let id = self.response.stream_id().as_u32();
         let connection = Arc::clone(&slot.connection);
         Poll::Ready(match answer {
             Ok(response) => {
@@ -159,6 +164,7 @@ impl Exchange {
             }
             Err(error) => {
                 slot.ended();
+                let id = self.response.stream_id().as_u32();
                 Err(failure(id, error, &connection))
             }
         })
@@ -178,6 +184,13 @@ fn unmask(head: &mut http::HeaderMap) {
     if Code::from_headers(head) == Some(Code::Cancelled) {
         head.insert(STATUS, HeaderValue::from_static("14"));
     }
+}
+
+/// The request was sent already, which no caller of this does.
+#[cold]
+fn spent() -> TransportError {
+    let verdict = Verdict::new(Progress::Reached, Code::Internal, Reason::InvalidCall);
+    errors::failed(verdict, None, "the request was sent already", None)
 }
 
 /// h2 refuses the head, whichever connection it is sent on.
