@@ -70,7 +70,7 @@ impl Exponential {
     }
 
     /// A curve of this crate's own, known to be valid.
-    #[cfg(any(feature = "retry", feature = "wait-for-ready"))]
+    #[cfg(any(feature = "channel", feature = "retry", feature = "wait-for-ready"))]
     pub(crate) fn standard(initial: Duration, multiplier: f64, max: Duration) -> Self {
         debug_assert!(!initial.is_zero() && initial <= max && multiplier > 0.0);
         Self {
