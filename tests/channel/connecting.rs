@@ -259,3 +259,85 @@ fn a_build_outside_of_a_runtime_is_a_fault() {
     let faults = Channel::builder("ipv4:127.0.0.1:1").build().unwrap_err();
     assert_eq!(faults.faults()[0].setter(), "build");
 }
+
+/// Panics at its first dial.
+#[derive(Clone)]
+struct Panics(Net, std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl tower::Service<grpc_resilience::channel::Address> for Panics {
+    type Response = crate::common::net::End;
+    type Error = std::io::Error;
+    type Future = std::future::Ready<std::io::Result<Self::Response>>;
+
+    fn poll_ready(
+        &mut self,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, address: grpc_resilience::channel::Address) -> Self::Future {
+        let is_first = !self.1.swap(true, std::sync::atomic::Ordering::AcqRel);
+        assert!(!is_first, "as a connector may");
+        self.0.call(address)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_panics_fails_the_dial_and_no_more() {
+    let net = Net::default();
+    let _host = net.serve("host");
+    let connector = Panics(net.clone(), std::sync::Arc::default());
+    let channel = Channel::builder("unix:host")
+        .connector(connector)
+        .build()
+        .unwrap();
+    let error = call(&channel).await.unwrap_err();
+    assert!(
+        error.message().contains("the connector panicked"),
+        "{error:?}"
+    );
+    channel.connected(Duration::from_secs(1)).await.unwrap();
+    succeeds(&channel).await;
+}
+
+// CONTRACT D13
+#[test]
+fn a_call_that_is_polled_without_a_runtime_is_answered_or_ends_in_time() {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    fn wait<T>(future: impl Future<Output = T>) -> T {
+        let waker = std::task::Waker::from(std::sync::Arc::new(Unpark(std::thread::current())));
+        let mut future = std::pin::pin!(future);
+        loop {
+            let mut cx = std::task::Context::from_waker(&waker);
+            match future.as_mut().poll(&mut cx) {
+                std::task::Poll::Ready(output) => return output,
+                std::task::Poll::Pending => std::thread::park(),
+            }
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (channel, peer) = runtime.block_on(async {
+        let script = Connection::new().streams([peer::Stream::ok(b""), peer::Stream::stall()]);
+        let peer = Peer::start([script]).await;
+        (channel(&peer).await, peer)
+    });
+    wait(succeeds(&channel));
+    let mut timed = request();
+    timed.call_options().timeout(50 * MS);
+    let error = wait(send(&channel, timed)).unwrap_err();
+    assert_eq!(
+        error.verdict().code,
+        grpc_resilience::grpc::Code::DeadlineExceeded
+    );
+    drop(peer);
+}

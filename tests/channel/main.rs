@@ -6,6 +6,7 @@ mod common;
 mod call;
 mod connecting;
 mod goaway;
+mod hostile;
 mod idle;
 mod keepalive;
 mod layers;

@@ -153,19 +153,24 @@ impl Subchannel {
             }
             self.plan(&inside)
         };
+        let broken_off = BrokenOff(&self);
         let io = self.shared.connector.connect(self.address.clone());
         let watcher: Arc<dyn Watcher> = Arc::clone(&self) as _;
-        match connection::connect(plan, io, watcher).await {
+        let outcome = connection::connect(plan, io, watcher).await;
+        std::mem::forget(broken_off);
+        match outcome {
             Ok(connection) => self.dialled(connection),
-            Err(error) => {
-                let unit = self.shared.rng.unit();
-                self.change(|inside, now| {
-                    inside.dial = None;
-                    inside.error = Some(Arc::new(error));
-                    inside.machine.failed(now, unit)
-                });
-            }
+            Err(error) => self.failed(Arc::new(error)),
         }
+    }
+
+    fn failed(&self, error: SharedError) {
+        let unit = self.shared.rng.unit();
+        self.change(|inside, now| {
+            inside.dial = None;
+            inside.error = Some(error);
+            inside.machine.failed(now, unit)
+        });
     }
 
     fn dialled(&self, connection: Arc<Connection>) {
@@ -212,6 +217,16 @@ impl Subchannel {
             events::endpoint_state(&self.name, before, now, error.as_deref(), delay);
         }
         view
+    }
+}
+
+/// A dial that does not end by itself, since the connector panics, is a failed one.
+struct BrokenOff<'a>(&'a Subchannel);
+
+impl Drop for BrokenOff<'_> {
+    fn drop(&mut self) {
+        let error = crate::error::BoxError::from("the dial was broken off: the connector panicked");
+        self.0.failed(Arc::from(error));
     }
 }
 
