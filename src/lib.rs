@@ -37,11 +37,12 @@
 //! | [`budget`] | a bound for extra attempts, by tokens or a percentage |
 //! | [`adaptive_throttle`] | calls that the server would refuse are not sent |
 //! | [`stack`] | [`Resilience`]: all of the above but the last one |
+//! | `channel` | a channel of this crate's own, which knows its connections |
 //! | `server_deadline` | handlers that stop at their caller's deadline |
 //! | `rate_limit` | a server's quotas, and refused callers that come back once, on time |
 //!
-//! Two features: `tonic` (default) knows tonic's bodies, errors and `Request`; `server` adds the last
-//! two modules, and turns on tonic's own `server` feature.
+//! Three features: `tonic` (default) knows tonic's bodies, errors and `Request`; `channel` (default)
+//! adds the channel; `server` adds the last two modules, and turns on tonic's own `server` feature.
 //!
 //! # What it logs
 //!
@@ -75,6 +76,8 @@
 pub mod backoff;
 pub mod body;
 pub mod call;
+#[cfg(feature = "channel")]
+pub mod channel;
 pub mod classify;
 mod dispatch;
 pub mod error;

@@ -4,9 +4,12 @@ use http::{Extensions, Request};
 use tokio::time::Instant;
 
 use crate::body::LossNotice;
+use crate::classify::Endpoint;
 use crate::grpc::{MethodKind, TIMEOUT, find, is_repeated};
 use crate::report::Trace;
 
+#[cfg(feature = "channel")]
+use super::WaitMode;
 use super::{Budget, CallOptions, Deadline, Reader, Safety, Timeout};
 
 /// The request extension through which layers speak to each other; see the [module](super).
@@ -29,6 +32,8 @@ pub struct Context {
     attempt: Option<u32>,
     returns: u32,
     is_last: bool,
+    /// Where attempts of the call arrived and failed.
+    avoided: Option<Arc<Vec<Endpoint>>>,
     /// Of a request that may still outgrow what is kept of it.
     loss: Option<LossNotice>,
     above: Above,
@@ -45,6 +50,8 @@ struct Above {
     /// What ends it is the default of a deadline layer.
     defaults: bool,
     stacks: Stacks,
+    /// Wait-for-ready leaves the wait to the channel.
+    leaves_wait: bool,
 }
 
 /// How many whole stacks hold the request.
@@ -233,6 +240,32 @@ impl Context {
     /// How often the request was sent before and was provably not processed.
     pub(crate) fn returns(&self) -> u32 {
         self.returns
+    }
+
+    /// An attempt of the call arrived at this endpoint and failed (CONTRACT L2).
+    pub(crate) fn avoid(&mut self, endpoint: &Endpoint) {
+        let avoided = Arc::make_mut(self.avoided.get_or_insert_default());
+        if !avoided.contains(endpoint) {
+            avoided.push(endpoint.clone());
+        }
+    }
+
+    /// Where attempts of the call arrived and failed.
+    #[cfg(feature = "channel")]
+    pub(crate) fn avoided(&self) -> Option<Arc<Vec<Endpoint>>> {
+        self.avoided.clone()
+    }
+
+    /// The channel waits with the request, as a layer would that stands over a channel which does not
+    /// answer for its own readiness.
+    pub(crate) fn wait_below(&mut self) {
+        self.above.leaves_wait = true;
+    }
+
+    /// Whether the channel waits with the request until a connection is ready.
+    #[cfg(feature = "channel")]
+    pub(crate) fn is_patient(&self) -> bool {
+        self.above.leaves_wait || self.options().chosen_patience() == Some(WaitMode::WaitForReady)
     }
 
     /// Whether a retry layer further out has said that no attempt follows this one if its own
