@@ -29,7 +29,7 @@ use tonic::body::Body;
 use tonic::client::GrpcService;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
-use super::common::{Messages, alone, policy};
+use super::support::{Messages, alone, policy};
 
 use budget::Counting;
 use calls::{answer, declared, dropped, message};

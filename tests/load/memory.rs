@@ -18,7 +18,7 @@ use tonic::{Code, Request};
 use tower::Layer as _;
 
 use super::ALLOCATOR;
-use super::common::{Messages, alone, policy, settle};
+use super::support::{Messages, alone, policy, settle};
 
 use server::Gate;
 

@@ -14,7 +14,7 @@ use tonic::client::GrpcService;
 use tower::Layer as _;
 
 use super::ALLOCATOR;
-use super::common::{alone, settle};
+use super::support::{alone, settle};
 
 const CALLS: usize = 10_000;
 const PAYLOAD: usize = 100;

@@ -24,8 +24,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tower::{Layer as _, Service};
 
-use crate::common::{declared, every, ms, undeclared};
-use crate::support::{Stack, client, ours};
+use crate::support::{Stack, client, declared, every, ms, ours, undeclared};
 
 fn runtime() -> Runtime {
     let mut builder = Builder::new_multi_thread();

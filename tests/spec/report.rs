@@ -19,8 +19,9 @@ use tokio::time::sleep;
 use tonic::Extensions;
 use tower::Layer as _;
 
-use crate::common::{declared, every, failures, ms, policy, retrying, unavailable, undeclared};
-use crate::support::{SECOND, client, hello};
+use crate::support::{
+    SECOND, client, declared, every, failures, hello, ms, policy, retrying, unavailable, undeclared,
+};
 
 /// The report in the extensions of a response.
 fn of(extensions: &Extensions) -> CallReport {

@@ -19,8 +19,9 @@ use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt as _};
 
-use crate::common::{every, failures, ms, unavailable};
-use crate::support::{SECOND, Stack, client, hello, message, timeouts};
+use crate::support::{
+    SECOND, Stack, client, every, failures, hello, message, ms, timeouts, unavailable,
+};
 
 fn declared() -> Resilience {
     Resilience::new().idempotent("/test.v1.Echo/*").unwrap()

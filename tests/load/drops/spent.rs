@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use tonic::body::Body;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
-use crate::common::{alone, policy};
+use crate::support::{alone, policy};
 
 use super::calls::{answer, dropped};
 use super::{ATTEMPT, BACKOFF, SECOND};

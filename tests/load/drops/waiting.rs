@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use tonic::Request;
 
 use crate::ALLOCATOR;
-use crate::common::alone;
+use crate::support::alone;
 
 use super::SECOND;
 use super::calls::{answer, dropped, message};

@@ -1,13 +1,13 @@
 //! FIELD.md, section 3: where the gRPC status is, and what an answer that is not gRPC becomes.
 #![cfg(test)]
 
-mod common;
+mod support;
 
 use bytes::Bytes;
-use common::outcome;
 use http_body::Body as _;
 use peer::client::{call, channel, unary};
 use peer::{Connection, Headers, Peer, Step, Stream};
+use support::outcome;
 use tonic::{Code, Status};
 
 async fn answering(stream: Stream) -> Peer {

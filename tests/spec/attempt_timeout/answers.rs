@@ -10,8 +10,7 @@ use tonic::Code;
 use tower::{Layer, ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::{GRACE, LIMIT, limit, timed_out};
-use crate::common::ms;
-use crate::support::{SECOND, client, hello, settle, untimed};
+use crate::support::{SECOND, client, hello, ms, settle, untimed};
 
 /// A head at once, one message after `first`, and then no end.
 fn trickling() -> Answer {

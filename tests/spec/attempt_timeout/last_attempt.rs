@@ -19,8 +19,9 @@ use tonic::{Code, Request, Status};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::{LIMIT, TOLD, limit, policy, timed_out};
-use crate::common::{declared, ms, undeclared};
-use crate::support::{SECOND, Stack, all_ended, client, message, timeouts, untimed};
+use crate::support::{
+    SECOND, Stack, all_ended, client, declared, message, ms, timeouts, undeclared, untimed,
+};
 
 /// The call's.
 const LEFT: Option<u128> = Some(1_000_000);

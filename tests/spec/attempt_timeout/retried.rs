@@ -16,8 +16,10 @@ use tonic::{Code, Status};
 use tower::{Layer, ServiceBuilder};
 
 use super::{LIMIT, TOLD, limit, policy, timed_out};
-use crate::common::{declared, ms, previous_attempts, undeclared, waits};
-use crate::support::{SECOND, Untimed, client, settle, timeouts, untimed};
+use crate::support::{
+    SECOND, Untimed, client, declared, ms, previous_attempts, settle, timeouts, undeclared,
+    untimed, waits,
+};
 
 fn hanging() -> Server {
     let server = Server::in_memory();

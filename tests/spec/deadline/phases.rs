@@ -16,8 +16,7 @@ use tower::buffer::Buffer;
 use tower::util::BoxService;
 use tower::{BoxError, Layer as _, Service, ServiceExt as _};
 
-use crate::common::ms;
-use crate::support::{Slow, Stack, client, hello, message};
+use crate::support::{Slow, Stack, client, hello, message, ms};
 
 const DEADLINE: Duration = Duration::from_millis(200);
 const CONNECTING: &str = "waiting for the answer to an attempt";

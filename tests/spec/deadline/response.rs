@@ -18,8 +18,7 @@ use tonic::body::Body;
 use tonic::{Code, Request};
 use tower::{Layer, Service as _, ServiceBuilder, service_fn};
 
-use crate::common::ms;
-use crate::support::{SECOND, Stack, all_ended, client, hello, message};
+use crate::support::{SECOND, Stack, all_ended, client, hello, message, ms};
 
 fn one_second() -> DeadlineLayer {
     DeadlineLayer::new().default_timeout(SECOND)

@@ -13,8 +13,7 @@ use tokio::time::Instant;
 use tonic::Code;
 use tower::{Layer, ServiceBuilder};
 
-use crate::common::{every, ms, unavailable};
-use crate::support::{SECOND, Slow, Stack, client, hello, timeouts};
+use crate::support::{SECOND, Slow, Stack, client, every, hello, ms, timeouts, unavailable};
 
 fn five_seconds() -> DeadlineLayer {
     DeadlineLayer::new().default_timeout(5 * SECOND)

@@ -21,8 +21,7 @@ use tonic::body::Body;
 use tonic::{Code, Request, Status};
 use tower::{Layer, Service, ServiceExt as _};
 
-use crate::common::{declared, every, ms, policy};
-use crate::support::{Broken, SECOND, Stack, client, hello};
+use crate::support::{Broken, SECOND, Stack, client, declared, every, hello, ms, policy};
 
 const SECRET: &str = "hunter2";
 

@@ -20,8 +20,7 @@ use tonic::{Code, Status};
 use tower::retry::Policy;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
-use crate::common::{every, ms};
-use crate::support::message;
+use crate::support::{every, message, ms};
 
 /// Repeats a call whose head says UNAVAILABLE, so many times.
 #[derive(Clone)]

@@ -22,8 +22,7 @@ use tonic::body::Body;
 use tonic::{Code, Request, Status};
 use tower::Layer as _;
 
-use crate::common::{every, ms};
-use crate::support::{Stack, all_ended, sorted};
+use crate::support::{Stack, all_ended, every, ms, sorted};
 
 /// A request body: its frames, and what it says of itself.
 #[derive(Clone, Debug)]

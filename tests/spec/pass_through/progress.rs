@@ -5,8 +5,9 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::common::ms;
-use crate::support::{SECOND, Stack, all_ended, client, for_each_stack, hello, message, settle};
+use crate::support::{
+    SECOND, Stack, all_ended, client, for_each_stack, hello, message, ms, settle,
+};
 
 async fn ping_pong<T: Stack>(stack: T) {
     let (send, receive) = mpsc::channel(1);

@@ -21,8 +21,9 @@ use tokio::time::sleep;
 use tonic::Request;
 use tower::{Layer as _, ServiceExt as _};
 
-use crate::common::{declared, every, failures, ms, policy, unavailable, undeclared};
-use crate::support::{SECOND, client, for_each_stack};
+use crate::support::{
+    SECOND, client, declared, every, failures, for_each_stack, ms, policy, unavailable, undeclared,
+};
 
 fn watched(mut request: Request<EchoRequest>) -> (Request<EchoRequest>, CallReport) {
     let report = request.call_report();

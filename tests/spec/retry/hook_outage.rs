@@ -13,7 +13,7 @@ use testing::{Answer, Server, method};
 use tokio::time::Instant;
 use tonic::{Code, Request};
 
-use crate::common::{declared, every, ms, unavailable};
+use crate::support::{declared, every, ms, unavailable};
 
 /// A hook that fails in all runs but those in which the token service is up; how often it ran.
 fn hook(is_up: impl Fn(u32) -> bool + Send + Sync + 'static) -> (BeforeAttempt, Arc<AtomicU32>) {

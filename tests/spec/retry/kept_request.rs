@@ -14,8 +14,7 @@ use tokio::time::{sleep, timeout};
 use tonic::body::Body;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::common::{ms, policy, undeclared};
-use crate::support::{SECOND, client, message};
+use crate::support::{SECOND, client, message, ms, policy, undeclared};
 
 /// What the user of a channel puts into a request.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use test_protos::EchoRequest;
 use testing::{Answer, Call, Server, method};
 use tonic::{Code, Request, Status};
 
-use crate::common::{declared, every, ms, previous_attempts, retrying, undeclared};
+use crate::support::{declared, every, ms, previous_attempts, retrying, undeclared};
 
 /// How one attempt ends.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,7 @@ use grpc_resilience::retry::RetryLayer;
 use testing::{Server, method};
 use tower::{Layer as _, ServiceBuilder};
 
-use crate::common::{failures, policy};
-use crate::support::{Stack, client, hello};
+use crate::support::{Stack, client, failures, hello, policy};
 
 /// Of so little that some calls which kept what they took would have used it up.
 fn small() -> RetryLayer {

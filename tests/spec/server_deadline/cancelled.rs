@@ -15,8 +15,7 @@ use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
 use tower::ServiceBuilder;
 
-use crate::common::ms;
-use crate::support::{SECOND, Stack, all_ended, client, hello};
+use crate::support::{SECOND, Stack, all_ended, client, hello, ms};
 
 use super::closures::{Answers, Front, Stops, calls_to};
 use super::raw_http2::Raw;

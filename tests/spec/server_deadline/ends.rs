@@ -13,8 +13,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::IntervalStream;
 use tonic::Code;
 
-use crate::common::ms;
-use crate::support::SECOND;
+use crate::support::{SECOND, ms};
 
 use super::closures::{Answers, Front, Stops};
 use super::raw_http2::{Raw, hello_frame};

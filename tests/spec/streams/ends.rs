@@ -15,8 +15,7 @@ use tonic::{Code, Status};
 use tower::{ServiceBuilder, ServiceExt as _};
 
 use super::{arrived, live, text, texts};
-use crate::common::{every, ms, policy, retrying, unavailable};
-use crate::support::{Stack, sources};
+use crate::support::{Stack, every, ms, policy, retrying, sources, unavailable};
 
 // PEER-CASES JAVA-cancel-while-backoff; CONTRACT R13
 #[tokio::test(start_paused = true)]

@@ -12,8 +12,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tower::Layer;
 
-use crate::common::{every, ms, policy};
-use crate::support::{Alternating, SECOND, Stack, Turns, client, hello};
+use crate::support::{Alternating, SECOND, Stack, Turns, client, every, hello, ms, policy};
 
 fn balance(servers: &[Server]) -> Channel {
     Channel::balance_list(servers.iter().map(Server::endpoint))

@@ -11,8 +11,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 use tower::Layer;
 
-use crate::common::{every, ms};
-use crate::support::{Alternating, SECOND, Stack, Turns, client, hello, settle};
+use crate::support::{Alternating, SECOND, Stack, Turns, client, every, hello, ms, settle};
 
 /// A balancer whose next picks are these; `true` is a dead endpoint.
 fn balanced(dead: &Server, live: &Server, picks: &[bool]) -> (Alternating, Arc<Mutex<Turns>>) {

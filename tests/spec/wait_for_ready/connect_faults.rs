@@ -14,8 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tower::Layer;
 
-use crate::common::ms;
-use crate::support::{Nowhere, client, hello};
+use crate::support::{Nowhere, client, hello, ms};
 
 /// A connector that fails with these words, as rustls and hyper-util's tunnel do.
 #[derive(Clone)]

@@ -13,8 +13,7 @@ use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 use tower::{Layer, ServiceBuilder};
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, Stack, client, has, hello, ours, settle, sources};
+use crate::support::{SECOND, Stack, client, every, has, hello, ms, ours, settle, sources};
 
 fn layer() -> WaitForReadyLayer {
     WaitForReadyLayer::new().backoff(every(ms(300)))

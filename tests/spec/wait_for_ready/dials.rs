@@ -13,8 +13,9 @@ use tokio::time::{Instant, sleep};
 use tonic::Code;
 use tower::Layer;
 
-use crate::common::{every, ms, policy};
-use crate::support::{SECOND, Stack, client, dial_times, hello, numbered, settle};
+use crate::support::{
+    SECOND, Stack, client, dial_times, every, hello, ms, numbered, policy, settle,
+};
 
 fn doubling() -> Exponential {
     let curve = Exponential::new(SECOND).unwrap().max(4 * SECOND).unwrap();

@@ -14,8 +14,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, client, hello, numbered};
+use crate::support::{SECOND, client, every, hello, ms, numbered};
 
 /// Holds the calls with these numbers until another call comes.
 #[derive(Clone)]

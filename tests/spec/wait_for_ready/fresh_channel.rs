@@ -8,8 +8,7 @@ use tokio::time::{Instant, sleep};
 use tonic::Code;
 use tower::Layer;
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, client, hello, numbered, settle};
+use crate::support::{SECOND, client, every, hello, ms, numbered, settle};
 
 fn layer() -> WaitForReadyLayer {
     WaitForReadyLayer::new().backoff(every(SECOND))

@@ -21,8 +21,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use tower::{Layer, Service, ServiceExt as _};
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, Stack, client, hello, message, numbered, settle};
+use crate::support::{SECOND, Stack, client, every, hello, message, ms, numbered, settle};
 
 fn layer() -> WaitForReadyLayer {
     WaitForReadyLayer::new().backoff(every(SECOND))

@@ -10,8 +10,9 @@ use testing::{Answer, Server, method};
 use tokio::time::{Instant, sleep, timeout};
 use tower::Layer;
 
-use crate::common::{every, ms, unavailable};
-use crate::support::{SECOND, Stack, all_ended, client, hello, numbered, settle};
+use crate::support::{
+    SECOND, Stack, all_ended, client, every, hello, ms, numbered, settle, unavailable,
+};
 
 fn layer() -> WaitForReadyLayer {
     WaitForReadyLayer::new().backoff(every(SECOND))

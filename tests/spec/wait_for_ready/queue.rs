@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep};
 use tonic::{Code, Request, Response, Status};
 use tower::{Layer, ServiceBuilder};
 
-use crate::common::{every, ms, policy};
-use crate::support::{SECOND, Stack, client, hello, message, numbered, ours, settle};
+use crate::support::{
+    SECOND, Stack, client, every, hello, message, ms, numbered, ours, policy, settle,
+};
 
 fn layer() -> WaitForReadyLayer {
     WaitForReadyLayer::new().backoff(every(SECOND))

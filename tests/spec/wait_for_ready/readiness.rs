@@ -11,8 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 use tower::Layer;
 
-use crate::common::{every, ms};
-use crate::support::{Broken, SECOND, client, hello, numbered, settle};
+use crate::support::{Broken, SECOND, client, every, hello, ms, numbered, settle};
 
 use ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
 

@@ -10,8 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tower::Layer;
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, Stack, client, hello, message, settle};
+use crate::support::{SECOND, Stack, client, every, hello, message, ms, settle};
 
 fn layer() -> WaitForReadyLayer {
     WaitForReadyLayer::new().backoff(every(SECOND))

@@ -12,8 +12,7 @@ use testing::Server;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service as _};
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, Stack, client, hello, numbered, settle};
+use crate::support::{SECOND, Stack, client, every, hello, ms, numbered, settle};
 
 type Parked = Pin<Box<dyn Future<Output = bool>>>;
 

@@ -12,8 +12,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Request};
 use tower::{Layer, ServiceBuilder};
 
-use crate::common::{every, ms, unavailable};
-use crate::support::{Broken, SECOND, Stack, client, has, hello, message, settle, sources};
+use crate::support::{
+    Broken, SECOND, Stack, client, every, has, hello, message, ms, settle, sources, unavailable,
+};
 
 fn layer() -> WaitForReadyLayer {
     WaitForReadyLayer::new().backoff(every(SECOND))

@@ -1,10 +1,10 @@
 //! Starting, stopping, and connections that go away.
 
-mod common;
+mod support;
 
 use std::{error::Error, io};
 
-use common::{both, client, ended, hello};
+use support::{both, client, ended, hello};
 use testing::{Answer, Server, method};
 use tokio::{runtime::Handle, task::yield_now};
 use tonic::{Code, ConnectError};

@@ -1,10 +1,10 @@
 //! What a server remembers of its calls.
 
-mod common;
+mod support;
 
 use std::time::Duration;
 
-use common::{both, client, ended, hello};
+use support::{both, client, ended, hello};
 use test_protos::EchoRequest;
 use testing::{Answer, Server, grpc_frame, method};
 use tokio::time::Instant;

@@ -6,7 +6,7 @@ use grpc_resilience::retry::RetryLayer;
 use peer::{Headers, LastStream, Reason, Step, Stream};
 use tower::{Layer as _, ServiceExt as _};
 
-use super::super::common::{channel, log, request};
+use super::super::support::{channel, log, request};
 use super::{Seen, answering, frames, head_then};
 
 /// What hyper shows as a clean end, with a message before it and without.

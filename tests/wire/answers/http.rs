@@ -5,7 +5,7 @@ use grpc_resilience::classify::{Progress, Reason};
 use grpc_resilience::grpc::Code;
 use peer::{Headers, Step, Stream};
 
-use super::super::common::{channel, log, unary};
+use super::super::support::{channel, log, unary};
 use super::{Seen, answering, tonics, under_each_layer};
 
 /// CONTRACT H2

@@ -7,7 +7,7 @@ use grpc_resilience::grpc::MethodKind;
 use peer::{Headers, Step, Stream};
 use tonic::{Code, Status};
 
-use super::super::common::{channel, log, unary};
+use super::super::support::{channel, log, unary};
 use super::{answering, head_then, tonics, under_each_layer};
 
 const MALFORMED: [&[u8]; 5] = [b"%%%", b"a", b"AQI==", b"not base64!", b"\xff\xfe"];

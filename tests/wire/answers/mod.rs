@@ -17,7 +17,7 @@ use http_body::Body as HttpBody;
 use http_body_util::BodyExt as _;
 use peer::{Connection, Headers, Peer, Step, Stream};
 
-use super::common::{call, channel, unary};
+use super::support::{call, channel, unary};
 
 async fn answering(stream: Stream) -> Peer {
     Peer::always(Connection::new().other_streams(stream)).await

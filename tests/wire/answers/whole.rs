@@ -12,7 +12,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
-use super::super::common::{channel, request};
+use super::super::support::{channel, request};
 use super::{answering, frames, under_each_layer};
 
 /// A stream of requests, which is open until its other end is dropped.

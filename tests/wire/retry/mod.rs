@@ -31,7 +31,7 @@ use tonic::transport::Channel;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tower_service::Service;
 
-use super::common::{log, request};
+use super::support::{log, request};
 
 const BACKOFF: Duration = Duration::from_secs(1);
 /// tokio's timers count in milliseconds.

@@ -24,7 +24,7 @@ use tonic::body::Body;
 use tower::ServiceExt as _;
 use tower_service::Service;
 
-use super::common::{log, request};
+use super::support::{log, request};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -54,7 +54,7 @@ where
     R: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
     log::listen();
-    let first = stack.clone().oneshot(super::common::request()).await;
+    let first = stack.clone().oneshot(super::support::request()).await;
     let body = first.unwrap().into_body().collect().await;
     assert!(body.is_ok(), "the channel is ready");
     let call = stack.clone().oneshot(request);

@@ -4,8 +4,8 @@ use grpc_resilience::BoxError;
 use grpc_resilience::classify::ConnectFault;
 use peer::{Connection, Peer, Step};
 
-use super::super::common::connector::late;
-use super::super::common::{endpoint, failure, failure_over};
+use super::super::support::connector::late;
+use super::super::support::{endpoint, failure, failure_over};
 use super::{LOST, QUEUED, verdict};
 
 pub(super) const HTTP1: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";

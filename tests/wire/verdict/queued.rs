@@ -3,7 +3,7 @@
 use grpc_resilience::BoxError;
 use peer::{Connection, Gate, Headers, LastStream, Peer, Reason, Step, Stream};
 
-use super::super::common::{call, channel, endpoint, failed, failure, others_have_run, spawn};
+use super::super::support::{call, channel, endpoint, failed, failure, others_have_run, spawn};
 use super::{LOST, QUEUED, verdict};
 
 /// Three calls over a connection of one slot, which ends: one has the slot, one waits for it, one is

@@ -5,7 +5,7 @@ use peer::{Connection, LastStream, Reason, Step};
 use tonic::transport::Channel;
 
 use super::super::SERVER_FEATURE;
-use super::super::common::connector::{Broken, nowhere};
+use super::super::support::connector::{Broken, nowhere};
 use super::{answered, connecting, not_http2, queued, reached, tonic_codes, unprocessed, verdict};
 
 #[tokio::test]

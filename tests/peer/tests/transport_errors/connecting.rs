@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 use tower_service::Service;
 
-use crate::common::{chain, failure};
+use crate::support::{chain, failure};
 use peer::client::{SHORT, call, endpoint, request};
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use crate::common::{failure, failure_over};
+use crate::support::{failure, failure_over};
 use crate::{CANCELED, FIN};
 use peer::client::{call, endpoint};
 

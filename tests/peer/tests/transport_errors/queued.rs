@@ -4,7 +4,7 @@ use peer::{Connection, Gate, Headers, LastStream, Peer, Reason, Step, Stream};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
-use crate::common::{failure, outcome};
+use crate::support::{failure, outcome};
 use crate::{CANCELED, DISPATCH_GONE, FIN, RST};
 use peer::client::{Answer, call, channel, endpoint, others_have_run, spawn};
 
