@@ -1,10 +1,10 @@
 //! A tonic channel without generated code, and what calls over it fail with.
 
-pub(crate) mod connector;
 pub(crate) mod log;
 
 use grpc_resilience::BoxError;
-use peer::{Connection, Peer, Step, Stream};
+use peer::client::{call_over, call_with};
+use peer::{Connection, Step};
 use tonic::transport::Channel;
 
 pub(crate) use peer::client::{
@@ -22,11 +22,10 @@ pub(crate) async fn failure(channel: &Channel) -> BoxError {
 
 /// What a call fails with whose every connection is this one.
 pub(crate) async fn failure_over(connection: Connection) -> BoxError {
-    let peer = Peer::always(connection).await;
-    failure(&channel(&peer)).await
+    failed(call_over(connection).await)
 }
 
 /// What a call fails with whose stream meets these steps.
 pub(crate) async fn failure_with(steps: impl IntoIterator<Item = Step>) -> BoxError {
-    failure_over(Connection::new().other_streams(Stream::from(steps))).await
+    failed(call_with(steps).await)
 }
