@@ -5,9 +5,9 @@ mod support;
 use std::time::Duration;
 
 use http::StatusCode;
-use support::{both, client, ended, hello};
+use support::{both, client, hello};
 use test_protos::{EchoRequest, EchoResponse};
-use testing::{Answer, Server, details, grpc_frame, method, retry_info_any};
+use testing::{Answer, Server, details, ended, grpc_frame, method, retry_info_any};
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic_types::StatusExt as _;

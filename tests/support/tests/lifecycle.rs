@@ -4,8 +4,8 @@ mod support;
 
 use std::{error::Error, io};
 
-use support::{both, client, ended, hello};
-use testing::{Answer, Server, method};
+use support::{both, client, hello};
+use testing::{Answer, Server, ended, method};
 use tokio::{runtime::Handle, task::yield_now};
 use tonic::{Code, ConnectError};
 

@@ -4,8 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use support::{client, ended, hello};
-use testing::{Answer, Server, grpc_frame};
+use support::{client, hello};
+use testing::{Answer, Server, ended, grpc_frame};
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request};
 
