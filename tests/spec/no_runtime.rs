@@ -22,7 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
-use tower::{Layer as _, Service};
+use tower::{Layer as _, Service, service_fn};
 
 use crate::support::{Stack, client, declared, every, ms, ours, undeclared};
 
@@ -335,23 +335,7 @@ fn says_what_to_do(status: &Status) {
     assert_eq!(GiveUp::find(status), Some(GiveUp::NoRuntime));
 }
 
-/// Never answers.
-#[derive(Clone)]
-struct Silent;
-
-impl Service<http::Request<Body>> for Silent {
-    type Response = http::Response<Body>;
-    type Error = BoxError;
-    type Future = std::future::Pending<Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
-        std::future::pending()
-    }
-}
+type Answered = Result<http::Response<Body>, BoxError>;
 
 fn timed_out(stack: impl Stack) {
     let status = on_a_plain_thread(unary(stack, undeclared())).unwrap_err();
@@ -361,10 +345,11 @@ fn timed_out(stack: impl Stack) {
 // CONTRACT D13
 #[test]
 fn without_any_runtime_calls_keep_their_timeouts() {
+    let silent = service_fn(|_: http::Request<Body>| std::future::pending::<Answered>());
     let deadline = DeadlineLayer::new().default_timeout(ms(50));
-    timed_out(deadline.layer(Silent));
-    timed_out(AttemptTimeoutLayer::new(ms(50)).unwrap().layer(Silent));
-    let whole = || Resilience::new().default_timeout(ms(50)).wrap(Silent);
+    timed_out(deadline.layer(silent));
+    timed_out(AttemptTimeoutLayer::new(ms(50)).unwrap().layer(silent));
+    let whole = || Resilience::new().default_timeout(ms(50)).wrap(silent);
     timed_out(whole());
     let site = Site::new();
     let channel = site.build(|channel| channel);
@@ -412,38 +397,24 @@ fn once_the_runtime_is_over_a_failure_that_would_be_retried_is_final_and_says_wh
     assert_eq!(local.count(), 1);
 }
 
-/// No connection can be made.
-#[derive(Clone)]
-struct Down;
-
-impl Service<http::Request<Body>> for Down {
-    type Response = http::Response<Body>;
-    type Error = BoxError;
-    type Future = std::future::Ready<Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
-        std::future::ready(Err(tonic::ConnectError("refused".into()).into()))
-    }
-}
-
 // CONTRACT D13
 #[test]
 fn without_any_runtime_calls_wait_for_a_channel_and_once_it_is_over_they_do_not() {
+    let down = service_fn(|_: http::Request<Body>| {
+        let refused = tonic::ConnectError("refused".into());
+        std::future::ready(Answered::Err(refused.into()))
+    });
     let deadline = DeadlineLayer::new().default_timeout(ms(300));
     let waiting = WaitForReadyLayer::new()
         .max_backoff(ms(10))
         .unwrap()
-        .layer(Down);
+        .layer(down);
     let readiness = waiting.readiness();
     timed_out(deadline.layer(waiting));
     assert!(readiness.snapshot().failed_dials > 2);
 
     let gone = runtime();
-    let waiting = gone.block_on(async { WaitForReadyLayer::new().layer(Down) });
+    let waiting = gone.block_on(async { WaitForReadyLayer::new().layer(down) });
     drop(gone);
     for _ in 0..2 {
         let status = on_a_plain_thread(unary(waiting.clone(), undeclared())).unwrap_err();

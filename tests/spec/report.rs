@@ -4,7 +4,6 @@ mod foreign_layers;
 mod give_up;
 mod handle;
 
-use grpc_resilience::backoff::{Exponential, Jitter};
 use grpc_resilience::classify::{Progress, Reason};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::grpc::Code;
@@ -166,8 +165,7 @@ async fn a_layer_without_a_trace_reports_nothing_and_a_bounded_call_without_retr
 #[tokio::test(start_paused = true)]
 async fn the_time_until_the_channel_was_ready_is_a_phase_of_its_own() {
     let server = Server::in_memory_unstarted();
-    let dials = Exponential::new(ms(100)).unwrap().multiplier(1.0).unwrap();
-    let patient = WaitForReadyLayer::new().backoff(dials.jitter(Jitter::None));
+    let patient = WaitForReadyLayer::new().backoff(every(ms(100)));
     let stack = Resilience::new()
         .wait_for_ready(patient)
         .wrap(server.channel());

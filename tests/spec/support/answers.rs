@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use testing::{Answer, Call, Outcome, Server};
+use test_protos::EchoResponse;
+use testing::{Answer, Call, SECOND, Server, ended, grpc_frame, settle, unavailable};
 use tokio::time::Instant;
-use tonic::Code;
-
-use super::clocks::{SECOND, settle};
-
-pub(crate) fn unavailable(message: &str) -> Answer {
-    Answer::status(Code::Unavailable, message)
-}
 
 /// `count` UNAVAILABLE answers, numbered from 1.
 pub(crate) fn failures(count: usize) -> Vec<Answer> {
     (1..=count)
         .map(|number| unavailable(&format!("failure {number}")))
         .collect()
+}
+
+/// A head and one message, and then nothing more.
+pub(crate) fn hang_after_message() -> Answer {
+    Answer::hang_after_head().frame(grpc_frame(&EchoResponse::default()))
 }
 
 /// `grpc-previous-rpc-attempts`, call by call.
@@ -50,7 +49,6 @@ pub(crate) fn timeouts(calls: &[Call]) -> Vec<Option<u128>> {
 
 /// Waits until the server is done with all calls.
 pub(crate) async fn all_ended(server: &Server) -> Vec<Call> {
-    let ended = |calls: &[Call]| calls.iter().all(|call| call.outcome != Outcome::Running);
     let waiting = server.wait_until(ended);
     tokio::time::timeout(60 * SECOND, waiting).await.unwrap()
 }

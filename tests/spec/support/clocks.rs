@@ -1,16 +1,9 @@
-//! Spans of time, and a paused clock.
+//! A paused clock where no test has one of its own.
 
-use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
 
-use tokio::time::sleep;
-
-pub(crate) const SECOND: Duration = Duration::from_secs(1);
-
-pub(crate) fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// Lets every task run until all of them wait; on a paused clock this costs a millisecond of it.
-pub(crate) async fn settle() {
-    sleep(Duration::from_millis(1)).await;
+/// A runtime on this thread whose clock is paused, as `#[tokio::test(start_paused = true)]` has it.
+pub(crate) fn paused_runtime() -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap()
 }

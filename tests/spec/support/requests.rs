@@ -2,14 +2,22 @@
 
 use grpc_resilience::call::CallOptionsExt;
 use test_protos::EchoRequest;
+use testing::message;
 use tonic::Request;
 
-pub(crate) fn message(text: &str) -> EchoRequest {
-    EchoRequest {
-        text: text.to_owned(),
-        ..EchoRequest::default()
-    }
-}
+/// Values of `grpc-timeout` that say no timeout.
+pub(crate) const MALFORMED_TIMEOUTS: [&str; 10] = [
+    "",
+    "5",
+    "S",
+    "5 S",
+    "-1S",
+    "+1S",
+    "123456789m",
+    "1s",
+    "1.5S",
+    "5SS",
+];
 
 pub(crate) fn hello() -> Request<EchoRequest> {
     Request::new(message("hello"))
@@ -27,17 +35,5 @@ pub(crate) fn numbered(number: usize) -> Request<EchoRequest> {
     let mut request = hello();
     let id = number.to_string().parse().unwrap();
     request.metadata_mut().insert("x-call-id", id);
-    request
-}
-
-/// A request of which nothing is declared.
-pub(crate) fn undeclared() -> Request<EchoRequest> {
-    Request::new(EchoRequest::default())
-}
-
-/// A request that its caller declares idempotent.
-pub(crate) fn declared() -> Request<EchoRequest> {
-    let mut request = undeclared();
-    request.call_options().idempotent();
     request
 }

@@ -1,6 +1,8 @@
 //! Services that stand below the layers.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -72,23 +74,31 @@ where
     }
 }
 
-/// Sends each call to one of two channels, as the turn of its number says.
+/// Sends a call to the dead one of two channels if `picks_dead` says so, or else to the live one.
 #[derive(Clone)]
-pub(crate) struct Alternating {
-    pub(crate) dead: Channel,
-    pub(crate) live: Channel,
-    pub(crate) turns: std::sync::Arc<std::sync::Mutex<Turns>>,
+pub(crate) struct TwoChannels<P> {
+    dead: Channel,
+    live: Channel,
+    picks_dead: P,
 }
 
-/// `true` is the dead channel's turn; after the last one it is the live one's.
-#[derive(Default)]
-pub(crate) struct Turns {
-    pub(crate) dead: std::collections::VecDeque<bool>,
-    pub(crate) taken: Vec<Duration>,
-    pub(crate) start: Option<Instant>,
+impl<P> TwoChannels<P>
+where
+    P: FnMut(&http::Request<Body>) -> bool,
+{
+    pub(crate) fn new(dead: &Server, live: &Server, picks_dead: P) -> Self {
+        Self {
+            dead: dead.channel(),
+            live: live.channel(),
+            picks_dead,
+        }
+    }
 }
 
-impl Service<http::Request<Body>> for Alternating {
+impl<P> Service<http::Request<Body>> for TwoChannels<P>
+where
+    P: FnMut(&http::Request<Body>) -> bool,
+{
     type Response = http::Response<Body>;
     type Error = tonic::transport::Error;
     type Future = <Channel as Service<http::Request<Body>>>::Future;
@@ -103,15 +113,40 @@ impl Service<http::Request<Body>> for Alternating {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let mut turns = self.turns.lock().unwrap();
-        let start = *turns.start.get_or_insert_with(Instant::now);
-        turns.taken.push(start.elapsed());
-        if turns.dead.pop_front().unwrap_or(false) {
+        if (self.picks_dead)(&request) {
             Service::call(&mut self.dead, request)
         } else {
             Service::call(&mut self.live, request)
         }
     }
+}
+
+/// When calls were sent to one of two channels, since the first of them.
+pub(crate) type Picks = Arc<Mutex<Vec<Duration>>>;
+
+/// Two channels whose next picks are these, `true` for the dead one; after the last it is the live
+/// one's turn.
+pub(crate) fn by_turns(
+    dead: &Server,
+    live: &Server,
+    picks: impl IntoIterator<Item = bool>,
+) -> (
+    TwoChannels<impl FnMut(&http::Request<Body>) -> bool + Clone + Send + 'static>,
+    Picks,
+) {
+    let next: VecDeque<bool> = picks.into_iter().collect();
+    let state = Arc::new(Mutex::new((next, None)));
+    let taken = Picks::default();
+    let picks_dead = {
+        let taken = Arc::clone(&taken);
+        move |_: &http::Request<Body>| {
+            let (next, start) = &mut *state.lock().unwrap();
+            let start = start.get_or_insert_with(Instant::now);
+            taken.lock().unwrap().push(start.elapsed());
+            next.pop_front().unwrap_or(false)
+        }
+    };
+    (TwoChannels::new(dead, live, picks_dead), taken)
 }
 
 pub(crate) type Untimed =

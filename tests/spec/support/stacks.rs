@@ -1,9 +1,13 @@
 //! Stacks of layers, and clients over them.
 
 use grpc_resilience::BoxError;
+use grpc_resilience::retry::{Retry, RetryLayer, RetryPolicy};
 use test_protos::EchoClient;
+use testing::Server;
 use tonic::body::Body;
 use tonic::client::GrpcService;
+use tonic::transport::Channel;
+use tower::Layer as _;
 
 /// What a generated client takes, and a task may hold: any of our stacks.
 pub(crate) trait Stack:
@@ -32,6 +36,11 @@ where
 
 pub(crate) fn client<T: Stack>(stack: T) -> EchoClient<T> {
     EchoClient::new(stack)
+}
+
+/// A client whose channel has the retry layer and no other.
+pub(crate) fn retrying(server: &Server, policy: RetryPolicy) -> EchoClient<Retry<Channel>> {
+    EchoClient::new(RetryLayer::new(policy).layer(server.channel()))
 }
 
 /// Runs the body with the name and each stack over the channel: every layer by itself with nothing
