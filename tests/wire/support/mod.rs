@@ -1,10 +1,16 @@
-//! A tonic channel without generated code, and what calls over it fail with.
+//! A tonic channel without generated code, what is sent over it, and what calls fail with.
 
 pub(crate) mod log;
 
+use std::time::Duration;
+
 use grpc_resilience::BoxError;
+use grpc_resilience::backoff::{Exponential, Jitter};
+use grpc_resilience::call::CallOptionsExt as _;
+use http::Request;
 use peer::client::{call_over, call_with};
 use peer::{Connection, Step};
+use tonic::body::Body;
 use tonic::transport::Channel;
 
 pub(crate) use peer::client::{
@@ -28,4 +34,16 @@ pub(crate) async fn failure_over(connection: Connection) -> BoxError {
 /// What a call fails with whose stream meets these steps.
 pub(crate) async fn failure_with(steps: impl IntoIterator<Item = Step>) -> BoxError {
     failed(call_with(steps).await)
+}
+
+/// The same wait before every retry, without chance.
+pub(crate) fn every(delay: Duration) -> Exponential {
+    let constant = Exponential::new(delay).unwrap().multiplier(1.0).unwrap();
+    constant.jitter(Jitter::None)
+}
+
+/// A request that its caller declares idempotent.
+pub(crate) fn declared(mut request: Request<Body>) -> Request<Body> {
+    request.call_options().idempotent();
+    request
 }
