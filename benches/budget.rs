@@ -12,23 +12,12 @@ use std::time::Duration;
 
 use benches::document::{self, short, table};
 use benches::plot::{self, Line};
-use benches::{Failure, rounds};
-use clap::Parser;
+use benches::{Failure, Options, rounds};
+use clap::Parser as _;
 use grpc_resilience::TokenBucket;
 use grpc_resilience::call::{AttemptKind, Budget as _};
 use tower::retry::budget::{Budget as _, TpsBudget};
 use tower_resilience::retry::{RetryBudget, RetryBudgetBuilder};
-
-/// What a token costs when several threads want one at once.
-#[derive(Parser)]
-struct Options {
-    /// Write the table into BENCHMARKS.md, and the plot into docs/benchmarks.
-    #[arg(long)]
-    write: bool,
-    /// Cargo passes it.
-    #[arg(long, hide = true)]
-    bench: bool,
-}
 
 const THREADS: [u32; 4] = [1, 2, 4, 8];
 /// Enough that starting the threads does not count.

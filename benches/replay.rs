@@ -15,23 +15,12 @@ use std::iter::zip;
 
 use benches::document::{self, short, table};
 use benches::plot::{self, Line};
-use benches::{Failure, rounds};
-use clap::Parser;
+use benches::{Failure, Options, rounds};
+use clap::Parser as _;
 use tokio::runtime::Builder;
 
 use call::Kind;
 use stacks::Subject;
-
-/// What it costs to keep a request for another attempt, by its size.
-#[derive(Parser)]
-struct Options {
-    /// Write the tables into BENCHMARKS.md, and the plots into docs/benchmarks.
-    #[arg(long)]
-    write: bool,
-    /// Cargo passes it.
-    #[arg(long, hide = true)]
-    bench: bool,
-}
 
 const ROUNDS: usize = 31;
 /// Bytes that a stack reads in one turn, and calls that it makes at most.

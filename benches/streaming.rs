@@ -14,8 +14,8 @@ use std::iter::zip;
 use std::time::Duration;
 
 use benches::document::{self, short, table};
-use benches::{Failure, rounds, server};
-use clap::Parser;
+use benches::{Failure, Options, rounds, server};
+use clap::Parser as _;
 use grpc_resilience::Resilience;
 use tokio::runtime::Builder;
 use tonic::transport::Endpoint;
@@ -23,17 +23,6 @@ use tower::Layer;
 
 use call::{Caller, Direction};
 use streams::Streams;
-
-/// How fast streams of 1 MiB messages go through the whole stack, over loopback HTTP/2.
-#[derive(Parser)]
-struct Options {
-    /// Write the table into BENCHMARKS.md.
-    #[arg(long)]
-    write: bool,
-    /// Cargo passes it.
-    #[arg(long, hide = true)]
-    bench: bool,
-}
 
 /// Each is as fast as the kernel's buffers for it happened to grow, so there are many, one after the
 /// other.

@@ -9,22 +9,11 @@
 mod stacks;
 
 use benches::document::{self, table, whole};
-use benches::{Failure, rounds};
-use clap::Parser;
+use benches::{Failure, Options, rounds};
+use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 
 use stacks::{Stack, Subject};
-
-/// What a call takes while other threads make calls through the same stack.
-#[derive(Parser)]
-struct Options {
-    /// Write the table into BENCHMARKS.md.
-    #[arg(long)]
-    write: bool,
-    /// Cargo passes it.
-    #[arg(long, hide = true)]
-    bench: bool,
-}
 
 const THREADS: [u32; 2] = [1, 2];
 /// By each thread in a turn: a few milliseconds.

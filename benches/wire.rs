@@ -13,6 +13,8 @@ mod echo;
 mod envoy;
 #[path = "wire/envoy_config.rs"]
 mod envoy_config;
+#[path = "../tests/foreign/src/bin/proxies/envoy_parts.rs"]
+mod envoy_parts;
 #[path = "wire/subjects.rs"]
 mod subjects;
 #[path = "wire/table.rs"]

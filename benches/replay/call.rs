@@ -1,15 +1,13 @@
-//! Requests by their size, and a service that reads them.
+//! Requests by their size.
 
-use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body::Frame;
 use tonic::Status;
 use tonic::body::Body;
-use tower::Service;
 
 use benches::call;
 
@@ -88,38 +86,5 @@ impl http_body::Body for Frames {
         self.is_there = !self.waits;
         let size = self.most.min(self.bytes.len());
         Poll::Ready(Some(Ok(Frame::data(self.bytes.split_to(size)))))
-    }
-}
-
-/// Reads a request to its end and answers it.
-#[derive(Clone)]
-pub(crate) struct Reader;
-
-pub(crate) struct Reading {
-    body: Body,
-}
-
-impl Service<Request<Body>> for Reader {
-    type Response = Response<Body>;
-    type Error = Status;
-    type Future = Reading;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Reading {
-        Reading {
-            body: request.into_body(),
-        }
-    }
-}
-
-impl Future for Reading {
-    type Output = Result<Response<Body>, Status>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        while let Some(Ok(_)) = ready!(http_body::Body::poll_frame(Pin::new(&mut self.body), cx)) {}
-        Poll::Ready(Ok(call::response()))
     }
 }

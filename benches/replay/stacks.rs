@@ -5,14 +5,12 @@ use std::pin::Pin;
 
 use benches::collect::{Collect, Collected};
 use benches::tower_retry::Unavailable;
-use benches::{Failure, call};
+use benches::{Answering, Failure, NoOp, call};
 use bytes::Bytes;
 use grpc_resilience::{RetryLayer, RetryPolicy};
 use http::{Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
-
-use crate::call::Reader;
 
 /// A stack, to be called.
 pub(crate) trait Stack {
@@ -60,16 +58,17 @@ pub(crate) fn all() -> Vec<Subject> {
         .layer_fn(Collect::new)
         .retry(Unavailable::new())
         .map_request(|request: Collected| request.map(Body::new));
+    let reader = NoOp::new(Answering::AtOnce);
     vec![
-        ("bare", Box::new(Reader)),
+        ("bare", Box::new(reader)),
         (
             "retry, its defaults",
-            Box::new(RetryLayer::new(policy()).layer(Reader)),
+            Box::new(RetryLayer::new(policy()).layer(reader)),
         ),
-        ("retry, no limit", Box::new(kept().layer(Reader))),
+        ("retry, no limit", Box::new(kept().layer(reader))),
         (
             "tower::retry, collected",
-            Box::new(collected.service(Reader)),
+            Box::new(collected.service(reader)),
         ),
     ]
 }

@@ -11,12 +11,15 @@ pub mod subjects;
 pub mod collect;
 mod driven;
 mod noop;
+mod options;
 mod pass_through;
 pub mod peer_stacks;
 pub mod tower_retry;
 
 pub use driven::{Driven, call_often};
 pub use noop::{Answering, NoOp, Reading};
+pub use options::Options;
+pub use server::Handler;
 pub use subjects::Subject;
 
 /// Whatever went wrong; a bench then ends with it.

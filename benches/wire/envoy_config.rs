@@ -4,6 +4,8 @@ use benches::Failure;
 use http::Uri;
 use serde_json::{Value, json};
 
+use crate::envoy_parts::{address, cluster, extension};
+
 /// The name of what it listens on.
 pub(crate) const LISTENER: &str = "wire";
 
@@ -24,10 +26,6 @@ pub(crate) fn to(server: &Uri) -> Result<Value, Failure> {
             "clusters": [cluster(host, port)],
         },
     }))
-}
-
-fn address(host: &str, port: u16) -> Value {
-    json!({ "socket_address": { "address": host, "port_value": port } })
 }
 
 fn http_connections() -> Value {
@@ -52,26 +50,4 @@ fn http_connections() -> Value {
             }],
         },
     })
-}
-
-fn cluster(host: &str, port: u16) -> Value {
-    let endpoint = json!({ "endpoint": { "address": address(host, port) } });
-    json!({
-        "name": "server",
-        "type": "STATIC",
-        "load_assignment": {
-            "cluster_name": "server",
-            "endpoints": [{ "lb_endpoints": [endpoint] }],
-        },
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": extension("upstreams.http", "HttpProtocolOptions"),
-                "explicit_http_config": { "http2_protocol_options": {} },
-            },
-        },
-    })
-}
-
-fn extension(package: &str, message: &str) -> String {
-    format!("type.googleapis.com/envoy.extensions.{package}.v3.{message}")
 }

@@ -5,47 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grpc_resilience::backoff::{Backoff, Exponential};
-use http_body::Body as HttpBody;
 use tokio::time::{Instant, sleep};
-use tonic::body::Body;
-use tonic::client::GrpcService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::Failure;
 use crate::count::{Attempts, Counted};
 use crate::methods::Method;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What a generated client needs of a channel, in one word.
-pub(crate) trait Transport:
-    GrpcService<
-        Body,
-        ResponseBody: HttpBody<Data = tonic::codegen::Bytes, Error: Into<BoxError> + Send>
-                          + Send
-                          + 'static,
-        Error: Into<BoxError> + Send,
-        Future: Send,
-    > + Clone
-    + Send
-    + 'static
-{
-}
-
-impl<T> Transport for T where
-    T: GrpcService<
-            Body,
-            ResponseBody: HttpBody<Data = tonic::codegen::Bytes, Error: Into<BoxError> + Send>
-                              + Send
-                              + 'static,
-            Error: Into<BoxError> + Send,
-            Future: Send,
-        > + Clone
-        + Send
-        + 'static
-{
-}
 
 /// tonic's own balanced channel, with the attempts counted: what every client has below it.
 pub(crate) fn balanced(

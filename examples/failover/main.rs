@@ -33,10 +33,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use grpc_resilience_examples::Transport;
 use tokio::time::Instant;
 
 use crate::args::{Args, Client};
-use crate::clients::{Recipe, Transport, balanced};
+use crate::clients::{Recipe, balanced};
 use crate::cluster::Cluster;
 use crate::count::Attempts;
 use crate::kills::Schedule;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use grpc_resilience_examples::Transport;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Request, Status};
 
 use crate::Failure;
-use crate::clients::{Recipe, Transport};
+use crate::clients::Recipe;
 use crate::methods::Method;
 use crate::progress::Progress;
 use crate::proto::kv_client::KvClient;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::ear::{Ear, Heard};
+use crate::support::{Ear, Heard};
 
 const ALONE: &str = "GRPC_RESILIENCE_ALONE";
 

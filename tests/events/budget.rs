@@ -2,12 +2,12 @@
 
 use grpc_resilience::{Resilience, RetryPolicy, TokenBucket, budget::BudgetLayer};
 use test_protos::EchoClient;
-use testing::{Answer, Server, method};
+use testing::{Answer, SECOND, Server, declared, every, method, ms};
 use tokio::time::sleep;
 use tonic::Code;
 use tracing::Level;
 
-use crate::ear::{Ear, SECOND, declared, every, ms};
+use crate::support::Ear;
 
 /// The lines of budgets.
 fn lines(ear: &Ear) -> Vec<(Level, String)> {

@@ -5,13 +5,16 @@ use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::budget::{BudgetLayer, TokenBucket};
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::classify::Reason;
-use grpc_resilience::retry::{RetryLayer, RetryPolicy};
+use grpc_resilience::retry::RetryLayer;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use grpc_resilience::{BoxError, DeadlineLayer, Error, IdempotencyLayer, Resilience};
 use peer::{Connection, Peer, Stream};
 use test_protos::EchoClient;
 use test_protos::EchoResponse;
-use testing::{Answer, Server, grpc_frame, method};
+use testing::{
+    Answer, SECOND, Server, declared, every, grpc_frame, method, ms, policy, unavailable,
+    undeclared,
+};
 
 use tokio::time::sleep;
 use tonic::body::Body;
@@ -21,15 +24,7 @@ use tonic::{Code, Request, Status};
 use tower::{Layer, ServiceBuilder};
 use tracing::Level;
 
-use crate::ear::{Ear, Heard, SECOND, declared, every, hello, ms};
-
-fn unavailable(message: &str) -> Answer {
-    Answer::status(Code::Unavailable, message)
-}
-
-fn policy() -> RetryPolicy {
-    RetryPolicy::new().backoff(every(ms(10)))
-}
+use crate::support::{Ear, Heard};
 
 fn resilience() -> Resilience {
     Resilience::new()
@@ -98,7 +93,7 @@ async fn a_call_that_is_answered_at_its_first_attempt_says_nothing() {
     let server = Server::in_memory();
     for_each_stack!(server.channel(), |name, stack| {
         for _ in 0..3 {
-            unary(&stack, hello()).await.unwrap();
+            unary(&stack, undeclared()).await.unwrap();
         }
         assert_eq!(ear.take(), [], "{name}");
     });
@@ -111,7 +106,7 @@ async fn each_retry_is_one_line_with_method_attempt_code_reason_and_delay() {
     let server = Server::in_memory();
     for_each_stack!(server.channel(), |name, stack| {
         // The channel is known to be ready, so that `Resilience` may take its short way.
-        unary(&stack, hello()).await.unwrap();
+        unary(&stack, undeclared()).await.unwrap();
         server.script().on(
             method::UNARY,
             [unavailable("draining"), unavailable("again")],
@@ -161,11 +156,11 @@ async fn a_call_that_is_given_up_is_one_line_that_says_why_under_any_stack() {
     let server = Server::in_memory();
     let never = |message| unavailable(message).pushback("-1");
     for_each_stack!(server.channel(), |name, stack| {
-        unary(&stack, hello()).await.unwrap();
+        unary(&stack, undeclared()).await.unwrap();
         for (answer, request, expected) in [
             (
                 unavailable("no"),
-                hello(),
+                undeclared(),
                 ["1", "UNAVAILABLE", "answered", "not_idempotent", "no"],
             ),
             (
@@ -200,9 +195,9 @@ async fn a_deadline_that_passes_is_one_line_under_any_stack() {
     let ear = Ear::new();
     let server = Server::in_memory();
     for_each_stack!(server.channel(), |name, stack| {
-        unary(&stack, hello()).await.unwrap();
+        unary(&stack, undeclared()).await.unwrap();
         server.script().on(method::UNARY, [Answer::hang()]);
-        let mut request = hello();
+        let mut request = undeclared();
         request.set_timeout(ms(200));
         let heard = said(&ear, &stack, request).await;
         assert_call(&heard, name);
@@ -218,10 +213,10 @@ async fn an_answer_that_breaks_off_is_one_line_under_any_stack() {
     let server = Server::in_memory();
     let frame = grpc_frame(&EchoResponse::default());
     for_each_stack!(server.channel(), |name, stack| {
-        unary(&stack, hello()).await.unwrap();
+        unary(&stack, undeclared()).await.unwrap();
         let failed = Answer::status_after_message(Code::DataLoss, "torn", frame.clone());
         server.script().on(method::UNARY, [failed]);
-        let heard = said(&ear, &stack, hello()).await;
+        let heard = said(&ear, &stack, undeclared()).await;
         assert_call(&heard, name);
         let expected = ["DATA_LOSS", "answered", "committed", "torn"];
         assert_eq!(
@@ -237,11 +232,11 @@ async fn an_answer_that_breaks_off_is_one_line_under_any_stack() {
 async fn a_call_without_a_retry_layer_tells_what_its_layer_decided() {
     let ear = Ear::new();
     let server = Server::in_memory_unstarted();
-    let mut hurried = hello();
+    let mut hurried = undeclared();
     hurried.call_options().fail_fast();
     let waiting = WaitForReadyLayer::new().layer(server.channel());
     unary(&waiting, hurried).await.unwrap_err();
-    let mut hurried = hello();
+    let mut hurried = undeclared();
     hurried.call_options().fail_fast();
     let heard = said(&ear, &waiting, hurried).await;
     assert_call(&heard, "wait for ready");
@@ -252,7 +247,7 @@ async fn a_call_without_a_retry_layer_tells_what_its_layer_decided() {
     let bounded = AttemptTimeoutLayer::new(ms(50))
         .unwrap()
         .layer(server.channel());
-    let heard = said(&ear, &bounded, hello()).await;
+    let heard = said(&ear, &bounded, undeclared()).await;
     assert_call(&heard, "attempt timeout");
     assert_eq!(heard.of(["reason", "give_up"]), ["attempt_timed_out", ""]);
 
@@ -261,7 +256,7 @@ async fn a_call_without_a_retry_layer_tells_what_its_layer_decided() {
     let throttled = throttle.seed(1).layer(server.channel());
     let mut heard = Vec::new();
     while heard.is_empty() {
-        unary(&throttled, hello()).await.unwrap_err();
+        unary(&throttled, undeclared()).await.unwrap_err();
         heard = ear.take();
     }
     assert_eq!(heard.len(), 1);
@@ -275,10 +270,10 @@ async fn a_call_without_a_retry_layer_tells_what_its_layer_decided() {
     let down = Server::in_memory_unstarted();
     let bounded = AttemptTimeoutLayer::new(SECOND).unwrap();
     let bounded = bounded.layer(down.channel());
-    unary(&bounded, hello()).await.unwrap_err();
+    unary(&bounded, undeclared()).await.unwrap_err();
     assert_eq!(ear.take(), []);
     let passing = WaitForReadyLayer::new().layer(server.channel());
-    unary(&passing, hello()).await.unwrap_err();
+    unary(&passing, undeclared()).await.unwrap_err();
     assert_eq!(ear.take(), []);
 }
 
@@ -298,7 +293,7 @@ async fn a_throttled_call_is_one_line_whatever_stands_above_the_throttle() {
         .attempt_layer(throttle())
         .wrap(server.channel());
     let lines = loop {
-        unary(&stack, hello()).await.unwrap_err();
+        unary(&stack, undeclared()).await.unwrap_err();
         let heard = ear.take();
         assert_eq!(heard.len(), 1, "{heard:#?}");
         if heard[0].get("reason") == "throttled" {
@@ -332,10 +327,10 @@ async fn a_wait_for_the_channel_is_one_line_a_call_however_long_it_lasts() {
             let channel = server.channel();
             async move {
                 if by_hand {
-                    unary(&waiting.layer(channel), hello()).await
+                    unary(&waiting.layer(channel), undeclared()).await
                 } else {
                     let stack = Resilience::new().wait_for_ready(waiting);
-                    unary(&stack.wrap(channel), hello()).await
+                    unary(&stack.wrap(channel), undeclared()).await
                 }
             }
         };
@@ -368,7 +363,7 @@ async fn a_failed_call_of_a_user_who_listens_is_one_line() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("no"));
     for_each_stack!(server.channel(), |name, stack| {
-        let mut request = hello();
+        let mut request = undeclared();
         let report = request.call_report();
         let heard = said(&ear, &stack, request).await;
         assert_call(&heard, name);
@@ -384,13 +379,13 @@ async fn an_attempt_that_times_out_and_is_retried_is_one_line() {
     let bounded = || AttemptTimeoutLayer::new(ms(50)).unwrap();
     let waiting = WaitForReadyLayer::new();
     let by_hand = RetryLayer::new(policy()).layer(waiting.layer(bounded().layer(server.channel())));
-    unary(&by_hand, hello()).await.unwrap();
+    unary(&by_hand, undeclared()).await.unwrap();
     server.script().on(method::UNARY, [Answer::hang()]);
     unary(&by_hand, declared()).await.unwrap();
     let stack = resilience()
         .attempt_timeout(bounded())
         .wrap(server.channel());
-    unary(&stack, hello()).await.unwrap();
+    unary(&stack, undeclared()).await.unwrap();
     server.script().on(method::UNARY, [Answer::hang()]);
     unary(&stack, declared()).await.unwrap();
     let heard = ear.take();
@@ -411,8 +406,8 @@ async fn a_failure_that_one_layer_told_is_not_told_by_another_above() {
     let twice = bounded(90).layer(bounded(50).layer(server.channel()));
     let around =
         bounded(900).layer(RetryLayer::new(policy()).layer(bounded(50).layer(server.channel())));
-    unary(&twice, hello()).await.unwrap_err();
-    unary(&around, hello()).await.unwrap_err();
+    unary(&twice, undeclared()).await.unwrap_err();
+    unary(&around, undeclared()).await.unwrap_err();
     let mut heard = ear.take();
     heard.retain(|it| it.level == Level::DEBUG);
     assert_eq!(heard.len(), 2, "{heard:#?}");
@@ -430,7 +425,7 @@ async fn a_request_that_the_server_refused_unread_is_told_when_it_is_sent_again(
     let peer = Peer::start([Connection::new().streams(answers)]).await;
     let channel = Endpoint::from_shared(peer.uri()).unwrap().connect_lazy();
     let stack = Resilience::new().retry(policy()).wrap(channel);
-    unary(&stack, hello()).await.unwrap();
+    unary(&stack, undeclared()).await.unwrap();
     let heard = ear.take();
     assert_eq!(heard.len(), 1, "{heard:#?}");
     assert_call(&heard[0], "transparent");
@@ -450,13 +445,13 @@ async fn an_attempt_timeout_layer_tells_with_its_method_what_it_ended_and_nothin
     let peer = Peer::always(Connection::new().other_streams(Stream::stall())).await;
     let channel = Endpoint::from_shared(peer.uri()).unwrap().connect_lazy();
     let bounded = |timeout| AttemptTimeoutLayer::new(timeout).unwrap();
-    let mut request = hello();
+    let mut request = undeclared();
     request.call_options().timeout(ms(50));
     let ended = unary(&bounded(SECOND).layer(channel.clone()), request).await;
     let error = Error::find(&ended.unwrap_err()).unwrap().verdict();
     assert_eq!(error.reason, Reason::TransportTimedOut);
     assert_eq!(ear.take(), []);
-    let ended = unary(&bounded(ms(50)).layer(channel), hello()).await;
+    let ended = unary(&bounded(ms(50)).layer(channel), undeclared()).await;
     ended.unwrap_err();
     let heard = ear.take();
     assert_eq!(heard.len(), 1, "{heard:#?}");

@@ -4,12 +4,12 @@ use grpc_resilience::Resilience;
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use test_protos::EchoClient;
-use testing::Server;
+use testing::{Server, every, ms, undeclared};
 use tokio::time::sleep;
 use tower::Layer;
 use tracing::Level;
 
-use crate::ear::{Ear, Heard, every, hello, ms};
+use crate::support::{Ear, Heard};
 
 /// The lines of states, without those of single calls.
 fn states(ear: &Ear) -> Vec<Heard> {
@@ -28,14 +28,14 @@ async fn an_outage_is_one_line_when_it_begins_and_one_when_it_ends() {
         .wait_for_ready(waiting)
         .wrap(server.channel());
     let client = EchoClient::new(stack);
-    client.clone().unary(hello()).await.unwrap();
+    client.clone().unary(undeclared()).await.unwrap();
     assert_eq!(states(&ear), [], "a channel that starts well says nothing");
     for _ in 0..2 {
         server.stop();
         let calls: Vec<_> = (0..10)
             .map(|_| {
                 let mut client = client.clone();
-                tokio::spawn(async move { client.unary(hello()).await })
+                tokio::spawn(async move { client.unary(undeclared()).await })
             })
             .collect();
         sleep(ms(3_450)).await;
@@ -72,7 +72,7 @@ async fn a_channel_that_is_shut_down_is_one_warning() {
     let ear = Ear::new();
     let stack = WaitForReadyLayer::new().layer(Closed);
     for _ in 0..3 {
-        let mut request = hello();
+        let mut request = undeclared();
         request.call_options().fail_fast();
         EchoClient::new(stack.clone())
             .unary(request)

@@ -10,13 +10,13 @@ use grpc_resilience::{
     IdempotencyLayer, Resilience, ServerDeadlineLayer, TokenBucket,
 };
 use test_protos::{EchoClient, EchoRequest};
-use testing::Server;
+use testing::{SECOND, Server, ms, undeclared};
 use tokio::time::Instant;
 use tonic::Request;
 use tower::{Layer, ServiceBuilder};
 use tracing::Level;
 
-use crate::ear::{Ear, SECOND, hello, ms};
+use crate::support::Ear;
 
 const TABLE: [Method; 2] = [
     Method::new("/shop.v1.Orders/Get", MethodKind::Unary, Safety::Unknown),
@@ -34,7 +34,10 @@ macro_rules! said {
         let server = Server::in_memory();
         let stack = $layers.service(server.channel());
         for _ in 0..3 {
-            EchoClient::new(stack.clone()).unary(hello()).await.unwrap();
+            EchoClient::new(stack.clone())
+                .unary(undeclared())
+                .await
+                .unwrap();
         }
         let heard = ear.take();
         assert!(heard.iter().all(|it| it.level == Level::WARN), "{heard:#?}");
@@ -405,7 +408,7 @@ macro_rules! told {
         let stack = Layer::layer(&$layers, server.channel());
         let set: Says = $set;
         for _ in 0..3 {
-            let mut request = hello();
+            let mut request = undeclared();
             set(&mut request);
             EchoClient::new(stack.clone()).unary(request).await.unwrap();
         }

@@ -14,7 +14,7 @@ mod budget;
 mod calls;
 mod channel;
 mod configuration;
-mod ear;
 mod missing_layers;
 mod options;
 mod server;
+mod support;

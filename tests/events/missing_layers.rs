@@ -9,7 +9,7 @@ use grpc_resilience::{
     AttemptTimeoutLayer, BudgetLayer, DeadlineLayer, IdempotencyLayer, RetryLayer, TokenBucket,
 };
 use test_protos::EchoClient;
-use testing::{Answer, Server, method};
+use testing::{Answer, SECOND, Server, method, ms, undeclared};
 use tokio::time::timeout;
 use tonic::{Code, Status};
 use tower::layer::util::Identity;
@@ -18,14 +18,14 @@ use tower::load_shed::LoadShedLayer;
 use tower::{Layer, ServiceBuilder};
 
 use crate::alone::{is_alone, missing};
-use crate::ear::{Ear, SECOND, hello, ms};
+use crate::support::Ear;
 
 /// One call with these options under these layers, which the caller drops after some time.
 macro_rules! call {
     ($layer:expr, $channel:expr, $set:expr) => {{
         let stack = Layer::layer(&$layer, $channel);
         let set: fn(&mut CallOptions) = $set;
-        let mut request = hello();
+        let mut request = undeclared();
         set(request.call_options());
         let mut client = EchoClient::new(stack);
         let outcome: Option<Result<_, Status>> =
@@ -38,13 +38,6 @@ fn pairs(expected: &[[&str; 2]]) -> Vec<[String; 2]> {
     expected.iter().map(|it| it.map(str::to_owned)).collect()
 }
 
-/// A server that accepts calls and never answers one.
-fn hanging() -> Server {
-    let server = Server::in_memory();
-    server.script().always(method::UNARY, Answer::hang());
-    server
-}
-
 // CONTRACT V2
 #[tokio::test(start_paused = true)]
 async fn an_attempt_timeout_without_its_layer_is_said_of_a_call_that_a_deadline_ended() {
@@ -53,7 +46,7 @@ async fn an_attempt_timeout_without_its_layer_is_said_of_a_call_that_a_deadline_
     ) {
         return;
     }
-    let (ear, server) = (Ear::new(), hanging());
+    let (ear, server) = (Ear::new(), Server::hanging());
     let layers = ServiceBuilder::new()
         .layer(DeadlineLayer::new().default_timeout(SECOND))
         .layer(
@@ -96,7 +89,7 @@ async fn options_under_a_layer_that_only_annotates_are_said_of_a_call_that_hangs
     ) {
         return;
     }
-    let (ear, server) = (Ear::new(), hanging());
+    let (ear, server) = (Ear::new(), Server::hanging());
     let outcome = call!(
         BudgetLayer::new(TokenBucket::default()),
         server.channel(),
@@ -133,7 +126,7 @@ async fn attempts_without_a_retry_layer_are_said_of_a_call_that_timed_out() {
     {
         return;
     }
-    let (ear, server) = (Ear::new(), hanging());
+    let (ear, server) = (Ear::new(), Server::hanging());
     let layer = AttemptTimeoutLayer::new(ms(100)).unwrap();
     let outcome = call!(layer, server.channel(), |options| _ =
         options.max_attempts(2));
@@ -147,7 +140,7 @@ async fn a_call_that_a_layer_kept_misses_none_below_it() {
     if !is_alone("missing_layers::a_call_that_a_layer_kept_misses_none_below_it") {
         return;
     }
-    let (ear, server) = (Ear::new(), hanging());
+    let (ear, server) = (Ear::new(), Server::hanging());
     let busy = || {
         ServiceBuilder::new()
             .layer(DeadlineLayer::new())
@@ -158,7 +151,7 @@ async fn a_call_that_a_layer_kept_misses_none_below_it() {
     // Its deadline passed while it was queued for the one place.
     let stack = busy();
     let mut first = EchoClient::new(stack.clone());
-    let first = tokio::spawn(async move { first.unary(hello()).await });
+    let first = tokio::spawn(async move { first.unary(undeclared()).await });
     while server.calls_to(method::UNARY).is_empty() {
         tokio::task::yield_now().await;
     }
@@ -209,7 +202,7 @@ async fn a_call_that_waited_for_the_channel_to_its_end_misses_none_below() {
         .service(server.channel());
     let mut tested = EchoClient::new(stack.clone());
     let tested = tokio::spawn(async move {
-        let mut request = hello();
+        let mut request = undeclared();
         request.call_options().timeout(SECOND);
         tested.unary(request).await
     });

@@ -5,11 +5,11 @@ use grpc_resilience::call::{CallOptions, CallOptionsExt};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use grpc_resilience::{AdaptiveThrottleLayer, DeadlineLayer, Resilience, RetryLayer};
 use test_protos::EchoClient;
-use testing::{Server, method};
+use testing::{SECOND, Server, every, method, ms, undeclared};
 use tower::{Layer, ServiceBuilder};
 use tracing::Level;
 
-use crate::ear::{Ear, SECOND, every, hello, ms};
+use crate::support::Ear;
 
 /// What is said of three calls with this option under a stack without its layer.
 macro_rules! said {
@@ -19,7 +19,7 @@ macro_rules! said {
         let stack = Layer::layer(&$layer, server.channel());
         let set: fn(&mut CallOptions) = $set;
         for _ in 0..3 {
-            let mut request = hello();
+            let mut request = undeclared();
             set(request.call_options());
             EchoClient::new(stack.clone()).unary(request).await.unwrap();
         }
@@ -145,7 +145,7 @@ async fn a_call_that_ends_above_a_layer_does_not_miss_it() {
     let ear = Ear::new();
     let server = Server::in_memory_unstarted();
     let stack = Resilience::new().wrap(server.channel());
-    let mut request = hello();
+    let mut request = undeclared();
     request
         .call_options()
         .timeout(ms(50))

@@ -3,11 +3,11 @@
 use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use grpc_resilience::server_deadline::ServerDeadlineLayer;
 use http::Request;
-use testing::method;
+use testing::{method, ms};
 use tower::{Layer, Service, service_fn};
 use tracing::Level;
 
-use crate::ear::{Ear, ms};
+use crate::support::Ear;
 
 fn request(timeout: &str) -> Request<()> {
     let request = Request::post(method::UNARY).header("grpc-timeout", timeout);

@@ -20,7 +20,7 @@ use http::Request;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use test_protos::EchoClient;
-use testing::{Answer, Outcome, Server, method};
+use testing::{Answer, Outcome, SECOND, Server, method};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -29,7 +29,7 @@ use tonic::body::Body;
 use tonic::client::GrpcService;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
-use super::common::{Messages, alone, policy};
+use super::support::{Messages, alone, policy};
 
 use budget::Counting;
 use calls::{answer, declared, dropped, message};
@@ -39,7 +39,6 @@ const CALLS_OF_A_ROUND: u64 = 100;
 /// Shorter than some calls live, longer than most answers take.
 const ATTEMPT: Duration = Duration::from_millis(15);
 const BACKOFF: Duration = Duration::from_millis(10);
-const SECOND: Duration = Duration::from_secs(1);
 const REPLAY_BUFFER: usize = 64 * 1024;
 
 // CONTRACT R7, R13, T9

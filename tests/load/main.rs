@@ -1,9 +1,9 @@
 //! What many calls at once cost, and what is left of those that are dropped.
 #![cfg(test)]
 
-mod common;
 mod drops;
 mod memory;
+mod support;
 mod waiting;
 
 use peak_alloc::PeakAlloc;

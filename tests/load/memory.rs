@@ -9,7 +9,7 @@ use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::retry::RetryLayer;
 use grpc_resilience::{BoxError, GiveUp};
 use test_protos::{EchoClient, EchoRequest};
-use testing::Server;
+use testing::{Server, settle};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tonic::body::Body;
@@ -18,7 +18,7 @@ use tonic::{Code, Request};
 use tower::Layer as _;
 
 use super::ALLOCATOR;
-use super::common::{Messages, alone, policy, settle};
+use super::support::{Messages, alone, policy};
 
 use server::Gate;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use grpc_resilience::wait_for_ready::{Readiness, WaitForReadyLayer};
 use grpc_resilience::{BoxError, Resilience};
 use test_protos::{EchoClient, EchoRequest};
-use testing::Server;
+use testing::{Server, settle};
 use tokio::task::JoinSet;
 use tonic::Request;
 use tonic::body::Body;
@@ -14,7 +14,7 @@ use tonic::client::GrpcService;
 use tower::Layer as _;
 
 use super::ALLOCATOR;
-use super::common::{alone, settle};
+use super::support::alone;
 
 const CALLS: usize = 10_000;
 const PAYLOAD: usize = 100;

@@ -14,8 +14,7 @@ use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::classify::{Progress, Reason};
 use tonic::{Code, Status};
 
-use crate::common::policy;
-use crate::support::ours;
+use crate::support::{ours, policy};
 
 const LIMIT: Duration = Duration::from_millis(300);
 

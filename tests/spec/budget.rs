@@ -24,7 +24,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{ServiceBuilder, ServiceExt as _};
 
-use crate::common::{declared, failures, ms, policy, unavailable, undeclared};
+use crate::support::{declared, failures, ms, policy, unavailable, undeclared};
 
 fn bucket(max_tokens: u32, token_ratio: f64) -> Arc<TokenBucket> {
     Arc::new(TokenBucket::new(max_tokens, token_ratio).unwrap())

@@ -15,7 +15,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use crate::support::{SECOND, Stack, client, for_each_stack, has, hello, ours, sources};
+use crate::support::{
+    SECOND, Stack, client, for_each_stack, hang_after_message, has, hello, ours, sources,
+};
 
 fn assert_send<T: Send>(value: T) -> T {
     value
@@ -129,10 +131,7 @@ async fn lost_in_the_answer<T: Stack>(server: &Server, stack: T) -> Status {
 #[tokio::test(start_paused = true)]
 async fn a_connection_lost_in_the_middle_of_an_answer_is_unavailable() {
     let server = Server::in_memory();
-    let frame = grpc_frame(&EchoResponse::default());
-    server
-        .script()
-        .otherwise(Answer::hang_after_head().frame(frame));
+    server.script().otherwise(hang_after_message());
     let stacks = for_each_stack!(server.channel(), |name, stack| {
         let status = lost_in_the_answer(&server, stack).await;
         if !["idempotency", "budget"].contains(&name) {

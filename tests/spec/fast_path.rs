@@ -21,8 +21,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tower::ServiceBuilder;
 
-use crate::common::{every, failures, ms, unavailable};
-use crate::support::{SECOND, client, hello, settle, sources};
+use crate::support::{SECOND, client, every, failures, hello, ms, settle, sources, unavailable};
 
 /// What is to be seen of one call.
 #[derive(Debug, PartialEq)]

@@ -12,7 +12,7 @@ use testing::{Answer, Server, method};
 use tokio::time::sleep;
 use tonic::{Code, Request};
 
-use crate::common::{
+use crate::support::{
     declared, every, ms, policy, previous_attempts, retrying, unavailable, undeclared,
 };
 

@@ -10,7 +10,6 @@
 mod adaptive_throttle;
 mod attempt_timeout;
 mod budget;
-mod common;
 mod deadline;
 mod errors;
 mod fast_path;

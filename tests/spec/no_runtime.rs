@@ -23,10 +23,9 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
-use tower::{Layer as _, Service};
+use tower::{Layer as _, Service, service_fn};
 
-use crate::common::{declared, every, ms, undeclared};
-use crate::support::{Stack, client, ours};
+use crate::support::{Stack, client, declared, every, ms, ours, undeclared};
 
 fn runtime() -> Runtime {
     let mut builder = Builder::new_multi_thread();
@@ -337,23 +336,7 @@ fn says_what_to_do(status: &Status) {
     assert_eq!(GiveUp::find(status), Some(GiveUp::NoRuntime));
 }
 
-/// Never answers.
-#[derive(Clone)]
-struct Silent;
-
-impl Service<http::Request<Body>> for Silent {
-    type Response = http::Response<Body>;
-    type Error = BoxError;
-    type Future = std::future::Pending<Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
-        std::future::pending()
-    }
-}
+type Answered = Result<http::Response<Body>, BoxError>;
 
 fn timed_out(stack: impl Stack) {
     let status = on_a_plain_thread(unary(stack, undeclared())).unwrap_err();
@@ -363,10 +346,11 @@ fn timed_out(stack: impl Stack) {
 // CONTRACT D13
 #[test]
 fn without_any_runtime_calls_keep_their_timeouts() {
+    let silent = service_fn(|_: http::Request<Body>| std::future::pending::<Answered>());
     let deadline = DeadlineLayer::new().default_timeout(ms(50));
-    timed_out(deadline.layer(Silent));
-    timed_out(AttemptTimeoutLayer::new(ms(50)).unwrap().layer(Silent));
-    let whole = || Resilience::new().default_timeout(ms(50)).wrap(Silent);
+    timed_out(deadline.layer(silent));
+    timed_out(AttemptTimeoutLayer::new(ms(50)).unwrap().layer(silent));
+    let whole = || Resilience::new().default_timeout(ms(50)).wrap(silent);
     timed_out(whole());
     let site = Site::new();
     let channel = site.build(|channel| channel);
@@ -414,38 +398,24 @@ fn once_the_runtime_is_over_a_failure_that_would_be_retried_is_final_and_says_wh
     assert_eq!(local.count(), 1);
 }
 
-/// No connection can be made.
-#[derive(Clone)]
-struct Down;
-
-impl Service<http::Request<Body>> for Down {
-    type Response = http::Response<Body>;
-    type Error = BoxError;
-    type Future = std::future::Ready<Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
-        std::future::ready(Err(tonic::ConnectError("refused".into()).into()))
-    }
-}
-
 // CONTRACT D13
 #[test]
 fn without_any_runtime_calls_wait_for_a_channel_and_once_it_is_over_they_do_not() {
+    let down = service_fn(|_: http::Request<Body>| {
+        let refused = tonic::ConnectError("refused".into());
+        std::future::ready(Answered::Err(refused.into()))
+    });
     let deadline = DeadlineLayer::new().default_timeout(ms(300));
     let waiting = WaitForReadyLayer::new()
         .max_backoff(ms(10))
         .unwrap()
-        .layer(Down);
+        .layer(down);
     let readiness = waiting.readiness();
     timed_out(deadline.layer(waiting));
     assert!(readiness.snapshot().failed_dials > 2);
 
     let gone = runtime();
-    let waiting = gone.block_on(async { WaitForReadyLayer::new().layer(Down) });
+    let waiting = gone.block_on(async { WaitForReadyLayer::new().layer(down) });
     drop(gone);
     for _ in 0..2 {
         let status = on_a_plain_thread(unary(waiting.clone(), undeclared())).unwrap_err();
@@ -561,9 +531,10 @@ fn a_call_keeps_its_time_in_another_runtime_once_its_first_one_is_over() {
 #[test]
 fn a_call_keeps_its_time_in_a_runtime_that_was_built_without_time() {
     let (timeless, home) = (Builder::new_current_thread().build().unwrap(), runtime());
-    let deadline = || DeadlineLayer::new().default_timeout(ms(50)).layer(Silent);
-    let whole = || Resilience::new().default_timeout(ms(50)).wrap(Silent);
-    let attempt = || AttemptTimeoutLayer::new(ms(50)).unwrap().layer(Silent);
+    let silent = service_fn(|_: http::Request<Body>| std::future::pending::<Answered>());
+    let deadline = || DeadlineLayer::new().default_timeout(ms(50)).layer(silent);
+    let whole = || Resilience::new().default_timeout(ms(50)).wrap(silent);
+    let attempt = || AttemptTimeoutLayer::new(ms(50)).unwrap().layer(silent);
     for is_at_home in [true, false] {
         let site = if is_at_home { &home } else { &timeless };
         let built = site.block_on(async { (deadline(), whole(), attempt()) });

@@ -4,7 +4,6 @@ mod foreign_layers;
 mod give_up;
 mod handle;
 
-use grpc_resilience::backoff::{Exponential, Jitter};
 use grpc_resilience::classify::{Progress, Reason};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::grpc::Code;
@@ -19,8 +18,10 @@ use tokio::time::sleep;
 use tonic::Extensions;
 use tower::Layer as _;
 
-use crate::common::{declared, every, failures, ms, policy, retrying, unavailable, undeclared};
-use crate::support::{SECOND, client, hello, ours};
+use crate::support::{
+    SECOND, client, declared, every, failures, hello, ms, ours, policy, retrying, unavailable,
+    undeclared,
+};
 
 /// The report in the extensions of a response.
 fn of(extensions: &Extensions) -> CallReport {
@@ -165,8 +166,7 @@ async fn a_layer_without_a_trace_reports_nothing_and_a_bounded_call_without_retr
 #[tokio::test(start_paused = true)]
 async fn the_time_until_the_channel_was_ready_is_a_phase_of_its_own() {
     let server = Server::in_memory_unstarted();
-    let dials = Exponential::new(ms(100)).unwrap().multiplier(1.0).unwrap();
-    let patient = WaitForReadyLayer::new().backoff(dials.jitter(Jitter::None));
+    let patient = WaitForReadyLayer::new().backoff(every(ms(100)));
     let stack = Resilience::new()
         .wait_for_ready(patient)
         .wrap(server.channel());

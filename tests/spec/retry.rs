@@ -22,7 +22,7 @@ use grpc_resilience::retry::{InvalidPolicy, RetryPolicy};
 use testing::{Answer, Server, method};
 use tonic::Code;
 
-use crate::common::{
+use crate::support::{
     declared, every, failures, ms, policy, previous_attempts, retrying, unavailable, undeclared,
 };
 

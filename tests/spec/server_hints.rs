@@ -15,7 +15,7 @@ use testing::{Answer, Server, method};
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::common::{
+use crate::support::{
     declared, every, failures, ms, policy, retrying, unavailable, undeclared, waits,
 };
 

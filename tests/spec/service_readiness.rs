@@ -16,8 +16,7 @@ use tokio::time::timeout;
 use tonic::body::Body;
 use tower::{Layer, Service, ServiceExt as _};
 
-use crate::common::policy;
-use crate::support::SECOND;
+use crate::support::{SECOND, policy};
 
 /// One call at a time, as tower's concurrency limit.
 struct One {

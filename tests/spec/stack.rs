@@ -19,8 +19,9 @@ use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt as _};
 
-use crate::common::{every, failures, ms, unavailable};
-use crate::support::{SECOND, Stack, client, hello, message, timeouts};
+use crate::support::{
+    SECOND, Stack, client, every, failures, hello, message, ms, spawn, timeouts, unavailable,
+};
 
 fn declared() -> Resilience {
     Resilience::new().idempotent("/test.v1.Echo/*").unwrap()
@@ -273,8 +274,7 @@ async fn a_call_waits_for_a_limit_below_inside_its_own_future_and_under_its_dead
     let start = Instant::now();
     let mut calls = Vec::new();
     for _ in 0..3 {
-        let mut client = client(stack.clone());
-        calls.push(tokio::spawn(async move { client.unary(hello()).await }));
+        calls.push(spawn(&stack, hello()));
     }
     let mut codes = Vec::new();
     for call in calls {

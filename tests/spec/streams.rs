@@ -60,7 +60,7 @@ async fn arrived(server: &Server, call: usize, messages: usize) {
             .get(call)
             .is_some_and(|it| it.messages().len() >= messages)
     };
-    tokio::time::timeout(crate::common::ms(60_000), server.wait_until(there))
+    tokio::time::timeout(crate::support::ms(60_000), server.wait_until(there))
         .await
         .expect("the messages arrive");
 }

@@ -19,8 +19,7 @@ use tower::limit::ConcurrencyLimit;
 use tower::load_shed::LoadShed;
 use tower::{Layer as _, Service, ServiceBuilder};
 
-use crate::common::{declared, every, ms, policy, undeclared};
-use crate::support::{SECOND, client, ours, settle};
+use crate::support::{SECOND, client, declared, every, ms, ours, policy, settle, undeclared};
 
 /// One call at a time; a second is shed.
 fn one_at_a_time(server: &Server) -> LoadShed<ConcurrencyLimit<Channel>> {

@@ -18,8 +18,9 @@ use tonic::{Code, Request, Status};
 use tower::layer::util::Identity;
 use tower::{Layer as _, ServiceBuilder};
 
-use crate::common::{declared, every, ms, policy, previous_attempts, undeclared, waits};
-use crate::support::{Stack, client, ours};
+use crate::support::{
+    Stack, client, declared, every, ms, ours, policy, previous_attempts, undeclared, waits,
+};
 
 const WORD: &str = "grpc-resilience-unprocessed";
 

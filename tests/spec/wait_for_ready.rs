@@ -31,8 +31,12 @@ use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use testing::Server;
 use tokio::time::sleep;
 
-use crate::common::{every, ms};
-use crate::support::{Stack, client, hello};
+use crate::support::{SECOND, Stack, client, every, hello, ms};
+
+/// A layer under which calls wait, with a second between dials and without chance.
+fn layer() -> WaitForReadyLayer {
+    WaitForReadyLayer::new().backoff(every(SECOND))
+}
 
 /// A layer under which calls wait, on a short backoff without chance.
 fn waiting() -> WaitForReadyLayer {

@@ -28,7 +28,7 @@ use tonic::transport::Channel;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
-use super::common::{Answer, call, endpoint, others_have_run, request, spawn};
+use super::support::{Answer, call, endpoint, others_have_run, request, spawn};
 
 type Stack = BoxCloneSyncService<Request<Body>, (), Error>;
 

@@ -7,10 +7,10 @@
 
 mod answers;
 mod at_most_once;
-mod common;
 mod ended_before_sent;
 mod retry;
 mod stack;
+mod support;
 mod verdict;
 
 /// Whether tonic is built with its `server` feature: the other members of the workspace want it.

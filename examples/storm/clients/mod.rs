@@ -8,17 +8,13 @@ pub(crate) mod tower_retry;
 
 use std::net::SocketAddr;
 
-use http_body::Body as HttpBody;
+use grpc_resilience_examples::Transport;
 use tonic::Status;
-use tonic::body::Body;
-use tonic::client::GrpcService;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Failure;
 use crate::proto::Question;
 use crate::proto::storm_client::StormClient;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Attempts a call has at most, the first one counted.
 pub(crate) const ATTEMPTS: u32 = 4;
@@ -62,35 +58,6 @@ impl Client {
 /// A client that can be called many times at once.
 pub(crate) trait Caller {
     fn make(&self, call: u32) -> impl Future<Output = Result<(), Status>> + Send + 'static;
-}
-
-/// What the generated client needs of a channel, in one word.
-pub(crate) trait Transport:
-    GrpcService<
-        Body,
-        ResponseBody: HttpBody<Data = tonic::codegen::Bytes, Error: Into<BoxError> + Send>
-                          + Send
-                          + 'static,
-        Error: Into<BoxError> + Send,
-        Future: Send,
-    > + Clone
-    + Send
-    + 'static
-{
-}
-
-impl<T> Transport for T where
-    T: GrpcService<
-            Body,
-            ResponseBody: HttpBody<Data = tonic::codegen::Bytes, Error: Into<BoxError> + Send>
-                              + Send
-                              + 'static,
-            Error: Into<BoxError> + Send,
-            Future: Send,
-        > + Clone
-        + Send
-        + 'static
-{
 }
 
 impl<T: Transport> Caller for StormClient<T> {

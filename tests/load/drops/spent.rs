@@ -11,16 +11,16 @@ use http::Request;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use test_protos::EchoClient;
-use testing::Server;
+use testing::{SECOND, Server};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tonic::body::Body;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
-use crate::common::{alone, policy};
+use crate::support::{alone, policy};
 
 use super::calls::{answer, dropped};
-use super::{ATTEMPT, BACKOFF, SECOND};
+use super::{ATTEMPT, BACKOFF};
 
 const ROUNDS: u64 = 30;
 const CALLS_OF_A_ROUND: u64 = 100;

@@ -3,21 +3,19 @@
 use std::time::Duration;
 
 use grpc_resilience::Resilience;
-use grpc_resilience::backoff::{Exponential, Jitter};
 use grpc_resilience::wait_for_ready::{Readiness, WaitForReadyLayer};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use test_protos::EchoClient;
-use testing::{Outcome, Server};
+use testing::{Outcome, SECOND, Server, every};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tonic::Request;
 
 use crate::ALLOCATOR;
-use crate::common::alone;
+use crate::support::alone;
 
-use super::SECOND;
 use super::calls::{answer, dropped, message};
 
 const ROUNDS: u64 = 200;
@@ -36,9 +34,8 @@ fn nothing_is_left_of_waiting_calls_that_are_dropped_at_any_point() {
 }
 
 fn layer() -> WaitForReadyLayer {
-    let backoff = Exponential::new(Duration::from_millis(8)).unwrap();
     WaitForReadyLayer::new()
-        .backoff(backoff.multiplier(1.0).unwrap().jitter(Jitter::None))
+        .backoff(every(Duration::from_millis(8)))
         .max_waiting(MOST_WAITING)
         .release_rate(10_000)
         .unwrap()

@@ -17,7 +17,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tower::ServiceExt as _;
 
-use crate::Peer;
+use crate::{Connection, Peer, Step, Stream};
 
 /// For timers that have to run out.
 pub const SHORT: Duration = Duration::from_millis(100);
@@ -82,6 +82,25 @@ pub fn request() -> Request<Body> {
 /// The channel's own.
 pub async fn call(channel: &Channel) -> Answer {
     channel.clone().oneshot(request()).await
+}
+
+/// Makes one call whose every connection is this one.
+///
+/// # Errors
+///
+/// The channel's own.
+pub async fn call_over(connection: Connection) -> Answer {
+    let peer = Peer::always(connection).await;
+    call(&channel(&peer)).await
+}
+
+/// Makes one call whose stream meets these steps.
+///
+/// # Errors
+///
+/// The channel's own.
+pub async fn call_with(steps: impl IntoIterator<Item = Step>) -> Answer {
+    call_over(Connection::new().other_streams(Stream::from(steps))).await
 }
 
 /// A call that goes on beside the test.

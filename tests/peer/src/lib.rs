@@ -29,6 +29,8 @@
 mod address;
 pub mod client;
 mod connection;
+pub mod connector;
+pub mod crowd;
 mod frame;
 mod gate;
 mod headers;

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::address::{self, DeadPort};
 use crate::connection::Host;
 use crate::journal::{Journal, Word};
-use crate::{Connection, SeenReset, SeenStream};
+use crate::{Connection, SeenReset, SeenStream, Stream};
 
 /// A scripted HTTP/2 server on a free loopback port; it is gone, with all its connections, when dropped.
 #[derive(Debug)]
@@ -30,6 +30,12 @@ impl Peer {
     #[must_use = "a dropped peer is gone"]
     pub async fn always(connection: Connection) -> Self {
         Self::listen(DeadPort::new(), Vec::new(), connection).await
+    }
+
+    /// As [`start`](Self::start), but every stream meets the same script.
+    #[must_use = "a dropped peer is gone"]
+    pub async fn answering(stream: Stream) -> Self {
+        Self::always(Connection::new().other_streams(stream)).await
     }
 
     /// As [`start`](Self::start), on a port that refused connections until now.

@@ -1,14 +1,14 @@
 //! The peer itself, as a tonic channel meets it.
 #![cfg(test)]
 
-mod common;
+mod support;
 
 use bytes::Bytes;
-use common::{failure, outcome, send};
 use peer::client::{call, channel, endpoint, others_have_run, request_with, spawn};
 use peer::{
     Connection, DeadPort, Gate, Headers, LastStream, Peer, Reason, SeenReset, Step, Stream,
 };
+use support::{failure, outcome, send};
 
 #[tokio::test]
 async fn answers_correctly_once_the_script_is_used_up() {

@@ -1,25 +1,21 @@
 //! FIELD.md, section 3: where the gRPC status is, and what an answer that is not gRPC becomes.
 #![cfg(test)]
 
-mod common;
+mod support;
 
 use bytes::Bytes;
-use common::outcome;
 use http_body::Body as _;
 use peer::client::{call, channel, unary};
-use peer::{Connection, Headers, Peer, Step, Stream};
+use peer::{Headers, Peer, Step, Stream};
+use support::outcome;
 use tonic::{Code, Status};
-
-async fn answering(stream: Stream) -> Peer {
-    Peer::always(Connection::new().other_streams(stream)).await
-}
 
 #[tokio::test]
 async fn a_trailers_only_answer_has_its_status_in_the_head_and_no_body() {
     let head = Headers::trailers_only(14)
         .message("later")
         .with("grpc-retry-pushback-ms", "25");
-    let peer = answering(Stream::from([Step::AwaitRequest, Step::Headers(head)])).await;
+    let peer = Peer::answering(Stream::from([Step::AwaitRequest, Step::Headers(head)])).await;
     let answer = call(&channel(&peer)).await.unwrap();
     assert_eq!(answer.headers()["grpc-status"], "14");
     assert_eq!(answer.headers()["grpc-message"], "later");
@@ -38,7 +34,7 @@ async fn a_head_and_trailers_have_the_status_in_the_trailers_and_no_data() {
         Step::Headers(Headers::response()),
         Step::Headers(Headers::trailers(14)),
     ];
-    let peer = answering(Stream::from(steps)).await;
+    let peer = Peer::answering(Stream::from(steps)).await;
     let answer = call(&channel(&peer)).await.unwrap();
     assert!(!answer.headers().contains_key("grpc-status"));
     assert!(!answer.body().is_end_stream());
@@ -50,7 +46,7 @@ async fn a_head_and_trailers_have_the_status_in_the_trailers_and_no_data() {
 
 #[tokio::test]
 async fn a_whole_answer_has_the_status_in_the_trailers_after_the_data() {
-    let peer = answering(Stream::ok(b"hi")).await;
+    let peer = Peer::answering(Stream::ok(b"hi")).await;
     let answer = call(&channel(&peer)).await.unwrap();
     assert!(!answer.headers().contains_key("grpc-status"));
     assert!(!answer.body().is_end_stream());
@@ -62,7 +58,7 @@ async fn a_whole_answer_has_the_status_in_the_trailers_after_the_data() {
 
 /// What a generated client would make of the answer.
 async fn as_a_client_sees(stream: Stream) -> Result<Bytes, Status> {
-    let peer = answering(stream).await;
+    let peer = Peer::answering(stream).await;
     unary(channel(&peer), tonic::Request::new(Bytes::new())).await
 }
 
@@ -82,7 +78,7 @@ async fn a_proxys_503_in_html_becomes_an_internal_error_about_compression() {
         status.message()
     );
 
-    let peer = answering(html()).await;
+    let peer = Peer::answering(html()).await;
     let answer = call(&channel(&peer)).await.unwrap();
     assert_eq!(
         (

@@ -10,8 +10,7 @@ use tonic::Code;
 use tower::{Layer as _, ServiceBuilder};
 
 use super::{counts, overloaded, throttling};
-use crate::common::ms;
-use crate::support::{SECOND, client, hello, settle, untimed};
+use crate::support::{SECOND, client, hello, ms, settle, untimed};
 
 /// What one call leaves behind that is answered so.
 async fn counted(answer: Answer) -> (u64, u64, u64) {

@@ -5,8 +5,7 @@ use tokio::time::sleep;
 use tonic::Code;
 
 use super::{counts, overloaded, throttling, was_shed};
-use crate::common::ms;
-use crate::support::hello;
+use crate::support::{hello, ms};
 
 // SRE book, Handling Overload: p = requests / (requests + 1), so that n calls make about ln n + 0.6 of them
 #[tokio::test(start_paused = true)]

@@ -11,8 +11,7 @@ use tokio::time::{Instant, sleep};
 use tonic::body::Body;
 use tower::{Layer as _, Service, service_fn};
 
-use crate::common::ms;
-use crate::support::SECOND;
+use crate::support::{SECOND, ms};
 
 /// Ten calls a second: first `steady` with a server that accepts, then `outage` with one that refuses. How
 /// many calls were held back after its end, and how long after it the last one.

@@ -15,8 +15,7 @@ use tonic::{Code, Status};
 use tower::{Layer as _, ServiceBuilder};
 
 use super::{counts, overloaded, throttling, was_shed};
-use crate::common::{declared, every, failures, ms, policy};
-use crate::support::{SECOND, Stack, client, hello, ours};
+use crate::support::{SECOND, Stack, client, declared, every, failures, hello, ms, ours, policy};
 
 /// Refuses calls until the throttle is all but certain to hold the next one back.
 async fn closed<T: Stack>(server: &Server, stack: T) {

@@ -3,20 +3,13 @@
 use grpc_resilience::call::{CallOptionsExt, Context, Deadline};
 use grpc_resilience::classify::Progress;
 use grpc_resilience::deadline::DeadlineLayer;
-use test_protos::EchoResponse;
-use testing::{Answer, Server, grpc_frame};
+use testing::{Answer, Server};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 use tower::{Layer, ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::{GRACE, LIMIT, limit, timed_out};
-use crate::common::ms;
-use crate::support::{SECOND, client, hello, settle, untimed};
-
-/// A head at once, one message after `first`, and then no end.
-fn trickling() -> Answer {
-    Answer::hang_after_head().frame(grpc_frame(&EchoResponse::default()))
-}
+use crate::support::{SECOND, client, hang_after_message, hello, ms, settle, untimed};
 
 #[tokio::test(start_paused = true)]
 async fn by_default_an_answer_that_began_has_all_the_time_of_the_call() {
@@ -54,7 +47,7 @@ async fn until_the_first_message_a_head_is_not_enough() {
 #[tokio::test(start_paused = true)]
 async fn after_the_first_message_the_stream_has_all_the_time_of_the_call() {
     let server = Server::in_memory();
-    server.script().otherwise(trickling());
+    server.script().otherwise(hang_after_message());
     let layer = limit().until_first_message();
     let mut alone = client(layer.layer(untimed(&server)));
     let mut answers = alone.server_stream(hello()).await.unwrap().into_inner();

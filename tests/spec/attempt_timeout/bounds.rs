@@ -15,9 +15,9 @@ use tonic::Code;
 use tower::{Layer, ServiceBuilder};
 
 use super::{LIMIT, TOLD, limit, policy, timed_out};
-use crate::common::{declared, ms, unavailable};
 use crate::support::{
-    SECOND, Slow, all_ended, client, has, hello, settle, sources, timeouts, untimed,
+    SECOND, Slow, all_ended, client, declared, has, hello, ms, settle, sources, timeouts,
+    unavailable, untimed,
 };
 
 // CONTRACT D10; DESIGN decision 12

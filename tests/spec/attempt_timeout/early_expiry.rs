@@ -14,8 +14,7 @@ use tonic::body::Body;
 use tower::{Layer, ServiceBuilder, service_fn};
 
 use super::{LIMIT, limit, policy, timed_out};
-use crate::common::{declared, ms, undeclared};
-use crate::support::{SECOND, Stack, client, has, hello, ours, untimed};
+use crate::support::{SECOND, Stack, client, declared, has, hello, ms, ours, undeclared, untimed};
 
 /// Words for it, from whom, with the code (the table of `classify`).
 const WORDS: [(Code, &str); 7] = [

@@ -19,17 +19,12 @@ use tonic::{Code, Request, Status};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::{LIMIT, TOLD, limit, policy, timed_out};
-use crate::common::{declared, ms, undeclared};
-use crate::support::{SECOND, Stack, all_ended, client, message, timeouts, untimed};
+use crate::support::{
+    SECOND, Stack, all_ended, client, declared, message, ms, timeouts, undeclared, untimed,
+};
 
 /// The call's.
 const LEFT: Option<u128> = Some(1_000_000);
-
-fn hanging() -> Server {
-    let server = Server::in_memory();
-    server.script().otherwise(Answer::hang());
-    server
-}
 
 fn by(policies: impl Into<Policies>, server: &Server) -> impl Stack {
     ServiceBuilder::new()
@@ -61,12 +56,12 @@ async fn uses_all<T: Stack>(
 // CONTRACT D12
 #[tokio::test(start_paused = true)]
 async fn an_undeclared_call_has_all_the_time_of_the_call() {
-    let server = hanging();
+    let server = Server::hanging();
     assert_eq!(
         uses_all(&server, by(policy(), &server), undeclared()).await,
         [LEFT]
     );
-    let server = hanging();
+    let server = Server::hanging();
     let full = Resilience::new()
         .default_timeout(SECOND)
         .attempt_timeout(limit());
@@ -88,11 +83,11 @@ async fn an_undeclared_call_that_takes_longer_than_an_attempt_may_succeeds() {
 // CONTRACT D12
 #[tokio::test(start_paused = true)]
 async fn the_last_attempt_of_a_declared_call_has_what_is_left() {
-    let server = hanging();
+    let server = Server::hanging();
     let two = || policy().max_attempts(2).unwrap();
     let sent = uses_all(&server, by(two(), &server), declared()).await;
     assert_eq!(sent, [TOLD, Some(690_000)]);
-    let server = hanging();
+    let server = Server::hanging();
     let mut request = declared();
     request.call_options().max_attempts(1);
     assert_eq!(
@@ -105,7 +100,7 @@ async fn the_last_attempt_of_a_declared_call_has_what_is_left() {
 // CONTRACT D12
 #[tokio::test(start_paused = true)]
 async fn an_attempt_whose_time_out_is_not_retried_is_the_last() {
-    let server = hanging();
+    let server = Server::hanging();
     let mut request = declared();
     request.call_options().retry_only_on([Code::Unavailable]);
     assert_eq!(
@@ -117,18 +112,18 @@ async fn an_attempt_whose_time_out_is_not_retried_is_the_last() {
 // CONTRACT D12
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_retries_are_switched_off_has_all_the_time_of_the_call() {
-    let server = hanging();
+    let server = Server::hanging();
     let mut request = declared();
     request.call_options().never_retry();
     assert_eq!(
         uses_all(&server, by(policy(), &server), request).await,
         [LEFT]
     );
-    let server = hanging();
+    let server = Server::hanging();
     let never = by(RetryPolicy::never(), &server);
     assert_eq!(uses_all(&server, never, declared()).await, [LEFT]);
     // Without a deadline layer the caller's own counts.
-    let server = hanging();
+    let server = Server::hanging();
     let alone = ServiceBuilder::new()
         .layer(RetryLayer::new(RetryPolicy::never()))
         .layer(limit())
@@ -145,10 +140,10 @@ async fn an_attempt_whose_time_out_a_predicate_forbids_to_retry_is_the_last() {
     let by_code = || policy().never_if(|it| it.code() == Code::DeadlineExceeded.into());
     let by_words = || policy().never_if(|it| it.message().contains("attempt's timeout"));
     for forbidding in [by_code, by_words] {
-        let server = hanging();
+        let server = Server::hanging();
         let sent = uses_all(&server, by(forbidding(), &server), declared()).await;
         assert_eq!(sent, [LEFT]);
-        let server = hanging();
+        let server = Server::hanging();
         let full = Resilience::new()
             .default_timeout(SECOND)
             .retry(forbidding())
@@ -158,7 +153,7 @@ async fn an_attempt_whose_time_out_a_predicate_forbids_to_retry_is_the_last() {
     }
     // A predicate of something else leaves the attempts their timeouts.
     let other = policy().never_if(|it| it.message().contains("corrupt"));
-    let server = hanging();
+    let server = Server::hanging();
     let two = other.max_attempts(2).unwrap();
     let sent = uses_all(&server, by(two, &server), declared()).await;
     assert_eq!(sent, [TOLD, Some(690_000)]);
@@ -186,7 +181,7 @@ impl Policy for Once {
 // CONTRACT D12
 #[tokio::test(start_paused = true)]
 async fn a_policy_of_one_s_own_says_which_attempt_is_the_last() {
-    let server = hanging();
+    let server = Server::hanging();
     assert_eq!(
         uses_all(&server, by(Once, &server), declared()).await,
         [LEFT]
@@ -209,12 +204,12 @@ impl Policy for Again {
 // CONTRACT D12, I2: what binds every policy
 #[tokio::test(start_paused = true)]
 async fn whatever_a_policy_says_an_undeclared_call_and_the_caller_s_count_have_a_last_attempt() {
-    let server = hanging();
+    let server = Server::hanging();
     assert_eq!(
         uses_all(&server, by(Again, &server), undeclared()).await,
         [LEFT]
     );
-    let server = hanging();
+    let server = Server::hanging();
     let mut request = declared();
     request.call_options().max_attempts(2);
     assert_eq!(
@@ -226,7 +221,7 @@ async fn whatever_a_policy_says_an_undeclared_call_and_the_caller_s_count_have_a
 // CONTRACT D12
 #[tokio::test(start_paused = true)]
 async fn without_a_deadline_or_a_retry_layer_the_timeout_ends_any_attempt() {
-    let server = hanging();
+    let server = Server::hanging();
     let retried = ServiceBuilder::new()
         .layer(RetryLayer::new(policy()))
         .layer(limit())
@@ -297,7 +292,7 @@ async fn a_request_that_outgrows_what_is_kept_makes_its_attempt_the_last() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_too_large_from_its_beginning_tells_the_server_what_is_left_of_the_call()
 {
-    let server = hanging();
+    let server = Server::hanging();
     let small = ServiceBuilder::new()
         .layer(DeadlineLayer::new().default_timeout(SECOND))
         .layer(RetryLayer::new(policy()).replay_limit(4))

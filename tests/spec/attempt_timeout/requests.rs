@@ -12,8 +12,9 @@ use tonic::Request;
 use tower::{Layer, ServiceBuilder};
 
 use super::{LIMIT, limit, policy, timed_out};
-use crate::common::{ms, previous_attempts};
-use crate::support::{SECOND, Stack, client, hello, message, settle, untimed};
+use crate::support::{
+    SECOND, Stack, client, hello, message, ms, previous_attempts, settle, untimed,
+};
 
 type Sender = mpsc::Sender<EchoRequest>;
 

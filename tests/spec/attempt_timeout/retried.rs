@@ -16,14 +16,10 @@ use tonic::{Code, Status};
 use tower::{Layer, ServiceBuilder};
 
 use super::{LIMIT, TOLD, limit, policy, timed_out};
-use crate::common::{declared, ms, previous_attempts, undeclared, waits};
-use crate::support::{SECOND, Untimed, client, settle, timeouts, untimed};
-
-fn hanging() -> Server {
-    let server = Server::in_memory();
-    server.script().otherwise(Answer::hang());
-    server
-}
+use crate::support::{
+    SECOND, Untimed, client, declared, ms, previous_attempts, settle, timeouts, undeclared,
+    untimed, waits,
+};
 
 type Retried = Retry<AttemptTimeout<Untimed>>;
 
@@ -80,7 +76,7 @@ async fn an_attempt_over_its_time_is_cancelled_and_the_next_one_goes() {
 // PEER-CASES CORE-per-attempt-timeout: exhausted is the last status
 #[tokio::test(start_paused = true)]
 async fn when_all_attempts_timed_out_the_call_fails_as_the_last() {
-    let server = hanging();
+    let server = Server::hanging();
     let start = Instant::now();
     let mut client = client(retried(&server, policy()));
     let status = client.unary(declared()).await.unwrap_err();
@@ -94,7 +90,7 @@ async fn when_all_attempts_timed_out_the_call_fails_as_the_last() {
 // CONTRACT R14
 #[tokio::test(start_paused = true)]
 async fn the_deadline_bounds_all_attempts_together() {
-    let server = hanging();
+    let server = Server::hanging();
     let mut request = declared();
     request.set_timeout(ms(305 + 300));
     let start = Instant::now();
@@ -112,7 +108,7 @@ async fn the_deadline_bounds_all_attempts_together() {
 // CONTRACT I2, I4
 #[tokio::test(start_paused = true)]
 async fn an_undeclared_call_that_timed_out_is_not_repeated() {
-    let server = hanging();
+    let server = Server::hanging();
     let mut client = client(retried(&server, policy().retry_on(Code::DeadlineExceeded)));
     let status = client.unary(undeclared()).await.unwrap_err();
     assert_eq!(give_up(&status), Some(GiveUp::NotIdempotent));
@@ -121,7 +117,7 @@ async fn an_undeclared_call_that_timed_out_is_not_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn the_policy_s_codes_do_not_matter_and_the_caller_s_do() {
-    let server = hanging();
+    let server = Server::hanging();
     let other = policy().retry_only_on([Code::Aborted]);
     let mut client = client(retried(&server, other));
     let status = client.unary(declared()).await.unwrap_err();
@@ -177,7 +173,7 @@ async fn tonic_s_own_timer_counts_too() {
 // CONTRACT T2, T4
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_timed_out_costs_a_token_and_the_deadline_costs_none() {
-    let server = hanging();
+    let server = Server::hanging();
     let budget = Arc::new(TokenBucket::new(6, 0.1).unwrap());
     let stack = ServiceBuilder::new()
         .layer(DeadlineLayer::new().default_timeout(10 * SECOND))
@@ -219,7 +215,7 @@ impl Policy for Never {
 // CONTRACT T2
 #[tokio::test(start_paused = true)]
 async fn a_policy_of_one_s_own_charges_it_too() {
-    let server = hanging();
+    let server = Server::hanging();
     let budget = Arc::new(TokenBucket::new(6, 0.1).unwrap());
     let stack = ServiceBuilder::new()
         .layer(BudgetLayer::new(Arc::clone(&budget)))
@@ -233,7 +229,7 @@ async fn a_policy_of_one_s_own_charges_it_too() {
 // CONTRACT D11: without a deadline layer it is tonic's timer that ends the call
 #[tokio::test(start_paused = true)]
 async fn tonic_s_timer_at_the_deadline_costs_no_token() {
-    let server = hanging();
+    let server = Server::hanging();
     let budget = Arc::new(TokenBucket::new(6, 0.1).unwrap());
     let stack = ServiceBuilder::new()
         .layer(BudgetLayer::new(Arc::clone(&budget)))

@@ -24,8 +24,7 @@ use tower::util::{BoxCloneSyncService, MapRequest};
 use tower::{Layer, ServiceBuilder, service_fn};
 
 use super::{GRACE, LIMIT, limit, timed_out};
-use crate::common::ms;
-use crate::support::{SECOND, Stack, client, hello, ours};
+use crate::support::{SECOND, Stack, client, hello, ms, ours};
 
 type Wire = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Error>;
 

@@ -13,8 +13,7 @@ use tokio::time::{advance, timeout};
 use tower::ServiceBuilder;
 
 use super::{assert_down, down, spending};
-use crate::common::{declared, every, failures, ms, policy, undeclared};
-use crate::support::SECOND;
+use crate::support::{SECOND, declared, every, failures, ms, policy, undeclared};
 
 const RETRY: AttemptKind = AttemptKind::Retry;
 const HOUR: Duration = Duration::from_secs(3_600);

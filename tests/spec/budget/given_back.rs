@@ -14,8 +14,7 @@ use tokio::time::{sleep, timeout};
 use tower::{Layer as _, ServiceBuilder};
 
 use super::{down, spending};
-use crate::common::{declared, every, failures, ms, policy};
-use crate::support::{SECOND, hello};
+use crate::support::{SECOND, declared, every, failures, hello, ms, policy};
 
 const RETRY: AttemptKind = AttemptKind::Retry;
 

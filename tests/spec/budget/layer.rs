@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tower::{Layer as _, ServiceBuilder};
 
 use super::{assert_down, bucket, down, spending, tokens};
-use crate::common::{declared, every, failures, ms, policy, retrying, undeclared};
+use crate::support::{declared, every, failures, ms, policy, retrying, undeclared};
 
 // DESIGN decision 10
 #[tokio::test(start_paused = true)]

@@ -11,8 +11,7 @@ use grpc_resilience::budget::{InvalidBudget, PercentageBudget};
 use grpc_resilience::call::{AttemptKind, Budget, Permit};
 use tokio::time::advance;
 
-use crate::common::ms;
-use crate::support::SECOND;
+use crate::support::{SECOND, ms};
 
 const RETRY: AttemptKind = AttemptKind::Retry;
 const DAY: Duration = Duration::from_secs(24 * 3_600);

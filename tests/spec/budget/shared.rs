@@ -19,8 +19,7 @@ use tonic::transport::Channel;
 use tower::{Layer as _, Service, ServiceBuilder};
 
 use super::{bucket, down};
-use crate::common::{declared, every, failures, ms, policy};
-use crate::support::{client, hello};
+use crate::support::{client, declared, every, failures, hello, ms, policy};
 
 const RETRY: AttemptKind = AttemptKind::Retry;
 

@@ -18,8 +18,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer as _, Service as _, ServiceExt as _, service_fn};
 
-use crate::common::{every, ms};
-use crate::support::SECOND;
+use crate::support::{SECOND, every, ms};
 
 type Answer = Result<Response<Body>, BoxError>;
 

@@ -18,8 +18,9 @@ use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceBuilder, ServiceExt as _, service_fn};
 
-use crate::common::{every, ms, unavailable};
-use crate::support::{SECOND, Stack, client, declared_hello, has, hello, ours, untimed};
+use crate::support::{
+    SECOND, Stack, client, declared_hello, every, has, hello, ms, ours, unavailable, untimed,
+};
 
 /// With what they say, and how early within a second's call.
 const EARLY: [(Code, &str, u64); 8] = [

@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 use tower::{Layer, ServiceBuilder};
 
-use crate::common::{every, ms, unavailable};
 use crate::support::{
-    SECOND, Slow, Stack, all_ended, client, has, hello, ours, settle, sources, untimed,
+    SECOND, Slow, Stack, all_ended, client, every, has, hello, ms, ours, settle, sources,
+    unavailable, untimed,
 };
 
 fn one_second() -> DeadlineLayer {

@@ -1,23 +1,19 @@
 //! A call that is made for another ends with it, whatever stands below (CONTRACT D10).
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use grpc_resilience::call::{CallOptionsExt, ParentCall};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::{Error, GiveUp};
 use http::{Request, Response};
-use http_body::Frame;
 use http_body_util::BodyExt as _;
 use tonic::Code;
 use tonic::body::Body;
 use tower::{Layer as _, Service as _, service_fn};
 
-use crate::support::serving;
+use crate::support::{Endless, serving};
 
 fn made_for(served: &ParentCall) -> Request<Body> {
     let mut request = Request::new(Body::empty());
@@ -53,21 +49,6 @@ async fn a_call_made_for_one_that_is_over_never_reaches_the_service_below() {
     let error = stack.call(made_for(&served)).await.unwrap_err();
     is_forsaken(&error, "waiting for the service below to take the request");
     assert_eq!(count.load(Ordering::Relaxed), 1);
-}
-
-/// A body that always has a frame.
-struct Endless;
-
-impl http_body::Body for Endless {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"more")))))
-    }
 }
 
 #[tokio::test(start_paused = true)]

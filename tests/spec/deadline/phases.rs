@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::{GiveUp, Resilience};
-use test_protos::EchoResponse;
-use testing::{Answer, Server, grpc_frame};
+use testing::Server;
 use tokio::time::{Instant, interval};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::IntervalStream;
@@ -16,8 +15,7 @@ use tower::buffer::Buffer;
 use tower::util::BoxService;
 use tower::{BoxError, Layer as _, Service, ServiceExt as _};
 
-use crate::common::ms;
-use crate::support::{Slow, Stack, client, hello, message};
+use crate::support::{Slow, Stack, client, hang_after_message, hello, message, ms};
 
 const DEADLINE: Duration = Duration::from_millis(200);
 const CONNECTING: &str = "waiting for the answer to an attempt";
@@ -97,10 +95,7 @@ async fn latenesses(server: &Server) -> Vec<(&'static str, Duration)> {
     let stack = full().wrap(hanging.channel());
     note("connecting, stack", lateness(stack, "", unary).await);
 
-    let frame = grpc_frame(&EchoResponse::default());
-    server
-        .script()
-        .otherwise(Answer::hang_after_head().frame(frame));
+    server.script().otherwise(hang_after_message());
     let stack = alone().layer(server.channel());
     note("stalled", lateness(stack, READING, stream).await);
     let stack = full().wrap(server.channel());

@@ -1,13 +1,8 @@
 //! The deadline covers the response to its end (CONTRACT D9).
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::{Error, GiveUp, Resilience};
-use http_body::Frame;
 use http_body_util::BodyExt as _;
 use test_protos::EchoResponse;
 use testing::{Answer, Server, grpc_frame};
@@ -18,8 +13,9 @@ use tonic::body::Body;
 use tonic::{Code, Request};
 use tower::{Layer, Service as _, ServiceBuilder, service_fn};
 
-use crate::common::ms;
-use crate::support::{SECOND, Stack, all_ended, client, hello, message};
+use crate::support::{
+    Endless, SECOND, Stack, all_ended, client, hang_after_message, hello, message, ms,
+};
 
 fn one_second() -> DeadlineLayer {
     DeadlineLayer::new().default_timeout(SECOND)
@@ -36,10 +32,7 @@ fn is_expiry(status: &tonic::Status) {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_hangs_after_its_head_ends_at_the_deadline() {
     let server = Server::in_memory();
-    let frame = grpc_frame(&EchoResponse::default());
-    server
-        .script()
-        .otherwise(Answer::hang_after_head().frame(frame));
+    server.script().otherwise(hang_after_message());
     hangs_after_head(&server, one_second().layer(server.channel())).await;
     let full = Resilience::new().default_timeout(SECOND);
     hangs_after_head(&server, full.wrap(server.channel())).await;
@@ -92,21 +85,6 @@ async fn trickles<T: Stack>(stack: T) {
     }
     is_expiry(&answers.message().await.unwrap_err());
     assert_eq!(start.elapsed(), SECOND);
-}
-
-/// A body that always has a frame.
-struct Endless;
-
-impl http_body::Body for Endless {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"more")))))
-    }
 }
 
 // CONTRACT D9

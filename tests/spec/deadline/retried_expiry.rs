@@ -8,8 +8,7 @@ use tokio::time::Instant;
 use tonic::Code;
 use tower::ServiceBuilder;
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, client, hello};
+use crate::support::{SECOND, client, every, hello, ms};
 
 // CONTRACT D8, R14
 #[tokio::test(start_paused = true)]

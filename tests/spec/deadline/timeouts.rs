@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use tonic::Code;
 use tower::{Layer, ServiceBuilder};
 
-use crate::common::{every, ms, unavailable};
-use crate::support::{SECOND, Slow, Stack, client, hello, timeouts};
+use crate::support::{
+    MALFORMED_TIMEOUTS, SECOND, Slow, Stack, client, every, hello, ms, timeouts, unavailable,
+};
 
 fn five_seconds() -> DeadlineLayer {
     DeadlineLayer::new().default_timeout(5 * SECOND)
@@ -149,18 +150,7 @@ async fn a_malformed_timeout_of_the_caller_s_is_said_at_once_and_never_sent() {
     let server = Server::in_memory();
     let full = Resilience::new().wrap(server.channel());
     let alone = DeadlineLayer::new().layer(server.channel());
-    for malformed in [
-        "",
-        "5",
-        "S",
-        "5 S",
-        "-1S",
-        "+1S",
-        "123456789m",
-        "1s",
-        "1.5S",
-        "5SS",
-    ] {
+    for malformed in MALFORMED_TIMEOUTS {
         let request = || {
             let mut request = hello();
             let value = malformed.parse().unwrap();

@@ -15,14 +15,16 @@ use grpc_resilience::retry::{BeforeAttempt, RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use grpc_resilience::{BoxError, Error, GiveUp, Resilience};
 use http_body_util::BodyExt as _;
+use peer::connector::Broken;
 use test_protos::EchoResponse;
 use testing::{Answer, Server, grpc_frame};
 use tonic::body::Body;
 use tonic::{Code, Request, Status};
 use tower::{Layer, Service, ServiceExt as _};
 
-use crate::common::{declared, every, ms, policy};
-use crate::support::{Broken, SECOND, Stack, client, hello};
+use crate::support::{
+    SECOND, Stack, client, declared, every, hang_after_message, hello, ms, policy,
+};
 
 const SECRET: &str = "hunter2";
 
@@ -323,10 +325,7 @@ async fn a_foreign_error_is_said_once_and_its_metadata_never() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_breaks_off_is_said_once() {
     let server = Server::in_memory();
-    let frame = grpc_frame(&EchoResponse::default());
-    server
-        .script()
-        .otherwise(Answer::hang_after_head().frame(frame));
+    server.script().otherwise(hang_after_message());
     let stack = resilience().default_timeout(ms(100)).wrap(server.channel());
     let request = http::Request::post("/test.v1.Echo/Unary").body(Body::empty());
     let answer = stack.oneshot(request.unwrap()).await.unwrap();

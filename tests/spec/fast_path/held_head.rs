@@ -10,8 +10,7 @@ use tokio::time::sleep;
 use tonic::body::Body;
 use tower::{Service as _, ServiceExt as _};
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, client, hello, message, settle};
+use crate::support::{SECOND, client, every, hello, message, ms, settle};
 
 /// A unary request as a generated client sends it, whose answer nobody reads.
 pub(super) fn raw(is_listened_to: bool) -> http::Request<Body> {

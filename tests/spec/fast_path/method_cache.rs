@@ -26,8 +26,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
-use crate::common::{every, ms};
-use crate::support::SECOND;
+use crate::support::{SECOND, every, ms};
 
 const GET: &str = "/many.v1.Many/Get";
 

@@ -14,8 +14,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Service as _, ServiceBuilder, ServiceExt as _};
 
-use crate::common::{failures, ms};
-use crate::support::{SECOND, client, hello, serving, settle};
+use crate::support::{SECOND, client, failures, hello, ms, serving, settle};
 
 use super::held_head::raw;
 use super::{Case, Seen, answers, hanging};

@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
-use crate::common::{policy, unavailable, undeclared};
+use crate::support::{policy, unavailable, undeclared};
 
 pub(super) type Client = EchoClient<Idempotency<Retry<Channel>>>;
 

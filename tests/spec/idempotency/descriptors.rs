@@ -18,7 +18,7 @@ use testing::{Answer, Server, method};
 use tonic::Code;
 
 use super::declared::{client, layer, repeated};
-use crate::common::{policy, undeclared};
+use crate::support::{policy, undeclared};
 
 /// The methods of the test service, as a build script writes them.
 const TABLE: [Method; 3] = [

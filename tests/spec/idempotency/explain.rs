@@ -9,7 +9,7 @@ use testing::{Server, method};
 use tower::Layer as _;
 
 use super::declared::{client, layer};
-use crate::common::{declared, policy, undeclared};
+use crate::support::{declared, policy, undeclared};
 
 const GET: &str = "/shop.v1.Orders/Get";
 const ORDERS: [Method; 1] = [Method::new(GET, MethodKind::Unary, Safety::NoSideEffects)];

@@ -12,7 +12,7 @@ use tonic::{Code, Request};
 use tower::{Layer as _, ServiceBuilder};
 
 use super::declared::{Client, client, layer};
-use crate::common::{failures, ms, policy, unavailable, undeclared};
+use crate::support::{failures, ms, policy, unavailable, undeclared};
 
 const HEADER: &str = "idempotency-key";
 

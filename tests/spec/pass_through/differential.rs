@@ -20,8 +20,7 @@ use tonic::{Code, Status};
 use tower::retry::Policy;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
-use crate::common::{every, ms};
-use crate::support::message;
+use crate::support::{every, message, ms, paused_runtime};
 
 /// Repeats a call whose head says UNAVAILABLE, so many times.
 #[derive(Clone)]
@@ -83,12 +82,7 @@ enum Retrier {
 
 /// The code that the call ends with, and what each attempt sent.
 fn play(who: Retrier, script: &[Code], attempts: u32) -> (Code, Vec<Bytes>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    paused_runtime().block_on(async {
         let server = Server::in_memory();
         let answer = |code: &Code| Answer::status(*code, "no").reading_request();
         server

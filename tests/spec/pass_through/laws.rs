@@ -22,8 +22,7 @@ use tonic::body::Body;
 use tonic::{Code, Request, Status};
 use tower::Layer as _;
 
-use crate::common::{every, ms};
-use crate::support::{Stack, all_ended, sorted};
+use crate::support::{Stack, all_ended, every, ms, paused_runtime, sorted};
 
 /// A request body: its frames, and what it says of itself.
 #[derive(Clone, Debug)]
@@ -290,12 +289,7 @@ async fn stack_call<T: Stack>(
 }
 
 fn on_a_paused_clock<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(async { tokio::time::timeout(ms(600_000), test).await.unwrap() })
+    paused_runtime().block_on(async { tokio::time::timeout(ms(600_000), test).await.unwrap() })
 }
 
 fn retry() -> RetryLayer {

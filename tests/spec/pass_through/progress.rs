@@ -1,21 +1,17 @@
 //! Streams make progress as they do without a layer, and end as they do.
 
-use testing::{Answer, Outcome, Server, grpc_frame, method};
+use testing::{Answer, Outcome, Server, method};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::common::ms;
-use crate::support::{SECOND, Stack, all_ended, client, for_each_stack, hello, message, settle};
+use crate::support::{
+    SECOND, Stack, all_ended, bidi, client, for_each_stack, hang_after_message, hello, message, ms,
+    settle,
+};
 
 async fn ping_pong<T: Stack>(stack: T) {
-    let (send, receive) = mpsc::channel(1);
-    let mut client = client(stack);
-    let answers = client
-        .bidi_stream(ReceiverStream::new(receive))
-        .await
-        .unwrap();
-    let mut answers = answers.into_inner();
+    let (send, mut answers) = bidi(&mut client(stack)).await;
     for text in ["a", "b", "c"] {
         send.send(message(text)).await.unwrap();
         let answer = timeout(SECOND, answers.message()).await.unwrap();
@@ -73,10 +69,7 @@ async fn drops_a_response<T: Stack>(server: &Server, stack: T) {
 #[tokio::test(start_paused = true)]
 async fn dropping_the_response_stream_cancels_the_call_at_the_server() {
     let server = Server::in_memory();
-    let frame = grpc_frame(&test_protos::EchoResponse::default());
-    server
-        .script()
-        .otherwise(Answer::hang_after_head().frame(frame));
+    server.script().otherwise(hang_after_message());
     let _ = for_each_stack!(server.channel(), |_name, stack| {
         drops_a_response(&server, stack).await;
     });
@@ -105,13 +98,8 @@ async fn dropping_the_call_cancels_it_at_the_server() {
 /// How the server fares if one side of a bidi call is dropped.
 async fn after_drop<T: Stack>(server: &Server, stack: T, drop_answers: bool) -> (Outcome, bool) {
     server.clear();
-    let (send, receive) = mpsc::channel(1);
-    let mut client = client(stack);
-    let answers = client
-        .bidi_stream(ReceiverStream::new(receive))
-        .await
-        .unwrap();
-    let mut answers = Some(answers.into_inner());
+    let (send, answers) = bidi(&mut client(stack)).await;
+    let mut answers = Some(answers);
     send.send(message("a")).await.unwrap();
     assert!(answers.as_mut().unwrap().message().await.unwrap().is_some());
     let mut send = Some(send);

@@ -11,8 +11,7 @@ use tokio::time::sleep;
 use tonic::body::Body;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
-use crate::common::{every, failures, ms, policy};
-use crate::support::{SECOND, Stack, client, hello, message};
+use crate::support::{SECOND, Stack, client, every, failures, hello, message, ms, policy};
 
 /// What a layer of the user's own makes of a body, whatever it was.
 fn changed() -> Body {

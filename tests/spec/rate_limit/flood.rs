@@ -9,8 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep_until};
 
-use crate::common::ms;
-use crate::support::SECOND;
+use crate::support::{SECOND, ms};
 
 use super::raw_service::{again, new};
 

@@ -12,7 +12,7 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 use tonic::transport::server::{TcpConnectInfo, TcpIncoming};
 
-use crate::common::ms;
+use crate::support::ms;
 
 use super::raw_service::{new, request, send, to};
 

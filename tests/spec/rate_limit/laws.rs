@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::common::ms;
+use crate::support::ms;
 
 use super::raw_service::{again, new, request, send};
 

@@ -8,8 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep_until};
 use tonic::Code;
 
-use crate::common::{declared, ms, retrying};
-use crate::support::SECOND;
+use crate::support::{SECOND, declared, ms, retrying};
 
 use super::raw_service::{new, serve};
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::common::{declared, ms, previous_attempts, retrying, undeclared, waits};
+use crate::support::{declared, ms, previous_attempts, retrying, undeclared, waits};
 
 use super::raw_service::{request, send, serve};
 

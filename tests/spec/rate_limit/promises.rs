@@ -6,7 +6,7 @@ use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep_until};
 
-use crate::common::ms;
+use crate::support::ms;
 
 use super::raw_service::{Refused, again, new, request, send, told};
 

@@ -8,8 +8,7 @@ use test_protos::EchoRequest;
 use tokio::time::advance;
 use tonic::Code;
 
-use crate::common::ms;
-use crate::support::client;
+use crate::support::{client, ms};
 
 use super::raw_service::{new, request, send, serve, told};
 

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use grpc_resilience::backoff::{Exponential, Jitter};
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::classify::Reason;
 use grpc_resilience::deadline::DeadlineLayer;
@@ -21,8 +20,9 @@ use tokio::time::sleep;
 use tonic::Request;
 use tower::{Layer as _, ServiceExt as _};
 
-use crate::common::{declared, every, failures, ms, policy, unavailable, undeclared};
-use crate::support::{SECOND, client, for_each_stack};
+use crate::support::{
+    SECOND, client, declared, every, failures, for_each_stack, ms, policy, unavailable, undeclared,
+};
 
 fn watched(mut request: Request<EchoRequest>) -> (Request<EchoRequest>, CallReport) {
     let report = request.call_report();
@@ -243,10 +243,7 @@ async fn an_inner_task_that_goes_on_after_the_expiry_writes_nothing_any_more() {
 #[tokio::test(start_paused = true)]
 async fn the_call_that_tests_a_channel_and_finds_it_ready_at_once_has_not_waited() {
     let server = Server::in_memory_unstarted();
-    let dials = Exponential::new(SECOND).unwrap().multiplier(1.0).unwrap();
-    let patient = WaitForReadyLayer::new()
-        .fail_fast()
-        .backoff(dials.jitter(Jitter::None));
+    let patient = WaitForReadyLayer::new().fail_fast().backoff(every(SECOND));
     let mut client = client(patient.layer(server.channel()));
     client.unary(undeclared()).await.unwrap_err();
     server.start().await;

@@ -8,8 +8,7 @@ use testing::{Answer, Server};
 use tonic::Code;
 use tower::{Layer as _, ServiceExt as _};
 
-use crate::common::{declared, policy, unavailable};
-use crate::support::{client, for_each_stack, hello};
+use crate::support::{client, declared, for_each_stack, hello, policy, unavailable};
 
 // CONTRACT R12
 #[tokio::test(start_paused = true)]

@@ -13,8 +13,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Request;
 use tower::Layer as _;
 
-use crate::common::{declared, every, ms, policy, retrying, unavailable, undeclared};
-use crate::support::{SECOND, Stack, client, for_each_stack};
+use crate::support::{
+    SECOND, Stack, client, declared, every, for_each_stack, ms, policy, retrying, unavailable,
+    undeclared,
+};
 use test_protos::EchoRequest;
 
 fn watched(mut request: Request<EchoRequest>) -> (Request<EchoRequest>, CallReport) {

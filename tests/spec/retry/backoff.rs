@@ -14,8 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 use tower::Layer as _;
 
-use crate::common::{declared, every, failures, ms, policy, retrying, unavailable, waits};
-use crate::support::ours;
+use crate::support::{declared, every, failures, ms, ours, policy, retrying, unavailable, waits};
 
 fn ten_to_fifty(jitter: Jitter) -> Exponential {
     let curve = Exponential::new(ms(10)).unwrap().max(ms(50)).unwrap();

@@ -14,7 +14,7 @@ use testing::{Answer, Server};
 use tonic::{Code, Request, Status};
 use tower::ServiceBuilder;
 
-use crate::common::{declared, every, ms, unavailable};
+use crate::support::{declared, every, ms, unavailable};
 
 /// Says the same whatever happened.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use testing::{Answer, Server, method};
 use tokio::time::{sleep, timeout};
 
-use crate::common::{declared, every, failures, ms, policy, retrying};
+use crate::support::{declared, every, failures, ms, policy, retrying};
 
 // PEER-CASES JAVA-cancel-while-backoff, CORE-cancel-during-delay
 #[tokio::test(start_paused = true)]

@@ -11,8 +11,7 @@ use testing::{Answer, Server, grpc_frame, method};
 use tonic::{Code, Request, Status};
 use tower::ServiceBuilder;
 
-use crate::common::{declared, ms, policy, retrying, undeclared, waits};
-use crate::support::client;
+use crate::support::{client, declared, ms, policy, retrying, undeclared, waits};
 
 const DROPPED: &str = "etcdserver: raft proposal dropped";
 
@@ -190,7 +189,7 @@ async fn such_a_failure_takes_a_token_each_time() {
         (dropped(), etcd(), 296.0),
         (dropped(), etcd().max_attempts(1).unwrap(), 299.0),
         (dropped(), vetoed(), 300.0),
-        (dropped(), crate::common::policy(), 300.0),
+        (dropped(), crate::support::policy(), 300.0),
         (head_first(), etcd(), 299.0),
         (head_first(), vetoed(), 300.0),
     ] {
@@ -199,7 +198,9 @@ async fn such_a_failure_takes_a_token_each_time() {
         let budget = BudgetLayer::new(TokenBucket::default());
         let layered = ServiceBuilder::new()
             .layer(budget.clone())
-            .layer(RetryLayer::new(policy.backoff(crate::common::every(ms(1)))))
+            .layer(RetryLayer::new(
+                policy.backoff(crate::support::every(ms(1))),
+            ))
             .service(server.channel());
         client(layered).unary(declared()).await.unwrap_err();
         assert_eq!(budget.snapshots()[0].1.tokens(), Some(tokens));

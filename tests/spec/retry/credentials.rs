@@ -14,8 +14,7 @@ use testing::{Answer, Server, method};
 use tonic::{Code, Request, Status};
 use tower::Layer as _;
 
-use crate::common::{declared, policy, undeclared};
-use crate::support::{Stack, client};
+use crate::support::{Stack, client, declared, policy, undeclared};
 
 /// The number of the attempt, and the code of the failure.
 type Told = (u32, Option<Code>);
@@ -188,7 +187,7 @@ async fn it_is_told_until_it_has_run_with_success_and_then_no_more() {
 #[tokio::test(start_paused = true)]
 async fn refusals_of_what_was_sent_before_the_renewal_fetch_no_second_token() {
     let (server, tokens) = (Server::in_memory(), Tokens::default());
-    let late = refused().after(crate::common::ms(500));
+    let late = refused().after(crate::support::ms(500));
     server.script().on(method::UNARY, [late, refused()]);
     let client = client(layer(&tokens).layer(server.channel()));
     let mut slow = client.clone();
@@ -221,7 +220,7 @@ async fn a_renewal_does_not_hide_the_refusal_of_a_later_token() {
             async move {
                 // The second run takes longer than the third and the call that it is for.
                 if runs == 2 {
-                    tokio::time::sleep(crate::common::ms(500)).await;
+                    tokio::time::sleep(crate::support::ms(500)).await;
                 }
                 Ok(next)
             }
@@ -324,7 +323,7 @@ async fn a_retry_is_told_of_what_another_call_was_refused_meanwhile() {
     let down = Answer::status(Code::Unavailable, "down");
     server.script().on(method::UNARY, [down, refused()]);
     let (told, hook) = listening(0);
-    let slow = policy().backoff(crate::common::every(crate::common::ms(500)));
+    let slow = policy().backoff(crate::support::every(crate::support::ms(500)));
     let layer = RetryLayer::new(slow).before_attempt(hook);
     let client = client(layer.layer(server.channel()));
     let mut waiting = client.clone();

@@ -17,10 +17,10 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::{Layer as _, ServiceBuilder};
 
-use crate::common::{
-    declared, every, failures, ms, policy, previous_attempts, unavailable, undeclared, waits,
+use crate::support::{
+    SECOND, Stack, client, declared, every, failures, ms, policy, previous_attempts, timeouts,
+    unavailable, undeclared, waits,
 };
-use crate::support::{SECOND, Stack, client, timeouts};
 
 fn layer(hook: BeforeAttempt) -> RetryLayer {
     RetryLayer::new(policy()).before_attempt(hook)

@@ -13,7 +13,7 @@ use testing::{Answer, Server, method};
 use tokio::time::Instant;
 use tonic::{Code, Request};
 
-use crate::common::{declared, every, ms, unavailable};
+use crate::support::{declared, every, ms, paused_runtime, unavailable};
 
 /// A hook that fails in all runs but those in which the token service is up; how often it ran.
 fn hook(is_up: impl Fn(u32) -> bool + Send + Sync + 'static) -> (BeforeAttempt, Arc<AtomicU32>) {
@@ -48,9 +48,7 @@ fn depth(error: &(dyn Error + 'static)) -> usize {
 /// Runs this in a thread with the stack that tokio gives its workers.
 fn on_a_small_stack<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(|| {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(test());
+        paused_runtime().block_on(test());
     });
     thread.unwrap().join().unwrap();
 }

@@ -9,13 +9,12 @@ use grpc_resilience::retry::{BeforeAttempt, NextAttempt, RetryLayer};
 use grpc_resilience::{BoxError, GiveUp};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, StreamBody};
-use testing::{Answer, Server, grpc_frame};
+use testing::Server;
 use tokio::time::{sleep, timeout};
 use tonic::body::Body;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::common::{ms, policy, undeclared};
-use crate::support::{SECOND, client, message};
+use crate::support::{SECOND, client, hang_after_message, message, ms, policy, undeclared};
 
 /// What the user of a channel puts into a request.
 #[derive(Clone)]
@@ -25,7 +24,7 @@ struct Token(#[expect(dead_code, reason = "it only counts")] Arc<()>);
 #[tokio::test(start_paused = true)]
 async fn what_the_caller_put_into_the_request_is_let_go_with_the_head_of_the_answer() {
     let server = Server::in_memory();
-    let hang = Answer::hang_after_head().frame(grpc_frame(&test_protos::EchoResponse::default()));
+    let hang = hang_after_message();
     server.script().otherwise(hang);
     for retries in [false, true] {
         let token = Arc::new(());
@@ -81,7 +80,7 @@ impl<T> std::error::Error for Holds<T> {}
 
 async fn leaks_nothing(with_extension: bool) {
     let server = Server::in_memory();
-    let hang = Answer::hang_after_head().frame(grpc_frame(&test_protos::EchoResponse::default()));
+    let hang = hang_after_message();
     server.script().otherwise(hang);
     let marker = Arc::new(());
     let kept = Arc::clone(&marker);

@@ -6,7 +6,9 @@ use test_protos::EchoRequest;
 use testing::{Answer, Call, Server, method};
 use tonic::{Code, Request, Status};
 
-use crate::common::{declared, every, ms, previous_attempts, retrying, undeclared};
+use crate::support::{
+    declared, every, ms, paused_runtime, previous_attempts, retrying, undeclared,
+};
 
 /// How one attempt ends.
 #[derive(Clone, Copy, Debug)]
@@ -55,12 +57,7 @@ fn faults() -> impl Strategy<Value = Vec<Fault>> {
 }
 
 fn play(faults: &[Fault], request: Request<EchoRequest>) -> (Result<String, Status>, Vec<Call>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    paused_runtime().block_on(async {
         let server = Server::in_memory();
         let answers = faults.iter().enumerate();
         server.script().on(

@@ -12,8 +12,7 @@ use testing::{Answer, Server, method};
 use tonic::{Code, Status};
 use tower::Layer as _;
 
-use crate::common::{declared, ms, policy, retrying};
-use crate::support::client;
+use crate::support::{client, declared, ms, policy, retrying};
 
 /// What each library says of a message or of metadata over a limit, with figures as it prints them.
 const OVER_A_LIMIT: [(Code, &str); 33] = [
@@ -367,7 +366,7 @@ async fn the_whole_stack_knows_them_too() {
             .unwrap()
             .retry(everything())
             .wrap(server.channel());
-        let call = client(stack).unary(crate::common::undeclared()).await;
+        let call = client(stack).unary(crate::support::undeclared()).await;
         call.unwrap_err();
         assert_eq!(server.count(), attempts);
     }

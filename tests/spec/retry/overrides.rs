@@ -5,7 +5,7 @@ use grpc_resilience::call::{CallOptions, CallOptionsExt};
 use testing::{Answer, Call, Server, method};
 use tonic::{Code, Status};
 
-use crate::common::{declared, every, ms, policy, retrying, unavailable, waits};
+use crate::support::{declared, every, ms, policy, retrying, unavailable, waits};
 
 /// One call against a server that always answers so, and a second one that asks for nothing.
 async fn tuned(answer: Answer, tune: impl FnOnce(&mut CallOptions)) -> (Status, Vec<Call>) {

@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tower::Layer as _;
 
-use crate::common::{
+use crate::support::{
     declared, every, failures, ms, policy, retrying, unavailable, undeclared, waits,
 };
 

@@ -13,7 +13,7 @@ use tower::buffer::Buffer;
 use tower::{BoxError, Layer as _, Service};
 use tower_test::mock;
 
-use crate::common::{declared, ms, policy};
+use crate::support::{declared, ms, policy};
 
 type Sent = Request<Body>;
 type Answered = Response<Body>;

@@ -8,8 +8,7 @@ use grpc_resilience::retry::RetryLayer;
 use testing::{Server, method};
 use tower::{Layer as _, ServiceBuilder};
 
-use crate::common::{failures, policy};
-use crate::support::{Stack, client, hello};
+use crate::support::{Stack, client, failures, hello, policy, spawn};
 
 /// Of so little that some calls which kept what they took would have used it up.
 fn small() -> RetryLayer {
@@ -45,8 +44,7 @@ async fn calls_that_succeed_or_are_dropped_give_back_what_they_took_of_the_repla
         .retry_layer(small())
         .wrap(server.channel());
     for number in 0..20 {
-        let mut client = client(stack.clone());
-        let call = tokio::spawn(async move { client.unary(hello()).await });
+        let call = spawn(&stack, hello());
         if number % 2 == 0 {
             call.await.unwrap().unwrap();
         } else {
@@ -78,8 +76,7 @@ impl Budget for Panicking {
 
 async fn survives_panics<T: Stack>(server: &Server, stack: T) {
     for number in 0..20 {
-        let mut client = client(stack.clone());
-        let call = tokio::spawn(async move { client.unary(hello()).await });
+        let call = spawn(&stack, hello());
         assert_eq!(call.await.is_err(), number > 0, "{number}");
     }
     has_room(server, stack).await;

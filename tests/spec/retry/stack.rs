@@ -15,7 +15,7 @@ use testing::{Server, method};
 use tonic::body::Body;
 use tower::ServiceBuilder;
 
-use crate::common::{
+use crate::support::{
     declared, failures, ms, policy, previous_attempts, unavailable, undeclared, waits,
 };
 

@@ -13,8 +13,7 @@ use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use crate::common::{ms, policy, unavailable, waits};
-use crate::support::SECOND;
+use crate::support::{SECOND, ms, policy, unavailable, waits};
 
 type Client = EchoClient<Resilient<Channel>>;
 

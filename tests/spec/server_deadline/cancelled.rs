@@ -8,15 +8,14 @@ use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::{GiveUp, Resilience};
 use test_protos::EchoResponse;
 use testing::method::{SERVER_STREAM, UNARY};
-use testing::{Answer, Call, Server};
+use testing::{Call, Server};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
 use tower::ServiceBuilder;
 
-use crate::common::ms;
-use crate::support::{SECOND, Stack, all_ended, client, hello};
+use crate::support::{SECOND, Stack, all_ended, client, hello, ms};
 
 use super::closures::{Answers, Front, Stops, calls_to};
 use super::raw_http2::Raw;
@@ -63,6 +62,33 @@ fn is_forsaken(status: &Status) {
     assert_eq!(GiveUp::find(status), Some(GiveUp::Cancelled), "{status}");
 }
 
+/// Makes two calls in tasks that carry the served one, and then answers so.
+fn calling_aside<F>(
+    back: &Server,
+    answer: impl Fn() -> F + Send + Sync + 'static,
+) -> (Front, UnboundedReceiver<Status>)
+where
+    F: Future<Output = Result<EchoResponse, Status>> + Send + 'static,
+{
+    let (ended, statuses) = unbounded_channel();
+    let stack = tower::Layer::layer(&DeadlineLayer::new(), back.channel());
+    let front = Front::unary(move |request| {
+        let served = request.extensions().get::<ParentCall>().unwrap();
+        spawn_two(&stack, served, &ended);
+        answer()
+    });
+    (front, statuses)
+}
+
+/// What the two calls in other tasks end with.
+async fn both(statuses: &mut UnboundedReceiver<Status>) -> [Status; 2] {
+    let mut next = async || {
+        let status = timeout(60 * SECOND, statuses.recv()).await;
+        status.unwrap().unwrap()
+    };
+    [next().await, next().await]
+}
+
 async fn all_forsaken(back: &Server, statuses: &mut UnboundedReceiver<Status>) {
     for _ in 0..2 {
         let status = timeout(SECOND, statuses.recv()).await.unwrap().unwrap();
@@ -73,16 +99,10 @@ async fn all_forsaken(back: &Server, statuses: &mut UnboundedReceiver<Status>) {
     assert!(calls.iter().all(Call::cancelled));
 }
 
-fn hanging() -> Server {
-    let back = Server::in_memory();
-    back.script().otherwise(Answer::hang());
-    back
-}
-
 // CONTRACT D10
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_drops_its_call_cancels_all_that_were_made_for_it() {
-    let (back, stops) = (hanging(), Stops::new());
+    let (back, stops) = (Server::hanging(), Stops::new());
     let stack = tower::Layer::layer(&DeadlineLayer::new(), back.channel());
     let (front, mut statuses) = calling(stack, &stops);
     let front = front.serve();
@@ -96,7 +116,7 @@ async fn a_caller_that_drops_its_call_cancels_all_that_were_made_for_it() {
 // CONTRACT D10
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_resets_its_stream_cancels_all_that_were_made_for_it() {
-    let (back, stops) = (hanging(), Stops::new());
+    let (back, stops) = (Server::hanging(), Stops::new());
     let stack = Resilience::new().wrap(back.channel());
     let (front, mut statuses) = calling(stack, &stops);
     let raw = Raw::in_memory(front).await;
@@ -111,7 +131,7 @@ async fn a_caller_that_resets_its_stream_cancels_all_that_were_made_for_it() {
 // CONTRACT D10
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_breaks_cancels_all_that_were_made_for_its_calls() {
-    let (back, stops) = (hanging(), Stops::new());
+    let (back, stops) = (Server::hanging(), Stops::new());
     let stack = Resilience::new().wrap(back.channel());
     let (front, mut statuses) = calling(stack, &stops);
     let raw = Raw::in_memory(front).await;
@@ -125,27 +145,14 @@ async fn a_connection_that_breaks_cancels_all_that_were_made_for_its_calls() {
 // CONTRACT D10
 #[tokio::test(start_paused = true)]
 async fn a_call_that_was_answered_cancels_what_was_left_of_those_made_for_it() {
-    let back = hanging();
-    let (ended, mut statuses) = unbounded_channel();
-    let stack = tower::Layer::layer(&DeadlineLayer::new(), back.channel());
-    let front = Front::unary(move |request| {
-        let served = request.extensions().get::<ParentCall>().unwrap();
-        spawn_two(&stack, served, &ended);
-        async {
-            sleep(ms(50)).await;
-            Ok(EchoResponse::default())
-        }
+    let back = Server::hanging();
+    let (front, mut statuses) = calling_aside(&back, || async {
+        sleep(ms(50)).await;
+        Ok(EchoResponse::default())
     });
     let start = Instant::now();
     calls_to(&front.serve()).unary(hello()).await.unwrap();
-    for _ in 0..2 {
-        is_forsaken(
-            &timeout(60 * SECOND, statuses.recv())
-                .await
-                .unwrap()
-                .unwrap(),
-        );
-    }
+    both(&mut statuses).await.iter().for_each(is_forsaken);
     assert_eq!(start.elapsed(), ms(50));
     assert!(all_ended(&back).await.iter().all(Call::cancelled));
 }
@@ -153,7 +160,7 @@ async fn a_call_that_was_answered_cancels_what_was_left_of_those_made_for_it() {
 // CONTRACT D10
 #[tokio::test(start_paused = true)]
 async fn a_streamed_answer_is_over_at_its_last_trailer_and_not_before() {
-    let back = hanging();
+    let back = Server::hanging();
     let (ended, mut statuses) = unbounded_channel();
     let stack = tower::Layer::layer(&DeadlineLayer::new(), back.channel());
     let front = Front::stream(move |request| {
@@ -171,14 +178,7 @@ async fn a_streamed_answer_is_over_at_its_last_trailer_and_not_before() {
     let start = Instant::now();
     let answer = raw.call(SERVER_STREAM, None).await;
     assert_eq!((answer.status().0, answer.took), (Code::Ok, ms(150)));
-    for _ in 0..2 {
-        is_forsaken(
-            &timeout(60 * SECOND, statuses.recv())
-                .await
-                .unwrap()
-                .unwrap(),
-        );
-    }
+    both(&mut statuses).await.iter().for_each(is_forsaken);
     assert_eq!(start.elapsed(), ms(150));
 }
 
@@ -202,21 +202,14 @@ async fn a_call_made_for_one_that_is_over_never_leaves() {
         async { Ok(EchoResponse::default()) }
     });
     calls_to(&front.serve()).unary(hello()).await.unwrap();
-    for _ in 0..2 {
-        is_forsaken(
-            &timeout(60 * SECOND, statuses.recv())
-                .await
-                .unwrap()
-                .unwrap(),
-        );
-    }
+    both(&mut statuses).await.iter().for_each(is_forsaken);
     assert_eq!((back.count(), back.dials()), (0, 0));
 }
 
 // CONTRACT D8, D10
 #[tokio::test(start_paused = true)]
 async fn a_call_that_ends_with_the_served_one_is_not_tried_again() {
-    let (back, stops) = (hanging(), Stops::new());
+    let (back, stops) = (Server::hanging(), Stops::new());
     let retry = RetryLayer::new(RetryPolicy::new().assume_idempotent());
     let stack = ServiceBuilder::new()
         .layer(retry)
@@ -225,11 +218,7 @@ async fn a_call_that_ends_with_the_served_one_is_not_tried_again() {
     let front = front.serve();
     let call = async { calls_to(&front).unary(hello()).await };
     assert!(timeout(ms(100), call).await.is_err());
-    for _ in 0..2 {
-        let status = timeout(60 * SECOND, statuses.recv())
-            .await
-            .unwrap()
-            .unwrap();
+    for status in both(&mut statuses).await {
         assert_eq!(status.code(), Code::Cancelled, "{status}");
     }
     sleep(60 * SECOND).await;
@@ -239,49 +228,26 @@ async fn a_call_that_ends_with_the_served_one_is_not_tried_again() {
 // CONTRACT D10
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_panics_cancels_the_calls_that_were_made_for_it() {
-    let back = hanging();
-    let (ended, mut statuses) = unbounded_channel();
-    let stack = tower::Layer::layer(&DeadlineLayer::new(), back.channel());
-    let front = Front::unary(move |request| {
-        let served = request.extensions().get::<ParentCall>().unwrap();
-        spawn_two(&stack, served, &ended);
-        async {
-            sleep(ms(20)).await;
-            std::panic::resume_unwind(Box::new("the handler's panic"));
-        }
+    let back = Server::hanging();
+    let (front, mut statuses) = calling_aside(&back, || async {
+        sleep(ms(20)).await;
+        std::panic::resume_unwind(Box::new("the handler's panic"));
     });
     let front = front.serve();
     calls_to(&front).unary(hello()).await.unwrap_err();
-    for _ in 0..2 {
-        is_forsaken(
-            &timeout(60 * SECOND, statuses.recv())
-                .await
-                .unwrap()
-                .unwrap(),
-        );
-    }
+    both(&mut statuses).await.iter().for_each(is_forsaken);
     assert!(all_ended(&back).await.iter().all(Call::cancelled));
 }
 
 // CONTRACT D5, D10: the deadline is the caller's to hear, in its own task and in others
 #[tokio::test(start_paused = true)]
 async fn at_the_deadline_the_calls_made_for_it_have_ended_by_the_margin_before() {
-    let back = hanging();
-    let (ended, mut statuses) = unbounded_channel();
-    let stack = tower::Layer::layer(&DeadlineLayer::new(), back.channel());
-    let front = Front::unary(move |request| {
-        let served = request.extensions().get::<ParentCall>().unwrap();
-        spawn_two(&stack, served, &ended);
-        pending()
-    });
+    let back = Server::hanging();
+    let (front, mut statuses) = calling_aside(&back, pending);
     let raw = Raw::in_memory(front).await;
     let start = Instant::now();
     let (answer, ()) = tokio::join!(raw.call(UNARY, Some("100m")), async {
-        for _ in 0..2 {
-            let status = timeout(60 * SECOND, statuses.recv())
-                .await
-                .unwrap()
-                .unwrap();
+        for status in both(&mut statuses).await {
             assert_eq!(status.code(), Code::DeadlineExceeded);
             assert_eq!(GiveUp::find(&status), Some(GiveUp::Deadline));
         }

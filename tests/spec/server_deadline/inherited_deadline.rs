@@ -13,8 +13,7 @@ use tokio_stream::StreamExt as _;
 use tonic::{Code, Request};
 use tower::ServiceBuilder;
 
-use crate::common::{ms, unavailable};
-use crate::support::{SECOND, client, hello, timeouts};
+use crate::support::{SECOND, client, hello, ms, timeouts, unavailable};
 
 use super::closures::{Answers, Calls, Front, calls_to};
 

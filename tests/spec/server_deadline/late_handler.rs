@@ -12,7 +12,7 @@ use http::{Request, Response};
 use tokio::time::advance;
 use tower::{Layer as _, Service as _, service_fn};
 
-use crate::common::ms;
+use crate::support::ms;
 
 // CONTRACT D10
 #[tokio::test(start_paused = true)]

@@ -14,8 +14,9 @@ use tokio_stream::StreamExt as _;
 use tonic::Status;
 use tower::ServiceBuilder;
 
-use crate::common::{every, ms, unavailable};
-use crate::support::{SECOND, Stack, all_ended, client, hello, message, settle};
+use crate::support::{
+    SECOND, Stack, all_ended, client, every, hello, message, ms, settle, unavailable,
+};
 
 use super::closures::{Answers, Calls, Front, Stops, calls_to};
 

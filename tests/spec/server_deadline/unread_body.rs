@@ -10,8 +10,7 @@ use tokio::time::sleep;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 
-use crate::common::ms;
-use crate::support::SECOND;
+use crate::support::{SECOND, ms};
 
 use super::closures::{Answers, Front, Stops};
 use super::raw_http2::{Open, Raw};

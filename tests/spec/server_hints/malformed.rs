@@ -7,7 +7,7 @@ use test_protos::EchoRequest;
 use testing::{Answer, Server, method};
 use tonic::Code;
 
-use crate::common::{declared, policy, retrying, unavailable, undeclared};
+use crate::support::{declared, policy, retrying, unavailable, undeclared};
 
 const MALFORMED: [&str; 4] = ["%%%", "a", "not base64!", "AQI=="];
 

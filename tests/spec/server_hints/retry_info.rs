@@ -13,7 +13,7 @@ use testing::{Answer, Server, details, method, retry_info, retry_info_any};
 use tonic::Code;
 use tower::{Layer as _, ServiceBuilder};
 
-use crate::common::{declared, every, failures, ms, policy, retrying, unavailable, waits};
+use crate::support::{declared, every, failures, ms, policy, retrying, unavailable, waits};
 
 fn with(details_of: &[Any]) -> Answer {
     unavailable("busy").details(details(Code::Unavailable, "busy", details_of))

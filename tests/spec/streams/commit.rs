@@ -19,7 +19,7 @@ use tonic::{Code, Request, Status};
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::indices;
-use crate::common::{
+use crate::support::{
     declared, failures, ms, policy, previous_attempts, retrying, unavailable, undeclared,
 };
 

@@ -7,16 +7,17 @@ use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::{BudgetLayer, GiveUp, RetryLayer, TokenBucket};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use test_protos::EchoClient;
+use test_protos::{EchoClient, EchoRequest, EchoResponse};
 use testing::{Answer, Outcome, Server, method};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tonic::body::Body;
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 use tower::{ServiceBuilder, ServiceExt as _};
 
 use super::{arrived, live, text, texts};
-use crate::common::{every, ms, policy, retrying, unavailable};
-use crate::support::{Stack, sources};
+use crate::support::{Stack, every, ms, policy, retrying, sources, unavailable};
 
 // PEER-CASES JAVA-cancel-while-backoff; CONTRACT R13
 #[tokio::test(start_paused = true)]
@@ -44,6 +45,23 @@ async fn a_live_stream_dropped_during_backoff_is_closed_and_nothing_is_sent_afte
 /// The code, what the server saw, and whether the caller's stream is closed.
 type Seen = (Code, Vec<(Outcome, Vec<String>, bool)>, bool);
 
+/// What is seen of a call that fails, a minute after its end.
+async fn seen(
+    server: &Server,
+    call: JoinHandle<Result<Response<EchoResponse>, Status>>,
+    sender: &mpsc::Sender<EchoRequest>,
+) -> (Seen, Status) {
+    let ended = timeout(ms(1_000), call).await.expect("the call ends");
+    let status = ended.unwrap().unwrap_err();
+    sleep(ms(60_000)).await;
+    let calls = server.calls();
+    let calls = calls
+        .iter()
+        .map(|it| (it.outcome, texts(it), it.request_ended));
+    let seen = (status.code(), calls.collect(), sender.is_closed());
+    (seen, status)
+}
+
 /// Cancels by tonic's handle a call of which one message has arrived.
 async fn cancelled<T: Stack>(server: &Server, mut client: EchoClient<T>) -> (Seen, Option<GiveUp>) {
     server.clear();
@@ -55,14 +73,7 @@ async fn cancelled<T: Stack>(server: &Server, mut client: EchoClient<T>) -> (See
     sender.send(text("1")).await.unwrap();
     arrived(server, 0, 1).await;
     handle.cancel();
-    let ended = timeout(ms(1_000), call).await.expect("the call ends");
-    let status = ended.unwrap().unwrap_err();
-    sleep(ms(60_000)).await;
-    let calls = server.calls();
-    let calls = calls
-        .iter()
-        .map(|it| (it.outcome, texts(it), it.request_ended));
-    let seen = (status.code(), calls.collect(), sender.is_closed());
+    let (seen, status) = seen(server, call, &sender).await;
     (seen, GiveUp::find(&status))
 }
 
@@ -116,15 +127,7 @@ async fn failing<T: Stack>(server: &Server, client: EchoClient<T>) -> (Seen, ton
     sender.send(text("1")).await.unwrap();
     arrived(server, 0, 1).await;
     sender.send(text(&"x".repeat(100))).await.unwrap();
-    let ended = timeout(ms(1_000), call).await.expect("the call ends");
-    let status = ended.unwrap().unwrap_err();
-    sleep(ms(60_000)).await;
-    let calls = server.calls();
-    let calls = calls
-        .iter()
-        .map(|it| (it.outcome, texts(it), it.request_ended));
-    let seen = (status.code(), calls.collect(), sender.is_closed());
-    (seen, status)
+    seen(server, call, &sender).await
 }
 
 // CONTRACT R15, B5; PEER-CASES CORE-send-op-fails: here the request fails by itself

@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 use tower::Layer as _;
 
 use super::{arrived, live, text, texts};
-use crate::common::{declared, ms, policy, previous_attempts, unavailable, undeclared};
+use crate::support::{declared, ms, policy, previous_attempts, unavailable, undeclared};
 
 fn layer() -> RetryLayer {
     RetryLayer::new(policy())

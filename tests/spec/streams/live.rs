@@ -17,7 +17,7 @@ use tonic::{Code, Request};
 use tower::ServiceBuilder;
 
 use super::{live, text, texts};
-use crate::common::{declared, ms, policy, previous_attempts, retrying, unavailable};
+use crate::support::{declared, ms, policy, previous_attempts, retrying, unavailable};
 
 const METHODS: [&str; 4] = [
     method::UNARY,

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use tonic::Code;
 
 use super::{arrived, indices, live, text, texts};
-use crate::common::{ms, policy, previous_attempts, retrying, unavailable};
+use crate::support::{ms, policy, previous_attempts, retrying, unavailable};
 
 fn down() -> Answer {
     unavailable("down")

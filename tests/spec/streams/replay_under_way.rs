@@ -8,7 +8,7 @@ use tonic::Code;
 use tower::Layer as _;
 
 use super::{live, text};
-use crate::common::{ms, policy, previous_attempts, unavailable};
+use crate::support::{ms, policy, previous_attempts, unavailable};
 
 /// Eight messages that are more than a server takes without reading them.
 fn large(number: usize) -> EchoRequest {

@@ -8,7 +8,7 @@ use testing::{Answer, Server, grpc_frame, method};
 use tonic::Code;
 use tower::ServiceBuilder;
 
-use crate::common::{declared, policy, retrying, unavailable};
+use crate::support::{declared, policy, retrying, unavailable};
 
 // CONTRACT R8; PEER-CASES GO-overflow, NET-large-stream, JAVA-per-rpc-limit
 #[tokio::test(start_paused = true)]

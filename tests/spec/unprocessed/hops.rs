@@ -16,10 +16,9 @@ use tonic::{Code, Status};
 use tower::{Layer as _, ServiceBuilder};
 
 use super::trusting;
-use crate::common::{ms, policy, previous_attempts, undeclared, waits};
 use crate::rate_limit::raw_service::serve;
 use crate::server_deadline::closures::Front;
-use crate::support::{Stack, client};
+use crate::support::{Stack, client, ms, policy, previous_attempts, undeclared, waits};
 
 fn exhausted() -> RetryPolicy {
     policy().retry_on(Code::ResourceExhausted)

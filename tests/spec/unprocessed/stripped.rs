@@ -9,8 +9,7 @@ use tonic::{Code, Response, Status};
 use tower::{Layer as _, service_fn};
 
 use super::{WORD, vouching};
-use crate::common::{declared, undeclared};
-use crate::support::{Stack, client, for_each_stack};
+use crate::support::{Stack, client, declared, for_each_stack, undeclared};
 
 type Called = Result<Response<EchoResponse>, Status>;
 

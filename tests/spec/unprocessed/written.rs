@@ -11,8 +11,8 @@ use testing::method;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::WORD;
-use crate::common::ms;
 use crate::rate_limit::raw_service::to;
+use crate::support::ms;
 
 type Bytes = bytes::Bytes;
 

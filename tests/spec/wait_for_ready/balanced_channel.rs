@@ -1,7 +1,6 @@
 //! tonic's own balanced channel under a layer that was not told of its endpoints.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grpc_resilience::Resilience;
@@ -12,8 +11,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tower::Layer;
 
-use crate::common::{every, ms, policy};
-use crate::support::{Alternating, SECOND, Stack, Turns, client, hello};
+use crate::support::{SECOND, Stack, by_turns, client, every, hello, ms, policy};
 
 fn balance(servers: &[Server]) -> Channel {
     Channel::balance_list(servers.iter().map(Server::endpoint))
@@ -33,16 +31,9 @@ fn picks(count: usize) -> VecDeque<bool> {
 #[tokio::test(start_paused = true)]
 async fn one_dead_endpoint_of_three_holds_up_calls_three_times_and_then_none() {
     let (dead, live) = (Server::in_memory_unstarted(), Server::in_memory());
-    let turns = Turns {
-        dead: picks(3_000),
-        ..Turns::default()
-    };
+    let (balanced, _) = by_turns(&dead, &live, picks(3_000));
     let layer = WaitForReadyLayer::new().backoff(every(SECOND));
-    let stack = layer.layer(Alternating {
-        dead: dead.channel(),
-        live: live.channel(),
-        turns: Arc::new(Mutex::new(turns)),
-    });
+    let stack = layer.layer(balanced);
     let (readiness, start) = (stack.readiness(), Instant::now());
     let mut waited = Vec::new();
     for _ in 0..1_000 {

@@ -1,40 +1,15 @@
 //! A balanced channel: a failed connect says something of one endpoint only.
 
-use std::sync::{Arc, Mutex};
-
 use grpc_resilience::wait_for_ready::{InvalidWait, WaitForReadyLayer};
-use test_protos::EchoResponse;
 use testing::Server;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use tonic::Code;
 use tonic::transport::Channel;
-use tonic::{Code, Response, Status};
 use tower::Layer;
 
-use crate::common::{every, ms};
-use crate::support::{Alternating, SECOND, Stack, Turns, client, hello, settle};
+use crate::support::{SECOND, by_turns, client, every, hello, ms, settle, spawn};
 
-/// A balancer whose next picks are these; `true` is a dead endpoint.
-fn balanced(dead: &Server, live: &Server, picks: &[bool]) -> (Alternating, Arc<Mutex<Turns>>) {
-    let turns = Turns {
-        dead: picks.iter().copied().collect(),
-        ..Turns::default()
-    };
-    let turns = Arc::new(Mutex::new(turns));
-    let (dead, live) = (dead.channel(), live.channel());
-    (
-        Alternating {
-            dead,
-            live,
-            turns: Arc::clone(&turns),
-        },
-        turns,
-    )
-}
-
-fn layer() -> WaitForReadyLayer {
-    WaitForReadyLayer::new().backoff(every(SECOND))
-}
+use super::layer;
 
 // DESIGN decision 14
 #[tokio::test(start_paused = true)]
@@ -43,14 +18,14 @@ async fn with_several_endpoints_a_waiting_call_goes_to_the_next_pick_at_once() {
     let picks = [
         true, true, false, true, false, true, true, true, true, true, false,
     ];
-    let (balanced, turns) = balanced(&dead, &live, &picks);
+    let (balanced, taken) = by_turns(&dead, &live, picks);
     let mut client = client(layer().endpoints(2).unwrap().layer(balanced));
     let start = Instant::now();
     for _ in 0..3 {
         client.unary(hello()).await.unwrap();
     }
     assert_eq!(start.elapsed(), ms(0));
-    assert_eq!(turns.lock().unwrap().taken.len(), picks.len());
+    assert_eq!(taken.lock().unwrap().len(), picks.len());
     assert_eq!(live.count(), 3);
 }
 
@@ -61,14 +36,14 @@ async fn three_times_the_endpoints_in_a_row_close_the_gate_and_an_answer_between
     let mut picks = vec![true; 5];
     picks.push(false);
     picks.extend([true; 6]);
-    let (balanced, turns) = balanced(&dead, &live, &picks);
+    let (balanced, taken) = by_turns(&dead, &live, picks);
     let mut client = client(layer().endpoints(2).unwrap().layer(balanced));
     client.unary(hello()).await.unwrap();
     let start = Instant::now();
     client.unary(hello()).await.unwrap();
     // Six failures closed it, the seventh pick came after the backoff.
     assert_eq!(start.elapsed(), SECOND);
-    let taken = turns.lock().unwrap().taken.clone();
+    let taken = taken.lock().unwrap().clone();
     assert_eq!(taken[..12], [ms(0); 12]);
     assert_eq!(taken[12], SECOND);
 }
@@ -77,7 +52,7 @@ async fn three_times_the_endpoints_in_a_row_close_the_gate_and_an_answer_between
 #[tokio::test(start_paused = true)]
 async fn with_one_endpoint_a_single_failed_connect_closes_the_gate() {
     let (dead, live) = (Server::in_memory_unstarted(), Server::in_memory());
-    let (balanced, _) = balanced(&dead, &live, &[true]);
+    let (balanced, _) = by_turns(&dead, &live, [true]);
     let mut client = client(layer().layer(balanced));
     let start = Instant::now();
     client.unary(hello()).await.unwrap();
@@ -88,7 +63,7 @@ async fn with_one_endpoint_a_single_failed_connect_closes_the_gate() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_fast_fails_at_its_pick_and_the_next_one_has_a_pick_of_its_own() {
     let (dead, live) = (Server::in_memory_unstarted(), Server::in_memory());
-    let (balanced, _) = balanced(&dead, &live, &[true, false, true, false]);
+    let (balanced, _) = by_turns(&dead, &live, [true, false, true, false]);
     let mut client = client(layer().fail_fast().endpoints(2).unwrap().layer(balanced));
     for _ in 0..2 {
         let status = client.unary(hello()).await.unwrap_err();
@@ -101,7 +76,7 @@ async fn a_call_that_fails_fast_fails_at_its_pick_and_the_next_one_has_a_pick_of
 #[tokio::test(start_paused = true)]
 async fn calls_of_a_balanced_channel_that_is_wholly_down_dial_in_rounds_by_the_backoff() {
     let dead = Server::in_memory_unstarted();
-    let (balanced, turns) = balanced(&dead, &dead, &[]);
+    let (balanced, taken) = by_turns(&dead, &dead, []);
     let stack = layer().endpoints(2).unwrap().layer(balanced);
     for _ in 0..20 {
         let mut client = client(stack.clone());
@@ -109,7 +84,7 @@ async fn calls_of_a_balanced_channel_that_is_wholly_down_dial_in_rounds_by_the_b
         settle().await;
     }
     sleep(10 * SECOND).await;
-    let taken = turns.lock().unwrap().taken.len();
+    let taken = taken.lock().unwrap().len();
     assert_eq!(taken, 6 + 10 * 6);
 }
 
@@ -126,7 +101,7 @@ async fn under_tonic_s_own_balancer_a_dead_endpoint_fails_no_call_that_waits() {
     let stack = stack.layer(balance(&[&dead, &live]));
     for _ in 0..100 {
         // Each in a task of its own, so that the balancer's comes between.
-        spawn(&stack).await.unwrap().unwrap();
+        spawn(&stack, hello()).await.unwrap().unwrap();
     }
     assert_eq!(live.count(), 100);
 }
@@ -138,21 +113,16 @@ async fn under_tonic_s_own_balancer_the_errors_of_old_dials_fail_no_call_that_wa
         let servers = [Server::tcp_unstarted(), Server::tcp_unstarted()];
         let quick = WaitForReadyLayer::new().backoff(every(ms(20))).endpoints(2);
         let stack = quick.unwrap().layer(balance(&[&servers[0], &servers[1]]));
-        let mut calls: Vec<_> = (0..20).map(|_| spawn(&stack)).collect();
+        let mut calls: Vec<_> = (0..20).map(|_| spawn(&stack, hello())).collect();
         sleep(ms(50)).await;
         for server in &servers {
             server.start().await;
         }
-        calls.extend((0..20).map(|_| spawn(&stack)));
+        calls.extend((0..20).map(|_| spawn(&stack, hello())));
         for call in calls {
             call.await.unwrap().unwrap();
         }
     }
-}
-
-fn spawn<T: Stack>(stack: &T) -> JoinHandle<Result<Response<EchoResponse>, Status>> {
-    let mut client = client(stack.clone());
-    tokio::spawn(async move { client.unary(hello()).await })
 }
 
 // Bad configuration is a typed error at construction

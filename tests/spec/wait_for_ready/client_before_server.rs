@@ -8,8 +8,7 @@ use grpc_resilience::wait_for_ready::{Readiness, WaitForReadyLayer};
 use testing::Server;
 use tokio::time::{Instant, sleep};
 
-use crate::common::ms;
-use crate::support::{client, hello};
+use crate::support::{client, hello, ms};
 
 /// How long the client is there before.
 const BEFORE: Duration = Duration::from_millis(250);

@@ -1,42 +1,20 @@
 //! Connections that can't be made for a reason that waiting rarely cures.
 
-use std::future::{Ready, ready};
-use std::io;
-use std::task::{Context, Poll};
-
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::classify::ConnectFault;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use grpc_resilience::{GiveUp, Resilience};
+use peer::connector::failing_with;
 use peer::{Connection, Peer, Step, Stream};
 use testing::{Answer, Server, method};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tower::Layer;
 
-use crate::common::ms;
-use crate::support::{Nowhere, client, hello};
-
-/// A connector that fails with these words, as rustls and hyper-util's tunnel do.
-#[derive(Clone)]
-struct Failing(&'static str);
-
-impl tower::Service<http::Uri> for Failing {
-    type Response = Nowhere;
-    type Error = io::Error;
-    type Future = Ready<Result<Nowhere, io::Error>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _uri: http::Uri) -> Self::Future {
-        ready(Err(io::Error::new(io::ErrorKind::InvalidData, self.0)))
-    }
-}
+use crate::support::{client, hello, ms};
 
 fn channel(words: &'static str) -> Channel {
-    Endpoint::from_static("http://orders.test").connect_with_connector_lazy(Failing(words))
+    Endpoint::from_static("http://orders.test").connect_with_connector_lazy(failing_with(words))
 }
 
 // CONTRACT R19

@@ -1,6 +1,5 @@
 //! How a wait ends that is in vain.
 
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use grpc_resilience::call::CallOptionsExt;
@@ -8,13 +7,13 @@ use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use grpc_resilience::{GiveUp, Resilience};
+use peer::connector::failing_with;
 use testing::Server;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 use tower::{Layer, ServiceBuilder};
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, Stack, client, has, hello, ours, settle, sources};
+use crate::support::{SECOND, Stack, client, every, has, hello, ms, ours, settle, sources};
 
 fn layer() -> WaitForReadyLayer {
     WaitForReadyLayer::new().backoff(every(ms(300)))
@@ -65,26 +64,6 @@ async fn with_no_node_up_a_waiting_call_ends_at_its_deadline_and_says_it_never_g
     );
 }
 
-/// A connector that reaches the server, whose certificate it does not trust.
-#[derive(Clone)]
-struct Distrustful;
-
-impl tower::Service<http::Uri> for Distrustful {
-    type Response = crate::support::Nowhere;
-    type Error = std::io::Error;
-    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: http::Uri) -> Self::Future {
-        let untrusted = "invalid peer certificate: UnknownIssuer";
-        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, untrusted);
-        std::future::ready(Err(error))
-    }
-}
-
 // CONTRACT W2, R17; PEER-CASES GO-bad-certificates
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_fails_each_time_is_in_the_text_of_the_expiry() {
@@ -92,12 +71,12 @@ async fn a_handshake_that_fails_each_time_is_in_the_text_of_the_expiry() {
     let full = Resilience::new()
         .default_timeout(SECOND)
         .wait_for_ready(layer());
-    let stack = full.wrap(endpoint.connect_with_connector_lazy(Distrustful));
+    let untrusted = "invalid peer certificate: UnknownIssuer";
+    let stack = full.wrap(endpoint.connect_with_connector_lazy(failing_with(untrusted)));
     let start = Instant::now();
     let status = client(stack).unary(hello()).await.unwrap_err();
     assert_eq!(start.elapsed(), SECOND);
     assert_eq!(status.code(), Code::DeadlineExceeded);
-    let untrusted = "invalid peer certificate: UnknownIssuer";
     assert!(status.message().contains(untrusted), "{status}");
     assert!(has::<std::io::Error>(&status), "{}", sources(&status));
 }

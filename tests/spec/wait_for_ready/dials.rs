@@ -13,8 +13,9 @@ use tokio::time::{Instant, sleep};
 use tonic::Code;
 use tower::Layer;
 
-use crate::common::{every, ms, policy};
-use crate::support::{SECOND, Stack, client, dial_times, hello, numbered, settle};
+use crate::support::{
+    SECOND, Stack, client, dial_times, every, hello, ms, numbered, policy, settle, spawn,
+};
 
 fn doubling() -> Exponential {
     let curve = Exponential::new(SECOND).unwrap().max(4 * SECOND).unwrap();
@@ -109,10 +110,7 @@ async fn a_success_resets_the_backoff() {
     let stack = WaitForReadyLayer::new()
         .backoff(doubling())
         .layer(server.channel());
-    let call = |number| {
-        let mut client = client(stack.clone());
-        tokio::spawn(async move { client.unary(numbered(number)).await })
-    };
+    let call = |number| spawn(&stack, numbered(number));
     let first = call(1);
     sleep(5 * SECOND).await;
     server.start().await;
@@ -266,10 +264,7 @@ async fn a_backoff_too_long_for_the_clock_means_never_soon_and_not_at_once() {
     let stack = WaitForReadyLayer::new()
         .backoff(Never)
         .layer(server.channel());
-    let calls = [0, 1].map(|number| {
-        let mut client = client(stack.clone());
-        tokio::spawn(async move { client.unary(numbered(number)).await })
-    });
+    let calls = [0, 1].map(|number| spawn(&stack, numbered(number)));
     sleep(SECOND).await;
     let dials = server.dials();
     assert!(dials <= 2, "{dials} dials");

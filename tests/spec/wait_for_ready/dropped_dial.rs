@@ -10,8 +10,7 @@ use tokio::time::{Instant, sleep};
 use tonic::Code;
 use tower::ServiceBuilder;
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, Stack, client, hello, settle};
+use crate::support::{SECOND, Stack, client, every, hello, ms, settle};
 
 fn stack(server: &Server) -> impl Stack {
     ServiceBuilder::new()

@@ -14,8 +14,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, client, hello, numbered};
+use crate::support::{SECOND, client, every, hello, ms, numbered, spawn};
 
 /// Holds the calls with these numbers until another call comes.
 #[derive(Clone)]
@@ -86,10 +85,7 @@ async fn after_a_loss(forgotten: &'static [u32]) -> (std::time::Duration, u32) {
     client(stack.clone()).unary(hello()).await.unwrap_err();
     let start = Instant::now();
     let eight: Vec<_> = (0..8)
-        .map(|number| {
-            let mut client = client(stack.clone());
-            tokio::spawn(async move { client.unary(numbered(number)).await })
-        })
+        .map(|number| spawn(&stack, numbered(number)))
         .collect();
     for call in eight {
         call.await.unwrap().unwrap();
@@ -128,10 +124,7 @@ async fn a_slow_dial_after_a_loss_is_not_doubled() {
     client(stack.clone()).unary(hello()).await.unwrap_err();
     server.set_dial_time(15 * SECOND);
     let calls: Vec<_> = (0..50)
-        .map(|number| {
-            let mut client = client(stack.clone());
-            tokio::spawn(async move { client.unary(numbered(number)).await })
-        })
+        .map(|number| spawn(&stack, numbered(number)))
         .collect();
     for call in calls {
         call.await.unwrap().unwrap();

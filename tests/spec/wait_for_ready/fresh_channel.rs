@@ -1,19 +1,15 @@
 //! A channel that nothing is known of: fresh, or after its connection was lost.
 
 use grpc_resilience::call::CallOptionsExt;
-use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use grpc_resilience::{GiveUp, Resilience};
 use testing::{Answer, Server, method};
 use tokio::time::{Instant, sleep};
 use tonic::Code;
 use tower::Layer;
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, client, hello, numbered, settle};
+use crate::support::{SECOND, by_turns, client, hello, ms, numbered, settle, spawn};
 
-fn layer() -> WaitForReadyLayer {
-    WaitForReadyLayer::new().backoff(every(SECOND))
-}
+use super::layer;
 
 // CONTRACT W1, W6; FIELD.md 5: five calls took 0.3, 0.6, 0.9, 1.2 and 1.5 s
 #[tokio::test(start_paused = true)]
@@ -23,10 +19,7 @@ async fn the_first_calls_of_a_channel_dial_as_one_and_their_dials_do_not_add_up(
     let stack = layer().fail_fast().layer(server.channel());
     let start = Instant::now();
     let calls: Vec<_> = (0..100)
-        .map(|number| {
-            let mut client = client(stack.clone());
-            tokio::spawn(async move { client.unary(numbered(number)).await })
-        })
+        .map(|number| spawn(&stack, numbered(number)))
         .collect();
     for call in calls {
         let status = call.await.unwrap().unwrap_err();
@@ -44,10 +37,7 @@ async fn the_first_calls_of_a_channel_wait_for_the_first_of_them_and_then_all_go
     let stack = layer().layer(server.channel());
     let start = Instant::now();
     let calls: Vec<_> = (0..20)
-        .map(|number| {
-            let mut client = client(stack.clone());
-            tokio::spawn(async move { client.unary(numbered(number)).await })
-        })
+        .map(|number| spawn(&stack, numbered(number)))
         .collect();
     for call in calls {
         call.await.unwrap().unwrap();
@@ -69,10 +59,7 @@ async fn after_a_lost_connection_a_hundred_calls_dial_as_one() {
     server.clear();
     server.script().always(method::UNARY, Answer::hang());
     let calls: Vec<_> = (0..100)
-        .map(|number| {
-            let mut client = client(stack.clone());
-            tokio::spawn(async move { client.unary(numbered(number)).await })
-        })
+        .map(|number| spawn(&stack, numbered(number)))
         .collect();
     server.wait_for_calls(100).await;
     let dials = server.dials();
@@ -97,15 +84,8 @@ async fn after_a_lost_connection_a_hundred_calls_dial_as_one() {
 async fn a_failed_connect_after_a_success_is_made_sure_of_before_it_is_believed() {
     let dead = Server::in_memory_unstarted();
     let live = Server::in_memory();
-    let turns = crate::support::Turns {
-        dead: [false, true, false, false, true].into_iter().collect(),
-        ..crate::support::Turns::default()
-    };
-    let stack = layer().layer(crate::support::Alternating {
-        dead: dead.channel(),
-        live: live.channel(),
-        turns: std::sync::Arc::new(std::sync::Mutex::new(turns)),
-    });
+    let picks = [false, true, false, false, true];
+    let stack = layer().layer(by_turns(&dead, &live, picks).0);
     let mut client = client(stack);
     let start = Instant::now();
     for _ in 0..3 {
@@ -133,22 +113,12 @@ async fn a_late_answer_of_an_old_connection_does_not_open_the_gate() {
     server
         .script()
         .on(method::UNARY, [Answer::handler().after(ms(500))]);
-    let turns = crate::support::Turns {
-        dead: [false, true, true, true, true, true].into_iter().collect(),
-        ..crate::support::Turns::default()
-    };
-    let stack = layer().layer(crate::support::Alternating {
-        dead: down.channel(),
-        live: server.channel(),
-        turns: std::sync::Arc::new(std::sync::Mutex::new(turns)),
-    });
-    let spawn = |number| {
-        let mut client = client(stack.clone());
-        tokio::spawn(async move { client.unary(numbered(number)).await })
-    };
-    let old = spawn(0);
+    let picks = [false, true, true, true, true, true];
+    let stack = layer().layer(by_turns(&down, &server, picks).0);
+    let call = |number| spawn(&stack, numbered(number));
+    let old = call(0);
     server.wait_for_calls(1).await;
-    let waiting = spawn(1);
+    let waiting = call(1);
     settle().await;
     assert_eq!(down.dials(), 1);
     old.await.unwrap().unwrap();

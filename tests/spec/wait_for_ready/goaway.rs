@@ -20,8 +20,7 @@ use tonic::body::Body;
 use tonic::transport::Endpoint;
 use tower::{Layer, ServiceBuilder, ServiceExt as _, service_fn};
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, client, hello};
+use crate::support::{SECOND, client, every, hello, ms};
 
 /// A backoff that nothing here may have to wait for.
 fn waiting() -> WaitForReadyLayer {

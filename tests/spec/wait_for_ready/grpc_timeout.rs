@@ -9,8 +9,7 @@ use testing::Server;
 use tower::{Layer as _, ServiceBuilder};
 
 use super::{lost, waiting};
-use crate::common::{ms, policy, undeclared};
-use crate::support::{SECOND, Slow, client, hello, timeouts};
+use crate::support::{SECOND, Slow, client, hello, ms, policy, timeouts, undeclared};
 
 // CONTRACT R2
 #[tokio::test(start_paused = true)]

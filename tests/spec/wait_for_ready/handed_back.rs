@@ -13,8 +13,7 @@ use testing::Server;
 use tonic::Code;
 
 use super::{lost, waiting};
-use crate::common::{policy, previous_attempts, undeclared};
-use crate::support::{SECOND, client, hello, timeouts};
+use crate::support::{SECOND, client, hello, policy, previous_attempts, timeouts, undeclared};
 
 /// An extension of the user's own.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,8 +14,7 @@ use tonic::body::Body;
 use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::{lost, waiting};
-use crate::common::{policy, undeclared};
-use crate::support::{SECOND, client};
+use crate::support::{SECOND, client, policy, undeclared};
 
 // CONTRACT W2, I1
 #[tokio::test(start_paused = true)]

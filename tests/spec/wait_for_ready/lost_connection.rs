@@ -10,8 +10,7 @@ use tokio::time::{Instant, sleep};
 use tonic::Code;
 use tonic::transport::Endpoint;
 
-use crate::common::{every, ms, policy};
-use crate::support::{SECOND, client, declared_hello, hello};
+use crate::support::{SECOND, client, declared_hello, every, hello, ms, policy};
 
 fn hangs_up() -> Stream {
     Stream::from([Step::AwaitRequest, Step::Abort])

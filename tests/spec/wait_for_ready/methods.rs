@@ -8,8 +8,7 @@ use testing::{Server, method};
 use tokio::time::timeout;
 use tower::Layer;
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, Stack, client, hello, settle};
+use crate::support::{SECOND, Stack, client, every, hello, ms, settle};
 
 /// Whether calls of `unary` wait, on a channel that is known to be down.
 async fn waits<T: Stack>(stack: &T, own: Option<WaitMode>) -> bool {

@@ -12,33 +12,19 @@ use grpc_resilience::backoff::Backoff;
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::wait_for_ready::{ConnectivityState, Readiness, WaitForReadyLayer};
 use http_body_util::BodyExt as _;
-use test_protos::EchoResponse;
 use testing::{Answer, Server, method};
-use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tonic::Request;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Response, Status};
 use tower::{Layer, Service, ServiceExt as _};
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, Stack, client, hello, message, numbered, settle};
+use crate::support::{
+    SECOND, TwoChannels, client, hello, message, ms, numbered, paused_runtime, poll_once, settle,
+    spawn,
+};
 
-fn layer() -> WaitForReadyLayer {
-    WaitForReadyLayer::new().backoff(every(SECOND))
-}
-
-type Outcome = Result<Response<EchoResponse>, Status>;
-
-fn spawn<T: Stack>(stack: &T, request: Request<test_protos::EchoRequest>) -> JoinHandle<Outcome> {
-    let mut client = client(stack.clone());
-    tokio::spawn(async move { client.unary(request).await })
-}
-
-async fn poll_once<F: Future>(call: &mut Pin<Box<F>>) {
-    let done = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
-    assert!(!done);
-}
+use super::layer;
 
 type Foreign = Pin<Box<dyn Future<Output = Result<http::Response<Body>, BoxError>> + Send>>;
 
@@ -69,10 +55,8 @@ impl Service<http::Request<Body>> for Collecting {
     }
 }
 
-// A proxy that accepts and hangs up is dialled as fast as it does so: no backoff,
-// and the queue drains into it, each call failing.
-#[tokio::test]
-async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule() {
+/// A channel to a proxy that accepts connections and closes each at once, and how many it accepted.
+async fn hanging_up() -> (Channel, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let dials = Arc::new(AtomicUsize::new(0));
@@ -85,9 +69,15 @@ async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule() {
             }
         }
     });
-    let channel = Endpoint::from_shared(format!("http://{address}"))
-        .unwrap()
-        .connect_lazy();
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    (endpoint.connect_lazy(), dials)
+}
+
+// A proxy that accepts and hangs up is dialled as fast as it does so: no backoff,
+// and the queue drains into it, each call failing.
+#[tokio::test]
+async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule() {
+    let (channel, dials) = hanging_up().await;
     let readiness = Readiness::new();
     let stack = layer().readiness(&readiness).layer(channel);
     let calls: Vec<_> = (0..40).map(|n| spawn(&stack, numbered(n))).collect();
@@ -103,21 +93,7 @@ async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule() {
 // Fail-fast mode: one caller in a loop.
 #[tokio::test]
 async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule_by_one_that_fails_fast() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let dials = Arc::new(AtomicUsize::new(0));
-    tokio::spawn({
-        let dials = Arc::clone(&dials);
-        async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                dials.fetch_add(1, Ordering::SeqCst);
-                drop(socket);
-            }
-        }
-    });
-    let channel = Endpoint::from_shared(format!("http://{address}"))
-        .unwrap()
-        .connect_lazy();
+    let (channel, dials) = hanging_up().await;
     let mut client = client(layer().fail_fast().layer(channel));
     let start = tokio::time::Instant::now();
     let mut calls = 0;
@@ -347,11 +323,7 @@ async fn two_first_in_line_that_nobody_polls_do_not_hold_the_others_for_ever() {
 fn ends(run: impl FnOnce() + Send + 'static) -> bool {
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
+        let runtime = paused_runtime();
         let _guard = runtime.enter();
         run();
         send.send(()).unwrap();
@@ -461,38 +433,6 @@ fn advance(by: Duration) {
     let _ = poll(&mut advance, Waker::noop());
 }
 
-/// A balancer with sticky picks: calls with a header go to the dead endpoint.
-#[derive(Clone)]
-struct Sticky {
-    dead: Channel,
-    live: Channel,
-    taken: Arc<Mutex<usize>>,
-}
-
-impl Service<http::Request<Body>> for Sticky {
-    type Response = http::Response<Body>;
-    type Error = tonic::transport::Error;
-    type Future = <Channel as Service<http::Request<Body>>>::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        let dead = Service::<http::Request<Body>>::poll_ready(&mut self.dead, cx)?;
-        let live = Service::<http::Request<Body>>::poll_ready(&mut self.live, cx)?;
-        if dead.is_pending() || live.is_pending() {
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if request.headers().contains_key("x-sticky") {
-            *self.taken.lock().unwrap() += 1;
-            Service::call(&mut self.dead, request)
-        } else {
-            Service::call(&mut self.live, request)
-        }
-    }
-}
-
 // On a balanced channel a waiting call repeats without any backoff as long as
 // others are answered, however often its own picks fail.
 #[tokio::test(start_paused = true)]
@@ -500,11 +440,17 @@ async fn a_call_of_a_balanced_channel_backs_off_however_the_others_fare() {
     let (dead, live) = (Server::in_memory_unstarted(), Server::in_memory());
     dead.set_dial_time(ms(1));
     let taken = Arc::new(Mutex::new(0));
-    let stack = layer().endpoints(3).unwrap().layer(Sticky {
-        dead: dead.channel(),
-        live: live.channel(),
-        taken: Arc::clone(&taken),
-    });
+    // A balancer with sticky picks: calls with a header go to the dead endpoint.
+    let sticky = {
+        let taken = Arc::clone(&taken);
+        move |request: &http::Request<Body>| {
+            let sticks = request.headers().contains_key("x-sticky");
+            *taken.lock().unwrap() += usize::from(sticks);
+            sticks
+        }
+    };
+    let balanced = TwoChannels::new(&dead, &live, sticky);
+    let stack = layer().endpoints(3).unwrap().layer(balanced);
     let mut sticky = hello();
     sticky
         .metadata_mut()

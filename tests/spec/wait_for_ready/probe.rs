@@ -1,21 +1,17 @@
 //! The one call that tests the channel for all.
 
-use std::pin::Pin;
-use std::task::Poll;
-
 use grpc_resilience::Resilience;
 use grpc_resilience::call::CallOptionsExt;
-use grpc_resilience::wait_for_ready::{ConnectivityState, WaitForReadyLayer};
+use grpc_resilience::wait_for_ready::ConnectivityState;
 use testing::{Answer, Server, method};
 use tokio::time::{Instant, sleep, timeout};
 use tower::Layer;
 
-use crate::common::{every, ms, unavailable};
-use crate::support::{SECOND, Stack, all_ended, client, hello, numbered, settle};
+use crate::support::{
+    SECOND, Stack, all_ended, client, hello, ms, numbered, poll_once, settle, spawn, unavailable,
+};
 
-fn layer() -> WaitForReadyLayer {
-    WaitForReadyLayer::new().backoff(every(SECOND))
-}
+use super::layer;
 
 // DESIGN decision 14
 #[tokio::test(start_paused = true)]
@@ -70,10 +66,7 @@ async fn holds_nobody<T: Stack>(server: &Server, stack: T, probe_fails_fast: boo
 async fn a_probe_that_is_dropped_hands_over_to_the_next() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
-    let call = |number| {
-        let mut client = client(stack.clone());
-        tokio::spawn(async move { client.unary(numbered(number)).await })
-    };
+    let call = |number| spawn(&stack, numbered(number));
     let first = call(1);
     settle().await;
     let others = [call(2), call(3)];
@@ -96,10 +89,7 @@ async fn a_probe_that_is_dropped_hands_over_to_the_next() {
 async fn a_waiting_call_that_is_dropped_leaves_the_others_waiting_as_before() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
-    let call = |number| {
-        let mut client = client(stack.clone());
-        tokio::spawn(async move { client.unary(numbered(number)).await })
-    };
+    let call = |number| spawn(&stack, numbered(number));
     let mut calls: Vec<_> = (0..10).map(call).collect();
     settle().await;
     for number in [0, 3, 6] {
@@ -119,15 +109,9 @@ async fn a_waiting_call_that_is_dropped_leaves_the_others_waiting_as_before() {
 async fn a_probe_that_the_server_answers_with_unavailable_opens_the_gate() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
-    let first = tokio::spawn({
-        let mut client = client(stack.clone());
-        async move { client.unary(numbered(1)).await }
-    });
+    let first = spawn(&stack, numbered(1));
     settle().await;
-    let second = tokio::spawn({
-        let mut client = client(stack);
-        async move { client.unary(numbered(2)).await }
-    });
+    let second = spawn(&stack, numbered(2));
     settle().await;
     server.script().on(method::UNARY, [unavailable("starting")]);
     server.start().await;
@@ -135,12 +119,6 @@ async fn a_probe_that_the_server_answers_with_unavailable_opens_the_gate() {
     assert_eq!(first.await.unwrap().unwrap_err().message(), "starting");
     second.await.unwrap().unwrap();
     assert!(start.elapsed() <= SECOND);
-}
-
-/// Polls once, as an owner does who then looks elsewhere.
-async fn poll_once<F: Future>(call: &mut Pin<Box<F>>) {
-    let done = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
-    assert!(!done);
 }
 
 // CONTRACT W11; DESIGN decision 14
@@ -205,18 +183,12 @@ async fn a_probe_that_is_silent_is_taken_over_when_its_lease_ends() {
 async fn a_slow_dial_within_its_lease_is_the_only_one() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
-    let first = tokio::spawn({
-        let mut client = client(stack.clone());
-        async move { client.unary(numbered(1)).await }
-    });
+    let first = spawn(&stack, numbered(1));
     settle().await;
     server.set_dial_time(15 * SECOND);
     let mut others = Vec::new();
     for number in 2..20 {
-        let mut client = client(stack.clone());
-        others.push(tokio::spawn(
-            async move { client.unary(numbered(number)).await },
-        ));
+        others.push(spawn(&stack, numbered(number)));
     }
     // Dials at 1 s until 16 s, and at 17 s until 32 s: none beside another.
     sleep(15 * SECOND).await;

@@ -7,28 +7,18 @@ use grpc_resilience::budget::{BudgetLayer, TokenBucket};
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::classify::Reason;
 use grpc_resilience::retry::RetryLayer;
-use grpc_resilience::wait_for_ready::{InvalidWait, Readiness, WaitForReadyLayer};
+use grpc_resilience::wait_for_ready::{InvalidWait, Readiness};
 use grpc_resilience::{CallReport, GiveUp};
-use test_protos::EchoResponse;
 use testing::Server;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Status};
 use tower::{Layer, ServiceBuilder};
 
-use crate::common::{every, ms, policy};
-use crate::support::{SECOND, Stack, client, hello, message, numbered, ours, settle};
+use crate::support::{
+    SECOND, Stack, client, hello, message, ms, numbered, ours, policy, settle, spawn,
+};
 
-fn layer() -> WaitForReadyLayer {
-    WaitForReadyLayer::new().backoff(every(SECOND))
-}
-
-type Answer = Result<Response<EchoResponse>, Status>;
-
-fn spawn<T: Stack>(stack: &T, request: Request<test_protos::EchoRequest>) -> JoinHandle<Answer> {
-    let mut client = client(stack.clone());
-    tokio::spawn(async move { client.unary(request).await })
-}
+use super::layer;
 
 fn assert_full(status: &Status) {
     assert_eq!(status.code(), Code::ResourceExhausted);

@@ -2,7 +2,6 @@
 
 use grpc_resilience::Resilience;
 use grpc_resilience::call::CallOptionsExt;
-use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use testing::{Answer, Server, method};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -10,12 +9,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tower::Layer;
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, Stack, client, hello, message, settle};
+use crate::support::{SECOND, Stack, bidi, client, hello, message, ms, settle};
 
-fn layer() -> WaitForReadyLayer {
-    WaitForReadyLayer::new().backoff(every(SECOND))
-}
+use super::layer;
 
 /// Closes the gate and leaves a waiting call that will test it.
 async fn close<T: Stack>(stack: &T) {
@@ -146,12 +142,7 @@ async fn a_live_stream_passes_an_open_gate_frame_by_frame() {
     let server = Server::in_memory();
     let mut client = client(layer().layer(server.channel()));
     client.unary(hello()).await.unwrap();
-    let (send, receive) = mpsc::channel(1);
-    let answers = client
-        .bidi_stream(ReceiverStream::new(receive))
-        .await
-        .unwrap();
-    let mut answers = answers.into_inner();
+    let (send, mut answers) = bidi(&mut client).await;
     for text in ["a", "b", "c"] {
         send.send(message(text)).await.unwrap();
         assert_eq!(answers.message().await.unwrap().unwrap().text, text);

@@ -7,19 +7,15 @@ use std::time::Duration;
 
 use grpc_resilience::Resilience;
 use grpc_resilience::call::CallOptionsExt;
-use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use testing::Server;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service as _};
 
-use crate::common::{every, ms};
-use crate::support::{SECOND, Stack, client, hello, numbered, settle};
+use crate::support::{SECOND, Stack, client, hello, ms, numbered, settle, spawn};
+
+use super::layer;
 
 type Parked = Pin<Box<dyn Future<Output = bool>>>;
-
-fn layer() -> WaitForReadyLayer {
-    WaitForReadyLayer::new().backoff(every(SECOND))
-}
 
 /// A call that is polled so often and then put aside.
 async fn parked<T: Stack>(stack: &T, polls: u32) -> Parked {
@@ -102,10 +98,7 @@ async fn calls_asleep_behind_a_test_that_nobody_polls_any_more_are_woken() {
         let stack = layer().layer(server.channel());
         let mut first = parked(&stack, 2).await;
         let calls: Vec<_> = (0..asleep)
-            .map(|number| {
-                let mut client = client(stack.clone());
-                tokio::spawn(async move { client.unary(numbered(number)).await })
-            })
+            .map(|number| spawn(&stack, numbered(number)))
             .collect();
         // It is due: the one put aside is first in line, and now it alone is polled.
         tokio::time::advance(ms(998)).await;
@@ -134,10 +127,7 @@ async fn a_slow_dial_whose_owner_is_polled_is_not_taken_over() {
     server.set_dial_time(15 * SECOND);
     let stack = layer().layer(server.channel());
     let calls: Vec<_> = (0..50)
-        .map(|number| {
-            let mut client = client(stack.clone());
-            tokio::spawn(async move { client.unary(numbered(number)).await })
-        })
+        .map(|number| spawn(&stack, numbered(number)))
         .collect();
     for call in calls {
         call.await.unwrap().unwrap();

@@ -3,8 +3,9 @@
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
-use grpc_resilience::wait_for_ready::{WaitForReady, WaitForReadyLayer};
+use grpc_resilience::wait_for_ready::WaitForReady;
 use grpc_resilience::{GiveUp, Resilience};
+use peer::connector::Broken;
 use test_protos::EchoClient;
 use testing::{Answer, Server, method};
 use tokio::time::{Instant, sleep};
@@ -12,12 +13,11 @@ use tonic::transport::Channel;
 use tonic::{Code, Request};
 use tower::{Layer, ServiceBuilder};
 
-use crate::common::{every, ms, unavailable};
-use crate::support::{Broken, SECOND, Stack, client, has, hello, message, settle, sources};
+use crate::support::{
+    SECOND, Stack, client, every, has, hello, message, ms, settle, sources, spawn, unavailable,
+};
 
-fn layer() -> WaitForReadyLayer {
-    WaitForReadyLayer::new().backoff(every(SECOND))
-}
+use super::layer;
 
 fn waiting(server: &Server) -> EchoClient<WaitForReady<Channel>> {
     client(layer().layer(server.channel()))
@@ -227,16 +227,15 @@ async fn a_failed_connect_of_a_call_that_fails_fast_is_an_attempt_for_the_retry_
 // FIELD.md 4: the channel's worker is gone for ever
 #[tokio::test(start_paused = true)]
 async fn a_channel_whose_worker_is_gone_is_reported_and_not_waited_for() {
-    let broken = Broken;
     let endpoint = tonic::transport::Endpoint::from_static("http://broken.test");
-    let channel = endpoint.connect_with_connector_lazy(broken);
+    let channel = endpoint.connect_with_connector_lazy(Broken);
     let mut client = client(layer().layer(channel));
     let start = Instant::now();
     for _ in 0..3 {
         let status = client.unary(hello()).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{status:?}");
         assert!(
-            sources(&status).contains("the connector is broken"),
+            sources(&status).contains("address not available"),
             "{}",
             sources(&status)
         );
@@ -262,10 +261,7 @@ async fn a_deadline_below_that_passes_while_dialling_is_no_sign_of_a_connection(
     assert_eq!(status.code(), Code::DeadlineExceeded);
     let mut hurried = hello();
     hurried.call_options().fail_fast().timeout(SECOND);
-    let probing = tokio::spawn({
-        let mut client = client(stack.clone());
-        async move { client.unary(hello()).await }
-    });
+    let probing = spawn(&stack, hello());
     settle().await;
     let status = client(stack).unary(hurried).await.unwrap_err();
     assert_eq!(

@@ -14,8 +14,7 @@ use tokio::time::sleep;
 use tonic::{Response, Status};
 use tower::Layer;
 
-use crate::common::every;
-use crate::support::{SECOND, Stack, client, numbered, settle};
+use crate::support::{SECOND, Stack, client, every, numbered, settle};
 
 const CALLS: usize = 50;
 /// The one that tests the channel, and the eight behind it, who have a timer for the next dial.

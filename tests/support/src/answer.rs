@@ -14,6 +14,11 @@ use crate::{
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
+/// UNAVAILABLE with this message.
+pub fn unavailable(message: &str) -> Answer {
+    Answer::status(Code::Unavailable, message)
+}
+
 /// What the server does with one call.
 ///
 /// A constructor says what is sent; the setters say when ([`after`](Self::after),

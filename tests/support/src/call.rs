@@ -71,3 +71,9 @@ impl Call {
         wire::messages(self.request.clone())
     }
 }
+
+/// Whether no call runs any more.
+#[must_use]
+pub fn ended(calls: &[Call]) -> bool {
+    calls.iter().all(|call| call.outcome != Outcome::Running)
+}

@@ -10,7 +10,7 @@ use tonic::{
 };
 
 use crate::{
-    Builder, Script, connection::Connections, layer::ScriptLayer, lock::lock, log::CallLog,
+    Answer, Builder, Script, connection::Connections, layer::ScriptLayer, lock::lock, log::CallLog,
     transport::Transport,
 };
 
@@ -61,6 +61,18 @@ impl Server {
     #[must_use]
     pub fn in_memory() -> Self {
         Self::builder().echo().in_memory()
+    }
+
+    /// Like [`in_memory`](Self::in_memory), but no call is ever answered.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn hanging() -> Self {
+        let server = Self::in_memory();
+        server.script().otherwise(Answer::hang());
+        server
     }
 
     /// Like [`in_memory`](Self::in_memory), refusing connections until [`start`](Self::start).

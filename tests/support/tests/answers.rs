@@ -1,13 +1,13 @@
 //! Each kind of answer, as a plain generated client sees it, over TCP and in memory.
 
-mod common;
+mod support;
 
 use std::time::Duration;
 
-use common::{both, client, ended, hello};
 use http::StatusCode;
+use support::{both, client, hello};
 use test_protos::{EchoRequest, EchoResponse};
-use testing::{Answer, Server, details, grpc_frame, method, retry_info_any};
+use testing::{Answer, Server, details, ended, grpc_frame, method, retry_info_any};
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -119,9 +119,9 @@ async fn a_status_comes_as_trailers_only() {
                 .header_raw("x-proxy", b"\xff")
                 .pushback("100"),
         );
-        let response = common::raw_unary(&server).await;
+        let response = support::raw_unary(&server).await;
         assert_eq!(response.headers()["grpc-status"], "14");
-        let body = common::frames(response).await;
+        let body = support::frames(response).await;
         assert!(body.data.is_empty() && body.trailers.is_none());
 
         server.script().next(
@@ -159,11 +159,11 @@ async fn a_status_in_trailers_comes_behind_a_head_without_data() {
             .header_raw("x-proxy", "p");
         server.script().on(method::UNARY, [answer.clone(), answer]);
 
-        let response = common::raw_unary(&server).await;
+        let response = support::raw_unary(&server).await;
         assert!(!response.headers().contains_key("grpc-status"));
         assert_eq!(response.headers()["content-type"], "application/grpc");
         assert_eq!(response.headers()["x-proxy"], "p");
-        let body = common::frames(response).await;
+        let body = support::frames(response).await;
         assert!(body.data.is_empty());
         let trailers = body.trailers.unwrap();
         assert_eq!(trailers["grpc-status"], "10");
@@ -234,7 +234,7 @@ async fn malformed_details_go_out_as_they_are() {
         server
             .script()
             .next(Answer::status(Code::Internal, "").details_raw("not base64!"));
-        let response = common::raw_unary(&server).await;
+        let response = support::raw_unary(&server).await;
         assert_eq!(response.headers()["grpc-status-details-bin"], "not base64!");
     })
     .await;
@@ -248,7 +248,7 @@ async fn metadata_replaces_what_the_answer_has_of_itself() {
                 .metadata("grpc-status", "many")
                 .header_raw("content-type", "application/grpc+json"),
         );
-        let response = common::raw_unary(&server).await;
+        let response = support::raw_unary(&server).await;
         assert_eq!(response.headers()["grpc-status"], "many");
         assert_eq!(response.headers().get_all("grpc-status").iter().count(), 1);
         assert_eq!(response.headers()["content-type"], "application/grpc+json");
@@ -263,10 +263,10 @@ async fn an_http_answer_is_not_grpc() {
         let empty = Answer::http(StatusCode::SERVICE_UNAVAILABLE, "", "");
         server.script().on(method::UNARY, [page.clone(), page, empty]);
 
-        let response = common::raw_unary(&server).await;
+        let response = support::raw_unary(&server).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()["content-type"], "text/html");
-        assert_eq!(common::frames(response).await.data, "<h1>no</h1>");
+        assert_eq!(support::frames(response).await.data, "<h1>no</h1>");
 
         let status = client(&server).unary(hello()).await.unwrap_err();
         assert_eq!(status.message(), "protocol error: received message with invalid compression flag: 60 (valid flags are 0 and 1) while receiving response with status: 503 Service Unavailable");

@@ -1,11 +1,11 @@
 //! Starting, stopping, and connections that go away.
 
-mod common;
+mod support;
 
 use std::{error::Error, io};
 
-use common::{both, client, ended, hello};
-use testing::{Answer, Server, method};
+use support::{both, client, hello};
+use testing::{Answer, Server, ended, method};
 use tokio::{runtime::Handle, task::yield_now};
 use tonic::{Code, ConnectError};
 

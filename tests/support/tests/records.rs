@@ -1,12 +1,12 @@
 //! What a server remembers of its calls.
 
-mod common;
+mod support;
 
 use std::time::Duration;
 
-use common::{both, client, ended, hello};
+use support::{both, client, hello};
 use test_protos::EchoRequest;
-use testing::{Answer, Server, grpc_frame, method};
+use testing::{Answer, Server, ended, grpc_frame, method};
 use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request};

@@ -1,8 +1,8 @@
 //! Which answer which call gets.
 
-mod common;
+mod support;
 
-use common::{client, hello};
+use support::{client, hello};
 use testing::{Answer, Script, Server, method};
 use tonic::Code;
 

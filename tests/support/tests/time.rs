@@ -1,11 +1,11 @@
 //! The clock: paused, it costs nothing to wait.
 
-mod common;
+mod support;
 
 use std::time::Duration;
 
-use common::{client, ended, hello};
-use testing::{Answer, Server, grpc_frame};
+use support::{client, hello};
+use testing::{Answer, Server, ended, grpc_frame};
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request};
 

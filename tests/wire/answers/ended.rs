@@ -3,11 +3,11 @@
 use grpc_resilience::Error;
 use grpc_resilience::grpc::Code;
 use grpc_resilience::retry::RetryLayer;
-use peer::{Headers, LastStream, Reason, Step, Stream};
+use peer::{Headers, LastStream, Peer, Reason, Step, Stream};
 use tower::{Layer as _, ServiceExt as _};
 
-use super::super::common::{channel, log, request};
-use super::{Seen, answering, frames, head_then};
+use super::super::support::{channel, log, request};
+use super::{Seen, frames, head_then};
 
 /// What hyper shows as a clean end, with a message before it and without.
 pub(super) fn clean_ends() -> Vec<(&'static str, Stream)> {
@@ -41,7 +41,7 @@ pub(super) fn reset(message: Option<&[u8]>, reason: Reason) -> Stream {
 /// The end of the body under the retry layer.
 async fn through_the_layer(stream: Stream) -> Option<Error> {
     log::listen();
-    let peer = answering(stream).await;
+    let peer = Peer::answering(stream).await;
     let service = RetryLayer::default().layer(channel(&peer));
     let answer = service.oneshot(request()).await.unwrap();
     frames(answer.into_body()).await.2

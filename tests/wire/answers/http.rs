@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use grpc_resilience::classify::{Progress, Reason};
 use grpc_resilience::grpc::Code;
-use peer::{Headers, Step, Stream};
+use peer::{Headers, Peer, Step, Stream};
 
-use super::super::common::{channel, log, unary};
-use super::{Seen, answering, tonics, under_each_layer};
+use super::super::support::{channel, log, unary};
+use super::{Seen, tonics, under_each_layer};
 
 /// CONTRACT H2
 pub(super) const CODES: [(u16, Code); 12] = [
@@ -78,7 +78,7 @@ async fn a_page_is_the_code_of_its_http_status_under_a_layer_that_judges_answers
     log::listen();
     for (http, code) in CODES {
         for stream in [page(http), bare(http)] {
-            let peer = answering(stream).await;
+            let peer = Peer::answering(stream).await;
             let request = || tonic::Request::new(Bytes::new());
             let retry = RetryLayer::default().layer(channel(&peer));
             let stack = Resilience::new().wrap(channel(&peer));
@@ -97,7 +97,7 @@ async fn a_page_is_the_code_of_its_http_status_under_a_layer_that_judges_answers
 async fn an_empty_answer_has_the_same_code_under_any_layer() {
     log::listen();
     for (http, code) in CODES {
-        let peer = answering(bare(http)).await;
+        let peer = Peer::answering(bare(http)).await;
         under_each_layer!(&peer, |service| {
             let request = tonic::Request::new(Bytes::new());
             let status = unary(service, request).await.unwrap_err();

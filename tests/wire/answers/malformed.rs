@@ -4,11 +4,11 @@
 use bytes::Bytes;
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::grpc::MethodKind;
-use peer::{Headers, Step, Stream};
+use peer::{Headers, Peer, Step, Stream};
 use tonic::{Code, Status};
 
-use super::super::common::{channel, log, unary};
-use super::{answering, head_then, tonics, under_each_layer};
+use super::super::support::{channel, log, unary};
+use super::{head_then, tonics, under_each_layer};
 
 const MALFORMED: [&[u8]; 5] = [b"%%%", b"a", b"AQI==", b"not base64!", b"\xff\xfe"];
 
@@ -46,7 +46,7 @@ async fn under_any_layer_the_client_gets_code_and_message_and_does_not_panic() {
     log::listen();
     for details in MALFORMED {
         for answer in answers(details) {
-            let peer = answering(answer).await;
+            let peer = Peer::answering(answer).await;
             for kind in [None, Some(MethodKind::Unary)] {
                 for is_declared in [false, true] {
                     let request = || {

@@ -15,13 +15,9 @@ use grpc_resilience::classify::{self, Verdict};
 use grpc_resilience::grpc::{Code, Status as OurStatus};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt as _;
-use peer::{Connection, Headers, Peer, Step, Stream};
+use peer::{Headers, Peer, Step, Stream};
 
-use super::common::{call, channel, unary};
-
-async fn answering(stream: Stream) -> Peer {
-    Peer::always(Connection::new().other_streams(stream)).await
-}
+use super::support::{call, channel, unary};
 
 /// A head, perhaps a message, and then this.
 fn head_then(message: Option<&[u8]>, end: impl IntoIterator<Item = Step>) -> Stream {
@@ -43,7 +39,7 @@ struct Seen {
 
 impl Seen {
     async fn of(stream: Stream) -> Self {
-        let peer = answering(stream).await;
+        let peer = Peer::answering(stream).await;
         let (head, body) = call(&channel(&peer)).await.unwrap().into_parts();
         let is_end_stream = body.is_end_stream();
         let (data, trailers, failed) = frames(body).await;
@@ -114,6 +110,6 @@ use under_each_layer;
 
 /// Of tonic's own making, without a layer.
 async fn tonics(stream: Stream) -> Result<Bytes, tonic::Status> {
-    let peer = answering(stream).await;
+    let peer = Peer::answering(stream).await;
     unary(channel(&peer), tonic::Request::new(Bytes::new())).await
 }

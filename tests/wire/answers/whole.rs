@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use peer::{Headers, Step, Stream};
+use peer::{Headers, Peer, Step, Stream};
 use tokio::sync::mpsc::{Sender, channel as messages};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
@@ -12,8 +12,8 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
-use super::super::common::{channel, request};
-use super::{answering, frames, under_each_layer};
+use super::super::support::{channel, request};
+use super::{frames, under_each_layer};
 
 /// A stream of requests, which is open until its other end is dropped.
 fn open_request() -> (Sender<Bytes>, Request<Body>) {
@@ -34,7 +34,7 @@ fn ok_then_closed() -> Stream {
 // FIELD 3: h2 fails the body, though nothing of the answer is missing.
 #[tokio::test]
 async fn the_channel_shows_a_failed_body_behind_a_status_in_the_head() {
-    let peer = answering(ok_then_closed()).await;
+    let peer = Peer::answering(ok_then_closed()).await;
     let channel = channel(&peer);
     let (_open, request) = open_request();
     let answer = channel.clone().oneshot(request).await.unwrap();
@@ -45,7 +45,7 @@ async fn the_channel_shows_a_failed_body_behind_a_status_in_the_head() {
 // CONTRACT H7
 #[tokio::test]
 async fn a_call_that_said_ok_in_its_head_has_succeeded_though_the_connection_is_lost_then() {
-    let peer = answering(ok_then_closed()).await;
+    let peer = Peer::answering(ok_then_closed()).await;
     under_each_layer!(&peer, |service| {
         let (_open, request) = open_request();
         let answer = service.oneshot(request).await.unwrap();

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
-use super::super::common::log;
+use super::super::support::log;
 use super::call::{Call, End};
 use super::recorder::Record;
 use super::setup::Setup;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use peer::Peer;
 
-use super::super::common::channel;
+use super::super::support::channel;
 use super::client::Client;
 use super::counts::Counts;
 use super::oracle::Judge;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use grpc_resilience::backoff::{Exponential, Jitter};
 use grpc_resilience::grpc::Code;
 use grpc_resilience::retry::{BeforeAttempt, NextAttempt, RetryLayer, RetryPolicy};
 use grpc_resilience::{BoxError, IdempotencyKey, IdempotencyLayer};
 
+use super::super::support::every;
 use super::call::{CALL, Declared, End};
 use super::faults::Weather;
 use super::kind;
@@ -118,8 +118,6 @@ impl Setup {
 
     /// Retries what may be retried until it succeeds: no other limit is an excuse.
     pub(super) fn policy() -> RetryPolicy {
-        let fixed = Exponential::new(Duration::from_millis(1)).unwrap();
-        let fixed = fixed.multiplier(1.0).unwrap().jitter(Jitter::None);
         // The codes of resets.
         RetryPolicy::until_deadline()
             .retry_only_on([
@@ -129,7 +127,7 @@ impl Setup {
                 Code::ResourceExhausted,
                 Code::PermissionDenied,
             ])
-            .backoff(fixed)
+            .backoff(every(Duration::from_millis(1)))
     }
 
     pub(super) fn trusting(&self, layer: RetryLayer) -> RetryLayer {

@@ -11,7 +11,7 @@ use peer::{Connection, Headers, Peer, Reason, Step, Stream};
 use tonic::{Code, Status};
 use tower::ServiceBuilder;
 
-use super::super::common::{channel, log, unary};
+use super::super::support::{channel, log, unary};
 use super::{Client, policy};
 
 /// What a generated client gets, through the retry layer.

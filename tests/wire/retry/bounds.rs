@@ -17,7 +17,7 @@ use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
-use super::super::common::{channel, endpoint, request};
+use super::super::support::{channel, endpoint, request};
 use super::{Counter, declared};
 
 /// So often a policy is asked by a layer that binds it to nothing.

@@ -7,7 +7,7 @@ use grpc_resilience::grpc::{Code, MethodKind};
 use http_body_util::BodyExt as _;
 use peer::{Connection, Headers, LastStream, Peer, Reason, Step, Stream};
 
-use super::super::common::{channel, request};
+use super::super::support::{channel, request};
 use super::{Client, declared, policy};
 
 /// A head, and then this.

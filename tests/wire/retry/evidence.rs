@@ -24,7 +24,7 @@ use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
 
-use super::super::common::{endpoint, failure, failure_with, request};
+use super::super::support::{endpoint, failure, failure_with, request};
 
 const KINDS: [Option<MethodKind>; 5] = [
     None,

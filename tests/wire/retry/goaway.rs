@@ -5,7 +5,7 @@ use std::time::Duration;
 use grpc_resilience::grpc::Code;
 use peer::{Connection, LastStream, Peer, Reason, Step, Stream};
 
-use super::super::common::channel;
+use super::super::support::channel;
 use super::{AT_ONCE, Client, Counts, failed, is_backoff, ms, numbers, policy, status_of};
 
 /// Connections that go away with these codes before they process a stream; then good ones.

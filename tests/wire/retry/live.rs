@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::super::common::{channel, others_have_run, request};
+use super::super::support::{channel, others_have_run, request};
 use super::{BACKOFF, Client, declared, numbers, policy, status_of};
 
 /// A request whose frames the test sends one by one.

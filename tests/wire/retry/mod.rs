@@ -18,9 +18,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grpc_resilience::Error;
-use grpc_resilience::backoff::{Exponential, Jitter};
 use grpc_resilience::budget::BudgetLayer;
-use grpc_resilience::call::{AttemptKind, Budget, CallOptionsExt as _, Permit};
+use grpc_resilience::call::{AttemptKind, Budget, Permit};
 use grpc_resilience::classify::{self, Progress};
 use grpc_resilience::retry::{RetryBody, RetryLayer, RetryPolicy};
 use http::{Request, Response};
@@ -31,7 +30,7 @@ use tonic::transport::Channel;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tower_service::Service;
 
-use super::common::{log, request};
+use super::support::{declared, every, log, request};
 
 const BACKOFF: Duration = Duration::from_secs(1);
 /// tokio's timers count in milliseconds.
@@ -44,16 +43,8 @@ fn ms(ms: u64) -> Duration {
 type Answer = Result<Response<RetryBody<Body>>, Error>;
 
 fn policy(max_attempts: u32) -> RetryPolicy {
-    let fixed = Exponential::new(BACKOFF).unwrap().multiplier(1.0).unwrap();
-    RetryPolicy::new()
-        .max_attempts(max_attempts)
-        .unwrap()
-        .backoff(fixed.jitter(Jitter::None))
-}
-
-fn declared(mut request: Request<Body>) -> Request<Body> {
-    request.call_options().idempotent();
-    request
+    let policy = RetryPolicy::new().max_attempts(max_attempts).unwrap();
+    policy.backoff(every(BACKOFF))
 }
 
 /// A channel under the retry layer; what passes between the two is written down.

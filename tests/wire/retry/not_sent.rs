@@ -9,9 +9,9 @@ use grpc_resilience::grpc::Code;
 use peer::{Connection, DeadPort, Gate, Headers, LastStream, Peer, Step, Stream};
 use tokio::time::Instant;
 
-use super::super::common::connector::late;
-use super::super::common::{channel, endpoint, others_have_run, request};
+use super::super::support::{channel, endpoint, others_have_run, request};
 use super::{Client, Counts, declared, failed, is_backoff, numbers, policy, status_of};
+use peer::connector::late;
 
 /// X1's bound, and the first sending.
 const SENDINGS: usize = 9;

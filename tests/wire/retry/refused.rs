@@ -4,7 +4,7 @@ use grpc_resilience::GiveUp;
 use grpc_resilience::grpc::Code;
 use peer::{Connection, Gate, Headers, LastStream, Peer, Reason, Step, Stream};
 
-use super::super::common::{channel, others_have_run, request};
+use super::super::support::{channel, others_have_run, request};
 use super::{AT_ONCE, Client, Counts, declared, failed, is_backoff, numbers, policy, status_of};
 
 async fn refusing(streams: impl IntoIterator<Item = Stream>) -> Peer {

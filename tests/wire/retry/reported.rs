@@ -6,7 +6,7 @@ use grpc_resilience::retry::RetryLayer;
 use peer::{Connection, Peer, Reason, Step, Stream};
 use tower::{ServiceBuilder, ServiceExt as _};
 
-use super::super::common::{channel, request};
+use super::super::support::{channel, request};
 use super::{Client, declared, failed, policy, status_of};
 
 async fn meeting(streams: impl IntoIterator<Item = Stream>) -> Peer {

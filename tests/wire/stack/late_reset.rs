@@ -6,7 +6,7 @@ use grpc_resilience::grpc::Code;
 use grpc_resilience::{GiveUp, Resilience};
 use peer::{Reason as H2Reason, Step, Stream};
 
-use super::super::common::{channel, request};
+use super::super::support::{channel, request};
 use super::{SECOND, call, declared, policy, then};
 
 /// It is read, and reset with this, late in the time of a second.

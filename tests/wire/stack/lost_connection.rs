@@ -7,7 +7,7 @@ use grpc_resilience::{Error, Resilience, WaitForReadyLayer};
 use peer::{LastStream, Reason, Step, Stream};
 use tower::Layer as _;
 
-use super::super::common::{channel, request};
+use super::super::support::{channel, request};
 use super::{call, streams, then};
 
 /// How a connection is lost under a request that is complete.

@@ -13,8 +13,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use grpc_resilience::BoxError;
-use grpc_resilience::backoff::{Exponential, Jitter};
-use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::retry::RetryPolicy;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -24,20 +22,17 @@ use tonic::body::Body;
 use tower::ServiceExt as _;
 use tower_service::Service;
 
-use super::common::{log, request};
+use super::support::{every, log, request};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Four attempts, a tenth of a second apart.
 fn policy() -> RetryPolicy {
-    let fixed = Exponential::new(SECOND / 10).unwrap().multiplier(1.0);
-    RetryPolicy::new().backoff(fixed.unwrap().jitter(Jitter::None))
+    RetryPolicy::new().backoff(every(SECOND / 10))
 }
 
 fn declared() -> Request<Body> {
-    let mut request = request();
-    request.call_options().idempotent();
-    request
+    super::support::declared(request())
 }
 
 /// A peer that answers a first call, and then does this.
@@ -54,7 +49,7 @@ where
     R: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
     log::listen();
-    let first = stack.clone().oneshot(super::common::request()).await;
+    let first = stack.clone().oneshot(super::support::request()).await;
     let body = first.unwrap().into_body().collect().await;
     assert!(body.is_ok(), "the channel is ready");
     let call = stack.clone().oneshot(request);

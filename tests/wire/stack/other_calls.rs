@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tower::{ServiceBuilder, ServiceExt as _};
 
-use super::super::common::{channel, request};
+use super::super::support::{channel, request};
 use super::{SECOND, policy};
 
 /// A declared request whose frames the test sends one by one.

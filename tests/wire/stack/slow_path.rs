@@ -15,7 +15,7 @@ use tonic::body::Body;
 use tower::Layer as _;
 use tower::util::MapRequest;
 
-use super::super::common::{channel, request};
+use super::super::support::{channel, request};
 use super::{SECOND, call, declared, policy, streams, then};
 
 const UNARY: &str = "/test.v1.Echo/Unary";

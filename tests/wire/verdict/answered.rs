@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use peer::{Connection, Gate, Headers, LastStream, Peer, Step, Stream};
 use tower::{ServiceBuilder, ServiceExt as _};
 
-use super::super::common::{channel, log, request};
+use super::super::support::{channel, log, request};
 use super::reached::RESETS;
 
 /// A head, perhaps a message, and then these steps.

@@ -8,9 +8,9 @@ use tonic::transport::Channel;
 use tower::service_fn;
 use tower_service::Service as _;
 
-use super::super::common::connector::{Broken, fails, hangs, nowhere};
-use super::super::common::{SHORT, endpoint, failed, failure, request};
+use super::super::support::{SHORT, endpoint, failed, failure, request};
 use super::{CHANNEL_CLOSED, CONNECT_FAILED, UNRECOGNISED, verdict};
+use peer::connector::{Broken, fails, hangs, nowhere};
 
 pub(super) async fn refused() -> BoxError {
     let port = DeadPort::new();

@@ -14,7 +14,7 @@ use grpc_resilience::BoxError;
 use grpc_resilience::classify::{self, Progress, Reason};
 use grpc_resilience::grpc::Code;
 
-use super::common::log;
+use super::support::log;
 
 type Seen = (Progress, Code, Reason);
 

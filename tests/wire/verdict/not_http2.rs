@@ -4,9 +4,9 @@ use grpc_resilience::BoxError;
 use grpc_resilience::classify::ConnectFault;
 use peer::{Connection, Peer, Step};
 
-use super::super::common::connector::late;
-use super::super::common::{endpoint, failure, failure_over};
+use super::super::support::{endpoint, failure, failure_over};
 use super::{LOST, QUEUED, verdict};
+use peer::connector::late;
 
 pub(super) const HTTP1: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
 /// Nine bytes make a frame's head, here of a DATA frame of two bytes on stream 0.

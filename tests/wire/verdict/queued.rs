@@ -1,33 +1,20 @@
 //! A connection, but no stream yet.
 
 use grpc_resilience::BoxError;
+use peer::crowd::{Crowd, without_a_slot};
 use peer::{Connection, Gate, Headers, LastStream, Peer, Reason, Step, Stream};
 
-use super::super::common::{call, channel, endpoint, failed, failure, others_have_run, spawn};
+use super::super::support::{call, channel, failed, failure};
 use super::{LOST, QUEUED, verdict};
 
 /// Three calls over a connection of one slot, which ends: one has the slot, one waits for it, one is
 /// behind that in hyper's queue.
 pub(super) async fn crowd(end: impl IntoIterator<Item = Step>) -> [BoxError; 3] {
     let gate = Gate::new();
-    let mut slot = Stream::new().then(Step::Gate(gate.clone()));
-    for step in end {
-        slot = slot.then(step);
-    }
-    let connection = Connection::new().max_concurrent_streams(1).streams([slot]);
-    let peer = Peer::start([connection]).await;
-    let channel = channel(&peer);
-    let running = spawn(&channel);
-    peer.wait_for_streams(1).await;
-    peer.settings_acknowledged(0).await;
-    let waiting = spawn(&channel);
-    others_have_run().await;
-    let queued = spawn(&channel);
-    others_have_run().await;
+    let slot = Stream::new().then(Step::Gate(gate.clone()));
+    let mut crowd = Crowd::gather(end.into_iter().fold(slot, Stream::then)).await;
     gate.open();
-    let answers = [running.await, waiting.await, queued.await];
-    assert_eq!(peer.streams_seen().len(), 1, "only one was ever sent");
-    answers.map(|answer| failed(answer.unwrap()))
+    crowd.answers().await.map(failed)
 }
 
 /// The first call after a GOAWAY that lets an open stream finish.
@@ -49,20 +36,7 @@ pub(super) async fn after_goaway(last: LastStream, reason: Reason) -> BoxError {
 
 /// The only call of a connection that never opens a slot, and ends.
 pub(super) async fn no_slot() -> BoxError {
-    let gate = Gate::new();
-    let connection = Connection::new()
-        .max_concurrent_streams(0)
-        .then(Step::Gate(gate.clone()))
-        .then(Step::Close);
-    let peer = Peer::start([connection]).await;
-    let channel = endpoint(peer.uri()).connect().await.unwrap();
-    peer.settings_acknowledged(0).await;
-    let waiting = spawn(&channel);
-    others_have_run().await;
-    gate.open();
-    let answer = waiting.await.unwrap();
-    assert!(peer.streams_seen().is_empty());
-    failed(answer)
+    failed(without_a_slot().await)
 }
 
 // FIELD 4, CONTRACT X1

@@ -6,7 +6,7 @@ use grpc_resilience::grpc::Code;
 use peer::{Connection, LastStream, Peer, Step, Stream};
 use tower::ServiceExt as _;
 
-use super::super::common::{SHORT, call, channel, endpoint, failed, failure_with, request};
+use super::super::support::{SHORT, call, channel, endpoint, failed, failure_with, request};
 use super::{LOST, Seen, verdict};
 
 pub(super) const TIMED_OUT: Seen = (

@@ -5,8 +5,8 @@ use peer::{Connection, LastStream, Reason, Step};
 use tonic::transport::Channel;
 
 use super::super::SERVER_FEATURE;
-use super::super::common::connector::{Broken, nowhere};
 use super::{answered, connecting, not_http2, queued, reached, tonic_codes, unprocessed, verdict};
+use peer::connector::{Broken, nowhere};
 
 #[tokio::test]
 async fn the_verdicts_of_this_build() {

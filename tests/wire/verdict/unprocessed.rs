@@ -3,7 +3,7 @@
 use grpc_resilience::BoxError;
 use peer::{LastStream, Reason, Step};
 
-use super::super::common::failure_with;
+use super::super::support::failure_with;
 use super::{GO_AWAY, GO_AWAY_ERROR, REFUSED, verdict};
 
 pub(super) async fn refused() -> BoxError {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::common::log;
+use super::super::support::log;
 use super::{UNRECOGNISED, connecting, verdict};
 
 // FIELD 4, DESIGN decision 3

@@ -2,7 +2,7 @@
 
 use peer::{Connection, Gate, Headers, Peer, Reason, Step};
 
-use crate::common::{outcome, watchful};
+use crate::support::{outcome, watchful};
 use peer::client::{call, channel};
 
 async fn body_over(peer: &Peer) -> tonic::body::Body {

@@ -1,20 +1,15 @@
 //! No connection.
 
-use std::convert::Infallible;
-use std::future::{Pending, pending, poll_fn};
-use std::io;
-use std::task::{Context, Poll};
+use std::future::poll_fn;
 
-use http::Uri;
-use hyper_util::rt::TokioIo;
-use peer::{DeadPort, HangingPort};
-use tokio::net::TcpStream;
-use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
-use tower_service::Service;
-
-use crate::common::{chain, failure};
 use peer::client::{SHORT, call, endpoint, request};
+use peer::connector::{Broken, fails, hangs, nowhere};
+use peer::{DeadPort, HangingPort};
+use tonic::transport::Channel;
+use tower::service_fn;
+use tower_service::Service as _;
+
+use crate::support::{chain, failure};
 
 #[tokio::test]
 async fn a_refused_connect_is_a_connect_error() {
@@ -38,19 +33,6 @@ async fn the_built_in_connect_timeout_is_a_connect_error() {
         failure(call(&channel).await),
         r#"transport::Error > ConnectError > "tcp connect error" > io::Error(TimedOut of "deadline has elapsed")"#
     );
-}
-
-/// Where custom connectors do not go.
-fn nowhere() -> Endpoint {
-    Endpoint::from_static("http://nowhere")
-}
-
-async fn hangs(_: Uri) -> Result<TokioIo<TcpStream>, Infallible> {
-    pending().await
-}
-
-async fn fails(_: Uri) -> io::Result<TokioIo<TcpStream>> {
-    Err(io::ErrorKind::AddrNotAvailable.into())
 }
 
 #[tokio::test]
@@ -84,23 +66,6 @@ async fn an_error_of_a_connector_given_to_the_channel_itself_comes_bare() {
     let boxed = service_fn(|uri| Box::pin(fails(uri)));
     let eager = Channel::connect(boxed, nowhere()).await.unwrap_err();
     assert_eq!(chain::of(&eager), expected);
-}
-
-/// A connector that cannot become ready.
-struct Broken;
-
-impl Service<Uri> for Broken {
-    type Response = TokioIo<TcpStream>;
-    type Error = io::Error;
-    type Future = Pending<io::Result<Self::Response>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Err(io::ErrorKind::AddrNotAvailable.into()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        pending()
-    }
 }
 
 #[tokio::test]

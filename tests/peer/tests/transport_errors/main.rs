@@ -1,8 +1,8 @@
 //! FIELD.md, section 4: what tonic's channel tells about a call that its peer let fail, row by row.
 #![cfg(test)]
 
-#[path = "../common/mod.rs"]
-mod common;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod answered;
 mod connecting;

@@ -1,30 +1,15 @@
 //! A peer that does not speak HTTP/2.
 
-use std::io;
-
-use http::Uri;
-use hyper_util::rt::TokioIo;
 use peer::{Connection, Peer, Step};
-use tokio::net::TcpStream;
-use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
 
-use crate::common::{failure, failure_over};
+use crate::support::{failure, failure_over};
 use crate::{CANCELED, FIN};
 use peer::client::{call, endpoint};
+use peer::connector::late;
 
 const HTTP1: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
 /// Nine bytes make a frame's head, here of a DATA frame of two bytes on stream 0.
 const BAD_FRAME: &[u8] = b"\0\0\x02\0\0\0\0\0\0xx";
-
-/// A connector that hands a connection over only when the peer has said something, or closed.
-fn late(endpoint: &Endpoint) -> Channel {
-    endpoint.connect_with_connector_lazy(service_fn(|uri: Uri| async move {
-        let stream = TcpStream::connect(uri.authority().unwrap().as_str()).await?;
-        stream.readable().await?;
-        Ok::<_, io::Error>(TokioIo::new(stream))
-    }))
-}
 
 #[tokio::test]
 async fn http1_or_garbage_after_the_request_is_a_go_away_of_the_library() {

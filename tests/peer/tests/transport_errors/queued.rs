@@ -1,50 +1,17 @@
 //! A connection, but no stream yet.
 
 use peer::{Connection, Gate, Headers, LastStream, Peer, Reason, Step, Stream};
-use tokio::task::JoinHandle;
-use tonic::transport::Channel;
 
-use crate::common::{failure, outcome};
+use crate::support::{failure, outcome};
 use crate::{CANCELED, DISPATCH_GONE, FIN, RST};
-use peer::client::{Answer, call, channel, endpoint, others_have_run, spawn};
+use peer::client::{call, channel};
+use peer::crowd::{Crowd, without_a_slot};
 
-/// Three calls over a connection of one slot: one has it, one waits for it, one is behind that in hyper's queue.
-struct Crowd {
-    peer: Peer,
-    channel: Channel,
-    running: JoinHandle<Answer>,
-    waiting: JoinHandle<Answer>,
-    queued: JoinHandle<Answer>,
-}
-
-impl Crowd {
-    async fn gather(slot: Stream) -> Self {
-        let peer = Peer::start([Connection::new().max_concurrent_streams(1).streams([slot])]).await;
-        let channel = channel(&peer);
-        let running = spawn(&channel);
-        peer.wait_for_streams(1).await;
-        peer.settings_acknowledged(0).await;
-        let waiting = spawn(&channel);
-        others_have_run().await;
-        let queued = spawn(&channel);
-        others_have_run().await;
-        Self {
-            peer,
-            channel,
-            running,
-            waiting,
-            queued,
-        }
-    }
-
-    /// The chains of the three, after which the channel connects anew.
-    async fn failures(self) -> [String; 3] {
-        let chains = [self.running.await, self.waiting.await, self.queued.await]
-            .map(|call| failure(call.unwrap()));
-        assert_eq!(self.peer.streams_seen().len(), 1, "only one was ever sent");
-        assert!(call(&self.channel).await.is_ok());
-        chains
-    }
+/// The chains of the three calls, after which the channel connects anew.
+async fn failures(mut crowd: Crowd) -> [String; 3] {
+    let chains = crowd.answers().await.map(failure);
+    assert!(call(&crowd.channel).await.is_ok());
+    chains
 }
 
 #[tokio::test]
@@ -53,7 +20,7 @@ async fn as_the_connection_closes_the_call_that_waits_for_a_slot_is_a_user_error
     let gate = Gate::new();
     let crowd = Crowd::gather(Stream::from([Step::Gate(gate.clone()), Step::Close])).await;
     gate.open();
-    assert_eq!(crowd.failures().await, [FIN, DISPATCH_GONE, CANCELED]);
+    assert_eq!(failures(crowd).await, [FIN, DISPATCH_GONE, CANCELED]);
 }
 
 #[tokio::test]
@@ -67,7 +34,7 @@ async fn as_the_connection_is_reset_the_call_that_waits_for_a_slot_is_a_user_err
     ]))
     .await;
     gate.open();
-    assert_eq!(crowd.failures().await, [RST, DISPATCH_GONE, CANCELED]);
+    assert_eq!(failures(crowd).await, [RST, DISPATCH_GONE, CANCELED]);
 }
 
 #[tokio::test]
@@ -96,19 +63,7 @@ async fn as_goaway_arrives_the_call_that_waits_for_a_slot_is_a_user_error_and_th
 
 #[tokio::test]
 async fn a_call_that_never_gets_a_slot_is_a_user_error_when_the_connection_ends() {
-    let gate = Gate::new();
-    let connection = Connection::new()
-        .max_concurrent_streams(0)
-        .then(Step::Gate(gate.clone()))
-        .then(Step::Close);
-    let peer = Peer::start([connection]).await;
-    let channel = endpoint(peer.uri()).connect().await.unwrap();
-    peer.settings_acknowledged(0).await;
-    let waiting = spawn(&channel);
-    others_have_run().await;
-    gate.open();
-    assert_eq!(failure(waiting.await.unwrap()), DISPATCH_GONE);
-    assert!(peer.streams_seen().is_empty());
+    assert_eq!(failure(without_a_slot().await), DISPATCH_GONE);
 }
 
 #[tokio::test]

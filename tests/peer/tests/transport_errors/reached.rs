@@ -2,7 +2,7 @@
 
 use peer::{Connection, LastStream, Peer, Reason, Step, Stream};
 
-use crate::common::{failure, failure_with, send, watchful};
+use crate::support::{failure, failure_with, send, watchful};
 use crate::{FIN, RST};
 use peer::client::{SHORT, call, channel, endpoint, request};
 

@@ -2,7 +2,7 @@
 
 use peer::{Connection, LastStream, Reason, Step, Stream};
 
-use crate::common::{failure_over, failure_with};
+use crate::support::{failure_over, failure_with};
 
 #[tokio::test]
 async fn a_refused_stream_is_a_remote_reset_with_its_reason() {

@@ -8,6 +8,7 @@ use foreign::process::{Process, free_port};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::envoy_parts::{address, cluster, extension};
 use crate::proxy::Proxy;
 
 /// When it ends the connections that it accepted.
@@ -39,13 +40,13 @@ fn config(port: u16, server: u16, ageing: &Ageing) -> Value {
     json!({
         "static_resources": {
             "listeners": [{
-                "address": address(port),
+                "address": address("127.0.0.1", port),
                 "filter_chains": [{ "filters": [{
                     "name": "envoy.filters.network.http_connection_manager",
                     "typed_config": connections(ageing),
                 }] }],
             }],
-            "clusters": [cluster(server)],
+            "clusters": [cluster("127.0.0.1", server)],
         },
     })
 }
@@ -79,30 +80,4 @@ fn connections(ageing: &Ageing) -> Value {
         config.extend(settings);
     }
     config
-}
-
-fn cluster(server: u16) -> Value {
-    let endpoint = json!({ "endpoint": { "address": address(server) } });
-    json!({
-        "name": "server",
-        "type": "STATIC",
-        "load_assignment": {
-            "cluster_name": "server",
-            "endpoints": [{ "lb_endpoints": [endpoint] }],
-        },
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": extension("upstreams.http", "HttpProtocolOptions"),
-                "explicit_http_config": { "http2_protocol_options": {} },
-            },
-        },
-    })
-}
-
-fn address(port: u16) -> Value {
-    json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
-}
-
-fn extension(package: &str, message: &str) -> String {
-    format!("type.googleapis.com/envoy.extensions.{package}.v3.{message}")
 }

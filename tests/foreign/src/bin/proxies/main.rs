@@ -9,6 +9,7 @@
 mod case;
 mod client;
 mod envoy;
+mod envoy_parts;
 mod judge;
 mod nginx;
 mod proxy;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use test_protos::{EchoClient, EchoRequest};
-use testing::{Call, Outcome, Server, grpc_frame, method};
+use testing::{Server, grpc_frame, message, method};
 use tonic::{body::Body, transport::Channel};
 use tower::{Service as _, ServiceExt as _};
 
@@ -25,15 +25,7 @@ pub fn client(server: &Server) -> EchoClient<Channel> {
 }
 
 pub fn hello() -> EchoRequest {
-    EchoRequest {
-        text: "hello".to_owned(),
-        ..EchoRequest::default()
-    }
-}
-
-/// Whether no call runs any more.
-pub fn ended(calls: &[Call]) -> bool {
-    calls.iter().all(|call| call.outcome != Outcome::Running)
+    message("hello")
 }
 
 /// A unary call without a generated client, which would interpret the answer.

@@ -5,8 +5,8 @@ pub(crate) mod chain;
 
 use http::Request;
 use http_body_util::BodyExt as _;
-use peer::client::{Answer, SHORT, call, channel, endpoint};
-use peer::{Connection, Peer, Step, Stream};
+use peer::client::{Answer, SHORT, call_over, call_with, endpoint};
+use peer::{Connection, Peer, Step};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tower::ServiceExt as _;
@@ -33,13 +33,12 @@ pub(crate) fn failure(answer: Answer) -> String {
 
 /// What a call over such a connection fails with.
 pub(crate) async fn failure_over(connection: Connection) -> String {
-    let peer = Peer::always(connection).await;
-    failure(call(&channel(&peer)).await)
+    failure(call_over(connection).await)
 }
 
 /// What a call fails with whose stream meets these steps.
 pub(crate) async fn failure_with(steps: impl IntoIterator<Item = Step>) -> String {
-    failure_over(Connection::new().other_streams(Stream::from(steps))).await
+    failure(call_with(steps).await)
 }
 
 /// What came of a response body: its DATA, then its trailers, its end, or its error's chain.

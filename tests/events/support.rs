@@ -3,37 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use grpc_resilience::backoff::{Exponential, Jitter};
-use grpc_resilience::call::CallOptionsExt;
-use test_protos::EchoRequest;
-use tonic::Request;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Metadata, Subscriber};
-
-pub(crate) const SECOND: Duration = Duration::from_secs(1);
-
-pub(crate) fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-pub(crate) fn every(delay: Duration) -> Exponential {
-    let constant = Exponential::new(delay).unwrap().multiplier(1.0).unwrap();
-    constant.jitter(Jitter::None)
-}
-
-pub(crate) fn hello() -> Request<EchoRequest> {
-    Request::new(EchoRequest::default())
-}
-
-pub(crate) fn declared() -> Request<EchoRequest> {
-    let mut request = hello();
-    request.call_options().idempotent();
-    request
-}
 
 /// An event of the crate.
 #[derive(Clone, PartialEq, Eq)]

@@ -6,10 +6,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use grpc_resilience::RetryPolicy;
-use grpc_resilience::backoff::{Exponential, Jitter};
 use test_protos::EchoRequest;
+use testing::every;
 use tokio::runtime::Builder;
-use tokio::time::sleep;
 use tokio_stream::Stream;
 
 /// Runs a test on a paused clock of its own, and no other beside it: what is counted is the memory
@@ -22,18 +21,10 @@ pub(crate) fn alone(test: impl Future<Output = ()>) {
     runtime.block_on(test);
 }
 
-/// Lets every task run until all of them wait; on a paused clock this costs a millisecond of it.
-pub(crate) async fn settle() {
-    sleep(Duration::from_millis(1)).await;
-}
-
 /// Two attempts, always this far apart.
 pub(crate) fn policy(backoff: Duration) -> RetryPolicy {
-    let constant = Exponential::new(backoff).unwrap().multiplier(1.0).unwrap();
-    RetryPolicy::new()
-        .max_attempts(2)
-        .unwrap()
-        .backoff(constant.jitter(Jitter::None))
+    let policy = RetryPolicy::new().max_attempts(2).unwrap();
+    policy.backoff(every(backoff))
 }
 
 /// A stream whose every message is waited for, so that each is sent by itself.
