@@ -1,4 +1,4 @@
-//! Configuration that does nothing, or something else than it says: WARN, once.
+//! Configuration without effect, or with another effect than it appears to have: WARN, once.
 
 use super::TARGET;
 
@@ -38,7 +38,7 @@ warnings! {
         call it first, or declare everything on that layer";
 }
 
-/// This call option had no effect.
+/// The call option had no effect.
 #[cold]
 pub(crate) fn option_without_layer(option: &'static str, layer: &'static str) {
     tracing::warn!(
@@ -48,7 +48,7 @@ pub(crate) fn option_without_layer(option: &'static str, layer: &'static str) {
     );
 }
 
-/// This pattern of this setter matches none of the described methods.
+/// The pattern of this setter matches none of the described methods.
 #[cold]
 pub(crate) fn pattern_without_method(setter: &'static str, pattern: &str) {
     tracing::warn!(
@@ -58,7 +58,7 @@ pub(crate) fn pattern_without_method(setter: &'static str, pattern: &str) {
     );
 }
 
-/// Each method of this pattern is of this exception.
+/// The exception covers each method of the pattern.
 #[cold]
 pub(crate) fn pattern_overruled(pattern: &str, exception: &str) {
     tracing::warn!(
@@ -68,7 +68,7 @@ pub(crate) fn pattern_overruled(pattern: &str, exception: &str) {
     );
 }
 
-/// No method of this exception is declared repeatable.
+/// No method of the exception is declared repeatable.
 #[cold]
 pub(crate) fn exception_idle(exception: &str) {
     tracing::warn!(
@@ -78,7 +78,7 @@ pub(crate) fn exception_idle(exception: &str) {
     );
 }
 
-/// The attempt timeout does not end before the default timeout of the call.
+/// The attempt timeout is not shorter than the call's default timeout.
 #[cold]
 pub(crate) fn attempt_timeout_without_effect(
     attempt_timeout: std::time::Duration,
@@ -91,7 +91,7 @@ pub(crate) fn attempt_timeout_without_effect(
     );
 }
 
-/// Nobody knows this method, which was called.
+/// A method was called that no declaration, descriptor or table contains.
 #[cold]
 pub(crate) fn method_unknown(method: &str) {
     tracing::warn!(
@@ -101,7 +101,7 @@ pub(crate) fn method_unknown(method: &str) {
     );
 }
 
-/// The inner service returned an error with these texts.
+/// The inner service returned an error of unknown type, with these texts.
 #[cold]
 pub(crate) fn error_unknown(chain: &str) {
     tracing::warn!(
