@@ -85,7 +85,7 @@ pub enum Reason {
     Unrecognised,
     /// The deadline of the call passed.
     DeadlineExceeded,
-    /// The caller's options are invalid.
+    /// The caller's options or the endpoint's URI are invalid.
     InvalidCall,
     /// The user's hook before an attempt failed.
     HookFailed,

@@ -105,7 +105,7 @@ impl Error {
                 // Without the texts of earlier failures, which would make the text grow with each
                 // attempt.
                 let own = display_chain_until(&*error, <dyn std::error::Error>::is::<Self>);
-                let message = format!("the attempt was not prepared: {own}");
+                let message = format!("the hook before the attempt failed: {own}");
                 Status::new(Code::Unavailable, message)
             });
         let verdict = Verdict::new(Progress::NotSent, status.code(), Reason::HookFailed);

@@ -40,7 +40,7 @@ pub(crate) fn channel_is_shut_down(failed: Failed<'_>) {
     } = failed;
     tracing::warn!(
         target: TARGET, code, reason, error = message,
-        "the channel is shut down and takes no call any more; make a new one"
+        "the channel is shut down and takes no more calls: create a new one"
     );
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn option_without_layer(option: &'static str, layer: &'static str) {
     tracing::warn!(
         target: TARGET, option, layer,
         "a call option had no effect, because no such layer saw the call before it was answered: add the \
-         layer (said once for each option)"
+         layer (logged once for each option)"
     );
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn option_without_layer(option: &'static str, layer: &'static str) {
 pub(crate) fn pattern_without_method(setter: &'static str, pattern: &str) {
     tracing::warn!(
         target: TARGET, setter, pattern,
-        "the pattern matches no method of the descriptors and tables: check how it is written, or add the \
+        "the pattern matches no method of the descriptors and tables: check its spelling, or add the \
          descriptors of its service"
     );
 }
@@ -74,7 +74,7 @@ pub(crate) fn exception_idle(exception: &str) {
     tracing::warn!(
         target: TARGET, exception,
         "the exception of not_idempotent has no effect, because no pattern declares any of its methods \
-         repeatable: check how it is written"
+         repeatable: check its spelling"
     );
 }
 
@@ -96,8 +96,8 @@ pub(crate) fn attempt_timeout_without_effect(
 pub(crate) fn method_unknown(method: &str) {
     tracing::warn!(
         target: TARGET, method,
-        "a method was called that no descriptor, table or rule knows: it is not repeated once it may have \
-         run; describe or declare it"
+        "a method was called that no descriptor, table or rule contains: it is not repeated once it may \
+         have run; add its descriptors, or declare it"
     );
 }
 
@@ -107,6 +107,6 @@ pub(crate) fn error_unknown(chain: &str) {
     tracing::warn!(
         target: TARGET, chain,
         "an error of the inner service is unknown to grpc-resilience: such errors count as 'the request may \
-         have run' and are retried for idempotent calls only (said once)"
+         have run' and are retried for idempotent calls only (logged once)"
     );
 }

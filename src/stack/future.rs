@@ -17,7 +17,7 @@ use crate::layers::retry;
 use super::ResilientBody;
 use super::going::{Going, Layers};
 
-/// The future of [`Resilient`](super::Resilient).
+/// The response future of [`Resilient`](super::Resilient).
 #[pin_project]
 pub struct ResponseFuture<S, B, R>
 where
