@@ -25,7 +25,8 @@
 //! # }
 //! ```
 //!
-//! [`Resilience`] combines the layers in the right order. [`CallOptionsExt`] sets options of one call.
+//! [`Resilience`] combines the layers in the right order. [`CallOptionsExt`] sets options of one
+//! call.
 //!
 //! | module | purpose |
 //! |---|---|
@@ -40,13 +41,13 @@
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
 //!
-//! There are two features: `tonic` (default) supports tonic's bodies, errors and `Request`; `server`
-//! adds the last two modules and enables tonic's own `server` feature.
+//! There are two features: `tonic` (default) supports tonic's bodies, errors and `Request`;
+//! `server` adds the last two modules and enables tonic's own `server` feature.
 //!
-//! # Events
+//! # What it logs
 //!
-//! The crate emits `tracing` events with the target `grpc_resilience`. A call that is answered at its
-//! first attempt emits none. Each occurrence is one event, for any combination of layers.
+//! The crate emits `tracing` events with the target `grpc_resilience`. A call that is answered at
+//! its first attempt emits none. Each occurrence is one event, for any combination of layers.
 //!
 //! DEBUG:
 //!
@@ -58,29 +59,32 @@
 //! - A call failed, by any layer's decision: `method`, `attempts` (the number begun), `code`,
 //!   `reason`, `give_up`, `error`.
 //! - The waiting calls go to the channel: `calls`.
-//! - On a server, a call was refused because it is over its quota or past its caller's deadline, or a
-//!   handler was stopped at that deadline: `method`, `after`, `timeout`.
+//! - On a server, a call was refused because it is over its quota or past its caller's deadline, or
+//!   a handler was stopped at that deadline: `method`, `after`, `timeout`.
 //!
 //! INFO:
 //!
-//! - A retry budget is used up; and it has filled again, after 10 s without a refusal: `refused_for`.
+//! - A retry budget is used up; and it has filled again, after 10 s without a refusal:
+//!   `refused_for`.
 //! - A channel is down, once an outage: `code`, `reason`, `delay`, `error`; and it is back:
 //!   `down_for`.
 //!
 //! WARN:
 //!
-//! - A channel is shut down, or down for a reason that waiting rarely cures: the fields of a channel
-//!   that is down, and `fault`.
-//! - Wrong configuration, each once: layers in an order that can't work, a timeout without effect, a
-//!   pattern without a method (`setter`, `pattern`), an option without its layer (`option`, `layer`).
+//! - A channel is shut down, or down for a reason that waiting rarely cures: the fields of a
+//!   channel that is down, and `fault`.
+//! - Wrong configuration, each once: layers in an order that can't work, a timeout without effect,
+//!   a pattern without a method (`setter`, `pattern`), an option without its layer (`option`,
+//!   `layer`).
 //! - A method was called that neither a declaration nor the descriptors or tables contain, once a
 //!   method, if any are given: `method`.
 //! - An error of a type that the crate does not know, once: `chain`.
 //!
-//! `attempt` is the number of the attempt, from 1, and absent without a retry layer. `code` is gRPC's
-//! name, `reason` the name of a [`classify::Reason`], `give_up` of a [`GiveUp`], `fault` of a
-//! [`classify::ConnectFault`], and `error` the message of the status. Over a foreign channel no event
-//! has the endpoint. To see the retries of a service, set `RUST_LOG=info,grpc_resilience=debug`.
+//! `attempt` is the number of the attempt, from 1, and absent without a retry layer. `code` is
+//! gRPC's name, `reason` the name of a [`classify::Reason`], `give_up` of a [`GiveUp`], `fault` of
+//! a [`classify::ConnectFault`], and `error` the message of the status. Over a foreign channel no
+//! event has the endpoint. To see the retries of a service, set
+//! `RUST_LOG=info,grpc_resilience=debug`.
 //!
 //! A rule that is cited as "CONTRACT R6" is defined under that id in the repository's
 //! `docs/CONTRACT.md`, with its source.
