@@ -26,8 +26,8 @@ impl MethodTables {
 
     /// Sets the path of grpc-resilience in the generated code. Default: `::grpc_resilience`.
     ///
-    /// The path is used inside a module, so start it with `::` or `crate::`. The generated code does
-    /// not compile with a wrong path.
+    /// The path is used inside a module, so start it with `::` or `crate::`. The generated code
+    /// does not compile with a wrong path.
     #[must_use]
     pub fn crate_path(mut self, path: impl Into<String>) -> Self {
         self.crate_path = path.into();

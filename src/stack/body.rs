@@ -100,8 +100,8 @@ impl<R> Default for ResilientBody<R> {
 }
 
 impl<R> Plain<R> {
-    /// A message goes up. A body that is always ready never lets the timer run: the clock is looked at
-    /// instead, from the second message on.
+    /// A message goes up. A body that is always ready never lets the timer run: the clock is looked
+    /// at instead, from the second message on.
     #[inline]
     fn message(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         if mem::replace(&mut self.has_begun, true)
