@@ -94,7 +94,7 @@ impl ReplayBuffer {
     }
 }
 
-/// A wait of this length or more counts as long. Long waits leave more room for others.
+/// A longer wait than this counts as long. Long waits have to leave more room for others.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
 /// The share of a call that waits between two attempts; its wait ends on drop.

@@ -33,8 +33,8 @@ impl Error {
         end.is_named_by(&self.verdict(), self.status().message(), sent, now)
     }
 
-    /// Turns this failure into the expiry. The peer's answer becomes its source, and the earlier
-    /// failure the source behind it (CONTRACT R17); the peer's hint still applies.
+    /// Turns this failure into the expiry. The peer's answer becomes its cause, with the earlier
+    /// failure as the cause behind it (CONTRACT R17); the peer's hint still applies.
     pub(crate) fn into_expiry(
         self,
         deadline: Deadline,

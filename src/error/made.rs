@@ -68,9 +68,9 @@ impl Error {
         cause: SharedError,
     ) -> Self {
         let message = format!(
-            "the attempt's timeout of {timeout:?} passed while {phase}: the server, which is told of \
-             it, ended the answer; declare the kind of a method that answers in a stream, or say \
-             call_options().no_attempt_timeout()"
+            "the attempt's timeout of {timeout:?} passed while {phase}: the server, which gets it as \
+             grpc-timeout, ended the answer; declare the kind of a method that answers in a stream, \
+             or set call_options().no_attempt_timeout()"
         );
         let (code, reason) = (Code::DeadlineExceeded, Reason::AttemptTimedOut);
         let verdict = Verdict::new(progress, code, reason);

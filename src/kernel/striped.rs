@@ -30,8 +30,8 @@ fn choose() -> usize {
 /// One `Arc<T>` per thread, to avoid contention on its counter.
 ///
 /// A counter that two threads write moves between their caches with each call, which costs more
-/// than most other steps of a call. `thread_local` would require `Send`, which a channel need not
-/// be.
+/// than most other steps of a call. The `thread_local` crate would require `Send`, which a channel
+/// need not be.
 pub(crate) struct Striped<T>([OnceLock<Arc<T>>; STRIPES]);
 
 impl<T> Striped<T> {

@@ -294,7 +294,7 @@ impl Drop for Task {
 
 static ALONE: events::Once = events::Once::new();
 
-/// A thread that ends at one instant, for a stack that was never used inside a runtime.
+/// A thread that ends at one instant, for a timer without a runtime.
 struct Thread {
     shared: Arc<Mutex<Alone>>,
     handle: thread::Thread,
