@@ -126,7 +126,7 @@ pub(super) const FRAME_COST: usize = 96;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotReplayable {
-    /// It is larger than the limit of one call.
+    /// The request is larger than the limit of one call.
     TooLarge,
     /// The channel's buffer is full.
     BufferFull,

@@ -7,14 +7,15 @@ use crate::grpc::Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Progress {
-    /// It never left the client.
+    /// The request never left the client.
     NotSent,
-    /// It reached the server's transport, which proved that the application did not see it.
+    /// The request reached the server's transport, which proved that the application did not see
+    /// it.
     Refused,
     /// The server answered and guaranteed that the request had no effect (CONTRACT I7): see
     /// [`RetryLayer::trust_unprocessed`](crate::RetryLayer::trust_unprocessed).
     Unprocessed,
-    /// It may have run.
+    /// The request may have run.
     Reached,
     /// The server answered.
     Answered,

@@ -33,8 +33,8 @@ pub(crate) struct NoRuntime;
 impl fmt::Display for NoRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the call needs a timer, and no tokio runtime is there to run it any more: build the stack, \
-             or make its first call, within a runtime that has its time enabled, and keep that running",
+            "the call needs a timer, but no tokio runtime is left to run it: build the stack, or make its \
+             first call, within a runtime with time enabled that keeps running",
         )
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn shut_down(last: Option<Arc<Error>>) -> Error {
 }
 
 pub(crate) fn spent() -> Error {
-    let said = "the request was sent already";
+    let said = "the request was already sent and is not kept, so it can't be sent again";
     local(
         Code::Unavailable,
         Reason::NotReady,

@@ -111,7 +111,7 @@ impl fmt::Display for GiveUp {
             }
             Self::RequestFailed => "the request stream failed",
             Self::SwitchedOff => "retrying is switched off",
-            Self::Nested => "a retry layer further out decides",
+            Self::Nested => "an outer retry layer decides",
             Self::Cancelled => "the call was dropped, or its parent call ended",
             Self::Policy(name) => name,
             Self::NotReady => "the channel is not ready",
@@ -123,7 +123,7 @@ impl fmt::Display for GiveUp {
             Self::Throttled => "not sent: throttled by the client because the server rejects most calls",
             Self::InvalidCall => "the call's options or the endpoint's URI are invalid",
             Self::NoRuntime => {
-                "the tokio runtime of the stack's timers is over: build the stack in one that keeps running"
+                "the tokio runtime of the stack's timers has ended: build the stack in one that keeps running"
             }
         })
     }
