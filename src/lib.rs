@@ -38,11 +38,13 @@
 //! | [`budget`] | a bound for extra attempts, by tokens or a percentage |
 //! | [`adaptive_throttle`] | holds back calls that the server would reject |
 //! | [`stack`] | [`Resilience`]: all of the above except adaptive throttling |
+//! | `channel` | this crate's own channel, which knows its connections |
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
 //!
-//! There are two features: `tonic` (default) supports tonic's bodies, errors and `Request`;
-//! `server` adds the last two modules and enables tonic's own `server` feature.
+//! There are three features: `tonic` (default) supports tonic's bodies, errors and `Request`;
+//! `channel` (default) adds the channel; `server` adds the last two modules and enables tonic's own
+//! `server` feature.
 //!
 //! # What it logs
 //!
@@ -94,6 +96,8 @@
 pub mod backoff;
 pub mod body;
 pub mod call;
+#[cfg(feature = "channel")]
+pub mod channel;
 pub mod classify;
 mod dispatch;
 pub mod error;

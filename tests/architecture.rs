@@ -51,7 +51,7 @@ const FLOORS: [(&str, &[&str]); 13] = [
     ("readiness", &["ready"]),
     // How a layer hands a request to the inner service. Private.
     ("handover", &["dispatch"]),
-    // The layers speak through `call::Context`, never to each other.
+    // The layers speak through `call::Context`, never to each other, and never to the channel.
     (
         "layers",
         &[
@@ -64,6 +64,7 @@ const FLOORS: [(&str, &[&str]); 13] = [
             "layers/adaptive_throttle",
             "server/deadline",
             "server/rate_limit",
+            "channel",
         ],
     ),
     // All of them in the right order: the only room that names every layer.
@@ -71,12 +72,13 @@ const FLOORS: [(&str, &[&str]); 13] = [
 ];
 
 /// The adapters: the only files that name tonic, so that the rules outlive it. A folder ends in `/`.
-const NAME_TONIC: [&str; 10] = [
+const NAME_TONIC: [&str; 11] = [
     "grpc/tonic.rs",
     "body/cancel.rs",
     "body/request.rs",
     "call/ext.rs",
     "classify/transport.rs",
+    "classify/transport_error.rs",
     "dispatch/extras.rs",
     "error/shown.rs",
     "server/rate_limit/peer.rs",

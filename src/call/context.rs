@@ -4,9 +4,12 @@ use http::{Extensions, Request};
 use tokio::time::Instant;
 
 use crate::body::LossNotice;
+use crate::classify::Endpoint;
 use crate::grpc::{MethodKind, TIMEOUT, find, is_repeated};
 use crate::report::Trace;
 
+#[cfg(feature = "channel")]
+use super::WaitMode;
 use super::{Budget, CallOptions, Deadline, Reader, Safety, Timeout};
 
 /// The request extension through which layers exchange information; see the [module](super).
@@ -29,6 +32,8 @@ pub struct Context {
     attempt: Option<u32>,
     returns: u32,
     is_last: bool,
+    /// The endpoints at which attempts of the call failed.
+    avoided: Option<Arc<Vec<Endpoint>>>,
     /// Set for a request that may still exceed the replay limits.
     loss: Option<LossNotice>,
     above: Above,
@@ -45,6 +50,8 @@ struct Above {
     /// Its deadline is the default of a deadline layer.
     defaults: bool,
     stacks: Stacks,
+    /// Wait-for-ready leaves the wait to the channel.
+    leaves_wait: bool,
 }
 
 /// How many `Resilience` stacks hold the request.
@@ -234,6 +241,32 @@ impl Context {
     /// How often the request was sent before and was provably not processed.
     pub(crate) fn returns(&self) -> u32 {
         self.returns
+    }
+
+    /// Records that an attempt of the call failed at this endpoint (CONTRACT L2).
+    pub(crate) fn avoid(&mut self, endpoint: &Endpoint) {
+        let avoided = Arc::make_mut(self.avoided.get_or_insert_default());
+        if !avoided.contains(endpoint) {
+            avoided.push(endpoint.clone());
+        }
+    }
+
+    /// The endpoints at which attempts of the call failed.
+    #[cfg(feature = "channel")]
+    pub(crate) fn avoided(&self) -> Option<Arc<Vec<Endpoint>>> {
+        self.avoided.clone()
+    }
+
+    /// Lets the channel wait with the request, as wait-for-ready does over a channel that does not
+    /// report its own readiness.
+    pub(crate) fn wait_below(&mut self) {
+        self.above.leaves_wait = true;
+    }
+
+    /// Whether the channel waits with the request until a connection is ready.
+    #[cfg(feature = "channel")]
+    pub(crate) fn is_patient(&self) -> bool {
+        self.above.leaves_wait || self.options().chosen_patience() == Some(WaitMode::WaitForReady)
     }
 
     /// Whether no attempt can follow this one if its own timeout ends it, as an outer retry layer

@@ -47,6 +47,7 @@
 //! | a timer: tonic's, tower's or the attempt timeout layer's | reached | DEADLINE_EXCEEDED |
 //! | such a timer, before the request was handed on | not sent | DEADLINE_EXCEEDED |
 //! | near such an end, the server's report of it (CONTRACT D11) | reached | DEADLINE_EXCEEDED |
+//! | a failure of [`Channel`](crate::channel::Channel) | as its connections prove | by the event |
 //! | an answer that ended without `grpc-status` | reached | UNKNOWN |
 //! | `grpc-status`, or an HTTP status without | answered | that code |
 //! | such a status with a trusted mark "unprocessed" (CONTRACT I7) | unprocessed | that code |
@@ -64,21 +65,29 @@
 mod answer;
 mod chain;
 mod connect_fault;
+mod endpoint;
 mod evidence;
 mod expiry;
 mod failure;
 mod size_limit;
 #[cfg_attr(not(feature = "tonic"), path = "no_transport.rs")]
 mod transport;
+#[cfg(feature = "channel")]
+mod transport_error;
 mod verdict;
 
 pub use answer::{answer, head, no_status, trailers};
 pub(crate) use chain::chain;
 pub use connect_fault::ConnectFault;
+pub use endpoint::Endpoint;
 pub(crate) use evidence::Doubt;
 pub(crate) use expiry::Expiry;
 pub(crate) use expiry::may_be_expiry;
 pub(crate) use failure::display_chain;
 pub(crate) use failure::display_chain_until;
 pub use failure::failure;
+#[cfg(feature = "channel")]
+pub(crate) use transport::code_of;
+#[cfg(feature = "channel")]
+pub use transport_error::TransportError;
 pub use verdict::{Hint, Progress, Reason, Verdict};

@@ -49,6 +49,10 @@ pub(super) fn repeats_source(cause: &(dyn Error + 'static)) -> bool {
 
 /// What one link of the chain proves on its own.
 fn proof(cause: &(dyn Error + 'static), parent: Option<&(dyn Error + 'static)>) -> Option<Verdict> {
+    #[cfg(feature = "channel")]
+    if let Some(error) = cause.downcast_ref::<super::TransportError>() {
+        return Some(error.verdict());
+    }
     if cause.is::<tonic::ConnectError>() {
         return Some(not_sent(Reason::ConnectFailed));
     }
@@ -146,7 +150,7 @@ fn from_h2(error: &h2::Error) -> Option<Verdict> {
 }
 
 /// CONTRACT H3, PROTOCOL-HTTP2 "Errors".
-fn code_of(reason: H2Reason) -> Code {
+pub(crate) fn code_of(reason: H2Reason) -> Code {
     match reason {
         H2Reason::REFUSED_STREAM => Code::Unavailable,
         H2Reason::CANCEL => Code::Cancelled,

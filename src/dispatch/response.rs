@@ -42,7 +42,7 @@ fn take_vouch<B>(response: &mut Response<B>, code: Option<Code>) {
 #[cold]
 pub(crate) fn failure_of<B>(response: &Response<B>) -> Option<Error> {
     let head = classify::head(response.status(), response.headers());
-    head.map(|(verdict, status)| Error::answered(verdict, status))
+    head.map(|(verdict, status)| Error::answered(verdict, status).at(response.extensions().get()))
 }
 
 /// What a response body gives to whoever polls it.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use crate::classify::{self, ConnectFault, Reason, Verdict, display_chain};
+use crate::classify::{self, ConnectFault, Endpoint, Reason, Verdict, display_chain};
 use crate::events::Failed;
 use crate::grpc::{Code, Status, Vouched};
 use crate::report::{CallReport, SharedError};
@@ -53,6 +53,9 @@ pub(super) struct Inner {
     pub(super) fault: Option<ConnectFault>,
     pub(super) report: Option<CallReport>,
     pub(super) handed_back: bool,
+    /// The channel knows its connections, so its verdict needs no further evidence.
+    pub(super) is_proven: bool,
+    pub(super) endpoint: Option<Endpoint>,
     /// An event for this failure was emitted.
     pub(super) is_logged: bool,
     /// The status that users see as the source.
@@ -77,6 +80,8 @@ impl Error {
             cause,
             report: None,
             handed_back: false,
+            is_proven: false,
+            endpoint: None,
             is_logged: false,
             vouched: None,
         }))
@@ -95,6 +100,8 @@ impl Error {
             report,
             is_logged,
             vouched,
+            is_proven,
+            endpoint,
             ..
         } = *self.0;
         let mut remade = Self::build(verdict, status, cause);
@@ -103,6 +110,8 @@ impl Error {
         remade.0.report = report;
         remade.0.is_logged = is_logged;
         remade.0.vouched = vouched;
+        remade.0.is_proven = is_proven;
+        remade.0.endpoint = endpoint;
         remade
     }
 
@@ -120,8 +129,10 @@ impl Error {
             let verdict = classify::failure(&*error);
             (verdict, inner_status(&*error, verdict), (false, false))
         };
+        let (is_proven, endpoint) = of_channel(&*error);
         let mut built = Self::build(verdict, status, Some(Arc::from(error)));
         (built.0.handed_back, built.0.is_logged) = marks;
+        (built.0.is_proven, built.0.endpoint) = (is_proven, endpoint);
         built
     }
 
@@ -129,6 +140,18 @@ impl Error {
     #[must_use]
     pub fn find<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
         layer_errors(error).next()
+    }
+
+    /// Whether it comes from a channel that knows for each request whether it was sent, and reports
+    /// its own readiness.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.0.is_proven
+    }
+
+    /// The endpoint that had the call or answered it, if the channel below reports it.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.0.endpoint.as_ref()
     }
 
     /// The classification of the failure.
@@ -247,6 +270,19 @@ fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error
     chain.find_map(|cause| cause.downcast_ref::<Error>())
 }
 
+/// Whether a channel that knows its connections returned it, and the endpoint. Read from the
+/// failure or from a layer's error that contains it, but not below a status.
+fn of_channel(error: &(dyn std::error::Error + 'static)) -> (bool, Option<Endpoint>) {
+    if let Some(ours) = wrapped(error) {
+        return (ours.0.is_proven, ours.0.endpoint.clone());
+    }
+    #[cfg(feature = "channel")]
+    if let Some(error) = classify::TransportError::of_call(error) {
+        return (true, error.endpoint().cloned());
+    }
+    (false, None)
+}
+
 /// A foreign status keeps its message. A transport error gets the texts of its chain and, where
 /// waiting rarely cures it, the advice.
 fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> Status {
@@ -255,7 +291,11 @@ fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> 
         _ => None,
     };
     foreign.unwrap_or_else(|| {
-        let chain = display_chain(error);
+        #[cfg(feature = "channel")]
+        let own = classify::TransportError::of_call(error).map(|it| it.message().to_owned());
+        #[cfg(not(feature = "channel"))]
+        let own = None;
+        let chain = own.unwrap_or_else(|| display_chain(error));
         let message = match transport_fault(verdict, error) {
             Some(fault) => format!("{chain}; {fault}"),
             None => chain,

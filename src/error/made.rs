@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::body::{Reader, RequestGuard};
 use crate::call::Deadline;
 use crate::classify::display_chain_until;
-use crate::classify::{self, Doubt, Progress, Reason, Verdict, display_chain};
+use crate::classify::{self, Doubt, Endpoint, Progress, Reason, Verdict, display_chain};
 use crate::grpc::MethodKind;
 use crate::grpc::Vouched;
 use crate::grpc::{Code, Status};
@@ -126,6 +126,12 @@ impl Error {
         Self::build(verdict, status, None)
     }
 
+    /// Sets the endpoint that answered.
+    pub(crate) fn at(mut self, endpoint: Option<&Endpoint>) -> Self {
+        self.0.endpoint = endpoint.cloned();
+        self
+    }
+
     /// Marks the request as one without effect, by the server's guarantee (CONTRACT I7).
     pub(crate) fn vouched_for(mut self) -> Self {
         if matches!(
@@ -154,8 +160,8 @@ impl Error {
     #[cold]
     pub(crate) fn of_request(self, reader: Reader, kind: Option<MethodKind>) -> Self {
         match self.verdict().doubt(reader, kind) {
-            Some(doubt) => self.doubted(doubt),
-            None => self,
+            Some(doubt) if !self.0.is_proven => self.doubted(doubt),
+            _ => self,
         }
     }
 
@@ -163,7 +169,8 @@ impl Error {
     /// that was read may have been sent (CONTRACT I4c).
     pub(crate) fn of_guarded(self, request: Option<RequestGuard>) -> Self {
         let reader = request.map_or(Reader::None, |request| request.reader());
-        if self.verdict().progress == Progress::NotSent && reader != Reader::None {
+        let is_proven = self.0.is_proven;
+        if self.verdict().progress == Progress::NotSent && reader != Reader::None && !is_proven {
             return self.doubted(Doubt::WasRead);
         }
         self

@@ -6,6 +6,8 @@ mod budget;
 mod call;
 mod channel;
 mod configuration;
+#[cfg(feature = "channel")]
+mod endpoint;
 mod once;
 #[cfg(feature = "server")]
 pub(crate) mod server;
@@ -14,6 +16,8 @@ pub(crate) use budget::{budget_is_back, budget_is_empty};
 pub(crate) use call::{Failed, gave_up, retries, waits};
 pub(crate) use channel::{calls_released, channel_is_back, channel_is_down, channel_is_shut_down};
 pub(crate) use configuration::*;
+#[cfg(feature = "channel")]
+pub(crate) use endpoint::{endpoint_state, too_many_pings};
 pub(crate) use once::Once;
 
 /// The target of all events, whatever module they come from.

@@ -22,7 +22,7 @@ impl Gate {
     /// probe's that let it go.
     pub(crate) fn broke_off(&self, number: u64, error: &Error) {
         let verdict = error.verdict();
-        if WaitForReadyPolicy::evidence(&verdict) == Evidence::Disconnected {
+        if !error.is_proven() && WaitForReadyPolicy::evidence(&verdict) == Evidence::Disconnected {
             let end = end_of(&verdict);
             self.state.lost(number, end, error, &self.settings);
         }

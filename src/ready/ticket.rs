@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::call::WaitMode;
+use crate::classify::{Progress, Reason, Verdict};
 use crate::error::Error;
 
 use super::gate::{Gate, end_of};
@@ -70,6 +71,15 @@ impl Ticket {
         let verdict = error.verdict();
         let evidence = WaitForReadyPolicy::evidence(&verdict);
         let (number, probe) = (self.number(), self.probe.take());
+        if error.is_proven() {
+            // The channel answers for its own readiness: the gate stays open.
+            state.answered(number, &settings.policy);
+            return if is_not_connected(&verdict) {
+                Evidence::NotConnected
+            } else {
+                Evidence::Nothing
+            };
+        }
         match evidence {
             Evidence::NotConnected => state.failed(number, probe, own, error, settings),
             Evidence::Disconnected => state.lost(number, end_of(&verdict), error, settings),
@@ -91,6 +101,12 @@ impl Ticket {
             number,
         }
     }
+}
+
+/// Whether a channel that reports its own readiness had no connection, or no stream.
+fn is_not_connected(verdict: &Verdict) -> bool {
+    verdict.progress == Progress::NotSent
+        && matches!(verdict.reason, Reason::ConnectFailed | Reason::NotReady)
 }
 
 /// Reports a lost connection to the gate while an answer is read.

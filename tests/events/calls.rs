@@ -454,7 +454,7 @@ async fn an_attempt_timeout_layer_tells_with_its_method_what_it_ended_and_nothin
     request.call_options().timeout(ms(50));
     let ended = unary(&bounded(SECOND).layer(channel.clone()), request).await;
     let error = Error::find(&ended.unwrap_err()).unwrap().verdict();
-    assert_eq!(error.reason, Reason::AttemptTimedOut);
+    assert_eq!(error.reason, Reason::TransportTimedOut);
     assert_eq!(ear.take(), []);
     let ended = unary(&bounded(ms(50)).layer(channel), hello()).await;
     ended.unwrap_err();

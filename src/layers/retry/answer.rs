@@ -50,5 +50,6 @@ pub(crate) fn failure_in(head: &Parts, read: &Read) -> Option<Error> {
     let (verdict, status) = classify::trailers(trailers)?;
     let mut metadata = status.metadata().clone();
     metadata.extend(head.headers.clone());
-    Some(Error::answered(verdict, status.with_metadata(metadata)))
+    let error = Error::answered(verdict, status.with_metadata(metadata));
+    Some(error.at(head.extensions.get()))
 }

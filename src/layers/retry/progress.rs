@@ -156,6 +156,15 @@ impl CallProgress {
         let refused = u32::from(self.refused);
         let returns = (self.unsent.saturating_add(self.gone_away)).saturating_add(refused);
         let context = self.head.context_mut();
+        if let Some(failure) = &self.last_failure
+            && !matches!(
+                failure.verdict().progress,
+                Progress::NotSent | Progress::Refused
+            )
+            && let Some(endpoint) = failure.endpoint()
+        {
+            context.avoid(endpoint);
+        }
         context.number(self.attempts, false);
         context.came_back(returns);
         context.follow_no_more(is_last);

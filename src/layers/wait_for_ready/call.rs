@@ -139,7 +139,12 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
                 trace.came_back(false);
             }
             if self.request.goes_again() {
-                self.pause(&ticket.gate, error);
+                if error.is_proven() {
+                    self.request.wait_below();
+                    self.last_error = Some(Arc::new(error.unreported()));
+                } else {
+                    self.pause(&ticket.gate, error);
+                }
                 return Ok(());
             }
         }

@@ -92,6 +92,13 @@ impl<B: RequestBody> Pending<B> {
         matches!(self, Self::WaitingRequest(kept) if kept.recording.lost().is_none())
     }
 
+    /// The channel below waits with the next attempt.
+    pub(super) fn wait_below(&mut self) {
+        if let Self::WaitingRequest(kept) = self {
+            kept.head.context_mut().wait_below();
+        }
+    }
+
     /// The attempt was answered: its request goes on, and none follows.
     pub(super) fn answered(&mut self) -> Option<OpenRequest> {
         match self {

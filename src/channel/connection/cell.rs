@@ -1,0 +1,178 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use h2::client::Connection;
+
+use super::tap::Tap;
+use crate::kernel::sync::Mutex;
+
+/// Nobody is at the connection.
+const IDLE: u8 = 0;
+/// Somebody is.
+const BUSY: u8 = 1;
+/// And somebody else wanted to poll it meanwhile.
+const ASKED: u8 = 2;
+
+/// An h2 connection that its task polls, and calls that have queued enough for a write (early
+/// flush), without one blocking the other: whoever finds it busy leaves a mark, and the holder
+/// polls once more.
+///
+/// Whoever polls does so with the task's waker, so the task is woken for all that happens.
+pub(super) struct Cell {
+    word: AtomicU8,
+    /// Never locked by two at once: the word says who may.
+    inside: Mutex<Inside>,
+    task: OnceLock<Waker>,
+    /// The connection is to end, or its task is gone.
+    is_closed: AtomicBool,
+}
+
+struct Inside {
+    connection: Option<Connection<Tap, Bytes>>,
+    /// How the connection ended, until its task fetches it.
+    end: Option<Result<(), h2::Error>>,
+}
+
+impl Cell {
+    pub(super) fn new(connection: Connection<Tap, Bytes>) -> Self {
+        Self {
+            word: AtomicU8::new(IDLE),
+            inside: Mutex::new(Inside {
+                connection: Some(connection),
+                end: None,
+            }),
+            task: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The connection for oneself; `None`, and a mark, if somebody else is at it.
+    #[inline]
+    pub(super) fn enter(&self) -> Option<Turn<'_>> {
+        loop {
+            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+            match self.word.compare_exchange(IDLE, BUSY, success, failure) {
+                Ok(_) => return Some(Turn { cell: self }),
+                Err(ASKED) => return None,
+                Err(_) => {
+                    let marked = self.word.compare_exchange(BUSY, ASKED, success, failure);
+                    if marked.is_ok() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The connection's task is the one with this waker.
+    pub(super) fn run_by(&self, waker: &Waker) {
+        if self.task.get().is_none() {
+            let _ = self.task.set(waker.clone());
+        }
+    }
+
+    /// Wakes the connection's task.
+    pub(super) fn wake(&self) {
+        if let Some(task) = self.task.get() {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Ends the connection: what is open on it fails.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        // Whoever leaves the connection last drops it.
+        drop(self.enter());
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    fn drop_connection(&self) {
+        let connection = self.inside.lock().connection.take();
+        // Without the lock: it wakes all calls.
+        drop(connection);
+    }
+}
+
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cell").finish_non_exhaustive()
+    }
+}
+
+/// The right to poll the connection.
+pub(super) struct Turn<'a> {
+    cell: &'a Cell,
+}
+
+impl Turn<'_> {
+    /// Polls the connection, once more if somebody asked meanwhile; `Ready` once it is over.
+    pub(super) fn poll(&mut self) -> Poll<()> {
+        let Some(task) = self.cell.task.get() else {
+            // The task has not begun, and polls first thing.
+            return Poll::Pending;
+        };
+        let mut cx = Context::from_waker(task);
+        let over = self.poll_once(&mut cx);
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        let asked = self
+            .cell
+            .word
+            .compare_exchange(ASKED, BUSY, success, failure);
+        if over.is_pending() && asked.is_ok() {
+            return self.poll_once(&mut cx);
+        }
+        over
+    }
+
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inside = self.cell.inside.lock();
+        let Some(connection) = &mut inside.connection else {
+            return Poll::Ready(());
+        };
+        let Poll::Ready(end) = Pin::new(connection).poll(cx) else {
+            return Poll::Pending;
+        };
+        inside.connection = None;
+        inside.end = Some(end);
+        Poll::Ready(())
+    }
+
+    /// How the connection ended.
+    pub(super) fn take_end(&mut self) -> Option<Result<(), h2::Error>> {
+        self.cell.inside.lock().end.take()
+    }
+
+    /// Lets the peer send so many bytes that nobody has read yet.
+    pub(super) fn set_window(&mut self, bytes: u32) {
+        if let Some(connection) = &mut self.cell.inside.lock().connection {
+            connection.set_target_window_size(bytes);
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // A panic in h2 or in a waker leaves a connection that nobody can trust.
+            self.cell.is_closed.store(true, Ordering::Release);
+        }
+        let was_closed = self.cell.is_closed();
+        if was_closed {
+            self.cell.drop_connection();
+        }
+        let before = self.cell.word.swap(IDLE, Ordering::AcqRel);
+        if before == ASKED || was_closed {
+            self.cell.wake();
+        }
+        if !was_closed && self.cell.is_closed() {
+            drop(self.cell.enter());
+        }
+    }
+}

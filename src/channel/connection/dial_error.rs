@@ -1,0 +1,73 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::handshake::Phase;
+use crate::error::BoxError;
+
+/// Why no connection to an endpoint was made, with the phase that failed (CONTRACT C2).
+#[derive(Debug)]
+pub struct DialError {
+    endpoint: Arc<str>,
+    phase: Phase,
+    timeout: Duration,
+    cause: Option<BoxError>,
+}
+
+impl DialError {
+    pub(super) fn new(
+        endpoint: Arc<str>,
+        phase: Phase,
+        timeout: Duration,
+        cause: Option<BoxError>,
+    ) -> Self {
+        Self {
+            endpoint,
+            phase,
+            timeout,
+            cause,
+        }
+    }
+
+    /// The endpoint that was dialled.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// How far the dial had got.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether the connect timeout passed.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.cause.is_none()
+    }
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            endpoint,
+            phase,
+            timeout,
+            cause,
+        } = self;
+        match cause {
+            Some(_) => write!(f, "no connection to {endpoint}: failed while {phase}"),
+            None => write!(
+                f,
+                "no connection to {endpoint}: the connect timeout of {timeout:?} passed while {phase}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for DialError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}

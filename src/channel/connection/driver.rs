@@ -1,0 +1,237 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use h2::{Ping, PingPong};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::keepalive::{Heard, Keepalive, Pinger, Step};
+use super::shared::Connection;
+
+/// What is to be told of a connection.
+pub(crate) trait Watcher: Send + Sync + 'static {
+    /// It is ready; [`over`](Self::over) follows.
+    fn opened(&self);
+
+    /// It takes no new call: a GOAWAY, a failed write, or no stream ids left. Once.
+    fn leaving(&self, connection: &Arc<Connection>);
+
+    /// It was leaving when its first response began.
+    fn served_late(&self);
+
+    /// No call was on it for as long as it may be idle.
+    fn idle(&self, connection: &Arc<Connection>);
+
+    /// It is over.
+    fn over(&self, connection: &Arc<Connection>, end: Result<(), h2::Error>);
+}
+
+/// The task of a connection: it lives until the connection is over.
+pub(super) struct Driver {
+    connection: Arc<Connection>,
+    watcher: Arc<dyn Watcher>,
+    pings: PingPong,
+    pinger: Option<Pinger>,
+    idle: Option<Idle>,
+    timer: Option<Pin<Box<Sleep>>>,
+    is_leaving: bool,
+    /// It left before it served a call.
+    is_unproven: bool,
+    /// When a connection whose writes fail is given up, even if its read side says nothing.
+    broken_until: Option<Instant>,
+    is_over: bool,
+}
+
+/// How long the connection may be without calls. It is looked at four times in that time, so that
+/// no call has to note its end.
+struct Idle {
+    max: Duration,
+    newest: u32,
+    had_calls: bool,
+    since: Instant,
+}
+
+/// How long the last words of a peer may take after a write has failed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The connection is to be closed.
+struct Over;
+
+impl Driver {
+    pub(super) fn new(
+        connection: Arc<Connection>,
+        watcher: Arc<dyn Watcher>,
+        pings: PingPong,
+        keepalive: Option<Keepalive>,
+        max_idle: Option<Duration>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            connection,
+            watcher,
+            pings,
+            pinger: keepalive.map(|settings| Pinger::new(settings, now)),
+            idle: max_idle.map(|max| Idle {
+                max,
+                newest: 0,
+                had_calls: false,
+                since: now,
+            }),
+            timer: None,
+            is_leaving: false,
+            is_unproven: false,
+            broken_until: None,
+            is_over: false,
+        }
+    }
+
+    /// When to look again; `None` if nothing but the connection matters.
+    fn next(&mut self, now: Instant) -> Result<Option<Instant>, Over> {
+        let keepalive = self.keepalive(now)?;
+        let broken = self.broken(now)?;
+        let idle = self.idle(now);
+        Ok([keepalive, broken, idle].into_iter().flatten().min())
+    }
+
+    fn keepalive(&mut self, now: Instant) -> Result<Option<Instant>, Over> {
+        let Some(pinger) = &mut self.pinger else {
+            return Ok(None);
+        };
+        let facts = &self.connection.facts;
+        loop {
+            let heard = Heard {
+                byte: facts.read_at(),
+                news: facts.heard_at(),
+            };
+            let has_calls = self.connection.slots.in_use() > 0;
+            match pinger.step(now, heard, has_calls) {
+                Step::Rest => return Ok(None),
+                Step::Wait(until) => return Ok(Some(until)),
+                Step::Ping => {
+                    // An earlier PING was answered, or there was none.
+                    let _ = self.pings.send_ping(Ping::opaque());
+                }
+                Step::Close => {
+                    facts.set_silent();
+                    return Err(Over);
+                }
+            }
+        }
+    }
+
+    fn broken(&mut self, now: Instant) -> Result<Option<Instant>, Over> {
+        if !self.connection.facts.is_broken() {
+            return Ok(None);
+        }
+        let until = *self.broken_until.get_or_insert(now + LAST_WORDS);
+        if until <= now {
+            Err(Over)
+        } else {
+            Ok(Some(until))
+        }
+    }
+
+    fn idle(&mut self, now: Instant) -> Option<Instant> {
+        let idle = self.idle.as_mut()?;
+        let newest = self.connection.newest();
+        let has_calls = self.connection.slots.in_use() > 0;
+        // Calls may have ended any time since the last look: then the time begins now.
+        if has_calls || idle.had_calls || newest != idle.newest {
+            (idle.newest, idle.since) = (newest, now);
+        }
+        idle.had_calls = has_calls;
+        if now < idle.since + idle.max {
+            return Some(now + idle.max / 4);
+        }
+        self.idle = None;
+        self.watcher.idle(&self.connection);
+        None
+    }
+
+    fn poll_pong(&mut self, cx: &mut Context<'_>) {
+        if let Some(pinger) = &mut self.pinger
+            && pinger.is_waiting()
+            && let Poll::Ready(Ok(_)) = self.pings.poll_pong(cx)
+        {
+            pinger.answered();
+        }
+    }
+
+    /// Nobody else has to be told that the connection takes no new call.
+    fn leave(&mut self) {
+        self.is_leaving = true;
+        self.is_unproven = !self.connection.has_served();
+        self.connection.notice();
+        self.watcher.leaving(&self.connection);
+        self.connection.retire();
+        // What is due is looked at anew.
+        self.timer = None;
+    }
+
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        self.connection.cell.run_by(cx.waker());
+        let Some(mut turn) = self.connection.cell.enter() else {
+            // The holder polls it once more, or wakes this task when it leaves.
+            return Poll::Pending;
+        };
+        if self.connection.poll(&mut turn).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(turn.take_end().unwrap_or(Ok(())))
+    }
+
+    fn end(&mut self, end: Result<(), h2::Error>) {
+        self.is_over = true;
+        self.connection.retire();
+        self.connection.cell.close();
+        self.watcher.over(&self.connection, end);
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if let Poll::Ready(end) = this.poll_connection(cx) {
+            this.end(end);
+            return Poll::Ready(());
+        }
+        if !this.is_leaving && !this.connection.is_open() {
+            this.leave();
+        }
+        if this.is_unproven && this.connection.has_served() {
+            this.is_unproven = false;
+            this.watcher.served_late();
+        }
+        this.poll_pong(cx);
+        // A timer that goes off too early is set anew then, and not with each call.
+        while this.timer.as_ref().is_none_or(|timer| timer.is_elapsed()) {
+            let Ok(next) = this.next(Instant::now()) else {
+                this.end(Ok(()));
+                return Poll::Ready(());
+            };
+            this.timer = next.map(|next| Box::pin(sleep_until(next)));
+            let Some(timer) = &mut this.timer else {
+                break;
+            };
+            if timer.as_mut().poll(cx).is_pending() {
+                // A PING may have been queued meanwhile.
+                this.poll_pong(cx);
+                break;
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // The runtime ends, or the task was aborted.
+            self.end(Ok(()));
+        }
+    }
+}

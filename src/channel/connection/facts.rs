@@ -1,0 +1,188 @@
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::kernel::sync::Mutex;
+
+/// What is known of one connection from the frames that passed.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    started: Instant,
+    /// SETTINGS frames of the peer.
+    settings: AtomicU32,
+    go_away: AtomicU64,
+    text: Mutex<String>,
+    /// The highest stream whose HEADERS the transport below took whole.
+    opened: AtomicU32,
+    /// The transport took less than it was given.
+    is_blocked: AtomicBool,
+    /// A write failed, so nothing more leaves.
+    is_broken: AtomicBool,
+    /// The keepalive found the peer silent.
+    is_silent: AtomicBool,
+    /// When the last byte was read, in nanoseconds since the start.
+    read_at: AtomicU64,
+    /// When the last frame other than a PONG was read.
+    heard_at: AtomicU64,
+    /// Bytes of DATA received since the start.
+    data: AtomicU64,
+}
+
+/// The lowest GOAWAY of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GoAway {
+    /// The highest stream that may have been processed.
+    pub(crate) last: u32,
+    /// The HTTP/2 error code.
+    pub(crate) code: u32,
+}
+
+const PRESENT: u64 = 1 << 63;
+
+impl Facts {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            started: now,
+            settings: AtomicU32::new(0),
+            go_away: AtomicU64::new(0),
+            text: Mutex::default(),
+            opened: AtomicU32::new(0),
+            is_blocked: AtomicBool::new(false),
+            is_broken: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
+            read_at: AtomicU64::new(0),
+            heard_at: AtomicU64::new(0),
+            data: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> u32 {
+        self.settings.load(Ordering::Acquire)
+    }
+
+    pub(super) fn add_settings(&self) {
+        self.settings.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The GOAWAY with the lowest last stream.
+    pub(crate) fn go_away(&self) -> Option<GoAway> {
+        let word = self.go_away.load(Ordering::Acquire);
+        (word & PRESENT != 0).then(|| GoAway {
+            last: u32::try_from(word & 0x7fff_ffff).unwrap_or(u32::MAX),
+            code: u32::try_from(word >> 31 & 0xffff_ffff).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// A GOAWAY with this payload arrived. A later one never raises the last stream (RFC 9113
+    /// section 6.8); if it does, the lower one stays.
+    pub(crate) fn add_go_away(&self, payload: &[u8]) {
+        let Some((head, text)) = payload.split_first_chunk::<8>() else {
+            return;
+        };
+        let [a, b, c, d, code @ ..] = *head;
+        let last = u32::from_be_bytes([a, b, c, d]) & 0x7fff_ffff;
+        let last = self.go_away().map_or(last, |before| before.last.min(last));
+        let word = PRESENT | u64::from(u32::from_be_bytes(code)) << 31 | u64::from(last);
+        *self.text.lock() = String::from_utf8_lossy(text).into_owned();
+        self.go_away.store(word, Ordering::Release);
+    }
+
+    /// The text of the last GOAWAY.
+    pub(crate) fn text(&self) -> String {
+        self.text.lock().clone()
+    }
+
+    pub(crate) fn opened(&self) -> u32 {
+        self.opened.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn add_opened(&self, stream: u32) {
+        self.opened.fetch_max(stream, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_blocked(&self, is_blocked: bool) {
+        self.is_blocked.store(is_blocked, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_broken(&self) {
+        self.is_broken.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_silent(&self) {
+        self.is_silent.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn read_at(&self) -> Instant {
+        self.started + Duration::from_nanos(self.read_at.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn heard_at(&self) -> Instant {
+        self.started + Duration::from_nanos(self.heard_at.load(Ordering::Relaxed))
+    }
+
+    /// Bytes were read just now; whether a frame other than a PONG was among them.
+    pub(super) fn add_read(&self, has_news: bool) {
+        let passed = Instant::now().saturating_duration_since(self.started);
+        let nanos = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
+        self.read_at.store(nanos, Ordering::Relaxed);
+        if has_news {
+            self.heard_at.store(nanos, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn data(&self) -> u64 {
+        self.data.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_data(&self, length: usize) {
+        self.data.fetch_add(length as u64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CONTRACT I4a
+    #[tokio::test(start_paused = true)]
+    async fn the_lowest_go_away_counts_and_none_is_raised_again() {
+        let facts = Facts::new(Instant::now());
+        assert_eq!(facts.go_away(), None);
+        facts.add_go_away(&[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+        let (last, code) = (0x7fff_ffff, 0);
+        assert_eq!(facts.go_away(), Some(GoAway { last, code }));
+        facts.add_go_away(b"\0\0\0\x05\0\0\0\x0btoo_many_pings");
+        assert_eq!(facts.go_away(), Some(GoAway { last: 5, code: 11 }));
+        assert_eq!(facts.text(), "too_many_pings");
+        facts.add_go_away(b"\0\0\0\x09\xff\xff\xff\xff");
+        let (last, code) = (5, u32::MAX);
+        assert_eq!(facts.go_away(), Some(GoAway { last, code }));
+        facts.add_go_away(b"\0\0\0");
+        assert_eq!(facts.go_away(), Some(GoAway { last, code }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pong_is_a_sign_of_life_and_no_news() {
+        let start = Instant::now();
+        let facts = Facts::new(start);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        facts.add_read(true);
+        tokio::time::advance(Duration::from_secs(4)).await;
+        facts.add_read(false);
+        assert_eq!(facts.read_at(), start + Duration::from_secs(7));
+        assert_eq!(facts.heard_at(), start + Duration::from_secs(3));
+    }
+}

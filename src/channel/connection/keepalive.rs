@@ -1,0 +1,203 @@
+//! When a connection sends a PING (CONTRACT C11): pure decisions.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The settings of the keepalive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keepalive {
+    /// How long nothing is read before the first PING.
+    pub(crate) time: Duration,
+    /// How long the answer may take.
+    pub(crate) timeout: Duration,
+    /// Also while no call is open.
+    pub(crate) while_idle: bool,
+}
+
+/// The time between two PINGs while nothing else arrives: grpc-go's servers count a PING sooner
+/// than this as a strike, and close the connection at the third.
+const BETWEEN: Duration = Duration::from_secs(300);
+
+/// What a connection does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing, until a call is opened.
+    Rest,
+    /// Look again then.
+    Wait(Instant),
+    Ping,
+    /// The peer is silent.
+    Close,
+}
+
+/// What a connection has heard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    /// When the last byte was read.
+    pub(super) byte: Instant,
+    /// When the last frame other than a PONG was read.
+    pub(super) news: Instant,
+}
+
+/// The state of one connection.
+#[derive(Debug)]
+pub(super) struct Pinger {
+    settings: Keepalive,
+    /// Since when a call is open.
+    active_since: Option<Instant>,
+    /// When the last PING was sent.
+    sent: Option<Instant>,
+    is_answered: bool,
+}
+
+impl Pinger {
+    pub(super) fn new(settings: Keepalive, now: Instant) -> Self {
+        Self {
+            settings,
+            active_since: settings.while_idle.then_some(now),
+            sent: None,
+            is_answered: true,
+        }
+    }
+
+    /// The PING was answered.
+    pub(super) fn answered(&mut self) {
+        self.is_answered = true;
+    }
+
+    /// Whether a PING is to be answered.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.is_answered
+    }
+
+    /// What to do at `now`; [`Step::Ping`] counts as done.
+    pub(super) fn step(&mut self, now: Instant, heard: Heard, has_calls: bool) -> Step {
+        let Keepalive {
+            time,
+            timeout,
+            while_idle,
+        } = self.settings;
+        if let (Some(sent), false) = (self.sent, self.is_answered) {
+            // A peer that sends data is alive, even if its PONG waits behind them.
+            let end = sent.max(heard.byte) + timeout;
+            return if end <= now {
+                Step::Close
+            } else {
+                Step::Wait(end)
+            };
+        }
+        if !has_calls && !while_idle {
+            self.active_since = None;
+            return Step::Rest;
+        }
+        let active_since = *self.active_since.get_or_insert(now);
+        let due = match self.sent {
+            Some(sent) if heard.news <= sent => sent + time.max(BETWEEN),
+            _ => heard.byte.max(active_since) + time,
+        };
+        if due > now {
+            return Step::Wait(due);
+        }
+        self.sent = Some(now);
+        self.is_answered = false;
+        Step::Ping
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+    const SETTINGS: Keepalive = Keepalive {
+        time: Duration::from_secs(30),
+        timeout: Duration::from_secs(10),
+        while_idle: false,
+    };
+
+    fn both(at: Instant) -> Heard {
+        Heard { byte: at, news: at }
+    }
+
+    // CONTRACT C11
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_is_due_30_s_after_the_last_byte_and_then_every_5_minutes() {
+        let start = Instant::now();
+        let mut pinger = Pinger::new(SETTINGS, start);
+        let mut heard = both(start + 7 * S);
+        let step = pinger.step(start + 8 * S, heard, true);
+        assert_eq!(
+            step,
+            Step::Wait(start + 38 * S),
+            "30 s after the call began"
+        );
+        heard = both(start + 20 * S);
+        let step = pinger.step(start + 38 * S, heard, true);
+        assert_eq!(step, Step::Wait(start + 50 * S), "data puts it off");
+        assert_eq!(pinger.step(start + 50 * S, heard, true), Step::Ping);
+        pinger.answered();
+        heard.byte = start + 51 * S;
+        let step = pinger.step(start + 51 * S, heard, true);
+        assert_eq!(step, Step::Wait(start + 350 * S), "only PONGs arrive");
+        assert_eq!(pinger.step(start + 350 * S, heard, true), Step::Ping);
+        pinger.answered();
+        heard = both(start + 352 * S);
+        let step = pinger.step(start + 353 * S, heard, true);
+        assert_eq!(step, Step::Wait(start + 382 * S), "something else arrived");
+    }
+
+    // CONTRACT C11
+    #[tokio::test(start_paused = true)]
+    async fn an_unanswered_ping_ends_the_connection_after_the_timeout() {
+        let start = Instant::now();
+        let mut pinger = Pinger::new(SETTINGS, start);
+        assert_eq!(
+            pinger.step(start, both(start), true),
+            Step::Wait(start + 30 * S)
+        );
+        assert_eq!(pinger.step(start + 30 * S, both(start), true), Step::Ping);
+        let waits = pinger.step(start + 31 * S, both(start), false);
+        assert_eq!(waits, Step::Wait(start + 40 * S), "the call is over");
+        let busy = both(start + 35 * S);
+        assert_eq!(
+            pinger.step(start + 40 * S, busy, true),
+            Step::Wait(start + 45 * S)
+        );
+        assert_eq!(pinger.step(start + 45 * S, busy, true), Step::Close);
+    }
+
+    // CONTRACT C11
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_rests_unless_told_otherwise() {
+        let start = Instant::now();
+        let mut pinger = Pinger::new(SETTINGS, start);
+        let late = start + 1_000 * S;
+        assert_eq!(pinger.step(late, both(start), false), Step::Rest);
+        let step = pinger.step(late, both(start), true);
+        assert_eq!(step, Step::Wait(late + 30 * S), "no PING with each call");
+        assert_eq!(pinger.step(late + S, both(start), false), Step::Rest);
+        let step = pinger.step(late + 2 * S, both(start), true);
+        assert_eq!(step, Step::Wait(late + 32 * S));
+
+        let while_idle = Keepalive {
+            while_idle: true,
+            ..SETTINGS
+        };
+        let mut pinger = Pinger::new(while_idle, start);
+        assert_eq!(pinger.step(start + 30 * S, both(start), false), Step::Ping);
+    }
+
+    // CONTRACT C11
+    #[tokio::test(start_paused = true)]
+    async fn a_longer_time_than_5_minutes_is_kept_between_pings() {
+        let start = Instant::now();
+        let time = 1_000 * S;
+        let mut pinger = Pinger::new(Keepalive { time, ..SETTINGS }, start);
+        pinger.step(start, both(start), true);
+        assert_eq!(pinger.step(start + time, both(start), true), Step::Ping);
+        pinger.answered();
+        let step = pinger.step(start + time + S, both(start), true);
+        assert_eq!(step, Step::Wait(start + 2 * time));
+    }
+}

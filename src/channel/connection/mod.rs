@@ -1,0 +1,90 @@
+//! One HTTP/2 connection: dialled, driven, and used by calls.
+
+mod cell;
+mod dial_error;
+mod driver;
+mod facts;
+mod frames;
+mod handshake;
+mod keepalive;
+mod limit;
+mod shared;
+mod slots;
+mod tap;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::queue::Queue;
+use crate::error::BoxError;
+use driver::Driver;
+
+pub use dial_error::DialError;
+pub(crate) use driver::Watcher;
+pub(crate) use facts::Facts;
+pub use handshake::Phase;
+use handshake::Progress;
+pub(crate) use handshake::{Http2, Most};
+pub(crate) use keepalive::Keepalive;
+pub(crate) use shared::{Connection, First, Sent, Why};
+pub(crate) use tap::Io;
+
+/// What a connection is made of.
+pub(crate) struct Plan {
+    pub(crate) endpoint: Arc<str>,
+    pub(crate) http2: Http2,
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) max_idle: Option<Duration>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) queue: Arc<Queue>,
+}
+
+/// Makes a connection from what `io` connects, and starts its task. All phases together take no
+/// longer than the connect timeout (CONTRACT C2).
+pub(crate) async fn connect(
+    plan: Plan,
+    io: impl Future<Output = Result<Box<dyn Io>, BoxError>>,
+    watcher: Arc<dyn Watcher>,
+) -> Result<Arc<Connection>, DialError> {
+    let progress = Progress::default();
+    let shaken = timeout(plan.connect_timeout, async {
+        handshake::shake(io.await?, &plan.http2, &progress).await
+    });
+    let cause = match shaken.await {
+        Ok(Ok((shaken, pings))) => {
+            let runtime = Handle::current();
+            let connection = Connection::new(
+                plan.endpoint,
+                shaken,
+                plan.http2.max_streams,
+                runtime.clone(),
+                plan.queue,
+            );
+            let connection = Arc::new(connection);
+            watcher.opened();
+            runtime.spawn(Driver::new(
+                Arc::clone(&connection),
+                watcher,
+                pings,
+                plan.keepalive,
+                plan.max_idle,
+            ));
+            return Ok(connection);
+        }
+        Ok(Err(error)) => Some(error),
+        Err(_) => None,
+    };
+    let phase = progress.get();
+    Err(DialError::new(
+        plan.endpoint,
+        phase,
+        plan.connect_timeout,
+        cause,
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,374 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::{ResponseFuture, SendRequest};
+use http::Request;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::cell::{Cell, Turn};
+use super::facts::Facts;
+use super::handshake::Shaken;
+use super::limit::Limit;
+use super::slots::Slots;
+use crate::channel::queue::Queue;
+use crate::kernel::sync::Mutex;
+
+/// One HTTP/2 connection, shared by its task and its calls.
+pub(crate) struct Connection {
+    /// The endpoint's name, for errors and responses.
+    pub(crate) endpoint: Arc<str>,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) slots: Slots,
+    pub(crate) started: Instant,
+    /// Where body pumps run.
+    pub(crate) runtime: Handle,
+    pub(super) cell: Cell,
+    /// `None` once the connection takes no call any more: h2 closes it after its last stream.
+    send: Mutex<Option<SendRequest<Bytes>>>,
+    limits: Mutex<Limits>,
+    /// Requests queued since the connection was last polled.
+    queued: AtomicU32,
+    newest: AtomicU32,
+    /// It is being replaced: no new call.
+    is_retired: AtomicBool,
+    is_noticed: AtomicBool,
+    /// A response has begun on it.
+    has_served: AtomicBool,
+    /// Something was refused, so that all streams count for the own limit.
+    is_lowered: AtomicBool,
+    /// The SETTINGS frames that the limit is of.
+    settings: AtomicU32,
+    /// Bytes of DATA that readers took.
+    taken: AtomicU64,
+    window: AtomicU32,
+    base_window: u32,
+    queue: Arc<Queue>,
+}
+
+#[derive(Debug)]
+struct Limits {
+    peer: u32,
+    own: Limit,
+    configured: u32,
+}
+
+/// At 75 % of the ids that there are, a connection is replaced (CONTRACT C13).
+const LAST_STREAM: u32 = 0x6000_0000;
+
+/// A body frame that goes with the head.
+pub(crate) enum First {
+    /// The request has no body.
+    None,
+    /// All of the body.
+    Whole(Bytes),
+    /// The body follows.
+    Follows,
+}
+
+/// A request that was not given to h2, whole.
+pub(crate) struct Unsent {
+    pub(crate) head: Request<()>,
+    pub(crate) first: First,
+    pub(crate) why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The connection takes no call any more.
+    Gone,
+    /// The peer has lowered its limit, and h2 holds a stream.
+    Held,
+}
+
+/// What became of a request.
+pub(crate) enum Sent {
+    /// h2 has it.
+    Yes(ResponseFuture, SendStream<Bytes>),
+    No(Box<Unsent>),
+    /// h2 refuses its head.
+    Malformed(h2::Error),
+}
+
+impl Connection {
+    pub(super) fn new(
+        endpoint: Arc<str>,
+        shaken: Shaken,
+        configured: u32,
+        runtime: Handle,
+        queue: Arc<Queue>,
+    ) -> Self {
+        let Shaken {
+            send,
+            connection,
+            facts,
+            peer_limit,
+            window,
+        } = shaken;
+        let limits = Limits {
+            peer: peer_limit,
+            own: Limit::default(),
+            configured,
+        };
+        Self {
+            endpoint,
+            slots: Slots::new(peer_limit.min(configured)),
+            started: Instant::now(),
+            runtime,
+            cell: Cell::new(connection),
+            send: Mutex::new(Some(send)),
+            limits: Mutex::new(limits),
+            queued: AtomicU32::new(0),
+            newest: AtomicU32::new(0),
+            is_retired: AtomicBool::new(false),
+            is_noticed: AtomicBool::new(false),
+            has_served: AtomicBool::new(false),
+            is_lowered: AtomicBool::new(false),
+            settings: AtomicU32::new(facts.settings()),
+            taken: AtomicU64::new(0),
+            window: AtomicU32::new(window),
+            base_window: window,
+            queue,
+            facts,
+        }
+    }
+
+    /// Whether a new call may go to it (CONTRACT C5).
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        !self.is_retired.load(Ordering::Acquire)
+            && !self.facts.is_broken()
+            && self.facts.go_away().is_none()
+    }
+
+    pub(crate) fn has_served(&self) -> bool {
+        self.has_served.load(Ordering::Relaxed)
+    }
+
+    /// A response has begun.
+    #[inline]
+    pub(crate) fn serve(&self) {
+        if !self.has_served() {
+            self.has_served.store(true, Ordering::Relaxed);
+            if !self.is_open() {
+                self.cell.wake();
+            }
+        }
+    }
+
+    /// Takes no new call any more, and ends after its last one.
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+        let send = self.send.lock().take();
+        drop(send);
+        self.cell.wake();
+    }
+
+    /// Sends a head, and with [`First::Whole`] the body in the same write (CONTRACT C9).
+    pub(crate) fn send(&self, head: Request<()>, first: First) -> Sent {
+        // While nobody else is at the connection it can't end between the question whether it is
+        // open and the request. If somebody is, a copy of the head remains.
+        let turn = self.cell.enter();
+        let mut handle = self.send.lock();
+        let why = match &mut *handle {
+            Some(send) if self.is_open() => {
+                match send.poll_ready(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(Ok(())) => None,
+                    Poll::Ready(Err(_)) => Some(Why::Gone),
+                    Poll::Pending => Some(Why::Held),
+                }
+            }
+            _ => Some(Why::Gone),
+        };
+        let (Some(send), None) = (&mut *handle, why) else {
+            let why = why.unwrap_or(Why::Gone);
+            return Sent::No(Box::new(Unsent { head, first, why }));
+        };
+        let spare = turn.is_none().then(|| copy(&head));
+        let is_end = matches!(first, First::None);
+        let (response, mut stream) = match send.send_request(head, is_end) {
+            Ok(both) => both,
+            Err(error) => match spare {
+                Some(head) if error.is_go_away() || error.is_io() => {
+                    let why = Why::Gone;
+                    return Sent::No(Box::new(Unsent { head, first, why }));
+                }
+                _ => return Sent::Malformed(error),
+            },
+        };
+        drop(handle);
+        if let First::Whole(bytes) = first {
+            // If the stream was reset meanwhile, its response says why.
+            let _ = stream.send_data(bytes, true);
+        }
+        // h2 counts them from 1, by two.
+        let before = self.newest.fetch_add(2, Ordering::Relaxed);
+        self.opened(before.saturating_add(1));
+        self.flush_early(turn);
+        Sent::Yes(response, stream)
+    }
+
+    pub(super) fn opened(&self, stream: u32) {
+        if stream >= LAST_STREAM && !self.is_retired.swap(true, Ordering::AcqRel) {
+            self.cell.wake();
+        }
+    }
+
+    /// The caller that queues the K-th request since the last poll polls the connection itself, so
+    /// that a batch of callers does not leave in one write after all of them have run.
+    fn flush_early(&self, turn: Option<Turn<'_>>) {
+        let queued = self.queued.fetch_add(1, Ordering::Relaxed) + 1;
+        let enough = (self.slots.in_use() / 2).clamp(4, 32);
+        if queued < enough {
+            return;
+        }
+        if let Some(mut turn) = turn
+            && self.poll(&mut turn).is_ready()
+        {
+            // The task tells of the end.
+            self.cell.wake();
+        }
+    }
+
+    /// Polls the connection, and does what follows from what it read and wrote.
+    pub(super) fn poll(&self, turn: &mut Turn<'_>) -> Poll<()> {
+        self.queued.store(0, Ordering::Relaxed);
+        let cancelled = self.slots.cancelled();
+        self.widen(turn);
+        let over = turn.poll();
+        if cancelled > 0 && !self.facts.is_blocked() {
+            // h2 has written all that it could write at once, the resets among it.
+            self.slots.reset(cancelled);
+            self.queue.free(cancelled);
+        }
+        if self.facts.settings() != self.settings.load(Ordering::Acquire) {
+            self.refresh_limit();
+        }
+        if over.is_pending() && !self.is_open() && !self.is_noticed.load(Ordering::Acquire) {
+            self.cell.wake();
+        }
+        over
+    }
+
+    /// The connection's task knows that it takes no new call.
+    pub(super) fn notice(&self) {
+        self.is_noticed.store(true, Ordering::Release);
+    }
+
+    /// The id after that of the newest stream.
+    pub(super) fn newest(&self) -> u32 {
+        self.newest.load(Ordering::Relaxed)
+    }
+
+    /// Reads the peer's limit anew.
+    #[cold]
+    pub(crate) fn refresh_limit(&self) {
+        let settings = self.facts.settings();
+        let send = self.send.lock();
+        let Some(peer) = send.as_ref().map(SendRequest::current_max_send_streams) else {
+            return;
+        };
+        drop(send);
+        let mut limits = self.limits.lock();
+        limits.peer = u32::try_from(peer).unwrap_or(u32::MAX);
+        if !self.facts.is_blocked() {
+            // h2 applies SETTINGS with their acknowledgement, which may still wait.
+            self.settings.store(settings, Ordering::Release);
+        }
+        self.apply(&limits);
+    }
+
+    fn apply(&self, limits: &Limits) {
+        let limit = limits.own.of(limits.peer).min(limits.configured);
+        self.is_lowered
+            .store(limits.own.is_lowered(), Ordering::Relaxed);
+        if self.slots.set_limit(limit) {
+            self.queue.free(self.slots.free());
+        }
+    }
+
+    /// The peer refused this stream (CONTRACT C19). Far below its limit that says nothing of the
+    /// limit.
+    #[cold]
+    pub(crate) fn refused(&self, stream: u32) {
+        let mut limits = self.limits.lock();
+        let (peer, newest) = (limits.peer, self.newest.load(Ordering::Relaxed));
+        let is_near = self.slots.in_use() >= limits.own.of(peer).div_ceil(2);
+        if is_near && limits.own.refused(stream, newest, peer) {
+            self.apply(&limits);
+        }
+    }
+
+    /// A stream ended and was not refused.
+    #[inline]
+    pub(crate) fn accepted(&self) {
+        if self.is_lowered.load(Ordering::Relaxed) {
+            let mut limits = self.limits.lock();
+            let peer = limits.peer;
+            if limits.own.accepted(peer) {
+                self.apply(&limits);
+            }
+        }
+    }
+
+    /// A reader took so many bytes of DATA.
+    #[inline]
+    pub(crate) fn took(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What a reader leaves unread takes nothing of the other streams' window (CONTRACT C14).
+    fn widen(&self, turn: &mut Turn<'_>) {
+        let data = self.facts.data();
+        if self.slots.in_use() == 0 {
+            // What cancelled calls left unread, h2 has given back.
+            self.taken.store(data, Ordering::Relaxed);
+        }
+        let unread = data.saturating_sub(self.taken.load(Ordering::Relaxed));
+        let unread = u32::try_from(unread).unwrap_or(u32::MAX) & !(STEP - 1);
+        let wanted = self.base_window.saturating_add(unread).min(MAX_WINDOW);
+        if self.window.load(Ordering::Relaxed) != wanted {
+            self.window.store(wanted, Ordering::Relaxed);
+            turn.set_window(wanted);
+        }
+    }
+
+    /// A call was dropped: its slot is free once h2 has written its reset.
+    #[cold]
+    pub(crate) fn cancel_slot(&self) {
+        self.slots.cancel_one();
+        self.cell.wake();
+    }
+
+    /// A slot is free.
+    #[inline]
+    pub(crate) fn free_slot(&self) {
+        self.slots.free_one();
+        self.queue.free(1);
+    }
+}
+
+const STEP: u32 = 1 << 20;
+const MAX_WINDOW: u32 = 0x7fff_ffff;
+
+fn copy(head: &Request<()>) -> Request<()> {
+    let mut copy = Request::new(());
+    copy.method_mut().clone_from(head.method());
+    copy.uri_mut().clone_from(head.uri());
+    *copy.version_mut() = head.version();
+    copy.headers_mut().clone_from(head.headers());
+    copy
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("endpoint", &self.endpoint)
+            .field("slots", &self.slots)
+            .finish_non_exhaustive()
+    }
+}

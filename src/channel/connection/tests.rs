@@ -1,0 +1,143 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{DuplexStream, duplex};
+
+use super::*;
+
+/// Counts what it is told.
+#[derive(Default)]
+struct Told {
+    opened: AtomicUsize,
+    leaving: AtomicUsize,
+    over: AtomicUsize,
+}
+
+impl Watcher for Told {
+    fn opened(&self) {
+        self.opened.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn leaving(&self, _connection: &Arc<Connection>) {
+        self.leaving.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn served_late(&self) {}
+
+    fn idle(&self, _connection: &Arc<Connection>) {}
+
+    fn over(&self, _connection: &Arc<Connection>, _end: Result<(), h2::Error>) {
+        self.over.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// A server that accepts streams and answers none.
+async fn accept(io: DuplexStream) {
+    let mut server = h2::server::handshake(io).await.unwrap();
+    let mut streams = Vec::new();
+    while let Some(Ok(stream)) = server.accept().await {
+        streams.push(stream);
+    }
+}
+
+async fn connected(told: &Arc<Told>) -> Arc<Connection> {
+    let (ours, theirs) = duplex(1 << 16);
+    tokio::spawn(accept(theirs));
+    let plan = Plan {
+        endpoint: "test".into(),
+        http2: Http2::default(),
+        keepalive: None,
+        max_idle: None,
+        connect_timeout: Duration::from_secs(5),
+        queue: Arc::new(Queue::new(10, Handle::current())),
+    };
+    let io = async { Ok(Box::new(ours) as Box<dyn Io>) };
+    connect(plan, io, Arc::clone(told) as _).await.unwrap()
+}
+
+async fn until(mut is_so: impl FnMut() -> bool) {
+    let waits = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), waits).await.unwrap();
+}
+
+// CONTRACT C13
+#[tokio::test(start_paused = true)]
+async fn a_connection_leaves_at_three_quarters_of_the_stream_ids() {
+    let told = Arc::<Told>::default();
+    let connection = connected(&told).await;
+    connection.opened(0x5fff_ffff);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(connection.is_open());
+    assert_eq!(told.leaving.load(Ordering::Acquire), 0);
+    connection.opened(0x6000_0001);
+    assert!(!connection.is_open());
+    until(|| told.leaving.load(Ordering::Acquire) == 1).await;
+    // Without a stream it is over.
+    until(|| told.over.load(Ordering::Acquire) == 1).await;
+}
+
+fn head() -> http::Request<()> {
+    http::Request::post("http://test/a/B").body(()).unwrap()
+}
+
+// CONTRACT C16
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_left_gives_requests_back_whole() {
+    let told = Arc::<Told>::default();
+    let connection = connected(&told).await;
+    connection.retire();
+    let bytes = bytes::Bytes::from_static(b"body");
+    let Sent::No(unsent) = connection.send(head(), First::Whole(bytes.clone())) else {
+        panic!("it is retired");
+    };
+    assert_eq!(unsent.why, Why::Gone);
+    assert_eq!(unsent.head.uri(), head().uri());
+    assert!(matches!(unsent.first, First::Whole(whole) if whole == bytes));
+}
+
+// SKETCH, early flush: who finds the connection busy leaves a mark and does not wait
+#[tokio::test(start_paused = true)]
+async fn a_request_that_finds_the_connection_busy_goes_all_the_same() {
+    let told = Arc::<Told>::default();
+    let connection = connected(&told).await;
+    tokio::task::yield_now().await;
+    let turn = connection.cell.enter().unwrap();
+    let sent = connection.send(head(), First::None);
+    assert!(
+        matches!(sent, Sent::Yes(..)),
+        "it does not wait for the holder"
+    );
+    assert!(connection.cell.enter().is_none());
+    drop(turn);
+    until(|| connection.facts.opened() == 1).await;
+}
+
+// SKETCH, early flush: a panic must not keep the connection busy
+#[tokio::test(start_paused = true)]
+async fn a_panic_at_the_connection_ends_it_and_blocks_nobody() {
+    let told = Arc::<Told>::default();
+    let connection = connected(&told).await;
+    tokio::task::yield_now().await;
+    let panics = std::panic::AssertUnwindSafe(|| {
+        let _turn = connection.cell.enter().unwrap();
+        panic!("as a waker may");
+    });
+    assert!(std::panic::catch_unwind(panics).is_err());
+    until(|| told.over.load(Ordering::Acquire) == 1).await;
+    assert!(matches!(connection.send(head(), First::None), Sent::No(_)));
+}
+
+// SKETCH, early flush
+#[tokio::test(start_paused = true)]
+async fn closing_a_busy_connection_ends_it_when_its_holder_leaves() {
+    let told = Arc::<Told>::default();
+    let connection = connected(&told).await;
+    tokio::task::yield_now().await;
+    let turn = connection.cell.enter().unwrap();
+    connection.cell.close();
+    drop(turn);
+    until(|| told.over.load(Ordering::Acquire) == 1).await;
+}

@@ -1,0 +1,51 @@
+use std::sync::Arc;
+
+use super::connectivity::Connectivity;
+use crate::classify::{Progress, Reason, TransportError, Verdict, display_chain};
+use crate::grpc::Code;
+use crate::report::SharedError;
+
+/// A failure in these words and those of its cause.
+pub(super) fn failed(
+    verdict: Verdict,
+    endpoint: Option<Arc<str>>,
+    message: impl Into<String>,
+    cause: Option<SharedError>,
+) -> TransportError {
+    let mut message = message.into();
+    if let Some(cause) = &cause {
+        message = format!("{message}: {}", display_chain(&**cause));
+    }
+    TransportError::new(verdict, endpoint, message, cause)
+}
+
+/// No connection is ready, and the call does not wait.
+#[cold]
+pub(super) fn not_ready(state: Connectivity, error: Option<SharedError>) -> TransportError {
+    let verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::ConnectFailed);
+    let message = format!("no connection is ready ({state}), and the call does not wait for one");
+    failed(verdict, None, message, error)
+}
+
+/// The server allows no streams, and the call does not wait.
+#[cold]
+pub(super) fn no_streams() -> TransportError {
+    let verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::NotReady);
+    let message = "the server allows no stream at the moment (MAX_CONCURRENT_STREAMS is 0), and \
+                   the call does not wait for one";
+    failed(verdict, None, message, None)
+}
+
+#[cold]
+pub(super) fn closed(error: Option<SharedError>) -> TransportError {
+    let verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::ChannelClosed);
+    failed(verdict, None, "the channel is closed", error)
+}
+
+#[cold]
+pub(super) fn queue_full(calls: usize) -> TransportError {
+    let code = Code::ResourceExhausted;
+    let verdict = Verdict::new(Progress::NotSent, code, Reason::QueueFull);
+    let message = format!("{calls} calls wait for this channel already (max_waiting)");
+    failed(verdict, None, message, None)
+}

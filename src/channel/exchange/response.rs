@@ -1,0 +1,170 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason as H2Reason, RecvStream};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::oneshot;
+
+use super::failure::failure;
+use super::slot::Held;
+use crate::channel::timing::Deadlined;
+use crate::classify::TransportError;
+
+/// The body of a response. It holds its stream: dropped before its end, it resets the stream.
+#[derive(Debug)]
+pub struct ResponseBody {
+    state: State,
+    deadline: Option<Deadlined>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Messages come.
+    Data(Stream),
+    Trailers(Stream),
+    Over,
+}
+
+/// The fields are dropped in this order.
+#[derive(Debug)]
+struct Stream {
+    frames: RecvStream,
+    /// The pump of the request ends with the call.
+    _upload: Option<oneshot::Sender<()>>,
+    slot: Held,
+}
+
+impl ResponseBody {
+    pub(super) fn new(stream: RecvStream, upload: Option<oneshot::Sender<()>>, slot: Held) -> Self {
+        if stream.is_end_stream() {
+            slot.answered();
+            return Self {
+                state: State::Over,
+                deadline: None,
+            };
+        }
+        Self {
+            state: State::Data(Stream {
+                frames: stream,
+                _upload: upload,
+                slot,
+            }),
+            deadline: None,
+        }
+    }
+
+    /// The body, too, has to end by then.
+    pub(crate) fn bounded(mut self, deadline: Option<Deadlined>) -> Self {
+        if !matches!(self.state, State::Over) {
+            self.deadline = deadline;
+        }
+        self
+    }
+
+    fn poll_stream(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        if let State::Data(it) = &mut self.state {
+            match ready!(it.frames.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    it.took(data.len());
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(self.fail(error)),
+                None => {
+                    let State::Data(it) = std::mem::replace(&mut self.state, State::Over) else {
+                        return Poll::Ready(None);
+                    };
+                    self.state = State::Trailers(it);
+                }
+            }
+        }
+        let State::Trailers(it) = &mut self.state else {
+            return Poll::Ready(None);
+        };
+        match ready!(it.frames.poll_trailers(cx)) {
+            Ok(trailers) => {
+                it.slot.answered();
+                self.state = State::Over;
+                self.deadline = None;
+                Poll::Ready(trailers.map(|trailers: HeaderMap| Ok(Frame::trailers(trailers))))
+            }
+            Err(error) => Poll::Ready(self.fail(error)),
+        }
+    }
+
+    /// A server that ends the stream with `NO_ERROR` or CANCEL has said all that it says, as hyper
+    /// has it too: whoever misses a status notices.
+    fn fail(&mut self, error: h2::Error) -> Option<Result<Frame<Bytes>, TransportError>> {
+        let (State::Data(it) | State::Trailers(it)) =
+            std::mem::replace(&mut self.state, State::Over)
+        else {
+            return None;
+        };
+        self.deadline = None;
+        it.slot.ended();
+        let reason = error.reason();
+        if error.is_reset() && matches!(reason, Some(H2Reason::NO_ERROR | H2Reason::CANCEL)) {
+            return None;
+        }
+        let id = it.frames.stream_id().as_u32();
+        Some(Err(failure(id, error, &it.slot.connection).after_headers()))
+    }
+}
+
+impl Stream {
+    fn took(&mut self, bytes: usize) {
+        let _ = self.frames.flow_control().release_capacity(bytes);
+        self.slot.connection.took(bytes);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let unread = self.frames.flow_control().used_capacity();
+        if unread > 0 {
+            self.slot.connection.took(unread);
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        let polled = self.poll_stream(cx);
+        if polled.is_ready() {
+            return polled;
+        }
+        let this = &mut *self;
+        let (Some(deadline), State::Data(it) | State::Trailers(it)) =
+            (&mut this.deadline, &this.state)
+        else {
+            return Poll::Pending;
+        };
+        if deadline.poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let endpoint = Arc::clone(&it.slot.connection.endpoint);
+        let expired = deadline.expired_during_answer(endpoint);
+        this.state = State::Over;
+        this.deadline = None;
+        Poll::Ready(Some(Err(expired)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}

@@ -1,0 +1,225 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+use tokio::time::Instant;
+
+use super::connection::Why;
+use super::core::Core;
+use super::errors::{closed, queue_full};
+use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look};
+use super::pick::{Picked, Wish};
+use super::queue::Ticket;
+use super::timing::Deadlined;
+use crate::call::Deadline;
+use crate::classify::{Endpoint, TransportError};
+use crate::error::BoxError;
+
+/// The future of [`Channel`](super::Channel).
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture<B: Body> {
+    /// The fields are dropped in this order: the stream is reset before the channel may end.
+    stage: Stage<B>,
+    ticket: Option<Ticket>,
+    deadline: Option<Deadline>,
+    timer: Option<Deadlined>,
+    /// It waits for a connection even if none can be made.
+    is_patient: bool,
+    /// h2 holds a stream of the connection: another look is to come after others have run.
+    is_held: bool,
+    avoided: Option<Arc<Vec<Endpoint>>>,
+    core: Option<Arc<Core>>,
+}
+
+enum Stage<B: Body> {
+    /// It is not sent. Whether its body was looked at.
+    Waiting(Outgoing<B>, bool),
+    Sent(Exchange),
+    Over,
+}
+
+impl<B: Body> ResponseFuture<B> {
+    pub(super) fn new(
+        core: Arc<Core>,
+        out: Outgoing<B>,
+        deadline: Option<Deadline>,
+        is_patient: bool,
+        avoided: Option<Arc<Vec<Endpoint>>>,
+    ) -> Self {
+        Self {
+            stage: Stage::Waiting(out, false),
+            ticket: None,
+            deadline,
+            timer: None,
+            is_patient,
+            is_held: false,
+            avoided,
+            core: Some(core),
+        }
+    }
+
+    /// Ready once the deadline has passed. The timer is made when the call has to wait at all.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
+        if self.timer.is_none() {
+            let Some(core) = &self.core else {
+                return Poll::Pending;
+            };
+            self.timer = Some(Deadlined::new(deadline, &core.shared.home));
+        }
+        self.timer.as_mut().map_or(Poll::Pending, |it| it.poll(cx))
+    }
+
+    /// A slot on a connection, in the caller's turn.
+    fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot, TransportError>> {
+        let Some(core) = &self.core else {
+            return Poll::Pending;
+        };
+        let queue = &core.shared.queue;
+        // A call that is alone in the queue looks once more: a slot may have been freed before it
+        // was in it.
+        let mut is_first_look = self.ticket.is_none() && queue.is_empty();
+        loop {
+            if let Some(ticket) = &self.ticket
+                && !is_first_look
+            {
+                ready!(ticket.poll(cx));
+            }
+            if self.ticket.is_some() || is_first_look {
+                let reserved = match &self.ticket {
+                    Some(_) => 0,
+                    None => queue.woken(),
+                };
+                let avoided = self.avoided.as_ref().map_or(&[][..], |it| it.as_slice());
+                match core.look(Wish { reserved, avoided }, self.is_patient) {
+                    Ok(Picked::Slot(slot)) => {
+                        if let Some(ticket) = self.ticket.take() {
+                            ticket.served();
+                            // The call behind may have come while this one's slot was not the only
+                            // one.
+                            queue.free(slot.connection.slots.free().min(1));
+                        }
+                        return Poll::Ready(Ok(slot));
+                    }
+                    Ok(_) => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+            if let Some(ticket) = &self.ticket {
+                ticket.again();
+                is_first_look = false;
+            } else {
+                let Some(ticket) = queue.enter() else {
+                    return Poll::Ready(Err(queue_full(queue.calls())));
+                };
+                self.ticket = Some(ticket);
+                is_first_look = queue.calls() == 1;
+            }
+        }
+    }
+
+    /// Sends the request, or leaves it for another connection.
+    fn begin(
+        &mut self,
+        slot: Slot,
+        has_waited: bool,
+        cx: &mut Context<'_>,
+    ) -> Result<(), TransportError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError> + Send,
+    {
+        let Stage::Waiting(out, is_seen) = &mut self.stage else {
+            return Ok(());
+        };
+        if let (true, Some(deadline), Some(head)) = (has_waited, self.deadline, &mut out.head) {
+            deadline.stamp(head.headers_mut(), Instant::now());
+        }
+        if !std::mem::replace(is_seen, true)
+            && let Some(body) = &mut out.body
+        {
+            out.ready = match look(Pin::new(body), cx) {
+                Look::Empty => Ready::Nothing,
+                Look::Whole(bytes) => Ready::Whole(bytes),
+                Look::Part { first, next } => Ready::Part(first, next),
+            };
+        }
+        match Exchange::begin(out, slot, cx) {
+            Begun::Exchange(exchange) => self.stage = Stage::Sent(exchange),
+            Begun::Back(Why::Gone) => {}
+            Begun::Back(Why::Held) => {
+                // h2 has yet to see what its peer allows.
+                cx.waker().wake_by_ref();
+                self.is_held = true;
+            }
+            Begun::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn expired(&mut self) -> TransportError {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        let last = self.core.as_ref().and_then(|core| core.error());
+        let timer = self.timer.take();
+        let timer = timer.as_ref();
+        let error = match &stage {
+            Stage::Sent(exchange) => timer.map(|it| it.expired_at(exchange.endpoint())),
+            _ => timer.map(|it| it.expired_in_queue(last)),
+        };
+        error.unwrap_or_else(|| closed(None))
+    }
+}
+
+/// The body alone is pinned, and it is `Unpin`.
+impl<B: Body + Unpin> Unpin for ResponseFuture<B> {}
+
+impl<B> Future for ResponseFuture<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    type Output = Result<Response<ResponseBody>, TransportError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        // A connection that leaves gives the request back, and the next one may leave, too.
+        for _ in 0..TRIES {
+            let polled = match &mut this.stage {
+                Stage::Sent(exchange) => exchange.poll(cx),
+                Stage::Waiting(..) => match this.poll_slot(cx) {
+                    Poll::Ready(Ok(slot)) => {
+                        let has_waited = this.timer.is_some();
+                        match this.begin(slot, has_waited, cx) {
+                            Ok(()) if std::mem::take(&mut this.is_held) => Poll::Pending,
+                            Ok(()) => continue,
+                            Err(error) => Poll::Ready(Err(error)),
+                        }
+                    }
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    Poll::Pending => Poll::Pending,
+                },
+                Stage::Over => return Poll::Pending,
+            };
+            if let Poll::Ready(answer) = polled {
+                this.stage = Stage::Over;
+                this.ticket = None;
+                this.core = None;
+                let timer = this.timer.take();
+                return Poll::Ready(answer.map(|it| it.map(|body| body.bounded(timer))));
+            }
+            if this.poll_deadline(cx).is_ready() {
+                return Poll::Ready(Err(this.expired()));
+            }
+            return Poll::Pending;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+const TRIES: usize = 8;

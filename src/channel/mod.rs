@@ -1,0 +1,72 @@
+//! A gRPC channel that knows its connections.
+//!
+//! [`Channel`] stands where tonic's stands, below a generated client or below the layers of this
+//! crate. It connects to every address of its target, keeps the connections warm, and knows of each
+//! call whether it was sent, and to which endpoint.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use grpc_resilience::channel::Channel;
+//! use std::time::Duration;
+//!
+//! let channel = Channel::builder("ipv4:10.0.0.1:50051,10.0.0.2:50051").build()?;
+//! // At start-up, where the program is of no use without its server:
+//! if let Err(error) = channel.connected(Duration::from_millis(1)).await {
+//!     println!("{error:?}\n{}", channel.snapshot());
+//! }
+//! // let mut orders = OrdersClient::new(channel);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - **Connections.** A connection is ready after the server's HTTP/2 SETTINGS *and* its answer to
+//!   a first PING: a TCP handshake alone proves nothing. Streams in flight stay within the server's
+//!   live limit, so a call without a stream waits here, and dropping it sends nothing. A request of
+//!   one message leaves in one write.
+//! - **Calls** go to the next ready endpoint. While a connection is being made, they wait; if none
+//!   can be made, a call fails at once with UNAVAILABLE and the error of the last dial, or waits
+//!   until its deadline with `request.call_options().wait_for_ready()`. The deadline is that of the
+//!   call's context, its `grpc-timeout`, or [`Builder::timeout`], and bounds all of the call.
+//! - **Failures** are [`TransportError`](crate::classify::TransportError)s, typed by how far the
+//!   request provably got, with the endpoint. Every response names its endpoint in an extension,
+//!   [`Endpoint`](crate::classify::Endpoint).
+//! - **GOAWAY.** No new call goes to a connection that has received one; its replacement is dialled
+//!   at once; streams that the server did not process are known. A Trailers-Only CANCELLED on such
+//!   a connection counts as UNAVAILABLE, for servers of the C core end calls so that they gave to
+//!   no handler.
+//! - **Limits.** Names are not resolved, there is no TLS yet, and no health check.
+//!
+//! It lives on the runtime in which it was built, and nothing of it outlives its last clone and its
+//! last running call.
+
+mod address;
+mod builder;
+mod config;
+mod connect;
+mod connection;
+mod connectivity;
+mod core;
+mod errors;
+mod exchange;
+mod fault;
+mod future;
+mod pick;
+mod queue;
+mod service;
+mod shared;
+mod snapshot;
+mod subchannel;
+mod target;
+mod timing;
+mod view;
+
+pub use address::Address;
+pub use builder::Builder;
+pub use connection::{DialError, Phase};
+pub use connectivity::Connectivity;
+pub use exchange::ResponseBody;
+pub use fault::{Fault, InvalidChannel};
+pub use future::ResponseFuture;
+pub use service::Channel;
+pub use snapshot::{ChannelSnapshot, ConnectionSnapshot, EndpointSnapshot};

@@ -1,0 +1,76 @@
+//! When a call of a channel ends.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::errors::failed;
+use crate::call::Deadline;
+use crate::classify::{Progress, Reason, TransportError, Verdict};
+use crate::grpc::Code;
+use crate::kernel::timer::{Home, Timer};
+use crate::report::SharedError;
+
+/// A deadline with its timer.
+pub(crate) struct Deadlined {
+    deadline: Deadline,
+    timer: Timer,
+}
+
+impl Deadlined {
+    pub(crate) fn new(deadline: Deadline, home: &Home) -> Self {
+        Self {
+            deadline,
+            timer: home.timer(deadline.at()),
+        }
+    }
+
+    /// Ready once it has passed. Without a runtime to wake the call, it counts as passed at once
+    /// rather than never (CONTRACT D13).
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.poll(cx).map(|_| ())
+    }
+
+    /// It passed before the request was sent; with why no connection was ready.
+    pub(crate) fn expired_in_queue(&self, last: Option<SharedError>) -> TransportError {
+        let phase = "waiting for a connection to become ready";
+        self.expired(Progress::NotSent, phase, None, last)
+    }
+
+    /// It passed before the response began.
+    pub(crate) fn expired_at(&self, endpoint: Option<Arc<str>>) -> TransportError {
+        self.expired(
+            Progress::Reached,
+            "waiting for the response",
+            endpoint,
+            None,
+        )
+    }
+
+    /// It passed before the response ended.
+    pub(crate) fn expired_during_answer(&self, endpoint: Arc<str>) -> TransportError {
+        let phase = "reading the response";
+        self.expired(Progress::Reached, phase, Some(endpoint), None)
+    }
+
+    fn expired(
+        &self,
+        progress: Progress,
+        phase: &str,
+        endpoint: Option<Arc<str>>,
+        last: Option<SharedError>,
+    ) -> TransportError {
+        let timeout: Duration = self.deadline.timeout();
+        let code = Code::DeadlineExceeded;
+        let verdict = Verdict::new(progress, code, Reason::DeadlineExceeded);
+        let message = format!("the deadline of {timeout:?} passed while {phase}");
+        failed(verdict, endpoint, message, last)
+    }
+}
+
+impl fmt::Debug for Deadlined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Deadlined").field(&self.deadline).finish()
+    }
+}

@@ -1,0 +1,32 @@
+//! State changes of an endpoint of `channel::Channel`.
+
+use std::time::Duration;
+
+use super::TARGET;
+
+/// The state of this endpoint changed: with the error of its last dial, and the delay before the
+/// next, if no connection can be made.
+#[cold]
+pub(crate) fn endpoint_state(
+    endpoint: &str,
+    before: &'static str,
+    state: &'static str,
+    error: Option<&str>,
+    delay: Option<Duration>,
+) {
+    let delay = delay.map(tracing::field::debug);
+    tracing::info!(
+        target: TARGET, endpoint, before, state, error, delay,
+        "the state of an endpoint changed"
+    );
+}
+
+/// This endpoint closed a connection for the PINGs on it, which now come half as often.
+#[cold]
+pub(crate) fn too_many_pings(endpoint: &str, keep_alive_interval: Duration) {
+    tracing::warn!(
+        target: TARGET, endpoint, ?keep_alive_interval,
+        "the server closed a connection for too many keepalive PINGs, so they are sent half as \
+         often from now on: set a longer http2_keep_alive_interval, or let the server permit them"
+    );
+}

@@ -1,0 +1,152 @@
+//! Channels, calls and transports for the tests of this folder.
+
+pub(crate) mod log;
+pub(crate) mod net;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use grpc_resilience::channel::{Builder, Channel, ResponseBody};
+use grpc_resilience::classify::TransportError;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt as _, Full};
+use peer::Peer;
+use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tower::ServiceExt as _;
+
+pub(crate) type Answer = Result<Response<ResponseBody>, TransportError>;
+
+/// Far longer than anything here takes.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+pub(crate) const MS: Duration = Duration::from_millis(1);
+
+pub(crate) fn builder(peer: &Peer) -> Builder {
+    Channel::builder(peer.uri()).max_connections(1)
+}
+
+/// A channel of one connection.
+pub(crate) async fn channel(peer: &Peer) -> Channel {
+    connected(builder(peer)).await
+}
+
+pub(crate) async fn connected(builder: Builder) -> Channel {
+    let channel = builder.build().unwrap();
+    channel.connected(LONG).await.unwrap();
+    channel
+}
+
+/// One gRPC message.
+pub(crate) fn message(text: &[u8]) -> Bytes {
+    let length = u32::try_from(text.len()).unwrap().to_be_bytes();
+    Bytes::from([&[0], &length[..], text].concat())
+}
+
+pub(crate) fn request_with(
+    body: impl HttpBody<Data = Bytes, Error: Into<grpc_resilience::BoxError>> + Send + 'static,
+) -> Request<Body> {
+    Request::post("/test.v1.Echo/Unary")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Body::new(body))
+        .unwrap()
+}
+
+pub(crate) fn request() -> Request<Body> {
+    request_with(Full::new(message(b"hi")))
+}
+
+pub(crate) async fn send(channel: &Channel, request: Request<Body>) -> Answer {
+    channel.clone().oneshot(request).await
+}
+
+pub(crate) async fn call(channel: &Channel) -> Answer {
+    send(channel, request()).await
+}
+
+/// A call that goes on beside the test.
+pub(crate) fn spawn(channel: &Channel) -> JoinHandle<Answer> {
+    let channel = channel.clone();
+    tokio::spawn(async move { call(&channel).await })
+}
+
+/// The `grpc-status` of a whole answer.
+pub(crate) async fn status(answer: Answer) -> i32 {
+    let answer = answer.unwrap();
+    let head = answer.headers().get("grpc-status").cloned();
+    let trailers = answer.into_body().collect().await.unwrap();
+    let trailers = trailers
+        .trailers()
+        .and_then(|it| it.get("grpc-status"))
+        .cloned();
+    let status = head.or(trailers).unwrap();
+    status.to_str().unwrap().parse().unwrap()
+}
+
+/// A whole call that succeeds.
+pub(crate) async fn succeeds(channel: &Channel) {
+    assert_eq!(status(call(channel).await).await, 0);
+}
+
+/// Lets all that can run without waiting for a socket do so.
+pub(crate) async fn others_have_run() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until it is so.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    let waits = async {
+        while !is_so() {
+            tokio::time::sleep(MS).await;
+        }
+    };
+    tokio::time::timeout(LONG, waits)
+        .await
+        .expect("it becomes so");
+}
+
+/// How many calls are on the channel's connections.
+pub(crate) fn in_flight(channel: &Channel) -> u32 {
+    let endpoints = channel.snapshot().endpoints;
+    let connections = endpoints.iter().flat_map(|it| &it.connections);
+    connections.map(|it| it.in_flight).sum()
+}
+
+/// How many connections take calls.
+pub(crate) fn connections(channel: &Channel) -> usize {
+    let endpoints = channel.snapshot().endpoints;
+    endpoints.iter().map(|it| it.connections.len()).sum()
+}
+
+/// A body that has what the test sends, until the sender is dropped.
+pub(crate) fn streaming() -> (tokio::sync::mpsc::UnboundedSender<Bytes>, StreamedBody) {
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    (sender, StreamedBody(receiver))
+}
+
+pub(crate) struct StreamedBody(tokio::sync::mpsc::UnboundedReceiver<Bytes>);
+
+impl HttpBody for StreamedBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        self.0
+            .poll_recv(cx)
+            .map(|it| it.map(|data| Ok(http_body::Frame::data(data))))
+    }
+}
+
+/// A call of `BidiStream`.
+pub(crate) fn bidi(body: StreamedBody) -> Request<Body> {
+    let mut request = request_with(body);
+    *request.uri_mut() = testing::method::BIDI_STREAM.parse().unwrap();
+    request
+}

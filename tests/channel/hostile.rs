@@ -1,0 +1,113 @@
+//! Peers that mean harm (CONTRACT C18).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use grpc_resilience::call::CallOptionsExt as _;
+use grpc_resilience::channel::Channel;
+use grpc_resilience::classify::Progress;
+use grpc_resilience::grpc::Code;
+use peer::{Connection, Peer, Step, Stream};
+
+use crate::common::*;
+
+const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+/// What becomes of a call whose stream meets these steps; it ends in any case, and the next one
+/// is answered.
+async fn met(steps: impl IntoIterator<Item = Step>) -> Answer {
+    let peer = Peer::start([Connection::new().streams([Stream::from(steps)])]).await;
+    let channel = channel(&peer).await;
+    let answer = tokio::time::timeout(LONG, call(&channel)).await.unwrap();
+    let next = tokio::time::timeout(LONG, succeeds(&channel)).await;
+    next.expect("the next call is answered");
+    answer
+}
+
+fn ok_after(bytes: Vec<u8>) -> Vec<Step> {
+    vec![
+        Step::AwaitRequest,
+        Step::Bytes(bytes.into()),
+        Step::Headers(peer::Headers::trailers_only(0)),
+    ]
+}
+
+// CONTRACT C18
+#[tokio::test]
+async fn floods_of_pings_and_settings_are_answered_and_harm_no_call() {
+    assert_eq!(status(met(ok_after(PING.repeat(20_000))).await).await, 0);
+    assert_eq!(
+        status(met(ok_after(SETTINGS.repeat(20_000))).await).await,
+        0
+    );
+}
+
+// CONTRACT C18
+#[tokio::test]
+async fn a_flood_of_continuations_ends_the_connection_with_a_typed_error() {
+    let mut flood = vec![0, 0, 1, 1, 0, 0, 0, 0, 1, 0x88];
+    for _ in 0..2_000 {
+        flood.extend([0, 4, 0, 9, 0, 0, 0, 0, 1]);
+        flood.extend([0x40; 1_024]);
+    }
+    let error = met([Step::AwaitRequest, Step::Bytes(flood.into())])
+        .await
+        .unwrap_err();
+    assert_eq!(error.progress(), Progress::Reached);
+}
+
+// CONTRACT C18
+#[tokio::test]
+async fn headers_beyond_the_limit_fail_the_call_with_a_typed_error() {
+    let bomb = peer::Headers::response().with("x-bomb", "b".repeat(15_000));
+    let bomb = bomb.with("x-bomb-too", "b".repeat(15_000));
+    let error = met([Step::AwaitRequest, Step::Headers(bomb)]).await;
+    let error = error.err().expect("16 KiB are the most");
+    assert_eq!(error.progress(), Progress::Reached);
+}
+
+// CONTRACT C18
+#[tokio::test]
+async fn resets_of_streams_that_nobody_opened_end_the_connection_and_not_the_channel() {
+    let resets: Vec<u8> = (0..1_000_u32)
+        .flat_map(|it| {
+            let stream = (it * 2 + 1_001).to_be_bytes();
+            [&[0, 0, 4, 3, 0][..], &stream, &[0, 0, 0, 8]].concat()
+        })
+        .collect();
+    let answer = met([Step::AwaitRequest, Step::Bytes(resets.into())]).await;
+    assert_eq!(answer.unwrap_err().progress(), Progress::Reached);
+}
+
+// CONTRACT C18
+#[tokio::test]
+async fn a_window_of_zero_holds_a_request_until_its_deadline_only() {
+    let peer = Peer::always(Connection::new().stream_window(0)).await;
+    let channel = channel(&peer).await;
+    let mut timed = request();
+    timed.call_options().timeout(100 * MS);
+    let error = send(&channel, timed).await.unwrap_err();
+    assert_eq!(error.verdict().code, Code::DeadlineExceeded);
+    until(|| in_flight(&channel) == 0).await;
+    assert!(!peer.streams_seen()[0].complete);
+}
+
+// CONTRACT C2, C18
+#[tokio::test]
+async fn a_peer_that_says_its_settings_byte_by_byte_is_given_up_in_time() {
+    let mut script = Connection::silent().then(Step::AwaitPreface);
+    for byte in SETTINGS.into_iter().chain(PING) {
+        script = script
+            .then(Step::Bytes(Bytes::from(vec![byte])))
+            .then(Step::Wait(50 * MS));
+    }
+    let peer = Peer::always(script).await;
+    let channel = Channel::builder(peer.uri())
+        .connect_timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
+    let error = call(&channel).await.unwrap_err();
+    assert_eq!(error.progress(), Progress::NotSent);
+    assert!(error.message().contains("200ms"), "{error:?}");
+}
