@@ -21,7 +21,7 @@ const LEARNED: u32 = 3;
 const FOLLOWERS: u32 = 8;
 
 /// A few seconds of a busy client's calls. Small ones take some 32 MB, 50 MB under all layers, see
-/// the [module](super).
+/// [`wait_for_ready`](crate::wait_for_ready).
 const MAX_WAITING: usize = 10_000;
 
 /// A share of memory that a container can be expected to spare.
