@@ -1,7 +1,7 @@
 //! tower layers that keep gRPC calls going while servers die, move and overload.
 //!
-//! Each layer stands alone over any tonic channel, under the unmodified generated client; together
-//! they cooperate through the request's [`call::Context`] only.
+//! Each layer works alone over any tonic channel, under the unmodified generated client. Together
+//! the layers cooperate only through the request's [`call::Context`].
 //!
 //! ```no_run
 //! use grpc_resilience::{
@@ -25,50 +25,70 @@
 //! # }
 //! ```
 //!
-//! All of it at once, in the right order: [`Resilience`]. Tuned per call: [`CallOptionsExt`].
+//! [`Resilience`] combines the layers in the right order. [`CallOptionsExt`] sets options of one
+//! call.
 //!
-//! | module | what it adds |
+//! | module | purpose |
 //! |---|---|
 //! | [`retry`] | attempts, backoff, server hints, transparent retries |
 //! | [`idempotency`] | which methods may be repeated |
 //! | [`deadline`] | one instant at which a call ends |
 //! | [`wait_for_ready`] | calls wait while the channel is down |
-//! | [`attempt_timeout`] | a bound for each attempt by itself |
+//! | [`attempt_timeout`] | a bound for each single attempt |
 //! | [`budget`] | a bound for extra attempts, by tokens or a percentage |
-//! | [`adaptive_throttle`] | calls that the server would refuse are not sent |
-//! | [`stack`] | [`Resilience`]: all of the above but the last one |
-//! | `channel` | a channel of this crate's own, which knows its connections |
-//! | `server_deadline` | handlers that stop at their caller's deadline |
-//! | `rate_limit` | a server's quotas, and refused callers that come back once, on time |
+//! | [`adaptive_throttle`] | holds back calls that the server would reject |
+//! | [`stack`] | [`Resilience`]: all of the above except adaptive throttling |
+//! | `channel` | this crate's own channel, which knows its connections |
+//! | `server_deadline` | stops handlers at their caller's deadline |
+//! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
 //!
-//! Three features: `tonic` (default) knows tonic's bodies, errors and `Request`; `channel` (default)
-//! adds the channel; `server` adds the last two modules, and turns on tonic's own `server` feature.
+//! There are three features: `tonic` (default) supports tonic's bodies, errors and `Request`;
+//! `channel` (default) adds the channel; `server` adds the last two modules and enables tonic's own
+//! `server` feature.
 //!
 //! # What it logs
 //!
-//! `tracing` events, all with target `grpc_resilience`. A call that is answered at its first
-//! attempt says nothing. Each happening is one event, whichever layers stand there.
+//! The crate emits `tracing` events with the target `grpc_resilience`. A call that is answered at
+//! its first attempt emits none. Each occurrence is one event, for any combination of layers.
 //!
-//! | level | event | fields |
-//! |---|---|---|
-//! | DEBUG | an attempt failed and is retried; a request that was not processed is sent again | `method`, `attempt`, `code`, `reason`, `delay`, `error` |
-//! | DEBUG | a call waits for the channel, once a call | `method`, `attempt`; how the channel last failed, if it did: `channel_code`, `channel_reason`, `channel_error`; `delay` until the next dial, if none is under way |
-//! | DEBUG | a call failed, by whatever layer's decision | `method`, `attempts` (how many were begun), `code`, `reason`, `give_up`, `error` |
-//! | DEBUG | the calls that waited go to the channel | `calls` |
-//! | DEBUG | on a server: a call over its quota, or after its caller's deadline, was refused; a handler was stopped at that deadline | `method`, `after`, `timeout` |
-//! | INFO | a retry budget is used up, and has filled again: without a refusal for 10 s | `refused_for` |
-//! | INFO | a channel is down, once an outage, and is back | `code`, `reason`, `delay`, `error`; `down_for` |
-//! | WARN | a channel is down for a reason that waiting rarely cures, or is shut down | the same, and `fault` |
-//! | WARN | layers in an order that can't work, a timeout without effect, a pattern without a method, an option whose layer is missing, once each | `setter`, `pattern`; `option`, `layer` |
-//! | WARN | a method was called that neither a declaration nor the descriptors or tables know, once a method, where any are given; an error that the crate does not know, once | `method`; `chain` |
+//! DEBUG:
+//!
+//! - An attempt failed and is retried, or a request that was not processed is sent again: `method`,
+//!   `attempt`, `code`, `reason`, `delay`, `error`.
+//! - A call waits for the channel, once a call: `method`, `attempt`; the channel's last failure, if
+//!   there was one, as `channel_code`, `channel_reason` and `channel_error`; the `delay` until the
+//!   next dial, if none is under way.
+//! - A call failed, by any layer's decision: `method`, `attempts` (the number begun), `code`,
+//!   `reason`, `give_up`, `error`.
+//! - The waiting calls go to the channel: `calls`.
+//! - On a server, a call was refused because it is over its quota or past its caller's deadline, or
+//!   a handler was stopped at that deadline: `method`, `after`, `timeout`.
+//!
+//! INFO:
+//!
+//! - A retry budget is used up; and it has filled again, after 10 s without a refusal:
+//!   `refused_for`.
+//! - A channel is down, once an outage: `code`, `reason`, `delay`, `error`; and it is back:
+//!   `down_for`.
+//!
+//! WARN:
+//!
+//! - A channel is shut down, or down for a reason that waiting rarely cures: the fields of a
+//!   channel that is down, and `fault`.
+//! - Wrong configuration, each once: layers in an order that can't work, a timeout without effect,
+//!   a pattern without a method (`setter`, `pattern`), an option without its layer (`option`,
+//!   `layer`).
+//! - A method was called that neither a declaration nor the descriptors or tables contain, once a
+//!   method, if any are given: `method`.
+//! - An error of a type that the crate does not know, once: `chain`.
 //!
 //! `attempt` is the number of the attempt, from 1, and absent without a retry layer. `code` is
-//! gRPC's name, `reason` that of [`classify::Reason`], `give_up` that of [`GiveUp`], `fault` that
-//! of [`classify::ConnectFault`], `error` the message of the status. Over a foreign channel no
-//! event knows the endpoint. To see the retries of a service:
+//! gRPC's name, `reason` the name of a [`classify::Reason`], `give_up` of a [`GiveUp`], `fault` of
+//! a [`classify::ConnectFault`], and `error` the message of the status. Over a foreign channel no
+//! event has the endpoint. To see the retries of a service, set
 //! `RUST_LOG=info,grpc_resilience=debug`.
 //!
-//! Where a rule is cited as "CONTRACT R6", it stands under that id in the repository's
+//! A rule that is cited as "CONTRACT R6" is defined under that id in the repository's
 //! `docs/CONTRACT.md`, with its source.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -8,14 +8,14 @@ use prost_build::{Service, ServiceGenerator};
 
 use table::Table;
 
-/// Writes the method table of each service beside what another generator makes of the service.
+/// Writes the method table of each service beside the output of another generator.
 pub struct MethodTables {
     services: Box<dyn ServiceGenerator>,
     crate_path: String,
 }
 
 impl MethodTables {
-    /// Tables beside what `services` writes, such as tonic's clients and servers.
+    /// Adds tables to the output of `services`, such as tonic's clients and servers.
     #[must_use]
     pub fn new(services: Box<dyn ServiceGenerator>) -> Self {
         Self {
@@ -24,10 +24,10 @@ impl MethodTables {
         }
     }
 
-    /// Where the generated code finds grpc-resilience, if it isn't `::grpc_resilience`.
+    /// Sets the path of grpc-resilience in the generated code. Default: `::grpc_resilience`.
     ///
-    /// The path stands in a module of its own, so let it start with `::` or `crate::`. A path that
-    /// leads nowhere does not compile.
+    /// The path is used inside a module, so start it with `::` or `crate::`. The generated code
+    /// does not compile with a wrong path.
     #[must_use]
     pub fn crate_path(mut self, path: impl Into<String>) -> Self {
         self.crate_path = path.into();

@@ -2,10 +2,10 @@ use std::fmt;
 
 use prost_build::{Method, Service};
 
-/// The module of one service, as Rust.
+/// The Rust module of one service.
 ///
-/// The proto's comments are left to the client's functions: an indented line in one would be a
-/// doctest here too.
+/// It omits the proto's comments, which the client's functions have: an indented line in a comment
+/// would become a doctest here too.
 pub(crate) struct Table<'a> {
     service: &'a Service,
     crate_path: &'a str,
@@ -40,13 +40,13 @@ impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "/// The methods of `{}`.", full_name(self.service))?;
         writeln!(f, "pub mod {} {{", module(self.service))?;
-        // A program rarely names all methods of a service.
+        // A program rarely uses all methods of a service.
         writeln!(f, "    #![allow(dead_code)]")?;
         for method in &self.service.methods {
             self.write_method(method, f)?;
         }
         let all: Vec<_> = self.service.methods.iter().map(constant).collect();
-        writeln!(f, "    /// All of them, in the order of the proto.")?;
+        writeln!(f, "    /// All methods, in the order of the proto.")?;
         writeln!(
             f,
             "    pub const ALL: &[{}::call::Method] = &[{}];",
@@ -57,7 +57,7 @@ impl fmt::Display for Table<'_> {
     }
 }
 
-/// `package.Service`, as it stands in the path of a call.
+/// `package.Service`, as in the path of a call.
 fn full_name(service: &Service) -> String {
     if service.package.is_empty() {
         service.proto_name.clone()
@@ -66,7 +66,7 @@ fn full_name(service: &Service) -> String {
     }
 }
 
-/// By tonic's rule for `orders_client`, so that both names stand side by side.
+/// Follows tonic's rule for `orders_client`, so both names match.
 fn module(service: &Service) -> String {
     let mut name = String::new();
     for (index, letter) in service.name.chars().enumerate() {
@@ -81,7 +81,7 @@ fn module(service: &Service) -> String {
 /// The name of the client's function, in upper case, where no keyword needs `r#`.
 fn constant(method: &Method) -> String {
     let name = method.name.trim_start_matches("r#").to_ascii_uppercase();
-    // The table's own name. Prost too sets a `_` behind a name that is taken.
+    // `ALL` is the table's own name. Prost too appends a `_` to a name that is taken.
     if name == "ALL" { name + "_" } else { name }
 }
 
@@ -94,7 +94,7 @@ fn kind(method: &Method) -> &'static str {
     }
 }
 
-/// The variant of `Safety`, and the words for it. A level that we don't know permits nothing.
+/// The variant of `Safety`, and its text. An unknown level counts as undeclared.
 fn safety(method: &Method) -> (&'static str, &'static str) {
     match method.options.idempotency_level().as_str_name() {
         "NO_SIDE_EFFECTS" => ("NoSideEffects", "no side effects"),

@@ -32,7 +32,7 @@ impl ServiceGenerator for Calls {
     }
 }
 
-/// What is generated for a proto with a message `M` and these declarations.
+/// The generated code for a proto with a message `M` and these declarations.
 fn generated(declarations: &str, tables: MethodTables) -> String {
     let source = format!("syntax = \"proto3\";\n{declarations}\nmessage M {{}}");
     let mut compiler = Compiler::with_file_resolver(Source(source));
@@ -51,13 +51,13 @@ fn tables() -> MethodTables {
     MethodTables::new(Box::new(Calls))
 }
 
-/// The text without what a formatter adds: prost's may be on or off.
+/// The text without formatting: prost's formatter may be on or off.
 fn unformatted(text: &str) -> String {
     let text: String = text.split_whitespace().collect();
     text.replace(",)", ")").replace(",]", "]")
 }
 
-/// The constant of a method, as it is written.
+/// The expected constant of a method.
 fn constant(name: &str, path: &str, kind: &str, safety: &str) -> String {
     format!(
         "pub const {name}: ::grpc_resilience::call::Method = ::grpc_resilience::call::Method::new(\

@@ -3,13 +3,14 @@ use std::time::Duration;
 use super::jitter::scale;
 use super::{Backoff, Exponential, Jitter};
 
-/// The backoff of connections: 100 ms, x1.6, +-20 %, at most 800 ms during the first 10 s of an
-/// outage, then more from dial to dial, at most 10 s. The default of wait-for-ready.
+/// The backoff between two dials of a connection; the default of wait-for-ready.
 ///
-/// gRPC's curve starts at a second: a server that restarts in 300 ms then costs every caller a
-/// second. With this one a server that was down for less than 10 s is found within a second. One
-/// dial each 10 s harms no server, so a server that was down for longer is found within 12 s.
-/// gRPC's is [`Exponential::grpc`].
+/// 100 ms, x1.6, +-20 % jitter. The cap is 800 ms during the first 10 s of an outage, then grows
+/// from dial to dial up to 10 s.
+///
+/// gRPC's own curve, [`Exponential::grpc`], starts at 1 s, so a server that restarts in 300 ms
+/// costs every caller a second. This curve finds a server within a second if it was down for less
+/// than 10 s, and within 12 s otherwise: one dial each 10 s harms no server.
 ///
 /// ```
 /// use grpc_resilience::backoff::{Backoff, ConnectionBackoff};
@@ -27,20 +28,22 @@ pub struct ConnectionBackoff {}
 
 const INITIAL: Duration = Duration::from_millis(100);
 const MULTIPLIER: f64 = 1.6;
-/// While an outage is young: a restart takes seconds.
+/// How long an outage counts as young: a restart takes seconds.
 const YOUNG: Duration = Duration::from_secs(10);
 const YOUNG_MAX: Duration = Duration::from_millis(800);
 const MAX: Duration = Duration::from_secs(10);
 
 impl ConnectionBackoff {
-    /// The curve.
+    /// The standard curve. It has no settings.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The longest wait in an outage of this age. Delays that grow by a factor `m` from one to the
-    /// next add up to their last one divided by `m - 1`, so this grows as they do, without a leap.
+    /// The longest delay in an outage of this age.
+    ///
+    /// Delays that grow by a factor `m` add up to their last one divided by `m - 1`, so this cap
+    /// grows at the speed of the curve, without a jump.
     fn max(age: Duration) -> Duration {
         let grown = scale(age.saturating_sub(YOUNG), MULTIPLIER - 1.0);
         YOUNG_MAX.saturating_add(grown).min(MAX)
@@ -48,7 +51,7 @@ impl ConnectionBackoff {
 }
 
 impl Backoff for ConnectionBackoff {
-    /// That of an outage which has just begun.
+    /// The delay in an outage that has just begun.
     fn delay(&self, retry: u32, previous: Duration, unit: f64) -> Duration {
         self.dial_delay(retry, previous, Duration::ZERO, unit)
     }
@@ -68,7 +71,7 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    /// What an outage without jitter is dialled after, dial by dial, in ms.
+    /// The delays in ms between the dials of an outage, without jitter.
     fn dials(lasts: Duration) -> Vec<u128> {
         let (mut age, mut dials) = (Duration::ZERO, Vec::new());
         while age < lasts {

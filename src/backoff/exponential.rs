@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::jitter::scale;
 use super::{Backoff, Jitter};
 
-/// The cap of a curve that does not name one, unless its initial delay is longer: with full jitter a
-/// client then comes back every five seconds on average, soon enough for a person who waits.
+/// The default cap, unless the initial delay is longer. With full jitter a client comes back after
+/// five seconds on average, soon enough for a person who waits.
 const DEFAULT_MAX: Duration = Duration::from_secs(10);
 
 /// Exponential backoff: `min(initial * multiplier^(retry - 1), max)`, then jitter.
@@ -19,14 +19,14 @@ pub struct Exponential {
     jitter: Jitter,
 }
 
-/// A backoff that can't be: said at construction.
+/// Returned for an invalid backoff.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBackoff {
-    /// The initial delay is zero, so that no multiplier could make it grow.
+    /// The initial delay is zero: no multiplier makes it grow.
     #[error("the initial delay of a backoff must be above zero")]
     ZeroInitial,
-    /// The cap lies below the first delay.
+    /// The cap is below the first delay.
     #[error("the maximum delay {max:?} lies below the initial delay {initial:?}")]
     MaxBelowInitial {
         /// The initial delay.
@@ -40,7 +40,7 @@ pub enum InvalidBackoff {
 }
 
 impl Exponential {
-    /// A curve that starts at `initial`.
+    /// Creates a curve that starts at `initial`.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl Exponential {
         }
     }
 
-    /// A curve of this crate's own, known to be valid.
+    /// Creates a curve from constants of this crate, which are known to be valid.
     pub(crate) fn standard(initial: Duration, multiplier: f64, max: Duration) -> Self {
         debug_assert!(!initial.is_zero() && initial <= max && multiplier > 0.0);
         Self {
@@ -80,11 +80,11 @@ impl Exponential {
         }
     }
 
-    /// The cap of the delay before jitter. Default: 10 s, or `initial` if that is longer.
+    /// Sets the cap of the delay before jitter. Default: 10 s, or `initial` if that is longer.
     ///
     /// # Errors
     ///
-    /// [`InvalidBackoff::MaxBelowInitial`] if it lies below the initial delay.
+    /// [`InvalidBackoff::MaxBelowInitial`] if `max` is below the initial delay.
     pub fn max(self, max: Duration) -> Result<Self, InvalidBackoff> {
         if max < self.initial {
             let initial = self.initial;
@@ -93,8 +93,10 @@ impl Exponential {
         Ok(Self { max, ..self })
     }
 
-    /// The factor from one delay to the next; 1 keeps it constant, less than 1 lets it shrink (gRFC A6
-    /// wants no more than "above zero"). Default: 2.
+    /// Sets the factor from one delay to the next. Default: 2.
+    ///
+    /// A factor of 1 keeps the delay constant and a smaller one shrinks it; gRFC A6 requires only
+    /// that it is above zero.
     ///
     /// # Errors
     ///
@@ -106,7 +108,7 @@ impl Exponential {
         Ok(Self { multiplier, ..self })
     }
 
-    /// How the delay is spread.
+    /// Sets how a random number spreads the delay. Default: [`Jitter::Full`].
     #[must_use]
     pub fn jitter(self, jitter: Jitter) -> Self {
         Self { jitter, ..self }

@@ -1,19 +1,20 @@
 use std::time::Duration;
 
-/// How chance spreads a delay `d`, so that clients which failed together do not return together.
+/// How a random number spreads a delay `d`, so that clients which failed together do not return
+/// together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Jitter {
-    /// `d` itself. Clients that failed together stay together: for tests.
+    /// `d` itself. Clients that failed together stay together; use it in tests.
     None,
     /// `U(0, d)`: the widest spread and the least load on the server. The default.
     #[default]
     Full,
     /// `d/2 + U(0, d/2)`: half of the delay is certain.
     Equal,
-    /// `min(max, U(initial, 3 * previous))`: grows from what was really waited; `previous` is
-    /// `initial` at first.
+    /// `min(max, U(initial, 3 * previous))`: grows from the previous delay; `previous` is `initial`
+    /// at first.
     Decorrelated,
-    /// `d * U(0.8, 1.2)`, as gRFC A6 words it; may lie up to 20 % above the maximum.
+    /// `d * U(0.8, 1.2)`, as gRFC A6 defines it; may exceed the maximum by up to 20 %.
     A6,
 }
 

@@ -1,4 +1,5 @@
-//! How long to wait before the next attempt: pure arithmetic, no clock and no dice.
+//! How long to wait before the next attempt. Pure arithmetic: it reads no clock and draws no random
+//! number.
 //!
 //! ```
 //! use grpc_resilience::backoff::{Backoff, Exponential, Jitter};
@@ -13,8 +14,8 @@
 //! # Ok::<(), grpc_resilience::backoff::InvalidBackoff>(())
 //! ```
 //!
-//! [`Exponential`] with a [`Jitter`] serves most; anything else implements [`Backoff`]. Between two dials
-//! of a connection the default is `ConnectionBackoff`.
+//! [`Exponential`] with a [`Jitter`] serves most users; implement [`Backoff`] for any other curve.
+//! Between two dials of a connection the default is [`ConnectionBackoff`].
 
 mod connection;
 mod exponential;
@@ -29,15 +30,15 @@ use std::time::Duration;
 
 /// A curve of delays.
 pub trait Backoff: fmt::Debug + Send + Sync {
-    /// The delay before retry number `retry` (1 is the first) since the start of the call or since
-    /// the server last said how long to wait.
+    /// The delay before retry number `retry`; 1 is the first since the start of the call or since
+    /// the last server hint.
     ///
     /// `previous` is the delay that this curve gave before retry `retry - 1`, zero before the
     /// first; `unit` is a random number in `[0, 1)`.
     fn delay(&self, retry: u32, previous: Duration, unit: f64) -> Duration;
 
-    /// The delay before dial number `dial` (1 is the first after a failed one) of an outage that
-    /// has lasted for `age`. Default: [`delay`](Self::delay), whatever the age.
+    /// The delay before dial number `dial` of an outage that has lasted for `age`; 1 is the first
+    /// dial after a failed one. Default: [`delay`](Self::delay), for any age.
     fn dial_delay(&self, dial: u32, previous: Duration, age: Duration, unit: f64) -> Duration {
         let _ = age;
         self.delay(dial, previous, unit)

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::kernel::sync::{AtomicUsize, Ordering};
 
-/// What the recordings of a channel may hold together; clones share it.
+/// The total size that the recordings of a channel may keep; clones share it.
 #[derive(Clone, Debug)]
 pub struct ReplayBuffer(Arc<Pool>);
 
@@ -11,14 +11,14 @@ pub struct ReplayBuffer(Arc<Pool>);
 struct Pool {
     limit: usize,
     held: AtomicUsize,
-    /// What calls hold that wait between two attempts.
+    /// Kept by calls that wait between two attempts.
     waiting: AtomicUsize,
-    /// What those hold of it that wait for long.
+    /// The part of it that is kept by calls with a long wait.
     waiting_long: AtomicUsize,
 }
 
 impl ReplayBuffer {
-    /// A buffer of so many bytes.
+    /// Creates a buffer of `bytes` bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self(Arc::new(Pool {
@@ -35,14 +35,14 @@ impl ReplayBuffer {
         Self::new(usize::MAX)
     }
 
-    /// How many bytes the recordings hold now, those it takes to keep frames apart included.
+    /// How many bytes the recordings keep now, including the overhead of frames.
     #[must_use]
     pub fn held(&self) -> usize {
         self.0.held.load(Ordering::Relaxed)
     }
 
-    /// One write where there is room, and none where there is not: all calls of a channel do this, on all
-    /// threads. Of two that find the last room at once, none may get it.
+    /// One write if there is room, none otherwise: all calls of a channel use this, on all threads.
+    /// Of two calls that find the last room at the same time, both may fail.
     fn reserve(&self, bytes: usize) -> bool {
         let Pool { limit, held, .. } = &*self.0;
         let fits = |held: usize| held.checked_add(bytes).is_some_and(|sum| sum <= *limit);
@@ -56,8 +56,8 @@ impl ReplayBuffer {
         fits
     }
 
-    /// Room for a call that holds so many bytes to wait so long for its next attempt (CONTRACT
-    /// R8a).
+    /// Reserves the right to wait `wait` for the next attempt, for a call that keeps `bytes` bytes
+    /// (CONTRACT R8a).
     pub(crate) fn wait(&self, bytes: usize, wait: Duration) -> Option<WaitingShare> {
         let Pool {
             limit,
@@ -67,7 +67,7 @@ impl ReplayBuffer {
         } = &*self.0;
         let share = |of: &AtomicUsize, most: usize| {
             let others = of.fetch_add(bytes, Ordering::Relaxed);
-            // One alone may wait whatever it holds.
+            // A single waiting call may keep any size.
             let fits = others == 0 || others.saturating_add(bytes) <= most;
             if !fits {
                 of.fetch_sub(bytes, Ordering::Relaxed);
@@ -94,10 +94,10 @@ impl ReplayBuffer {
     }
 }
 
-/// Calls that a server sends away for so long, or which back off for so long, leave more room.
+/// A longer wait than this counts as long. Long waits have to leave more room for others.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
-/// What a call that waits between two attempts holds of the buffer; it waits no more on drop.
+/// The share of a call that waits between two attempts; its wait ends on drop.
 #[derive(Debug)]
 pub(crate) struct WaitingShare {
     buffer: ReplayBuffer,
@@ -119,31 +119,31 @@ impl Drop for WaitingShare {
     }
 }
 
-/// What a frame costs that is kept, besides its data: its entry, and the allocator's share.
+/// The memory cost of a kept frame besides its data: its entry and the allocator's overhead.
 pub(super) const FRAME_COST: usize = 96;
 
 /// Why a request can't be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotReplayable {
-    /// It is larger than one call may hold.
+    /// The request is larger than the limit of one call.
     TooLarge,
-    /// The recordings of the channel hold all that they may.
+    /// The channel's buffer is full.
     BufferFull,
-    /// The caller's request stream failed by itself.
+    /// The caller's request stream failed.
     RequestFailed,
 }
 
-/// Where there is room for the data of a call, or not.
+/// A reservation for the data of a call.
 pub(super) trait Room {
-    /// Whether there was room for it.
+    /// Reserves `data` bytes; `false` if there is no room.
     fn take(&mut self, data: usize) -> bool;
     fn give_back(&mut self, data: usize);
 }
 
-/// What the data of one call takes of a buffer; given back on drop, unless somebody [takes it
-/// over](Self::take_over) who has the buffer too. A share of its own for each call would count one more of
-/// them, on all threads.
+/// A reservation in the replay buffer, released on drop unless [taken over](Self::take_over) by an
+/// owner that has the buffer too. It borrows the buffer, because a handle of its own for each call
+/// would change the shared reference counter on all threads.
 pub(crate) struct Loan<'a> {
     buffer: &'a ReplayBuffer,
     limit: usize,
@@ -151,7 +151,7 @@ pub(crate) struct Loan<'a> {
 }
 
 impl<'a> Loan<'a> {
-    /// Of at most so much.
+    /// A reservation of at most `limit` bytes.
     pub(super) fn new(buffer: &'a ReplayBuffer, limit: usize) -> Self {
         Self {
             buffer,
@@ -160,7 +160,7 @@ impl<'a> Loan<'a> {
         }
     }
 
-    /// So many bytes are given back by whoever calls this.
+    /// Passes the reservation to the caller, which releases this many bytes.
     pub(crate) fn take_over(mut self) -> usize {
         std::mem::take(&mut self.bytes)
     }
@@ -198,10 +198,10 @@ impl Room for Share {
     }
 }
 
-/// What one recording holds of the channel's buffer; given back on drop.
+/// The part of the channel's buffer that one recording uses; released on drop.
 #[derive(Debug)]
 pub(super) struct Share {
-    /// `None` where nobody counts.
+    /// `None` if the size is not counted in a buffer.
     buffer: Option<ReplayBuffer>,
     limit: usize,
     data: usize,
@@ -219,7 +219,7 @@ impl Share {
         }
     }
 
-    /// The same, of no buffer.
+    /// A share with a limit, but without a buffer.
     pub(super) fn uncounted(limit: usize) -> Self {
         Self {
             buffer: None,
@@ -229,22 +229,22 @@ impl Share {
         }
     }
 
-    /// Takes room for the data of a call.
+    /// Reserves room for the data of a call.
     pub(super) fn grow(&mut self, data: usize) -> Result<(), NotReplayable> {
         self.take(data, data)
     }
 
-    /// Takes room for one frame of many, with what it costs to keep it.
+    /// Reserves room for one of several frames, with its overhead.
     pub(super) fn grow_by_frame(&mut self, data: usize) -> Result<(), NotReplayable> {
         self.take(data, data.saturating_add(FRAME_COST))
     }
 
-    /// Gives back the room of the data of a call.
+    /// Releases the room of the data of a call.
     pub(super) fn shrink(&mut self, data: usize) {
         self.give_back(data, data);
     }
 
-    /// Gives back the room of a frame.
+    /// Releases the room of a frame.
     pub(super) fn shrink_by_frame(&mut self, data: usize) {
         self.give_back(data, data.saturating_add(FRAME_COST));
     }
@@ -253,7 +253,7 @@ impl Share {
         self.memory
     }
 
-    /// The limit of a call is one of data, as gRPC's is; the channel's buffer is one of memory.
+    /// The limit of a call counts data, as gRPC's does; the channel's buffer counts memory.
     fn take(&mut self, data: usize, memory: usize) -> Result<(), NotReplayable> {
         let sum = self.data.checked_add(data).ok_or(NotReplayable::TooLarge)?;
         if sum > self.limit {
@@ -322,7 +322,7 @@ mod tests {
         assert!(buffer.wait(26, long).is_none());
         let fourth = buffer.wait(25, long).unwrap();
         drop((second, third, fourth));
-        // One alone may hold more.
+        // A single call may keep more.
         let all = buffer.wait(100, long).unwrap();
         assert!(buffer.wait(1, short).is_none());
         drop(all);

@@ -11,22 +11,22 @@ use super::link::RequestLink;
 use super::live::{Read, ReadAhead};
 use super::waker::CAPTURING;
 
-/// What a look into a body found.
+/// The result of a capture.
 pub(super) enum Capture<B: Body<Data = Bytes>> {
     /// The request was complete, and there was room for it.
     Whole(Captured),
-    /// More may come, or there was no room; this was read of it, and nothing is lost.
+    /// More frames may come, or there was no room. Contains the frames that were read.
     Begun(ReadAhead<B>),
 }
 
-/// [`look`], and the link of the body, which hears when a reader reads what was captured.
+/// Calls [`look`] and returns the body's link, which is notified when the captured request is read.
 #[inline]
 pub(super) fn capture<B>(body: &mut B, room: &mut impl Room) -> (Capture<B>, Option<RequestLink>)
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let capturing = Capturing::begin();
-    // A capture that did not come to its end may have left one.
+    // A capture that did not finish may have left a link.
     drop(RequestLink::take_captured());
     let captured = look(body, room);
     drop(capturing);
@@ -35,9 +35,9 @@ where
 
 /// Captures a body that is complete without waiting and for which there is room.
 ///
-/// A unary request of tonic's is one data frame that is ready at once, and then its end; so two
-/// polls tell it from a stream, without ever waiting for a frame that may not come. The polls
-/// register no waker: whoever sends a live body polls it again and registers its own.
+/// A unary request of tonic's is one data frame that is ready at once, followed by its end. So two
+/// polls distinguish it from a stream, without waiting for a frame that may never come. The polls
+/// register no waker: the sender of a live body polls it again and registers its own.
 #[inline]
 fn look<B>(body: &mut B, room: &mut impl Room) -> Capture<B>
 where

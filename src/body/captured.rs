@@ -27,7 +27,7 @@ impl Captured {
         Self::new(None, true, SizeHint::with_exact(0))
     }
 
-    /// Lets go of the encoder's buffer, of which the frame may be a small part: nobody counts it.
+    /// Copies the frame out of the encoder's buffer, which may be much larger and is not counted.
     pub(super) fn detach(&mut self) {
         if !std::mem::replace(&mut self.detached, true) {
             self.frame = self.frame.as_deref().map(Bytes::copy_from_slice);
@@ -43,13 +43,13 @@ impl Captured {
         self.frame.take().map(|data| Ok(Frame::data(data)))
     }
 
-    /// True once the frame was read, which saves an empty frame on the wire, but not before unless
-    /// the original said so: hyper would send the head alone.
+    /// True once the frame was read, which saves an empty frame on the wire. Before that it is true
+    /// only if the original is at its end: hyper would send the head alone.
     pub(super) fn is_end_stream(&self) -> bool {
         self.at_end
     }
 
-    /// The original's: an exact hint of our own would make hyper send `content-length`.
+    /// The original's: a more exact hint would make hyper send `content-length`.
     pub(super) fn size_hint(&self) -> SizeHint {
         match (&self.frame, self.at_end) {
             (Some(_), _) | (None, false) => self.size_hint,

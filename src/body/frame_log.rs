@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::buffer::{NotReplayable, Share};
 
-/// The frames of a live request, kept for the attempts to come, and where the reader stands.
+/// The kept frames of a live request, and the reader's position.
 pub(super) struct FrameLog {
     frames: VecDeque<Bytes>,
     read: usize,
@@ -27,7 +27,7 @@ impl FrameLog {
         self.keeps
     }
 
-    /// What it holds of the buffer.
+    /// The size that it uses of the buffer.
     pub(super) fn memory(&self) -> usize {
         self.share.memory()
     }
@@ -50,19 +50,19 @@ impl FrameLog {
         Some(data)
     }
 
-    /// Keeps what the reader got, while there is room.
+    /// Keeps the frame that the reader got, while there is room.
     pub(super) fn keep(&mut self, data: &Bytes) -> Result<(), NotReplayable> {
         if !self.keeps {
             return Ok(());
         }
         self.share.grow_by_frame(data.len())?;
-        // A share of the encoder's buffer would hold all of that, which nobody counts.
+        // A slice would keep the encoder's whole buffer in memory, uncounted.
         self.frames.push_back(Bytes::copy_from_slice(data));
         self.read = self.frames.len();
         Ok(())
     }
 
-    /// Nothing more is kept; what the reader has not read yet stays until it did.
+    /// Stops keeping frames. Frames that are still to be read stay until then.
     pub(super) fn commit(&mut self) {
         self.keeps = false;
         self.free_what_was_read();

@@ -1,4 +1,4 @@
-//! Which of our own polls this thread is in, so that a body can tell who polls it.
+//! Tracks the crate's own polls on this thread, so a body can recognise its poller.
 
 use std::cell::Cell;
 use std::task::Context;
@@ -6,14 +6,14 @@ use std::task::Context;
 use super::waker::CAPTURING;
 
 thread_local! {
-    /// How many attempts of calls are polled now, one inside the other.
+    /// How many attempts are being polled now, nested in each other.
     static CALLS: Cell<u32> = const { Cell::new(0) };
-    /// In which of them a request is captured now, counted from 1.
+    /// In which of them a request is being captured now, counted from 1.
     static CAPTURES_IN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// While it lives, what is polled on this thread belongs to an attempt of a call. A transport that
-/// sends requests in a task of its own is not polled then.
+/// While it lives, polls on this thread belong to an attempt of a call. A transport that sends
+/// requests from its own task is polled outside of it.
 pub(crate) struct InCall(());
 
 impl InCall {
@@ -31,14 +31,14 @@ impl Drop for InCall {
     }
 }
 
-/// Whether an attempt of a call is polled now.
+/// Whether an attempt is being polled now.
 #[inline]
 pub(super) fn is_in_call() -> bool {
     CALLS.get() > 0
 }
 
-/// While it lives, a request is captured. A call that the request's own stream makes meanwhile is
-/// no part of that.
+/// While it lives, a request is being captured. A call that the request's own stream makes
+/// meanwhile is not part of the capture.
 pub(super) struct Capturing {
     before: u32,
 }
@@ -60,7 +60,7 @@ impl Drop for Capturing {
     }
 }
 
-/// Whether a layer of ours looks at a body to keep it, rather than a reader that sends it.
+/// Whether this crate polls a body to keep it, rather than a reader that sends it.
 #[inline]
 pub(super) fn is_capturing(cx: &Context<'_>) -> bool {
     cx.waker().will_wake(&CAPTURING) && CAPTURES_IN.get() == CALLS.get().wrapping_add(1)

@@ -7,38 +7,38 @@ use crate::kernel::sync::{AtomicUsize, Mutex, Ordering};
 use super::here::is_in_call;
 
 thread_local! {
-    /// The link of the body that a layer of ours captures now on this thread.
+    /// The link of the body that this crate is capturing on this thread.
     static CAPTURED: Cell<Option<RequestLink>> = const { Cell::new(None) };
 }
 
 /// A reader has polled the body.
 const READ: usize = 1;
-/// It was the task of a transport, or another one outside the call.
+/// The reader was a transport's task, or another task outside the call.
 const READ_ELSEWHERE: usize = 8;
 /// The body fails from now on.
 const ENDED: usize = 2;
 /// A task waits for the next frame, and is woken when the body ends.
 const WAITS: usize = 4;
 
-/// Who has begun to read the request of an attempt.
+/// The first reader of an attempt's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
     None,
-    /// Something between the call and its transport, within the call's own polls.
+    /// A layer between the call and its transport, within the call's own polls.
     Layer,
-    /// A transport, in a task of its own. A layer that reads in a task of its own looks the same.
+    /// A transport in its own task. A layer that reads in its own task looks the same.
     Transport,
 }
 
 /// Ties one request body to the attempt that it is sent for.
 ///
-/// The body notes that it is read. A body that nothing read proves that no connect error hides a
+/// The body records that it is read. A body that was not read proves that no connect error hides a
 /// request that ran (CONTRACT I4c); a body that the transport read proves that a GOAWAY refused its
-/// stream (I4b). The attempt ends the body, so that the transport never completes a request whose
-/// call is over (R13).
+/// stream (I4b). The attempt ends the body, so the transport never completes a request whose call
+/// is over (R13).
 ///
-/// Both facts are in one word: a body is either read before it ends, and the attempt knows, or it
-/// is not read at all.
+/// One word holds both facts: a body is either read before it ends, and the attempt knows it, or it
+/// is never read.
 #[derive(Clone, Debug)]
 pub(super) struct RequestLink(Arc<State>);
 
@@ -47,8 +47,8 @@ struct State {
     flags: AtomicUsize,
     /// The task that waits for the next frame.
     reader: Mutex<Option<Waker>>,
-    /// That of the body which this one replaced or wraps, of a layer further out: it is read with
-    /// this one, and ends this one.
+    /// The link of the outer layer's body that this one replaced or wraps. It is marked as read
+    /// with this one, and its end ends this one.
     above: OnceLock<RequestLink>,
 }
 
@@ -62,18 +62,18 @@ impl RequestLink {
         }))
     }
 
-    /// Whether no attempt has it, or none that did anything.
+    /// Whether no attempt has used it.
     #[inline]
     pub(super) fn is_new(&self) -> bool {
         Arc::strong_count(&self.0) == 1 && self.0.flags.load(Ordering::Acquire) == 0
     }
 
-    /// From now on the body ends with the link `above`, too; `false` if it has another above it.
+    /// Ends the body with the link `above` too; `false` if it has another one above.
     pub(super) fn end_with(&self, above: Self) -> bool {
         self.0.above.set(above).is_ok()
     }
 
-    /// Who has read the body.
+    /// The first reader of the body.
     pub(super) fn reader(&self) -> Reader {
         let flags = self.0.flags.load(Ordering::Acquire);
         if flags & READ_ELSEWHERE != 0 {
@@ -90,7 +90,7 @@ impl RequestLink {
         self.0.above.get()
     }
 
-    /// A reader polls the body; whether it may have the next frame.
+    /// Records that a reader polls the body; whether it may have the next frame.
     #[inline]
     pub(super) fn begin_read(&self) -> bool {
         let reads = if is_in_call() {
@@ -110,8 +110,8 @@ impl RequestLink {
         !self.has_ended()
     }
 
-    /// A layer of ours has captured the body, which is no reading: what it sends instead tells this
-    /// link when it is read, and the link of the body in it.
+    /// Records a capture by this crate, which is not a read. The captured body notifies this link,
+    /// and the link of the inner body, when it is read.
     #[cold]
     pub(super) fn captured(&self) {
         let wrapped = CAPTURED.take();
@@ -134,10 +134,11 @@ impl RequestLink {
         is_over || self.above().is_some_and(Self::has_ended)
     }
 
-    /// The body has no frame yet: ready if it has ended, else the task is woken when it ends.
+    /// Waits for the end while the body has no frame: ready if it has ended, else registers the
+    /// task.
     pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
         self.wake_at_end(cx.waker());
-        // After the waker is there: an end before that woke no task.
+        // Checked after the waker is set, because an earlier end did not wake the task.
         if self.has_ended() {
             Poll::Ready(())
         } else {
@@ -156,7 +157,7 @@ impl RequestLink {
         }
     }
 
-    /// The body fails from now on, and is not read any more.
+    /// Ends the body: it fails from now on, and is not read any more.
     #[inline]
     pub(super) fn end(&self) {
         let flags = self.0.flags.fetch_or(ENDED, Ordering::AcqRel);
@@ -187,12 +188,12 @@ impl RequestGuard {
         Self(Some(link))
     }
 
-    /// Who has begun to read the request.
+    /// The first reader of the request.
     pub(crate) fn reader(&self) -> Reader {
         self.0.as_ref().map_or(Reader::None, RequestLink::reader)
     }
 
-    /// The answer has begun, and the request goes on.
+    /// Releases the guard: the answer has begun, and the request goes on.
     #[inline]
     pub(crate) fn answered(mut self) -> OpenRequest {
         OpenRequest(self.0.take())
@@ -210,8 +211,8 @@ impl Drop for RequestGuard {
 
 /// The request of a call whose answer has begun.
 ///
-/// When it is dropped, the request goes on: a caller that drops the answers of a bidi call goes on
-/// sending, as without a layer (CONTRACT B5).
+/// When it is dropped, the request goes on: a caller that drops the answers of a bidi call can
+/// continue to send, as without a layer (CONTRACT B5).
 #[derive(Debug)]
 pub(crate) struct OpenRequest(Option<RequestLink>);
 
@@ -221,7 +222,7 @@ impl OpenRequest {
         Self(Some(link))
     }
 
-    /// The call is over: the request fails as it does when its guard is dropped.
+    /// Ends the request with the call: it fails as if its guard had been dropped.
     pub(crate) fn end(self) {
         if let Some(link) = self.0 {
             link.end();

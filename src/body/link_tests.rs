@@ -1,4 +1,4 @@
-//! What an attempt knows of its request, and how the request ends with it.
+//! What an attempt knows about its request, and how the request ends with it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use super::*;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// Its error is one that a request can be cancelled with.
+/// A body type with an error for cancelled requests.
 type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// A request that is complete.
@@ -37,7 +37,7 @@ fn live() -> (Body, Caller) {
 type Caller = UnboundedSender<Message>;
 type Message = Result<Frame<Bytes>, BoxError>;
 
-/// One of each, with the caller of the live one.
+/// Both kinds of request, with the caller of the live one.
 fn both() -> [(Body, Option<Caller>); 2] {
     let (body, caller) = live();
     [(whole(), None), (body, Some(caller))]
@@ -65,7 +65,7 @@ impl Wake for Wakes {
     }
 }
 
-/// Polls as a transport does: a frame, `None` at the end, or that it failed.
+/// Polls as a transport does: a frame, `None` at the end, or a failure.
 fn poll(body: &mut Body, waker: &Waker) -> Poll<Result<Option<Bytes>, ()>> {
     let polled = Pin::new(body).poll_frame(&mut Context::from_waker(waker));
     polled.map(|read| match read {

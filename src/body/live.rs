@@ -8,28 +8,28 @@ use super::here::Capturing;
 use super::link::RequestLink;
 use super::waker::CAPTURING;
 
-/// A body with frames still to come, of which some were read; those go first.
+/// A body with frames to come. Frames that were read ahead are returned first.
 pub(super) struct Live<B: Body<Data = Bytes>> {
     first: Option<Read<B>>,
     second: Option<Read<B>>,
     rest: B,
-    /// It was read to its end ahead of time.
+    /// The end was read ahead.
     ended: bool,
     size_hint: SizeHint,
-    /// Whether there was room for what was read first.
+    /// Whether there was room for the frames that were read ahead.
     has_room: bool,
 }
 
 /// One frame of a body, or its failure.
 pub(super) type Read<B> = Result<Frame<Bytes>, <B as Body>::Error>;
 
-/// What was read of a body before anybody asked for it.
+/// Frames of a body that were read ahead of its reader.
 pub(super) struct ReadAhead<B: Body<Data = Bytes>> {
     first: Option<Read<B>>,
     second: Option<Read<B>>,
-    /// The body's from before the reads.
+    /// The body's hint from before the reads.
     size_hint: SizeHint,
-    /// Whether there was room for it.
+    /// Whether there was room for the frames.
     has_room: bool,
 }
 
@@ -61,7 +61,7 @@ impl<B: Body<Data = Bytes>> ReadAhead<B> {
 }
 
 impl<B: Body<Data = Bytes>> Live<B> {
-    /// The body of which this was read.
+    /// The body with the frames that were read ahead of it.
     pub(super) fn new(read: ReadAhead<B>, rest: B) -> Self {
         let ReadAhead {
             first,
@@ -79,7 +79,7 @@ impl<B: Body<Data = Bytes>> Live<B> {
         }
     }
 
-    /// Whether what was read first can be kept, as far as is known.
+    /// Whether the frames that were read ahead fit, as far as is known.
     pub(super) fn has_room(&self) -> bool {
         self.has_room
     }
@@ -95,7 +95,7 @@ impl<B: Body<Data = Bytes>> Live<B> {
         }
     }
 
-    /// Whether it failed, without waiting for it; at most one frame is read ahead and kept for
+    /// Whether it has failed, without waiting; reads at most one frame ahead, for
     /// [`poll_frame`](Self::poll_frame).
     pub(super) fn has_failed(&mut self) -> bool
     where
@@ -105,8 +105,8 @@ impl<B: Body<Data = Bytes>> Live<B> {
             let mut cx = Context::from_waker(&CAPTURING);
             let _capturing = Capturing::begin();
             let polled = Pin::new(&mut self.rest).poll_frame(&mut cx);
-            // The link of this body is known already, and is not that of the next body captured
-            // here.
+            // This body's link is known already, and must not be taken for the next captured
+            // body's.
             drop(RequestLink::take_captured());
             match polled {
                 Poll::Ready(None) => self.ended = true,
@@ -123,13 +123,13 @@ impl<B: Body<Data = Bytes>> Live<B> {
         )
     }
 
-    /// Puts back what nobody got.
+    /// Puts back a frame that no reader got.
     pub(super) fn unread(&mut self, frame: Frame<Bytes>) {
         self.first = Some(Ok(frame));
         self.size_hint = SizeHint::default();
     }
 
-    /// How much of it was read ahead.
+    /// The size of the frames that were read ahead.
     pub(super) fn read_ahead(&self) -> usize {
         let frames = [&self.first, &self.second];
         let frames = frames.into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! The same as `cancel.rs`, without tonic: no such error is known.
+//! Replaces `cancel.rs` without tonic: no such error is known.
 
 pub(super) fn cancelled_as<E>() -> Option<E> {
     None

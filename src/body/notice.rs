@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::kernel::sync::{AtomicUsize, Ordering};
 
-/// Tells whoever has a clone that a live request can't be sent again any more.
+/// Notifies the holders of its clones that a live request can't be sent again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LossNotice(Arc<AtomicUsize>);
 
@@ -11,7 +11,7 @@ impl LossNotice {
         self.0.store(1, Ordering::Release);
     }
 
-    /// Whether it can't.
+    /// Whether the notice was given.
     pub(crate) fn is_given(&self) -> bool {
         self.0.load(Ordering::Acquire) != 0
     }

@@ -16,10 +16,10 @@ use super::replay::Linked;
 use super::tee::Tee;
 use super::{Replay, RequestBody};
 
-/// A request that can be sent more than once, as long as it fits.
+/// A request that can be sent more than once, within its limits.
 ///
-/// Dropping it ends the attempt under way: its request fails with CANCEL and is never completed.
-/// [`commit`](Self::commit) lets that attempt go on, and frees what was kept.
+/// Dropping it ends the current attempt: its request fails with CANCEL and is never completed.
+/// [`commit`](Self::commit) lets that attempt go on, and frees the kept frames.
 ///
 /// ```
 /// use grpc_resilience::body::{NotReplayable, Recording, ReplayBuffer};
@@ -38,14 +38,15 @@ use super::{Replay, RequestBody};
 /// ```
 pub struct Recording<B: Body<Data = Bytes> + Unpin> {
     kept: Storage<B>,
-    /// That of the last attempt, or the next one if there was none yet; `None` once it is answered.
+    /// The link of the last attempt, or of the first one before it begins; `None` after the answer.
     link: Option<RequestLink>,
 }
 
 enum Storage<B: Body<Data = Bytes> + Unpin> {
     Whole(
         Captured,
-        /// `None` where nobody counts, or the layer itself does; so it is by itself in memory.
+        /// `None` if the size is not counted, or the layer itself counts it. Boxed to keep the type
+        /// small.
         #[expect(dead_code, reason = "given back on drop")]
         Option<Box<Share>>,
     ),
@@ -55,10 +56,10 @@ enum Storage<B: Body<Data = Bytes> + Unpin> {
 struct Handle<B: Body<Data = Bytes> + Unpin>(Arc<Tee<B>>);
 
 impl<B: RequestBody> Recording<B> {
-    /// Records a request of at most `limit` bytes, as far as the buffer has room for it.
+    /// Records a request of at most `limit` bytes, as far as the buffer has room.
     ///
-    /// A larger one, or one for which the buffer is full, is sent all the same, once
-    /// (CONTRACT R8); what provably was not read by any attempt can still be read by the next.
+    /// A request over the limit, or for which the buffer is full, is sent once (CONTRACT R8). If
+    /// provably no attempt read it, the next one can still read it.
     pub fn new(mut body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
         let mut share = Share::new(buffer.clone(), limit);
         let (capture, above) = capture(&mut body, &mut share);
@@ -77,8 +78,8 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
-    /// The same, where the body is; the request of the first attempt takes its place. A request that is
-    /// complete holds nothing of the buffer itself, but by the loan.
+    /// Like `new`, but in place: `body` becomes the first attempt's body. A complete request
+    /// reserves buffer space through the returned [`Loan`].
     #[inline]
     pub(crate) fn keep<'a>(
         body: &mut B,
@@ -96,8 +97,8 @@ impl<B: RequestBody> Recording<B> {
         (recording, loan)
     }
 
-    /// The same of a request that is complete and fits. Any other reads as it did, though some of it may have been
-    /// read ahead.
+    /// Like [`keep`](Self::keep), but only for a complete request that fits. Any other body reads
+    /// as before, though frames of it may have been read ahead.
     #[inline]
     pub(crate) fn keep_whole<'a>(
         body: &mut B,
@@ -120,8 +121,8 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
-    /// Keeps a request until an attempt reads it: one that is complete however often it is read,
-    /// of a live one nothing. The request of the first attempt takes its place.
+    /// Keeps a request until an attempt reads it. A complete one can be read any number of times; a
+    /// live one is not kept. `body` becomes the first attempt's body.
     #[inline]
     pub(crate) fn until_read(body: &mut B) -> Self {
         let mut share = Share::uncounted(usize::MAX);
@@ -135,7 +136,7 @@ impl<B: RequestBody> Recording<B> {
         recording
     }
 
-    /// What it holds without an attempt.
+    /// The size that it keeps without an attempt.
     pub(crate) fn bytes(&self) -> usize {
         match &self.kept {
             Storage::Whole(captured, _) => captured.bytes(),
@@ -143,7 +144,7 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
-    /// What it holds of the buffer itself, besides a loan.
+    /// The size that it reserves in the buffer itself, besides a loan.
     pub(crate) fn kept(&self) -> usize {
         match &self.kept {
             Storage::Whole(..) => 0,
@@ -151,10 +152,10 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
-    /// The request of the next attempt, from its start. The attempt before can read no more of a
+    /// The request of the next attempt, from its start. The attempt before can't read more of a
     /// live request.
     ///
-    /// Once [`lost`](Self::lost) says why not, it is not the whole request any more.
+    /// Once [`lost`](Self::lost) returns a reason, it is not the whole request any more.
     #[inline]
     pub fn attempt(&mut self) -> B {
         let link = match &self.link {
@@ -168,8 +169,8 @@ impl<B: RequestBody> Recording<B> {
         })
     }
 
-    /// The attempt under way has failed: no more of its request is read, and a whole one is kept
-    /// without the memory around it.
+    /// Ends the failed attempt: its request is read no further, and a complete one is kept without
+    /// the encoder's buffer.
     pub fn end_attempt(&mut self) {
         if let Some(link) = &self.link {
             link.end();
@@ -180,64 +181,63 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
-    /// Whether a reader had begun with the request of the attempt that ended last. A layer of this
-    /// crate that keeps the request in turn is no reader, but what it sends is.
+    /// Whether a reader had begun to read the request of the last ended attempt. A layer of this
+    /// crate that keeps the request in turn is not a reader, but the reader of its request is.
     #[must_use]
     pub fn was_read(&self) -> bool {
         self.reader() != Reader::None
     }
 
-    /// Who that was.
+    /// The first reader of that request.
     pub(crate) fn reader(&self) -> Reader {
         self.link.as_ref().map_or(Reader::None, RequestLink::reader)
     }
 
-    /// Ends this attempt and those to come, even once they are answered; `None` if a layer further
-    /// out does that.
+    /// Ends this attempt and later ones with the call, even after an answer; `None` if an outer
+    /// layer does that.
     pub(crate) fn end_with_call(&mut self) -> Option<RequestGuard> {
         let call = RequestLink::new(None);
         let is_outermost = self.link.as_ref()?.end_with(call.clone());
         is_outermost.then(|| RequestGuard::of(call))
     }
 
-    /// No attempt follows: the one under way goes on, and what was kept is freed (CONTRACT R7).
+    /// Commits the current attempt: it goes on, and the kept frames are freed (CONTRACT R7).
     pub fn commit(mut self) {
         drop(self.answered());
     }
 
-    /// The guard of the attempt under way, which ends its request; no attempt follows.
+    /// Takes the guard of the current attempt, which ends its request; no attempt follows.
     pub(crate) fn take_guard(&mut self) -> Option<RequestGuard> {
         self.link.take().map(RequestGuard::of)
     }
 
-    /// The attempt under way is answered: its request goes on, and none follows.
+    /// The current attempt is answered: its request goes on, and no attempt follows.
     #[inline]
     pub(crate) fn answered(&mut self) -> Option<OpenRequest> {
         self.link.take().map(OpenRequest::of)
     }
 
-    /// The attempt under way, or the one to come, is not sent soon: a whole request is kept without the
-    /// memory around it.
+    /// Copies a complete request out of the encoder's buffer, before a wait.
     pub(crate) fn detach(&mut self) {
         if let Storage::Whole(captured, _) = &mut self.kept {
             captured.detach();
         }
     }
 
-    /// Looks, between two attempts, whether a live request failed since the last one read of it;
-    /// [`lost`](Self::lost) says so. No more than one frame is read ahead.
+    /// Checks, between two attempts, whether a live request has failed since it was last read;
+    /// [`lost`](Self::lost) returns the result. Reads at most one frame ahead.
     pub fn look_ahead(&mut self) {
         if let Storage::Live(Handle(tee)) = &self.kept {
             tee.look_ahead();
         }
     }
 
-    /// Whether all of it is kept, so that nothing can get lost any more.
+    /// Whether the whole request is kept, so that it can't be lost any more.
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self.kept, Storage::Whole(..))
     }
 
-    /// What tells that the request got lost; `None` if it can't any more.
+    /// The notice that the request is lost; `None` if it can't be lost any more.
     pub(crate) fn loss(&self) -> Option<LossNotice> {
         match &self.kept {
             Storage::Whole(..) => None,
@@ -273,7 +273,7 @@ impl<B: RequestBody> Handle<B> {
     }
 }
 
-/// Makes a body end with the guard.
+/// Ends a body with the returned guard.
 pub(crate) fn guard<B: RequestBody>(body: &mut B) -> RequestGuard {
     let link = RequestLink::new(None);
     let guard = RequestGuard::of(link.clone());
@@ -287,13 +287,13 @@ fn linked<B: RequestBody>(link: RequestLink) -> Linked<B> {
     Linked { link, cancelled }
 }
 
-/// The body; an empty one takes its place.
+/// Takes the body and leaves an empty one.
 fn take<B: RequestBody>(body: &mut B) -> B {
     std::mem::replace(body, B::from_replay(Replay::nothing()))
 }
 
-/// A recording that is dropped before its attempt is answered ends the call: nothing reads the
-/// caller's stream any more.
+/// Dropped before its attempt is answered, a recording ends the call: the caller's stream is read
+/// no further.
 impl<B: Body<Data = Bytes> + Unpin> Drop for Recording<B> {
     #[inline]
     fn drop(&mut self) {

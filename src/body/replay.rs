@@ -13,14 +13,14 @@ use super::live::Live;
 use super::live::Read;
 use super::tee::Tee;
 
-/// What one attempt reads: a recorded request from its start.
+/// The request body of one attempt: a recorded request from its start.
 pub struct Replay<B: Body<Data = Bytes>> {
     source: Source<B>,
-    /// `None` if no attempt asks whether the body is read, and none ends it.
+    /// `None` if no attempt tracks or ends the body.
     link: Option<Linked<B>>,
 }
 
-/// Nothing in it is pinned but what `B` pins itself.
+/// It pins nothing; `B` pins its own parts.
 impl<B: Body<Data = Bytes> + Unpin> Unpin for Replay<B> {}
 
 type OnFirstPoll = Box<dyn FnOnce() + Send + Sync>;
@@ -33,12 +33,11 @@ enum Source<B: Body<Data = Bytes>> {
     },
     Body(B),
     Teed(Reader<B>),
-    /// A request of which some was read to look at it. By itself in memory: it is larger than all else, and
-    /// few requests are it.
+    /// A request with frames that were read ahead. Boxed, because it is large and rare.
     Begun(Box<Live<B>>),
 }
 
-/// The link of a body to its attempt, and the error by which the body ends.
+/// The link of a body to its attempt, and the error with which the body ends.
 pub(super) struct Linked<B: Body> {
     pub(super) link: RequestLink,
     pub(super) cancelled: fn() -> Option<B::Error>,
@@ -61,13 +60,13 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         Self { source, link: None }
     }
 
-    /// A request that is complete with its head.
+    /// A request without a body.
     pub(super) fn nothing() -> Self {
         Self::new(Source::Captured(Captured::nothing()))
     }
 
-    /// The body itself, with a note for whoever wants to know when it is first polled: a transport
-    /// does so once a stream is open.
+    /// The body itself, with a callback for its first poll: a transport polls it once a stream is
+    /// open.
     pub(crate) fn noting(body: B, note: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self::new(Source::Noted {
             body,
@@ -77,18 +76,17 @@ impl<B: Body<Data = Bytes>> Replay<B> {
 }
 
 impl<B: Body<Data = Bytes>> Replay<B> {
-    /// The body itself, what was read of it first; the layer of this link hears when it is read.
+    /// The body itself behind its frames that were read ahead; `link` is notified of a read.
     pub(super) fn begun(live: Live<B>, link: Option<Linked<B>>) -> Self {
         let source = Source::Begun(Box::new(live));
         Self { source, link }
     }
 
-    /// The body itself.
     pub(super) fn body(body: B, link: Linked<B>) -> Self {
         Self::linked(Source::Body(body), link)
     }
 
-    /// A whole request for one attempt.
+    /// A complete request for one attempt.
     #[inline]
     pub(super) fn captured(captured: Captured, link: Linked<B>) -> Self {
         Self::linked(Source::Captured(captured), link)
@@ -99,7 +97,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         Self::linked(Source::Teed(Reader { tee, reader }), link)
     }
 
-    /// A body that tells this link that it is read, and ends with it.
+    /// A body that notifies the link of a read, and ends with it.
     #[inline]
     fn linked(source: Source<B>, link: Linked<B>) -> Self {
         let link = Some(link);
@@ -121,7 +119,7 @@ impl<B: Body<Data = Bytes>> fmt::Debug for Replay<B> {
 }
 
 impl<B: Body<Data = Bytes>> Linked<B> {
-    /// Never an end of the body, which the server would take for a complete request.
+    /// An error rather than an end: the server would take an end for a complete request.
     #[cold]
     fn cut_off(&self) -> Poll<Option<Read<B>>> {
         (self.cancelled)().map_or(Poll::Pending, |error| Poll::Ready(Some(Err(error))))
@@ -129,13 +127,13 @@ impl<B: Body<Data = Bytes>> Linked<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Linked<B> {
-    /// A layer of ours keeps the request, to send it in its turn.
+    /// A layer of this crate captures the request, to send it again itself.
     #[cold]
     fn capture(&self, source: &mut Source<B>, cx: &mut Context<'_>) -> Poll<Option<Read<B>>> {
         if self.link.has_ended() {
             return self.cut_off();
         }
-        // The source may wrap a body with a link of its own.
+        // The source may wrap a body with its own link.
         drop(RequestLink::take_captured());
         let polled = source.poll_frame(cx);
         self.link.captured();

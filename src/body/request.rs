@@ -6,10 +6,10 @@ use http_body_util::combinators::{BoxBody, UnsyncBoxBody};
 use super::Replay;
 use super::cancel::cancelled_as;
 
-/// A request body that can be made from a [`Replay`] of itself.
+/// A request body that can be created from a [`Replay`] of itself.
 ///
-/// That is all a layer needs to send a request again without changing the type of its body, and
-/// so to work over any service that takes it.
+/// With this a layer sends a request again without changing the type of its body, so it works over
+/// any service that accepts the body.
 #[diagnostic::on_unimplemented(
     note = "`tonic::body::Body` implements it with grpc-resilience's feature `tonic`, which is on by default"
 )]
@@ -17,11 +17,12 @@ pub trait RequestBody: Body<Data = Bytes> + Sized + Send + Unpin + 'static {
     /// Wraps a replay as a body of this type.
     fn from_replay(replay: Replay<Self>) -> Self;
 
-    /// The error that makes the transport reset a stream with CANCEL, which is what becomes of an
-    /// attempt that failed before its request was read to the end.
+    /// The error that makes the transport reset a stream with CANCEL; used for a failed attempt
+    /// whose request was not read to its end.
     ///
-    /// `None` if this type has none: then such a stream stays open until the server or the
-    /// connection ends it. Over hyper the error has an `h2::Error` with that reason in its chain.
+    /// `None` if this type has no such error: then the stream stays open until the server or the
+    /// connection ends it. Over hyper the error contains an `h2::Error` with that reason in its
+    /// chain.
     #[must_use]
     fn cancelled() -> Option<Self::Error> {
         None

@@ -13,14 +13,14 @@ use super::frame_log::FrameLog;
 use super::live::{Live, Read};
 use super::notice::LossNotice;
 
-/// A live request whose frames are kept as an attempt reads them, for the next one.
+/// A live request whose frames are kept for the next attempt while the current one reads them.
 ///
-/// One attempt at a time may read: what was kept from its start, then the live rest. Whoever was
-/// the reader before is told to reset its stream, since the transport drops an attempt's body
-/// only some time after the attempt has failed.
+/// One attempt at a time may read: the kept frames from the start, then the live rest. The previous
+/// reader has to reset its stream, because the transport drops an attempt's body some time after
+/// the attempt has failed.
 ///
-/// The caller's stream is polled and dropped without the lock, since it may do anything, such as
-/// dropping this very call.
+/// The caller's stream is polled and dropped outside the lock: it may run any code, including a
+/// drop of this call.
 pub(super) struct Tee<B: Body<Data = Bytes>> {
     state: Mutex<State<B>>,
     size_hint: SizeHint,
@@ -30,12 +30,12 @@ pub(super) struct Tee<B: Body<Data = Bytes>> {
 struct State<B: Body<Data = Bytes>> {
     source: Source<B>,
     kept: FrameLog,
-    /// Whether the reader read anything.
+    /// Whether the reader has read a frame.
     began: bool,
-    /// Which attempt it is; `None` between two.
+    /// The current reader; `None` between two attempts.
     reader: Option<u64>,
     attempts: u64,
-    /// Who waits for the source, or for the one who polls it now.
+    /// The task that waits for the source, or for the task that polls it now.
     waker: Option<Waker>,
     lost: Option<NotReplayable>,
     loss: LossNotice,
@@ -43,23 +43,23 @@ struct State<B: Body<Data = Bytes>> {
 
 enum Source<B: Body<Data = Bytes>> {
     Live(Live<B>),
-    /// Somebody polls it just now.
+    /// A task polls it now.
     Polled,
-    /// It ended, with these trailers that the reader has not seen, or without.
+    /// It ended, with trailers that the reader has not seen yet, or without any.
     Ended {
         trailers: Option<HeaderMap>,
         shown: bool,
     },
-    /// It failed, or nobody is left to read it.
+    /// It failed, or no reader is left.
     Gone,
 }
 
 impl<B: Body<Data = Bytes>> Tee<B> {
-    /// `cancelled` makes the error by which a body has its stream reset.
+    /// `cancelled` creates the error that makes the transport reset the stream.
     pub(super) fn new(source: Live<B>, share: Share, cancelled: fn() -> Option<B::Error>) -> Self {
         let loss = LossNotice::default();
         if !source.has_room() {
-            // It gets lost as soon as it is read.
+            // The request can't be sent again once it is read.
             loss.give();
         }
         Self {
@@ -78,7 +78,7 @@ impl<B: Body<Data = Bytes>> Tee<B> {
         }
     }
 
-    /// How much was read of it that no attempt has.
+    /// The size of the frames that were read ahead and that no attempt has.
     pub(super) fn read_ahead(&self) -> usize {
         match &self.state.lock().source {
             Source::Live(live) => live.read_ahead(),
@@ -86,12 +86,12 @@ impl<B: Body<Data = Bytes>> Tee<B> {
         }
     }
 
-    /// What it holds of the buffer.
+    /// The size that it uses of the buffer.
     pub(super) fn kept(&self) -> usize {
         self.state.lock().kept.memory()
     }
 
-    /// Begins an attempt, which is the reader from now on.
+    /// Begins an attempt, which becomes the reader.
     pub(super) fn begin(&self) -> u64 {
         let mut state = self.state.lock();
         state.attempts += 1;
@@ -105,12 +105,12 @@ impl<B: Body<Data = Bytes>> Tee<B> {
         reader
     }
 
-    /// Ends the attempt: nothing more is read for it.
+    /// Ends the attempt: it reads no further.
     pub(super) fn end(&self) {
         change_reader(self.state.lock(), None);
     }
 
-    /// No attempt follows: the reader goes on, nothing is kept any more (CONTRACT R7).
+    /// Commits the current reader: it goes on, and frames are not kept any more (CONTRACT R7).
     pub(super) fn commit(&self) {
         let mut state = self.state.lock();
         state.kept.commit();
@@ -146,7 +146,7 @@ impl<B: Body<Data = Bytes>> Tee<B> {
         }
     }
 
-    /// The original's at the start, and once the reader has caught up with it.
+    /// The original's hint at the start, and once the reader has caught up with it.
     pub(super) fn size_hint(&self, reader: u64) -> SizeHint {
         let state = self.state.lock();
         match &state.source {
@@ -158,7 +158,7 @@ impl<B: Body<Data = Bytes>> Tee<B> {
         }
     }
 
-    /// Never an end, which the server would take for a complete request.
+    /// An error rather than an end, which the server would take for a complete request.
     fn cut_off(&self) -> Poll<Option<Read<B>>> {
         match (self.cancelled)() {
             Some(error) => Poll::Ready(Some(Err(error))),
@@ -202,7 +202,7 @@ impl<B: Body<Data = Bytes> + Unpin> Tee<B> {
         self.put_back(reader, live, polled, cx)
     }
 
-    /// Looks whether the rest of the request failed meanwhile, before an attempt is begun.
+    /// Checks between attempts whether the rest of the request has failed.
     pub(super) fn look_ahead(&self) {
         let mut state = self.state.lock();
         let mut live = match mem::replace(&mut state.source, Source::Polled) {
@@ -226,7 +226,7 @@ impl<B: Body<Data = Bytes> + Unpin> Tee<B> {
         }
     }
 
-    /// What was read belongs to the reader: to this one, or to the one that came meanwhile.
+    /// Returns the frame to the reader: the polling attempt, or the one that replaced it meanwhile.
     fn put_back(
         &self,
         reader: u64,
@@ -301,7 +301,7 @@ impl<B: Body<Data = Bytes>> State<B> {
         }
     }
 
-    /// The reader goes on, and no other can follow: all that is kept was read by it.
+    /// The reader goes on and no attempt can follow: it has read all kept frames.
     fn lose(&mut self, lost: NotReplayable) {
         self.lost = Some(lost);
         self.loss.give();
@@ -316,14 +316,14 @@ fn change_reader<B: Body<Data = Bytes>>(mut state: MutexGuard<'_, State<B>>, rea
     wake(former);
 }
 
-/// Lets go of the caller's stream once nobody can read it any more.
+/// Drops the caller's stream once no attempt can read it.
 fn clear<B: Body<Data = Bytes>>(mut state: MutexGuard<'_, State<B>>) {
     if state.reader.is_some() || state.kept.is_keeping() {
         return;
     }
     state.kept.free();
     let unread = match &state.source {
-        // Whoever polls it puts it back, and comes here.
+        // The polling task puts it back, and then calls this.
         Source::Polled => None,
         _ => Some(mem::replace(&mut state.source, Source::Gone)),
     };

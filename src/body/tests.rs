@@ -159,7 +159,7 @@ async fn the_former_attempt_reads_nothing_once_the_next_began() {
     );
     let next = recording.attempt();
     let mut cx = Context::from_waker(std::task::Waker::noop());
-    // These bodies have no error by which they could be cancelled.
+    // These bodies have no error for a cancelled request.
     assert!(Pin::new(&mut former).poll_frame(&mut cx).is_pending());
     assert!(!former.is_end_stream());
     assert_eq!(frames(next).await, ["a", "b", "c"]);
@@ -205,7 +205,7 @@ async fn a_replay_that_is_committed_halfway_is_read_to_its_end() {
 
 type Slot = Arc<Mutex<Option<Recording<Boxed>>>>;
 
-/// When a caller's stream drops the very call that it belongs to.
+/// When a caller's stream drops its own call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Drops {
     AsItIsPolled,

@@ -1,10 +1,10 @@
-/// Why an extra attempt is made.
+/// The cause of an extra attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttemptKind {
-    /// One before it failed.
+    /// An earlier attempt failed.
     Retry,
-    /// One before it is slow.
+    /// An earlier attempt is slow.
     Hedge,
 }
 
@@ -22,7 +22,7 @@ impl AttemptKind {
     }
 }
 
-/// One of these for each kind of attempt.
+/// One value for each kind of attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct PerKind<T> {
     retry: T,

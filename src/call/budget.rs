@@ -3,30 +3,30 @@ use std::sync::Arc;
 
 use super::{AttemptKind, BudgetSnapshot};
 
-/// Bounds the extra load that retries may put on a target; shared by the clones of a channel.
+/// Bounds the extra load that retries put on a target. The clones of a channel share it.
 ///
 /// Only the layer that launches attempts calls these methods. Transparent retries need no permit
 /// (CONTRACT T6).
 pub trait Budget: fmt::Debug + Send + Sync {
-    /// A call begins: its first attempt, which always goes (CONTRACT T7).
+    /// Records that a call begins. Its first attempt is always allowed (CONTRACT T7).
     fn began(&self) {}
 
-    /// A call succeeded.
+    /// Records that a call succeeded.
     fn succeeded(&self);
 
-    /// An attempt failed in a way that could be retried, or the server said not to retry.
+    /// Records that an attempt failed in a retryable way, or that the server asked not to retry.
     fn failed(&self);
 
-    /// Asks for one extra attempt; `None` is a refusal.
+    /// Requests one extra attempt; `None` refuses it.
     fn permit(&self, kind: AttemptKind) -> Option<Permit>;
 
-    /// What it holds and what was asked of it. By default nothing is known.
+    /// The budget's content and its counters. Default: all unknown.
     fn snapshot(&self) -> BudgetSnapshot {
         BudgetSnapshot::default()
     }
 }
 
-/// So that one budget can be shared between channels.
+/// Shares one budget between channels.
 impl<T: Budget + ?Sized> Budget for Arc<T> {
     fn began(&self) {
         (**self).began();
@@ -51,14 +51,15 @@ impl<T: Budget + ?Sized> Budget for Arc<T> {
 
 /// The right to one extra attempt.
 ///
-/// [`Permit::start`] it as the attempt starts. Dropped before that, it gives back what it took.
+/// Call [`Permit::start`] when the attempt starts. A permit that is dropped before that is
+/// refunded.
 #[must_use = "an attempt that starts must start its permit"]
 pub struct Permit {
     refund: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl Permit {
-    /// A permit that took nothing.
+    /// A permit without a refund.
     pub fn free() -> Self {
         Self { refund: None }
     }
@@ -70,7 +71,7 @@ impl Permit {
         }
     }
 
-    /// The attempt has started: what was taken is spent.
+    /// Marks the attempt as started: the permit is spent.
     pub fn start(mut self) {
         self.refund = None;
     }

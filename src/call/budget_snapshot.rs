@@ -3,10 +3,10 @@ use std::fmt;
 use super::AttemptKind;
 use super::attempt_kind::PerKind;
 
-/// What a budget holds and what was asked of it, as read at one moment.
+/// The content and the counters of a budget at one moment.
 ///
-/// While calls run, the figures are read one after another: each is right, their sum may be off by
-/// what happened in between.
+/// The figures are read one after another: each is exact, but while calls run their sum may be off
+/// by the changes in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct BudgetSnapshot {
     tokens: Option<f64>,
@@ -15,8 +15,8 @@ pub struct BudgetSnapshot {
 }
 
 impl BudgetSnapshot {
-    /// A snapshot with this many tokens, and of which nothing was asked so far. [`Default`] is that
-    /// of a budget that keeps no account.
+    /// A snapshot with `tokens` left and all counters at zero. [`Default`] is the snapshot of a
+    /// budget that keeps no account.
     #[must_use]
     pub fn new(tokens: f64) -> Self {
         Self {
@@ -25,28 +25,30 @@ impl BudgetSnapshot {
         }
     }
 
-    /// The same, after so many extra attempts of a kind.
+    /// Sets how many extra attempts of a kind were spent.
     #[must_use]
     pub fn with_spent(mut self, kind: AttemptKind, attempts: u64) -> Self {
         *self.spent.of_mut(kind) = attempts;
         self
     }
 
-    /// The same, after so many refusals of a kind.
+    /// Sets how many extra attempts of a kind were refused.
     #[must_use]
     pub fn with_denied(mut self, kind: AttemptKind, refusals: u64) -> Self {
         *self.denied.of_mut(kind) = refusals;
         self
     }
 
-    /// What is left. Of A6's bucket: its tokens. Of a percentage budget: the extra attempts that the
-    /// calls of its window still pay for, its floor aside. `None` if the budget keeps no account.
+    /// The remaining tokens; `None` if the budget keeps no account.
+    ///
+    /// For A6's bucket: its tokens. For a percentage budget: the extra attempts that the calls of
+    /// its window still pay for, without its floor.
     #[must_use]
     pub fn tokens(&self) -> Option<f64> {
         self.tokens
     }
 
-    /// The extra attempts that were permitted and whose permit was not given back.
+    /// The extra attempts that were permitted, without refunded permits.
     #[must_use]
     pub fn spent(&self, kind: AttemptKind) -> u64 {
         *self.spent.of(kind)

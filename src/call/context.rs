@@ -12,16 +12,16 @@ use crate::report::Trace;
 use super::WaitMode;
 use super::{Budget, CallOptions, Deadline, Reader, Safety, Timeout};
 
-/// The request extension through which layers speak to each other; see the [module](super).
+/// The request extension through which layers exchange information; see the [module](super).
 ///
-/// It belongs to one call: a proxy that forwards the extensions of a request that it serves takes
-/// it out first, `extensions.remove::<Context>()`.
+/// It belongs to one call: a proxy that forwards the extensions of a request that it serves removes
+/// it first, with `extensions.remove::<Context>()`.
 ///
-/// A layer of your own reads it with `request.extensions().get::<Context>()` and writes it through
+/// Your own layer reads it with `request.extensions().get::<Context>()` and writes it through
 /// [`Context::of`].
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// Few calls have any, so they lie apart: what is moved with each request stays small.
+    /// Behind a pointer, because few calls have options and every request moves its context.
     options: Option<Arc<CallOptions>>,
     deadline: Option<Deadline>,
     safety: Option<Safety>,
@@ -32,29 +32,29 @@ pub struct Context {
     attempt: Option<u32>,
     returns: u32,
     is_last: bool,
-    /// Where attempts of the call arrived and failed.
+    /// The endpoints at which attempts of the call failed.
     avoided: Option<Arc<Vec<Endpoint>>>,
-    /// Of a request that may still outgrow what is kept of it.
+    /// Set for a request that may still exceed the replay limits.
     loss: Option<LossNotice>,
     above: Above,
     trace: Option<Trace>,
 }
 
-/// What layers further out do with the request, for those that stand in the wrong place.
+/// What outer layers do with the request; used to detect layers in a wrong order.
 #[derive(Clone, Copy, Debug, Default)]
 struct Above {
-    /// An attempt timeout ends it.
+    /// An attempt timeout layer ends it.
     ends: bool,
-    /// Wait-for-ready holds it.
+    /// A wait-for-ready layer holds it.
     holds: bool,
-    /// What ends it is the default of a deadline layer.
+    /// Its deadline is the default of a deadline layer.
     defaults: bool,
     stacks: Stacks,
     /// Wait-for-ready leaves the wait to the channel.
     leaves_wait: bool,
 }
 
-/// How many whole stacks hold the request.
+/// How many `Resilience` stacks hold the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stacks {
     #[default]
@@ -64,7 +64,7 @@ enum Stacks {
 }
 
 impl Context {
-    /// The context of a request, put there if it has none.
+    /// The context of a request; inserts an empty one if there is none.
     #[inline]
     pub fn of(extensions: &mut Extensions) -> &mut Self {
         extensions.get_or_insert_default()
@@ -76,7 +76,7 @@ impl Context {
         self.options.as_deref().unwrap_or(CallOptions::unset())
     }
 
-    /// A layer that acts on options has the call.
+    /// Records that a layer which acts on options has the call.
     #[inline]
     pub(crate) fn seen_by(&self, layer: Reader) {
         if let Some(options) = &self.options {
@@ -84,7 +84,7 @@ impl Context {
         }
     }
 
-    /// Whether a layer that saw the call keeps it from those below, of which none is missing then.
+    /// Sets whether a layer holds the call back. Meanwhile no layer below it counts as missing.
     #[cold]
     pub(crate) fn hold_back(&self, is_held: bool) {
         if let Some(options) = &self.options {
@@ -92,7 +92,6 @@ impl Context {
         }
     }
 
-    /// The caller's options, if there are any.
     #[inline]
     pub(crate) fn shared_options(&self) -> Option<Arc<CallOptions>> {
         self.options.clone()
@@ -102,18 +101,18 @@ impl Context {
         Arc::make_mut(self.options.get_or_insert_default())
     }
 
-    /// When the call ends.
+    /// The instant at which the call ends.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         self.deadline
     }
 
-    /// The deadline of a request: the context's, or else what the caller's `grpc-timeout` and
-    /// [`CallOptions::timeout`] say. That is made the context's, and written into the header where the
-    /// caller's own word is another.
+    /// The deadline of a request: the context's, or else the earlier one of the caller's
+    /// `grpc-timeout` and [`CallOptions::timeout`]. The latter is stored in the context, and
+    /// written into the header if that differs.
     ///
-    /// Without a deadline layer that still spans all attempts and waits (CONTRACT R2). A malformed
-    /// header is the server's to refuse.
+    /// So the deadline spans all attempts and waits even without a deadline layer (CONTRACT R2). A
+    /// malformed header is left to the server to reject.
     pub fn caller_deadline<B>(request: &mut Request<B>) -> Option<Deadline> {
         let context = request.extensions().get::<Self>();
         if let Some(known) = context.and_then(Self::deadline) {
@@ -141,7 +140,7 @@ impl Context {
         Some(deadline)
     }
 
-    /// Bounds the call; an earlier deadline stays.
+    /// Sets the deadline of the call; an earlier one stays.
     pub fn bound(&mut self, deadline: Deadline) {
         self.deadline = Some(match self.deadline {
             Some(earlier) => earlier.earliest(deadline),
@@ -149,20 +148,20 @@ impl Context {
         });
     }
 
-    /// Whether the call may be repeated: the caller's word, then what was declared.
+    /// Whether the call may be repeated: the caller's option, else the declaration.
     #[must_use]
     pub fn safety(&self) -> Safety {
         self.stated_safety().unwrap_or_default()
     }
 
-    /// The same; `None` if neither the caller nor a declaration said anything.
+    /// Like [`safety`](Self::safety), but `None` if neither the caller nor a declaration states it.
     #[must_use]
     pub fn stated_safety(&self) -> Option<Safety> {
         self.options().chosen_safety().or(self.safety)
     }
 
-    /// Declares the method. A declaration made further out stays, but for one: that the method is
-    /// not safe to repeat, which always wins.
+    /// Declares the safety of the method. A declaration of an outer layer stays, unless this one is
+    /// [`Safety::Unknown`], which always wins.
     pub fn declare(&mut self, safety: Safety) {
         if safety == Safety::Unknown {
             self.safety = Some(safety);
@@ -170,36 +169,37 @@ impl Context {
         self.safety.get_or_insert(safety);
     }
 
-    /// The kind of the method: the caller's word, then what was declared.
+    /// The kind of the method: the caller's option, else the declaration.
     #[must_use]
     pub fn kind(&self) -> Option<MethodKind> {
         self.options().chosen_kind().or(self.kind)
     }
 
-    /// Declares the kind of the method; a declaration made further out stays.
+    /// Declares the kind of the method; a declaration of an outer layer stays.
     pub fn declare_kind(&mut self, kind: MethodKind) {
         self.kind.get_or_insert(kind);
     }
 
-    /// The budget that bounds extra attempts. Two handles of one need not be the same pointer.
+    /// The budget that bounds extra attempts. Two handles of one budget may be different pointers.
     #[must_use]
     pub fn budget(&self) -> Option<&Arc<dyn Budget>> {
         self.budget.as_ref()
     }
 
-    /// What is left to be told at the end of the call, and by which wishes.
+    /// Takes the budget and the options, which are needed at the end of the call.
     #[inline]
     pub(crate) fn take_budget(&mut self) -> (Option<Arc<dyn Budget>>, Option<Arc<CallOptions>>) {
         (self.budget.take(), self.options.take())
     }
 
-    /// Sets the budget.
+    /// Sets the budget that bounds extra attempts of this call.
     pub fn charge(&mut self, budget: Arc<dyn Budget>) {
         self.budget = Some(budget);
         self.paid_in = false;
     }
 
-    /// A copy whose clones are counted by themselves.
+    /// A copy whose clones count references on their own, to avoid contention on the budget's
+    /// counter.
     pub(crate) fn apart(&self) -> Self {
         let mut copy = self.clone();
         if let Some(budget) = copy.budget.take() {
@@ -208,31 +208,32 @@ impl Context {
         copy
     }
 
-    /// Tells the budget that a call begins: once, however many layers could launch attempts of it.
+    /// Reports the start of the call to the budget: once, for any number of retry layers.
     pub(crate) fn begin(&mut self) {
         if let (true, Some(budget)) = (self.pay_in(), &self.budget) {
             budget.began();
         }
     }
 
-    /// Leaves it to whoever asks to tell its budget so; whether there is something to tell.
+    /// Whether the calling layer has to report the start of the call to its budget; true at most
+    /// once.
     pub(crate) fn pay_in(&mut self) -> bool {
         self.budget.is_some() && !std::mem::replace(&mut self.paid_in, true)
     }
 
-    /// The number of the attempt that this request is, from 1; `None` above a retry layer.
+    /// The number of this attempt, from 1; `None` above a retry layer.
     #[must_use]
     pub fn attempt(&self) -> Option<u32> {
         self.attempt
     }
 
-    /// The request is this attempt; whether it is kept above, and may be handed back.
+    /// Sets the attempt's number, and whether a layer above keeps the request and takes it back.
     pub(crate) fn number(&mut self, attempt: u32, is_kept: bool) {
         self.attempt = Some(attempt);
         self.is_kept = is_kept;
     }
 
-    /// The request was sent this often and was provably not processed each time.
+    /// Sets how often the request was sent and was provably not processed.
     pub(crate) fn came_back(&mut self, returns: u32) {
         self.returns = returns;
     }
@@ -242,7 +243,7 @@ impl Context {
         self.returns
     }
 
-    /// An attempt of the call arrived at this endpoint and failed (CONTRACT L2).
+    /// Records that an attempt of the call failed at this endpoint (CONTRACT L2).
     pub(crate) fn avoid(&mut self, endpoint: &Endpoint) {
         let avoided = Arc::make_mut(self.avoided.get_or_insert_default());
         if !avoided.contains(endpoint) {
@@ -250,14 +251,14 @@ impl Context {
         }
     }
 
-    /// Where attempts of the call arrived and failed.
+    /// The endpoints at which attempts of the call failed.
     #[cfg(feature = "channel")]
     pub(crate) fn avoided(&self) -> Option<Arc<Vec<Endpoint>>> {
         self.avoided.clone()
     }
 
-    /// The channel waits with the request, as a layer would that stands over a channel which does not
-    /// answer for its own readiness.
+    /// Lets the channel wait with the request, as wait-for-ready does over a channel that does not
+    /// report its own readiness.
     pub(crate) fn wait_below(&mut self) {
         self.above.leaves_wait = true;
     }
@@ -268,57 +269,57 @@ impl Context {
         self.above.leaves_wait || self.options().chosen_patience() == Some(WaitMode::WaitForReady)
     }
 
-    /// Whether a retry layer further out has said that no attempt follows this one if its own
-    /// timeout ends it: the call is not declared safe to repeat, this is its last attempt, the
-    /// policy or the caller retries no time-out, retrying is switched off, or the request is not
-    /// kept. `false` without a retry layer (CONTRACT D12).
+    /// Whether no attempt can follow this one if its own timeout ends it, as an outer retry layer
+    /// determined. The reasons: the call is not declared safe to repeat, this is its last attempt,
+    /// the policy or the caller does not retry a time-out, retrying is switched off, or the request
+    /// is not kept. `false` without a retry layer (CONTRACT D12).
     ///
-    /// It may become true during the attempt: when a stream of requests outgrows what the retry
-    /// layer keeps. Neither the budget, which may fill up meanwhile, nor the deadline is part of
-    /// it.
+    /// It may become true during the attempt, when a stream of requests exceeds the limits of the
+    /// retry layer. It depends neither on the budget, which may fill up meanwhile, nor on the
+    /// deadline.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.is_last || self.loss.as_ref().is_some_and(LossNotice::is_given)
     }
 
-    /// Says whether no attempt can follow this one.
+    /// Sets whether no attempt can follow this one.
     pub(crate) fn follow_no_more(&mut self, is_last: bool) {
         self.is_last = is_last;
     }
 
-    /// Whether no attempt can follow is also told by this, during the attempt.
+    /// Sets the notice that is given when the request can't be repeated any more.
     pub(crate) fn watch_loss(&mut self, loss: Option<LossNotice>) {
         self.loss = loss;
     }
 
-    /// What tells that during the attempt.
+    /// The notice that is given when the request can't be repeated any more.
     pub(crate) fn loss(&self) -> Option<&LossNotice> {
         self.loss.as_ref()
     }
 
-    /// Whether the layer above keeps the whole request and sends it once more if it is handed back: then
-    /// the one below need not keep it, too.
+    /// Whether the layer above keeps the whole request and sends it again if it is handed back. The
+    /// layer below need not keep it then.
     pub(crate) fn is_kept(&self) -> bool {
         self.is_kept
     }
 
-    /// An attempt timeout layer ends the request.
+    /// Records that an attempt timeout layer ends the request.
     pub(crate) fn end_as_attempt(&mut self) {
         self.above.ends = true;
     }
 
-    /// Whether an attempt timeout layer further out ends the request.
+    /// Whether an outer attempt timeout layer ends the request.
     pub(crate) fn ends_as_attempt(&self) -> bool {
         self.above.ends
     }
 
-    /// Whether an attempt timeout layer further out ends the call as if it were one attempt. It is
-    /// forgotten, for the attempts are others.
+    /// Whether an outer attempt timeout layer ends the whole call. Resets the mark, because it does
+    /// not hold for the attempts below.
     pub(crate) fn take_attempt_end(&mut self) -> bool {
         std::mem::take(&mut self.above.ends)
     }
 
-    /// Says whether the deadline is the default of a deadline layer, and nobody's word for this call.
+    /// Sets whether the deadline is the default of a deadline layer rather than the caller's.
     #[inline]
     pub(crate) fn end_by_default(&mut self, is_default: bool) {
         self.above.defaults = is_default;
@@ -329,7 +330,7 @@ impl Context {
         self.above.defaults
     }
 
-    /// A whole stack holds the request; whether another one further out does, too.
+    /// Records that a `Resilience` stack holds the request; whether an outer one does too.
     pub(crate) fn stack(&mut self) -> bool {
         self.above.stacks = match self.above.stacks {
             Stacks::None => Stacks::One,
@@ -338,34 +339,34 @@ impl Context {
         self.is_in_two_stacks()
     }
 
-    /// Whether two stacks lie over each other: then no layer says it of itself.
+    /// Whether one stack lies over another. That is one warning; their layers add none.
     pub(crate) fn is_in_two_stacks(&self) -> bool {
         self.above.stacks == Stacks::Several
     }
 
-    /// A wait-for-ready layer holds the request; whether one further out does, too.
+    /// Records that a wait-for-ready layer holds the request; whether an outer one does too.
     pub(crate) fn hold(&mut self) -> bool {
         std::mem::replace(&mut self.above.holds, true)
     }
 
-    /// Whether a wait-for-ready layer further out holds the request.
+    /// Whether an outer wait-for-ready layer holds the request.
     pub(crate) fn is_held(&self) -> bool {
         self.above.holds
     }
 
-    /// Where to write what happens to the call; `None` while nobody follows it, as nobody follows an
-    /// ordinary call under `Resilience` before its first attempt has failed.
+    /// Where events of the call are recorded; `None` if nothing records them. Under `Resilience`
+    /// most calls are recorded only after their first attempt has failed.
     #[must_use]
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
     }
 
-    /// Listens to what happens to the call; a listener further out is shared.
+    /// Starts recording the events of the call, or shares the record of an outer layer.
     pub fn listen(&mut self) -> Trace {
         self.trace.get_or_insert_default().clone()
     }
 
-    /// Writes down from now on what happens to a call that nobody listens to yet.
+    /// Records the events of the call into `trace` from now on.
     pub(crate) fn follow(&mut self, trace: Trace) {
         self.trace = Some(trace);
     }

@@ -5,19 +5,19 @@ use tokio::time::Instant;
 
 use crate::grpc::{InvalidTimeout, TIMEOUT, find, parse_timeout, render_timeout};
 
-/// About thirty years: what a timeout too long for an [`Instant`] becomes.
+/// About thirty years: replaces a timeout that overflows an [`Instant`].
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
-/// The least grace before an end: clocks differ, and tonic's own timer and stock servers answer
-/// CANCELLED near it (CONTRACT D11).
+/// The least grace before an end, because clocks differ, and tonic's own timer and stock servers
+/// answer CANCELLED shortly before it (CONTRACT D11).
 pub(super) const LEAST_GRACE: Duration = Duration::from_millis(5);
 
-/// The one instant at which a call ends, whatever it is doing then.
+/// The instant at which a call ends, in any state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     at: Instant,
     timeout: Duration,
-    /// The peer is told of an end that is later by so much.
+    /// Added to the timeout that the peer gets.
     slack: Duration,
 }
 
@@ -34,18 +34,18 @@ impl Deadline {
         Self { at, timeout, slack }
     }
 
-    /// The same instant, of which the peer is told `slack` too late: then this side ends first what
-    /// both would end.
+    /// The same instant with `slack` added to the peer's timeout, so that this side ends the call
+    /// first.
     pub(crate) fn told_later(self, slack: Duration) -> Self {
         Self { slack, ..self }
     }
 
-    /// The deadline that the caller wrote into `grpc-timeout`, as tonic's `Request::set_timeout`
-    /// does; `None` if there is none.
+    /// Reads the deadline from the caller's `grpc-timeout`, which tonic's `Request::set_timeout`
+    /// writes; `None` without the header.
     ///
     /// # Errors
     ///
-    /// [`InvalidTimeout`] if the header is outside the grammar.
+    /// [`InvalidTimeout`] if the header is malformed.
     pub fn from_headers(headers: &HeaderMap, now: Instant) -> Result<Option<Self>, InvalidTimeout> {
         find(headers, &TIMEOUT)
             .map(|value| parse_timeout(value.as_bytes()))
@@ -53,43 +53,44 @@ impl Deadline {
             .map(|timeout| timeout.map(|timeout| Self::after(now, timeout)))
     }
 
-    /// The instant.
+    /// The instant at which the call ends.
     #[must_use]
     pub fn at(&self) -> Instant {
         self.at
     }
 
-    /// How long the call was given in all.
+    /// The whole timeout of the call.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// When it was made, if it is of no other call.
+    /// When it was created, unless it comes from another call.
     pub(crate) fn made(self) -> Instant {
         self.at.checked_sub(self.timeout).unwrap_or(self.at)
     }
 
-    /// What is left at `now`, zero once it has passed.
+    /// The time that remains at `now`, zero once it has passed.
     #[must_use]
     pub fn remaining(&self, now: Instant) -> Duration {
         self.at.saturating_duration_since(now)
     }
 
-    /// The earlier of the two.
+    /// The earlier one of two deadlines.
     #[must_use]
     pub fn earliest(self, other: Self) -> Self {
         if other.at < self.at { other } else { self }
     }
 
-    /// Writes what is left at `now` as `grpc-timeout`; for the end of an attempt, a little more.
+    /// Writes the time that remains at `now` as `grpc-timeout`; for the end of an attempt, slightly
+    /// more.
     ///
-    /// A layer that delayed a request does so just before it hands it on.
+    /// A layer that delayed a request calls this just before it hands the request on.
     pub fn stamp(&self, headers: &mut HeaderMap, now: Instant) {
         headers.insert(TIMEOUT, render_timeout(self.told(now)));
     }
 
-    /// What the peer is told at `now` that is left.
+    /// The timeout that the peer gets at `now`.
     pub(crate) fn told(&self, now: Instant) -> Duration {
         self.remaining(now).saturating_add(self.slack)
     }

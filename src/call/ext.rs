@@ -2,7 +2,7 @@ use crate::report::CallReport;
 
 use super::{CallOptions, Context};
 
-/// Tunes one call.
+/// Sets the options of one call.
 ///
 /// ```
 /// use grpc_resilience::call::CallOptionsExt;
@@ -19,7 +19,7 @@ pub trait CallOptionsExt {
     /// The options of this call, all unset at first.
     fn call_options(&mut self) -> &mut CallOptions;
 
-    /// What happens to this call, to be read while it is under way or hangs, and afterwards.
+    /// A live report of this call, to be read during the call and afterwards.
     fn call_report(&mut self) -> CallReport;
 }
 

@@ -1,4 +1,4 @@
-//! How near to its end a failure may be that end (CONTRACT D11).
+//! How early a failure counts as the call's own end (CONTRACT D11).
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use crate::classify::{Expiry, Verdict};
 use super::Deadline;
 use super::deadline::LEAST_GRACE;
 
-/// The most: half of a second's call is not near its end.
+/// The longest grace: half a second before its end, a call is not at its end.
 const MOST_GRACE: Duration = Duration::from_millis(50);
 
-/// Of the timeout sent, the grace is this part: a long call crosses slow networks.
+/// The grace is this fraction of the timeout sent: long calls cross slow networks.
 const PART: u32 = 20;
 
-/// The least grace for a peer whose very words say that the time is over. Envoy's
-/// `grpc_timeout_header_offset`, which its users set to 20 ms, ends a call so much early, or has
-/// the server behind it do so; and its timers go by a time that it reads once a turn, up to 3 ms
-/// before.
+/// The least grace for a peer whose message names the timeout. Envoy's
+/// `grpc_timeout_header_offset`, which users set to 20 ms, ends a call that much earlier, or makes
+/// the server behind it do so. Envoy's timers use a time that is read once per event loop, up to 3
+/// ms old.
 const WORDED_GRACE: Duration = Duration::from_millis(25);
 
 impl Deadline {
-    /// Whether this failure, seen at `now`, is the end by another name (CONTRACT D11): `sent` was
-    /// the `grpc-timeout` of its request.
+    /// Whether this failure, seen at `now`, is the deadline reported in another form (CONTRACT
+    /// D11). `sent` is the `grpc-timeout` of its request.
     pub(crate) fn is_named_by(
         &self,
         verdict: &Verdict,
@@ -37,12 +37,12 @@ impl Deadline {
             Some(Expiry::Code) => Self::grace(sent),
             Some(Expiry::Words) => Self::grace(sent).max(WORDED_GRACE),
         };
-        // A short call is not near its end from its beginning.
+        // Otherwise a short call would be near its end from its start.
         self.remaining(now) <= grace.min(sent / 2)
     }
 
-    /// How long before its end a failure may be that end, for a request that was told of this
-    /// timeout (CONTRACT D11).
+    /// How long before its end a failure counts as that end, for a request with the timeout `sent`
+    /// (CONTRACT D11).
     pub(crate) fn grace(sent: Duration) -> Duration {
         (sent / PART).clamp(LEAST_GRACE, MOST_GRACE)
     }
@@ -54,8 +54,8 @@ mod tests {
     use crate::classify::{Progress, Reason};
     use crate::grpc::Code;
 
-    /// The most that may be left of a call with this timeout, in milliseconds, for such a failure
-    /// to be its end.
+    /// The longest remaining time, in milliseconds, at which such a failure of a call with this
+    /// timeout counts as its end.
     fn grace(timeout: u64, code: Code, reason: Reason, message: &str) -> Option<u64> {
         let ms = Duration::from_millis;
         let verdict = Verdict::new(Progress::Answered, code, reason);

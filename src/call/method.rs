@@ -2,9 +2,9 @@ use crate::grpc::MethodKind;
 
 use super::Safety;
 
-/// A method as its proto describes it, for tables that are made when a service is compiled.
+/// A method as its proto describes it, for tables that are generated when a service is compiled.
 ///
-/// A misspelt constant of such a table does not compile, where a misspelt path matches nothing.
+/// A misspelt constant of such a table does not compile, whereas a misspelt path matches nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Method {
     path: &'static str,
@@ -13,8 +13,8 @@ pub struct Method {
 }
 
 impl Method {
-    /// The method `/package.Service/Method`, of this kind, with the safety that its
-    /// `idempotency_level` declares.
+    /// Creates the method `/package.Service/Method` of this kind. `safety` is the
+    /// `idempotency_level` that its proto declares.
     #[must_use]
     pub const fn new(path: &'static str, kind: MethodKind, safety: Safety) -> Self {
         Self { path, kind, safety }
@@ -26,13 +26,13 @@ impl Method {
         self.path
     }
 
-    /// Which side sends how many messages.
+    /// The kind of the method: which side sends how many messages.
     #[must_use]
     pub const fn kind(self) -> MethodKind {
         self.kind
     }
 
-    /// What the proto declares; [`Safety::Unknown`] if it declares nothing.
+    /// The safety that the proto declares; [`Safety::Unknown`] without a declaration.
     #[must_use]
     pub const fn safety(self) -> Safety {
         self.safety

@@ -1,18 +1,19 @@
-//! What a call carries: the only way in which layers speak to each other.
+//! The information that travels with a call: the only channel between layers.
 //!
-//! One request extension, [`Context`], holds all of it. A layer reads what it needs and writes what
-//! it knows; what nobody wrote has a default, so that every layer works alone and in any stack.
+//! One request extension, [`Context`], holds all of it. A layer reads the parts that it needs and
+//! writes the parts that it knows. Each absent part has a default, so every layer works alone and
+//! in any stack.
 //!
-//! | what | written by | read by | absent means |
+//! | part | written by | read by | absent means |
 //! |---|---|---|---|
-//! | [`CallOptions`] | the caller, through [`CallOptionsExt`] | every layer | the layer's own setting |
-//! | [`Deadline`] | the deadline layer; for one attempt the attempt timeout layer | all that wait or send | no deadline |
-//! | [`Safety`] | the idempotency layer | retry | [`Safety::Unknown`]: not repeated once it may have run |
+//! | [`CallOptions`] | the caller ([`CallOptionsExt`]) | every layer | the layer's own setting |
+//! | [`Deadline`] | deadline; for an attempt attempt timeout | all acting layers | no deadline |
+//! | [`Safety`] | idempotency | retry | [`Safety::Unknown`]: not repeated once it may have run |
 //! | [`Budget`] | the budget layer | retry | unlimited |
-//! | [`MethodKind`](crate::grpc::MethodKind) | the idempotency layer, the caller | retry | a stream |
+//! | [`MethodKind`](crate::grpc::MethodKind) | idempotency, the caller | retry | a stream |
 //! | [last attempt](Context::is_last_attempt) | retry | attempt timeout | another can follow |
-//! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
-//! | [`Trace`](crate::report::Trace) | retry, deadline, the caller's `call_report()` | whoever acts on the call writes into it | nobody listens |
+//! | attempt number | retry | an inner retry layer, to pass calls through | no retry layer above |
+//! | [`Trace`](crate::report::Trace) | acting layers, `call_report()` | acting layers | no record |
 
 mod attempt_kind;
 mod budget;

@@ -11,30 +11,30 @@ use super::seen::{Reader, Seen};
 /// What a call does while the channel is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WaitMode {
-    /// It fails with UNAVAILABLE at once. gRPC's default.
+    /// Fails with UNAVAILABLE at once. gRPC's default.
     #[default]
     FailFast,
-    /// It waits for the channel until its deadline.
+    /// Waits for the channel until the call's deadline.
     WaitForReady,
 }
 
 /// The caller's choice of a timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timeout {
-    /// The layer's default.
+    /// The layer's default applies.
     #[default]
     Inherited,
-    /// This long.
+    /// This duration replaces the default.
     After(Duration),
-    /// None, whatever the default is.
+    /// No timeout, whatever the default is.
     Never,
 }
 
-/// The caller's wishes for one call; what is unset inherits the layers' settings.
+/// The caller's settings for one call. Each unset option inherits the layers' setting.
 ///
-/// An option acts where its layer stands. One that is set, where no layer that acts on it saw the
-/// call, is a WARN event, once for each option in the life of the process: as the call is answered,
-/// or once it has ended otherwise.
+/// An option needs its layer. If a set option has no layer that acts on it, a WARN event reports it
+/// when the call is answered or has ended otherwise, once for each option in the life of the
+/// process.
 ///
 /// Reached through [`CallOptionsExt::call_options`](super::CallOptionsExt::call_options).
 #[derive(Clone, Debug, Default)]
@@ -71,27 +71,25 @@ static UNSET: CallOptions = CallOptions {
 };
 
 impl CallOptions {
-    /// Nothing is set.
     #[inline]
     pub(crate) fn unset() -> &'static Self {
         &UNSET
     }
 
-    /// A layer that acts on some of them has the call.
+    /// Records that a layer which acts on some of the options has the call.
     #[inline]
     pub(super) fn seen_by(&self, layer: Reader) {
         self.seen.add(layer);
     }
 
-    /// Whether a layer that saw the call keeps it from those below.
+    /// Sets whether a layer holds the call back from the layers below.
     #[cold]
     pub(crate) fn hold(&self, is_held: bool) {
         self.seen.hold(is_held);
     }
 
-    /// The call was answered or is over, so all layers below have seen it, unless one holds it:
-    /// tells once which of these options had no effect, because no layer that acts on them was
-    /// there.
+    /// Warns of options without effect, because no layer that acts on them was there. Called when
+    /// the call is answered or over: all layers below have seen it by then, unless one holds it.
     #[cold]
     pub(crate) fn warn_of_unseen(&self) {
         if !self.seen.take_complete() {
@@ -119,12 +117,12 @@ impl CallOptions {
             self.seen.missed("timeout", &Reader::ALL);
         }
         if self.served.is_some() {
-            self.seen.missed("inherit", &[Reader::Deadline]);
+            self.seen.missed("parent", &[Reader::Deadline]);
         }
     }
 }
 
-/// However the call ended: failed, timed out, or dropped by its caller.
+/// Covers every end of a call: failed, timed out, or dropped by its caller.
 impl Drop for CallOptions {
     fn drop(&mut self) {
         self.warn_of_unseen();
@@ -133,51 +131,53 @@ impl Drop for CallOptions {
 
 /// Setters, for the caller.
 impl CallOptions {
-    /// How long the call may take in all. The earliest bound wins.
+    /// Sets how long the whole call may take. The earliest bound wins. Default: the deadline
+    /// layer's.
     ///
-    /// The deadline layer enforces it to the response's last trailer. Without one, retry and wait for
-    /// ready obey it as they do `tonic::Request::set_timeout`: it bounds attempts and waits.
+    /// The deadline layer enforces it up to the last trailer of the response. Without that layer,
+    /// retry and wait-for-ready apply it to attempts and waits, as they apply
+    /// `tonic::Request::set_timeout`.
     pub fn timeout(&mut self, timeout: Duration) -> &mut Self {
         self.timeout = Timeout::After(timeout);
         self
     }
 
-    /// Lifts the deadline layer's default, for a stream that is to live on.
+    /// Removes the deadline layer's default timeout, for example for a long-lived stream.
     pub fn no_timeout(&mut self) -> &mut Self {
         self.timeout = Timeout::Never;
         self
     }
 
-    /// Makes this call on behalf of one that is being served: it ends when that one's time is up, and
-    /// when that one is over. In the handler's own task that needs no word.
+    /// Ties this call to a parent call: it ends at the parent's deadline, and when the parent call
+    /// ends. Calls that the handler makes in its own task are tied without this option.
     pub fn parent(&mut self, served: &ParentCall) -> &mut Self {
         self.served = Some(served.clone());
         self
     }
 
-    /// How long each attempt may take, instead of what the attempt timeout layer says; nothing bounds
-    /// one attempt without that layer.
+    /// Sets how long each attempt may take, instead of the attempt timeout layer's default. Without
+    /// that layer it has no effect.
     ///
-    /// A call whose attempts have no time at all fails at once with `INVALID_ARGUMENT`.
+    /// With a timeout of zero the call fails at once with `INVALID_ARGUMENT`.
     pub fn attempt_timeout(&mut self, timeout: Duration) -> &mut Self {
         self.attempt_timeout = Timeout::After(timeout);
         self
     }
 
-    /// Lifts the attempt timeout layer's default, for a stream of unknown kind, which a server
-    /// would end with it.
+    /// Removes the attempt timeout layer's default, for a stream of unknown kind: a server would
+    /// end the stream at that timeout.
     pub fn no_attempt_timeout(&mut self) -> &mut Self {
         self.attempt_timeout = Timeout::Never;
         self
     }
 
-    /// Declares this call safe to repeat, whatever is said of its method.
+    /// Declares this call safe to repeat, whatever its method declares.
     pub fn idempotent(&mut self) -> &mut Self {
         self.safety = Some(Safety::Idempotent);
         self
     }
 
-    /// Declares this call unsafe to repeat, whatever is said of its method.
+    /// Declares this call unsafe to repeat, whatever its method declares.
     ///
     /// It is still sent again if it provably never ran; see [`never_retry`](Self::never_retry).
     pub fn not_idempotent(&mut self) -> &mut Self {
@@ -185,27 +185,28 @@ impl CallOptions {
         self
     }
 
-    /// Switches retrying off for this call, transparent retries included.
+    /// Switches off retries of this call, transparent retries included.
     pub fn never_retry(&mut self) -> &mut Self {
         self.retry_off = true;
         self
     }
 
-    /// How many attempts the call has at most, the first one counted, as in gRFC A6.
+    /// Sets the maximum number of attempts, the first one included, as in gRFC A6. Default: the
+    /// policy's.
     ///
-    /// A call with zero attempts fails at once with `INVALID_ARGUMENT`.
+    /// With zero attempts the call fails at once with `INVALID_ARGUMENT`.
     pub fn max_attempts(&mut self, attempts: u32) -> &mut Self {
         self.max_attempts = Some(attempts);
         self
     }
 
-    /// Retries this code too.
+    /// Adds a retryable code.
     pub fn retry_on(&mut self, code: impl Into<Code>) -> &mut Self {
         self.retry_on = self.retry_on.with(code.into());
         self
     }
 
-    /// Retries these codes and no others, whatever the policy says.
+    /// Makes only these codes retryable, whatever the policy allows.
     pub fn retry_only_on<C: Into<Code>>(
         &mut self,
         codes: impl IntoIterator<Item = C>,
@@ -215,41 +216,42 @@ impl CallOptions {
         self
     }
 
-    /// Obeys a server's hint of at most this long; after a longer one the call fails rather than
-    /// coming back early. Zero: any hint but zero ends the call. Without this, and without a cap of
-    /// the policy, the deadline is the bound, or a minute for a call without one.
+    /// Sets the longest server hint that the call obeys; after a longer one the call fails instead
+    /// of returning early. Zero: every hint except zero ends the call. Default: the policy's cap,
+    /// else the deadline, or a minute for a call without one.
     pub fn max_hint(&mut self, longest: Duration) -> &mut Self {
         self.max_hint = Some(longest);
         self
     }
 
-    /// Waits by this curve between attempts, whatever the code.
+    /// Sets the backoff between attempts, for all codes.
     pub fn backoff(&mut self, backoff: impl Backoff + 'static) -> &mut Self {
         self.backoff = Some(Arc::new(backoff));
         self
     }
 
-    /// Waits while the channel is down; nothing waits without the wait-for-ready layer.
+    /// Waits while the channel is down. Needs the wait-for-ready layer.
     pub fn wait_for_ready(&mut self) -> &mut Self {
         self.wait_mode = Some(WaitMode::WaitForReady);
         self
     }
 
-    /// Does not wait while the channel is down: each attempt fails at once. The retry layer may still
-    /// make another, as gRPC's does; for an answer at once say [`never_retry`](Self::never_retry) too.
+    /// Does not wait while the channel is down: each attempt fails at once. The retry layer may
+    /// still make another attempt, as gRPC's does; for an immediate answer add
+    /// [`never_retry`](Self::never_retry).
     pub fn fail_fast(&mut self) -> &mut Self {
         self.wait_mode = Some(WaitMode::FailFast);
         self
     }
 
-    /// Says which kind of method this is; see [`MethodKind`].
+    /// Sets the kind of the method; see [`MethodKind`].
     pub fn kind(&mut self, kind: MethodKind) -> &mut Self {
         self.kind = Some(kind);
         self
     }
 }
 
-/// Getters, for layers; `None` is unset.
+/// Getters, for layers; `None` means unset.
 impl CallOptions {
     /// The timeout.
     #[must_use]
@@ -257,13 +259,12 @@ impl CallOptions {
         self.timeout
     }
 
-    /// Whether the caller said nothing of the timeout.
     #[inline]
     pub(crate) fn is_timeout_unset(&self) -> bool {
         self.timeout == Timeout::Inherited
     }
 
-    /// The served call that this one is made for.
+    /// The parent call of this call.
     #[must_use]
     pub fn inherited(&self) -> Option<&ParentCall> {
         self.served.as_ref()
@@ -293,19 +294,19 @@ impl CallOptions {
         self.kind
     }
 
-    /// Whether the caller switched retrying off.
+    /// Whether the caller switched off retries.
     #[must_use]
     pub fn is_never_retried(&self) -> bool {
         self.retry_off
     }
 
-    /// How many attempts the caller allows.
+    /// The caller's maximum number of attempts.
     #[must_use]
     pub fn chosen_max_attempts(&self) -> Option<u32> {
         self.max_attempts
     }
 
-    /// The codes to be retried, where these are the policy's.
+    /// The retryable codes of this call, under a policy with the codes `policy`.
     #[must_use]
     pub fn codes(&self, policy: CodeSet) -> CodeSet {
         self.retry_only_on.unwrap_or(policy).union(self.retry_on)
@@ -317,7 +318,7 @@ impl CallOptions {
         self.max_hint
     }
 
-    /// The caller's curve.
+    /// The caller's backoff.
     #[must_use]
     pub fn chosen_backoff(&self) -> Option<&Arc<dyn Backoff>> {
         self.backoff.as_ref()

@@ -3,10 +3,10 @@
 /// The words are those of `google.protobuf.MethodOptions.IdempotencyLevel`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Safety {
-    /// Nobody said. Only a request that provably never ran is sent again (CONTRACT I1, I2).
+    /// Not declared. Only a request that provably never ran is sent again (CONTRACT I1, I2).
     #[default]
     Unknown,
-    /// Several calls have the effect of one.
+    /// Several calls have the effect of one call.
     Idempotent,
     /// The call changes nothing.
     NoSideEffects,

@@ -11,17 +11,17 @@ pub(crate) enum Reader {
     Retry = 2,
     Wait = 4,
     AttemptTimeout = 8,
-    /// A layer that obeys no option.
+    /// A layer that acts on no option.
     Other = 16,
 }
 
-/// A layer that saw the call has not handed it on yet: those below it are not missing.
+/// A layer holds the call back: the layers below it do not count as missing.
 const IS_HELD: u8 = 32;
-/// The options were compared with the layers already, or are those of a copy now.
+/// The options were compared with the layers already, or a copy has replaced them.
 const IS_TOLD: u8 = 64;
 
 impl Reader {
-    /// Each of them obeys the timeout of a call.
+    /// All layers that apply the timeout of a call.
     pub(crate) const ALL: [Self; 4] = [
         Self::Deadline,
         Self::Retry,
@@ -40,10 +40,10 @@ impl Reader {
     }
 }
 
-/// The options of which it was told that their layer is missing.
+/// The options that a warning has named.
 static TOLD: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
 
-/// Which of them have seen a call with options.
+/// The layers that have seen a call with options.
 #[derive(Debug, Default)]
 pub(super) struct Seen(AtomicU8);
 
@@ -56,7 +56,6 @@ impl Seen {
         self.0.fetch_or(layer as u8, Ordering::Relaxed);
     }
 
-    /// Whether a layer that saw the call keeps it from those below.
     pub(super) fn hold(&self, is_held: bool) {
         if is_held {
             self.0.fetch_or(IS_HELD, Ordering::Relaxed);
@@ -65,7 +64,7 @@ impl Seen {
         }
     }
 
-    /// Whether a layer saw the call, and all layers below it had the chance; true once.
+    /// Whether a layer saw the call and none holds it back; true once.
     pub(super) fn take_complete(&self) -> bool {
         let seen = self.0.load(Ordering::Relaxed);
         let is_complete = seen != 0 && seen & (IS_HELD | IS_TOLD) == 0;
@@ -75,8 +74,8 @@ impl Seen {
         is_complete
     }
 
-    /// Tells once in the life of the process that this option had no effect, because none of these
-    /// layers has seen it.
+    /// Warns that this option had no effect, because none of these layers has seen it: once in the
+    /// life of the process.
     pub(super) fn missed(&self, option: &'static str, by: &[Reader]) {
         let seen = self.0.load(Ordering::Relaxed);
         let is_seen = by.iter().any(|layer| seen & *layer as u8 != 0);
@@ -91,8 +90,8 @@ impl Seen {
     }
 }
 
-/// A layer that changes the options of a call on its way gets a copy. The layers below see that one,
-/// so the original has nothing to tell any more.
+/// A layer that changes the options of a call works on a copy. The layers below see the copy, so
+/// the original must not warn any more.
 impl Clone for Seen {
     fn clone(&self) -> Self {
         let seen = self.0.load(Ordering::Relaxed);

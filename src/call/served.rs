@@ -9,22 +9,23 @@ tokio::task_local! {
     static CURRENT: ParentCall;
 }
 
-/// Whether anybody ever served a call: in a client that does not, no call looks for one.
+/// Whether this process ever served a call. In a pure client no call looks for a parent.
 static IS_SERVER: AtomicBool = AtomicBool::new(false);
 
 fn be_server() {
-    // Read by all threads for each call, so written once.
+    // All threads read it for each call, so it is written once only.
     if !IS_SERVER.load(Ordering::Relaxed) {
         IS_SERVER.store(true, Ordering::Relaxed);
     }
 }
 
-/// A call that is being served, for the calls that are made on its behalf.
+/// A call that is being served, as the parent of the calls that its handler makes.
 ///
-/// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) puts it around the handler and into the
-/// extensions of its request. The [`DeadlineLayer`](crate::DeadlineLayer) of a client finds it in the
-/// task that makes a call: the call ends at its deadline at the latest, and at once when the served
-/// call is over, answered or cancelled. A task that the handler spawns is another one; carry it there:
+/// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) sets it for the handler's task and adds it
+/// to the extensions of its request. The client's [`DeadlineLayer`](crate::DeadlineLayer) finds it
+/// in the task that makes a call: that call ends at the parent's deadline, or as soon as the parent
+/// call is answered or cancelled. A task that the handler spawns is a separate task; carry the
+/// parent over:
 ///
 /// ```
 /// use grpc_resilience::call::ParentCall;
@@ -38,7 +39,7 @@ fn be_server() {
 /// }
 /// ```
 ///
-/// or hand it to one call, `request.call_options().parent(served)`.
+/// or pass it to one call, `request.call_options().parent(served)`.
 #[derive(Clone, Debug)]
 pub struct ParentCall {
     deadline: Option<Deadline>,
@@ -46,20 +47,20 @@ pub struct ParentCall {
 }
 
 impl ParentCall {
-    /// The call that the running task serves, if it serves one.
+    /// The call that the current task serves, if any.
     #[must_use]
     #[inline]
     pub fn current() -> Option<Self> {
         Self::look(Self::clone)
     }
 
-    /// Whether it serves one.
+    /// Whether the current task serves a call.
     #[inline]
     pub(crate) fn is_running() -> bool {
         Self::look(|_| ()).is_some()
     }
 
-    /// Whether it serves one that is over.
+    /// Whether the current task serves a call that is over.
     #[inline]
     pub(crate) fn current_is_over() -> bool {
         Self::look(Self::is_over) == Some(true)
@@ -67,14 +68,14 @@ impl ParentCall {
 
     #[inline]
     fn look<T>(look: impl FnOnce(&Self) -> T) -> Option<T> {
-        // What runs in a scope comes after the scope began.
+        // Code inside a scope runs after the scope has set the flag.
         if !IS_SERVER.load(Ordering::Relaxed) {
             return None;
         }
         CURRENT.try_with(look).ok()
     }
 
-    /// When calls made on its behalf end at the latest; `None` if the caller gave no timeout.
+    /// The latest end of calls made under it; `None` if the caller gave no timeout.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         self.deadline
@@ -91,7 +92,8 @@ impl ParentCall {
         self.over.cancelled().await;
     }
 
-    /// Runs a future as part of it, so that its calls inherit; for a task of its own.
+    /// Runs a future as part of it, so that the future's calls inherit its end; for a separate
+    /// task.
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
         be_server();
         CURRENT.scope(self, future).await
@@ -103,7 +105,7 @@ impl ParentCall {
     expect(dead_code, reason = "only the layers for servers begin one")
 )]
 impl ParentCall {
-    /// A call that is over when the guard is dropped.
+    /// Starts a parent call, which is over when the guard is dropped.
     pub(crate) fn begin(deadline: Option<Deadline>) -> (Self, tokio_util::sync::DropGuard) {
         let over = CancellationToken::new();
         let guard = over.clone().drop_guard();
@@ -118,7 +120,7 @@ impl ParentCall {
 }
 
 impl ParentCall {
-    /// Is cancelled when it is over.
+    /// Cancelled when the call is over.
     pub(crate) fn ending(&self) -> CancellationToken {
         self.over.clone()
     }

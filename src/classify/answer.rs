@@ -4,7 +4,7 @@ use crate::grpc::{Code, Pushback, Status, StatusHeaders, retry_delay};
 
 use super::{Hint, Progress, Reason, Verdict, size_limit};
 
-/// What a status means that the server sent.
+/// Classifies a status that the server sent.
 #[must_use]
 pub fn answer(status: &Status) -> Verdict {
     let reason = if size_limit::is_named_by(status) {
@@ -18,11 +18,11 @@ pub fn answer(status: &Status) -> Verdict {
     }
 }
 
-/// The failure that a response head speaks of: `None` if the head is OK or leaves it to trailers.
+/// The failure in a response head; `None` if the head is OK or leaves the status to trailers.
 ///
-/// A `grpc-status` counts whatever the HTTP status is; without one the HTTP status is mapped
-/// (CONTRACT H1, H2). A 200 that is not gRPC at all, such as a proxy's page, is UNKNOWN. Nothing is
-/// allocated where there is no failure.
+/// A `grpc-status` takes precedence over the HTTP status; without one the HTTP status is mapped
+/// (CONTRACT H1, H2). A 200 that is not gRPC, such as a proxy's page, is UNKNOWN. Allocates only
+/// for a failure.
 #[must_use]
 pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> {
     let glance = StatusHeaders::at(headers);
@@ -42,9 +42,9 @@ pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> 
     Some((verdict, status))
 }
 
-/// The failure that trailers speak of: `None` if they are OK. Nothing is allocated then.
+/// The failure in trailers; `None` if they are OK. Allocates only for a failure.
 ///
-/// Trailers without `grpc-status` are one, see [`no_status`].
+/// Trailers without `grpc-status` are a failure, see [`no_status`].
 #[must_use]
 pub fn trailers(trailers: &HeaderMap) -> Option<(Verdict, Status)> {
     match Code::from_headers(trailers) {
@@ -57,10 +57,10 @@ pub fn trailers(trailers: &HeaderMap) -> Option<(Verdict, Status)> {
     }
 }
 
-/// An answer that began as gRPC and ended without a status: UNKNOWN (CONTRACT R16, H2).
+/// The failure of a gRPC answer that ended without a status: UNKNOWN (CONTRACT R16, H2).
 ///
-/// The server, or something before it, gave up half-way: hyper shows a stream that was reset with
-/// `NO_ERROR` so.
+/// The server, or a proxy before it, stopped half-way. hyper also reports a stream that was reset
+/// with `NO_ERROR` as such an end.
 #[must_use]
 pub fn no_status() -> (Verdict, Status) {
     let verdict = Verdict::new(Progress::Reached, Code::Unknown, Reason::NoStatus);
@@ -68,7 +68,7 @@ pub fn no_status() -> (Verdict, Status) {
     (verdict, Status::new(Code::Unknown, message))
 }
 
-/// The failure that the status in headers speaks of.
+/// The failure that `grpc-status` in these headers states.
 fn spoken(headers: &HeaderMap) -> Option<(Verdict, Status)> {
     let status = Status::from_headers(headers)?;
     let mut verdict = answer(&status);

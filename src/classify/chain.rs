@@ -1,6 +1,6 @@
 use std::error::Error;
 
-/// The error and its sources.
+/// An error and its sources, outermost first.
 pub(crate) fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -4,11 +4,11 @@ use std::io;
 
 use super::chain;
 
-/// Why no connection can be made, where waiting rarely cures it: a certificate or a setting has to
-/// change.
+/// Why no connection can be made, for faults that waiting rarely cures: a certificate or a setting
+/// has to change.
 ///
-/// A call waits all the same, for a certificate may be replaced meanwhile; its error and the
-/// readiness handle say what is wrong.
+/// A call waits all the same, because a certificate may be replaced meanwhile; its error and the
+/// readiness handle name the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectFault {
@@ -20,30 +20,29 @@ pub enum ConnectFault {
     WrongName,
     /// The server's certificate is invalid for another reason.
     InvalidCertificate,
-    /// The server refused the TLS handshake, such as for want of a client's certificate.
+    /// The server refused the TLS handshake, for example because the client has no certificate.
     TlsRefused,
     /// The server does not speak TLS.
     NotTls,
     /// The server does not speak HTTP/2 without TLS: it answered with a TLS alert, or in HTTP/1.
     ///
-    /// A TLS server may as well close the connection without a word, as one that dies does. That
-    /// is no fault; while no call of the channel was ever answered, wait-for-ready adds to the
-    /// message what it may be.
+    /// A TLS server may instead close the connection silently, as a server that dies does. This is
+    /// not reported as a fault; until the channel has answered a call, wait-for-ready adds both
+    /// causes to the message.
     NotHttp2,
     /// The endpoint's URI has no scheme or no authority: no call can be sent, and none waits.
     InvalidUri,
-    /// The proxy wants a password, or another one.
+    /// The proxy requires a password, or rejected the given one.
     ProxyAuthentication,
-    /// The operating system does not permit it, such as for a Unix socket.
+    /// The operating system denies the connection, for example to a Unix socket.
     PermissionDenied,
 }
 
-/// What a link of the chain says in each case, the first that matches. Sources: rustls 0.23
+/// The text of an error in the chain for each fault; the first match wins. Sources: rustls 0.23
 /// `src/error.rs`; OpenSSL 3 `crypto/x509/x509_txt.c` and `ssl/ssl_err.c`; hyper-util 0.1
-/// `client/legacy/connect/proxy/tunnel.rs`; h2 0.4 `src/error.rs`; tonic 0.14
-/// `transport/error.rs`; RFC 9110 15.5.8. The libraries'
-/// types are not named here: each would be a dependency, and of the very version that the connector
-/// uses.
+/// `client/legacy/connect/proxy/tunnel.rs`; h2 0.4 `src/error.rs`; tonic 0.14 `transport/error.rs`;
+/// RFC 9110 15.5.8. The texts are compared, because naming the libraries' types would make each one
+/// a dependency, in exactly the version that the connector uses.
 const TEXTS: [(&str, ConnectFault); 20] = [
     ("certificate not valid for name", ConnectFault::WrongName),
     ("NotValidForName", ConnectFault::WrongName),
@@ -95,11 +94,11 @@ const TEXTS: [(&str, ConnectFault); 20] = [
     ),
 ];
 
-/// What tonic says of an endpoint without a scheme or an authority.
+/// tonic's text for an endpoint without a scheme or an authority.
 pub(super) const INVALID_URI: &str = "invalid URI";
 
 impl ConnectFault {
-    /// That of a failed connect or a lost connection, by the links of its chain.
+    /// The fault of a failed connect or a lost connection, found in the chain of its error.
     pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         chain(error).find_map(|link| {
             let io = link.downcast_ref::<io::Error>();
@@ -129,7 +128,7 @@ impl ConnectFault {
         }
     }
 
-    /// What to do about it.
+    /// How to repair the fault, in one sentence.
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {

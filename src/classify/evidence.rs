@@ -3,20 +3,20 @@ use crate::grpc::MethodKind;
 
 use super::{Progress, Reason, Verdict};
 
-/// Why a failure that names an unprocessed request proves nothing of this one.
+/// Why an error that normally proves a request unprocessed does not prove it for this request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
-    /// Something had read the request, so the error may be another call's (CONTRACT I4c).
+    /// A layer had read the request, so the error may belong to another call (CONTRACT I4c).
     WasRead,
     /// A GOAWAY came before the request was read, and the kind of the method is unknown: the
     /// handler of a client stream may have begun (I4b).
     UnknownKind,
-    /// A GOAWAY came before the stream of requests was read, whose handler may have begun (I4b).
+    /// A GOAWAY came before the stream of requests was read; its handler may have begun (I4b).
     RequestStream,
 }
 
 impl Doubt {
-    /// What the caller can do about it.
+    /// How the caller can avoid the doubt.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Self::WasRead => {
@@ -35,17 +35,19 @@ impl Doubt {
 }
 
 impl Verdict {
-    /// Looks at what the transport says of a request in the light of the request itself: who had
-    /// begun to read its body, and the kind of its method.
+    /// Checks the transport's evidence against the request: its first reader and the kind of its
+    /// method.
     ///
-    /// hyper reports a GOAWAY for a stream whose HEADERS may be out in one place only, before it
-    /// polls the request's body. Without a message no unary handler runs, but one of a client
-    /// stream does. Once hyper has polled the body, a GOAWAY error comes for refused streams only.
+    /// When HEADERS may have been sent, hyper reports a GOAWAY in one place only: before it polls
+    /// the request's body. Without a message no unary handler runs, but the handler of a client
+    /// stream does. Once hyper has polled the body, it reports a GOAWAY error for refused streams
+    /// only.
     pub(crate) fn doubt(&self, reader: Reader, kind: Option<MethodKind>) -> Option<Doubt> {
         let is_goaway = matches!(self.reason, Reason::GoAway | Reason::GoAwayError);
         match self.progress {
             Progress::NotSent if reader != Reader::None => Some(Doubt::WasRead),
-            // What a layer collected, the transport may not have read when the GOAWAY came.
+            // The transport may not have read a body that a layer had collected when the GOAWAY
+            // came.
             Progress::Refused if is_goaway && reader != Reader::Transport => match kind {
                 None => Some(Doubt::UnknownKind),
                 Some(kind) if kind.asks_in_a_stream() => Some(Doubt::RequestStream),

@@ -2,28 +2,28 @@ use crate::grpc::Code;
 
 use super::{Reason, Verdict};
 
-/// Whose word it is that a time is over, in a failure near the end of that time (CONTRACT D11).
+/// Which evidence shows that a failure near the end of a time is that end (CONTRACT D11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expiry {
-    /// Another clock's on this side, such as that of tonic's channel.
+    /// Another clock on this side ended it, such as that of tonic's channel.
     OwnClock,
-    /// The peer's: its code is CANCELLED or DEADLINE_EXCEEDED.
+    /// The peer's code: CANCELLED or DEADLINE_EXCEEDED.
     Code,
-    /// The peer's: its words say so, whatever the code.
+    /// The peer's message states it, with any code.
     Words,
 }
 
 #[derive(Clone, Copy)]
 enum Place {
-    /// It is all of the message.
+    /// The text is the whole message.
     Whole,
-    /// The message begins with it.
+    /// The message begins with the text.
     Start,
-    /// It is anywhere in the message: Go's programs put what they did before it.
+    /// The text is anywhere in the message: Go programs put their own context before it.
     Anywhere,
 }
 
-/// What servers and proxies say where they end a call at its `grpc-timeout`.
+/// Messages of servers and proxies that end a call at its `grpc-timeout`.
 ///
 /// Sources:
 /// - etcd 3.4 hands Go's error of an ended context to grpc-go 1.26, which makes UNKNOWN of it
@@ -46,15 +46,15 @@ const TEXTS: [(&str, Place); 7] = [
     ("Timeout expired", Place::Whole),
 ];
 
-/// Whether a failure with this code may say that a time is over.
+/// Whether a failure with this code may mean that a time is over.
 pub(crate) fn may_be_expiry(code: Code) -> bool {
     is_named_by_code(code) || matches!(code, Code::Unknown | Code::Unavailable)
 }
 
 impl Verdict {
-    /// Whose word it is that a time is over, if the failure with this message can mean that.
+    /// The evidence that a time is over, if the failure with this message can mean that.
     pub(crate) fn expiry(&self, message: &str) -> Option<Expiry> {
-        // The call that this one is made for is over, which is no time-out.
+        // The parent call ended; no time-out.
         if !may_be_expiry(self.code) || self.reason == Reason::Dropped {
             return None;
         }

@@ -9,13 +9,13 @@ use super::{Progress, Reason, Verdict, chain};
 
 static UNRECOGNISED: Once = Once::new();
 
-/// What an error means, by the types in its source chain.
+/// Classifies an error by the types in its source chain.
 ///
-/// Needs the `tonic` feature to know any transport's errors; what it does not know is
-/// [`Progress::Reached`], [`Code::Unknown`], and is logged once in the life of the process.
+/// Without the `tonic` feature it knows no transport's errors. An unknown error is
+/// [`Progress::Reached`] and [`Code::Unknown`], and is logged once in the life of the process.
 ///
-/// Meant for a request without a response head. After the head the same types prove nothing: a
-/// refused stream's error from a response body does not say that the application did not run.
+/// Use it for a request without a response head. After the head the same types prove nothing: a
+/// refused stream's error from a response body does not show that the application did not run.
 #[must_use]
 pub fn failure(error: &(dyn Error + 'static)) -> Verdict {
     if let Some(verdict) = transport::verdict(error) {
@@ -27,7 +27,7 @@ pub fn failure(error: &(dyn Error + 'static)) -> Verdict {
     Verdict::new(Progress::Reached, Code::Unknown, Reason::Unrecognised)
 }
 
-/// The texts of a chain, outermost first, without repetitions.
+/// The messages of a chain, outermost first, without repetitions.
 pub(crate) fn display_chain(error: &(dyn Error + 'static)) -> String {
     display_chain_until(error, |_| false)
 }

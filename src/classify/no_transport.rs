@@ -1,4 +1,4 @@
-//! The same as `transport.rs`, without tonic: no transport's errors are known.
+//! Replaces `transport.rs` without tonic: no transport's errors are known.
 
 use std::error::Error;
 

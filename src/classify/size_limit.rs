@@ -1,8 +1,8 @@
 use crate::grpc::{Code, Status};
 
-/// How libraries and proxies word that a message, or metadata, is over a size limit (CONTRACT R15),
-/// with the files that say so: parts that stand in the message in this order, with figures between
-/// them. Each names what is too large, because queues have limits too.
+/// Messages of libraries and proxies for a message or metadata over a size limit (CONTRACT R15),
+/// with the source files. The parts stand in the message in this order, with figures between them.
+/// Each text names the object that is too large, because queues have limits too.
 const TEXTS: [&[&str]; 20] = [
     // grpc-go `rpc_util.go`, `stream.go`; C-core `ext/filters/message_size/message_size_filter.cc`,
     // `ext/filters/http/message_compress/compression_filter.cc`; grpc-js `stream-decoder.ts`,
@@ -55,23 +55,23 @@ const TEXTS: [&[&str]; 20] = [
     &["metadata larger than"],
 ];
 
-/// Whether a status speaks of a size limit, which waiting does not cure (CONTRACT R15). Only the
-/// words tell it from overload.
+/// Whether a status reports a size limit, which waiting does not cure (CONTRACT R15). Only the
+/// message distinguishes it from overload.
 pub(super) fn is_named_by(status: &Status) -> bool {
-    // The code that gRPC has for it, and the one that tonic takes.
+    // gRPC's code for it, and the code that tonic uses.
     matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange)
         && TEXTS.iter().any(|parts| says(status.message(), parts))
 }
 
-/// Whether the parts stand in the message, one after the other.
+/// Whether the parts stand in the message, in this order.
 fn says(message: &str, parts: &[&str]) -> bool {
     let mut parts = parts.iter();
     let rest = parts.try_fold(message, |rest, part| Some(rest.split_once(part)?.1));
     rest.is_some()
 }
 
-/// Whether an HTTP status says so: Content Too Large, as proxies answer, and Request Header Fields
-/// Too Large, as hyper's and others' servers answer to a header list over their limit.
+/// Whether an HTTP status reports a size limit: Content Too Large, as proxies answer, or Request
+/// Header Fields Too Large, as hyper's and other servers answer to a header list over their limit.
 pub(super) fn is_http(status: http::StatusCode) -> bool {
     matches!(status.as_u16(), 413 | 431)
 }

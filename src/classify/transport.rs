@@ -1,7 +1,7 @@
-//! The adapter that knows the errors of tonic's channel and of tower's layers below ours: tonic,
-//! hyper, h2 and tower.
+//! The adapter that knows the errors of tonic, hyper, h2 and tower below our layers.
 //!
-//! hyper disclaims the stability of its sources, so every row is tested over a raw HTTP/2 peer.
+//! hyper does not guarantee the sources of its errors, so every row is tested over a raw HTTP/2
+//! peer.
 
 use std::error::Error;
 use std::io;
@@ -19,8 +19,8 @@ use super::{Progress, Reason, Verdict, answer, chain};
 
 /// The verdict on a chain that holds a known type; the outermost proof wins.
 ///
-/// Below a status nothing proves that a request did not run: a status is somebody's answer, and its
-/// source may be the failure of another call that they made for it.
+/// Below a status nothing proves that a request did not run: a status is the answer of a service,
+/// and its source may be the failure of another call that the service made.
 pub(super) fn verdict(error: &(dyn Error + 'static)) -> Option<Verdict> {
     let mut parent = None;
     let mut fallback = None;
@@ -41,13 +41,13 @@ pub(super) fn verdict(error: &(dyn Error + 'static)) -> Option<Verdict> {
     fallback
 }
 
-/// Whether a link is a status that tonic made of its source: its code and its words depend on
-/// tonic's features, and its source says more.
+/// Whether a link is a status that tonic made from its source. Its code and message depend on
+/// tonic's features; the source is more precise.
 pub(super) fn repeats_source(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<tonic::Status>() && cause.source().is_some()
 }
 
-/// What one link of the chain proves by itself.
+/// What one link of the chain proves on its own.
 fn proof(cause: &(dyn Error + 'static), parent: Option<&(dyn Error + 'static)>) -> Option<Verdict> {
     #[cfg(feature = "channel")]
     if let Some(error) = cause.downcast_ref::<super::TransportError>() {
@@ -57,7 +57,8 @@ fn proof(cause: &(dyn Error + 'static), parent: Option<&(dyn Error + 'static)>) 
         return Some(not_sent(Reason::ConnectFailed));
     }
     if cause.is::<tonic::TimeoutExpired>() {
-        // Of `grpc-timeout` or of the endpoint: it does not say which.
+        // tonic's timer runs for `grpc-timeout` or for the endpoint's timeout; the error does not
+        // name which.
         return Some(reached(Code::DeadlineExceeded, Reason::TransportTimedOut));
     }
     if cause.is::<Elapsed>() {
@@ -93,22 +94,22 @@ fn proof(cause: &(dyn Error + 'static), parent: Option<&(dyn Error + 'static)>) 
 /// What one link suggests if no link below it proves anything.
 fn guess(cause: &(dyn Error + 'static)) -> Option<Verdict> {
     if let Some(error) = cause.downcast_ref::<hyper::Error>() {
-        // hyper calls both "user" errors: a connection's task that is gone, and a request body that
-        // failed by itself. Only the words tell them apart, and only the code depends on it.
+        // hyper marks two errors as "user": a connection's task that is gone, and a request body
+        // that failed. Only the message distinguishes them, and only the code depends on it.
         let body_failed = error.is_user() && !error.to_string().contains("dispatch task is gone");
         return (!body_failed).then(|| reached(Code::Unavailable, Reason::ConnectionLost));
     }
     let status = cause.downcast_ref::<tonic::Status>()?;
     let mut verdict = answer(&crate::grpc::Status::from(status));
     verdict.progress = Progress::Reached;
-    // A limit of this side says so in the same words as one of the server's.
+    // A limit of this side has the same message as the server's.
     if !verdict.reason.is_incurable() {
         verdict.reason = Reason::ForeignStatus;
     }
     Some(verdict)
 }
 
-/// Only its words tell its kind. Such an endpoint takes no call, and tonic reads none.
+/// Only the message shows the kind. Such an endpoint takes no call, and tonic reads none.
 fn from_tonic(error: &tonic::transport::Error) -> Option<Verdict> {
     let is_invalid = error.source().is_none() && error.to_string() == INVALID_URI;
     let (progress, code) = (Progress::NotSent, Code::InvalidArgument);
@@ -137,7 +138,8 @@ fn from_h2(error: &h2::Error) -> Option<Verdict> {
         }));
     }
     if error.is_library() && error.is_go_away() {
-        // The peer broke the protocol, HTTP/1 for one, and we hung up.
+        // The peer broke the protocol, for example with HTTP/1, and this side closed the
+        // connection.
         return Some(reached(Code::Unavailable, Reason::ConnectionLost));
     }
     let reason = error.reason()?;

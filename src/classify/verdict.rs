@@ -7,36 +7,37 @@ use crate::grpc::Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Progress {
-    /// It never left the client.
+    /// The request never left the client.
     NotSent,
-    /// It reached the server's transport, which proved that the application did not see it.
+    /// The request reached the server's transport, which proved that the application did not see
+    /// it.
     Refused,
-    /// The server answered, and vouched that the request had no effect (CONTRACT I7): see
+    /// The server answered and guaranteed that the request had no effect (CONTRACT I7): see
     /// [`RetryLayer::trust_unprocessed`](crate::RetryLayer::trust_unprocessed).
     Unprocessed,
-    /// It may have run.
+    /// The request may have run.
     Reached,
     /// The server answered.
     Answered,
 }
 
 impl Progress {
-    /// Whether the request certainly had no effect: the application did not see it, or says so
-    /// itself (CONTRACT I1, I7).
+    /// Whether the request certainly had no effect: the application did not see it, or the server
+    /// guarantees it (CONTRACT I1, I7).
     #[must_use]
     pub fn is_unprocessed(self) -> bool {
         matches!(self, Self::NotSent | Self::Refused | Self::Unprocessed)
     }
 }
 
-/// What the server said about retrying (CONTRACT P).
+/// The server's instruction for the next retry (CONTRACT P).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// Do not retry.
     Stop,
     /// Retry after exactly this delay: pushback.
     Exactly(Duration),
-    /// Retry no sooner than this: `RetryInfo`.
+    /// Retry after this delay or later: `RetryInfo`.
     AtLeast(Duration),
 }
 
@@ -46,10 +47,10 @@ pub enum Hint {
 pub enum Reason {
     /// The server answered with a status.
     Answered,
-    /// The server, the client itself or a proxy refused a message, or metadata, for its size: so it
-    /// will do next time (CONTRACT R15).
+    /// The server, the client or a proxy refused a message or metadata because of its size. A retry
+    /// would be refused too (CONTRACT R15).
     MessageTooLarge,
-    /// The server answered with a `grpc-status` that is no code, or with several (CONTRACT R16).
+    /// The server answered with an invalid `grpc-status`, or with several (CONTRACT R16).
     InvalidStatus,
     /// An HTTP answer without `grpc-status`, such as a proxy's.
     HttpStatus,
@@ -57,7 +58,7 @@ pub enum Reason {
     NoStatus,
     /// No connection could be made.
     ConnectFailed,
-    /// The channel can take no call any more: its worker is gone, or its readiness failed.
+    /// The channel takes no more calls: its worker is gone, or its readiness failed.
     ChannelClosed,
     /// The request still waited in the client when the connection closed.
     Queued,
@@ -73,33 +74,33 @@ pub enum Reason {
     KeepaliveTimeout,
     /// The stream was reset.
     StreamReset,
-    /// The attempt's own timeout passed: that of the attempt timeout layer, or of tower's timeout.
+    /// The attempt's own timeout passed: the attempt timeout layer's, or tower's.
     AttemptTimedOut,
-    /// The transport's own timer went off: at the call's `grpc-timeout`, or at a timeout of the
-    /// transport, such as tonic's `Endpoint::timeout`. Below a layer that knows the deadline, only
-    /// at the latter.
+    /// The transport's own timer expired, at the call's `grpc-timeout` or at a timeout of the
+    /// transport, such as tonic's `Endpoint::timeout`. A layer that knows the deadline reports only
+    /// the latter so.
     TransportTimedOut,
-    /// A status from a service that is no transport.
+    /// A status from a service that is not a transport.
     ForeignStatus,
-    /// An error that this crate does not know.
+    /// An error of a type that this crate does not know.
     Unrecognised,
     /// The deadline of the call passed.
     DeadlineExceeded,
-    /// The caller asked for something that can't be.
+    /// The caller's options or the endpoint's URI are invalid.
     InvalidCall,
-    /// What the user runs before each attempt failed.
+    /// The user's hook before an attempt failed.
     HookFailed,
-    /// The caller dropped the call, or the call that it was made for is over.
+    /// The caller dropped the call, or the parent call ended.
     Dropped,
     /// The channel is known to be down, and the call does not wait.
     NotReady,
-    /// Too many calls wait for the channel already.
+    /// Too many calls already wait for the channel.
     QueueFull,
-    /// The client held it back, since the server refuses much of what it gets.
+    /// The client throttled the call, because the server rejects most calls.
     Throttled,
-    /// No tokio runtime can wake the call.
+    /// No tokio runtime is left that can wake the call.
     NoRuntime,
-    /// A layer of tower's on this side shed it, since its service takes no further call now.
+    /// A tower layer on this side shed the call, because its service is at its limit.
     Overloaded,
 }
 
@@ -140,8 +141,8 @@ impl Reason {
 }
 
 impl Reason {
-    /// Whether a layer on this side said it, of which the server knows nothing: the channel could not
-    /// take the call, or was spared it.
+    /// Whether a layer on this side decided it and the server saw nothing: the channel could not
+    /// take the call, or the call was held back.
     #[must_use]
     pub fn is_readiness(self) -> bool {
         matches!(
@@ -154,13 +155,14 @@ impl Reason {
         )
     }
 
-    /// Whether a clock on this side ended an attempt: its own, or the transport's, which may have
-    /// gone by the call's.
+    /// Whether a clock on this side ended an attempt: the attempt's own, or the transport's, which
+    /// may run for the call's deadline.
     pub(crate) fn is_time_out(self) -> bool {
         matches!(self, Self::AttemptTimedOut | Self::TransportTimedOut)
     }
 
-    /// Whether no later attempt can end otherwise, whatever codes are retried (CONTRACT R15, R16).
+    /// Whether every later attempt would fail in this way, whichever codes are retried (CONTRACT
+    /// R15, R16).
     #[must_use]
     pub fn is_incurable(self) -> bool {
         matches!(self, Self::MessageTooLarge | Self::InvalidStatus)
@@ -173,16 +175,16 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What an attempt's end means.
+/// The classification of an attempt's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// How far the request got.
     pub progress: Progress,
     /// The code that the caller should see.
     pub code: Code,
-    /// The server's hint.
+    /// The server's hint for the next retry, if it sent one.
     pub hint: Option<Hint>,
-    /// Which event it was.
+    /// The event that ended the attempt.
     pub reason: Reason,
 }
 
@@ -196,8 +198,8 @@ impl Verdict {
         }
     }
 
-    /// Whether no connection was ever picked: wait-for-ready's or the retry policy's business, not
-    /// a transparent retry's (CONTRACT X1).
+    /// Whether no connection was ever picked. Wait-for-ready or the retry policy handles this, not
+    /// a transparent retry (CONTRACT X1).
     #[must_use]
     pub fn is_failed_connect(&self) -> bool {
         let is_ours = self.progress == Progress::NotSent;

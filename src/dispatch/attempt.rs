@@ -27,7 +27,8 @@ where
         #[pin]
         future: S::Future,
     },
-    /// What it came to is known already. By itself in memory: an answer may be larger than what gives it.
+    /// What it came to is known already. By itself in memory: an answer may be larger than what
+    /// gives it.
     Known(Box<Result<S::Response, Error>>),
     Done,
 }

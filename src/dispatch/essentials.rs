@@ -7,12 +7,12 @@ use crate::grpc::{PREVIOUS_ATTEMPTS, TIMEOUT};
 
 use super::extras::Extras;
 
-/// What of a head each call has for itself. The rest, the URI and the context, all calls of a method can
-/// share.
+/// What of a head each call has for itself. The rest, the URI and the context, all calls of a
+/// method can share.
 ///
 /// Most heads are the two headers of every gRPC call and the one extension that generated code puts
-/// there. They are kept without an allocation, where a clone of the head takes six; only a call that is
-/// sent again pays for making it anew.
+/// there. They are kept without an allocation, where a clone of the head takes six; only a call
+/// that is sent again pays for making it anew.
 pub(crate) struct Essentials {
     method: Method,
     version: Version,
@@ -47,8 +47,8 @@ impl Essentials {
         }
     }
 
-    /// Keeps these headers, but for `grpc-timeout` if the call `is_bounded`: what is left of the time is
-    /// written anew into whatever is sent again. Returns the first one that it left out.
+    /// Keeps these headers, but for `grpc-timeout` if the call `is_bounded`: what is left of the
+    /// time is written anew into whatever is sent again. Returns the first one that it left out.
     #[inline]
     pub(crate) fn keep<'a>(
         &mut self,

@@ -16,8 +16,8 @@ pub(crate) enum Extras {
 }
 
 impl Extras {
-    /// Those of a request that has none but what generated code puts there, and so no context: found by
-    /// one look.
+    /// Those of a request that has none but what generated code puts there, and so no context:
+    /// found by one look.
     #[inline]
     pub(crate) fn alone(extensions: &Extensions) -> Option<Self> {
         Self::few(extensions, 0)

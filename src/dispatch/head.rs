@@ -25,8 +25,8 @@ impl Head {
         head
     }
 
-    /// The same but for its headers, which [`keep`](Self::keep) writes where the head is then. With the
-    /// request's context, if it has one.
+    /// The same but for its headers, which [`keep`](Self::keep) writes where the head is then. With
+    /// the request's context, if it has one.
     #[expect(
         clippy::inline_always,
         reason = "it is made where it is kept, not moved there"

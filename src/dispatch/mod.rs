@@ -2,10 +2,10 @@
 //!
 //! Every layer's `poll_ready` answers "ready": generated clients flatten a readiness error, and
 //! readiness knows no deadline. [`Readied`] polls the inner service and remembers what it found;
-//! [`Attempt`] waits for readiness inside the call's future if it must. The service that was
-//! found ready is the one that is called; one that was not goes with the call, and its clone stays
-//! behind. What comes back goes up through [`received`] and [`Seen::tidy`], and a [`Recorder`] writes it
-//! down; a [`Head`] is what is kept of a request to send it again.
+//! [`Attempt`] waits for readiness inside the call's future if it must. The service that was found
+//! ready is the one that is called; one that was not goes with the call, and its clone stays
+//! behind. What comes back goes up through [`received`] and [`Seen::tidy`], and a [`Recorder`]
+//! writes it down; a [`Head`] is what is kept of a request to send it again.
 
 mod answer_body;
 mod attempt;

@@ -57,9 +57,9 @@ impl<S: Clone> Readied<S> {
         };
     }
 
-    /// The first attempt of a call. A service that was found ready is called at once, where it is; one
-    /// that was not goes into the attempt, and its clone stays behind. `now` is asked only if somebody
-    /// listens.
+    /// The first attempt of a call. A service that was found ready is called at once, where it is;
+    /// one that was not goes into the attempt, and its clone stays behind. `now` is asked only if
+    /// somebody listens.
     #[inline]
     pub(crate) fn attempt<B>(
         &mut self,
@@ -94,8 +94,8 @@ impl<S: Clone> Readied<S> {
         matches!(self.found, Found::Ready)
     }
 
-    /// A service that is always ready, as each layer is, needs not be asked; for whoever has to do with what
-    /// stands below it.
+    /// A service that is always ready, as each layer is, needs not be asked; for whoever has to do
+    /// with what stands below it.
     pub(crate) fn always_ready(&mut self) -> &mut S {
         self.found = Found::Ready;
         &mut self.service

@@ -14,9 +14,9 @@ use crate::report::{GiveUp, Trace};
 
 use super::Seen;
 
-/// Writes down what a layer hands up. The outermost one owns the trace: it follows the call from its
-/// future to the end of its body, and hands up the report, too. Without a trace there is nothing to
-/// write.
+/// Writes down what a layer hands up. The outermost one owns the trace: it follows the call from
+/// its future to the end of its body, and hands up the report, too. Without a trace there is
+/// nothing to write.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     /// Not in a body unless it is ours: an error may hold that, and the trace may hold the error.
@@ -63,8 +63,8 @@ impl Recorder {
         Self::listening(request.uri(), context)
     }
 
-    /// For a layer that does not act on the call: it has something to write only if no layer further out
-    /// does.
+    /// For a layer that does not act on the call: it has something to write only if no layer
+    /// further out does.
     #[inline]
     pub(crate) fn if_outermost<B>(request: &Request<B>) -> Self {
         let Some(context) = request.extensions().get::<Context>() else {

@@ -7,8 +7,9 @@ use crate::classify;
 use crate::error::Error;
 use crate::grpc::{Code, StatusHeaders, UNPROCESSED, Vouched, remove_malformed_details};
 
-/// Makes a response head what every layer hands up: it can't make tonic's client panic, and what is no gRPC answer, such as a proxy's page, is the failure that its HTTP status says
-/// (CONTRACT H2). What it says already, if it is Trailers-Only.
+/// Makes a response head what every layer hands up: it can't make tonic's client panic, and what is
+/// no gRPC answer, such as a proxy's page, is the failure that its HTTP status says (CONTRACT H2).
+/// What it says already, if it is Trailers-Only.
 #[inline]
 pub(crate) fn received<B>(response: &mut Response<B>) -> Result<Option<Code>, Error> {
     let glance = StatusHeaders::at(response.headers());

@@ -1,10 +1,10 @@
 use crate::kernel::sync::Mutex;
 
-/// Where later attempts take their services from, clones of the one that the layer was put over; for
-/// whoever shares it already.
+/// Where later attempts take their services from, clones of the one that the layer was put over;
+/// for whoever shares it already.
 ///
-/// Most calls need none, and a clone of a channel takes several counters of which all its calls on all
-/// threads write the same: so a call keeps the way to a clone, not a clone.
+/// Most calls need none, and a clone of a channel takes several counters of which all its calls on
+/// all threads write the same: so a call keeps the way to a clone, not a clone.
 #[derive(Debug)]
 pub(crate) struct Spare<S>(Mutex<S>);
 

@@ -1,4 +1,4 @@
-//! Failures near the end of a time that the request told its peer of (CONTRACT D11).
+//! Failures near the end of a time that the request sent to its peer (CONTRACT D11).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::report::{Phase, SharedError, Trace};
 use super::Error;
 
 impl Error {
-    /// Whether this failure, seen at `now`, is the call's deadline by another name. What the
-    /// request told of it when it was last handed on is in the trace.
+    /// Whether this failure, seen at `now`, is the call's deadline reported in another form. The
+    /// trace holds the timeout that the request last carried.
     #[cold]
     pub(crate) fn is_deadline(
         &self,
@@ -28,13 +28,13 @@ impl Error {
         self.is_end(deadline, sent, now)
     }
 
-    /// Whether it is this end by another name, of which the request told `sent`.
+    /// Whether this failure is that end, for a request that carried the timeout `sent`.
     pub(crate) fn is_end(&self, end: Deadline, sent: Duration, now: Instant) -> bool {
         end.is_named_by(&self.verdict(), self.status().message(), sent, now)
     }
 
-    /// The expiry that this failure is by another name. The answer is its source, and behind that
-    /// the failure before (CONTRACT R17); what the peer asked for still binds.
+    /// Turns this failure into the expiry. The peer's answer becomes its cause, with the earlier
+    /// failure as the cause behind it (CONTRACT R17); the peer's hint still applies.
     pub(crate) fn into_expiry(
         self,
         deadline: Deadline,
@@ -51,19 +51,19 @@ impl Error {
                 let expired = Self::expired(deadline, phase, progress, Some(last));
                 expired.caused_by(Some(answer))
             }
-            // A transport says no more than that the time is over.
+            // A transport's error adds nothing to the expiry.
             Some(last) => Self::expired(deadline, phase, progress, Some(last)),
         }
         .hinted(hint)
     }
 
-    /// The same failure with the word that came with the answer that it is by another name.
+    /// Keeps the guarantee of the answer that the request had no effect.
     pub(crate) fn vouched_in<B>(mut self, answer: &Response<B>) -> Self {
         self.0.vouched = answer.extensions().get::<Vouched>().cloned();
         self
     }
 
-    /// The same failure with what the peer asked for.
+    /// Sets the peer's hint.
     pub(crate) fn hinted(mut self, hint: Option<Hint>) -> Self {
         self.0.verdict.hint = hint;
         self

@@ -11,25 +11,26 @@ use crate::report::{CallReport, SharedError};
 use super::shown::{Shown, foreign_status, is_foreign_status, shown};
 use super::{BoxError, GiveUp};
 
-/// A call that failed, as every layer of this crate that acts on calls returns it; the two that only
-/// annotate, idempotency and budget, hand on what is below them.
+/// A failed call, as every acting layer of this crate returns it. The idempotency and budget layers
+/// only annotate and pass on the inner service's errors.
 ///
-/// What it says once, it says in one place:
+/// Each part is stated in one place:
 ///
-/// - its `Display` is what the layers add: the code, the event that ended the last attempt, and why
-///   no further attempt was made;
-/// - `source()` is the status with its message, a `tonic::Status` with the `tonic` feature and a
-///   [`grpc::Status`](crate::grpc::Status) without. A generated client makes its own status of that
-///   one. The chain ends there, because the message holds the words of what led to it;
-/// - [`cause`](Self::cause) is the error that led to it, with its type.
+/// - `Display` is the part that the layers add: the code, the event that ended the last attempt,
+///   and why no further attempt was made;
+/// - `source()` is the status with its message: a `tonic::Status` with the `tonic` feature, a
+///   [`grpc::Status`](crate::grpc::Status) without. A generated client makes its own status from
+///   it. The chain ends there, because the message contains the texts of the cause;
+/// - [`cause`](Self::cause) is the error that led to the failure, with its type.
 ///
-/// So a printer of chains shows each text once. `{:#?}` shows all of it in one line.
+/// So a printer of chains shows each text once. `{:#?}` shows all parts in one line.
 ///
 /// ```
 /// use grpc_resilience::Error;
 ///
 /// fn was_refused(status: &tonic::Status) -> bool {
-///     let mut cause = Error::find(status).and_then(|error| error.cause()).map(|it| it as &dyn std::error::Error);
+///     let error = Error::find(status);
+///     let mut cause = error.and_then(Error::cause).map(|it| it as &dyn std::error::Error);
 ///     while let Some(link) = cause {
 ///         if let Some(io) = link.downcast_ref::<std::io::Error>() {
 ///             return io.kind() == std::io::ErrorKind::ConnectionRefused;
@@ -52,15 +53,15 @@ pub(super) struct Inner {
     pub(super) fault: Option<ConnectFault>,
     pub(super) report: Option<CallReport>,
     pub(super) handed_back: bool,
-    /// Of a channel that knows its connections: its verdict needs no further evidence.
+    /// The channel knows its connections, so its verdict needs no further evidence.
     pub(super) is_proven: bool,
     pub(super) endpoint: Option<Endpoint>,
-    /// An event said that the call failed so.
+    /// An event for this failure was emitted.
     pub(super) is_logged: bool,
-    /// The source that users see.
+    /// The status that users see as the source.
     shown: Shown,
-    /// The server's word that the request had no effect, with an answer that a layer below names
-    /// otherwise (CONTRACT D11, I7).
+    /// The server's guarantee that the request had no effect, from an answer that a layer below
+    /// turned into another failure (CONTRACT D11, I7).
     pub(super) vouched: Option<Vouched>,
 }
 
@@ -69,8 +70,8 @@ impl Error {
         let status = status.without_vouch();
         Self(Box::new(Inner {
             verdict,
-            // Without a source: its message holds the words of the cause, and the status of another
-            // call shows its metadata.
+            // Without a source: the message contains the text of the cause, and the status of
+            // another call would show its metadata.
             shown: shown(&status),
             status,
             give_up: None,
@@ -86,7 +87,7 @@ impl Error {
         }))
     }
 
-    /// The same failure by another verdict, other words or another cause.
+    /// This failure with another verdict, status or cause.
     pub(super) fn remade(
         self,
         verdict: Verdict,
@@ -114,7 +115,8 @@ impl Error {
         remade
     }
 
-    /// What an inner service returned: our own error as it is, any other classified.
+    /// Converts an inner service's error: keeps an [`Error`] of this crate and classifies any
+    /// other.
     pub fn from_inner(error: impl Into<BoxError>) -> Self {
         let error = match error.into().downcast::<Self>() {
             Ok(ours) => return *ours,
@@ -134,25 +136,25 @@ impl Error {
         built
     }
 
-    /// The error of a layer in an error's chain, such as that of a generated client's status.
+    /// Finds the error of a layer in an error's chain, such as that of a generated client's status.
     #[must_use]
     pub fn find<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
         layer_errors(error).next()
     }
 
-    /// Whether it is of a channel that knows for each request whether it was sent, and answers for
+    /// Whether it comes from a channel that knows for each request whether it was sent, and reports
     /// its own readiness.
     pub(crate) fn is_proven(&self) -> bool {
         self.0.is_proven
     }
 
-    /// The endpoint that had the call, or that answered, if the channel below says so.
+    /// The endpoint that had the call or answered it, if the channel below reports it.
     #[must_use]
     pub fn endpoint(&self) -> Option<&Endpoint> {
         self.0.endpoint.as_ref()
     }
 
-    /// What the failure means.
+    /// The classification of the failure.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.0.verdict
@@ -170,7 +172,7 @@ impl Error {
         &self.0.status
     }
 
-    /// The failure, as events tell it.
+    /// The failure's fields for events.
     pub(crate) fn event(&self) -> Failed<'_> {
         Failed {
             code: self.code().name(),
@@ -179,45 +181,45 @@ impl Error {
         }
     }
 
-    /// Code and message, for a text of our own that names this failure.
+    /// Code and message, for a text of this crate that contains this failure.
     pub(crate) fn words(&self) -> String {
         format!("{}: {}", self.code(), self.0.status.message())
     }
 
-    /// The headers that came with the status.
+    /// The metadata that came with the status.
     #[must_use]
     pub fn metadata(&self) -> &HeaderMap {
         self.0.status.metadata()
     }
 
-    /// What led to it: the transport's error, or the last failure before an expiry; `None` for what
-    /// the server answered.
+    /// The error that led to the failure: the transport's error, or the last failure before an
+    /// expiry. `None` if the server answered.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
         self.0.cause.as_deref()
     }
 
-    /// Why no connection can be made, if waiting rarely cures it: of the last one, where the call
-    /// waited.
+    /// Why no connection can be made, if waiting rarely cures it. For a call that waited: the fault
+    /// of the last dial.
     #[must_use]
     pub fn connect_fault(&self) -> Option<ConnectFault> {
         self.0.fault
     }
 
-    /// Why there was no further attempt; `None` if no layer decided so.
+    /// Why no further attempt was made; `None` if no layer decided it.
     #[must_use]
     pub fn give_up(&self) -> Option<GiveUp> {
         self.0.give_up
     }
 
-    /// How many attempts the retry layer began; 0 if none was there. One that did nothing but wait
-    /// for the channel counts.
+    /// How many attempts the retry layer began; 0 without a retry layer. An attempt that only
+    /// waited for the channel counts.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
-    /// What happened to the call; `None` if no layer wrote it down.
+    /// The report of the call; `None` if no layer recorded it.
     #[must_use]
     pub fn report(&self) -> Option<&CallReport> {
         self.0.report.as_ref()
@@ -225,7 +227,7 @@ impl Error {
 }
 
 impl GiveUp {
-    /// The reason in an error's source chain, such as that of a generated client's status.
+    /// Finds the reason in an error's source chain, such as that of a generated client's status.
     #[must_use]
     pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         layer_errors(error).find_map(Error::give_up)
@@ -233,7 +235,7 @@ impl GiveUp {
 }
 
 impl ConnectFault {
-    /// The fault in an error's source chain, such as that of a generated client's status.
+    /// Finds the fault in an error's source chain, such as that of a generated client's status.
     #[must_use]
     pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         layer_errors(error).find_map(Error::connect_fault)
@@ -241,15 +243,15 @@ impl ConnectFault {
 }
 
 impl CallReport {
-    /// The report in an error's source chain, such as that of a generated client's status.
+    /// Finds the report in an error's source chain, such as that of a generated client's status.
     #[must_use]
     pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        // A further one may be the cause of this, and of another call.
+        // A second one further down may be the cause of this failure, and belong to another call.
         Error::find(error)?.report().cloned()
     }
 }
 
-/// The errors of layers in a chain, outermost first: of each of them the cause comes next.
+/// The layers' errors in a chain, outermost first; after each one follows its cause.
 fn layer_errors<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a Error> {
@@ -260,16 +262,16 @@ fn layer_errors<'a>(
     links.filter_map(|link| link.downcast_ref::<Error>())
 }
 
-/// Our own error inside a foreign layer's, unless a status stands before it: that may be the answer
-/// of a service to which our error belongs to another call.
+/// Our error inside a foreign layer's error. It is ignored below a status, because the status may
+/// be the answer of a service whose own call failed with our error.
 fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
     let chain = classify::chain(error);
     let mut chain = chain.take_while(|cause| !is_foreign_status(*cause));
     chain.find_map(|cause| cause.downcast_ref::<Error>())
 }
 
-/// Whether it is a failure of a channel that knows its connections, and the endpoint: by the failure
-/// itself or a layer's error that is of it, unless a status stands before.
+/// Whether a channel that knows its connections returned it, and the endpoint. Read from the
+/// failure or from a layer's error that contains it, but not below a status.
 fn of_channel(error: &(dyn std::error::Error + 'static)) -> (bool, Option<Endpoint>) {
     if let Some(ours) = wrapped(error) {
         return (ours.0.is_proven, ours.0.endpoint.clone());
@@ -281,8 +283,8 @@ fn of_channel(error: &(dyn std::error::Error + 'static)) -> (bool, Option<Endpoi
     (false, None)
 }
 
-/// A foreign status keeps its words; a transport error is worded by its chain, and by what to do
-/// where waiting rarely cures it.
+/// A foreign status keeps its message. A transport error gets the texts of its chain and, where
+/// waiting rarely cures it, the advice.
 fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> Status {
     let foreign = match verdict.reason {
         Reason::ForeignStatus | Reason::MessageTooLarge => foreign_status(error),
@@ -302,7 +304,7 @@ fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> 
     })
 }
 
-/// Of the connection that this failure is of, or of the one that was waited for.
+/// The fault of this failure's connection, or of the connection that the call waited for.
 fn fault(verdict: Verdict, cause: Option<&SharedError>) -> Option<ConnectFault> {
     let cause: &(dyn std::error::Error + 'static) = &**cause?;
     match cause.downcast_ref::<Error>() {
@@ -311,7 +313,8 @@ fn fault(verdict: Verdict, cause: Option<&SharedError>) -> Option<ConnectFault> 
     }
 }
 
-/// A server may refuse a client's certificate once the connection is made: that it is lost then.
+/// A server may refuse a client's certificate after the handshake; the client then sees a lost
+/// connection.
 fn transport_fault(
     verdict: Verdict,
     error: &(dyn std::error::Error + 'static),
@@ -323,7 +326,7 @@ fn transport_fault(
     .then(|| ConnectFault::of(error))?
 }
 
-/// What the layers add to the status, which is the source.
+/// The part that the layers add; the status is the source.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.code(), self.0.verdict.reason)?;
@@ -338,8 +341,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Without metadata, which may be secret, and without the message, because a client's status shows
-/// this form of its source behind its message; the alternate form has the message.
+/// Shows no metadata, which may be secret, and no message, because a client's status appends this
+/// form of its source to its message. The alternate form shows the message.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "grpc_resilience::Error({self}")?;

@@ -1,4 +1,4 @@
-//! The failures that layers make themselves.
+//! The failures that layers make.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,7 @@ use super::shown::foreign_status;
 use super::{BoxError, Error, GiveUp};
 
 impl Error {
-    /// The deadline passed in this phase, after this failure (CONTRACT R17), when the call had got so
-    /// far.
+    /// The deadline passed in this phase, after this earlier failure (CONTRACT R17).
     pub(crate) fn expired(
         deadline: Deadline,
         phase: Phase,
@@ -35,7 +34,7 @@ impl Error {
         Self::build(verdict, Status::new(code, message), last).given_up(GiveUp::Deadline, 0)
     }
 
-    /// The call that this one was made for is over, in this phase.
+    /// The parent call ended in this phase.
     pub(crate) fn parent_ended(
         phase: Phase,
         progress: Progress,
@@ -47,8 +46,8 @@ impl Error {
             .given_up(GiveUp::Cancelled, 0)
     }
 
-    /// The attempt's own timeout passed in this phase, when the attempt had got so far; with what said
-    /// so in other words.
+    /// The attempt's own timeout passed in this phase; `cause` is the error that reported it in
+    /// another form.
     pub(crate) fn attempt_timed_out(
         timeout: Duration,
         phase: Phase,
@@ -61,7 +60,7 @@ impl Error {
         Self::build(verdict, Status::new(code, message), cause)
     }
 
-    /// The same of an answer that this side would have let go on: the server ended it.
+    /// The server ended an answer at the attempt's timeout; this side would have let it continue.
     pub(crate) fn attempt_ended_by_peer(
         timeout: Duration,
         phase: Phase,
@@ -69,17 +68,17 @@ impl Error {
         cause: SharedError,
     ) -> Self {
         let message = format!(
-            "the attempt's timeout of {timeout:?} passed while {phase}: the server, which is told of \
-             it, ended the answer; declare the kind of a method that answers in a stream, or say \
-             call_options().no_attempt_timeout()"
+            "the attempt's timeout of {timeout:?} passed while {phase}: the server, which gets it as \
+             grpc-timeout, ended the answer; declare the kind of a method that answers in a stream, \
+             or set call_options().no_attempt_timeout()"
         );
         let (code, reason) = (Code::DeadlineExceeded, Reason::AttemptTimedOut);
         let verdict = Verdict::new(progress, code, reason);
         Self::build(verdict, Status::new(code, message), Some(cause))
     }
 
-    /// An inner service whose `poll_ready` failed: the request was not handed on, and tower's
-    /// contract says that the service can take no other.
+    /// The inner service's `poll_ready` failed. The request was not handed on, and by tower's
+    /// contract the service takes no other.
     pub(crate) fn not_ready(error: impl Into<BoxError>) -> Self {
         let error = match error.into().downcast::<Self>() {
             Ok(ours) => return *ours,
@@ -97,23 +96,23 @@ impl Error {
         )
     }
 
-    /// What runs before an attempt failed: with the code of a status, or UNAVAILABLE as the core
-    /// implementations have it for credentials that can't be had.
+    /// A hook before an attempt failed. The code is that of its status, or UNAVAILABLE, as the gRPC
+    /// core implementations use for credentials that are not available.
     pub(crate) fn hook_failed(error: BoxError) -> Self {
         let status = foreign_status(&*error)
             .filter(|status| status.code() != Code::Ok)
             .unwrap_or_else(|| {
-                // Without the texts of earlier failures, or the text would grow with each attempt.
+                // Without the texts of earlier failures, which would make the text grow with each
+                // attempt.
                 let own = display_chain_until(&*error, <dyn std::error::Error>::is::<Self>);
-                let message = format!("the attempt was not prepared: {own}");
+                let message = format!("the hook before the attempt failed: {own}");
                 Status::new(Code::Unavailable, message)
             });
         let verdict = Verdict::new(Progress::NotSent, status.code(), Reason::HookFailed);
         Self::build(verdict, status, Some(Arc::from(error)))
     }
 
-    /// No runtime can wake the call, which got so far, at its end or in time for what it waits for
-    /// (CONTRACT D13).
+    /// No runtime can wake the call at its deadline or when its wait is over (CONTRACT D13).
     #[cold]
     pub(crate) fn without_runtime(progress: Progress) -> Self {
         let (code, reason) = (Code::FailedPrecondition, Reason::NoRuntime);
@@ -122,19 +121,18 @@ impl Error {
         Self::build(verdict, status, None).given_up(GiveUp::NoRuntime, 0)
     }
 
-    /// What the server answered.
+    /// The server's answer as a failure.
     pub(crate) fn answered(verdict: Verdict, status: Status) -> Self {
         Self::build(verdict, status, None)
     }
 
-    /// The same failure, which this endpoint answered.
+    /// Sets the endpoint that answered.
     pub(crate) fn at(mut self, endpoint: Option<&Endpoint>) -> Self {
         self.0.endpoint = endpoint.cloned();
         self
     }
 
-    /// The same failure, of a request that had no effect: the server's word for it counts (CONTRACT
-    /// I7).
+    /// Marks the request as one without effect, by the server's guarantee (CONTRACT I7).
     pub(crate) fn vouched_for(mut self) -> Self {
         if matches!(
             self.0.verdict.progress,
@@ -145,19 +143,20 @@ impl Error {
         self
     }
 
-    /// The word of an answer that a layer below names otherwise.
+    /// The guarantee of an answer that a layer below turned into another failure.
     pub(crate) fn vouched(&self) -> Option<&Vouched> {
         self.0.vouched.as_ref()
     }
 
-    /// What a layer says itself of a call that it does not send.
+    /// A layer's own failure, for a call that it does not send.
     pub(crate) fn local(code: Code, reason: Reason, message: impl Into<String>) -> Self {
         let verdict = Verdict::new(Progress::NotSent, code, reason);
         Self::build(verdict, Status::new(code, message), None)
     }
 
-    /// The failure of an attempt in the light of its request: who had begun to read it, and the
-    /// kind of the method. What proves nothing of this request says why (CONTRACT I4b, I4c).
+    /// Checks the failure of an attempt against its request: its first reader and the kind of the
+    /// method. If the evidence is no proof for this request, the message explains why (CONTRACT
+    /// I4b, I4c).
     #[cold]
     pub(crate) fn of_request(self, reader: Reader, kind: Option<MethodKind>) -> Self {
         match self.verdict().doubt(reader, kind) {
@@ -166,7 +165,7 @@ impl Error {
         }
     }
 
-    /// The failure of a call that a layer does not repeat, in the light of its request: something
+    /// Checks the failure of a call that a layer does not repeat against its request: a request
     /// that was read may have been sent (CONTRACT I4c).
     pub(crate) fn of_guarded(self, request: Option<RequestGuard>) -> Self {
         let reader = request.map_or(Reader::None, |request| request.reader());
@@ -186,8 +185,8 @@ impl Error {
         self.advised(verdict, doubt.advice())
     }
 
-    /// The same failure of an attempt on a channel that has answered no call yet. A server that
-    /// speaks TLS may end the connection without a word, as one that dies does.
+    /// Adds a note for a channel that has answered no call yet: a TLS server may close the
+    /// connection silently, as one that dies does.
     #[cold]
     pub(crate) fn before_any_answer(self) -> Self {
         let verdict = self.verdict();
@@ -207,13 +206,14 @@ impl Error {
         self.remade(verdict, status, cause)
     }
 
-    /// The failure without its cause, as later attempts keep it: a cause may hold all before it.
+    /// Removes the cause, for a failure that later attempts keep: causes would form a chain over
+    /// all attempts.
     pub(crate) fn without_cause(self) -> Self {
         let (verdict, status) = (self.verdict(), self.status().clone());
         self.unreported().remade(verdict, status, None)
     }
 
-    /// A failure of the response body: whatever it is, the application had begun to answer.
+    /// Marks a failure of the response body: the application had begun to answer.
     pub(crate) fn after_headers(mut self) -> Self {
         if self.0.verdict.progress.is_unprocessed() {
             self.0.verdict.progress = Progress::Reached;
@@ -221,44 +221,44 @@ impl Error {
         self
     }
 
-    /// The same failure with an error that led to it.
+    /// Sets the error that led to this failure.
     pub(crate) fn caused_by(self, cause: Option<SharedError>) -> Self {
         let (verdict, status) = (self.verdict(), self.status().clone());
         let cause = cause.or_else(|| self.0.cause.clone());
         self.remade(verdict, status, cause)
     }
 
-    /// The same failure for others than the call that it is of.
+    /// Removes the report, for calls that share the failure but not its history.
     pub(crate) fn unreported(mut self) -> Self {
         self.0.report = None;
         self
     }
 
-    /// The same failure, of a request that goes once more at once: it was never sent, and the layer that
-    /// would wait with it leaves it to the one above that keeps it.
+    /// Marks a request that was never sent and is sent again at once: the waiting layer leaves it
+    /// to the retry layer above, which keeps it.
     pub(crate) fn handed_back(mut self) -> Self {
         self.0.handed_back = true;
         self
     }
 
-    /// Whether its request goes once more at once, within the same attempt.
+    /// Whether the request is sent again at once, within its attempt.
     pub(crate) fn is_handed_back(&self) -> bool {
         self.0.handed_back
     }
 
-    /// The same failure, which an event tells; `None` if one did already.
+    /// The failure, if no event was emitted for it yet; marks it as emitted.
     pub(crate) fn take_untold(&mut self) -> Option<&Self> {
         let is_logged = std::mem::replace(&mut self.0.is_logged, true);
         (!is_logged).then_some(self)
     }
 
-    /// The same failure with what happened to the call.
+    /// Adds the report of the call.
     pub(crate) fn reported(mut self, report: CallReport) -> Self {
         self.0.report = Some(report);
         self
     }
 
-    /// The same failure, given up for this reason after so many attempts.
+    /// Adds the reason for giving up and the number of attempts.
     pub(crate) fn given_up(mut self, give_up: GiveUp, attempts: u32) -> Self {
         self.0.give_up = Some(give_up);
         self.0.attempts = attempts;
@@ -266,7 +266,7 @@ impl Error {
     }
 }
 
-/// An error in words: that of a layer by its code and message, any other by itself.
+/// The text of an error: code and message for a layer's error, `Display` for any other.
 fn words(error: &(dyn std::error::Error + 'static)) -> String {
     match error.downcast_ref::<Error>() {
         Some(ours) => ours.words(),

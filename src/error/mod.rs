@@ -1,19 +1,20 @@
-//! The one error of every layer, and why a call was given up.
+//! The error of every layer, and the reason why a call was given up.
 //!
-//! Generated clients turn whatever a stack returns into a `tonic::Status`. [`Error`] makes that
-//! status the server's own: its `source()` is a `tonic::Status` with the code, message, details and
-//! metadata that were sent. What led to it, such as the transport's error, is [`Error::cause`].
-//! The client's status by itself prints all of it once, since tonic shows a status' source behind
-//! its message; a printer of chains repeats both further down, unless it begins with
-//! [`Error::find`]. What the layers add, [`GiveUp`] and the [`CallReport`](crate::CallReport), is
-//! found from the client's status:
+//! Generated clients turn each error of a stack into a `tonic::Status`. [`Error`] makes that status
+//! the server's own: its `source()` is a `tonic::Status` with the code, message, details and
+//! metadata that were sent. The error that led to it, such as the transport's, is [`Error::cause`].
+//!
+//! Printed alone, the client's status shows each text once, because tonic appends a status' source
+//! to its message. A printer of chains repeats both further down, unless it starts from
+//! [`Error::find`]. [`GiveUp`] and the [`CallReport`](crate::CallReport) are found from the
+//! client's status:
 //!
 //! ```
 //! use grpc_resilience::GiveUp;
 //!
 //! fn explain(status: &tonic::Status) -> String {
 //!     match GiveUp::find(status) {
-//!         Some(GiveUp::NotIdempotent) => "declare the method idempotent to have it retried".into(),
+//!         Some(GiveUp::NotIdempotent) => "to have it retried, declare it idempotent".into(),
 //!         Some(reason) => reason.to_string(),
 //!         None => "not given up by a layer".into(),
 //!     }
@@ -29,5 +30,5 @@ mod shown;
 pub use crate::report::GiveUp;
 pub use layer_error::Error;
 
-/// What tower calls any error.
+/// tower's boxed error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,4 +1,4 @@
-//! What users see of a status, and the statuses of others, with tonic.
+//! With tonic: the status that users see, and how statuses of other libraries are read.
 
 use crate::classify;
 use crate::grpc::Status;
@@ -14,7 +14,7 @@ pub(super) fn is_foreign_status(error: &(dyn std::error::Error + 'static)) -> bo
     error.is::<tonic::Status>()
 }
 
-/// The first status of tonic's in the chain.
+/// The first `tonic::Status` in the chain.
 pub(super) fn foreign_status(error: &(dyn std::error::Error + 'static)) -> Option<Status> {
     let status = classify::chain(error).find_map(|cause| cause.downcast_ref::<tonic::Status>());
     status.map(Status::from)

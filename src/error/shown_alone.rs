@@ -1,4 +1,4 @@
-//! The same as `shown.rs`, without tonic: no status but ours is known.
+//! Replaces `shown.rs` without tonic: only this crate's status is known.
 
 use crate::grpc::Status;
 

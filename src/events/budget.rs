@@ -1,10 +1,10 @@
-//! A budget for retries that is used up: INFO, and one line until it has filled again.
+//! A retry budget that is used up: INFO, once until it has filled again.
 
 use std::time::Duration;
 
 use super::TARGET;
 
-/// It refuses extra attempts from now on.
+/// The budget refuses extra attempts from now on.
 #[cold]
 pub(crate) fn budget_is_empty() {
     tracing::info!(
@@ -13,7 +13,7 @@ pub(crate) fn budget_is_empty() {
     );
 }
 
-/// It grants extra attempts again, after it has refused some for so long.
+/// The budget grants extra attempts again, `refused_for` after it began to refuse them.
 #[cold]
 pub(crate) fn budget_is_back(refused_for: Duration) {
     tracing::info!(target: TARGET, ?refused_for, "a retry budget has filled again");

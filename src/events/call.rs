@@ -2,19 +2,19 @@ use std::time::Duration;
 
 use super::TARGET;
 
-/// A failure, as events tell it.
+/// The fields of a failure in events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failed<'a> {
     /// gRPC's name of the code.
     pub(crate) code: &'static str,
-    /// The event that ended the attempt, by its stable name.
+    /// The stable name of the event that ended the attempt.
     pub(crate) reason: &'static str,
     /// The message of the status.
     pub(crate) message: &'a str,
 }
 
-/// This attempt failed, and the request goes again after this delay: as the next attempt, or as the
-/// same once more because it was not processed.
+/// The attempt failed and the request is sent again after `delay`: as the next attempt, or within
+/// this one because it was not processed.
 #[cold]
 pub(crate) fn retries(
     method: &str,
@@ -41,8 +41,8 @@ pub(crate) fn retries(
     }
 }
 
-/// The call waits for the channel, which last failed so, if it failed; the next dial is due after
-/// this delay, if none is under way. The call itself was not sent, so the fields are the channel's.
+/// The call waits for the channel; `delay` is the time until the next dial, if none is under way.
+/// The call itself was not sent, so the fields are those of the channel's last failure.
 #[cold]
 pub(crate) fn waits(
     method: &str,
@@ -62,8 +62,7 @@ pub(crate) fn waits(
     );
 }
 
-/// The call failed for good, after so many attempts where they were counted, and for this reason if
-/// a layer decided so.
+/// The call failed for good; `attempts` if they were counted, `give_up` if a layer decided it.
 #[cold]
 pub(crate) fn gave_up(
     method: Option<&str>,

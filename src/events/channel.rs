@@ -1,10 +1,10 @@
-//! State changes of a channel: INFO, and one line an outage.
+//! State changes of a channel: INFO, once an outage.
 
 use std::time::Duration;
 
 use super::{Failed, TARGET};
 
-/// No connection can be made, and the next dial is due after this delay.
+/// No connection can be made; the next dial is due after `delay`.
 #[cold]
 pub(crate) fn channel_is_down(failed: Failed<'_>, fault: Option<&'static str>, delay: Duration) {
     let Failed {
@@ -24,13 +24,13 @@ pub(crate) fn channel_is_down(failed: Failed<'_>, fault: Option<&'static str>, d
     }
 }
 
-/// A call was answered, for the first time after so long.
+/// A call was answered, the first one after `down_for`.
 #[cold]
 pub(crate) fn channel_is_back(down_for: Duration) {
     tracing::info!(target: TARGET, ?down_for, "the channel is back");
 }
 
-/// It can take no call any more.
+/// The channel takes no more calls.
 #[cold]
 pub(crate) fn channel_is_shut_down(failed: Failed<'_>) {
     let Failed {
@@ -40,11 +40,11 @@ pub(crate) fn channel_is_shut_down(failed: Failed<'_>) {
     } = failed;
     tracing::warn!(
         target: TARGET, code, reason, error = message,
-        "the channel is shut down and takes no call any more; make a new one"
+        "the channel is shut down and takes no more calls: create a new one"
     );
 }
 
-/// So many calls that waited go to the channel.
+/// `calls` waiting calls go to the channel.
 #[cold]
 pub(crate) fn calls_released(calls: usize) {
     tracing::debug!(target: TARGET, calls, "the calls that waited go to the channel");

@@ -1,4 +1,4 @@
-//! Configuration that does nothing, or something else than it says: WARN, once.
+//! Configuration without effect, or with another effect than it appears to have: WARN, once.
 
 use super::TARGET;
 
@@ -38,27 +38,27 @@ warnings! {
         call it first, or declare everything on that layer";
 }
 
-/// This call option had no effect.
+/// The call option had no effect.
 #[cold]
 pub(crate) fn option_without_layer(option: &'static str, layer: &'static str) {
     tracing::warn!(
         target: TARGET, option, layer,
         "a call option had no effect, because no such layer saw the call before it was answered: add the \
-         layer (said once for each option)"
+         layer (logged once for each option)"
     );
 }
 
-/// This pattern of this setter matches none of the described methods.
+/// The pattern of this setter matches none of the described methods.
 #[cold]
 pub(crate) fn pattern_without_method(setter: &'static str, pattern: &str) {
     tracing::warn!(
         target: TARGET, setter, pattern,
-        "the pattern matches no method of the descriptors and tables: check how it is written, or add the \
+        "the pattern matches no method of the descriptors and tables: check its spelling, or add the \
          descriptors of its service"
     );
 }
 
-/// Each method of this pattern is of this exception.
+/// The exception covers each method of the pattern.
 #[cold]
 pub(crate) fn pattern_overruled(pattern: &str, exception: &str) {
     tracing::warn!(
@@ -68,17 +68,17 @@ pub(crate) fn pattern_overruled(pattern: &str, exception: &str) {
     );
 }
 
-/// No method of this exception is declared repeatable.
+/// No method of the exception is declared repeatable.
 #[cold]
 pub(crate) fn exception_idle(exception: &str) {
     tracing::warn!(
         target: TARGET, exception,
         "the exception of not_idempotent has no effect, because no pattern declares any of its methods \
-         repeatable: check how it is written"
+         repeatable: check its spelling"
     );
 }
 
-/// The attempt timeout does not end before the default timeout of the call.
+/// The attempt timeout is not shorter than the call's default timeout.
 #[cold]
 pub(crate) fn attempt_timeout_without_effect(
     attempt_timeout: std::time::Duration,
@@ -91,22 +91,22 @@ pub(crate) fn attempt_timeout_without_effect(
     );
 }
 
-/// Nobody knows this method, which was called.
+/// A method was called that no declaration, descriptor or table contains.
 #[cold]
 pub(crate) fn method_unknown(method: &str) {
     tracing::warn!(
         target: TARGET, method,
-        "a method was called that no descriptor, table or rule knows: it is not repeated once it may have \
-         run; describe or declare it"
+        "a method was called that no descriptor, table or rule contains: it is not repeated once it may \
+         have run; add its descriptors, or declare it"
     );
 }
 
-/// The inner service returned an error with these texts.
+/// The inner service returned an error of unknown type, with these texts.
 #[cold]
 pub(crate) fn error_unknown(chain: &str) {
     tracing::warn!(
         target: TARGET, chain,
         "an error of the inner service is unknown to grpc-resilience: such errors count as 'the request may \
-         have run' and are retried for idempotent calls only (said once)"
+         have run' and are retried for idempotent calls only (logged once)"
     );
 }

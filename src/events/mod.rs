@@ -1,6 +1,6 @@
-//! What the crate says by `tracing`: the one place that knows the target, the fields and the words.
+//! All `tracing` events: the only place that knows their target, fields and texts.
 //!
-//! A call that is answered at its first attempt says nothing, and asks nobody whether it should.
+//! A call that is answered at its first attempt emits no event, and checks no subscriber.
 
 mod budget;
 mod call;

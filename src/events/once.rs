@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Says a thing once. A clone is a new configuration, and says it anew.
+/// Emits a warning once. A clone is a new configuration and may emit it again.
 #[derive(Debug, Default)]
 pub(crate) struct Once(AtomicBool);
 

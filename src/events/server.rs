@@ -1,10 +1,10 @@
-//! What the layers for servers say: DEBUG for each call that they end, and one WARN.
+//! Events of the layers for servers: DEBUG for each call that they end, and one WARN.
 
 use std::time::Duration;
 
 use super::TARGET;
 
-/// A call over its quota was refused, with this hint.
+/// A call over its quota was refused; `after` is the hint.
 #[cold]
 pub(crate) fn refused(method: &str, after: Duration) {
     tracing::debug!(
@@ -13,7 +13,7 @@ pub(crate) fn refused(method: &str, after: Duration) {
     );
 }
 
-/// A call came after its caller's deadline.
+/// A call arrived after its caller's deadline.
 #[cold]
 pub(crate) fn came_late(method: &str) {
     tracing::debug!(
@@ -22,7 +22,7 @@ pub(crate) fn came_late(method: &str) {
     );
 }
 
-/// Whether anybody hears of handlers that are stopped: else their methods need not be kept.
+/// Whether events for stopped handlers are enabled; otherwise their methods need not be kept.
 #[inline]
 pub(crate) fn hears_of_handlers() -> bool {
     tracing::event_enabled!(target: TARGET, tracing::Level::DEBUG)

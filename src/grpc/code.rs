@@ -16,40 +16,40 @@ pub enum Code {
     Ok = 0,
     /// The call was cancelled, usually by the caller.
     Cancelled = 1,
-    /// Nobody said what went wrong.
+    /// An error without a known cause.
     Unknown = 2,
-    /// The request is wrong whatever the state of the system.
+    /// The request is invalid in any state of the system.
     InvalidArgument = 3,
     /// The deadline passed before the call was over.
     DeadlineExceeded = 4,
-    /// What was asked for does not exist.
+    /// The requested entity does not exist.
     NotFound = 5,
-    /// What was to be created exists.
+    /// The entity to be created exists already.
     AlreadyExists = 6,
-    /// The caller may not do this.
+    /// The caller lacks the permission.
     PermissionDenied = 7,
-    /// A quota or a limit is used up.
+    /// A quota or a limit is exhausted.
     ResourceExhausted = 8,
-    /// The system is not in a state in which this can be done.
+    /// The system is not in the state that the operation requires.
     FailedPrecondition = 9,
-    /// The operation was aborted, usually by a conflict.
+    /// The operation was aborted, usually because of a conflict.
     Aborted = 10,
-    /// Past the valid range.
+    /// The operation is past the valid range.
     OutOfRange = 11,
-    /// The server does not know this method.
+    /// The server does not implement the method.
     Unimplemented = 12,
     /// An invariant of the system is broken.
     Internal = 13,
-    /// The service can't be reached now.
+    /// The service can't be reached at present.
     Unavailable = 14,
     /// Data is lost or corrupt.
     DataLoss = 15,
-    /// The caller did not prove who it is.
+    /// The caller has no valid credentials.
     Unauthenticated = 16,
 }
 
 impl Code {
-    /// All codes, in order of their numbers.
+    /// All codes, ordered by number.
     pub const ALL: [Self; 17] = [
         Self::Ok,
         Self::Cancelled,
@@ -70,7 +70,7 @@ impl Code {
         Self::Unauthenticated,
     ];
 
-    /// The code with this number, `Unknown` for a number that no code has.
+    /// The code with this number; `Unknown` if no code has it.
     #[must_use]
     pub fn from_number(number: u8) -> Self {
         Self::ALL
@@ -81,8 +81,8 @@ impl Code {
 
     /// The code of a `grpc-status` value.
     ///
-    /// Anything but one of the seventeen numbers in its shortest form is `Unknown`, as in the
-    /// three core implementations.
+    /// Any value other than one of the seventeen numbers in its shortest form is `Unknown`, as in
+    /// the three core implementations.
     #[must_use]
     pub fn from_header(value: &[u8]) -> Self {
         match value {
@@ -92,8 +92,7 @@ impl Code {
         }
     }
 
-    /// Whether there is a `grpc-status`, and it is one of those numbers: one that is there several
-    /// times says the same each time.
+    /// Whether a valid `grpc-status` is present. If it is repeated, all its values must be equal.
     pub(crate) fn is_in(headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(STATUS).iter().map(HeaderValue::as_bytes);
         let Some(value) = values.next() else {

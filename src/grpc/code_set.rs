@@ -7,10 +7,10 @@ use super::Code;
 pub struct CodeSet(u32);
 
 impl CodeSet {
-    /// The set of no code.
+    /// The empty set.
     pub const EMPTY: Self = Self(0);
 
-    /// The set with one more code.
+    /// Adds a code to the set.
     #[must_use]
     pub const fn with(self, code: Code) -> Self {
         Self(self.0 | 1 << code as u8)

@@ -8,21 +8,21 @@ pub const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// `grpc-status-details-bin`: a base64 `google.rpc.Status`.
 pub const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
-/// `grpc-timeout`: how long the caller still waits.
+/// `grpc-timeout`: the time that the caller still waits.
 pub const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-/// `grpc-previous-rpc-attempts`: how many attempts came before this one (gRFC A6).
+/// `grpc-previous-rpc-attempts`: the number of attempts before this one (gRFC A6).
 pub const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
-/// `grpc-retry-pushback-ms`: the server's word on when to retry (gRFC A6).
+/// `grpc-retry-pushback-ms`: the server's instruction when to retry (gRFC A6).
 pub const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 /// `grpc-resilience-unprocessed`: in a Trailers-Only failure, the `:path` of a request that had no
 /// effect.
 ///
 /// [`ServerRateLimitLayer`](crate::ServerRateLimitLayer) and
-/// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) write it into what they refuse. See
+/// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) add it to their refusals. See
 /// [`RetryLayer::trust_unprocessed`](crate::RetryLayer::trust_unprocessed).
 pub const UNPROCESSED: HeaderName = HeaderName::from_static("grpc-resilience-unprocessed");
 
-/// Up to so many headers are looked through: hashing a name costs more than comparing some.
+/// Up to this number of headers are compared one by one: hashing a name costs more than that.
 pub(super) const FEW: usize = 8;
 
 /// The first value of this name.

@@ -1,8 +1,8 @@
-/// Which side of a method sends how many messages.
+/// The kind of a method: which side sends one message, and which a stream.
 ///
-/// From outside, a unary response and a stream of one message look alike. A layer that knows that
-/// a method answers with one message can hold the response head until the first frame, and so may
-/// still retry a status that arrives in trailers (CONTRACT R6).
+/// On the wire, a unary response and a stream of one message look alike. A layer that knows that a
+/// method answers with one message can hold the response head until the first frame, so it can
+/// still retry a status in trailers (CONTRACT R6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MethodKind {
     /// One request message, one response message.

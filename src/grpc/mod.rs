@@ -1,7 +1,7 @@
 //! The wire vocabulary of gRPC, parsed without panics and independent of any gRPC library.
 //!
-//! Everything here reads what a peer sent. A malformed value is an answer of its own (`None`, a
-//! typed error, [`Pushback::Stop`]), never a panic.
+//! All functions here read values that a peer sent. A malformed value is reported as `None`, a
+//! typed error or [`Pushback::Stop`], never by a panic.
 
 mod code;
 mod code_set;

@@ -5,10 +5,11 @@ use http::HeaderMap;
 use super::PUSHBACK;
 use super::headers::find;
 
-/// The server's word on retrying, from `grpc-retry-pushback-ms`.
+/// The server's instruction for retries, from `grpc-retry-pushback-ms`.
 ///
-/// Source: [gRFC A6, Pushback](https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback)
-/// (CONTRACT P1 to P3).
+/// Source: [gRFC A6, Pushback][A6] (CONTRACT P1 to P3).
+///
+/// [A6]: https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushback {
     /// Retry after exactly this delay, if the call may be retried at all.

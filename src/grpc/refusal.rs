@@ -1,4 +1,4 @@
-//! What servers write: Trailers-Only answers, when to come again, and that a request had no effect.
+//! The answers that servers write: Trailers-Only, with a retry delay and the mark "unprocessed".
 
 use std::task::Poll;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::retry_info::{MAX_SECONDS, RETRY_INFO, RetryInfo};
 use super::unprocessed::path_of;
 use super::{Code, Status, UNPROCESSED};
 
-/// `google.rpc.Status`, to be written; it is read more leniently.
+/// `google.rpc.Status` for writing; reading is more lenient.
 #[derive(Clone, PartialEq, Message)]
 struct WrittenStatus {
     #[prost(int32, tag = "1")]
@@ -25,10 +25,10 @@ struct WrittenStatus {
     details: Vec<prost_types::Any>,
 }
 
-/// A serialised `google.rpc.Status` with a `google.rpc.RetryInfo` that says this delay: what
-/// [`retry_delay`] reads.
+/// A serialised `google.rpc.Status` with a `google.rpc.RetryInfo` of this delay, as [`retry_delay`]
+/// reads it.
 ///
-/// A delay that duration.proto has no room for, 10,000 years, is its longest.
+/// The delay is at most 10,000 years, the maximum of duration.proto.
 #[must_use]
 pub(crate) fn retry_info_details(code: Code, message: &str, delay: Duration) -> Bytes {
     let delay = delay.min(Duration::from_secs(MAX_SECONDS));
@@ -48,12 +48,12 @@ pub(crate) fn retry_info_details(code: Code, message: &str, delay: Duration) -> 
     status.encode_to_vec().into()
 }
 
-/// An answer of a server layer of ours, whose word the layers further out leave there.
+/// Marks an answer of this crate's server layers, whose mark "unprocessed" outer layers keep.
 #[derive(Clone, Copy, Debug)]
 struct Own;
 
 impl Status {
-    /// The same, which vouches that the request had no effect.
+    /// Adds the mark that the request had no effect.
     pub(crate) fn vouching_for(self, uri: &Uri) -> Self {
         let Ok(path) = HeaderValue::from_str(path_of(uri)) else {
             return self;
@@ -63,7 +63,7 @@ impl Status {
         self.with_metadata(metadata)
     }
 
-    /// The Trailers-Only answer of a server layer that says this.
+    /// This status as the Trailers-Only answer of a server layer.
     pub(crate) fn into_answer<B>(self, body: B) -> Response<B> {
         let mut response = Response::new(body);
         response.extensions_mut().insert(Own);
@@ -74,8 +74,8 @@ impl Status {
     }
 }
 
-/// Takes the word out of the head of what a handler returns: it may be a status of somebody else's
-/// that the handler hands on.
+/// Removes the mark "unprocessed" from the head of a handler's response: the handler may pass on
+/// the status of another call.
 pub(crate) fn strip_head<B>(response: &mut Response<B>) {
     if find(response.headers(), &UNPROCESSED).is_some()
         && response.extensions().get::<Own>().is_none()
@@ -84,7 +84,7 @@ pub(crate) fn strip_head<B>(response: &mut Response<B>) {
     }
 }
 
-/// The same of its trailers.
+/// Removes that mark from the trailers.
 pub(crate) fn strip_trailers<D, E>(read: &mut Poll<Option<Result<Frame<D>, E>>>) {
     if let Poll::Ready(Some(Ok(frame))) = read
         && let Some(trailers) = frame.trailers_mut()

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-/// As much of `google.rpc.Status` as holds the details.
+/// The fields of `google.rpc.Status` that hold the details.
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {
     #[prost(message, repeated, tag = "3")]
@@ -23,9 +23,11 @@ pub(super) const MAX_SECONDS: u64 = 315_576_000_000;
 
 /// The delay of the first valid `google.rpc.RetryInfo` in a serialised `google.rpc.Status`.
 ///
-/// Negative and malformed durations, other details and undecodable bytes are passed over; zero
-/// asks for nothing and is `None` (CONTRACT P7). Source:
-/// [error_details.proto](https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto).
+/// Negative and malformed durations, other details and undecodable bytes are skipped; a delay of
+/// zero is `None` (CONTRACT P7). Source:
+/// [error_details.proto][proto].
+///
+/// [proto]: https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
 #[must_use]
 pub fn retry_delay(details: &[u8]) -> Option<Duration> {
     RpcStatus::decode(details)

@@ -10,22 +10,22 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 use super::headers::find;
 use super::{Code, DETAILS, MESSAGE, STATUS, UNPROCESSED};
 
-/// gRPC's binary headers may come with padding or without.
+/// Reads gRPC's binary headers with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Written without, as the core implementations do.
+/// Writes them without padding, as the core implementations do.
 const WRITTEN: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_encode_padding(false),
 );
 
-/// All but the printable ASCII characters; and `%` itself.
+/// Escapes all characters except printable ASCII, and `%`.
 const MESSAGE_ESCAPES: &AsciiSet = &CONTROLS.add(b'%');
 
-/// What a peer said of a call: code, message, details and the rest of its metadata.
+/// The status of a call: code, message, details and the other metadata.
 #[derive(Clone)]
 pub struct Status {
     code: Code,
@@ -46,14 +46,14 @@ impl Status {
         }
     }
 
-    /// The same status with the bytes of a `google.rpc.Status`.
+    /// Sets the details: the bytes of a `google.rpc.Status`.
     #[must_use]
     pub fn with_details(mut self, details: Bytes) -> Self {
         self.details = details;
         self
     }
 
-    /// The same status with metadata.
+    /// Sets the metadata.
     #[must_use]
     pub fn with_metadata(mut self, metadata: HeaderMap) -> Self {
         self.metadata = metadata;
@@ -62,7 +62,7 @@ impl Status {
 
     /// Reads the status from trailers or from a Trailers-Only head; `None` without `grpc-status`.
     ///
-    /// Malformed details count as absent, and a message that is no UTF-8 is decoded with
+    /// Malformed details count as absent, and a message that is not UTF-8 is decoded with
     /// replacement characters (CONTRACT H5): neither hides the code.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
@@ -87,7 +87,9 @@ impl Status {
 
     /// The status of an HTTP answer that carries no `grpc-status` (CONTRACT H2).
     ///
-    /// Source: [http-grpc-status-mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md).
+    /// Source: [http-grpc-status-mapping][mapping].
+    ///
+    /// [mapping]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
     #[must_use]
     pub fn from_http(http: StatusCode, headers: &HeaderMap) -> Self {
         let code = match http.as_u16() {
@@ -102,10 +104,10 @@ impl Status {
         Self::new(code, message).with_metadata(headers.clone())
     }
 
-    /// The trailers, or what a Trailers-Only head adds to its content type, that say this status.
+    /// Writes the status as trailers, or as the additional headers of a Trailers-Only head.
     ///
     /// The message is percent-encoded and the details are base64 without padding, as PROTOCOL-HTTP2
-    /// asks for.
+    /// requires.
     #[must_use]
     pub fn into_headers(self) -> HeaderMap {
         let mut headers = self.metadata;
@@ -138,13 +140,13 @@ impl Status {
         &self.details
     }
 
-    /// The headers that came with the status, its own three excepted.
+    /// The metadata that came with the status, without its own three headers.
     #[must_use]
     pub fn metadata(&self) -> &HeaderMap {
         &self.metadata
     }
 
-    /// The same without the word that its request had no effect, which is of one hop (CONTRACT I7).
+    /// Removes the mark "unprocessed", which is valid for one hop only (CONTRACT I7).
     pub(crate) fn without_vouch(mut self) -> Self {
         if find(&self.metadata, &UNPROCESSED).is_some() {
             self.metadata.remove(UNPROCESSED);
@@ -174,7 +176,7 @@ impl fmt::Debug for Status {
     }
 }
 
-/// A header's value; none for an empty text.
+/// A header value; `None` for an empty text.
 fn value(text: &str) -> Option<HeaderValue> {
     Some(text)
         .filter(|text| !text.is_empty())
@@ -185,7 +187,7 @@ fn decode(value: &HeaderValue) -> Option<Bytes> {
     BASE64.decode(value.as_bytes()).ok().map(Bytes::from)
 }
 
-/// Takes `grpc-status-details-bin` out if it is no base64, and says whether it did.
+/// Removes `grpc-status-details-bin` if it is not base64, and returns whether it did.
 ///
 /// tonic's client panics on such a value, in the caller's task.
 pub fn remove_malformed_details(headers: &mut HeaderMap) -> bool {

@@ -4,16 +4,16 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::headers::FEW;
 use super::{Code, DETAILS, UNPROCESSED};
 
-/// What one look through the headers of an answer tells, or through its trailers.
+/// The result of one pass over the headers of an answer, or over its trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StatusHeaders {
-    /// What `grpc-status` says, if there is one.
+    /// The code of `grpc-status`, if present.
     pub(crate) code: Option<Code>,
-    /// Whether there is a `grpc-status-details-bin`.
+    /// Whether `grpc-status-details-bin` is present.
     pub(crate) has_details: bool,
-    /// Whether there is the word that the request had no effect.
+    /// Whether the mark "unprocessed" is present.
     pub(crate) has_vouch: bool,
-    /// Whether a content type says that this is no gRPC.
+    /// Whether the content type is not gRPC.
     pub(crate) is_foreign: bool,
 }
 
@@ -51,7 +51,7 @@ impl StatusHeaders {
         }
     }
 
-    /// Whether a head with this HTTP status leaves the word to trailers, or says OK itself
+    /// Whether a head with this HTTP status leaves the status to trailers, or is OK itself
     /// (CONTRACT H1, H2).
     pub(crate) fn is_no_failure(self, http: StatusCode) -> bool {
         match self.code {
@@ -61,13 +61,13 @@ impl StatusHeaders {
     }
 }
 
-/// How the media types of gRPC begin, whatever follows: `+proto`, `;`, `-web`.
+/// The common start of gRPC's media types, before `+proto`, `;` or `-web`.
 const GRPC: &[u8] = b"application/grpc";
 
-/// No content type passes: in-memory services and old servers leave it out.
+/// An absent content type passes: in-memory services and old servers omit it.
 fn is_foreign(kind: &HeaderValue) -> bool {
     let kind = kind.as_bytes();
-    // Nearly all write it like this.
+    // The usual form.
     if kind.starts_with(GRPC) {
         return false;
     }

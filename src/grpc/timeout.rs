@@ -15,7 +15,8 @@ const UNITS: [(u8, u128); 6] = [
     (b'H', 3_600 * 1_000_000_000),
 ];
 
-/// A `grpc-timeout` outside the grammar `1*8DIGIT ("H" / "M" / "S" / "m" / "u" / "n")`.
+/// Returned for a `grpc-timeout` outside the grammar `1*8DIGIT ("H" / "M" / "S" / "m" / "u" /
+/// "n")`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed grpc-timeout: expected one to eight digits and one of the units H M S m u n")]
 pub struct InvalidTimeout;
@@ -49,12 +50,12 @@ pub fn parse_timeout(value: &[u8]) -> Result<Duration, InvalidTimeout> {
 
 /// Writes a duration as a `grpc-timeout` value: the finest unit whose value fits eight digits.
 ///
-/// Rounds down, so that what is sent is never longer than what is left, and to no less than `1n`.
-/// Anything above 99999999 hours is sent as that (CONTRACT D2).
+/// Rounds down to at least `1n`, so the value is not longer than the time that remains. A duration
+/// above 99999999 hours is sent as that maximum (CONTRACT D2).
 #[must_use]
 pub fn render_timeout(timeout: Duration) -> HeaderValue {
     let nanos = timeout.as_nanos().max(1);
-    // Most are this short, and then the sum needs no wide arithmetic.
+    // Most values fit, and need no 128-bit arithmetic.
     if let Ok(nanos) = u64::try_from(nanos) {
         for (unit, length) in [(b'n', 1), (b'u', 1_000), (b'm', 1_000_000)] {
             if let Some(value) = value(u128::from(nanos / length), unit) {
@@ -69,7 +70,7 @@ pub fn render_timeout(timeout: Duration) -> HeaderValue {
     finest.unwrap_or(HeaderValue::from_static("99999999H"))
 }
 
-/// `None` if that has more than eight digits.
+/// `None` if the value has more than eight digits.
 fn value(count: u128, unit: u8) -> Option<HeaderValue> {
     let mut count = u32::try_from(count).ok().filter(|it| *it <= MAX_VALUE)?;
     let mut text = [unit; MAX_DIGITS + 1];

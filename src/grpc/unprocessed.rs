@@ -1,28 +1,28 @@
-//! The server's word that a request had no effect (CONTRACT I7).
+//! The server's mark that a request had no effect (CONTRACT I7).
 
 use http::{HeaderMap, HeaderValue, Uri};
 
 use super::UNPROCESSED;
 
-/// What the word has to say of a request: its `:path`.
+/// The value of the mark for a request: its `:path`.
 pub(super) fn path_of(uri: &Uri) -> &str {
     uri.path_and_query().map_or("", |path| path.as_str())
 }
 
-/// The word that came with a Trailers-Only failure, taken out of its headers; an extension of the
-/// answer, for the layer that knows the path of the request.
+/// The mark of a Trailers-Only failure, moved from its headers to an extension of the answer, for
+/// the layer that knows the path of the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Vouched(HeaderValue);
 
 impl Vouched {
-    /// Takes it out of headers, with all that is wrong with it: `None` if it is repeated.
+    /// Removes it from the headers; `None` if it is repeated.
     pub(crate) fn take(headers: &mut HeaderMap) -> Option<Self> {
         let is_single = headers.get_all(UNPROCESSED).iter().nth(1).is_none();
         let value = headers.remove(UNPROCESSED)?;
         is_single.then_some(Self(value))
     }
 
-    /// Whether it is of this request, and not of one that somebody made for it.
+    /// Whether it belongs to this request, and not to another call that the server made for it.
     pub(crate) fn is_of(&self, uri: &Uri) -> bool {
         let path = path_of(uri);
         !path.is_empty() && self.0 == *path

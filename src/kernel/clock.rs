@@ -1,4 +1,4 @@
-//! tokio's time for governor, so that what it limits can be tested on a paused clock.
+//! tokio's clock for governor, so that its limits can be tested on a paused clock.
 
 use std::time::Duration;
 
@@ -6,11 +6,10 @@ use governor::clock::{Clock, Reference};
 use governor::nanos::Nanos;
 use tokio::time::Instant;
 
-/// A clock that reads tokio's time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TokioClock;
 
-/// A moment of it.
+/// An instant of tokio's clock, as governor sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(pub(crate) Instant);
 

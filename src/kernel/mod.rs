@@ -1,4 +1,4 @@
-//! What every room stands on: time, random numbers, locks and atomics. Private.
+//! The basis of all other modules: time, random numbers, locks and atomics. Private.
 
 pub(crate) mod clock;
 pub(crate) mod rng;

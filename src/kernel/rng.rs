@@ -1,4 +1,4 @@
-//! The one source of chance: the thread's generator, or a seeded one whose draws repeat.
+//! The only source of random numbers: the thread's generator, or a seeded one that repeats.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Rng {
         }
     }
 
-    /// Random bytes, as many as are asked for.
+    /// Draws `N` random bytes.
     pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
         match &self.seeded {
             Some(generator) => generator.lock().random(),
@@ -30,7 +30,7 @@ impl Rng {
         }
     }
 
-    /// A random number in `[0, 1)`.
+    /// Draws a random number in `[0, 1)`.
     pub(crate) fn unit(&self) -> f64 {
         match &self.seeded {
             Some(generator) => generator.lock().random(),

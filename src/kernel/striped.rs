@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// More threads than this share some.
+/// Threads beyond this number share a stripe.
 const STRIPES: usize = 16;
 
 thread_local! {
     static STRIPE: Cell<usize> = const { Cell::new(STRIPES) };
 }
 
-/// That of this thread.
+/// The stripe of this thread.
 #[inline]
 fn stripe() -> usize {
     let stripe = STRIPE.get();
@@ -27,11 +27,11 @@ fn choose() -> usize {
     stripe
 }
 
-/// What calls on all threads hold, for each thread in an [`Arc`] of its own.
+/// One `Arc<T>` per thread, to avoid contention on its counter.
 ///
-/// A counter that two threads write goes from one's cache to the other's and back with each call, which
-/// takes longer than most of what else a call does. (`thread_local` would do the same for `Send` types,
-/// which a channel need not be.)
+/// A counter that two threads write moves between their caches with each call, which costs more
+/// than most other steps of a call. The `thread_local` crate would require `Send`, which a channel
+/// need not be.
 pub(crate) struct Striped<T>([OnceLock<Arc<T>>; STRIPES]);
 
 impl<T> Striped<T> {
@@ -39,7 +39,7 @@ impl<T> Striped<T> {
         Self([const { OnceLock::new() }; STRIPES])
     }
 
-    /// That of this thread.
+    /// The value of this thread's stripe.
     #[inline]
     pub(crate) fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let new = || Arc::new(make());

@@ -11,7 +11,7 @@ pub(crate) use primitives::MutexGuard;
 pub(crate) use primitives::atomic::{AtomicBool, AtomicU32, AtomicU64};
 pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A mutex without poisoning: what it guards here is never left half-written.
+/// A mutex without poisoning: a panic never leaves its value half-written.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(primitives::Mutex<T>);
 

@@ -1,4 +1,4 @@
-//! The only place where layers take timers from, wherever they are polled (CONTRACT D13).
+//! All timers of the layers come from here, on any polling thread (CONTRACT D13).
 
 use std::fmt;
 use std::future::Future;
@@ -16,38 +16,38 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::events;
 use crate::kernel::sync::Mutex;
 
-/// Later than any call ends, and not so late that a timer can't say it.
+/// Later than any call ends, and within the range of a tokio timer.
 const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
-/// The runtime in which a stack was built, or else first called: its timers come from there
-/// wherever the polling thread has no runtime.
+/// The runtime in which a stack was built or first called. It provides timers where the polling
+/// thread has no runtime.
 ///
-/// The handle keeps some memory of the runtime until the stack is gone.
+/// The handle keeps some memory of the runtime until the stack is dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Home(Arc<OnceLock<Handle>>);
 
-/// No timer can be had: the stack's runtime is over, or no thread can be started.
+/// No timer is available: the stack's runtime has ended, or no thread can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoRuntime;
 
 impl fmt::Display for NoRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the call needs a timer, and no tokio runtime is there to run it any more: build the stack, \
-             or make its first call, within a runtime that has its time enabled, and keep that running",
+            "the call needs a timer, but no tokio runtime is left to run it: build the stack, or make its \
+             first call, within a runtime with time enabled that keeps running",
         )
     }
 }
 
 impl Home {
-    /// That of a stack which is built here.
+    /// The runtime in which the stack is built.
     pub(crate) fn here() -> Self {
         let home = Self::default();
         home.note();
         home
     }
 
-    /// The stack is called here.
+    /// Remembers the runtime of the first call.
     #[inline]
     pub(crate) fn note(&self) {
         if self.0.get().is_none() {
@@ -60,12 +60,12 @@ impl Home {
         if let Ok(runtime) = Handle::try_current()
             && sleep_here(Instant::now(), &runtime).is_some()
         {
-            // If another thread was faster, its runtime does as well.
+            // If another thread was faster, its runtime serves as well.
             let _ = self.0.set(runtime);
         }
     }
 
-    /// A timer that goes off at this instant.
+    /// A timer that expires at this instant.
     #[inline]
     pub(crate) fn timer(&self, at: Instant) -> Timer {
         Timer(match here(at) {
@@ -83,7 +83,7 @@ impl Home {
         Elsewhere { at, keeper }
     }
 
-    /// The same after this wait.
+    /// A timer that expires after this wait.
     pub(crate) fn timer_after(&self, wait: Duration) -> Timer {
         let now = Instant::now();
         self.timer(now.checked_add(wait).unwrap_or_else(|| now + FAR))
@@ -97,23 +97,22 @@ impl fmt::Debug for Home {
     }
 }
 
-/// A timer of the runtime of this thread, if there is one.
+/// A timer of this thread's runtime, if there is one.
 #[inline]
 fn here(at: Instant) -> Option<Sleep> {
     let runtime = Handle::try_current().ok()?;
     sleep_here(at, &runtime)
 }
 
-/// Runtimes that were built without time, the last ones that were asked; not made where there is
-/// none.
+/// The last runtimes that proved to be built without time. Allocated with the first one.
 static TIMELESS: OnceLock<Mutex<Vec<runtime::Id>>> = OnceLock::new();
 
-/// So many are remembered.
+/// How many of them are remembered.
 const MOST_TIMELESS: usize = 64;
 
-/// A timer of this runtime, which is the thread's: `None` if it was built without time.
+/// A timer of the thread's runtime; `None` if it was built without time.
 ///
-/// Nothing says so beforehand: tokio panics, and the panic hook is told, once for each runtime.
+/// tokio has no query for that: it panics, and the panic hook runs, once for each runtime.
 #[inline]
 pub(crate) fn sleep_here(at: Instant, runtime: &Handle) -> Option<Sleep> {
     let timeless = TIMELESS.get();
@@ -136,14 +135,13 @@ fn remember_timeless(id: runtime::Id) {
     timeless.push(id);
 }
 
-/// The runtime of a timer is over, or ends now: it tells no time any more.
+/// The runtime of a timer has ended, or is ending, and drives no timers.
 #[derive(Debug)]
 pub(crate) struct CutOff;
 
-/// Polls a timer, which may be of another runtime than the thread's.
+/// Polls a timer, which may belong to another runtime than the thread's.
 ///
-/// A runtime that ends lets all its timers go off, and polling one of them panics from a little before
-/// that on.
+/// A runtime that ends completes all its timers, and polling one panics from shortly before that.
 #[inline]
 pub(crate) fn poll(sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Result<(), CutOff>> {
     if sleep.is_elapsed() {
@@ -156,25 +154,25 @@ pub(crate) fn poll(sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Result<
     }
 }
 
-/// Wakes whoever polls it.
+/// Wakes the task that polls it.
 pub(crate) struct Timer(Kind);
 
 enum Kind {
-    /// Of the runtime in which it was made.
+    /// A timer of the runtime in which it was made.
     Here(Pin<Box<Sleep>>),
     Elsewhere(Box<Elsewhere>),
 }
 
-/// One that was made, or is polled, where no runtime is.
+/// A timer that was made, or is polled, outside a runtime.
 struct Elsewhere {
     at: Instant,
     keeper: Keeper,
 }
 
 enum Keeper {
-    /// Of the stack's home.
+    /// A task in the stack's home runtime.
     Task(Task),
-    /// Of no runtime.
+    /// A thread, without a runtime.
     Alone(Thread),
     None,
 }
@@ -186,7 +184,7 @@ impl Keeper {
 }
 
 impl Timer {
-    /// When it goes off.
+    /// When it expires.
     pub(crate) fn at(&self) -> Instant {
         match &self.0 {
             Kind::Here(sleep) => sleep.deadline(),
@@ -194,7 +192,7 @@ impl Timer {
         }
     }
 
-    /// Goes off at this instant instead.
+    /// Sets a new instant.
     pub(crate) fn reset(&mut self, at: Instant) {
         match &mut self.0 {
             Kind::Here(sleep) => sleep.as_mut().reset(at),
@@ -208,7 +206,7 @@ impl Timer {
         }
     }
 
-    /// Ready once it goes off, or when it is known that it never does.
+    /// Ready once it expires, or with an error if it never can.
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
         match &mut self.0 {
@@ -220,14 +218,14 @@ impl Timer {
         }
     }
 
-    /// Its runtime is over. Whoever polls may do so in another.
+    /// Its runtime has ended; the polling thread may be in another one.
     #[cold]
     fn poll_moved(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
         let at = self.at();
         if let Some(sleep) = here(at) {
             let mut sleep = Box::pin(sleep);
             let polled = poll(sleep.as_mut(), cx);
-            // Or in what is left of the one that is over.
+            // The thread may still be inside the handle of the runtime that has ended.
             if !matches!(polled, Poll::Ready(Err(CutOff))) {
                 self.0 = Kind::Here(sleep);
                 return polled.map(|_| Ok(()));
@@ -237,7 +235,7 @@ impl Timer {
         self.poll_elsewhere(cx)
     }
 
-    /// One of no runtime.
+    /// A timer on a thread of its own, without a runtime.
     #[cold]
     pub(crate) fn alone(at: Instant) -> Self {
         let keeper = Keeper::alone(at);
@@ -257,7 +255,7 @@ impl Timer {
             Keeper::Alone(thread) => return thread.poll(cx).map(Ok),
             Keeper::None => Err(NoRuntime),
         };
-        // What is due needs nobody to wake it.
+        // An instant that has passed needs no waker.
         Poll::Ready(if elsewhere.at <= Instant::now() {
             Ok(())
         } else {
@@ -272,7 +270,7 @@ impl fmt::Debug for Timer {
     }
 }
 
-/// A task that ends at one instant: whoever waits for it hears when its runtime is over, too.
+/// A task that ends at one instant, or with its runtime; both wake the waiting task.
 struct Task {
     handle: JoinHandle<()>,
     runtime: Handle,
@@ -296,7 +294,7 @@ impl Drop for Task {
 
 static ALONE: events::Once = events::Once::new();
 
-/// A thread that ends at one instant, where nobody has ever shown the stack a runtime.
+/// A thread that ends at one instant, for a timer without a runtime.
 struct Thread {
     shared: Arc<Mutex<Alone>>,
     handle: thread::Thread,
@@ -305,7 +303,7 @@ struct Thread {
 #[derive(Default)]
 struct Alone {
     is_over: bool,
-    /// Its owner does not wait any more.
+    /// The owner of the timer dropped it.
     is_left: bool,
     waker: Option<Waker>,
 }
@@ -331,7 +329,7 @@ impl Thread {
         }
         let before = alone.waker.replace(cx.waker().clone());
         drop(alone);
-        // Without the lock: a waker may hold anything.
+        // Dropped outside the lock: a waker may run any code on drop.
         drop(before);
         Poll::Pending
     }
@@ -385,7 +383,7 @@ mod tests {
         builder.worker_threads(1).enable_time().build().unwrap()
     }
 
-    /// Parks a thread that no runtime knows until the timer says something.
+    /// Parks a thread outside any runtime until the timer completes.
     fn wait_for(mut timer: Timer) -> Result<(), NoRuntime> {
         struct Unpark(thread::Thread);
         impl Wake for Unpark {
@@ -476,7 +474,7 @@ mod tests {
         assert_eq!(wait_for(home.timer(Instant::now())), Ok(()), "it is due");
     }
 
-    // CONTRACT D13: whoever keeps a runtime's handle may enter it when it is over
+    // CONTRACT D13: a kept handle may enter its runtime after the end of that runtime
     #[test]
     fn a_timer_in_what_is_left_of_a_runtime_goes_on_by_a_thread() {
         let runtime = runtime();
@@ -554,7 +552,7 @@ mod tests {
         };
         let shared = Arc::downgrade(&thread.shared);
         drop(timer);
-        // The thread holds the other one.
+        // The thread holds the other reference.
         while shared.strong_count() > 0 {
             thread::yield_now();
         }

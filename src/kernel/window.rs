@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-/// What a window adds up.
+/// A value that a window sums up.
 pub(crate) trait Tally: Copy + Default {
     fn add(&mut self, more: Self);
 
-    /// Takes what was added before.
+    /// Subtracts an earlier addition.
     fn take(&mut self, less: Self);
 }
 
@@ -22,14 +22,14 @@ impl Tally for u64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SlotNumber(u64);
 
-/// Tallies over a window of time that moves on: a ring of slots, and their sum.
+/// Sums over a sliding window of time: a ring of slots, and their total.
 ///
-/// What is added stays for the window's length, or up to one slot less. It knows no clock: the time
-/// since its start is passed in, and a time that goes back counts as the latest one. No function
-/// takes more than `SLOTS` steps, however long nothing happened.
+/// An addition counts for the window's length, or up to one slot less. The window reads no clock:
+/// the time since its start is passed in, and a time that goes back counts as the latest one. Each
+/// function takes at most `SLOTS` steps, after any idle time.
 #[derive(Clone, Debug)]
 pub(crate) struct Window<T, const SLOTS: usize> {
-    /// In nanoseconds, one at least.
+    /// In nanoseconds, at least one.
     length: u128,
     newest: u64,
     slots: [T; SLOTS],
@@ -47,7 +47,7 @@ impl<T: Tally, const SLOTS: usize> Window<T, SLOTS> {
         }
     }
 
-    /// What it holds, so long after its start.
+    /// The sum at `elapsed` after its start.
     pub(crate) fn total(&mut self, elapsed: Duration) -> T {
         self.advance(elapsed);
         self.total
@@ -61,7 +61,7 @@ impl<T: Tally, const SLOTS: usize> Window<T, SLOTS> {
         newest
     }
 
-    /// Adds to that slot, unless it left the window.
+    /// Adds to a slot, unless it has left the window.
     pub(crate) fn put_back(&mut self, slot: SlotNumber, more: T) {
         if self.holds(slot) {
             self.total.add(more);
@@ -69,7 +69,7 @@ impl<T: Tally, const SLOTS: usize> Window<T, SLOTS> {
         }
     }
 
-    /// Takes from that slot what was added to it, unless it left the window.
+    /// Subtracts an earlier addition from its slot, unless the slot has left the window.
     pub(crate) fn take_back(&mut self, slot: SlotNumber, less: T) {
         if self.holds(slot) {
             self.total.take(less);
@@ -77,7 +77,7 @@ impl<T: Tally, const SLOTS: usize> Window<T, SLOTS> {
         }
     }
 
-    /// Each slot in the window, the oldest first.
+    /// Each slot in the window, oldest first.
     pub(crate) fn oldest_first(&self) -> [(SlotNumber, T); SLOTS] {
         std::array::from_fn(|place| {
             let age = (SLOTS - 1 - place) as u64;
@@ -94,9 +94,9 @@ impl<T: Tally, const SLOTS: usize> Window<T, SLOTS> {
         self.newest - slot.0.min(self.newest) < SLOTS as u64
     }
 
-    /// Moves on: what is too old leaves.
+    /// Moves the window on and drops the slots that leave it.
     fn advance(&mut self, elapsed: Duration) {
-        // Two callers may come in another order than they read the clock.
+        // Two callers may arrive in another order than they read the clock.
         let newest = self.number_at(elapsed).max(self.newest);
         for step in 0..(newest - self.newest).min(SLOTS as u64) {
             let left = std::mem::take(self.slot(newest - step));
@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    /// What was added, with the number of its slot, looked through from the beginning.
+    /// A full list of additions and their slots: the model that the ring is compared with.
     #[derive(Default)]
     struct Slow(Vec<(u64, u64)>);
 
@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = (u64, u8)> {
-        // Milliseconds until it, and what happens: something is added, taken back or put back.
+        // Milliseconds until the step, and its kind: add, take back or put back.
         let wait = prop_oneof![
             5 => 0..3_000_u64,
             2 => 0..60_000_u64,

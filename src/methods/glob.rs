@@ -9,16 +9,16 @@ const OPTIONS: MatchOptions = MatchOptions {
     require_literal_leading_dot: false,
 };
 
-/// A glob, matched against every call: the usual ones without the general machinery.
+/// A glob that is matched against every call. The usual forms avoid the general matcher.
 #[derive(Clone, Debug)]
 pub(super) struct Glob {
     pattern: Pattern,
-    /// What stands before a `*` at the end, if there is nothing else to match.
+    /// The text before a final `*`, if the glob has no other special character.
     prefix: Option<String>,
 }
 
 impl Glob {
-    /// What is wrong with a malformed one, if it is.
+    /// Parses a glob; returns the reason if it is malformed.
     pub(super) fn new(pattern: &str) -> Result<Self, &'static str> {
         let compiled = Pattern::new(pattern).map_err(|error| error.msg)?;
         let prefix = pattern.strip_suffix('*').map(str::to_owned);
@@ -33,12 +33,12 @@ impl Glob {
         self.pattern.as_str()
     }
 
-    /// Whether it surely matches all that this one matches.
+    /// Whether it certainly matches all that `other` matches.
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (self.as_str(), other.as_str()) {
             (one, other) if one == other => true,
             ("/**", _) => true,
-            // It matches paths that are no methods, too.
+            // `/**` also matches paths that are not methods.
             (_, "/**") => false,
             (one, other) => Language::of(one).covers(&Language::of(other)),
         }

@@ -1,33 +1,33 @@
-//! Which methods two globs match, compared without trying them all.
+//! Compares the sets of methods that two globs match, without enumerating them.
 //!
-//! A glob is an automaton over its tokens, and only such characters matter as its tokens tell
-//! apart. So one search through the pairs of states decides it.
+//! A glob is an automaton over its tokens. Only the characters that its tokens distinguish matter,
+//! so one search through the pairs of states decides.
 
 use std::collections::BTreeSet;
 
-/// So many states are looked at. A pattern that needs more has dozens of stars.
+/// The maximum number of states searched. A pattern that needs more has dozens of stars.
 const MOST: usize = 10_000;
 
-/// What one place of a glob matches, as `glob::Pattern` reads it.
+/// One element of a glob, as `glob::Pattern` reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
     /// The end of a segment.
     Slash,
-    /// One of these ranges of characters, or any character outside of them; never a slash.
+    /// One character inside these ranges, or one outside of them; never a slash.
     One {
         ranges: Vec<(char, char)>,
         within: bool,
     },
     /// `*`: any characters of a segment.
     Within,
-    /// `**`: any number of whole segments; at the end anything.
+    /// `**`: any number of whole segments; at the end any text.
     Across,
 }
 
-/// A glob, or a path.
+/// The tokens of a glob or a path.
 pub(super) struct Language(Vec<Token>);
 
-/// How much of a method's path a word is.
+/// How much of a method's path a word covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Shape {
     Start,
@@ -51,11 +51,11 @@ impl Shape {
     }
 }
 
-/// The places where a glob may be after a word, and whether that ends with a slash.
+/// The places where a glob may be after a word, and whether the word ends with a slash.
 type Places = BTreeSet<usize>;
 
 impl Language {
-    /// That of a well-formed pattern.
+    /// The language of a well-formed pattern.
     pub(super) fn of(pattern: &str) -> Self {
         let chars: Vec<char> = pattern.chars().collect();
         let mut tokens = Vec::new();
@@ -64,7 +64,7 @@ impl Language {
             rest = after;
             let token = match (first, after) {
                 ('*', ['*', after @ ..]) => {
-                    // The slash behind it is its own.
+                    // The slash behind it is a token of its own.
                     rest = after.strip_prefix(&['/']).unwrap_or(after);
                     Token::Across
                 }
@@ -91,20 +91,20 @@ impl Language {
         Self(tokens)
     }
 
-    /// Whether it surely matches each method that the other one matches.
+    /// Whether it certainly matches each method that `other` matches.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let missed = |ours: &Places, theirs: &Places| other.accepts(theirs) && !self.accepts(ours);
         self.search(other, missed) == Some(false)
     }
 
-    /// Whether there may be a method that both match.
+    /// Whether some method may match both.
     pub(super) fn meets(&self, other: &Self) -> bool {
         let both = |ours: &Places, theirs: &Places| other.accepts(theirs) && self.accepts(ours);
         self.search(other, both) != Some(false)
     }
 
-    /// Whether a method takes the two to places of which this holds; `None` if that is too much to
-    /// look for.
+    /// Whether some method leads the two globs to places for which `holds` is true; `None` if the
+    /// search is too large.
     fn search(&self, other: &Self, holds: impl Fn(&Places, &Places) -> bool) -> Option<bool> {
         let alphabet = alphabet([self, other]);
         let start = (Shape::Start, self.start(), other.start());
@@ -135,7 +135,7 @@ impl Language {
     }
 
     fn start(&self) -> Places {
-        // A `**` may begin here: so it does behind a slash.
+        // A `**` may begin here, as it may after a slash.
         self.closed(BTreeSet::from([0]), true)
     }
 
@@ -158,7 +158,7 @@ impl Language {
         self.closed(after.collect(), next == '/')
     }
 
-    /// With the places behind those that need no character.
+    /// Adds the places that are reached without a character.
     fn closed(&self, mut places: Places, is_after_slash: bool) -> Places {
         let mut open: Vec<_> = places.iter().copied().collect();
         while let Some(place) = open.pop() {
@@ -175,13 +175,13 @@ impl Language {
     }
 }
 
-/// The class behind an opening bracket, and what follows it.
+/// The class after an opening bracket, and the rest of the pattern.
 fn class(after: &[char]) -> (Token, &[char]) {
     let (within, listed) = match after {
         ['!', listed @ ..] => (false, listed),
         listed => (true, listed),
     };
-    // A bracket that comes first is one of the characters.
+    // A bracket in the first position is a member of the class.
     let end = listed.iter().skip(1).position(|it| *it == ']');
     let end = end.map_or(listed.len(), |end| end + 1);
     let (mut listed, rest) = listed.split_at(end);
@@ -198,7 +198,7 @@ fn class(after: &[char]) -> (Token, &[char]) {
     (Token::One { ranges, within }, rest)
 }
 
-/// One character of each kind that the tokens tell apart.
+/// One character for each kind that the tokens distinguish.
 fn alphabet(languages: [&Language; 2]) -> BTreeSet<char> {
     let mut bounds = BTreeSet::from([0, u32::from('/'), u32::from('/') + 1]);
     for token in languages.iter().flat_map(|language| &language.0) {
@@ -208,7 +208,7 @@ fn alphabet(languages: [&Language; 2]) -> BTreeSet<char> {
             }
         }
     }
-    // Behind the last character before those that are none, the first one after them comes.
+    // After the last character before the surrogates comes the first one behind them.
     let first = |bound| char::from_u32(bound).or_else(|| (bound < 0xE000).then_some('\u{e000}'));
     bounds.into_iter().filter_map(first).collect()
 }
@@ -224,7 +224,7 @@ mod tests {
         Language::of(one).covers(&Language::of(other))
     }
 
-    /// All methods of a few characters, with names of up to so many.
+    /// All methods over a small alphabet, with names of up to `longest` characters.
     fn methods(longest: usize) -> Vec<String> {
         let mut names = vec![String::new()];
         let mut all = Vec::new();
@@ -300,7 +300,7 @@ mod tests {
             prop_assert_eq!(meets, glob.matches(&word), "{} {}", pattern, word);
         }
 
-        /// A word that tells two such patterns apart is no longer than both.
+        /// A word that distinguishes two such patterns is no longer than both.
         #[test]
         fn two_patterns_are_compared_as_if_all_methods_were_tried(one in patterns(), other in patterns()) {
             let (first, second) = (Glob::new(&one).unwrap(), Glob::new(&other).unwrap());

@@ -4,14 +4,14 @@ use super::glob::Glob;
 use super::language::Language;
 use super::path::is_method;
 
-/// A method pattern that can match nothing: said at construction.
+/// Returned for an invalid method pattern, which would match or decide nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPattern {
-    /// It has not the form of a method's path.
-    #[error("{0:?} is no method: write /package.Service/Method, with globs if you like")]
+    /// The pattern does not have the form of a method's path.
+    #[error("{0:?} is not a method: write /package.Service/Method, with or without globs")]
     NotAMethod(String),
-    /// It has a character that no path has, such as a brace.
+    /// The pattern has a character that no path has, such as a brace.
     #[error("{pattern:?} matches no method because of {character:?}: {}", advice(*character))]
     Character {
         /// The pattern.
@@ -19,7 +19,7 @@ pub enum InvalidPattern {
         /// The first such character.
         character: char,
     },
-    /// An earlier glob matches all that it matches, so that it decides nothing.
+    /// An earlier glob matches all methods of this pattern, so the pattern decides nothing.
     #[error(
         "{pattern:?} has no effect because the earlier {by:?} matches all of its methods, and the first \
          glob decides: add it before {by:?}"
@@ -27,38 +27,38 @@ pub enum InvalidPattern {
     Shadowed {
         /// The pattern.
         pattern: String,
-        /// The earlier one.
+        /// The earlier pattern.
         by: String,
     },
-    /// It makes an exception of no method, so that the one it means stays repeatable.
+    /// The exception matches no method, so the intended method would stay repeatable.
     #[error(
-        "{0:?} matches no method of the descriptors and tables: check how it is written, or describe \
-         its service, too"
+        "{0:?} matches no method of the descriptors and tables: check its spelling, or add the \
+         descriptors of its service"
     )]
     NoSuchMethod(String),
-    /// Its glob is malformed.
+    /// The glob is malformed.
     #[error("{pattern:?} is a malformed glob: {reason}")]
     Glob {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// Why it is malformed.
         reason: String,
     },
 }
 
-/// What to write instead of a pattern with this character.
+/// How to rewrite a pattern with this character.
 fn advice(character: char) -> &'static str {
     if matches!(character, '{' | '}' | '|') {
-        "a glob knows `*`, `?`, `[a-c]` and `**`; write a pattern for each alternative"
+        "a glob supports `*`, `?`, `[a-c]` and `**`; write a pattern for each alternative"
     } else {
-        "no path has it; remove it"
+        "no path contains it; remove it"
     }
 }
 
-/// What is said of methods, by exact path or by glob.
+/// Values for methods, by exact path or by glob.
 #[derive(Clone, Debug)]
 pub(crate) struct MethodTable<T> {
-    /// Its keys are configured, so nobody can choose them to collide.
+    /// A fast hash without protection against collisions: the keys come from configuration.
     exact: FxHashMap<String, T>,
     globs: Vec<(Glob, T)>,
 }
@@ -72,14 +72,14 @@ impl<T> Default for MethodTable<T> {
     }
 }
 
-/// What is wrong with a pattern, if it is, whatever methods there are.
+/// Checks a pattern on its own, without other patterns or methods.
 pub(crate) fn check(pattern: &str) -> Result<(), InvalidPattern> {
     MethodTable::default().add(pattern, ())
 }
 
 impl<T> MethodTable<T> {
     pub(crate) fn add(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
-        // The one pattern without a second segment stands for every method.
+        // The only pattern with one segment: it matches every method.
         if pattern != "/**" && !is_method(pattern) {
             return Err(InvalidPattern::NotAMethod(pattern.to_owned()));
         }
@@ -101,7 +101,7 @@ impl<T> MethodTable<T> {
         Ok(())
     }
 
-    /// The same, but for a glob of which an earlier one decides all methods.
+    /// Like [`add`](Self::add), but rejects a glob whose methods are all decided by an earlier one.
     pub(crate) fn add_deciding(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
         self.not_shadowed(pattern)?;
         self.add(pattern, value)
@@ -121,7 +121,7 @@ impl<T> MethodTable<T> {
         }
     }
 
-    /// The same, in the place of what was said by an equal pattern.
+    /// Like [`add`](Self::add), but replaces the value of an equal pattern.
     pub(crate) fn replace(&mut self, pattern: &str, value: T) -> Result<(), InvalidPattern> {
         let equal = |(glob, _): &(Glob, T)| glob.as_str() == pattern;
         if !self.globs.iter().any(equal) {
@@ -136,16 +136,16 @@ impl<T> MethodTable<T> {
         Ok(())
     }
 
-    /// What is said of this very path.
+    /// The value of this exact path.
     pub(crate) fn exact(&self, method: &str) -> Option<&T> {
-        // Without keys there is nothing to hash for.
+        // Skips the hash in a table without exact paths.
         if self.exact.is_empty() {
             return None;
         }
         self.exact.get(method)
     }
 
-    /// The globs that match and what they say, in the order in which they were added.
+    /// The matching globs and their values, in the order in which they were added.
     pub(crate) fn globs(&self, method: &str) -> impl Iterator<Item = (&str, &T)> {
         self.globs
             .iter()
@@ -153,7 +153,7 @@ impl<T> MethodTable<T> {
             .map(|(glob, value)| (glob.as_str(), value))
     }
 
-    /// All patterns and what is said by them, in no order.
+    /// All patterns and their values, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         let exact = self.exact.iter().map(|(path, value)| (&**path, value));
         let globs = self
@@ -163,7 +163,7 @@ impl<T> MethodTable<T> {
         exact.chain(globs)
     }
 
-    /// What is said of the method of this path, which may have a prefix.
+    /// The value for the method of a request path, which may have a prefix.
     pub(crate) fn find_path(&self, path: &str) -> Option<&T> {
         if self.is_empty() {
             return None;
@@ -175,14 +175,15 @@ impl<T> MethodTable<T> {
         self.exact.is_empty() && self.globs.is_empty()
     }
 
-    /// The exact path's word, then the first glob's.
+    /// The value of the exact path, else of the first matching glob.
     pub(crate) fn find(&self, method: &str) -> Option<&T> {
         let by_glob = || self.globs(method).next().map(|(_, value)| value);
         self.exact(method).or_else(by_glob)
     }
 }
 
-/// Whether no path of a URI has this character (RFC 3986, 3.3), and no glob means something by it.
+/// Whether the character can't occur in the path of a URI (RFC 3986, 3.3) and has no meaning in a
+/// glob.
 fn is_foreign(character: char) -> bool {
     let is_listed = matches!(
         character,
@@ -191,12 +192,12 @@ fn is_foreign(character: char) -> bool {
     is_listed || character.is_whitespace() || character.is_control()
 }
 
-/// Whether the pattern is a glob, and no path.
+/// Whether the pattern is a glob rather than a path.
 pub(crate) fn is_glob(pattern: &str) -> bool {
     pattern.contains(['*', '?', '['])
 }
 
-/// Whether one glob surely matches all that the other matches.
+/// Whether one glob certainly matches all that the other matches.
 pub(crate) fn covers(glob: &str, other: &str) -> bool {
     match (Glob::new(glob), Glob::new(other)) {
         (Ok(glob), Ok(other)) => glob.covers(&other),
@@ -204,7 +205,7 @@ pub(crate) fn covers(glob: &str, other: &str) -> bool {
     }
 }
 
-/// Whether there may be a method that both patterns match, paths or globs.
+/// Whether some method may match both patterns, paths or globs.
 pub(crate) fn meets(pattern: &str, other: &str) -> bool {
     Language::of(pattern).meets(&Language::of(other))
 }
@@ -214,7 +215,7 @@ pub(crate) fn matches(pattern: &str, method: &str) -> bool {
     pattern == method || Glob::new(pattern).is_ok_and(|glob| glob.matches(method))
 }
 
-/// Whether the pattern is of the service of this method, whatever it says of the method.
+/// Whether the pattern's service is the method's service, for any method part.
 pub(crate) fn is_of_service(pattern: &str, method: &str) -> bool {
     let service = |path: &str| path.rsplit_once('/').map(|(service, _)| service.to_owned());
     match (service(pattern), service(method)) {

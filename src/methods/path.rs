@@ -3,7 +3,7 @@
 /// A channel's origin may put a prefix before them.
 #[must_use]
 pub(crate) fn method_of(path: &str) -> &str {
-    // By bytes: a search for a character is made for longer texts.
+    // Searches bytes, because the search for a character is tuned for longer texts.
     let slash = |text: &[u8]| text.iter().rposition(|byte| *byte == b'/');
     let bytes = path.as_bytes();
     let service = slash(bytes)
@@ -12,7 +12,7 @@ pub(crate) fn method_of(path: &str) -> &str {
     service.and_then(|start| path.get(start..)).unwrap_or(path)
 }
 
-/// Whether this is the path of a method: a service and a method, each with a name.
+/// Whether the path is a method's: a service and a method, both with a name.
 pub(crate) fn is_method(path: &str) -> bool {
     path.strip_prefix('/')
         .and_then(|path| path.split_once('/'))

@@ -6,24 +6,24 @@ use tokio::time::Instant;
 use crate::kernel::sync::{AtomicBool, Mutex, Ordering};
 use crate::kernel::timer::{Home, Timer};
 
-/// One timer for all waiting calls: it wakes no task, but whatever it was set with. Nothing is
-/// spawned for it, and it ends with its owner.
+/// One timer for all waiting calls. It wakes the waker that it was set with, spawns no task, and
+/// ends with its owner.
 #[derive(Default)]
 pub(crate) struct Alarm {
     set: Mutex<Option<Set>>,
-    /// It went off since it was set.
+    /// Whether it has expired since it was set.
     rang: AtomicBool,
 }
 
 struct Set {
     at: Instant,
-    /// Dropped with it, never polled again.
+    /// Only dropped, never polled again.
     _timer: Timer,
 }
 
 impl Alarm {
-    /// Goes off at this instant, instead of any other, by a timer of this home.
-    /// Whether the instant has passed, in which case it does not go off.
+    /// Sets the alarm to this instant, replacing any other, with a timer of `home`. Returns whether
+    /// the instant has passed already; then it does not ring.
     pub(crate) fn set(&self, at: Instant, home: &Home, bell: impl FnOnce() -> Waker) -> bool {
         if cfg!(grpc_resilience_loom) {
             return false;
@@ -33,8 +33,7 @@ impl Alarm {
             return false;
         }
         let mut timer = home.timer(at);
-        // Without the lock: polled out of turn, it rings at once, and the next caller sets it
-        // anew.
+        // Outside the lock: if it rings at once, the next caller sets it again.
         let bell = bell();
         let mut context = Context::from_waker(&bell);
         let passed = timer.poll(&mut context) == Poll::Ready(Ok(()));
@@ -43,7 +42,7 @@ impl Alarm {
         passed
     }
 
-    /// It went off.
+    /// Marks the alarm as expired.
     pub(crate) fn rang(&self) {
         self.rang.store(true, Ordering::Release);
     }

@@ -14,30 +14,31 @@ use super::several::Several;
 use super::streak::Streak;
 use super::{ConnectivityState, WaitForReadyPolicy};
 
-/// What calls have shown of a channel: a pure state machine, the time is passed in.
+/// The state of a channel, as calls have shown it: a pure state machine that gets the time passed
+/// in.
 ///
-/// Tests are numbered, and what a test has shown has its number: so has each call that goes because
-/// of it. Of two numbers the higher one is that of the later connection.
+/// Probes are numbered. The number of a probe is the generation of all calls that go because of it;
+/// a higher one belongs to a later connection.
 #[derive(Debug, Default)]
 pub(crate) struct Channel {
     pub(crate) phase: Inferred,
-    /// Until an answer ends it.
+    /// Present until an answer ends it.
     pub(crate) outage: Option<Outage>,
     /// Connections lost in a row before any answer.
     pub(crate) losses: Losses,
-    /// Failed picks in a row, of several endpoints.
+    /// With several endpoints: failed picks in a row.
     picks: Streak,
-    /// How many tests have followed a failed one at once, of several endpoints.
+    /// With several endpoints: how many probes have followed a failed one at once.
     followed: u32,
     pub(crate) several: Several,
-    /// A request was read, and then no connection could be made for it: until an answer comes,
-    /// being read shows nothing.
+    /// A request was read and then no connection could be made for it. Until an answer comes, a
+    /// read request does not prove an open stream.
     pub(crate) is_suspect: bool,
     pub(crate) probes: u64,
     pub(crate) probe: Option<RunningProbe>,
-    /// The last one that showed it ready; those of before it have no say any more.
+    /// The probe that last proved the channel ready; results of earlier probes are ignored.
     pub(crate) shown_by: u64,
-    /// When a test was abandoned without a result, and none was begun since.
+    /// When a probe ended without a result, if none was begun since.
     pub(crate) abandoned: Option<Instant>,
     /// Whether any call was ever answered.
     pub(crate) has_answered: bool,
@@ -46,18 +47,18 @@ pub(crate) struct Channel {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Inferred {
-    /// Nothing was shown yet, or since the last connection was lost: one call shows it.
+    /// Nothing is known, or the last connection was lost: one call probes the channel.
     #[default]
     Unproven,
-    /// A test opened a stream, and nobody has answered yet: a proxy without a server does as much.
+    /// A probe opened a stream that has no answer yet: a proxy without a server does as much.
     Opened(Instant),
     Ready,
     /// gRPC's `TRANSIENT_FAILURE`.
     Failing,
-    /// The server closes one connection after the other by a GOAWAY, before it answers on any. It
-    /// is dialled by the backoff, but that is no failure.
+    /// The server closes each connection by a GOAWAY before it answers on it. Dials follow the
+    /// backoff, but do not count as failures.
     Paused,
-    /// It can never be ready again.
+    /// The channel can never become ready again.
     Shutdown,
 }
 
@@ -78,7 +79,7 @@ impl Channel {
         }
     }
 
-    /// How long the backoff has left the channel alone last.
+    /// The last wait of the backoff.
     fn pause(&self) -> Duration {
         self.outage.map_or(Duration::ZERO, |it| it.previous)
     }
@@ -100,28 +101,28 @@ impl Channel {
         self.last_error.as_ref()
     }
 
-    /// The number that calls have which go now.
+    /// The generation of calls that go now.
     pub(crate) fn shown_by(&self) -> u64 {
         self.shown_by
     }
 
-    /// Whether what is known of the channel is the doing of the call with this number.
+    /// Whether the current state comes from the probe with this number.
     fn is_shown_by(&self, number: u64) -> bool {
         self.is_probed_by(number) || self.is_ready() && self.shown_by == number
     }
 
-    /// Whether a success of this test says anything of the channel as it is now.
+    /// Whether a success of this probe says anything about the channel's current connection.
     pub(crate) fn can_be_shown_by(&self, number: u64) -> bool {
         number > self.shown_by
     }
 
-    /// Whether what is known of one connection says nothing of the others.
+    /// Whether the state of one connection does not apply to the others.
     pub(crate) fn is_several(&self, policy: &WaitForReadyPolicy, now: Instant) -> bool {
         !policy.is_single() || !policy.is_told && self.several.is_known(now)
     }
 
-    /// It took a request, that of a test if it was one. Gives back the error that is of no interest
-    /// any more.
+    /// A stream was opened, for a probe if `probe` is set. Returns the previous error, to be
+    /// dropped outside the lock.
     pub(crate) fn opened(&mut self, probe: Option<u64>, now: Instant) -> Option<Arc<Error>> {
         self.shown_by = probe.unwrap_or_else(|| {
             self.probes += 1;
@@ -134,8 +135,7 @@ impl Channel {
         self.last_error.take()
     }
 
-    /// A call was answered that went because the channel is ready: what failed before does not
-    /// count.
+    /// A call of the current generation was answered: earlier failures do not count any more.
     pub(crate) fn answered(&mut self, now: Instant) {
         self.phase = Inferred::Ready;
         self.has_answered = true;
@@ -147,10 +147,11 @@ impl Channel {
         self.several.answered(now);
     }
 
-    /// A call of an earlier connection was answered. If that is one of those that were lost in a
-    /// row, it served a call after all, and the next one is dialled at once (CONTRACT W9). So it is
-    /// if the call began after a dial had failed: the one that failed meanwhile may be another
-    /// endpoint's (W10).
+    /// A call of an earlier generation was answered.
+    ///
+    /// If its connection counts as lost without an answer, it has served a call after all, and the
+    /// next one is dialled at once (CONTRACT W9). The same applies if the call began after a failed
+    /// dial: that dial may have been another endpoint's (W10).
     pub(crate) fn served(&mut self, number: u64) -> Change {
         let is_last = self.several.answered_late(number) && number == self.shown_by;
         let was_in_row = self.losses.count > 0 && number >= self.losses.first;
@@ -167,15 +168,14 @@ impl Channel {
         Change::Phase
     }
 
-    /// It can never be ready again. Gives back the error of before.
+    /// The channel can never become ready again. Returns the previous error.
     pub(crate) fn shut_down(&mut self, error: Arc<Error>) -> Option<Arc<Error>> {
         self.phase = Inferred::Shutdown;
         self.probe = None;
         self.last_error.replace(error)
     }
 
-    /// The connection of a call with this number is gone. Swaps the error for the one that is of no
-    /// interest any more.
+    /// The connection of a call with this number is lost. Swaps `error` for the previous one.
     pub(crate) fn lost(
         &mut self,
         number: u64,
@@ -192,7 +192,7 @@ impl Channel {
         }
         let unserved = match self.phase {
             Inferred::Shutdown => return Change::None,
-            // It lived and answered: there may well be another.
+            // The connection had served calls, so another one may succeed.
             Inferred::Ready => None,
             Inferred::Opened(at) => Some(at),
             Inferred::Unproven | Inferred::Failing | Inferred::Paused => Some(now),
@@ -214,7 +214,7 @@ impl Channel {
         Change::Phase
     }
 
-    /// No connection could be made. Swaps the error for the one that is of no interest any more.
+    /// No connection could be made. Swaps `error` for the previous one.
     pub(crate) fn failed(
         &mut self,
         pick: Pick,
@@ -224,7 +224,7 @@ impl Channel {
         now: Instant,
     ) -> Change {
         let number = pick.number;
-        // It showed the channel ready, and all that it showed is that something reads requests.
+        // The call had shown the channel ready, but only by being read.
         self.is_suspect |= pick.is_test && number == self.shown_by;
         let counts = self.is_shown_by(number) || self.can_be_shown_by(number);
         if !counts && !self.is_shut_down() {
@@ -234,7 +234,7 @@ impl Channel {
         let is_several = self.is_several(policy, now);
         match self.phase {
             Inferred::Unproven | Inferred::Failing | Inferred::Paused => {}
-            // A layer below had read the request, which is no stream.
+            // A layer below had read the request, which proves no stream.
             Inferred::Opened(_) if !is_several => {}
             Inferred::Ready | Inferred::Shutdown if !is_several => {
                 self.keep(error);
@@ -259,7 +259,7 @@ impl Channel {
             outage.left_alone(wait, self.dialled(number, now))
         });
         let before = mem::replace(&mut self.phase, Inferred::Failing);
-        // Another may be under way, where this one was taken over.
+        // Another probe may be under way if this one was taken over.
         self.probe = self.probe.filter(|other| other.number != number);
         self.keep(error);
         match before {
@@ -268,15 +268,16 @@ impl Channel {
         }
     }
 
-    /// From when on the channel is left alone after this test failed. What failed may be the dial that
-    /// another abandoned, however long ago; if it was its own, no other was made since then.
+    /// The start of the pause after this probe failed. The error may be of the dial that an
+    /// abandoned probe left behind, at any earlier time; if it was this probe's own, no other dial
+    /// was made since then.
     fn dialled(&self, number: u64, now: Instant) -> Instant {
         let failed = self.probe.filter(|it| it.number == number);
         failed.and_then(|it| it.abandoned).unwrap_or(now)
     }
 
-    /// How many dials have failed, how long the last wait was, and how long the outage has lasted:
-    /// what the next wait depends on.
+    /// The input for the next wait: how many dials have failed, the last wait, and the age of the
+    /// outage.
     pub(crate) fn backoff(&self, now: Instant) -> (u32, Duration, Duration) {
         self.outage.map_or_else(Default::default, |it| {
             let age = now.saturating_duration_since(it.since);
@@ -284,7 +285,7 @@ impl Channel {
         })
     }
 
-    /// The next test is due now; whether there was one to wait for.
+    /// Makes the next probe due now; whether there was a wait to end.
     pub(crate) fn reset_backoff(&mut self, now: Instant) -> bool {
         let waits = matches!(self.phase, Inferred::Failing | Inferred::Paused);
         if waits {
@@ -294,14 +295,14 @@ impl Channel {
         waits
     }
 
-    /// Whether a call tests it, so that something will be known of it.
+    /// Whether a probe is under way, so that a result will come.
     pub(crate) fn is_tested(&self) -> bool {
         self.probe.is_some()
     }
 
     pub(crate) fn state(&self) -> ConnectivityState {
         match (self.phase, &self.probe) {
-            // Sticky until it is ready (gRFC A62), also if a connection was made and lost
+            // Sticky until the channel is ready (gRFC A62), even if a connection was made and lost
             // meanwhile.
             (Inferred::Unproven, _) if self.outage.is_some() => ConnectivityState::TransientFailure,
             (Inferred::Unproven | Inferred::Paused, None) => ConnectivityState::Idle,
@@ -312,7 +313,7 @@ impl Channel {
         }
     }
 
-    /// Since when connects fail, how often they did since, and when the next one goes.
+    /// The current outage: its start, its failed dials and the next dial.
     pub(crate) fn failing(&self) -> Option<&Outage> {
         let is_failing = self.state() == ConnectivityState::TransientFailure;
         self.outage.as_ref().filter(|_| is_failing)

@@ -1,4 +1,4 @@
-//! The state machine in tables: what happened when, and what a call finds then.
+//! Tables for the state machine: a sequence of events, and the decision for the next call.
 
 use super::*;
 use crate::classify::Reason;
@@ -8,17 +8,17 @@ use crate::grpc::Code;
 mod several;
 
 const MS: Duration = Duration::from_millis(1);
-/// What the backoff says each time.
+/// The backoff's wait in all tests.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// A channel, driven by hand.
+/// A channel that a test drives step by step.
 struct Driven {
     channel: Channel,
     policy: WaitForReadyPolicy,
     start: Instant,
     now: Instant,
     probe: u64,
-    /// The test was answered: what fails is another call that it let go.
+    /// The probe was answered; a later failure belongs to another call.
     is_answered: bool,
 }
 
@@ -91,12 +91,12 @@ impl Driven {
             .failed(pick, &mut error, &self.policy, WAIT, self.now)
     }
 
-    /// When the next test is due, in ms from the start; 0 is at once.
+    /// When the next probe is due, in ms from the start; 0 means at once.
     fn due(&self) -> u128 {
         match self.channel.find(self.now) {
             Finding::Due => 0,
             Finding::NotBefore(at) => (at - self.start).as_millis(),
-            // Nothing is due.
+            // No probe is due.
             Finding::Ready | Finding::Shutdown => u128::MAX,
         }
     }
@@ -179,7 +179,7 @@ fn an_answer_that_comes_late_shows_that_its_connection_served_a_call() {
         assert_eq!(it.due(), 100);
         assert_eq!(it.channel.served(first), Change::Phase);
         assert_eq!((it.due(), it.state()), (0, Idle));
-        // One of before the row says nothing of it.
+        // An answer from before the row does not change the row.
         it.probes().opens().answered().lost(end);
         it.probes().opens().lost(end).probes().opens().lost(end);
         assert_eq!(it.channel.served(first), Change::None);
@@ -230,7 +230,7 @@ fn a_test_whose_owner_does_not_fetch_its_result_is_taken_over_soon() {
     assert_eq!(it.due(), 3_500, "its owner came, and it goes on");
     it.channel.woke(it.probe, it.now);
     assert_eq!(it.at(3_250).due(), 0);
-    // The one that was taken over has no say in the new one's end, and may still succeed.
+    // The probe that was taken over can't end the new one, but may still succeed.
     let lost = it.probe;
     it.probes();
     assert!(!it.channel.end_probe(lost, it.now));

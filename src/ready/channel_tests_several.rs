@@ -1,4 +1,4 @@
-//! Several endpoints (W10), and requests whose reading shows nothing (W5, W9).
+//! Several endpoints (W10), and reads of a request that prove no stream (W5, W9).
 
 use super::*;
 
@@ -124,13 +124,13 @@ fn a_failed_dial_of_another_call_does_not_make_the_reading_of_requests_suspect()
 #[test]
 fn an_answer_after_the_gate_was_closed_by_another_endpoint_s_failure_opens_it_for_a_test_at_once() {
     let mut it = Driven::new(1);
-    // The test's own stream is open, calls go, and some of them pick a dead endpoint at once.
+    // The probe's stream is open, calls go, and some of them pick a dead endpoint at once.
     it.probes().fails(1);
     it.at(100);
     for _ in 0..3 {
         it.probes().opens();
         let test = it.probe;
-        // What fails is another call that the test let go.
+        // The failing call is another one, which the probe let go.
         it.is_answered = true;
         assert_eq!(it.fails(1), Change::Phase);
         assert_eq!(it.state(), TransientFailure);

@@ -1,24 +1,24 @@
 use std::fmt;
 
-/// gRPC's names for what a channel is doing, as far as calls show it. Source:
-/// [connectivity semantics](https://github.com/grpc/grpc/blob/master/doc/connectivity-semantics-and-api.md).
+/// gRPC's connectivity states, as far as calls reveal them. Source: [connectivity
+/// semantics](https://github.com/grpc/grpc/blob/master/doc/connectivity-semantics-and-api.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectivityState {
-    /// No call has tried it yet, or since the connection was lost.
+    /// No call has tried the channel yet, or since its connection was lost.
     Idle,
-    /// A call tries it, and the others wait for what comes of that.
+    /// One call tries the channel; the others wait for the result.
     Connecting,
-    /// It takes calls.
+    /// The channel takes calls.
     Ready,
-    /// No connection can be made; it is tried again by the backoff.
+    /// No connection can be made; the channel is retried with backoff.
     TransientFailure,
-    /// It can take no call any more: its worker is gone, or its readiness failed.
+    /// The channel takes no more calls: its worker is gone, or its readiness failed.
     Shutdown,
 }
 
 impl ConnectivityState {
-    /// gRPC's name.
+    /// gRPC's name of the state.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What calls tell the gate of the channel.
+//! How the results of calls change the gate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Shared {
 }
 
 impl GateState {
-    /// The request of the test of this number is read, by its own task or another's.
+    /// The request of probe `test` is being read, by its own task if `by_itself`.
     pub(crate) fn read_by(&self, test: u64, by_itself: bool, policy: &WaitForReadyPolicy) {
         let now = Instant::now();
         let mut shared = self.shared.lock();
@@ -35,7 +35,7 @@ impl GateState {
         }
     }
 
-    /// Calls go if the test under way must have opened its stream by now.
+    /// Opens the gate if the current probe must have opened its stream by now.
     pub(crate) fn believe_living_test(&self, policy: &WaitForReadyPolicy, now: Instant) {
         let shared = self.shared.lock();
         let test = shared.channel.living_test(now);
@@ -44,8 +44,7 @@ impl GateState {
         }
     }
 
-    /// An answer came to the call with this number: its own if it is a test, or that of the test
-    /// which let it go.
+    /// A call was answered; `number` is its own if it is a probe, else the probe's that let it go.
     #[inline]
     pub(crate) fn answered(&self, number: u64, policy: &WaitForReadyPolicy) {
         if self.listens.load(Ordering::Acquire) {
@@ -58,7 +57,7 @@ impl GateState {
         let now = Instant::now();
         let mut shared = self.shared.lock();
         let channel = &mut shared.channel;
-        // Of a single endpoint an answer to an older call shows a connection of before.
+        // With a single endpoint, an answer to an older call comes from an earlier connection.
         let shows = channel.can_be_shown_by(number)
             || channel.is_several(policy, now)
             || channel.is_shut_down();
@@ -101,7 +100,7 @@ impl GateState {
         self.wake(wake);
     }
 
-    /// The connection of the call with this number ended like this.
+    /// The connection of the call with this number ended.
     pub(crate) fn lost(&self, number: u64, end: End, error: &Error, settings: &Settings) {
         let mut kept = Arc::new(error.clone().unreported());
         let wait = self.next_wait(settings);
@@ -118,8 +117,8 @@ impl GateState {
         self.wake(wake);
     }
 
-    /// No connection could be made for the call with this number, or for the test; `own` times in a
-    /// row for this call.
+    /// No connection could be made for the call with this number, or for the probe. `own` counts
+    /// the failures in a row of this call.
     pub(crate) fn failed(
         &self,
         number: u64,
@@ -128,7 +127,7 @@ impl GateState {
         error: &Error,
         settings: &Settings,
     ) {
-        // Other calls are told of it, and their reports are others.
+        // Other calls get this error, without the report of this call.
         let mut kept = Arc::new(error.clone().unreported());
         let wait = self.next_wait(settings);
         let now = Instant::now();
@@ -146,13 +145,13 @@ impl GateState {
             (self.follow(change, &mut shared), line)
         };
         line.write(error, wait);
-        // Without the lock: what an error holds may ask for anything when it is dropped.
+        // Outside the lock: dropping an error may run any code.
         drop(kept);
         drop(probe);
         self.wake(wake);
     }
 
-    /// The channel can take no call any more.
+    /// The channel takes no more calls.
     pub(crate) fn shut_down(&self, probe: Option<Probe>, error: &Error) {
         let kept = Arc::new(error.clone().unreported());
         let (wake, before, is_news) = {
@@ -169,7 +168,7 @@ impl GateState {
         self.wake(wake);
     }
 
-    /// A test that takes longer than a dial may counts as failed.
+    /// Counts a probe as failed if it takes longer than a dial may.
     pub(crate) fn give_up_overdue_test(&self, settings: &Settings, now: Instant) {
         if !self.shared.lock().channel.has_overdue_test(now) {
             return;
@@ -198,7 +197,7 @@ impl GateState {
         self.wake(wake);
     }
 
-    /// The next test is due now.
+    /// Makes the next probe due now.
     pub(crate) fn reset_backoff(&self) {
         let wake = {
             let mut shared = self.shared.lock();
@@ -211,8 +210,8 @@ impl GateState {
         self.wake(wake);
     }
 
-    /// How long the channel is left alone after the next failed dial. The curve is the user's, and is
-    /// asked without the lock.
+    /// The wait after the next failed dial. The curve is the user's code, so it runs outside the
+    /// lock.
     fn next_wait(&self, settings: &Settings) -> Duration {
         let now = Instant::now();
         let (dials, previous, age) = self.shared.lock().channel.backoff(now);
@@ -222,7 +221,7 @@ impl GateState {
             .next_dial(dials.saturating_add(1), previous, age, unit)
     }
 
-    /// Who is to be woken after a change.
+    /// The calls to wake after a change.
     fn follow(&self, change: Change, shared: &mut Shared) -> Vec<std::task::Waker> {
         match change {
             Change::None => Vec::new(),

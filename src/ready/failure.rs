@@ -1,4 +1,4 @@
-//! Why a call can't go.
+//! The errors of calls that can't go.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ pub(crate) fn not_ready(last: Option<Arc<Error>>) -> Error {
     )
 }
 
-/// A dial that takes as long as gRPC gives one (CONTRACT W5, R19).
+/// The dial takes longer than gRPC allows for one (CONTRACT W5, R19).
 pub(crate) fn overdue() -> Error {
     let (code, reason) = (Code::Unavailable, Reason::NotReady);
     let message = format!("no connection was ready within {LEASE:?}; the dial goes on");
     Error::local(code, reason, message)
 }
 
-/// Nobody dials the channel, so that nothing can show it ready (CONTRACT V4).
+/// No call dials the channel, so nothing can show it ready (CONTRACT V4).
 pub(crate) fn not_dialled(last: Option<Arc<Error>>) -> Error {
     local(
         Code::Unavailable,
@@ -49,7 +49,7 @@ pub(crate) fn queue_full(last: Option<Arc<Error>>) -> Error {
 }
 
 pub(crate) fn shut_down(last: Option<Arc<Error>>) -> Error {
-    let said = "the channel is shut down and takes no call any more";
+    let said = "the channel is shut down and takes no more calls";
     local(
         Code::Unavailable,
         Reason::ChannelClosed,
@@ -60,7 +60,7 @@ pub(crate) fn shut_down(last: Option<Arc<Error>>) -> Error {
 }
 
 pub(crate) fn spent() -> Error {
-    let said = "the request was sent already";
+    let said = "the request was already sent and is not kept, so it can't be sent again";
     local(
         Code::Unavailable,
         Reason::NotReady,

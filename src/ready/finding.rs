@@ -1,31 +1,31 @@
 use tokio::time::Instant;
 
-/// A call for which no connection could be made.
+/// A failed pick: a call for which no connection could be made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pick {
     pub(crate) number: u64,
     pub(crate) is_test: bool,
-    /// How often this happened to it in a row.
+    /// How often this happened in a row to the call.
     pub(crate) own: u32,
 }
 
-/// What a call finds.
+/// The state of the channel for a call that asks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Finding {
     Ready,
     Shutdown,
-    /// One call is to test it now.
+    /// The call is to probe the channel now.
     Due,
-    /// It is not to be tested before this.
+    /// No probe before this instant.
     NotBefore(Instant),
 }
 
-/// What a piece of news changed.
+/// The effect of a result on the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     None,
-    /// When the next test is due.
+    /// The next probe is due at another time.
     Schedule,
-    /// The phase.
+    /// The state changed.
     Phase,
 }

@@ -10,7 +10,7 @@ use super::losses::End;
 use super::settings::Settings;
 use super::{Evidence, WaitForReadyPolicy};
 
-/// What the clones of a service share.
+/// State shared by the clones of a service.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) state: Arc<GateState>,
@@ -18,8 +18,8 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// The answer to the call with this number ended like this: the test that it was, or the one
-    /// that let it go.
+    /// The answer to a call ended with this error; `number` is its own if it was a probe, else the
+    /// probe's that let it go.
     pub(crate) fn broke_off(&self, number: u64, error: &Error) {
         let verdict = error.verdict();
         if !error.is_proven() && WaitForReadyPolicy::evidence(&verdict) == Evidence::Disconnected {
@@ -29,7 +29,7 @@ impl Gate {
     }
 }
 
-/// How the connection of a call ended whose failure means this.
+/// How the connection of a failed call ended.
 pub(crate) fn end_of(verdict: &Verdict) -> End {
     match verdict.reason {
         Reason::GoAway => End::GoAway,
@@ -38,22 +38,22 @@ pub(crate) fn end_of(verdict: &Verdict) -> End {
     }
 }
 
-/// For whoever sends a call without waiting here, whose request is kept above.
+/// For a caller that sends calls without waiting here and keeps their requests above.
 impl Gate {
-    /// What a call of this method does while the channel is down.
+    /// The wait mode of a call of this method.
     pub(crate) fn wait_mode(&self, path: &str, options: &CallOptions) -> WaitMode {
         self.settings.policy.wait_mode(path, Some(options))
     }
 
-    /// The era of the channel, if calls go without asking.
+    /// The current generation, if calls go without asking.
     #[inline]
     pub(crate) fn generation(&self) -> Option<NonZero<u64>> {
-        // One call's failed picks of a balanced channel are counted here.
+        // For a balanced channel the failed picks of each call are counted in the layer.
         let is_single = self.settings.policy.is_single();
         self.state.generation().filter(|_| is_single)
     }
 
-    /// The server answered such a call, that went in this era.
+    /// The server answered such a call of this generation.
     #[inline]
     pub(crate) fn answered(&self, generation: NonZero<u64>) {
         self.state.answered(generation.get(), &self.settings.policy);

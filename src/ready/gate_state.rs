@@ -20,19 +20,18 @@ use super::outage::after;
 use super::queue::{Number, Queue};
 use super::settings::Settings;
 
-/// What the clones of a channel know of its readiness, and the calls that wait for it.
+/// The readiness of a channel and its waiting calls, shared by the clones of the channel.
 ///
-/// Ready, calls go. Otherwise one call at a time tests the channel, when the backoff says so; all
-/// others wait for its result.
+/// While the channel is ready, calls go. Otherwise one call at a time probes it when the backoff
+/// allows; all others wait for the result.
 #[derive(Debug)]
 pub(crate) struct GateState {
-    /// The number that calls have which go, while the channel is ready; or else 0. Read without the
-    /// lock.
+    /// The generation of calls that go while the channel is ready, else 0. Read without the lock.
     generation: AtomicU64,
-    /// Whether an answer would be news. Read without the lock.
+    /// Whether an answer would change the state. Read without the lock.
     pub(crate) listens: AtomicBool,
     pub(crate) shared: Mutex<Shared>,
-    /// For those who watch the state; calls have wakers of their own, to be woken in order.
+    /// For watchers of the state. Calls have their own wakers, which wake them in order.
     pub(crate) changed: Notify,
     pub(crate) alarm: Alarm,
     /// Where timers come from.
@@ -46,17 +45,17 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
 }
 
-/// A call that so many connections in a row took and did not process ..
+/// After this number of connections in a row that took a call without processing it ..
 pub(crate) const OFTEN: u32 = 3;
-/// .. waits so long for a fresh one, where it goes first, before it goes on the one that there is.
-/// A server that ends its connections after a few calls each ends it sooner.
+/// .. the call waits this long for a new connection, on which it goes first, before it uses the
+/// current one. A server that ends each connection after a few calls ends this wait earlier.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// What a call brings to the gate.
+/// A call at the gate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller<'a> {
     pub(crate) wait_mode: WaitMode,
-    /// What its request takes while it waits.
+    /// The size of its request while it waits.
     pub(crate) bytes: usize,
     /// How often a connection took it and did not process it.
     pub(crate) returns: u32,
@@ -69,20 +68,20 @@ impl Caller<'_> {
     }
 }
 
-/// What the gate says to a call.
+/// The gate's decision for a call.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// Go; the number of the channel's era.
+    /// Go, in this generation.
     Go(u64),
-    /// Go, and test the channel for all, which last failed so.
+    /// Go and probe the channel for all calls; with the channel's last error.
     Probe(Probe, Option<Arc<Error>>),
-    /// Wait until woken, or until this instant; the channel last failed so.
+    /// Wait until woken, or until this instant; with the channel's last error.
     Wait(Option<Instant>, Option<Arc<Error>>),
-    /// The channel is down, and the call does not wait.
+    /// The channel is down and the call does not wait.
     NotReady(Option<Arc<Error>>),
     /// Too many calls wait.
     Full(Option<Arc<Error>>),
-    /// The channel is dead for ever.
+    /// The channel is shut down for good.
     Shutdown(Option<Arc<Error>>),
 }
 
@@ -100,8 +99,8 @@ impl Default for GateState {
 }
 
 impl GateState {
-    /// Of a channel with several endpoints one connect shows little: it need not be tested before
-    /// calls go.
+    /// Opens the gate without a probe, for a channel with several endpoints: one connect says
+    /// little about the others.
     pub(crate) fn presume_ready(&self) {
         let mut shared = self.shared.lock();
         if shared.channel.shown_by() == 0 {
@@ -113,7 +112,7 @@ impl GateState {
         }
     }
 
-    /// Asks to go; `seat` is the caller's place in the queue, given and taken here.
+    /// Asks to go. `place` is the caller's place in the queue, assigned and released here.
     pub(crate) fn turn(
         self: &Arc<Self>,
         caller: Caller<'_>,
@@ -128,7 +127,7 @@ impl GateState {
         self.believe_living_test(&settings.policy, now);
         self.give_up_overdue_test(settings, now);
         let turn = self.slow_decision(caller, place, &settings.policy, now);
-        // Who waits for the channel to become ready counts a call that does not wait, too.
+        // A call that does not wait, too, counts as traffic for `Readiness::ready`.
         if matches!(turn, Decision::Probe(..) | Decision::NotReady(_)) {
             self.changed.notify_waiters();
         }
@@ -152,7 +151,7 @@ impl GateState {
             .as_ref()
             .is_some_and(|it| !shared.queue.has(it.number))
         {
-            // It was given up when the channel got ready, while its test was taken over.
+            // The place was released when the channel became ready while its probe was taken over.
             _lost = place.take();
         }
         let Shared { channel, queue, .. } = &mut *shared;
@@ -181,7 +180,7 @@ impl GateState {
             Finding::Due => {
                 let number = channel.begin_probe(now);
                 if caller.wait_mode == WaitMode::WaitForReady && place.is_none() {
-                    // If it fails, it is the first to wait.
+                    // If its probe fails, it is the first to wait.
                     *place = self.admit(queue, caller, policy);
                 }
                 if let Some(place) = place {
@@ -220,7 +219,7 @@ impl GateState {
         Some(Place { number, gate })
     }
 
-    /// Whether this test has no result yet.
+    /// Whether this probe is under way without a result.
     pub(crate) fn is_probed_by(&self, probe: &Probe) -> bool {
         self.shared.lock().channel.is_probed_by(probe.number)
     }
@@ -229,7 +228,7 @@ impl GateState {
         read(&self.shared.lock())
     }
 
-    /// The number of the channel's era, while calls go without asking.
+    /// The current generation, while calls go without asking.
     #[inline]
     pub(crate) fn generation(&self) -> Option<NonZero<u64>> {
         NonZero::new(self.generation.load(Ordering::Acquire))
@@ -240,27 +239,27 @@ impl GateState {
         self.generation().is_some()
     }
 
-    /// Calls go from now on.
+    /// Lets calls go from now on.
     pub(crate) fn open(&self, shared: &mut Shared) {
         self.generation
             .store(shared.channel.shown_by(), Ordering::Release);
     }
 
-    /// They wait from now on.
+    /// Makes calls wait from now on.
     pub(crate) fn close(&self, shared: &mut Shared) {
         self.generation.store(0, Ordering::Release);
         self.listens.store(true, Ordering::Release);
         shared.queue.hold();
     }
 
-    /// Calls in order, then those who watch.
+    /// Wakes calls in order, then the watchers.
     pub(crate) fn wake(&self, wakers: Vec<Waker>) {
         wakers.into_iter().for_each(Waker::wake);
         self.changed.notify_waiters();
     }
 }
 
-/// A call's place among those who wait; given up when it is dropped.
+/// A call's place in the queue, released on drop.
 #[derive(Debug)]
 pub(crate) struct Place {
     number: Number,
@@ -275,13 +274,13 @@ impl Drop for Place {
         };
         wake.into_iter().for_each(Waker::wake);
         if is_last {
-            // Nobody may be left who tests the channel.
+            // The dropped call may have been the only one that would probe the channel.
             self.gate.changed.notify_waiters();
         }
     }
 }
 
-/// The right to test the channel; whoever drops it undecided passes it on.
+/// The right to probe the channel. Dropped without a result, it passes to the next call.
 #[derive(Debug)]
 pub(crate) struct Probe {
     pub(crate) number: u64,

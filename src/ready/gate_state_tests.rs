@@ -1,4 +1,4 @@
-//! The gate and calls that a GOAWAY refused several times.
+//! The gate for calls that a GOAWAY refused several times.
 
 use std::sync::atomic::AtomicBool as Flag;
 use std::task::Wake;
@@ -12,7 +12,7 @@ use crate::ready::losses::End;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// One waiting call a millisecond goes.
+/// Releases one waiting call per millisecond.
 fn policy() -> WaitForReadyPolicy {
     WaitForReadyPolicy {
         release: std::num::NonZeroU32::new(1_000),
@@ -76,7 +76,7 @@ impl Call {
     }
 }
 
-/// A gate that is open, and the number of its era.
+/// An open gate and its generation.
 fn open() -> (Arc<GateState>, u64) {
     let gate = Arc::new(GateState::default());
     gate.presume_ready();

@@ -8,8 +8,8 @@ use crate::events;
 
 use super::channel::Channel;
 
-/// What the log says of a channel: that it is down, once for each outage, why it stays down where
-/// waiting rarely cures that, and that it is ready again.
+/// Decides which state changes of a channel are logged: down (once an outage), the fault if waiting
+/// rarely cures it, and ready again.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     down_since: Option<Instant>,
@@ -17,7 +17,7 @@ pub(crate) struct Log {
     is_shut_down: bool,
 }
 
-/// What is to be logged, without the lock.
+/// An event to be logged outside the lock.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
@@ -41,12 +41,12 @@ impl Log {
         }
     }
 
-    /// The channel can take no call any more; whether that is news.
+    /// The channel takes no more calls; true the first time.
     pub(crate) fn shut_down(&mut self) -> bool {
         !std::mem::replace(&mut self.is_shut_down, true)
     }
 
-    /// A call was answered; how long the channel was down, if the log said that it is.
+    /// A call was answered; how long the channel was down, if that was logged.
     pub(crate) fn answered(&mut self, now: Instant) -> Option<Duration> {
         self.fault = None;
         self.is_shut_down = false;

@@ -1,4 +1,4 @@
-//! The gate under every interleaving: nobody is forgotten, and one call at a time tests the channel.
+//! The gate under every interleaving: every waiting call is woken, and one call at a time probes.
 
 use std::task::{Wake, Waker};
 
@@ -12,7 +12,7 @@ use crate::grpc::Code;
 use crate::kernel::rng::Rng;
 use crate::ready::settings::Settings;
 
-/// Counts how often it was woken.
+/// Counts its wake-ups.
 struct Count(AtomicUsize);
 
 impl Wake for Count {
@@ -55,7 +55,7 @@ fn refused() -> Error {
     Error::local(Code::Unavailable, Reason::ConnectFailed, "refused")
 }
 
-// CONTRACT W2: whoever waits while the channel gets ready is woken, or finds it ready
+// CONTRACT W2: a call that waits while the channel becomes ready is woken, or finds it ready
 #[test]
 fn loom_no_call_sleeps_through_the_opening() {
     loom::model(|| {
@@ -112,7 +112,7 @@ fn loom_one_call_at_a_time_tests_the_channel() {
     });
 }
 
-// CONTRACT W2: a test that is dropped, or fails, leaves its work to somebody who is awake
+// CONTRACT W2: a probe that is dropped, or fails, passes its work to a call that is awake
 #[test]
 fn loom_a_test_that_ends_without_a_result_wakes_the_next_in_line() {
     loom::model(|| {
@@ -136,7 +136,7 @@ fn loom_a_test_that_ends_without_a_result_wakes_the_next_in_line() {
     });
 }
 
-// CONTRACT W1, W5: a failed test is known to all who come after it
+// CONTRACT W1, W5: a failed probe is visible to all later calls
 #[test]
 fn loom_a_failed_test_and_a_call_that_gives_up_leave_no_place_behind() {
     loom::model(|| {

@@ -4,7 +4,7 @@ pub(crate) struct Losses {
     pub(crate) count: u32,
     /// The number of the first of these connections.
     pub(crate) first: u64,
-    /// A request was left behind by the last of them.
+    /// The last connection left a request behind.
     left_behind: bool,
 }
 
@@ -14,15 +14,16 @@ pub(crate) enum End {
     Lost,
     /// By the server's GOAWAY.
     GoAway,
-    /// Before the request was sent: it stood in a queue of the transport.
+    /// Before the request was sent: it was queued in the transport.
     Queued,
 }
 
 impl Losses {
-    /// One more, under the call with this number; whether the next connection has to wait: the
-    /// first in a row is replaced at once.
+    /// Adds a connection lost under the call with this number. Returns whether the next dial has to
+    /// wait: the first loss in a row is replaced at once.
     pub(crate) fn add(&mut self, number: u64, end: End) -> bool {
-        // hyper takes one more request after a GOAWAY, and gives it back: that is no connection.
+        // hyper takes one more request after a GOAWAY and returns it; that does not count as
+        // another connection.
         if end == End::Queued && self.count > 0 && !self.left_behind {
             self.left_behind = true;
             return false;

@@ -1,4 +1,4 @@
-//! Who waits for a channel, in which order, and what calls have shown of its state. Private, but
+//! The queue of waiting calls, and the state of a channel as calls have shown it. Private, except
 //! for the readiness handle, which [`wait_for_ready`](crate::wait_for_ready) exports.
 
 mod alarm;

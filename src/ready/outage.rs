@@ -2,18 +2,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A row of failed dials that no answer has ended yet.
+/// A row of failed dials that no answer has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outage {
     pub(crate) since: Instant,
     pub(crate) next_dial: Instant,
     pub(crate) dials: u32,
     pub(crate) previous: Duration,
-    /// The last of its dials made a connection, which was lost before any answer.
+    /// The last dial made a connection that was lost before any answer.
     pub(crate) was_lost: bool,
 }
 
-/// A wait too long for an [`Instant`].
+/// The longest pause, for a wait that overflows an [`Instant`].
 const FAR: Duration = Duration::from_secs(365 * 86_400);
 
 impl Outage {
@@ -27,7 +27,7 @@ impl Outage {
         }
     }
 
-    /// After one more failed dial; the next one is due so long after `from`.
+    /// Adds a failed dial; the next one is due `wait` after `from`.
     pub(crate) fn left_alone(self, wait: Duration, from: Instant) -> Self {
         Self {
             dials: self.dials.saturating_add(1),
@@ -38,7 +38,7 @@ impl Outage {
         }
     }
 
-    /// After one more failed dial; the next one is due at once, and the backoff stands still.
+    /// Adds a failed dial; the next one is due at once, without a step of the backoff.
     pub(crate) fn at_once(self, now: Instant) -> Self {
         Self {
             dials: self.dials.saturating_add(1),
@@ -48,7 +48,7 @@ impl Outage {
         }
     }
 
-    /// The next dial is due now, and the backoff starts anew.
+    /// Makes the next dial due now and restarts the backoff.
     pub(crate) fn reset(self, now: Instant) -> Self {
         Self {
             since: self.since,

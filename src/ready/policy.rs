@@ -9,31 +9,32 @@ use crate::methods::MethodTable;
 
 use super::queue::Bounds;
 
-/// So many times the endpoints must fail in a row before a balanced channel counts as down: each
-/// failure says something of one endpoint only.
+/// How often all endpoints of a balanced channel must fail in a row until it counts as down: each
+/// failure concerns one endpoint only.
 const ROUNDS: u32 = 3;
 
-/// The number of endpoints that a channel counts as having once it has shown that it has several.
+/// The assumed number of endpoints of a channel that has shown several.
 const LEARNED: u32 = 3;
 
-/// Of three endpoints whose picks are random, eight more tests miss one in 25 rounds (CONTRACT
-/// W10).
+/// With three endpoints and random picks, eight more probes miss a live one in one of 25 rounds
+/// (CONTRACT W10).
 const FOLLOWERS: u32 = 8;
 
-/// A few seconds of a busy client's calls; small ones take some 32 MB then, 50 MB under all layers, see
-/// the [module](super).
+/// A few seconds of a busy client's calls. Small ones take some 32 MB, 50 MB under all layers, see
+/// [`wait_for_ready`](crate::wait_for_ready).
 const MAX_WAITING: usize = 10_000;
 
-/// As much as a container can be expected to spare.
+/// A share of memory that a container can be expected to spare.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
-/// A full queue within a second, and about a sixth of what one connection carries on two cores.
+/// Empties a full queue within a second, at about a sixth of the rate that one connection carries
+/// on two cores.
 const RELEASE_RATE: u32 = 10_000;
 
-/// A curve of the user's that gives no wait must not dial without a break.
+/// A user's curve without a wait must not dial in a tight loop.
 const MIN_BACKOFF: Duration = Duration::from_millis(1);
 
-/// When the channel counts as down, and when it is tried again: a pure decision.
+/// Decides when the channel counts as down and when it is probed again. Pure: it reads no clock.
 #[derive(Clone, Debug)]
 pub struct WaitForReadyPolicy {
     pub(crate) wait_mode: WaitMode,
@@ -41,16 +42,16 @@ pub struct WaitForReadyPolicy {
     pub(crate) backoff: Arc<dyn Backoff>,
     pub(crate) max_backoff: Duration,
     pub(crate) endpoints: u32,
-    /// The user said how many there are: calls can't show otherwise.
+    /// The user set the number of endpoints; then the evidence from calls is not used.
     pub(crate) is_told: bool,
     pub(crate) bounds: Bounds,
-    /// So many calls a second; `None` is all at once.
+    /// Released calls per second; `None` releases all at once.
     pub(crate) release: Option<NonZeroU32>,
 }
 
 impl WaitForReadyPolicy {
-    /// What a call of this method does while the channel is down: its own wish, then what the layer
-    /// says of the method, then what it says of all (CONTRACT W4).
+    /// The wait mode of a call: its own option, else the layer's setting for the method, else the
+    /// layer's default (CONTRACT W4).
     #[must_use]
     pub fn wait_mode(&self, path: &str, options: Option<&CallOptions>) -> WaitMode {
         options
@@ -59,14 +60,14 @@ impl WaitForReadyPolicy {
             .unwrap_or(self.wait_mode)
     }
 
-    /// Whether all that is known of the channel is known of one endpoint: then a lost connection is the
-    /// channel's, and a failed connect after a success is made sure of by a second one, for the
-    /// transport may have kept the error of an earlier dial.
+    /// Whether the channel counts as a single endpoint. Then a lost connection makes the whole
+    /// channel unready, and a failed connect after a success is confirmed by a second one, because
+    /// the transport may have kept the error of an earlier dial.
     pub(crate) fn is_single(&self) -> bool {
         self.endpoints == 1
     }
 
-    /// How many failed picks in a row show that all of several endpoints are down (CONTRACT W10).
+    /// How many failed picks in a row count as all endpoints down (CONTRACT W10).
     pub(crate) fn picks(&self) -> u32 {
         match self.endpoints {
             1 => LEARNED,
@@ -75,13 +76,13 @@ impl WaitForReadyPolicy {
         .saturating_mul(ROUNDS)
     }
 
-    /// How many tests follow at once on one that failed, where there are several endpoints: a
-    /// balanced channel keeps the error of an old dial for each of them (CONTRACT W10).
+    /// How many probes follow a failed one at once, with several endpoints: a balanced channel
+    /// keeps the error of an old dial for each of them (CONTRACT W10).
     pub(crate) fn followers(&self) -> u32 {
         self.picks().saturating_sub(1).min(FOLLOWERS)
     }
 
-    /// What a failure says of the channel.
+    /// What a failure shows about the channel.
     #[must_use]
     pub fn evidence(verdict: &Verdict) -> Evidence {
         match verdict.reason {
@@ -101,14 +102,14 @@ impl WaitForReadyPolicy {
             | Reason::NoStatus
             | Reason::StreamRefused
             | Reason::StreamReset => Evidence::Connected,
-            // A status of somebody else's and an unknown error may be of a layer below, such as a
-            // time-out of its own.
+            // A foreign status or an unknown error may come from a layer below, such as its own
+            // time-out.
             _ => Evidence::Nothing,
         }
     }
 
-    /// How long the channel is left alone after the `dials`-th failed dial of an outage that has
-    /// lasted for `age`; `previous` is how long it was left alone before.
+    /// The wait after the `dials`-th failed dial of an outage that has lasted for `age`; `previous`
+    /// is the wait before.
     #[must_use]
     pub fn next_dial(&self, dials: u32, previous: Duration, age: Duration, unit: f64) -> Duration {
         let delay = self.backoff.dial_delay(dials, previous, age, unit);
@@ -116,19 +117,19 @@ impl WaitForReadyPolicy {
     }
 }
 
-/// What the failure of a call says of the channel.
+/// What the failure of a call shows about the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Evidence {
     /// No connection could be made.
     NotConnected,
-    /// There was one, and it is gone.
+    /// A connection existed and is gone.
     Disconnected,
-    /// There was one.
+    /// A connection existed.
     Connected,
-    /// It can take no call any more.
+    /// The channel takes no more calls.
     ShutDown,
-    /// Nothing.
+    /// The failure shows nothing.
     Nothing,
 }
 

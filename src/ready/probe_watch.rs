@@ -1,4 +1,4 @@
-//! Who looks after the channel while calls wait (CONTRACT W11).
+//! Keeps the probes going while calls wait (CONTRACT W11).
 
 use std::cell::Cell;
 use std::sync::{Arc, Weak};
@@ -13,7 +13,7 @@ use super::gate_state::{GateState, Probe};
 use super::queue::UNWATCHED;
 
 impl GateState {
-    /// Wakes all who wait if the first in line let the next test pass.
+    /// Wakes all waiting calls if the first ones in the queue missed the next probe.
     pub(crate) fn keep_watch(self: &Arc<Self>, now: Instant) {
         let due = self.read(|shared| match shared.channel.find(now) {
             Finding::NotBefore(due) if shared.queue.len() > 0 => due.checked_add(UNWATCHED),
@@ -37,8 +37,8 @@ impl GateState {
         wake.into_iter().for_each(Waker::wake);
     }
 
-    /// The owner of this test polls it. To be called before it does: what the dial says meanwhile
-    /// is for its next poll.
+    /// Records that the owner of this probe polls it. Called before the poll: a wake-up from the
+    /// dial during the poll asks for the next one.
     pub(crate) fn polled(self: &Arc<Self>, probe: &Probe) {
         let tests = self.shared.lock().channel.polled(probe.number);
         if tests {
@@ -46,7 +46,7 @@ impl GateState {
         }
     }
 
-    /// Whether the call of this test is being polled, or handed on, further up on this thread.
+    /// Whether the probe's call is being polled, or handed on, further up on this thread.
     pub(crate) fn is_polled_here(&self, probe: u64) -> bool {
         POLLED.get() == (self.address(), probe)
     }
@@ -62,12 +62,12 @@ impl GateState {
 }
 
 thread_local! {
-    /// The gate and the number of the test whose call is being polled on this thread.
+    /// The gate and the number of the probe whose call is being polled on this thread.
     static POLLED: Cell<(usize, u64)> = const { Cell::new((0, 0)) };
 }
 
-/// While the call of a test is polled, or handed on. What reads its request meanwhile on this
-/// thread stands between it and the transport, or is no transport: that is no open stream.
+/// Alive while the call of a probe is polled or handed on. A reader of its request on this thread
+/// is then a layer below rather than the transport, and proves no open stream.
 pub(crate) struct Polled {
     before: (usize, u64),
 }
@@ -87,7 +87,7 @@ impl Drop for Polled {
     }
 }
 
-/// What the alarm wakes.
+/// The waker of the alarm.
 struct Bell(Weak<GateState>);
 
 impl Wake for Bell {
@@ -98,8 +98,8 @@ impl Wake for Bell {
     }
 }
 
-/// The waker of a test: it notes that the dial has something to say, so that an owner who does not
-/// ask is noticed.
+/// The waker of a probe. It records each wake-up from the dial, so that an owner which does not
+/// poll afterwards is detected.
 pub(crate) struct Heard {
     gate: Arc<GateState>,
     probe: u64,
@@ -107,7 +107,7 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// A waker that wakes this one too.
+    /// Creates a waker that also wakes `owner`.
     pub(crate) fn new(probe: &Probe, owner: &Waker) -> Arc<Self> {
         Arc::new(Self {
             gate: probe.gate(),
@@ -120,13 +120,13 @@ impl Heard {
         self.probe == probe.number
     }
 
-    /// The owner polls with this waker from now on.
+    /// Sets the waker with which the owner polls from now on.
     pub(crate) fn owned_by(&self, owner: &Waker) {
         let mut known = self.owner.lock();
         if !known.will_wake(owner) {
             let before = std::mem::replace(&mut *known, owner.clone());
             drop(known);
-            // Without the lock: a waker may hold anything.
+            // Outside the lock: a waker may run any code on drop.
             drop(before);
         }
     }

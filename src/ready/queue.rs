@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The calls that wait, in order of arrival: a pure structure that wakes nobody itself.
+/// The waiting calls in order of arrival. Pure: it returns the wakers that its owner has to wake.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     waiting: BTreeMap<Number, Waiting>,
@@ -14,9 +14,9 @@ pub(crate) struct Queue {
     last: u64,
 }
 
-/// A place in line. A call that came back, since a connection took it and did not process it,
-/// stands where it came first: before all that came back less often. Otherwise a channel whose
-/// connections end after a few calls each could refuse the same call again and again.
+/// A place in the queue. A call that a connection took without processing returns to its first
+/// place, ahead of all calls that returned less often. Otherwise a channel whose connections end
+/// after a few calls each could refuse the same call again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Number {
     returns: Reverse<u32>,
@@ -26,7 +26,7 @@ pub(crate) struct Number {
 #[derive(Debug, Default)]
 struct Waiting {
     bytes: usize,
-    /// It tests the channel just now.
+    /// It probes the channel now.
     probes: bool,
     /// When it goes, once the channel is ready.
     slot: Option<Instant>,
@@ -34,28 +34,28 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Whether it is polled, as far as can be seen, and does nothing else.
+    /// Whether it is polled, as far as is known, and is not probing.
     fn watches(&self) -> bool {
         self.waker.is_some() && !self.probes
     }
 }
 
-/// How many may wait, and how much their requests may take together.
+/// How many calls may wait, and the total size of their requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) calls: usize,
     pub(crate) bytes: usize,
 }
 
-/// So many calls, the first in line, wake by themselves when it is time to test the channel: one, and
-/// others in case that those before them are not polled. If none of them is polled, the gate's
-/// alarm wakes all (CONTRACT W11); a call that was woken and has not asked since keeps no watch.
+/// How many calls at the head of the queue wake on their own when the next probe is due: one, and
+/// deputies in case the ones before are not polled. If none of them is polled, the gate's alarm
+/// wakes all (CONTRACT W11); a call that was woken and has not asked since does not count.
 const WATCHERS: usize = 8;
 
-/// How much later than the one before it each of them wakes.
+/// The delay between the wake-ups of two of them.
 const DEPUTY: Duration = Duration::from_millis(25);
 
-/// How long after a test was due none of them can have been polled.
+/// How long after a probe was due all of them count as not polled.
 pub(crate) const UNWATCHED: Duration = Duration::from_millis(250);
 
 impl Queue {
@@ -67,7 +67,7 @@ impl Queue {
         self.bytes
     }
 
-    /// The number of a new place, of a call that came back so often; `None` if it is full.
+    /// Adds a call that returned `returns` times; `None` if the queue is full.
     pub(crate) fn admit(&mut self, bytes: usize, returns: u32, bounds: Bounds) -> Option<Number> {
         let sum = self.bytes.checked_add(bytes)?;
         if self.waiting.len() >= bounds.calls || sum > bounds.bytes {
@@ -87,7 +87,7 @@ impl Queue {
         Some(number)
     }
 
-    /// Gives up a place; who is to be woken, since the watch is theirs now.
+    /// Releases a place. Returns the calls to wake, which take over its watch.
     pub(crate) fn leave(&mut self, number: Number) -> Vec<Waker> {
         let watched = self.rank(number).is_some();
         let Some(left) = self.waiting.remove(&number) else {
@@ -95,7 +95,7 @@ impl Queue {
         };
         self.bytes -= left.bytes;
         let mut wake = if watched { self.watchers() } else { Vec::new() };
-        // Dropped by whoever wakes the others: a waker may hold anything.
+        // Dropped where the others are woken, outside the lock: a waker may run any code.
         wake.extend(left.waker);
         wake
     }
@@ -104,7 +104,7 @@ impl Queue {
         self.waiting.contains_key(&number)
     }
 
-    /// Waits for the next change; gives back a waker that is not needed any more.
+    /// Waits for the next change. Returns a waker that is not needed any more.
     pub(crate) fn wait(&mut self, number: Number, waker: Option<&Waker>) -> Option<Waker> {
         let place = self.waiting.get_mut(&number)?;
         place.probes = false;
@@ -115,36 +115,37 @@ impl Queue {
         }
     }
 
-    /// This one tests the channel.
+    /// Marks this call as the one that probes the channel.
     pub(crate) fn probes(&mut self, number: Number) {
         if let Some(place) = self.waiting.get_mut(&number) {
             place.probes = true;
         }
     }
 
-    /// When the call with this number is to test the channel, if the next test is due then, and if
-    /// it is among the first in line.
+    /// When the call with this number is to probe the channel, given that the next probe is due at
+    /// `due` and the call is among the first in the queue.
     pub(crate) fn watch(&self, number: Number, due: Instant) -> Option<Instant> {
         let rank = u32::try_from(self.rank(number)?).ok()?;
         due.checked_add(DEPUTY * rank)
     }
 
-    /// When it goes, now that the channel is ready.
+    /// When the call goes, now that the channel is ready.
     pub(crate) fn slot(&self, number: Number) -> Option<Instant> {
         self.waiting.get(&number)?.slot
     }
 
-    /// It goes then, unless the channel is lost before.
+    /// Sets when the call goes, unless the channel is lost before.
     pub(crate) fn goes_at(&mut self, number: Number, at: Instant) {
         if let Some(place) = self.waiting.get_mut(&number) {
             place.slot = Some(at);
         }
     }
 
-    /// The channel is ready: each gets the moment at which it goes, in order, so many a second. Who is
-    /// to be woken.
+    /// The channel is ready: assigns each call in order its time to go, at `rate` per second.
+    /// Returns the calls to wake.
     pub(crate) fn release(&mut self, now: Instant, rate: Option<NonZeroU32>) -> Vec<Waker> {
-        // Who tested it has gone; a waker may hold anything, and is dropped by whoever wakes.
+        // The probing call has gone. A waker may run any code on drop, so it is dropped outside the
+        // lock.
         let probing = self.waiting.iter().filter(|(_, place)| place.probes);
         let gone: Vec<Number> = probing.map(|(number, _)| *number).collect();
         let mut wake = Vec::new();
@@ -153,8 +154,8 @@ impl Queue {
             wake.extend(place.waker);
         }
         let slots = (0_u32..).map(|nth| match rate {
-            // In whole milliseconds, as timers have them: a call that waits for less than that is
-            // overtaken by all that come meanwhile.
+            // In whole milliseconds, as timers have them: calls that arrive meanwhile would
+            // overtake a call that waits for less.
             Some(rate) => {
                 now + Duration::from_millis(u64::from(nth) * 1_000 / u64::from(rate.get()))
             }
@@ -167,25 +168,25 @@ impl Queue {
         wake
     }
 
-    /// It is not ready any more.
+    /// Cancels the assigned times: the channel is not ready any more.
     pub(crate) fn hold(&mut self) {
         for place in self.waiting.values_mut() {
             place.slot = None;
         }
     }
 
-    /// All who wait, in order.
+    /// The wakers of all waiting calls, in order.
     pub(crate) fn everybody(&mut self) -> Vec<Waker> {
         let places = self.waiting.values_mut();
         places.filter_map(|place| place.waker.take()).collect()
     }
 
-    /// Those who wake by themselves.
+    /// The wakers of the calls that wake on their own.
     pub(crate) fn watchers(&mut self) -> Vec<Waker> {
         self.watching(WATCHERS)
     }
 
-    /// All who could.
+    /// The wakers of all calls that could do so.
     pub(crate) fn all_watching(&mut self) -> Vec<Waker> {
         self.watching(usize::MAX)
     }
@@ -250,7 +251,7 @@ mod tests {
         assert_eq!(queue.slot(numbers[0]), None, "it went to test the channel");
     }
 
-    /// So many calls, each polled by this waker.
+    /// Adds `calls` calls, each polled with this waker.
     fn line(queue: &mut Queue, calls: usize) -> Vec<Number> {
         let numbers: Vec<Number> = (0..calls).filter_map(|_| queue.admit(0, 0, WIDE)).collect();
         for number in &numbers {

@@ -15,12 +15,13 @@ use super::ConnectivityState;
 use super::failure;
 use super::gate_state::{GateState, Shared};
 
-/// What the calls of a channel have shown of its readiness: a handle to read, to wait on, and to
-/// say that the server is up, [`reset_backoff`](Self::reset_backoff).
+/// A handle to the readiness of a channel, as its calls have shown it: read it, await it, or report
+/// that the server is up with [`reset_backoff`](Self::reset_backoff).
 ///
-/// Make one and give it to the layer with
-/// [`WaitForReadyLayer::readiness`](super::WaitForReadyLayer::readiness), or take that of a service,
-/// [`WaitForReady::readiness`](super::WaitForReady::readiness).
+/// Create one and pass it to
+/// [`WaitForReadyLayer::readiness`](crate::wait_for_ready::WaitForReadyLayer::readiness), or take
+/// the handle of a service,
+/// [`WaitForReady::readiness`](crate::wait_for_ready::WaitForReady::readiness).
 ///
 /// ```
 /// use grpc_resilience::wait_for_ready::{ConnectivityState, Readiness, WaitForReadyLayer};
@@ -35,34 +36,34 @@ use super::gate_state::{GateState, Shared};
 ///
 /// # Limits
 ///
-/// It knows what calls have shown, and nothing else: tonic's channel tells nothing of its
-/// connections. A connection that dies while no call is under way still counts as ready, and a server that
-/// comes up is noticed by the next call that tests the channel; without a call nothing is tested, and
-/// [`ready`](Self::ready) says so. It dials nothing itself. Of a balanced channel it knows that
-/// some endpoint answers, not which. Whoever knows more, from a health check or a resolver, says so
+/// The handle knows only what calls have shown: tonic's channel does not report its connections. It
+/// dials nothing. A connection that dies while no call is under way still counts as ready. The next
+/// call that probes the channel discovers a server that has come up; without a call nothing probes
+/// it, and [`ready`](Self::ready) returns an error. For a balanced channel the handle knows that
+/// some endpoint answers, but not which. A health check or a resolver that knows more reports it
 /// with [`reset_backoff`](Self::reset_backoff).
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<GateState>);
 
-/// What is known of a channel at one moment; its `Display` is one line for a log.
+/// The state of a channel at one moment; its `Display` is one line for a log.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ReadinessSnapshot {
-    /// What it is doing.
+    /// The connectivity of the channel.
     pub state: ConnectivityState,
-    /// Since when no connection can be made; `None` unless it is in `TransientFailure`.
+    /// When the outage began; `None` unless the state is `TransientFailure`.
     pub failing_since: Option<Instant>,
     /// How many dials have failed since then, or since the backoff was reset.
     pub failed_dials: u32,
-    /// Why the last one failed, or the last connection was lost, or why the channel is shut down.
+    /// The error of the last dial or lost connection, or the reason of the shutdown.
     pub last_error: Option<Arc<Error>>,
-    /// What is wrong, if waiting rarely cures why the last one failed.
+    /// The fault of the last dial, if waiting rarely cures it.
     pub connect_fault: Option<ConnectFault>,
-    /// When the next dial is due; a call that comes then, or waits, makes it.
+    /// When the next dial is due; a waiting or a new call makes it.
     pub next_dial: Option<Instant>,
-    /// How many calls wait.
+    /// The number of waiting calls.
     pub waiting: usize,
-    /// What their requests take together: bodies and headers, as far as they are complete.
+    /// The size of their requests in bytes: bodies and headers, as far as they are complete.
     pub waiting_bytes: usize,
 }
 
@@ -88,7 +89,7 @@ impl fmt::Display for ReadinessSnapshot {
 }
 
 impl Readiness {
-    /// A handle of a channel of which nothing is known yet.
+    /// A handle for a channel without calls so far.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -102,13 +103,13 @@ impl Readiness {
         Arc::clone(&self.0)
     }
 
-    /// What the channel is doing.
+    /// The connectivity of the channel.
     #[must_use]
     pub fn state(&self) -> ConnectivityState {
         self.0.read(|shared| shared.channel.state())
     }
 
-    /// All that is known now, of one moment.
+    /// All fields, read at one moment.
     #[must_use]
     pub fn snapshot(&self) -> ReadinessSnapshot {
         self.0.read(|Shared { channel, queue, .. }| {
@@ -126,18 +127,18 @@ impl Readiness {
         })
     }
 
-    /// Waits until calls have shown the channel ready; at once if they have.
+    /// Waits until calls have shown the channel ready; returns at once if they have.
     ///
-    /// It makes no call itself, and over a foreign channel nothing dials but a call. So it waits
-    /// while a call tests the channel or waits for it, and else for a second, in which one may
-    /// come: a task that was just spawned, or the next attempt of a call that fails fast. At a
-    /// start make a first call and wait for both, or connect before: `Endpoint::connect` dials.
+    /// It makes no call, and over a foreign channel only a call dials. So it waits while a call
+    /// probes the channel or waits for it, and otherwise for one second, in which a spawned task or
+    /// the next attempt of a fail-fast call may arrive. When a program starts, make a first call
+    /// and await both, or connect before with `Endpoint::connect`.
     ///
     /// ```
     /// # async fn example(channel: grpc_resilience::Resilient<tonic::transport::Channel>) {
     /// match channel.readiness().ready().await {
     ///     Ok(()) => println!("serving"),
-    ///     // Shut down, or nobody calls: the error says which, its status why the last dial failed.
+    ///     // Shut down or not dialled; the status contains the error of the last dial.
     ///     Err(error) => println!("not ready: {error}; {}", error.status()),
     /// }
     /// # }
@@ -146,15 +147,15 @@ impl Readiness {
     /// # Errors
     ///
     /// - The channel is shut down and will never be ready.
-    /// - No call has been under way for a second: nothing dials the channel (CONTRACT V4). The
-    ///   error says so, [`GiveUp::NotDialled`](crate::GiveUp::NotDialled), and the message of its
-    ///   status how the channel last failed.
+    /// - No call has been under way for a second, so nothing dials the channel (CONTRACT V4). The
+    ///   error has [`GiveUp::NotDialled`](crate::GiveUp::NotDialled), and the message of its status
+    ///   contains the channel's last failure.
     pub async fn ready(&self) -> Result<(), Arc<Error>> {
         self.0.home.note();
         let mut grace = None;
         loop {
             let mut changed = pin!(self.0.changed.notified());
-            // Listens before it looks, so that it misses nothing.
+            // Registers before the check, so no change is missed.
             changed.as_mut().enable();
             let (state, error, is_dialled) = self.0.read(|Shared { channel, queue, .. }| {
                 let is_dialled = channel.is_tested() || queue.len() > 0;
@@ -172,16 +173,16 @@ impl Readiness {
                     if !comes_before(self.0.home.timer(until), changed).await {
                         return Err(Arc::new(failure::not_dialled(last)));
                     }
-                    // A call was here.
+                    // A call was under way.
                     grace = None;
                 }
             }
         }
     }
 
-    /// Waits until the channel is in another state than this, and says in which; gRPC's
-    /// `WaitForStateChange`. A state that lasts no longer than a moment may be missed. Without
-    /// calls no state changes, and it goes on waiting.
+    /// Waits until the channel leaves the state `from` and returns the new state; gRPC's
+    /// `WaitForStateChange`. Very short states may be missed. Without calls the state does not
+    /// change, and this waits on.
     pub async fn changed(&self, from: ConnectivityState) -> ConnectivityState {
         loop {
             let mut changed = pin!(self.0.changed.notified());
@@ -194,18 +195,18 @@ impl Readiness {
         }
     }
 
-    /// Says that the channel is worth a dial now, from somebody who knows: the first call that waits
-    /// tests it at once, and the backoff starts anew. gRPC's `ResetConnectBackoff`. A channel that is
-    /// not in `TransientFailure` is left as it is.
+    /// Reports that a dial is worthwhile now: the first waiting call probes the channel at once,
+    /// and the backoff restarts. gRPC's `ResetConnectBackoff`. Has no effect unless the state is
+    /// `TransientFailure`.
     pub fn reset_backoff(&self) {
         self.0.reset_backoff();
     }
 }
 
-/// As long as a default policy waits at most between two attempts of a call that fails fast.
+/// The longest wait between two attempts of a fail-fast call under the default policy.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Whether the change comes before the timer goes off.
+/// Whether the change happens before the timer expires.
 async fn comes_before(mut timer: Timer, mut changed: Pin<&mut impl Future<Output = ()>>) -> bool {
     let first = poll_fn(|cx| match changed.as_mut().poll(cx) {
         Poll::Ready(()) => Poll::Ready(true),

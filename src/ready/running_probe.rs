@@ -4,41 +4,39 @@ use tokio::time::Instant;
 
 use super::outage::after;
 
-/// The test under way: the call of this number dials for all. Another call takes it over if its
-/// owner does not fetch what came of it, or after a while.
+/// The current probe: the call with this number dials for all. Another call takes it over if its
+/// owner does not poll it, or after a time limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunningProbe {
     pub(crate) number: u64,
     began: Instant,
     pub(crate) until: Instant,
-    /// Since when its owner should have polled it: from its beginning, and again whenever its dial
-    /// has something to say.
+    /// Since when its owner should have polled it: from its beginning, and again after each wake-up
+    /// from its dial.
     owed: Option<Instant>,
-    /// When its request was first read, if that is no proof of an open stream.
+    /// When its request was first read, if that does not prove an open stream.
     read: Option<Instant>,
-    /// It follows a connection that was lost: the transport may have handed its request to that one
-    /// as it ended, and forgotten it until the next request comes (FIELD.md 5).
+    /// It follows a lost connection: the transport may have handed its request to the ending
+    /// connection, and not notice until the next request comes (FIELD.md 5).
     follows_loss: bool,
-    /// When the one before it was abandoned: that dial went on, and its error may have been
-    /// kept for this one.
+    /// When the previous probe was abandoned: its dial went on, and the error of that dial may have
+    /// been kept for this probe.
     pub(crate) abandoned: Option<Instant>,
 }
 
-/// After so long a test counts as a failed dial, and another may be made. Over a foreign channel
-/// the connect timeout is the user's and is not known: a shorter lease would put a second dial
+/// After this time a probe counts as a failed dial, and another may be made. Over a foreign channel
+/// the connect timeout is the user's and is not known: a shorter limit would put a second dial
 /// behind one that is still under way (CONTRACT W6). It is gRPC's minimum connect timeout.
 pub(crate) const LEASE: Duration = Duration::from_secs(20);
 
-/// How late an owner may poll its test. A busy runtime is late by less; what is not polled by then
-/// is a future that its owner has put aside.
+/// How late an owner may poll its probe. A busy runtime is late by less; later than that, the owner
+/// has put the future aside.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// A request that was read, and whose call has not failed after so long, is on an open stream after
-/// all.
+/// A request that was read, and whose call has not failed after this time, is on an open stream.
 const LIVES: Duration = Duration::from_millis(250);
 
-/// While a dial is under way, those who keep watch look this often whether its owner is still
-/// there.
+/// How often the watching calls check, during a dial, that its owner still polls it.
 const CHECK: Duration = Duration::from_millis(500);
 
 impl RunningProbe {
@@ -59,22 +57,22 @@ impl RunningProbe {
         }
     }
 
-    /// Its dial has something to say to its owner.
+    /// Records a wake-up from its dial.
     pub(crate) fn woke(&mut self, now: Instant) {
         self.owed.get_or_insert(now);
     }
 
-    /// Its owner has heard all of it.
+    /// Records a poll by its owner.
     pub(crate) fn polled(&mut self) {
         self.owed = None;
     }
 
-    /// Its request is read.
+    /// Records that its request is read.
     pub(crate) fn read(&mut self, now: Instant) {
         self.read.get_or_insert(now);
     }
 
-    /// Whether its stream is open, by the time that has passed since its request was read.
+    /// Whether its stream is open, judged by the time since its request was read.
     pub(crate) fn lives(&self, now: Instant) -> bool {
         self.read.is_some_and(|read| now >= after(read, LIVES))
     }
@@ -86,14 +84,14 @@ impl RunningProbe {
         earlier.fold(self.until, Instant::min)
     }
 
-    /// When another call joins it, which reminds the transport of it.
+    /// When another call joins it, which makes the transport notice the request.
     fn is_forgotten_at(&self) -> Option<Instant> {
         let may_be = self.follows_loss && self.read.is_none();
         may_be.then(|| after(self.began, GRACE))
     }
 
-    /// When to look after it next: one of a few fixed moments, so that calls which come at any rate
-    /// do not put it off.
+    /// When to check it next: one of a few fixed moments, so that arriving calls do not postpone
+    /// the check.
     pub(crate) fn next_look(&self, pause: Duration, now: Instant) -> Instant {
         if self.owed.is_some() || self.is_forgotten_at().is_some() {
             return self.is_lost_at(pause);

@@ -3,7 +3,7 @@ use crate::kernel::rng::Rng;
 
 use super::WaitForReadyPolicy;
 
-/// What the layer was told.
+/// The settings of the layer.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) policy: WaitForReadyPolicy,

@@ -2,35 +2,35 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Evidence that a channel has several endpoints (CONTRACT W10): with one endpoint dials fail, or
+/// Evidence that a channel has several endpoints (CONTRACT W10). With one endpoint, dials fail or
 /// calls are answered, and a connection is lost between the two. With several, both go on side by
 /// side.
 #[derive(Debug, Default)]
 pub(crate) struct Several {
-    /// A dial failed, and no connection was lost since: how many probes had begun by then. A call
-    /// that is answered must have begun later.
+    /// The number of probes begun when a dial failed, if no connection was lost since. Only an
+    /// answer to a later call counts.
     failed_at: Option<u64>,
-    /// The same of the last one.
+    /// The number of probes begun at the last failed dial.
     last_failed: u64,
-    /// A call that was begun after that was answered.
+    /// A call that began after that was answered.
     answered: bool,
-    /// The last alternations, the latest first.
+    /// The last alternations, latest first.
     seen: [Option<Instant>; ENOUGH],
-    /// The last one, once there were enough of them.
+    /// The latest alternation, once there were enough.
     known: Option<Instant>,
-    /// All of them were down when it was known last.
+    /// All endpoints were down when the evidence was last complete.
     held: bool,
 }
 
 /// This number of alternations ..
 const ENOUGH: usize = 3;
-/// .. within this time show it ..
+/// .. within this time prove it ..
 const WITHIN: Duration = Duration::from_secs(10);
-/// .. and it is forgotten after so long without another.
+/// .. and the proof expires this long after the last one.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
 impl Several {
-    /// A dial failed when this number of probes had begun.
+    /// A dial failed when `probes` probes had begun.
     pub(crate) fn dial_failed(&mut self, probes: u64, now: Instant) {
         if std::mem::take(&mut self.answered) {
             self.seen.rotate_right(1);
@@ -48,7 +48,7 @@ impl Several {
         self.last_failed = probes;
     }
 
-    /// A call was answered that goes since the channel is ready: after the last failed dial.
+    /// A call was answered after the last failed dial, because the channel is ready.
     pub(crate) fn answered(&mut self, now: Instant) {
         self.answered = self.failed_at.is_some();
         if std::mem::take(&mut self.held) {
@@ -56,16 +56,16 @@ impl Several {
         }
     }
 
-    /// A call was answered while the channel is not ready, the test of this number or one that it
-    /// let go; whether it was begun after a failed dial. Where a dead endpoint fails at once, a
-    /// live one answers after that.
+    /// A call was answered while the channel is not ready: the probe with this number, or a call
+    /// that it let go. Returns whether it began after a failed dial. Where a dead endpoint fails at
+    /// once, a live one answers later.
     pub(crate) fn answered_late(&mut self, number: u64) -> bool {
         let began_after = self.failed_at.is_some_and(|probes| number > probes);
         self.answered |= began_after;
         began_after
     }
 
-    /// A connection was lost: what fails after that is no alternation.
+    /// A connection was lost: later failures are no alternation.
     pub(crate) fn lost(&mut self) {
         self.failed_at = None;
         self.answered = false;
@@ -76,7 +76,7 @@ impl Several {
         self.held || self.known.is_some_and(known)
     }
 
-    /// All of them are down: it is not forgotten before one is back.
+    /// All endpoints are down: the evidence is kept until one is back.
     pub(crate) fn hold(&mut self, now: Instant) {
         self.held = self.is_known(now);
     }
@@ -86,8 +86,8 @@ impl Several {
 mod tests {
     use super::*;
 
-    /// Lets a dial fail (`f`), a call be answered (`a`), a connection be lost (`l`), so many ms
-    /// apart.
+    /// A sequence of events `apart` ms apart: a failed dial (`f`), an answer (`a`), a lost
+    /// connection (`l`).
     fn after(events: &str, apart: u64) -> (Several, Instant) {
         let (mut several, mut now) = (Several::default(), Instant::now());
         for event in events.chars() {
@@ -111,10 +111,10 @@ mod tests {
             ("fafaf", 100, false),
             ("ffffffff", 100, false),
             ("aaaaaaaa", 100, false),
-            // A server that comes and goes: each time its connection is lost.
+            // A server that comes and goes: it loses its connection each time.
             ("falfalfalfalfal", 100, false),
             ("fafaflaf", 100, false),
-            // Three within 10 s, and then not.
+            // Three within 10 s, and then no more.
             ("fafafaf", 2_500, true),
             ("fafafaf", 2_600, false),
         ] {

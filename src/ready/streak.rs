@@ -2,20 +2,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failed picks of a channel with several endpoints, with no answer between.
+/// Failed picks of a channel with several endpoints, without an answer between them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Streak {
     picks: u32,
     began: Option<Instant>,
 }
 
-/// Calls that are made at once fail at once where they pick a dead endpoint, and are answered later
-/// where they do not: within this time a streak of many calls says nothing of the live ones.
+/// Concurrent calls that pick a dead endpoint fail at once, the others are answered later: within
+/// this time a streak of many calls says nothing about the live endpoints.
 const LASTS: Duration = Duration::from_millis(100);
 
 impl Streak {
-    /// One more failed, the `own`-th in a row of its call; whether all endpoints count as down
-    /// after so many.
+    /// Adds a failed pick, the `own`-th in a row of its call. Returns whether all endpoints count
+    /// as down after `enough` of them.
     pub(crate) fn fails(&mut self, own: u32, enough: u32, now: Instant) -> bool {
         self.picks = self.picks.saturating_add(1);
         let began = *self.began.get_or_insert(now);

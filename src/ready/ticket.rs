@@ -8,14 +8,14 @@ use super::gate::{Gate, end_of};
 use super::gate_state::Probe;
 use super::{Evidence, WaitForReadyPolicy};
 
-/// The way of an attempt through the gate: what became of it is news of the channel.
+/// One attempt's way through the gate. Its result is evidence about the channel.
 pub(crate) struct Ticket {
     pub(crate) gate: Arc<Gate>,
-    /// The number of the test that let the attempt go; 0 for none.
+    /// The number of the probe that let the attempt go; 0 for none.
     pub(crate) generation: u64,
-    /// If it tests the channel.
+    /// Set if the attempt probes the channel.
     pub(crate) probe: Option<Probe>,
-    /// A layer above keeps the request and sends it once more.
+    /// A layer above keeps the request and sends it again.
     hands_back: bool,
 }
 
@@ -29,17 +29,17 @@ impl Ticket {
         }
     }
 
-    /// That of a call that was sent already, whose request is kept above.
+    /// The ticket of a call that was already sent and whose request is kept above.
     pub(crate) fn under_way(gate: &Arc<Gate>, generation: u64, wait_mode: WaitMode) -> Self {
         Self::new(gate, generation).handing_back(wait_mode == WaitMode::WaitForReady)
     }
 
-    /// Whether the request is kept above, and goes there if it was not sent.
+    /// Sets whether the request is kept above and returned there if it was not sent.
     pub(crate) fn handing_back(self, hands_back: bool) -> Self {
         Self { hands_back, ..self }
     }
 
-    /// The attempt of a call that does not wait here failed: its error.
+    /// Converts the error of a failed attempt of a call that does not wait here.
     pub(crate) fn end(&mut self, error: Error) -> Error {
         let error = self.hinted(error);
         if self.failed(&error, 1) == Evidence::NotConnected && self.hands_back {
@@ -49,14 +49,14 @@ impl Ticket {
         }
     }
 
-    /// The number of the test that it is, or of the one that let it go.
+    /// Its own number if it is a probe, else the number of the probe that let it go.
     fn number(&self) -> u64 {
         self.probe
             .as_ref()
             .map_or(self.generation, |probe| probe.number)
     }
 
-    /// The failure, with what it may be while no call was ever answered.
+    /// Adds a hint to the failure while the channel has answered no call.
     pub(crate) fn hinted(&self, error: Error) -> Error {
         if self.gate.state.read(|shared| shared.channel.has_answered) {
             return error;
@@ -64,7 +64,8 @@ impl Ticket {
         error.before_any_answer()
     }
 
-    /// The attempt failed, the `own`-th in a row of its call; what that says of the channel.
+    /// Records that the attempt failed, the `own`-th time in a row for its call. Returns the
+    /// evidence.
     pub(crate) fn failed(&mut self, error: &Error, own: u32) -> Evidence {
         let Gate { state, settings } = &*self.gate;
         let verdict = error.verdict();
@@ -89,7 +90,7 @@ impl Ticket {
         evidence
     }
 
-    /// The server answered; what watches the connection while the answer is read.
+    /// Records the server's answer. Returns a watch on the connection while the answer is read.
     #[inline]
     pub(crate) fn answered(self) -> ConnectionWatch {
         let number = self.number();
@@ -102,13 +103,13 @@ impl Ticket {
     }
 }
 
-/// Whether a channel that answers for its own readiness had no connection, or no stream.
+/// Whether a channel that reports its own readiness had no connection, or no stream.
 fn is_not_connected(verdict: &Verdict) -> bool {
     verdict.progress == Progress::NotSent
         && matches!(verdict.reason, Reason::ConnectFailed | Reason::NotReady)
 }
 
-/// What tells the gate when the connection is lost while an answer is read.
+/// Reports a lost connection to the gate while an answer is read.
 #[derive(Debug)]
 pub(crate) struct ConnectionWatch {
     gate: Arc<Gate>,

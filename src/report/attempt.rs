@@ -3,15 +3,16 @@ use std::time::Duration;
 
 use crate::classify::Verdict;
 
-/// An attempt that failed.
+/// A failed attempt of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailedAttempt {
-    /// Its number, from 1; a transparent retry has that of the attempt which it repeats.
+    /// The attempt's number, from 1; a transparent retry has the number of the attempt that it
+    /// repeats.
     pub number: u32,
     /// Whether it was a transparent retry.
     pub transparent: bool,
-    /// What its failure means.
+    /// The classification of its failure.
     pub verdict: Verdict,
     /// When it began, counted from the start of the call.
     pub began: Duration,

@@ -10,10 +10,10 @@ use crate::kernel::sync::Mutex;
 use super::record::Record;
 use super::{FailedAttempt, GiveUp, Phase};
 
-/// What happened to a call, and what happens to it now.
+/// A live view of a call.
 ///
-/// It is a view: read while the call is under way, or hangs, it says how far that got, and once it
-/// is over it changes no more. Its `Display` is one line for a log.
+/// While the call is under way it shows the progress so far; once the call is over it does not
+/// change. Its `Display` is one line for a log.
 #[derive(Clone)]
 pub struct CallReport(Arc<Mutex<Record>>);
 
@@ -22,8 +22,8 @@ impl CallReport {
         Self(record)
     }
 
-    /// How many attempts were begun, transparent retries not counted; 0 if no retry layer acts on
-    /// the call. An attempt that did nothing but wait for the channel was begun, too.
+    /// How many attempts were begun, without transparent retries; 0 without a retry layer that acts
+    /// on the call. An attempt that only waited for the channel counts.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.lock().attempts
@@ -35,8 +35,8 @@ impl CallReport {
         self.0.lock().transparent
     }
 
-    /// How often the call waited: between attempts, or for the channel to get ready, however many
-    /// dials that took.
+    /// How often the call waited: between attempts, or for the channel. A wait for the channel
+    /// counts once for any number of dials.
     #[must_use]
     pub fn waits(&self) -> u32 {
         self.0.lock().waits
@@ -48,38 +48,39 @@ impl CallReport {
         self.0.lock().failed()
     }
 
-    /// What the call does now.
+    /// The current phase of the call.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.0.lock().phase()
     }
 
-    /// How long the call was in this phase, all its times in it together.
+    /// The total time that the call spent in this phase.
     #[must_use]
     pub fn time_in(&self, phase: Phase) -> Duration {
         self.0.lock().time_in(phase, Instant::now())
     }
 
-    /// How long the call has taken, to its end if it is over: the response read or dropped.
+    /// The duration of the call so far; once it is over (the response read or dropped), its whole
+    /// duration.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.lock().elapsed(Instant::now())
     }
 
-    /// The code that the call ended with; `None` while it is under way. One that was dropped is
+    /// The code that the call ended with; `None` while it is under way. A dropped call is
     /// CANCELLED.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         self.0.lock().ended().map(|(code, _)| code)
     }
 
-    /// Why a call that is over and failed was not tried again, as far as a layer decided so.
+    /// Why a failed call was not tried again, if a layer decided it; `None` until the call is over.
     #[must_use]
     pub fn give_up(&self) -> Option<GiveUp> {
         self.0.lock().ended().and_then(|(_, give_up)| give_up)
     }
 
-    /// The last error that the call did not end with.
+    /// The last error of the call, except the one it ended with.
     #[must_use]
     pub fn last_failure(&self) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
         self.0.lock().last_failure()
@@ -88,7 +89,7 @@ impl CallReport {
 
 impl fmt::Display for CallReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Copied out: whoever writes slowly holds up nobody.
+        // Works on a copy, so that a slow writer does not hold the lock.
         let record = self.0.lock().clone();
         let now = Instant::now();
         match record.ended() {

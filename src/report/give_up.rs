@@ -4,53 +4,52 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GiveUp {
-    /// The call may have run and nobody declared it safe to repeat.
+    /// The call may have run and is not declared safe to repeat.
     NotIdempotent,
     /// The policy does not retry this code.
     CodeNotRetryable,
     /// All attempts that the policy or the caller allows were made.
     AttemptsExhausted,
-    /// The next wait would have passed the deadline, or it passed.
+    /// The deadline passed, or would pass during the next wait.
     Deadline,
     /// The server asked for a longer wait than the deadline allows.
     HintPastDeadline,
-    /// The server asked for a longer wait than the policy or the caller obeys; without a deadline
-    /// that is a minute by default.
+    /// The server asked for a longer wait than the policy or the caller obeys; by default a minute
+    /// for a call without a deadline.
     HintTooLong,
     /// The server asked not to be retried.
     PushbackStop,
     /// The budget for extra attempts is used up.
     BudgetExhausted,
-    /// The answer had begun, so that another attempt could contradict it.
+    /// The answer had begun, so another attempt could contradict it.
     Committed,
-    /// The request is larger than what is kept of one call, so that it can't be sent again.
+    /// The request exceeds the replay limit of one call, so it can't be sent again.
     BodyTooLarge,
-    /// The calls of this channel keep all that they may for being sent again, or those of them that
-    /// wait keep their share of it.
+    /// The channel's replay buffer is full, or the share of it for waiting calls.
     ReplayBufferFull,
-    /// The caller's request stream failed by itself.
+    /// The caller's request stream failed.
     RequestFailed,
-    /// The policy never retries, or the caller said so.
+    /// The policy or the caller switched off retries.
     SwitchedOff,
-    /// A retry layer further out has the call in hand, and this one let it pass.
+    /// An outer retry layer handles the call, and this one passed it through.
     Nested,
-    /// The call was dropped, which only a [`CallReport`](super::CallReport) taken before can say; or
-    /// the call that it was made for is over.
+    /// The caller dropped the call, visible only in a [`CallReport`](super::CallReport) taken
+    /// before; or the parent call ended.
     Cancelled,
-    /// A policy of the user's own said so, under this name.
+    /// A custom policy decided it, under this name.
     Policy(&'static str),
-    /// The channel is down and the call does not wait for it.
+    /// The channel is down and the call does not wait for it, or the channel is shut down.
     NotReady,
     /// Nothing dials the channel: [`Readiness::ready`](crate::wait_for_ready::Readiness::ready)
     /// waited for it, and no call did.
     NotDialled,
-    /// Too many calls wait for the channel already.
+    /// Too many calls already wait for the channel.
     QueueFull,
-    /// The client held it back, since the server refuses much of what it gets.
+    /// The client throttled the call, because the server rejects most calls.
     Throttled,
-    /// The call can't be made as the caller asked for it.
+    /// The caller's options or the endpoint's URI are invalid.
     InvalidCall,
-    /// No tokio runtime can wake the call.
+    /// No tokio runtime is left that can wake the call.
     NoRuntime,
 }
 
@@ -103,7 +102,7 @@ impl fmt::Display for GiveUp {
                 "the budget for retries is used up: set a larger one by `Resilience::budget` or \
                  `BudgetLayer::new`, or lift it by `unlimited_budget()`"
             }
-            Self::Committed => "the answer had begun",
+            Self::Committed => "the answer had begun, so another attempt could contradict it",
             Self::BodyTooLarge => {
                 "the request is larger than `replay_limit` and can't be sent again"
             }
@@ -112,8 +111,8 @@ impl fmt::Display for GiveUp {
             }
             Self::RequestFailed => "the request stream failed",
             Self::SwitchedOff => "retrying is switched off",
-            Self::Nested => "a retry layer further out decides",
-            Self::Cancelled => "nobody waits for the answer any more",
+            Self::Nested => "an outer retry layer decides",
+            Self::Cancelled => "the call was dropped, or its parent call ended",
             Self::Policy(name) => name,
             Self::NotReady => "the channel is not ready",
             Self::NotDialled => {
@@ -122,9 +121,9 @@ impl fmt::Display for GiveUp {
             }
             Self::QueueFull => "too many calls wait for the channel already, see `max_waiting`",
             Self::Throttled => "not sent: throttled by the client because the server rejects most calls",
-            Self::InvalidCall => "the call can't be made as it was asked for",
+            Self::InvalidCall => "the call's options or the endpoint's URI are invalid",
             Self::NoRuntime => {
-                "the tokio runtime of the stack's timers is over: build the stack in one that keeps running"
+                "the tokio runtime of the stack's timers has ended: build the stack in one that keeps running"
             }
         })
     }

@@ -1,15 +1,15 @@
-//! What happened to a call, and why it ended as it did.
+//! Records what happens to a call, and why it ended.
 //!
 //! The layers write into the call's [`Trace`]; a [`CallReport`] reads it. There are three ways to
-//! one:
+//! get a report:
 //!
 //! - before the call, [`CallOptionsExt::call_report`](crate::call::CallOptionsExt::call_report)
-//!   gives one that can be read while the call hangs, from another task;
+//!   gives one that another task can read while the call runs;
 //! - a success has one in the extensions of its response if it took more than one attempt or had to
-//!   wait, or if somebody took one before: what went at once has nothing else to tell, and the
-//!   extensions of a response cost allocations;
-//! - a failure has one in its chain of sources: [`CallReport::find`], beside the reason that
-//!   [`GiveUp::find`] gives.
+//!   wait, or if a report was taken before. Other successes have nothing to report, and extensions
+//!   of a response cost allocations;
+//! - a failure has one in its chain of sources: [`CallReport::find`], beside the reason from
+//!   [`GiveUp::find`].
 //!
 //! ```
 //! use grpc_resilience::CallReport;
@@ -24,15 +24,15 @@
 //! ```
 //!
 //! - **Written by** the layers that act on calls: retry, deadline, attempt timeout, wait for ready.
-//!   The deadline layer writes one only for a call with a deadline, attempt timeout and wait for ready
-//!   only where another layer or the caller does; the retry layer for each call that it may repeat.
-//!   Without it attempts are not counted.
-//! - **Bounded**: of the attempts that failed the last 16 are kept.
-//! - **Ended by** the outermost layer that acts on the call: what goes on below it after that, in a task
-//!   of somebody else's say, is not written down. A request that is sent again by a layer further out
-//!   than ours begins its report anew.
-//! - **Answers that pass**: a layer that does not act on the call hands a non-OK answer up as it came. The
-//!   status of such a call holds no report; one taken before does.
+//!   The deadline layer records only calls with a deadline; attempt timeout and wait-for-ready
+//!   record only if another layer or the caller does; the retry layer records each call that it may
+//!   repeat. Without the retry layer attempts are not counted.
+//! - **Bounded**: the last 16 failed attempts are kept.
+//! - **Ended by** the outermost layer that acts on the call. Events below it after that, for
+//!   example in a spawned task, are not recorded. A request that a foreign outer layer sends again
+//!   starts a new record.
+//! - **Passed answers**: a layer that does not act on the call returns a non-OK answer unchanged.
+//!   The status of such a call holds no report; a report taken before holds the call.
 
 mod attempt;
 mod call_report;

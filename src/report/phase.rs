@@ -4,22 +4,22 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// No layer that acts on calls has it yet.
+    /// No acting layer has the call yet.
     #[default]
     NotStarted,
-    /// It waits for the inner service to take it.
+    /// Waits until the inner service is ready for the call.
     Queued,
-    /// What the user runs before an attempt is running.
+    /// Runs the user's hook before an attempt.
     Preparing,
-    /// An attempt is under way and has no answer yet.
+    /// An attempt is under way, without an answer yet.
     Attempt,
-    /// It waits between two attempts.
+    /// Waits between two attempts.
     Backoff,
-    /// It waits for the channel to get ready.
+    /// Waits for the channel to become ready.
     NotReady,
-    /// The answer has begun and is not at its end.
+    /// Reads the response.
     Response,
-    /// It has ended.
+    /// The call has ended.
     Over,
 }
 
@@ -54,7 +54,7 @@ impl Phase {
 }
 
 impl Phase {
-    /// What the call did in it, in a report that says for how long.
+    /// The phase in the past tense, for a report with its duration.
     pub(super) fn done(self) -> &'static str {
         match self {
             Self::NotStarted => "not started",

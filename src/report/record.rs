@@ -10,42 +10,42 @@ use crate::grpc::Code;
 
 use super::{FailedAttempt, GiveUp, Phase};
 
-/// So many failed attempts are kept of a call: more than a policy with a count makes, and a bound
-/// for one without.
+/// How many failed attempts of a call are kept: more than a counting policy makes, and a bound for
+/// a policy without a count.
 const KEPT: usize = 16;
 
-/// An error that several may hold.
+/// An error with several owners.
 pub(crate) type SharedError = Arc<dyn std::error::Error + Send + Sync>;
 
-/// What is written down of one call; the time is passed in.
+/// The record of one call. The time is passed in.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     /// The path of the request, which names the method in events.
     path: Option<PathAndQuery>,
     phase: Phase,
     started: Option<Instant>,
-    /// Since when it is in this phase.
+    /// When the current phase began.
     since: Option<Instant>,
     spent: [Duration; Phase::COUNT],
     pub(super) waits: u32,
     pub(super) attempts: u32,
     pub(super) transparent: u32,
     attempt_began: Option<Instant>,
-    /// When the request was last handed to an inner service, which is when it was last told what is
-    /// left of the time.
+    /// When the request was last handed to an inner service, and its `grpc-timeout` was last
+    /// written.
     handed_on: Option<Instant>,
     is_repeat: bool,
     failed: VecDeque<FailedAttempt>,
     reach: Reach,
     last_failure: Option<SharedError>,
-    /// Why the channel is not ready; a failure of this call itself says more (CONTRACT R17).
+    /// Why the channel is not ready. A failure of this call takes precedence (CONTRACT R17).
     not_ready: Option<SharedError>,
-    /// Why a layer lets the call pass.
+    /// Why a layer passed the call through.
     passing: Option<GiveUp>,
     end: Option<(Code, Option<GiveUp>)>,
-    /// A layer has it in hand.
+    /// An acting layer has the call.
     pub(super) is_owned: bool,
-    /// Somebody listened before a layer did.
+    /// A report was taken before any layer had the call.
     is_asked: bool,
 }
 
@@ -54,15 +54,15 @@ pub(super) struct Record {
 enum Reach {
     #[default]
     NotSent,
-    /// It is with the inner service, and nothing proves yet that it was not sent.
+    /// The inner service has it; nothing proves yet that it was not sent.
     InFlight,
-    /// Some attempt may have run: nothing takes that back.
+    /// Some attempt may have run; this is final.
     MayHaveRun,
 }
 
 /// Writing.
 impl Record {
-    /// That of a call which begins now.
+    /// The record of a call that begins now.
     pub(super) fn begun(path: Option<PathAndQuery>, now: Instant) -> Self {
         Self {
             path,
@@ -74,7 +74,7 @@ impl Record {
         }
     }
 
-    /// The same for somebody who listens already.
+    /// The record of a call whose report is being read already.
     pub(super) fn asked(path: Option<PathAndQuery>, now: Instant) -> Self {
         Self {
             is_asked: true,
@@ -82,7 +82,7 @@ impl Record {
         }
     }
 
-    /// Also if an attempt before this one was under way: that one may have come back.
+    /// Also when an earlier attempt was under way: it may have been handed back.
     pub(super) fn reaches(&mut self, phase: Phase) {
         if phase == Phase::Attempt && self.reach == Reach::NotSent {
             self.reach = Reach::InFlight;
@@ -96,7 +96,7 @@ impl Record {
         }
         self.started.get_or_insert(now);
         let spent = match self.since {
-            // What begins with the call is not worth a subtraction.
+            // Skips a subtraction in the usual case.
             Some(since) if since == now => Duration::ZERO,
             _ => self.spent_since(now),
         };
@@ -110,19 +110,17 @@ impl Record {
         }
     }
 
-    /// This attempt is next, or the same once more.
+    /// The next attempt, or a transparent retry of the current one.
     pub(super) fn attempt(&mut self, number: u32, transparent: bool) {
         self.attempts = number;
         self.is_repeat = transparent;
         self.transparent = self.transparent.saturating_add(u32::from(transparent));
     }
 
-    /// It goes now.
     pub(super) fn attempt_began(&mut self, now: Instant) {
         self.attempt_began = Some(now);
     }
 
-    /// It failed.
     pub(super) fn attempt_failed(&mut self, verdict: Verdict, now: Instant) {
         self.came_back(!verdict.progress.is_unprocessed());
         let began = self.attempt_began.take().unwrap_or(now);
@@ -138,7 +136,7 @@ impl Record {
         });
     }
 
-    /// The request is not under way any more; whether it may have run.
+    /// The request is no longer under way; `may_have_run` states whether it may have run.
     pub(super) fn came_back(&mut self, may_have_run: bool) {
         self.reach = match (may_have_run, self.reach) {
             (true, _) | (_, Reach::MayHaveRun) => Reach::MayHaveRun,
@@ -151,12 +149,12 @@ impl Record {
         self.enter(phase, now);
     }
 
-    /// Keeps a failure of the call, and gives back the one before.
+    /// Keeps a failure of the call and returns the previous one.
     pub(super) fn keep(&mut self, error: SharedError) -> Option<SharedError> {
         self.last_failure.replace(error)
     }
 
-    /// Keeps why the channel is not ready, and gives back what it was before.
+    /// Keeps why the channel is not ready and returns the previous error.
     pub(super) fn keep_not_ready(&mut self, error: SharedError) -> Option<SharedError> {
         self.not_ready.replace(error)
     }
@@ -165,7 +163,7 @@ impl Record {
         self.passing = Some(reason);
     }
 
-    /// How it ended, and what that means of an attempt under way.
+    /// Records the end, and its meaning for an attempt under way.
     pub(super) fn end(
         &mut self,
         code: Code,
@@ -180,7 +178,7 @@ impl Record {
         }
     }
 
-    /// The answer begins; a head that says all ends it, too.
+    /// Records the start of the answer; a Trailers-Only head also ends it.
     pub(super) fn answered(&mut self, code: Option<Code>, now: Instant) {
         self.came_back(true);
         self.enter(Phase::Response, now);
@@ -189,18 +187,17 @@ impl Record {
         }
     }
 
-    /// The answer ended with this.
     pub(super) fn end_with(&mut self, code: Code) {
         self.end = Some((code, self.passing.filter(|_| code != Code::Ok)));
         self.attempt_began = None;
     }
 
-    /// Its answer is at its end, and said no more than its head may have (CONTRACT R16).
+    /// The answer ended without a further status; its head may have stated one (CONTRACT R16).
     pub(super) fn end_in_silence(&mut self) {
         self.end.get_or_insert((Code::Unknown, self.passing));
     }
 
-    /// Nobody has it in hand any more: without an end it was dropped.
+    /// No layer has the call any more; without an end it was dropped.
     pub(super) fn close(&mut self, now: Instant) {
         if self.end.is_none() {
             let dropped = Verdict::new(self.progress(), Code::Cancelled, Reason::Dropped);
@@ -219,8 +216,8 @@ impl Record {
 
 /// Reading.
 impl Record {
-    /// Whether an answer carries the report: where there is more to tell than of one attempt that went
-    /// at once, or where somebody wants to know.
+    /// Whether the response carries the report: if the call took more than one immediate attempt,
+    /// or if a report was taken.
     pub(super) fn is_told(&self) -> bool {
         let has_waited = Phase::ALL
             .into_iter()
@@ -247,7 +244,7 @@ impl Record {
         self.phase == Phase::Over
     }
 
-    /// How far the call got: not sent for certain, or else perhaps further than that.
+    /// How far the call got: certainly not sent, or possibly further.
     pub(super) fn progress(&self) -> Progress {
         match self.reach {
             Reach::NotSent => Progress::NotSent,

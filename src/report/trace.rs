@@ -11,37 +11,37 @@ use crate::kernel::sync::Mutex;
 use super::record::{Record, SharedError};
 use super::{CallReport, GiveUp, Phase};
 
-/// Where the layers that a call passes write what happens to it; [`report`](Self::report) reads it.
+/// Where layers record what happens to a call; [`report`](Self::report) reads it.
 ///
-/// Once the call is over nothing is written any more, whoever is still at work on it.
+/// Once the call is over nothing is recorded, even if a layer still works on it.
 #[derive(Clone, Debug, Default)]
 pub struct Trace(Arc<Mutex<Record>>);
 
 impl Trace {
-    /// Says what the call does from now on.
+    /// Sets the current phase of the call.
     pub fn enter(&self, phase: Phase) {
         self.enter_at(phase, Instant::now);
     }
 
-    /// What the call does now.
+    /// The current phase of the call.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.0.lock().phase()
     }
 
-    /// What happened so far, and goes on to happen.
+    /// A live view of this call.
     #[must_use]
     pub fn report(&self) -> CallReport {
         CallReport::new(Arc::clone(&self.0))
     }
 
-    /// The last error that the call did not end with.
+    /// The last error of the call, except the one it ended with.
     #[must_use]
     pub fn last_failure(&self) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
         self.0.lock().last_failure()
     }
 
-    /// What is dropped by it is given back, to be dropped without the lock: an error may hold anything.
+    /// Returns the replaced error, to be dropped without the lock: its drop may run any code.
     fn write<T: Default>(&self, write: impl FnOnce(&mut Record) -> T) -> T {
         let mut record = self.0.lock();
         if record.is_over() {
@@ -51,19 +51,19 @@ impl Trace {
     }
 }
 
-/// For the layers of this crate, each of which needs some of it.
+/// For all layers of this crate.
 impl Trace {
-    /// That of a call which begins now, and which nobody listened to before.
+    /// The record of a call that begins now, without a reader yet.
     pub(crate) fn begun(path: Option<PathAndQuery>, now: Instant) -> Self {
         Self(Arc::new(Mutex::new(Record::begun(path, now))))
     }
 
-    /// The path of the request, if a layer has the call in hand.
+    /// The path of the request, if an acting layer has the call.
     pub(crate) fn path(&self) -> Option<PathAndQuery> {
         self.0.lock().path()
     }
 
-    /// That of a call which nobody followed so far: it began then, with an attempt that went at once.
+    /// The record of a call that began at `began`, with an attempt that was not recorded.
     pub(crate) fn under_way(path: Option<PathAndQuery>, began: Instant) -> Self {
         let trace = Self::begun(path, began);
         trace.attempt_begins(1, false, began);
@@ -71,13 +71,13 @@ impl Trace {
         trace
     }
 
-    /// The answer began then; nothing is told of it yet.
+    /// Records that the answer began at `at`.
     pub(crate) fn answered_at(&self, at: Instant) {
         self.write(|record| record.answered(None, at));
     }
 
-    /// The same as [`enter`](Self::enter), by a clock that is asked only if that is news: layers say the
-    /// same one after the other.
+    /// Like [`enter`](Self::enter), but reads the clock only if the phase changes, because several
+    /// layers set the same phase one after another.
     pub(crate) fn enter_at(&self, phase: Phase, now: impl FnOnce() -> Instant) {
         self.write(|record| {
             if record.phase() == phase {
@@ -97,22 +97,21 @@ impl Trace {
         self.0.lock().attempts
     }
 
-    /// How far the call got: not sent for certain, or else perhaps further than that.
+    /// How far the call got: certainly not sent, or possibly further.
     pub(crate) fn progress(&self) -> Progress {
         self.0.lock().progress()
     }
 
-    /// This attempt is next, counted from 1; or the same once more, which counts for nothing.
+    /// Records the next attempt, counted from 1, or a transparent retry of the current one.
     pub(crate) fn attempt(&self, number: u32, transparent: bool) {
         self.write(|record| record.attempt(number, transparent));
     }
 
-    /// The attempt goes now.
     pub(crate) fn attempt_began(&self, now: Instant) {
         self.write(|record| record.attempt_began(now));
     }
 
-    /// The same of one of which nobody was told.
+    /// Records that attempt `number` starts.
     pub(crate) fn attempt_begins(&self, number: u32, transparent: bool, now: Instant) {
         self.write(|record| {
             record.attempt(number, transparent);
@@ -120,43 +119,42 @@ impl Trace {
         });
     }
 
-    /// The attempt failed.
     pub(crate) fn attempt_failed(&self, verdict: Verdict) {
         self.write(|record| record.attempt_failed(verdict, Instant::now()));
     }
 
-    /// The request is not under way any more.
+    /// The request is no longer under way.
     pub(crate) fn came_back(&self, may_have_run: bool) {
         self.write(|record| record.came_back(may_have_run));
     }
 
-    /// A failure that the call does not end with.
+    /// Records a failure that does not end the call.
     pub(crate) fn failed(&self, error: SharedError) {
         drop(self.write(|record| record.keep(error)));
     }
 
-    /// Why the channel is not ready.
+    /// Records why the channel is not ready.
     pub(crate) fn not_ready(&self, error: SharedError) {
         drop(self.write(|record| record.keep_not_ready(error)));
     }
 
-    /// The call waits from now on.
+    /// Records that the call begins to wait.
     pub(crate) fn waits(&self, phase: Phase) {
         self.write(|record| record.waits(phase, Instant::now()));
     }
 
-    /// A layer does not act on the call, for this reason.
+    /// Records that a layer passes the call through, and why.
     pub(crate) fn passes(&self, reason: GiveUp) {
         self.write(|record| record.passes(reason));
     }
 
-    /// Takes the call in hand, unless a layer further out has it.
+    /// Takes ownership of the call, unless an outer layer has it.
     pub(crate) fn own(&self, uri: &Uri) -> bool {
         let mut record = self.0.lock();
         if record.is_owned {
             return false;
         }
-        // One that was over is sent once more, by somebody else's layer.
+        // The call was over: a foreign layer sends the request again.
         let path = uri.path_and_query().cloned();
         let before = std::mem::replace(&mut *record, Record::asked(path, Instant::now()));
         drop(record);
@@ -165,17 +163,16 @@ impl Trace {
     }
 }
 
-/// For the layer that has the call in hand, the outermost that acts on it: it knows when it is over, and
-/// how it ended.
+/// For the outermost acting layer, which owns the call: it knows when and how the call ends.
 impl Trace {
-    /// How the call failed, and what that means of an attempt under way.
+    /// Records the final failure, and its meaning for an attempt under way.
     pub(crate) fn failed_for_good(&self, code: Code, give_up: Option<GiveUp>, verdict: Verdict) {
         let now = Instant::now();
         self.write(|record| record.end(code, give_up, verdict, now));
     }
 
-    /// The answer begins, and has said this already if it is no more than a head; the report, if there
-    /// is more to tell than that, or if somebody asked for it.
+    /// Records the start of the answer, which states `code` if it is Trailers-Only. Returns the
+    /// report if the response is to carry it.
     pub(crate) fn answered(&self, code: Option<Code>) -> Option<CallReport> {
         let is_told = self.write(|record| {
             record.answered(code, Instant::now());
@@ -184,7 +181,7 @@ impl Trace {
         is_told.then(|| self.report())
     }
 
-    /// The answer is at its end, which says this, or no more than its head may have.
+    /// Records the end of the answer with `code`, or with the status of its head.
     pub(crate) fn ended(&self, code: Option<Code>) {
         self.write(|record| match code {
             Some(code) => record.end_with(code),
@@ -192,9 +189,9 @@ impl Trace {
         });
     }
 
-    /// The call is in nobody's hand any more.
+    /// Gives up ownership of the call.
     pub(crate) fn close(self) {
-        // Mostly nobody can come to look at it any more.
+        // Usually no reader is left.
         if Arc::strong_count(&self.0) > 1 {
             self.0.lock().close(Instant::now());
         }

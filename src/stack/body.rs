@@ -17,7 +17,7 @@ use crate::layers::wait_for_ready::WaitBody;
 use super::answered::Answered;
 use super::said::Said;
 
-/// That of all layers.
+/// The response body under all layers.
 type Layered<R> = DeadlineBody<RetryBody<WaitBody<AttemptBody<R>>>>;
 
 /// The response body of a call through [`Resilient`](super::Resilient).
@@ -30,24 +30,25 @@ enum Kind<R> {
     Layers(Box<Layered<R>>),
 }
 
-/// That of a call which was answered by its first attempt, without anything for the layers to do.
+/// The response body of a call that its first attempt answered, on the fast path.
 #[derive(Debug)]
 struct Plain<R> {
-    /// What was read while the head was held, and not handed on yet.
+    /// A message that was read while the head was held, and not handed on yet.
     first: Option<Bytes>,
     rest: Rest<R>,
-    /// Until the status has come.
+    /// Present until the status has come.
     call: Option<Answered>,
     has_begun: bool,
 }
 
-/// What is still to be read.
+/// The part of the body that is still to be read.
 #[derive(Debug)]
 enum Rest<R> {
     Body(R),
-    /// What was read while the head was held, if it is no message; and what follows.
+    /// A frame that was read while the head was held and is not a message, and the rest of the
+    /// body.
     Behind(Box<(Read, R)>),
-    /// It is at its end, failed or expired: whoever keeps the body does not keep the stream.
+    /// Ended, failed or expired. The stream is dropped, even if the body is kept.
     Over,
 }
 
@@ -57,7 +58,7 @@ impl<R> ResilientBody<R> {
         Self::new(None, Rest::Body(inner), call)
     }
 
-    /// The same of an answer of which this was read already.
+    /// Like [`answered`](Self::answered), for an answer whose first frame was read already.
     pub(super) fn held(inner: R, first: Read, call: Answered) -> Self {
         match first.map(|read| read.map(Frame::into_data)) {
             Some(Ok(Ok(data))) => Self::new(Some(data), Rest::Body(inner), call),
@@ -87,7 +88,8 @@ impl<R> ResilientBody<R> {
     }
 }
 
-/// An empty one, as a generated client with an interceptor makes it for a call that this refuses.
+/// An empty body, which a generated client with an interceptor creates for a call that the
+/// interceptor rejects.
 impl<R> Default for ResilientBody<R> {
     fn default() -> Self {
         Self(Kind::Plain(Plain {
@@ -100,8 +102,8 @@ impl<R> Default for ResilientBody<R> {
 }
 
 impl<R> Plain<R> {
-    /// A message goes up. A body that is always ready never lets the timer run: the clock is looked at
-    /// instead, from the second message on.
+    /// Hands a message on. A body that is always ready never lets the timer run, so from the second
+    /// message on the clock is read instead.
     #[inline]
     fn message(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         if mem::replace(&mut self.has_begun, true)
@@ -113,7 +115,7 @@ impl<R> Plain<R> {
         Ok(frame)
     }
 
-    /// The status goes up if it is OK; all else is the failure of the call, as the layers name it.
+    /// Hands the status on if it is OK; any other becomes the failure of the call.
     #[inline]
     fn status(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         let seen = Seen::tidy(&mut frame);
@@ -129,7 +131,7 @@ impl<R> Plain<R> {
         Ok(frame)
     }
 
-    /// The failure that its status is, by the name that the deadline gives it.
+    /// The failure that the status reports, as an expiry if it is one.
     #[cold]
     fn ended(&mut self, error: Error, said: &Said) -> Error {
         let error = match self.call.take() {
@@ -154,13 +156,13 @@ impl<R> Plain<R> {
         Some(Err(self.ended(error, &said)))
     }
 
-    /// Whom to tell how the call ended: once, though whoever is told may panic.
+    /// The parts to notify of the call's end; taken once, because one of them may panic.
     #[inline]
     fn take_said(&mut self) -> Option<Arc<Said>> {
         self.call.as_mut()?.said.take()
     }
 
-    /// The body is over, with this.
+    /// Ends the body with this failure.
     #[cold]
     fn failed(&mut self, error: Error) -> Error {
         self.rest = Rest::Over;
@@ -168,7 +170,7 @@ impl<R> Plain<R> {
         error
     }
 
-    /// The reader waits.
+    /// Polls the call's end while the reader waits for a frame.
     #[inline]
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
         let Some(call) = &mut self.call else {
@@ -220,7 +222,7 @@ where
         }
     }
 
-    /// What was read while the head was held, if it is no message.
+    /// Takes the frame that was read while the head was held and is not a message.
     #[cold]
     fn behind(&mut self) -> Read {
         let Rest::Behind(behind) = mem::replace(&mut self.rest, Rest::Over) else {

@@ -24,12 +24,13 @@ use super::{Resilient, ResilientWith};
 
 /// Builds the whole stack; see the [module](super).
 ///
-/// Defaults: no timeout; nothing declared idempotent; A6's bucket of 300 tokens; 4 attempts on
-/// UNAVAILABLE; calls wait while the channel is down; attempts are bounded by the deadline only. Each `wrap` makes a default budget and a
-/// readiness of its own, shared by the clones of what it returns; what is given by
-/// [`budget`](Self::budget) or [`budget_layer`](Self::budget_layer) is shared by all that this builder wraps.
+/// Defaults: no timeout; no method declared idempotent; A6's bucket of 300 tokens; 4 attempts on
+/// UNAVAILABLE; calls wait while the channel is down; only the deadline bounds an attempt. Each
+/// `wrap` creates its own default budget and readiness, shared by the clones of the returned
+/// service. A budget that is set by [`budget`](Self::budget) or
+/// [`budget_layer`](Self::budget_layer) is shared by all channels that this builder wraps.
 ///
-/// `A` is the layer around each attempt, which [`attempt_layer`](Self::attempt_layer) sets.
+/// `A` is the layer around each attempt, set by [`attempt_layer`](Self::attempt_layer).
 #[derive(Clone, Debug)]
 pub struct Resilience<A = NoAttemptLayer> {
     deadline: DeadlineLayer,
@@ -42,7 +43,7 @@ pub struct Resilience<A = NoAttemptLayer> {
     checked: Once,
 }
 
-/// Nothing stands around attempts.
+/// The default: no layer around attempts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoAttemptLayer;
 
@@ -76,10 +77,11 @@ impl Resilience {
         Self::default()
     }
 
-    /// Puts a layer around each attempt, such as an
-    /// [`AdaptiveThrottleLayer`](crate::adaptive_throttle::AdaptiveThrottleLayer) or one of yours:
-    /// below retry, so that it sees every attempt, and above wait for ready, so that what it lets
-    /// through may wait. Default: none. Several go in a `tower::ServiceBuilder`, which is a layer too.
+    /// Sets a layer around each attempt, such as an
+    /// [`AdaptiveThrottleLayer`](crate::adaptive_throttle::AdaptiveThrottleLayer) or one of your
+    /// own. It stands below retry, so it sees every attempt, and above wait-for-ready, so the
+    /// attempts that it lets through may wait. Default: none. For several layers use a
+    /// `tower::ServiceBuilder`, which is a layer too.
     ///
     /// ```
     /// # {
@@ -115,70 +117,75 @@ impl Resilience {
 }
 
 impl<A> Resilience<A> {
-    /// The timeout of calls whose options say none. A caller's `Request::set_timeout` can only shorten it;
-    /// [`CallOptions::timeout`](crate::call::CallOptions::timeout) replaces it, and
-    /// [`no_timeout`](crate::call::CallOptions::no_timeout) lifts it. Default: none.
+    /// Sets the timeout of calls without their own. Default: none.
     ///
-    /// Under a timeout of zero every call without one of its own fails at once: a WARN event says so.
+    /// A caller's `Request::set_timeout` can only shorten it;
+    /// [`CallOptions::timeout`](crate::call::CallOptions::timeout) replaces it, and
+    /// [`no_timeout`](crate::call::CallOptions::no_timeout) removes it.
+    ///
+    /// With a timeout of zero every call without its own fails at once, and a WARN event reports
+    /// it.
     #[must_use]
     pub fn default_timeout(mut self, timeout: Duration) -> Self {
         self.deadline = self.deadline.default_timeout(timeout);
         self
     }
 
-    /// Several calls of these methods have the effect of one.
+    /// Declares methods idempotent: several calls have the effect of one.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method or its glob is malformed.
     pub fn idempotent(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.idempotent(pattern)?;
         Ok(self)
     }
 
-    /// Calls of these methods change nothing.
+    /// Declares methods without side effects: a call changes nothing.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method or its glob is malformed.
     pub fn no_side_effects(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.no_side_effects(pattern)?;
         Ok(self)
     }
 
-    /// An exception from a wider glob: these methods are not to be repeated.
+    /// Excludes methods from a wider glob: they are not repeated once they may have run.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed, and
-    /// [`InvalidPattern::NoSuchMethod`] if methods are described before and none of them matches:
-    /// the method that it means would stay repeatable. Add all descriptors and tables before.
+    /// [`InvalidPattern`] if the pattern is not a method or its glob is malformed, and
+    /// [`InvalidPattern::NoSuchMethod`] if methods were described before and none of them matches:
+    /// the intended method would stay repeatable. Add all descriptors and tables first.
     pub fn not_idempotent(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.not_idempotent(pattern)?;
         Ok(self)
     }
 
-    /// These methods answer with one message, so that a status in trailers can be retried too.
+    /// Declares methods unary: they answer with one message, so a status in trailers can be retried
+    /// too.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method or its glob is malformed.
     pub fn unary(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.unary(pattern)?;
         Ok(self)
     }
 
-    /// These methods are of this kind.
+    /// Declares the kind of methods.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method or its glob is malformed.
     pub fn kind(mut self, pattern: &str, kind: MethodKind) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.kind(pattern, kind)?;
         Ok(self)
     }
 
-    /// Asks a closure about methods that no path and no glob matches; `None` passes on.
+    /// Adds a closure that decides about methods which no path and no glob matches; `None` leaves
+    /// the decision to later rules.
     #[must_use]
     pub fn idempotent_if<F>(mut self, rule: F) -> Self
     where
@@ -188,23 +195,24 @@ impl<A> Resilience<A> {
         self
     }
 
-    /// Adds what the protos say; see [`IdempotencyLayer::descriptors`].
+    /// Adds the declarations of the protos; see [`IdempotencyLayer::descriptors`].
     ///
     /// # Errors
     ///
-    /// [`InvalidDescriptors`] if the bytes are no serialized `FileDescriptorSet`, if it describes no
-    /// method, or if it contradicts what was added before.
+    /// [`InvalidDescriptors`] if the bytes are not a serialized `FileDescriptorSet`, if it
+    /// describes no method, or if it contradicts an earlier one.
     pub fn descriptors(mut self, bytes: &[u8]) -> Result<Self, InvalidDescriptors> {
         self.idempotency = self.idempotency.descriptors(bytes)?;
         Ok(self)
     }
 
-    /// Adds what the protos say, from a table of constants; see [`IdempotencyLayer::methods`].
+    /// Adds the declarations of the protos from a table of constants; see
+    /// [`IdempotencyLayer::methods`].
     ///
     /// # Errors
     ///
-    /// [`InvalidDescriptors`] if the table is empty, if a path in it is no method's, or if it
-    /// contradicts what was added before.
+    /// [`InvalidDescriptors`] if the table is empty, if a path in it is not a method's, or if it
+    /// contradicts an earlier declaration.
     pub fn methods(
         mut self,
         table: impl IntoIterator<Item: Borrow<Method>>,
@@ -213,17 +221,17 @@ impl<A> Resilience<A> {
         Ok(self)
     }
 
-    /// Calls of these methods carry this key; see [`IdempotencyLayer::key`].
+    /// Adds this key to calls of the methods; see [`IdempotencyLayer::key`].
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method or its glob is malformed.
     pub fn key(mut self, pattern: &str, key: IdempotencyKey) -> Result<Self, InvalidPattern> {
         self.idempotency = self.idempotency.key(pattern, key)?;
         Ok(self)
     }
 
-    /// Declares by this layer, for its further settings, instead of what was declared before.
+    /// Replaces all earlier declarations with this layer, which has further settings.
     #[must_use]
     pub fn idempotency(mut self, layer: IdempotencyLayer) -> Self {
         if !self.idempotency.is_silent() {
@@ -233,41 +241,41 @@ impl<A> Resilience<A> {
         self
     }
 
-    /// What is declared of a method, and by whom; see [`IdempotencyLayer::explain`].
+    /// The declarations for a method and their sources; see [`IdempotencyLayer::explain`].
     #[must_use]
     pub fn explain(&self, path: &str) -> Explanation {
         self.idempotency.explain(path)
     }
 
-    /// The methods whose safety nobody said; see [`IdempotencyLayer::unannotated_methods`]. Those that
-    /// were called are those of all that this builder wrapped.
+    /// The methods without a declared safety; see [`IdempotencyLayer::unannotated_methods`].
+    /// Methods that were called are included, for all channels that this builder wrapped.
     #[must_use]
     pub fn unannotated_methods(&self) -> Vec<String> {
         self.idempotency.unannotated_methods()
     }
 
-    /// Bounds extra attempts by this budget. Default: [`TokenBucket::default`].
+    /// Sets the budget that bounds extra attempts. Default: [`TokenBucket::default`].
     #[must_use]
     pub fn budget(mut self, budget: impl Budget + 'static) -> Self {
         self.budget = Spending::Given(BudgetLayer::new(budget));
         self
     }
 
-    /// Bounds extra attempts by the budgets of this layer, such as one for each method.
+    /// Sets the layer with the budgets that bound extra attempts, such as one for each method.
     #[must_use]
     pub fn budget_layer(mut self, layer: BudgetLayer) -> Self {
         self.budget = Spending::Given(layer);
         self
     }
 
-    /// Does not bound extra attempts but by the policy and the deadline.
+    /// Removes the budget: only the policy and the deadline bound extra attempts.
     #[must_use]
     pub fn unlimited_budget(mut self) -> Self {
         self.budget = Spending::Unlimited;
         self
     }
 
-    /// Retries by this policy, or by [`Policies`] by method. Default: [`RetryPolicy::new`].
+    /// Sets the retry policy, or [`Policies`] by method. Default: [`RetryPolicy::new`].
     ///
     /// [`RetryPolicy::new`]: crate::RetryPolicy::new
     #[must_use]
@@ -275,14 +283,14 @@ impl<A> Resilience<A> {
         self.retry_layer(RetryLayer::new(policies))
     }
 
-    /// Retries by this layer, for its further settings.
+    /// Sets the retry layer, which has further settings.
     #[must_use]
     pub fn retry_layer(mut self, layer: RetryLayer) -> Self {
         self.retry = layer;
         self
     }
 
-    /// Believes a server that says of a failure that the request had no effect; see
+    /// Trusts a server that marks a failed request as without effect; see
     /// [`RetryLayer::trust_unprocessed`]. Default: off.
     #[must_use]
     pub fn trust_unprocessed(mut self) -> Self {
@@ -290,22 +298,23 @@ impl<A> Resilience<A> {
         self
     }
 
-    /// Waits by this layer. Default: [`WaitForReadyLayer::new`].
+    /// Sets the wait-for-ready layer. Default: [`WaitForReadyLayer::new`].
     #[must_use]
     pub fn wait_for_ready(mut self, layer: WaitForReadyLayer) -> Self {
         self.wait_for_ready = layer;
         self
     }
 
-    /// Bounds each attempt by this layer. Default: [`AttemptTimeoutLayer::default`], which bounds
-    /// those of calls that ask for it.
+    /// Sets the attempt timeout layer. Default: [`AttemptTimeoutLayer::default`], which bounds the
+    /// attempts of calls that set a timeout for them.
     #[must_use]
     pub fn attempt_timeout(mut self, layer: AttemptTimeoutLayer) -> Self {
         self.attempt_timeout = layer;
         self
     }
 
-    /// Puts the stack over a channel: a [`Resilient`], or a [`ResilientWith`] with a layer around attempts.
+    /// Wraps a channel with the stack: a [`Resilient`], or a [`ResilientWith`] with a layer around
+    /// attempts.
     pub fn wrap<S>(&self, channel: S) -> <Self as Layer<S>>::Service
     where
         Self: Layer<S>,
@@ -313,7 +322,7 @@ impl<A> Resilience<A> {
         self.layer(channel)
     }
 
-    /// Tells once what of the configuration has no effect.
+    /// Warns once of settings without effect.
     fn check(&self) {
         self.checked.say(|| {
             let policies = self.retry.policies().current();
@@ -361,7 +370,7 @@ impl<S: Clone> Layer<S> for Resilience {
     fn layer(&self, channel: S) -> Resilient<S> {
         let waiting = self.waiting(channel.clone());
         let (readiness, gate) = (waiting.readiness(), waiting.gate());
-        // Nothing stands between the two.
+        // No layer stands between retry and wait-for-ready.
         let retry = self.retry.clone().taking_back(true).layer(waiting);
         let budget = self.budget_over_a_channel();
         let start = retry.start();

@@ -17,7 +17,7 @@ use crate::layers::retry;
 use super::ResilientBody;
 use super::going::{Going, Layers};
 
-/// The future of [`Resilient`](super::Resilient).
+/// The response future of [`Resilient`](super::Resilient).
 #[pin_project]
 pub struct ResponseFuture<S, B, R>
 where
@@ -29,7 +29,7 @@ where
 {
     #[pin]
     state: State<S, B, R>,
-    /// While the call is an ordinary one.
+    /// Present while the call is on the fast path.
     going: Option<Box<Going<S, B>>>,
 }
 
@@ -42,13 +42,13 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    /// The first attempt of an ordinary call has no answer yet.
+    /// The first attempt on the fast path has no answer yet.
     Attempt(#[pin] Attempt<S, B>),
-    /// Its head is held until the first frame.
+    /// The head of the answer is held until the first frame.
     Held(Option<Response<R>>),
-    /// All other calls.
+    /// The call takes the path through all layers.
     Layers(Pin<Box<Layers<S, B>>>),
-    /// Whoever keeps the future does not keep the attempt.
+    /// Completed. The attempt is dropped, even if the future is kept.
     Over,
 }
 
@@ -60,7 +60,7 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    /// Of an ordinary call.
+    /// A call on the fast path.
     #[inline]
     pub(super) fn going(attempt: Attempt<S, B>, going: Box<Going<S, B>>) -> Self {
         Self {
@@ -69,7 +69,7 @@ where
         }
     }
 
-    /// Of any other.
+    /// A call through all layers.
     pub(super) fn layers(future: Layers<S, B>) -> Self {
         Self {
             state: State::Layers(Box::pin(future)),
@@ -147,7 +147,7 @@ where
     }
 }
 
-/// Whether the head of an answer is that of nearly all: gRPC, and no word of the status yet.
+/// Whether the head is the usual one: gRPC, with the status still to come.
 #[inline]
 fn leaves_all_to_trailers<R>(response: &Response<R>) -> bool {
     let glance = StatusHeaders::at(response.headers());
@@ -171,7 +171,7 @@ where
     Poll::Ready(read.map(|read| read.map_err(broken)))
 }
 
-/// What was read first decides on a held answer: it goes up with it, or the attempt failed.
+/// The first frame decides on a held answer: it is handed on with the head, or the attempt failed.
 #[expect(
     clippy::result_large_err,
     reason = "the future that goes on after a failed attempt, moved once"

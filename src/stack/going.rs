@@ -57,7 +57,8 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         })
     }
 
-    /// The layers take the call up at what its first attempt came to, of which the gate was not told.
+    /// The layers take the call up at what its first attempt came to, of which the gate was not
+    /// told.
     #[cold]
     pub(super) fn taken_up<R>(self, outcome: Result<Response<R>, Error>) -> Layers<S, B>
     where

@@ -23,10 +23,11 @@ pub(super) type Waiting<S> = WaitForReady<AttemptTimeout<S>>;
 pub(super) type Inner<S, A = Identity> =
     Idempotency<budget::Budget<Retry<<A as Layer<Waiting<S>>>::Service>>>;
 
-/// A channel under the whole stack with a layer of yours around each attempt, made by
+/// A channel under the whole stack, with your own layer around each attempt; made by
 /// [`Resilience::wrap`](super::Resilience::wrap).
 ///
-/// `A` is what [`Resilience::attempt_layer`](super::Resilience::attempt_layer) was given.
+/// `A` is the layer that was passed to
+/// [`Resilience::attempt_layer`](super::Resilience::attempt_layer).
 pub struct ResilientWith<S, A = Identity>
 where
     A: Layer<Waiting<S>>,
@@ -54,15 +55,14 @@ where
         }
     }
 
-    /// What the calls of this channel have shown of it: to be read, logged and awaited.
+    /// The readiness of this channel, as its calls have shown it: to be read, logged and awaited.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
     }
 
-    /// What the budgets of this channel hold and what was asked of them, by pattern or method; the one
-    /// of all other methods is `/**`. See [`BudgetLayer::snapshots`].
-    ///
+    /// The content and the counters of this channel's budgets, by pattern or method; `/**` is the
+    /// budget of all other methods. See [`BudgetLayer::snapshots`].
     #[must_use]
     pub fn budgets(&self) -> Vec<(String, BudgetSnapshot)> {
         self.budget.snapshots()

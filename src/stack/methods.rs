@@ -18,9 +18,9 @@ const LONGEST: usize = 256;
 
 /// What the layers say of calls whose callers say nothing, by method: asked once, then found.
 ///
-/// A method has its place for good, with the policy that it had then, and so reading takes no lock and no
-/// counter. One that finds no place near its hash is asked about for each call, and so is one whose policy was
-/// replaced since.
+/// A method has its place for good, with the policy that it had then, and so reading takes no lock
+/// and no counter. One that finds no place near its hash is asked about for each call, and so is
+/// one whose policy was replaced since.
 pub(super) struct Methods(Box<[OnceLock<Box<Method>>]>);
 
 struct Method {
@@ -66,7 +66,8 @@ impl Methods {
             holds: Striped::new(),
             changes,
         };
-        // Whoever was faster has said the same, or has its place: then this one waits for its next call.
+        // Whoever was faster has said the same, or has its place: then this one waits for its next
+        // call.
         let _ = free.set(Box::new(method));
     }
 

@@ -1,4 +1,4 @@
-//! All layers at once, in the one right order.
+//! All layers at once, in the right order.
 //!
 //! ```no_run
 //! use grpc_resilience::Resilience;
@@ -15,41 +15,41 @@
 //! # }
 //! ```
 //!
-//! Outermost first, and why there:
+//! The order, outermost first, with reasons:
 //!
 //! 1. **deadline**: bounds everything else.
-//! 2. **idempotency**: declares the method before anybody decides on it.
-//! 3. **budget**: hands the retry layer what it may spend.
-//! 4. **retry**: above load balancing, so that each attempt may pick another connection.
-//!    Below it stands what [`Resilience::attempt_layer`] puts there, by default nothing.
-//! 5. **wait for ready**: close to the channel; a call that never left costs no attempt.
-//! 6. **attempt timeout**: innermost; waiting for the channel is no attempt, so it takes none of its
-//!    time.
+//! 2. **idempotency**: declares the method before other layers decide on it.
+//! 3. **budget**: provides the budget that the retry layer spends.
+//! 4. **retry**: above load balancing, so that each attempt may pick another connection. Below it
+//!    stands the layer of [`Resilience::attempt_layer`], by default none.
+//! 5. **wait for ready**: close to the channel; a call that never left the client uses no attempt.
+//! 6. **attempt timeout**: innermost, because a wait for the channel is not part of an attempt.
 //!
-//! [`Resilient`] is the service: `Clone`, and a named type for a struct's field. With a layer of yours
-//! around attempts it is [`ResilientWith`].
+//! [`Resilient`] is the service: `Clone`, and a named type for a struct's field. With your own
+//! layer around attempts it is [`ResilientWith`].
 //!
-//! # What an ordinary call costs
+//! # The fast path
 //!
-//! Each layer by itself wraps the future and the body of every call and looks at its head, whether or not
-//! there is something to do. Most calls give the layers nothing to do: they are answered OK at once. So
-//! [`Resilient`] asks each layer's rules once, sends such a call to the channel itself, and keeps what the
-//! layers need if its first attempt fails: then they take the call up there. Nobody outside can tell, but for
-//! a layer of yours below, in the channel: it finds the same [`Context`](crate::call::Context), without a
+//! A layer alone wraps the future and the body of every call and inspects its head. Most calls need
+//! no layer to act: they are answered OK at once. So [`Resilient`] evaluates the rules of each
+//! layer once, sends such a call directly to the channel, and keeps the state that the layers need;
+//! if the first attempt fails, the layers take over. The result is the same. Only your own layer
+//! below, in the channel, sees a difference: its [`Context`](crate::call::Context) has no
 //! [`trace`](crate::call::Context::trace) until an attempt has failed.
 //!
-//! What the rules say of a method is found again for its next call, unless that call has options of its own, a
-//! closure decides about the method, the retry policies were replaced since, or some hundreds of methods
-//! were called before it: then they are asked anew.
+//! The rules for a method are cached for its next call. They are evaluated again if the call has
+//! its own options, a closure decides about the method, the retry policies were replaced, or
+//! hundreds of other methods were called in between.
 //!
-//! Not ordinary, and at the price of all layers, are calls
+//! These calls take the full path through all layers:
 //!
-//! - that somebody listens to ([`call_report`](crate::CallOptionsExt::call_report)), and those under another
-//!   layer that acts;
-//! - with a stream of requests, or one that is not kept: over the retry layer's limit, or while its buffer
-//!   is full;
-//! - with an attempt timeout, an idempotency key, a hook before attempts, or without retries;
-//! - while the channel is not known to be ready, and all those of a balanced one.
+//! - calls with a [`call_report`](crate::CallOptionsExt::call_report), and calls under another
+//!   acting layer;
+//! - calls with a stream of requests, and calls whose request is not kept because it exceeds the
+//!   retry layer's limit or because the buffer is full;
+//! - calls with an attempt timeout, an idempotency key or a hook before attempts, and calls without
+//!   retries;
+//! - calls while the channel is not known to be ready, and all calls of a balanced channel.
 
 mod answered;
 mod body;

@@ -23,10 +23,10 @@ use super::span::Span;
 
 /// What decides whether a call is ordinary, and begins those that are.
 ///
-/// An ordinary call is one on which no layer has to act before it fails: it goes to the channel at once,
-/// and what the layers would say and keep is said and kept here. It is a matter of cost alone: the
-/// rules are the layers', asked one after the other in their order, and what happens to such a call after
-/// its first attempt is theirs too.
+/// An ordinary call is one on which no layer has to act before it fails: it goes to the channel at
+/// once, and what the layers would say and keep is said and kept here. It is a matter of cost
+/// alone: the rules are the layers', asked one after the other in their order, and what happens to
+/// such a call after its first attempt is theirs too.
 pub(super) struct Ordinary<S> {
     pub(super) deadline: deadline::Deadline<()>,
     pub(super) idempotency: Idempotency<()>,
@@ -138,8 +138,8 @@ impl<S: Clone> Ordinary<S> {
         may_begin.then(|| self.start.policy(path, options))?
     }
 
-    /// What the layers say of such a call; kept for the calls to come of its method, if it says nothing
-    /// itself.
+    /// What the layers say of such a call; kept for the calls to come of its method, if it says
+    /// nothing itself.
     #[cold]
     fn ask<B>(
         &self,

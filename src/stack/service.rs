@@ -33,7 +33,7 @@ pub struct Resilient<S> {
     shared: Arc<Shared<S>>,
 }
 
-/// What the clones of a service share.
+/// State shared by the clones of a service.
 struct Shared<S> {
     ordinary: Ordinary<S>,
     budget: BudgetLayer,
@@ -62,14 +62,14 @@ impl<S: Clone> Resilient<S> {
 }
 
 impl<S> Resilient<S> {
-    /// What the calls of this channel have shown of it: to be read, logged and awaited.
+    /// The readiness of this channel, as its calls have shown it: to be read, logged and awaited.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.shared.readiness.clone()
     }
 
-    /// What the budgets of this channel hold and what was asked of them, by pattern or method; the one
-    /// of all other methods is `/**`. See [`BudgetLayer::snapshots`].
+    /// The content and the counters of this channel's budgets, by pattern or method; `/**` is the
+    /// budget of all other methods. See [`BudgetLayer::snapshots`].
     ///
     /// ```
     /// # use grpc_resilience::Resilience;

@@ -18,7 +18,8 @@ pub(super) enum Span {
     Since(Instant),
     /// A deadline of its own, which was made when it began.
     Until(DeadlineTimer),
-    /// The call that it is made for; and when it began. By itself in memory: few are made for another.
+    /// The call that it is made for; and when it began. By itself in memory: few are made for
+    /// another.
     ParentCall(Box<(DeadlineTimer, Instant)>),
 }
 

@@ -274,7 +274,7 @@ fn an_exception_says_what_is_wrong_with_its_pattern_and_then_whether_it_matches(
     // The method and the service may be misspelt.
     for pattern in ["/shop.v1.Orders/Gett", "/shop.v1.Oders/Get"] {
         assert!(
-            fault(pattern).contains("check how it is written"),
+            fault(pattern).contains("check its spelling"),
             "{}",
             fault(pattern)
         );
