@@ -98,7 +98,8 @@ impl AdaptiveThrottleLayer {
     /// let throttle = AdaptiveThrottleLayer::new().shared();
     /// let stack = Resilience::new().attempt_layer(throttle.clone());
     /// // .. stack.wrap(channel), and calls; then, in a log:
-    /// println!("{}", throttle.snapshot()); // requests 0, accepted 0, throttled 0, reject probability 0 %
+    /// // requests 0, accepted 0, throttled 0, reject probability 0 %
+    /// println!("{}", throttle.snapshot());
     /// ```
     #[must_use]
     pub fn shared(&self) -> Throttle {

@@ -121,7 +121,8 @@ where
     }
 }
 
-/// What the answer says already; or the failure that it is, which may be the expiry by another name.
+/// What the answer says already; or the failure that it is, which may be the expiry by another
+/// name.
 #[inline]
 fn judge<R>(
     response: &mut Response<R>,

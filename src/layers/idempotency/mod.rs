@@ -39,8 +39,8 @@
 //!
 //! ```
 //! # use prost::Message as _;
-//! # use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions};
-//! # use prost_types::{ServiceDescriptorProto, method_options::IdempotencyLevel};
+//! # use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto};
+//! # use prost_types::{MethodOptions, ServiceDescriptorProto, method_options::IdempotencyLevel};
 //! # let mut options = MethodOptions::default();
 //! # options.set_idempotency_level(IdempotencyLevel::NoSideEffects);
 //! # let get = MethodDescriptorProto {
@@ -115,9 +115,9 @@
 //!
 //! # Behaviour
 //!
-//! - **Precedence** of safety: the call's own option; an exact path; a glob of `not_idempotent`; the
-//!   other globs in the order of addition; closures in the order of addition; a key that the call
-//!   carries; the proto, by descriptors or a table; otherwise the method must not be repeated.
+//! - **Precedence** of safety: the call's own option; an exact path; a glob of `not_idempotent`;
+//!   the other globs in the order of addition; closures in the order of addition; a key that the
+//!   call carries; the proto, by descriptors or a table; otherwise the method is not safe to repeat.
 //!   Precedence of the kind: the call's own option; an exact path; globs in the order of addition;
 //!   the proto.
 //! - **The proto**: `IDEMPOTENCY_UNKNOWN` counts as no level. Sets and tables merge; two different

@@ -48,7 +48,8 @@ where
 {
     /// An attempt has no answer yet.
     Attempt(#[pin] Attempt<S, B>),
-    /// The gate wakes it, or this does: the deadline, a dial that is due, its turn after the others.
+    /// The gate wakes it, or this does: the deadline, a dial that is due, its turn after the
+    /// others.
     Waiting(Option<Timer>),
     /// The call can't go.
     Failed(Option<Error>),
