@@ -48,7 +48,6 @@ impl<S: Clone> AttemptTimeout<S> {
     }
 }
 
-/// Access to the inner service.
 impl<S> AttemptTimeout<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner

@@ -44,7 +44,6 @@ impl<S> Budget<S> {
     }
 }
 
-/// Access to the inner service.
 impl<S> Budget<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut S {
         &mut self.inner

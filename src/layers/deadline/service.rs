@@ -36,7 +36,6 @@ impl<S> Deadline<S> {
         &self.rules
     }
 
-    /// The inner service.
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner
     }

@@ -101,7 +101,6 @@ fn is_late(context: Option<&call::Context>) -> bool {
     context.and_then(call::Context::attempt).is_some()
 }
 
-/// The inner service.
 impl<S> Idempotency<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut S {
         &mut self.inner

@@ -39,13 +39,11 @@ impl<S: Clone> Retry<S> {
 }
 
 impl<S: Clone> Retry<S> {
-    /// A handle that starts calls.
     pub(crate) fn start(&self) -> Core<S> {
         self.start.clone()
     }
 }
 
-/// Access to the inner service.
 impl<S> Retry<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner

@@ -27,24 +27,20 @@ pub(crate) struct WaitCall<S, B: RequestBody> {
     deadline: Option<Deadline>,
     trace: Option<Trace>,
     place: Option<Place>,
-    /// The last failure of the channel that the call knows.
     last_error: Option<Arc<Error>>,
     /// Failed picks of a balanced channel since the last pause.
     failures: u32,
     /// The end of the current pause, during which the call does not use the channel.
     pause: Option<Instant>,
-    /// Whether the call has waited.
     waits: bool,
     request: Pending<B>,
 }
 
 /// The next step of a call.
 pub(super) enum Step<B> {
-    /// Send this request.
     Go(Request<B>),
     /// Wait for a change of the gate, at most until this instant.
     Wait(Option<Instant>),
-    /// Fail with this error.
     Fail(Error),
 }
 

@@ -223,7 +223,6 @@ fn heard(known: &mut Option<Arc<Heard>>, probe: &Probe, owner: &Waker) -> Waker 
     Waker::from(Arc::clone(known))
 }
 
-/// Sets the timer of a waiting call.
 fn set(timer: &mut Option<Timer>, until: Option<Instant>, home: &Home) {
     match (timer.as_mut(), until) {
         (Some(timer), Some(until)) if timer.at() == until => {}

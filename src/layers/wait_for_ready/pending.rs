@@ -24,7 +24,6 @@ pub(super) struct WaitingRequest<B: RequestBody> {
 }
 
 impl<B: RequestBody> Pending<B> {
-    /// The request of a call that has to ask the gate.
     pub(super) fn new(mut request: Request<B>, wait_mode: WaitMode) -> Self {
         match wait_mode {
             WaitMode::WaitForReady => Self::of(&mut request),
@@ -120,7 +119,7 @@ impl<B: RequestBody> Pending<B> {
         context.and_then(Context::attempt)
     }
 
-    /// Copies a waiting request out of the encoder's buffer, of which it may be a small part.
+    /// Copies a waiting request out of the encoder's buffer, which may be much larger.
     pub(super) fn waits(&mut self) {
         if let Self::WaitingRequest(kept) = self {
             kept.recording.detach();

@@ -54,7 +54,6 @@ impl<S> WaitForReady<S> {
     }
 }
 
-/// Access to the inner service.
 impl<S> WaitForReady<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner

@@ -27,7 +27,6 @@ pub(super) struct Until {
     pub(super) path: Option<PathAndQuery>,
 }
 
-/// The result of a step of the handler.
 pub(super) enum Step<T> {
     Done(T),
     /// The deadline has passed; this is the answer.

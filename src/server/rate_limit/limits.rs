@@ -14,7 +14,6 @@ use super::meters::{BucketSpec, Meters};
 use super::pace::Pace;
 use super::snapshot::{Counters, RateLimitSnapshot};
 
-/// The settings of a layer.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) quotas: Vec<Quota>,

@@ -33,7 +33,6 @@ pub(super) struct Promises {
 /// A request for a cell.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asks {
-    /// Whether the caller is returning.
     pub(super) returning: bool,
     /// The caller can return or wait for a cell within this time.
     pub(super) patience: Nanos,
