@@ -36,7 +36,7 @@ pub enum InvalidQuota {
     #[error("the period is shorter than 1 ns: set a longer period or fewer requests")]
     TooFast,
     /// The bucket would take more than a year to fill.
-    #[error("the burst takes {0:?} to fill: set a smaller burst or a shorter period")]
+    #[error("the burst takes {0:?} to fill, over a year: set a smaller burst or a shorter period")]
     TooSlow(Duration),
 }
 
