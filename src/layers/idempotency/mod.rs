@@ -117,7 +117,7 @@
 //!
 //! - **Precedence** of safety: the call's own option; an exact path; a glob of `not_idempotent`;
 //!   the other globs in the order of addition; closures in the order of addition; a key that the
-//!   call carries; the proto, by descriptors or a table; otherwise the method is not safe to repeat.
+//!   call carries; the proto, by descriptors or a table. Otherwise it is not safe to repeat.
 //!   Precedence of the kind: the call's own option; an exact path; globs in the order of addition;
 //!   the proto.
 //! - **The proto**: `IDEMPOTENCY_UNKNOWN` counts as no level. Sets and tables merge; two different
