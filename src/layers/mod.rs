@@ -1,5 +1,5 @@
-//! The layers, a folder each. They speak through [`call::Context`](crate::call::Context), never to
-//! each other.
+//! The layers, one folder each. Layers communicate through
+//! [`call::Context`](crate::call::Context) and never depend on each other.
 
 pub mod adaptive_throttle;
 pub mod attempt_timeout;

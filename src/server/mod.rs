@@ -1,4 +1,4 @@
-//! The layers for servers.
+//! The layers for servers, one folder each.
 
 pub mod deadline;
 pub mod rate_limit;

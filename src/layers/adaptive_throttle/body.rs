@@ -10,8 +10,8 @@ use crate::error::{BoxError, Error};
 
 use super::throttle::Accepted;
 
-/// The response body of a call that was let through. Its frames go up as they come; the first one
-/// may say that the server refused the call after all.
+/// The response body of a call that was let through. Frames pass unchanged; the first frame may
+/// show that the server refused the call.
 #[derive(Debug, Default)]
 pub struct ThrottleBody<R> {
     inner: AnswerBody<R>,

@@ -1,11 +1,11 @@
 use crate::kernel::window::{self, Tally};
 
-/// How finely the window moves: it holds its length, or up to a sixtieth less.
+/// Resolution of the window: it covers its length, or up to a sixtieth less.
 const SLOTS: usize = 60;
 
 pub(super) type Window = window::Window<Counts, SLOTS>;
 
-/// What was counted in some time.
+/// The counts of a span of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) requests: u64,
@@ -17,7 +17,7 @@ impl Counts {
     pub(super) const ACCEPTED: Self = Self::of(1, 1, 0);
     pub(super) const REFUSED: Self = Self::of(1, 0, 0);
     pub(super) const SHED: Self = Self::of(1, 0, 1);
-    /// What an accept that was none leaves too much.
+    /// The excess of a call that was counted as accepted, but was refused.
     pub(super) const WRONG_ACCEPT: Self = Self::of(0, 1, 0);
 
     const fn of(requests: u64, accepts: u64, shed: u64) -> Self {

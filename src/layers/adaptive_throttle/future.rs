@@ -42,7 +42,7 @@ where
         }
     }
 
-    /// The same, which ends this request.
+    /// Ends this request with the call.
     pub(super) fn guarding(self, request: Option<RequestGuard>) -> Self {
         Self { request, ..self }
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::classify::{Progress, Reason, Verdict};
 use crate::grpc::{Code, CodeSet};
 
-/// What the throttle remembers, and what counts as a refusal.
+/// The settings of the throttle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdaptiveThrottlePolicy {
     pub(super) multiplier: f64,
@@ -11,19 +11,19 @@ pub struct AdaptiveThrottlePolicy {
     pub(super) refused: CodeSet,
 }
 
-/// What the end of a call says of the server's load.
+/// The evidence about the server's load from the end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
-    /// The server took the call, whatever it answered: a request and an accept.
+    /// The server took the call and answered with any status: a request and an accept.
     Accepted,
-    /// It did not: a request only.
+    /// The server refused the call: a request only.
     Refused,
-    /// That is not known: neither.
+    /// Unknown: neither a request nor an accept.
     Unknown,
 }
 
-/// With which probability a new request is held back, after so many requests of which so many were
-/// accepted: `max(0, (requests - k * accepts) / (requests + 1))`.
+/// The probability with which a new request is throttled after `requests` requests and `accepts`
+/// accepted ones: `max(0, (requests - k * accepts) / (requests + 1))`.
 ///
 /// Source: [Site Reliability Engineering, Handling
 /// Overload](https://sre.google/sre-book/handling-overload/), client-side throttling.
@@ -38,7 +38,7 @@ pub fn probability(requests: u64, accepts: u64, k: f64) -> f64 {
 }
 
 impl AdaptiveThrottlePolicy {
-    /// What a failure says of the server's load; the [module](super) has the table.
+    /// The evidence from a failure about the server's load; the [module](super) has the table.
     #[must_use]
     pub fn fate(&self, verdict: &Verdict) -> Fate {
         let is_refusal = self.refused.contains(verdict.code);
@@ -63,7 +63,7 @@ impl AdaptiveThrottlePolicy {
 }
 
 impl Default for AdaptiveThrottlePolicy {
-    /// Source: as [`probability`]'s, which has two minutes, and recommends 2.
+    /// Source: as for [`probability`]. It uses two minutes, and recommends K = 2.
     fn default() -> Self {
         let overload = [Code::ResourceExhausted, Code::Unavailable];
         Self {
@@ -190,7 +190,7 @@ mod tests {
             prop_assert!((0.0..1.0).contains(&now));
             prop_assert!(probability(requests, accepts + 1, k) <= now);
             prop_assert!(probability(requests + 1, accepts, k) >= now);
-            // The slow reference: in whole numbers where `k` is one.
+            // The slow reference: in integers, if `k` is one.
             let twice = i128::from(requests) - 2 * i128::from(accepts);
             prop_assert_eq!(probability(requests, accepts, 2.0) > 0.0, twice > 0);
         }

@@ -30,8 +30,7 @@ impl<S: Clone> AdaptiveThrottle<S> {
 }
 
 impl<S> AdaptiveThrottle<S> {
-    /// The counts of this service and its clones, to be looked at while others have it in their
-    /// stack.
+    /// The throttle of this service and its clones, to be read while they run in a stack.
     #[must_use]
     pub fn throttle(&self) -> Throttle {
         self.throttle.clone()

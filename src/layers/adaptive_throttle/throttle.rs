@@ -16,8 +16,10 @@ use crate::kernel::window::SlotNumber;
 use super::counts::{Counts, Window};
 use super::{AdaptiveThrottlePolicy, Fate, probability};
 
-/// The counts that the clones of a service share, to be looked at; and the layer that makes services
-/// that share them, from [`AdaptiveThrottleLayer::shared`](super::AdaptiveThrottleLayer::shared).
+/// The counts that the clones of a service share, for reading. It is also a layer whose services
+/// share these counts.
+///
+/// Created by [`AdaptiveThrottleLayer::shared`](super::AdaptiveThrottleLayer::shared).
 #[derive(Clone)]
 pub struct Throttle(Arc<Shared>);
 
@@ -29,17 +31,17 @@ struct Shared {
     below_wait: Once,
 }
 
-/// What a throttle counted in its window, up to now.
+/// The counts of a throttle in its window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ThrottleSnapshot {
-    /// Calls whose outcome is known, those held back with them.
+    /// Calls with a known outcome, including throttled ones.
     pub requests: u64,
-    /// Calls that the server took.
+    /// Calls that the server accepted.
     pub accepts: u64,
-    /// Calls that were held back.
+    /// Calls that were throttled.
     pub shed: u64,
-    /// With which probability the next call is held back.
+    /// The probability with which the next call is throttled.
     pub probability: f64,
 }
 
@@ -61,7 +63,7 @@ impl Throttle {
         }))
     }
 
-    /// What it counted in its window, up to now.
+    /// The counts in the window, up to now.
     #[must_use]
     pub fn snapshot(&self) -> ThrottleSnapshot {
         let elapsed = self.elapsed();
@@ -74,19 +76,19 @@ impl Throttle {
         }
     }
 
-    /// Waiting calls come here, one for each dial.
+    /// Warns once that the layer stands below wait-for-ready: waiting calls pass it with each dial.
     #[cold]
     pub(super) fn stands_below_wait(&self) {
         self.0.below_wait.say(events::throttle_below_wait);
     }
 
-    /// Lets a new call through, or not: then it is counted already.
+    /// Lets a new call pass, or throttles and counts it.
     pub(super) fn admit(&self) -> Result<(), Error> {
         let elapsed = self.elapsed();
         let mut window = self.0.window.lock();
         let before = window.total(elapsed);
         let probability = self.probability(before);
-        // No dice while all is well.
+        // Draw no random number while the server accepts calls.
         if probability <= 0.0 || self.0.rng.unit() >= probability {
             return Ok(());
         }
@@ -95,14 +97,14 @@ impl Throttle {
         Err(held_back(before, self.0.policy.window))
     }
 
-    /// The outcome of a call that was let through, as far as it is known with the head, which has said
-    /// this already.
+    /// Counts the outcome of a call that was let through, as far as the head shows it. `outcome`
+    /// holds the code in the head, if any.
     pub(super) fn heard<R>(
         self,
         outcome: Result<(&Response<R>, Option<Code>), &Error>,
     ) -> Option<Accepted> {
         let fate = match outcome {
-            // The same request goes once more, and is no other.
+            // The request is sent again and then counts once.
             Err(error) if error.is_handed_back() => Fate::Unknown,
             Err(error) => self.0.policy.fate(&error.verdict()),
             Ok((response, Some(_))) => {
@@ -140,8 +142,8 @@ impl Throttle {
 }
 
 impl Accepted {
-    /// The answer went on without a message, and this failure was its end: what counts is what the
-    /// server spoke of, in trailers or as a retry layer below hands them up.
+    /// The response ended with this failure before any message. It counts if the server sent it, in
+    /// trailers, or if a retry layer below returned it.
     pub(super) fn failed(self, verdict: &Verdict) {
         let Throttle(shared) = &self.throttle;
         if verdict.progress == Progress::Answered && shared.policy.fate(verdict) == Fate::Refused {

@@ -13,17 +13,17 @@ use crate::report::Phase;
 
 use super::bound::AttemptTimer;
 
-/// The response body of an attempt, whose first frame may be bounded, and whose end may be the
-/// server's word for the attempt's.
+/// The response body of an attempt. The timeout may apply to its first frame, and its status may be
+/// the attempt's end at the server.
 #[derive(Debug, Default)]
 pub struct AttemptBody<R> {
-    /// `None` once the time was over: whoever keeps the body does not keep the stream.
+    /// `None` once the timeout has passed, so that the body does not keep the stream alive.
     inner: Option<AnswerBody<R>>,
-    /// `None` once nothing can end the answer in the attempt's name.
+    /// `None` once nothing can end the response on behalf of the attempt.
     bound: Option<AttemptTimer>,
-    /// `None` for a call of which nobody writes anything down.
+    /// `None` for a call that is not recorded.
     recorder: Option<Recorder>,
-    /// The request, which ends with the call where this layer ends it (CONTRACT R13).
+    /// The request, which ends with the call if this layer ends it (CONTRACT R13).
     request: Option<OpenRequest>,
 }
 
@@ -119,7 +119,7 @@ where
     }
 }
 
-/// The end of the attempt that a frame is by another name.
+/// The end of the attempt, if a frame is one under another code.
 fn end_of(bound: &AttemptTimer, seen: Seen, frame: &Frame<Bytes>) -> Option<Error> {
     match seen {
         Seen::Trailers(Some(code)) if classify::may_be_expiry(code) => {

@@ -14,19 +14,19 @@ use crate::report::{Phase, Trace};
 
 use super::policy::Bounds;
 
-/// The end of one attempt: the timer that ends it on this side, and the name of its end if the
-/// server, which was told of it, ends it.
+/// Bounds one attempt: the local timer that ends it, and the recognition of its end if the server,
+/// which received the timeout, ends it.
 #[derive(Debug)]
 pub(crate) struct AttemptTimer {
     end: Deadline,
     trace: Option<Trace>,
     until_first_message: bool,
-    /// `None` once the answer has come so far that the timeout ends it no more.
+    /// `None` once the response has come far enough that the timeout no longer applies.
     timer: Option<Timer>,
-    /// Whether `grpc-timeout` says when the attempt ends.
+    /// Whether `grpc-timeout` holds the end of the attempt.
     is_told: bool,
-    /// Tells during the attempt that no other can follow. Only of a call with a deadline, which
-    /// then ends it instead (CONTRACT D12).
+    /// Signals during the attempt that no other can follow. Set only for a call with a deadline,
+    /// which then ends the attempt instead (CONTRACT D12).
     loss: Option<LossNotice>,
 }
 
@@ -48,12 +48,12 @@ impl AttemptTimer {
         }
     }
 
-    /// Whether the timer runs until there is a message.
+    /// Whether the timer runs until the first message.
     pub(super) fn covers_first_message(&self) -> bool {
         self.until_first_message
     }
 
-    /// The head has come, of an answer that goes on: what is left of the bound.
+    /// Called with the head of a response that goes on. Returns the rest of the bound.
     pub(super) fn answered(mut self) -> Option<Self> {
         if !self.until_first_message {
             self.timer = None;
@@ -61,7 +61,7 @@ impl AttemptTimer {
         self.is_needed().then_some(self)
     }
 
-    /// The first frame of the answer has come: what is left.
+    /// Called with the first frame of the response. Returns the rest of the bound.
     pub(super) fn begun(mut self) -> Option<Self> {
         self.timer = None;
         self.is_needed().then_some(self)
@@ -71,13 +71,13 @@ impl AttemptTimer {
         self.is_told || self.timer.is_some()
     }
 
-    /// Wakes the task when the time is over.
+    /// Ready once the timeout has passed; wakes the task then.
     pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
         let is_over = self.remaining().is_zero();
         let Some(timer) = &mut self.timer else {
             return Poll::Pending;
         };
-        // A timer has nothing to say once the inner service used up the task's budget
+        // tokio's timers stay pending once the inner service has used up the task's budget
         // (tokio::task::coop).
         let passed = if is_over {
             Ok(())
@@ -91,15 +91,15 @@ impl AttemptTimer {
         Poll::Ready(passed)
     }
 
-    /// The error of it, for an attempt that got so far. `otherwise` is the phase to
-    /// name where no trace is kept.
+    /// The error of an attempt that timed out after this progress. `otherwise` is the phase if no
+    /// trace is kept.
     pub(super) fn expired(&self, otherwise: Phase, progress: Progress) -> Error {
         let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
         Error::attempt_timed_out(self.end.timeout(), phase, progress, None)
     }
 
-    /// The error as it is, or the attempt's end by another name: the clocks of the transport, the server
-    /// and the layers below end it at the same time (CONTRACT D11).
+    /// The error itself, or the attempt's end under another code: the clocks of the transport, the
+    /// server and the layers below end the attempt at about one time (CONTRACT D11).
     pub(super) fn name(&self, error: Error, otherwise: Phase) -> Error {
         let is_end = self.is_told && error.is_end(self.end, self.end.timeout(), Instant::now());
         if !is_end {
@@ -112,17 +112,17 @@ impl AttemptTimer {
         };
         let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
         let timeout = self.end.timeout();
-        // The server ended it. The error says so, because the timer on this side did not.
+        // The server ended it, and the error states that, because the local timer did not.
         let named = if self.timer.is_none() {
             Error::attempt_ended_by_peer(timeout, phase, progress, Arc::new(error))
         } else {
             Error::attempt_timed_out(timeout, phase, progress, Some(Arc::new(error)))
         };
-        // What the server asked for still binds.
+        // A hint of the server still applies.
         named.hinted(verdict.hint)
     }
 
-    /// The same for what the server said.
+    /// Like [`name`](Self::name), for a status from the server.
     pub(super) fn said(
         &self,
         said: Option<(Verdict, Status)>,

@@ -29,9 +29,9 @@ where
     #[pin]
     attempt: Attempt<S, B>,
     bound: Option<AttemptTimer>,
-    /// `None` for a call of which nobody writes anything down, and which is not bounded.
+    /// `None` for a call that is not bounded and not recorded.
     recorder: Option<Recorder>,
-    /// The path of the request, where events name it because nobody follows the call.
+    /// The path of the request, for events about a call without a trace.
     path: Option<PathAndQuery>,
     /// The request ends with the attempt (CONTRACT R13).
     request: Option<RequestGuard>,
@@ -56,12 +56,12 @@ where
         }
     }
 
-    /// The same of a call that nobody follows, whose request has this path.
+    /// Sets the path of the request, for a call without a trace.
     pub(super) fn naming(self, path: Option<PathAndQuery>) -> Self {
         Self { path, ..self }
     }
 
-    /// The same, which ends this request.
+    /// Ends this request with the attempt.
     pub(super) fn guarding(self, request: Option<RequestGuard>) -> Self {
         Self { request, ..self }
     }
@@ -134,7 +134,7 @@ where
             Ok(()) => bound.expired(phase, progress),
             Err(NoRuntime) => Error::without_runtime(progress),
         };
-        // Whoever keeps the future does not keep the attempt.
+        // A finished future must not keep the attempt alive.
         this.attempt.set(Attempt::Done);
         *this.bound = None;
         *this.request = None;
@@ -142,7 +142,7 @@ where
     }
 }
 
-/// Only what this layer ended is its decision.
+/// Records the error as this layer's decision only if this layer ended the attempt.
 #[cold]
 fn failed(error: Error, recorder: &mut Recorder, path: Option<&PathAndQuery>) -> Error {
     let error = match error.verdict().reason {
@@ -152,10 +152,10 @@ fn failed(error: Error, recorder: &mut Recorder, path: Option<&PathAndQuery>) ->
     recorder.failed(error)
 }
 
-/// An answer, and what it says already.
+/// A response, and the code in its head.
 type Answer<R> = (Response<R>, Option<Code>);
 
-/// The answer or the error; or the end of the attempt that it is by another name.
+/// The response or the error; or the end of the attempt, if it is one under another code.
 fn judge<R>(
     outcome: Result<Answer<R>, Error>,
     bound: Option<&AttemptTimer>,

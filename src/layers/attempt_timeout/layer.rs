@@ -4,21 +4,21 @@ use tower_layer::Layer;
 
 use super::{AttemptTimeout, AttemptTimeoutPolicy};
 
-/// Bounds each attempt by itself; see the [module](super).
+/// Bounds each attempt separately; see the [module](super).
 ///
-/// The default has no timeout of its own: only calls that bring one are bounded.
+/// The default has no timeout of its own: it bounds only calls whose options set one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AttemptTimeoutLayer {
     policy: AttemptTimeoutPolicy,
 }
 
-/// A timeout in which no attempt can succeed.
+/// Returned for an attempt timeout of zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the attempt timeout must be greater than zero")]
 pub struct ZeroTimeout;
 
 impl AttemptTimeoutLayer {
-    /// Bounds attempts by this timeout, until their response headers.
+    /// Bounds attempts by this timeout, up to their response headers.
     ///
     /// # Errors
     ///
@@ -32,23 +32,23 @@ impl AttemptTimeoutLayer {
         Ok(layer)
     }
 
-    /// Bounds attempts until the first frame of the response body: a head without a message is not
-    /// enough. Default: until the head, since a stream may have nothing to say for long.
+    /// Bounds attempts up to the first frame of the response body: a head without a message is not
+    /// enough. Default: up to the head, because a stream may be silent for long.
     ///
-    /// The retry layer repeats an attempt whose head came if the method is known to answer with one
-    /// message; that of a stream is committed by then (CONTRACT R6).
+    /// The retry layer repeats an attempt whose head has arrived if the method is known to return
+    /// one message. A stream is committed by its head (CONTRACT R6).
     #[must_use]
     pub fn until_first_message(mut self) -> Self {
         self.policy.until_first_message = true;
         self
     }
 
-    /// Does not bound an attempt by itself if less than two timeouts are left until the call's
-    /// deadline: after it no other would have its full time, so it may as well use what is left. A call
-    /// without a deadline has no such attempt. Default: all attempts are bounded.
+    /// Does not bound an attempt if less than two timeouts are left until the call's deadline:
+    /// another attempt would not have its full timeout, so this one may use the remaining time. A
+    /// call without a deadline has no such attempt. Default: all attempts are bounded.
     ///
-    /// By the deadline only. Where a retry layer above says that no other attempt can follow, the
-    /// timeout ends nothing anyway (CONTRACT D12).
+    /// This setting looks only at the deadline. If a retry layer above declares that no other
+    /// attempt can follow, the timeout does not end the attempt anyway (CONTRACT D12).
     #[must_use]
     pub fn unbounded_last_attempt(mut self) -> Self {
         self.policy.unbounded_last_attempt = true;
@@ -61,7 +61,7 @@ impl AttemptTimeoutLayer {
         self.policy
     }
 
-    /// The same, whose timeout was compared with the default one of calls.
+    /// Marks the timeout as compared with the default timeout of calls.
     pub(crate) fn compared(mut self) -> Self {
         self.policy.is_compared = true;
         self

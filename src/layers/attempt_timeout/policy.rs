@@ -3,26 +3,26 @@ use std::time::Duration;
 use crate::call::{CallOptions, Timeout};
 use crate::grpc::MethodKind;
 
-/// Which attempts are bounded, and by how much.
+/// Decides which attempts are bounded, and by which timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AttemptTimeoutPolicy {
     pub(super) timeout: Option<Duration>,
     pub(super) until_first_message: bool,
     pub(super) unbounded_last_attempt: bool,
-    /// Whether its timeout was compared with the default of the stack's deadline layer.
+    /// Whether the timeout was compared with the default of the stack's deadline layer.
     pub(super) is_compared: bool,
 }
 
-/// What bounds an attempt.
+/// The bounds of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) until_first_message: bool,
-    /// Whether the server is told when it ends.
+    /// Whether `grpc-timeout` holds the end of the attempt.
     pub(super) is_told: bool,
 }
 
 impl AttemptTimeoutPolicy {
-    /// The timeout of each attempt of a call: its option, which replaces the layer's.
+    /// The timeout of each attempt of a call: the call's option, or else the layer's timeout.
     #[must_use]
     pub fn timeout(&self, options: Option<&CallOptions>) -> Option<Duration> {
         match options.map_or(Timeout::Inherited, CallOptions::chosen_attempt_timeout) {
@@ -32,9 +32,9 @@ impl AttemptTimeoutPolicy {
         }
     }
 
-    /// How an attempt with this timeout is bounded by itself, with so much left until the deadline
-    /// of the call; `None` if it is not (CONTRACT D12): `is_last` if a retry layer said that no
-    /// other can follow.
+    /// The bounds of an attempt with this timeout, for this time until the call's deadline; `None`
+    /// if the timeout does not apply (CONTRACT D12). `is_last`: a retry layer declared that no
+    /// other attempt can follow.
     pub(super) fn bound(
         &self,
         timeout: Duration,
@@ -45,19 +45,19 @@ impl AttemptTimeoutPolicy {
         let is_for_nothing = is_last && remaining.is_some();
         let bounds = Bounds {
             until_first_message: self.until_first_message,
-            // A server that is told of it would end a stream that this side lets go on.
+            // A server with the attempt's timeout would end a stream that this layer does not end.
             is_told: kind.is_none_or(MethodKind::answers_once),
         };
         (!is_for_nothing && self.bounds(timeout, remaining)).then_some(bounds)
     }
 
-    /// The layer's timeout.
+    /// The layer's timeout; `None` if not set.
     pub(crate) fn default_timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// Whether an attempt with this timeout is bounded by itself, with so much left until the deadline
-    /// of the call. What ends no later than the call is the call's (CONTRACT D11).
+    /// Whether an attempt with this timeout is bounded, for this time until the call's deadline. A
+    /// timeout that is not earlier than the deadline does not apply (CONTRACT D11).
     #[must_use]
     pub fn bounds(&self, timeout: Duration, remaining: Option<Duration>) -> bool {
         let Some(remaining) = remaining else {

@@ -29,7 +29,7 @@ pub struct AttemptTimeout<S> {
     told: Arc<Told>,
 }
 
-/// What was said of the layer's place and its timeouts.
+/// The warnings about the layer's place and its timeouts that were emitted.
 #[derive(Debug, Default)]
 struct Told {
     below_another: events::Once,
@@ -48,7 +48,6 @@ impl<S: Clone> AttemptTimeout<S> {
     }
 }
 
-/// What stands below it.
 impl<S> AttemptTimeout<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner
@@ -95,7 +94,7 @@ where
         let recorder = Recorder::of(&request);
         let bound = self.bind(&mut request, timeout);
         let guard = match &bound {
-            // A retry layer does not end the request once the head has come.
+            // A retry layer does not end the request once the head has arrived.
             Some(bound) if bound.covers_first_message() => always_guard(&mut request),
             Some(_) => guard(&mut request),
             None => None,
@@ -111,8 +110,8 @@ where
 }
 
 impl<S> AttemptTimeout<S> {
-    /// Bounds the attempt, if it has an end of its own. What the server is told of goes into the
-    /// request's context and header, too.
+    /// Bounds the attempt, unless the call's deadline does. Writes the end for the server into the
+    /// request's context and header.
     fn bind<B>(&self, request: &mut Request<B>, timeout: Duration) -> Option<AttemptTimer> {
         let context = request.extensions().get::<call::Context>();
         if context.is_some_and(|it| it.ends_as_attempt() && !it.is_in_two_stacks()) {
@@ -126,7 +125,7 @@ impl<S> AttemptTimeout<S> {
         if let Some(deadline) = deadline.filter(|it| is_default && timeout >= it.timeout()) {
             self.has_no_effect(timeout, deadline.timeout(), is_own);
         }
-        // A malformed header is the server's to refuse, so it stays.
+        // The server refuses a malformed header, so it stays.
         let is_malformed = deadline.is_none() && find(request.headers(), &TIMEOUT).is_some();
         let now = Instant::now();
         let remaining = deadline.map(|deadline| deadline.remaining(now));
@@ -150,8 +149,8 @@ impl<S> AttemptTimeout<S> {
 }
 
 impl<S> AttemptTimeout<S> {
-    /// Tells once that a timeout, of a call's own or else the layer's, ends no attempt before the
-    /// default timeout of calls ends the call.
+    /// Warns once that a timeout (the call's own, or else the layer's) ends no attempt, because the
+    /// default timeout of calls ends the call first.
     #[cold]
     fn has_no_effect(&self, timeout: Duration, default: Duration, is_own: bool) {
         let told = if is_own {

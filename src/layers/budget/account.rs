@@ -7,12 +7,12 @@ use crate::kernel::sync::Mutex;
 use super::floor::{Floor, Grant};
 use super::units::{Units, Withdrawal};
 
-/// What an extra attempt costs. A call pays in a thousandth of a percent of it or a multiple, so that
-/// all sums are of whole numbers.
+/// The cost of an extra attempt, in units. A call pays in units for a thousandth of a percent of
+/// an attempt or a multiple, so that all sums are integers.
 pub(super) const ATTEMPT: u32 = 100_000;
 
-/// What calls have paid in, and a floor for when they have not; under one lock, held for a constant
-/// number of steps.
+/// The units that calls have paid in, and a floor for times without them. One lock protects both;
+/// it is held for a constant number of steps.
 #[derive(Debug)]
 pub(super) struct Account {
     start: Instant,
@@ -25,7 +25,7 @@ struct Funds {
     floor: Option<Floor>,
 }
 
-/// Where an extra attempt came from.
+/// The source of an extra attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Paid {
     Calls(Withdrawal),
@@ -69,7 +69,7 @@ impl Account {
         self.with(|funds, now| funds.units.there(now))
     }
 
-    /// The clock is read under the lock: time does not go back between two who hold it.
+    /// Reads the clock under the lock, so that time never goes backwards between two holders.
     fn with<T>(&self, change: impl FnOnce(&mut Funds, Duration) -> T) -> T {
         let mut funds = self.funds.lock();
         change(&mut funds, self.start.elapsed())

@@ -6,7 +6,7 @@ use crate::methods::{InvalidPattern, MethodTable, method_of};
 
 use super::per_method::{OTHERS, PerMethod};
 
-/// Which budget a method has.
+/// The budgets of a layer, by method.
 #[derive(Clone, Debug)]
 pub(super) struct Budgets {
     methods: MethodTable<Arc<dyn Budget>>,
@@ -15,7 +15,7 @@ pub(super) struct Budgets {
     pub(super) below_another: Once,
 }
 
-/// What the methods have that no pattern matches.
+/// The budget of methods that no pattern matches.
 #[derive(Clone, Debug)]
 pub(super) enum Others {
     None,
@@ -33,7 +33,7 @@ impl Budgets {
         }
     }
 
-    /// The patterns of methods that have one of their own.
+    /// The patterns of methods with a budget of their own.
     pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
         self.methods.iter().map(|(pattern, _)| pattern)
     }
@@ -55,13 +55,13 @@ impl Budgets {
         })
     }
 
-    /// By name: of a pattern, of a method, or `/**` for what all others share.
+    /// The snapshots by name: a pattern, a method, or `/**` for the budget that all others share.
     pub(super) fn snapshots(&self) -> Vec<(String, BudgetSnapshot)> {
         let by_pattern = self.methods.iter();
         let mut all: Vec<_> = by_pattern
             .map(|(pattern, budget)| (pattern.to_owned(), Arc::clone(budget)))
             .collect();
-        // A pattern for every method leaves nothing to the others.
+        // A pattern for every method leaves no call to the others.
         if all.iter().all(|(pattern, _)| pattern != OTHERS) {
             match &self.others {
                 Others::None => {}

@@ -1,8 +1,8 @@
 pub(super) const THOUSANDTHS: u32 = 1_000;
 
-/// The number in thousandths, the rest cut off; `None` if nothing is left of it.
+/// The number in thousandths, further decimals cut off; `None` if out of range.
 pub(super) fn thousandths(number: f64) -> Option<u32> {
-    // The nudge keeps a written 0.29 from being read as 289.99999.
+    // Without the small addend, a written 0.29 would become 289.99999.
     let scaled = (number * f64::from(THOUSANDTHS) + 1e-6).floor();
     let in_range = (1.0..=f64::from(u32::MAX)).contains(&scaled);
     #[expect(

@@ -1,19 +1,19 @@
 use std::time::Duration;
 
-/// A budget that can't be: said at construction.
+/// Returned for an invalid budget.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBudget {
-    /// A6 wants more than 0 and at most 1000 tokens.
-    #[error("a token bucket holds 1 to 1000 tokens, not {0}")]
+    /// `max_tokens` is 0 or greater than 1000, the limit of gRFC A6.
+    #[error("max_tokens is {0}: set 1 to 1000")]
     MaxTokens(u32),
-    /// A6 wants a ratio above zero, and cuts it off after three decimals.
-    #[error("the token ratio must be a number of at least 0.001, not {0}")]
+    /// `token_ratio` is less than 0.001 or not finite. gRFC A6 has three decimals.
+    #[error("token_ratio is {0}: set a number of at least 0.001")]
     TokenRatio(f64),
-    /// More than ten extra attempts a call, or less than what three decimals can tell.
-    #[error("a budget is 0 or 0.001 to 1000 percent, not {0}")]
+    /// The percentage allows more than ten extra attempts for each call, or is less than 0.001.
+    #[error("the percentage is {0}: set 0, or 0.001 to 1000")]
     Percent(f64),
-    /// Time is counted in milliseconds.
-    #[error("the window of a budget is at least 1 ms, not {0:?}")]
+    /// The window is shorter than 1 ms, the resolution of the budget.
+    #[error("the window is {0:?}: set at least 1 ms")]
     Window(Duration),
 }

@@ -9,7 +9,7 @@ use crate::kernel::clock::{Moment, TokioClock};
 
 const NANOS_OF_A_SECOND: u64 = 1_000_000_000;
 
-/// Some extra attempts a second, evenly spaced: what was not used is not saved up.
+/// A fixed number of extra attempts a second, evenly spaced. Unused ones are not saved up.
 pub(super) struct Floor {
     quota: Quota,
     limiter: Limiter,
@@ -18,14 +18,14 @@ pub(super) struct Floor {
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>;
 
-/// The number of an attempt that was granted.
+/// The number of a granted attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grant(u64);
 
 impl Floor {
-    /// `None` for none.
+    /// `None` for a rate of zero.
     pub(super) fn per_second(attempts: u32) -> Option<Self> {
-        // Rounded up, so that the rate never exceeds what was said.
+        // Rounded up, so that the rate never exceeds the setting.
         let interval = match attempts {
             0 => return None,
             _ => NANOS_OF_A_SECOND.div_ceil(attempts.into()),
@@ -44,9 +44,9 @@ impl Floor {
         Some(Grant(self.grants))
     }
 
-    /// An attempt never started. If another was granted since, its time is over and nothing is left to
-    /// give back; if none was, the one before it is an interval past, so that a limiter without a
-    /// past is exact.
+    /// Takes back the grant of an attempt that never started. If a later attempt was granted, the
+    /// grant has expired. Otherwise the previous attempt is at least an interval ago, so a new
+    /// limiter without history is exact.
     pub(super) fn put_back(&mut self, grant: Grant) {
         if grant.0 == self.grants {
             self.limiter = Limiter::direct_with_clock(self.quota, TokioClock);

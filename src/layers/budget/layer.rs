@@ -11,23 +11,24 @@ use super::per_method::PerMethod;
 
 /// Gives every call of a channel its budget: one for all, or by method; see the [module](super).
 ///
-/// Clones of a layer hand out the same budgets, and so do all channels that it is laid over.
+/// Clones of a layer, and all channels that it wraps, share its budgets.
 #[derive(Clone, Debug)]
 pub struct BudgetLayer {
     budgets: Arc<Budgets>,
 }
 
 impl BudgetLayer {
-    /// A layer that hands out this budget. Sharing is by `Arc`: `BudgetLayer::new(Arc::clone(&budget))`.
+    /// A layer with one budget for all methods. Share a budget by `Arc`:
+    /// `BudgetLayer::new(Arc::clone(&budget))`.
     pub fn new(budget: impl call::Budget + 'static) -> Self {
         Self::of(Others::Common(Arc::new(budget)))
     }
 
-    /// A layer that hands each method a budget of its own, so that one that fails does not use up
-    /// what another needs. It is made when the method is first called.
+    /// A layer that creates a budget for each method when the method is first called, so that a
+    /// failing method does not use up the budget of others.
     ///
-    /// There are up to 1,024 of them; further methods share one. Of two that are made for the same
-    /// method at once, one is dropped.
+    /// At most 1,024 methods get their own; further ones share one. If two first calls of a method
+    /// run concurrently, one of the two created budgets is dropped.
     ///
     /// ```
     /// use grpc_resilience::budget::{BudgetLayer, PercentageBudget};
@@ -40,7 +41,7 @@ impl BudgetLayer {
         Self::of(Others::Each(PerMethod::new(make)))
     }
 
-    /// A layer that does nothing, where a stack has a place for one.
+    /// A layer without budgets, for a stack that has a place for one.
     #[must_use]
     pub fn unlimited() -> Self {
         Self::of(Others::None)
@@ -52,12 +53,12 @@ impl BudgetLayer {
         }
     }
 
-    /// Gives the methods that match this budget, which they share: an exact path beats a glob, the
-    /// first glob the others. An equal pattern is replaced.
+    /// Adds a budget that all methods that match the pattern share. An exact path wins over a glob,
+    /// and the first glob over later ones. A budget with an equal pattern is replaced.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method path or its glob is malformed.
     pub fn method(
         mut self,
         pattern: &str,
@@ -72,8 +73,8 @@ impl BudgetLayer {
         self.budgets.patterns()
     }
 
-    /// What each budget holds and what was asked of it, by the name of the pattern or the method;
-    /// `/**` is what all others share.
+    /// The state of each budget and its counts of permits, by pattern or method name; `/**` is the
+    /// budget that all others share.
     #[must_use]
     pub fn snapshots(&self) -> Vec<(String, BudgetSnapshot)> {
         self.budgets.snapshots()

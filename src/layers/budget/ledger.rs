@@ -6,11 +6,11 @@ use crate::call::{AttemptKind, BudgetSnapshot, PerKind, Permit};
 
 use super::log::Log;
 
-/// How many extra attempts of each kind were permitted and refused.
+/// Counts permitted and denied extra attempts by kind.
 #[derive(Clone)]
 pub(super) struct Ledger {
     counts: Arc<Counts>,
-    /// Made once, so that a permit costs no memory.
+    /// Created once, so that a permit allocates nothing.
     refunds: PerKind<Refund>,
 }
 
@@ -33,7 +33,7 @@ impl Ledger {
         Self { counts, refunds }
     }
 
-    /// A permit that only the ledger knows of.
+    /// A permit that only changes these counts.
     pub(super) fn permit(&self, kind: AttemptKind) -> Permit {
         self.granted(kind);
         Permit::refundable(Arc::clone(self.refunds.of(kind)))
@@ -67,7 +67,7 @@ impl Ledger {
 }
 
 impl Counts {
-    /// Never below zero: what is given back was granted before.
+    /// Never underflows: only granted permits are given back.
     fn given_back(&self, kind: AttemptKind) {
         self.spent.of(kind).fetch_sub(1, Ordering::Relaxed);
     }

@@ -6,19 +6,19 @@ use tokio::time::Instant;
 use crate::events;
 use crate::kernel::sync::Mutex;
 
-/// Without a refusal for so long a budget counts as filled again: around its limit it grants and
-/// refuses in turn.
+/// A budget counts as refilled after this time without a refusal: near its limit it alternates
+/// between granting and refusing.
 const CALM: Duration = Duration::from_secs(10);
 
-/// What the log says of a budget: that it is used up, once until it has filled again, and that it
-/// has. Asked about extra attempts only, so a call that succeeds at once costs nothing.
+/// Logs once when a budget is used up, and when it has refilled. It runs for extra attempts only:
+/// a call that succeeds at once costs nothing.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     is_empty: AtomicBool,
     refused: Mutex<Option<Refused>>,
 }
 
-/// When it refused an attempt, first and last.
+/// The first and the last refusal.
 #[derive(Clone, Copy, Debug)]
 struct Refused {
     first: Instant,

@@ -1,7 +1,7 @@
-//! A budget for extra attempts, so that retries can't multiply an outage.
+//! Budgets for extra attempts, so that retries do not amplify an outage.
 //!
-//! [`BudgetLayer`] hands a budget to every call of a channel and its clones. It is an annotation:
-//! alone it changes nothing, the retry layer spends it.
+//! [`BudgetLayer`] attaches a budget to every call of a channel and its clones. It is an
+//! annotation: alone it changes nothing, the retry layer spends the budget.
 //!
 //! ```
 //! use grpc_resilience::budget::{BudgetLayer, PercentageBudget, TokenBucket};
@@ -21,45 +21,52 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Which one
+//! # Choosing a budget
 //!
 //! | | [`TokenBucket`] | [`PercentageBudget`] |
 //! |---|---|---|
-//! | the rule | gRFC A6's retry throttling: a failure takes a token, a success gives a part of one back, extra attempts go while more than half are there | extra attempts are at most a percentage of the calls of a window, and a floor |
-//! | what fills it | successes | calls, whatever becomes of them, and time (the floor) |
-//! | in an outage | stops after `max_tokens / 2` failures until successes come back | spends what the window before it left, then goes on at its percentage and its floor |
-//! | few failures | as many retries as failures, while successes outweigh them | as many, up to the percentage |
-//! | idle time | changes nothing | what calls paid in is gone after the window |
-//! | from cold | full: up to `max_tokens / 2` at once | the floor, one at a time |
-//! | a caller of few calls | its tokens come back call by call | the floor lets it retry |
-//! | take it if | other gRPC clients of the server do, or an outage should see next to no retries | the server's spare capacity is known: so much more load, and never more |
+//! | rule | gRFC A6's retry throttling | a percentage of recent calls, and a floor |
+//! | filled by | successes | calls with any outcome, and time (the floor) |
+//! | in an outage | stops after `max_tokens / 2` failures | the last window's rest, then its rate |
+//! | few failures | as many retries as failures | as many, up to the percentage |
+//! | idle time | changes nothing | calls stop counting after the window |
+//! | at the start | full: up to `max_tokens / 2` at once | the floor, one at a time |
+//! | a caller with few calls | its tokens return call by call | the floor lets it retry |
 //! | default | 300 tokens, ratio 0.2 | 20 %, 10 s, floor of 10 a second |
 //!
-//! Any other rule implements [`Budget`](crate::call::Budget); by
-//! [`Budget::snapshot`](crate::call::Budget::snapshot) it is seen like these.
+//! A token bucket loses one token with a failure and regains a part of one with a success; extra
+//! attempts are permitted while more than half of the tokens are left. It permits every retry while
+//! successes outweigh failures, and stops in an outage until successes return. Choose it if other
+//! gRPC clients of the server use this rule, or if an outage should cause nearly no retries.
+//!
+//! A percentage budget permits extra attempts up to a percentage of the calls in a window, and a
+//! floor. Choose it if the server's spare capacity is known: it bounds the extra load at all times.
+//!
+//! Other rules implement [`Budget`](crate::call::Budget);
+//! [`Budget::snapshot`](crate::call::Budget::snapshot) makes them visible like these.
 //!
 //! # Sharing
 //!
-//! | | |
+//! | constructor or setter | budgets |
 //! |---|---|
-//! | [`BudgetLayer::new`] | one for all calls of the channels that the layer is laid over; other layers share it by `Arc` |
+//! | [`BudgetLayer::new`] | one for all calls of all channels that the layer wraps |
 //! | [`BudgetLayer::method`] | one for the methods of a path or glob |
-//! | [`BudgetLayer::per_method`] | one for each method: one that fails does not use up what another needs |
+//! | [`BudgetLayer::per_method`] | one for each method, independent of the others |
 //!
-//! A6 wants one for each target: two channels that reach the same servers should share theirs,
+//! gRFC A6 has one budget for each target. Two channels to the same servers should share theirs:
 //! `BudgetLayer::new(Arc::clone(&bucket))`.
 //!
 //! - **Reads** the method. **Writes** the budget into the [`Context`](crate::call::Context).
-//! - **Errors**: [`InvalidBudget`] and [`InvalidPattern`](crate::methods::InvalidPattern), at construction. A
-//!   call that is refused an attempt ends with its last real failure and
+//! - **Errors**: [`InvalidBudget`] and [`InvalidPattern`](crate::methods::InvalidPattern), at
+//!   construction. A call whose extra attempt is denied ends with its last real failure and
 //!   [`GiveUp::BudgetExhausted`](crate::GiveUp::BudgetExhausted).
-//! - **Interactions**: must stand above the retry layer; below one, and below another budget layer,
-//!   whose budget it replaces, it says so by one WARN event. Each
-//!   call that passes a retry layer counts as a call, also one that is not to be retried.
-//! - **Permits**: an attempt whose call ends in its backoff gives back what it took, and is not
-//!   spent.
-//! - **Limits**: a budget lives in one process; a fleet's extra load is the sum. First attempts and
-//!   transparent retries need no permit (CONTRACT T6, T7).
+//! - **Interactions**: must stand above the retry layer. Below a retry layer, and below another
+//!   budget layer, whose budget it replaces, it emits one WARN event. Each call that passes a retry
+//!   layer counts as a call, even if it is not retried.
+//! - **Permits**: if a call ends during the backoff before an attempt, the budget gets the permit
+//!   back, and the attempt does not count as spent.
+//! - **Limits**: a budget covers one process; the extra loads of several processes add up. First
+//!   attempts and transparent retries need no permit (CONTRACT T6, T7).
 
 mod account;
 mod budgets;

@@ -6,13 +6,14 @@ use arc_swap::ArcSwap;
 
 use crate::call::Budget;
 
-/// Methods that have a budget of their own; a name comes from a request, so it must have an end.
+/// Limit of methods with a budget of their own. Method names come from requests, so their number
+/// must be bounded.
 const MOST_METHODS: usize = 1_024;
 
 /// The name of the budget that all other methods share.
 pub(super) const OTHERS: &str = "/**";
 
-/// A budget for each method, made when it is first called.
+/// A budget for each method, created at its first call.
 #[derive(Clone)]
 pub(super) struct PerMethod(Arc<Inner>);
 
@@ -31,7 +32,7 @@ impl PerMethod {
         }))
     }
 
-    /// A method called before costs a look into a map: no lock, no memory.
+    /// The budget of a method. For a known method this is a map lookup without lock or allocation.
     pub(super) fn of(&self, method: &str) -> Arc<dyn Budget> {
         let made = self.0.made.load();
         if let Some(budget) = made.get(key(&made, method)) {
@@ -40,7 +41,7 @@ impl PerMethod {
         self.first(method)
     }
 
-    /// If somebody else was faster, theirs counts.
+    /// Creates the budget of a method. If another thread was first, its budget is used.
     fn first(&self, method: &str) -> Arc<dyn Budget> {
         let budget = (self.0.make)();
         self.0.made.rcu(|made| {
@@ -64,7 +65,7 @@ impl PerMethod {
     }
 }
 
-/// The name under which a method's budget stands.
+/// The name under which a method's budget is stored.
 fn key<'a>(made: &Made, method: &'a str) -> &'a str {
     if made.len() < MOST_METHODS || made.contains_key(method) {
         method

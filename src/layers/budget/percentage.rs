@@ -11,35 +11,34 @@ use super::ledger::Ledger;
 const MAX_PERCENT: f64 = 1_000.0;
 const MIN_WINDOW: Duration = Duration::from_millis(1);
 
-/// Extra attempts up to a percentage of the calls, and a few each second in any case.
+/// Permits extra attempts up to a percentage of the calls, and a floor of some each second.
 ///
-/// Each call pays in its percentage of an extra attempt, which is there for a window, and each extra
-/// attempt takes one. If calls have not paid for one, a floor may grant it, evenly spaced: so a
-/// caller that is rarely there may retry too. A permit whose attempt never starts gives back what
-/// it took.
+/// Each call pays in its percentage of an extra attempt, which lasts for a window, and each extra
+/// attempt takes one. If calls have not paid for one, the floor may grant it, evenly spaced, so
+/// that a caller with few calls may retry too. A permit whose attempt never starts is returned.
 ///
-/// So the extra attempts of any span of time are at most: the percentage of the calls made in it and
-/// in the window before it, and one and the floor's rate times its length. That is exact for every
-/// percentage, under concurrency and after any idle time: all sums are of whole numbers under one
-/// lock, held for a constant number of steps. From cold, there is the floor and no burst
-/// (CONTRACT T9, T10).
+/// In any span of time, the extra attempts are at most: the percentage of the calls made in it and
+/// in the window before it, plus the floor's rate times its length, plus one. That is exact for
+/// every percentage, under concurrency and after any idle time: all sums are integers under one
+/// lock, held for a constant number of steps. At the start only the floor is available, without a
+/// burst (CONTRACT T9, T10).
 ///
-/// What is bounded so is the moment at which an attempt is granted, which is that of the failure before it.
-/// It goes a backoff later, or when the server's hint says: one that tells many calls to come back at the same
-/// moment gets them then.
+/// The bound applies to the moment at which an attempt is granted, directly after the failure
+/// before it. The attempt is sent a backoff later, or at the time of the server's hint: a server
+/// that tells many calls to return at one moment gets them all then.
 ///
-/// | | default | why |
+/// | | default | reason |
 /// |---|---|---|
-/// | percentage | 20 % | an outage costs the servers a fifth more, and at its start what the window before it left |
-/// | window | 10 s | bridges a failover; what calls paid in a minute ago is no reason to retry now |
-/// | floor | 10 attempts a second | too little to hurt a server, enough for a caller of few calls |
+/// | percentage | 20 % | limits the extra load of an outage to a fifth, after one window's rest |
+/// | window | 10 s | covers a failover; older calls do not justify retries now |
+/// | floor | 10 attempts a second | harmless for a server, enough for a caller with few calls |
 ///
-/// These are Finagle's and tower's figures too. The outcome of calls does not matter; use
-/// [`TokenBucket`](super::TokenBucket) for a budget that a healthy server refills. A slot of the window
-/// holds 2^64 units of which an attempt costs 100,000; more is lost.
+/// Finagle and tower have these figures too. The outcome of calls does not matter; use
+/// [`TokenBucket`](super::TokenBucket) for a budget that a healthy server refills. A slot of the
+/// window holds 2^64 units, and an attempt costs 100,000; units beyond that are lost.
 #[derive(Debug)]
 pub struct PercentageBudget {
-    /// What a call pays in: the percentage in thousandths.
+    /// Units that a call pays in: the percentage in thousandths.
     share: u32,
     window: Duration,
     floor: u32,
@@ -48,13 +47,13 @@ pub struct PercentageBudget {
 }
 
 impl PercentageBudget {
-    /// Extra attempts up to this percentage of calls, from 0 to 1000.
+    /// A budget of this percentage of calls, from 0 to 1000.
     ///
-    /// It counts to three decimals; the rest is cut off.
+    /// The percentage has three decimals; further ones are cut off.
     ///
     /// # Errors
     ///
-    /// [`InvalidBudget::Percent`] if it is out of range, or more than 0 and less than 0.001.
+    /// [`InvalidBudget::Percent`] if it is out of range, or between 0 and 0.001.
     pub fn new(percent: f64) -> Result<Self, InvalidBudget> {
         if percent == 0.0 {
             return Ok(Self::default().with(|budget| budget.share = 0));
@@ -64,9 +63,10 @@ impl PercentageBudget {
         Ok(Self::default().with(|budget| budget.share = share))
     }
 
-    /// How long a call counts. Default: 10 s. To be set before the budget is used: it starts anew.
+    /// Sets how long a call counts. Default: 10 s. Call it before the budget is used, because it
+    /// resets the budget.
     ///
-    /// It counts for 95 % of this at least and never longer.
+    /// A call counts for at least 95 % of the window and never longer.
     ///
     /// # Errors
     ///
@@ -78,8 +78,8 @@ impl PercentageBudget {
         Ok(self.with(|budget| budget.window = window))
     }
 
-    /// So many extra attempts a second are granted in any case, evenly spaced; 0 is none. Default: 10.
-    /// To be set before the budget is used: it starts anew.
+    /// Sets the extra attempts a second that are granted independently of calls, evenly spaced; 0
+    /// is none. Default: 10. Call it before the budget is used, because it resets the budget.
     #[must_use]
     pub fn floor(self, per_second: u32) -> Self {
         self.with(|budget| budget.floor = per_second)
@@ -93,7 +93,7 @@ impl PercentageBudget {
     }
 }
 
-/// 20 % of the calls of 10 s, and 10 a second in any case.
+/// 20 % of the calls of 10 s, and a floor of 10 a second.
 impl Default for PercentageBudget {
     fn default() -> Self {
         let (window, floor) = (Duration::from_secs(10), 10);
@@ -146,7 +146,7 @@ mod loom_tests {
 
     use super::*;
 
-    /// So long that nothing that a model does takes a slot of it.
+    /// Longer than any model runs, so that no slot expires.
     const CENTURY: Duration = Duration::from_secs(3_600 * 24 * 365 * 100);
 
     fn half() -> Arc<PercentageBudget> {

@@ -23,7 +23,7 @@ impl<S> Budget<S> {
 }
 
 impl<S> Budget<S> {
-    /// Hands out the budget of the method of this path.
+    /// Attaches the budget of the method of this path.
     #[inline]
     pub(crate) fn charge(&self, path: &str, context: &mut call::Context) {
         if let Some(budget) = self.budgets.of(path) {
@@ -44,7 +44,6 @@ impl<S> Budget<S> {
     }
 }
 
-/// What stands below it.
 impl<S> Budget<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut S {
         &mut self.inner

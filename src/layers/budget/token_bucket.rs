@@ -11,15 +11,16 @@ const MAX_TOKENS: u32 = 1_000;
 
 /// gRFC A6's retry throttling.
 ///
-/// Starts full. A failure takes one token, a success gives back `token_ratio`, and extra attempts go
-/// only while more than half of the tokens are there. First attempts always go. The tokens are one
-/// atomic word.
+/// The bucket starts full. A failure takes one token, a success returns `token_ratio` of one, and
+/// extra attempts are permitted only while more than half of the tokens are left. First attempts
+/// are always permitted. The tokens are one atomic integer.
 ///
-/// The default is 300 tokens and a ratio of 0.2: it bounds an outage to about 150 extra attempts
-/// and still serves a service that fails one answer in ten. A6's example of 10 and 0.1 would spend
-/// itself on that and then fail 8 % of calls. Source:
-/// [gRFC A6, Throttling](https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs)
+/// The default is 300 tokens and a ratio of 0.2. It limits an outage to about 150 extra attempts
+/// and still serves a service that fails one response in ten. A6's example of 10 and 0.1 would be
+/// used up by that and then fail 8 % of calls. Source: [gRFC A6][A6], throttling
 /// (CONTRACT T1 to T8).
+///
+/// [A6]: https://github.com/grpc/proposal/blob/master/A6-client-retries.md
 #[derive(Debug)]
 pub struct TokenBucket {
     tokens: AtomicU32,
@@ -29,9 +30,9 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full bucket of `max_tokens` (1 to 1000) that gains `token_ratio` a success.
+    /// A full bucket of `max_tokens` (1 to 1000) that gains `token_ratio` with each success.
     ///
-    /// The ratio counts to three decimals; the rest is cut off.
+    /// The ratio has three decimals; further ones are cut off.
     ///
     /// # Errors
     ///
@@ -54,14 +55,14 @@ impl TokenBucket {
         }
     }
 
-    /// The tokens in it now.
+    /// The current number of tokens.
     #[must_use]
     pub fn tokens(&self) -> f64 {
         f64::from(self.tokens.load(Ordering::Relaxed)) / f64::from(TOKEN)
     }
 
     fn update(&self, change: impl Fn(u32) -> u32) {
-        // The closure always answers, so this can't fail.
+        // The closure always returns `Some`, so this cannot fail.
         let _ = self
             .tokens
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
@@ -222,7 +223,7 @@ mod loom_tests {
         });
     }
 
-    // CONTRACT T1, T4: of two failures at once that leave half of four tokens, one is retried at most
+    // CONTRACT T1, T4: two concurrent failures leave half of four tokens; at most one is retried
     #[test]
     fn loom_failures_at_once_get_no_more_attempts_than_one_after_the_other() {
         loom::model(|| {
@@ -246,7 +247,7 @@ mod loom_tests {
         });
     }
 
-    // CONTRACT T1: at both ends of its range
+    // CONTRACT T1: at both ends of the range
     #[test]
     fn loom_a_bucket_neither_runs_over_nor_below_nothing() {
         loom::model(|| {

@@ -2,15 +2,15 @@ use std::time::Duration;
 
 use crate::kernel::window::{SlotNumber, Window};
 
-/// What came in lasts for the whole window at most, and for all of it but one slot at least: 95 %.
+/// A deposit lasts for the window at most, and at least for the window less one slot: 95 %.
 const SLOTS: usize = 20;
 
-/// Units that came in over the last while, and go with time. Each function takes a constant number
+/// Units that were deposited recently and expire with time. Each function takes a constant number
 /// of steps.
 #[derive(Clone, Debug)]
 pub(super) struct Units(Window<u64, SLOTS>);
 
-/// What was taken, slot by slot.
+/// The units that were withdrawn, slot by slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Withdrawal([(SlotNumber, u64); SLOTS]);
 
@@ -19,7 +19,7 @@ impl Units {
         Self(Window::new(window))
     }
 
-    /// Adds units at this time since the start. A slot holds up to `u64::MAX`; more is lost.
+    /// Adds units. A slot holds up to `u64::MAX`; units beyond that are lost.
     pub(super) fn deposit(&mut self, units: u64, since_start: Duration) {
         self.0.add(since_start, units);
     }
@@ -39,14 +39,14 @@ impl Units {
         Some(Withdrawal(parts))
     }
 
-    /// Puts units back where they came from; lost are those whose slot is over.
+    /// Puts units back into their slots; units of an expired slot are lost.
     pub(super) fn put_back(&mut self, withdrawal: &Withdrawal) {
         for (slot, part) in withdrawal.0 {
             self.0.put_back(slot, part);
         }
     }
 
-    /// What is there.
+    /// The units that have not expired.
     pub(super) fn there(&mut self, since_start: Duration) -> u64 {
         self.0.total(since_start)
     }
@@ -80,13 +80,13 @@ mod tests {
         let late = units.withdraw(3, 21 * SECOND).unwrap();
         units.put_back(&four);
         assert_eq!(units.there(21 * SECOND), 1, "of four, three are lost");
-        // The slot of 10 s is that of 30 s now.
+        // The slot of 10 s is reused for 30 s.
         units.deposit(1, 30 * SECOND);
         units.put_back(&late);
         assert_eq!(units.there(30 * SECOND), 1);
     }
 
-    // CONTRACT T10: a step for each slot that went by would be 10^14 of them here
+    // CONTRACT T10: one step for each elapsed slot would be 10^14 steps here
     #[test]
     fn centuries_without_a_call_take_no_more_steps_than_a_moment() {
         let mut units = Units::over(Duration::from_millis(1));

@@ -15,9 +15,9 @@ use super::bound::DeadlineTimer;
 /// A response body that ends at the deadline.
 #[derive(Debug, Default)]
 pub struct DeadlineBody<B> {
-    /// `None` once it failed or expired: whoever keeps the body does not keep the stream.
+    /// `None` once it failed or expired, so that the body does not keep the stream alive.
     inner: Option<AnswerBody<B>>,
-    /// `None` for a call of which nobody writes anything down.
+    /// `None` for a call that is not recorded.
     active: Option<Active>,
 }
 
@@ -26,7 +26,7 @@ struct Active {
     bound: Option<DeadlineTimer>,
     began: bool,
     recorder: Recorder,
-    /// The request, which ends with the call where this layer ends it (CONTRACT R13).
+    /// The request, which ends with the call if this layer ends it (CONTRACT R13).
     request: Option<OpenRequest>,
 }
 
@@ -58,7 +58,7 @@ impl<B> DeadlineBody<B> {
 }
 
 impl Active {
-    /// What was read, unless it comes too late or says in other words that it does; or the end.
+    /// The frame; or the end of the call, if the frame is late or is the expiry under another code.
     #[inline]
     fn poll<R>(&mut self, inner: &mut AnswerBody<R>, cx: &mut Context<'_>) -> Poll<Read>
     where
@@ -92,12 +92,12 @@ impl Active {
         Poll::Ready(Some(Err(self.recorder.failed(error))))
     }
 
-    /// The end of the call, if this comes too late or says in other words that it does.
+    /// The end of the call, if the frame is late or is the expiry under another code.
     #[inline]
     fn judge(&mut self, seen: Seen, frame: &Frame<Bytes>) -> Option<Error> {
         let bound = self.bound.as_ref()?;
         match seen {
-            // A body that is always ready never lets the timer run: look at the clock instead,
+            // With a body that is always ready the timer is never polled: read the clock instead,
             // from the second message on.
             Seen::Data if std::mem::replace(&mut self.began, true) => {
                 bound.ended(Instant::now(), self.recorder.trace())

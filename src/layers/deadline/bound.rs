@@ -16,15 +16,14 @@ use crate::report::Trace;
 
 use super::timer::Timer;
 
-/// What ends one call: its deadline, and the end of the call that it is made for. Whoever holds it has
-/// the trace.
+/// Ends one call at its deadline, or when its parent call ends. The owner holds the trace.
 #[derive(Debug)]
 pub(crate) struct DeadlineTimer {
     deadline: Option<Deadline>,
     timer: Timer,
-    /// `None` where whoever holds it knows it.
+    /// `None` where the owner passes the home to each poll.
     home: Option<Arc<Home>>,
-    /// Few calls are made for another.
+    /// Boxed, because few calls have a parent call.
     served: Option<Box<Ending>>,
 }
 
@@ -54,7 +53,7 @@ impl DeadlineTimer {
         }
     }
 
-    /// The same, which knows where timers come from.
+    /// Remembers the home of the timers.
     pub(crate) fn at_home(self, home: Arc<Home>) -> Self {
         let home = Some(home);
         Self { home, ..self }
@@ -64,12 +63,12 @@ impl DeadlineTimer {
         self.deadline
     }
 
-    /// The end, if it has come by now.
+    /// The error of the call, if it has ended by `now`.
     pub(super) fn ended(&self, now: Instant, trace: Option<&Trace>) -> Option<Error> {
         self.has_ended(now).then(|| self.end(now, trace.cloned()))
     }
 
-    /// Whether the end has come by now.
+    /// Whether the call has ended by `now`.
     #[inline]
     pub(crate) fn has_ended(&self, now: Instant) -> bool {
         let is_over = self.deadline.is_some_and(|deadline| deadline.at() <= now);
@@ -77,7 +76,7 @@ impl DeadlineTimer {
         is_over || served.is_some_and(|served| served.over.is_cancelled())
     }
 
-    /// The end, which has come.
+    /// The error of a call that has ended.
     #[cold]
     pub(crate) fn end(&self, now: Instant, trace: Option<Trace>) -> Error {
         match self.deadline {
@@ -86,14 +85,14 @@ impl DeadlineTimer {
         }
     }
 
-    /// Wakes the task when the call must end, with the error of it.
+    /// Ready with the call's error once it must end; wakes the task then.
     pub(crate) fn poll_over(
         &mut self,
         cx: &mut Context<'_>,
         home: Option<&Home>,
         trace: impl FnOnce() -> Option<Trace>,
     ) -> Poll<Error> {
-        // A timer has nothing to say once the inner service used up the task's budget.
+        // tokio's timers stay pending once the inner service has used up the task's budget.
         if !has_budget_remaining() && self.has_ended(Instant::now()) {
             return Poll::Ready(self.end(Instant::now(), trace()));
         }
@@ -115,7 +114,7 @@ impl DeadlineTimer {
         }
     }
 
-    /// The error as it is, or the expiry that it is by another name (CONTRACT D11).
+    /// The error itself, or the expiry if the error is one under another code (CONTRACT D11).
     pub(crate) fn name(&self, error: Error, trace: Option<&Trace>) -> Error {
         let was_expiry = error.verdict().reason == Reason::DeadlineExceeded;
         match self.deadline {
@@ -126,7 +125,7 @@ impl DeadlineTimer {
         }
     }
 
-    /// The expiry that an answer which says so is by another name.
+    /// The expiry, if the response's status is one under another code.
     pub(super) fn said(
         &self,
         said: Option<(Verdict, Status)>,

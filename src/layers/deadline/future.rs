@@ -26,7 +26,7 @@ where
     #[pin]
     attempt: Attempt<S, B>,
     bound: Option<DeadlineTimer>,
-    /// `None` for a call of which nobody writes anything down.
+    /// `None` for a call that is not recorded.
     recorder: Option<Recorder>,
     /// The request ends with the call (CONTRACT R13).
     request: Option<RequestGuard>,
@@ -36,7 +36,7 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    /// Of a call that the layer does not end.
+    /// For a call that the layer does not end.
     pub(crate) fn passing(attempt: Attempt<S, B>, recorder: Recorder) -> Self {
         Self::new(attempt, None, (!recorder.is_silent()).then_some(recorder))
     }
@@ -62,7 +62,7 @@ where
         }
     }
 
-    /// The same, which ends this request.
+    /// Ends this request with the call.
     pub(crate) fn guarding(self, request: Option<RequestGuard>) -> Self {
         Self { request, ..self }
     }
@@ -113,7 +113,7 @@ where
         };
         let over = bound.poll_over(cx, None, || recorder.trace().cloned());
         let error = recorder.failed(ready!(over));
-        // Whoever keeps the future does not keep the attempt.
+        // A finished future must not keep the attempt alive.
         this.attempt.set(Attempt::Done);
         *this.bound = None;
         *this.request = None;
@@ -121,7 +121,8 @@ where
     }
 }
 
-/// What the answer says already; or the failure that it is, which may be the expiry by another name.
+/// The code in the response head; or the failure in it, which may be the expiry under another
+/// code.
 #[inline]
 fn judge<R>(
     response: &mut Response<R>,

@@ -13,16 +13,17 @@ pub struct DeadlineLayer {
 }
 
 impl DeadlineLayer {
-    /// A layer without a default: only calls that bring a timeout are bounded.
+    /// A layer without a default: it bounds only calls that have a timeout of their own.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A call without a deadline fails at once, with `INVALID_ARGUMENT`: neither its caller nor the
-    /// call that it is made for nor a default gives it one. Default: it may have none, as in gRPC.
+    /// Fails calls without a deadline at once, with `INVALID_ARGUMENT`: calls that get none from
+    /// their caller, from their parent call or from a default. Default: a call may have no
+    /// deadline, as in gRPC.
     ///
-    /// One that is to live on says so,
+    /// A call that must have no deadline declares it with
     /// [`call_options().no_timeout()`](crate::call::CallOptions::no_timeout).
     #[must_use]
     pub fn forbid_missing_deadline(mut self) -> Self {
@@ -30,11 +31,12 @@ impl DeadlineLayer {
         self
     }
 
-    /// The timeout of calls whose options say none. A caller's `Request::set_timeout` can only shorten it;
-    /// [`CallOptions::timeout`](crate::call::CallOptions::timeout) replaces it, and
-    /// [`no_timeout`](crate::call::CallOptions::no_timeout) lifts it. Default: none.
+    /// Sets the timeout of calls whose options set none. `Request::set_timeout` of the caller can
+    /// only shorten it; [`CallOptions::timeout`](crate::call::CallOptions::timeout) replaces it,
+    /// and [`no_timeout`](crate::call::CallOptions::no_timeout) removes it. Default: none.
     ///
-    /// Under a timeout of zero every call without one of its own fails at once: a WARN event says so.
+    /// With a timeout of zero, every call without a timeout of its own fails at once; the setter
+    /// emits a WARN event.
     #[must_use]
     pub fn default_timeout(mut self, timeout: Duration) -> Self {
         if timeout.is_zero() {
@@ -46,7 +48,7 @@ impl DeadlineLayer {
 }
 
 impl DeadlineLayer {
-    /// The timeout of calls whose options say none.
+    /// The timeout of calls whose options set none.
     pub(crate) fn chosen_default(&self) -> Option<Duration> {
         self.policy.default_timeout()
     }

@@ -15,28 +15,28 @@ use super::DeadlinePolicy;
 use super::bound::DeadlineTimer;
 use super::timeout_header::TimeoutHeader;
 
-/// What the layer says of the calls' ends.
+/// The layer's deadline settings, shared by its calls.
 #[derive(Clone, Debug)]
 pub(crate) struct DeadlinePlan {
     policy: DeadlinePolicy,
     rendered: Option<TimeoutHeader>,
-    /// Where timers come from.
+    /// The sources of timers.
     homes: Arc<Homes>,
 }
 
 #[derive(Debug)]
 struct Homes {
     home: Home,
-    /// By what calls hold that.
+    /// Per-thread handles of `home` for the calls that keep one.
     held: Striped<Home>,
 }
 
-/// What ends a call.
+/// The effective deadline of a call, before the call begins.
 pub(crate) struct CallDeadline {
     timeout: Option<Duration>,
-    /// Whether the caller's `grpc-timeout` says the same.
+    /// Whether the caller's `grpc-timeout` equals `timeout`.
     is_stated: bool,
-    /// Whether it is the layer's, and nobody's word for this call.
+    /// Whether `timeout` is the layer's default, rather than set for this call.
     is_default: bool,
     served: Option<ParentCall>,
 }
@@ -58,7 +58,8 @@ impl CallDeadline {
         DeadlineTimer::new(context.deadline(), self.served.as_ref())
     }
 
-    /// Whether it is over by now, before it began: what [`Bound::has_ended`] would say of it.
+    /// Whether the call is over by `now`, before it began; agrees with
+    /// [`DeadlineTimer::has_ended`].
     fn have_ended(&self, now: Instant) -> bool {
         let is_late = |served: &ParentCall| served.deadline().is_some_and(|it| it.at() <= now);
         let is_over = |served: &ParentCall| served.is_over() || is_late(served);
@@ -78,7 +79,7 @@ impl DeadlinePlan {
         }
     }
 
-    /// Where the timers of a call come from that begins here.
+    /// The source of timers for a call that begins on this thread.
     #[inline]
     pub(crate) fn home(&self) -> &Home {
         let home = &self.homes.home;
@@ -86,14 +87,14 @@ impl DeadlinePlan {
         home
     }
 
-    /// The same for a call to hold.
+    /// Like [`home`](Self::home), for a call that keeps it.
     pub(super) fn held_home(&self) -> Arc<Home> {
         let home = self.home();
         self.homes.held.get(|| home.clone())
     }
 
-    /// By the caller's `grpc-timeout` and options; `is_known` if something bounds the call already. `None` if
-    /// nothing does.
+    /// The call's deadline from its `grpc-timeout` and options. `is_known`: an outer layer bounds
+    /// the call already. `None` if nothing bounds it.
     #[expect(clippy::inline_always, reason = "most layers find nothing here")]
     #[inline(always)]
     pub(super) fn terms(
@@ -122,8 +123,8 @@ impl DeadlinePlan {
         }))
     }
 
-    /// Writes what is left into the headers of a request that goes now. The caller's own word stays as it is
-    /// where it says the same, and nothing else.
+    /// Writes the remaining time into the headers of a request that is sent at `now`. A single
+    /// `grpc-timeout` of the caller that equals it stays as written.
     #[inline]
     pub(crate) fn write(
         &self,
@@ -146,20 +147,20 @@ impl DeadlinePlan {
     }
 }
 
-/// What ends an ordinary call.
+/// How an ordinary call ends.
 pub(crate) enum EndsBy {
     Itself,
     Timeout {
         timeout: Duration,
-        /// Whether the caller's `grpc-timeout` says the same.
+        /// Whether the caller's `grpc-timeout` equals `timeout`.
         is_stated: bool,
     },
-    /// The call that it is made for, too.
+    /// Also bounded by its parent call.
     ParentCall(Box<CallDeadline>),
 }
 
 impl DeadlinePlan {
-    /// What ends a call that nothing further out bounds; `None` if it fails at once.
+    /// How a call without an outer bound ends; `None` if it fails at once.
     #[inline]
     pub(crate) fn end_of(
         &self,
@@ -193,7 +194,7 @@ impl DeadlinePlan {
         (!terms.have_ended(now)).then(|| EndsBy::ParentCall(Box::new(terms)))
     }
 
-    /// The same of a call with just this timeout, all of which is left.
+    /// Like [`write`](Self::write), for a call with this timeout, before any of it has elapsed.
     #[inline]
     pub(crate) fn write_whole(&self, timeout: Duration, is_stated: bool, headers: &mut HeaderMap) {
         if is_stated && !is_repeated(headers, &TIMEOUT) {
@@ -205,7 +206,7 @@ impl DeadlinePlan {
     }
 }
 
-/// Writes what was rendered already, or else what is left.
+/// Writes the cached value, or else the remaining time.
 #[inline]
 fn put(headers: &mut HeaderMap, rendered: Option<HeaderValue>, left: impl FnOnce() -> Duration) {
     let header = rendered.unwrap_or_else(|| render_timeout(left()));
@@ -214,8 +215,8 @@ fn put(headers: &mut HeaderMap, rendered: Option<HeaderValue>, left: impl FnOnce
 
 #[cold]
 fn missing() -> Error {
-    let message = "the call has no deadline, and the layer forbids that: set a timeout, or say \
-                   call_options().no_timeout()";
+    let message = "the call has no deadline, which forbid_missing_deadline requires: set a timeout, \
+                   or set call_options().no_timeout()";
     Error::local(Code::InvalidArgument, Reason::InvalidCall, message)
         .given_up(GiveUp::InvalidCall, 0)
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::call::{CallOptions, Timeout};
 
-/// Which timeout a call gets.
+/// Computes the timeout of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeadlinePolicy {
     default_timeout: Option<Duration>,
@@ -14,13 +14,14 @@ impl DeadlinePolicy {
         self.default_timeout = Some(timeout);
     }
 
-    /// The layer's default.
+    /// The layer's default timeout; `None` if not set.
     #[must_use]
     pub fn default_timeout(&self) -> Option<Duration> {
         self.default_timeout
     }
 
-    /// The shorter of the caller's `grpc-timeout` and the call's option, which replaces the default.
+    /// The shorter of the caller's `grpc-timeout` and the call's option. Without an option, the
+    /// layer's default takes its place.
     #[must_use]
     pub fn timeout(&self, header: Option<Duration>, options: &CallOptions) -> Option<Duration> {
         let chosen = match options.chosen_timeout() {
@@ -34,7 +35,9 @@ impl DeadlinePolicy {
         }
     }
 
-    /// Whether a call may have no deadline: by default, and where its option says so.
+    /// Whether a call may have no deadline: always by default; with
+    /// [`forbid_missing_deadline`](super::DeadlineLayer::forbid_missing_deadline) only if its
+    /// options set `no_timeout`.
     #[must_use]
     pub fn allows_none(&self, options: &CallOptions) -> bool {
         !self.forbids_missing || options.chosen_timeout() == Timeout::Never

@@ -36,7 +36,6 @@ impl<S> Deadline<S> {
         &self.rules
     }
 
-    /// What stands below it.
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner
     }
@@ -88,7 +87,7 @@ where
         let recorder = Recorder::acting(&mut request, now);
         let rules = &self.rules;
         rules.write(&terms, deadline, request.headers_mut(), now);
-        // What is over before it began is never sent.
+        // A call that is over before it begins is never sent.
         if let Some(end) = bound.ended(now, recorder.trace()) {
             self.inner.hold_back(&request);
             return ResponseFuture::failed(end, recorder);

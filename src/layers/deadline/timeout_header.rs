@@ -7,34 +7,35 @@ use tokio::time::Instant;
 use crate::call::Deadline;
 use crate::grpc::render_timeout;
 
-/// A default timeout as `grpc-timeout`: most calls have that, and none of it is used up yet.
+/// The default timeout as a cached `grpc-timeout` value: most calls send the whole default.
 #[derive(Clone, Debug)]
 pub(super) struct TimeoutHeader {
     timeout: Duration,
     value: HeaderValue,
 }
 
-/// The values that were rendered. A clone of one is two pointers; one of a value that is to be freed once is
-/// a counter that all calls on all threads write.
+/// Interned values. A clone of a static value copies two pointers; a clone of an owned value
+/// increments a reference count that all threads share.
 ///
-/// So they stay for good: of few layers, in few different words, and never of what calls choose.
+/// The values are leaked. Their number is bounded: one for each distinct default of a layer, none
+/// for timeouts of single calls.
 static INTERNED: [OnceLock<(Duration, &'static str)>; 32] = [const { OnceLock::new() }; 32];
 
 impl TimeoutHeader {
     pub(super) fn new(timeout: Duration) -> Self {
-        // One that is too long for any deadline stands for the longest there is.
+        // A timeout beyond the longest deadline stands for the longest deadline.
         let timeout = Deadline::after(Instant::now(), timeout).timeout();
         let value = for_good(timeout).unwrap_or_else(|| render_timeout(timeout));
         Self { timeout, value }
     }
 
-    /// What a call says that has all of this timeout left, if it is this one.
+    /// The header value for a call with this whole timeout, if it equals the default.
     #[inline]
     pub(super) fn whole(&self, timeout: Duration) -> Option<HeaderValue> {
         (timeout == self.timeout).then(|| self.value.clone())
     }
 
-    /// What a call says that goes now, if this is its deadline.
+    /// The header value for a call that is sent at `now`, if it has the whole default left.
     #[inline]
     pub(super) fn of(&self, deadline: Deadline, now: Instant) -> Option<HeaderValue> {
         let is_mine = deadline == Deadline::after(now, self.timeout);
@@ -42,7 +43,7 @@ impl TimeoutHeader {
     }
 }
 
-/// `None` once there are too many.
+/// `None` once all slots are taken.
 fn for_good(timeout: Duration) -> Option<HeaderValue> {
     let rendered = || {
         let text = render_timeout(timeout)

@@ -10,26 +10,27 @@ use tokio::time::{Instant, Sleep};
 
 use crate::kernel::timer::{self, CutOff, Home, NoRuntime};
 
-/// So many timers a thread keeps for its next calls: those of one that serves as many at once.
+/// Timers that a thread keeps for its next calls: enough for a thread with 64 calls at once.
 const KEPT: usize = 64;
 
 thread_local! {
     static IDLE: RefCell<Idle> = const { RefCell::new(Idle { home: None, timers: Vec::new() }) };
 }
 
-/// The timer of one call, made once the call has to wait.
+/// The timer of one call, created once the call has to wait.
 ///
-/// Timers are used again. To register one and to take it out takes a lock that all threads of a runtime
-/// share, twice a call, and nearly no call lives to see its timer go off. So a timer stays registered, and
-/// the next call on the thread takes it as it is: it goes off no later than that call ends, and if it goes
-/// off earlier it is set anew, which is once for many calls if their timeouts are alike. Until then it may
-/// hold the waker of the call before, and with it what a task takes that is over; a thread that goes on to
-/// another runtime, or to none, holds the handle of the one before until it makes the next call.
+/// Timers are reused. Registering and deregistering a timer take a lock that all threads of a
+/// runtime share, twice a call, and nearly every call ends before its timer fires. So a timer
+/// stays registered, and the next call on the thread takes it as it is. It fires no later than that
+/// call's deadline. If it fires earlier it is reset, once for many calls if their timeouts are
+/// alike. Until then it may hold the waker of the previous call, and with it the memory of a
+/// finished task; a thread that moves to another runtime, or to none, holds the handle of the
+/// previous runtime until it makes the next call.
 ///
-/// A clock that a test has stopped moves by the timers that there are: one that was made while it stood
-/// still does not stay.
+/// A paused clock advances to registered timers: a timer created while the clock was paused is not
+/// kept.
 ///
-/// Where the polling thread has no runtime, the timer is one of the stack's home, and is used once.
+/// If the polling thread has no runtime, the timer comes from the stack's home and is used once.
 #[derive(Default)]
 pub(super) struct Timer(Kind);
 
@@ -47,19 +48,19 @@ type Place = Pin<Box<Registered>>;
 struct Registered {
     #[pin]
     sleep: Sleep,
-    /// The runtime of it: no other would let it go off.
+    /// The runtime of the timer; the timer fires on no other.
     home: runtime::Id,
     stays: bool,
 }
 
-/// What a thread keeps: timers of one runtime, since nearly every thread only ever knows one.
+/// A thread's kept timers. All belong to one runtime, since most threads only ever use one.
 struct Idle {
     home: Option<runtime::Id>,
     timers: Vec<Place>,
 }
 
 impl Timer {
-    /// Wakes the task at this instant.
+    /// Ready at `at`; wakes the task then.
     #[inline]
     pub(super) fn poll(
         &mut self,
@@ -76,7 +77,7 @@ impl Timer {
         self.poll_anew(cx, at, home)
     }
 
-    /// The same of one that is to be made, or set anew because it went off too early.
+    /// Slow path of [`poll`](Self::poll): the timer must be created, or reset after it fired early.
     #[inline(never)]
     fn poll_anew(
         &mut self,
@@ -85,7 +86,7 @@ impl Timer {
         home: Option<&Home>,
     ) -> Poll<Result<(), NoRuntime>> {
         if !matches!(self.0, Kind::Once(_)) {
-            // The runtime of a kept one may be over, and so may that of this thread.
+            // The runtime of the kept timer may be over, and so may the current thread's.
             for _ in 0..2 {
                 if matches!(self.0, Kind::None) {
                     self.0 = Kind::at(at, home);
@@ -120,7 +121,7 @@ impl Kind {
 }
 
 impl Registered {
-    /// One that goes off at this instant or before it; `None` if the runtime has no timers.
+    /// A timer that fires at `at` or earlier; `None` if the runtime has no timers.
     fn until(at: Instant, runtime: &Handle) -> Option<Place> {
         let home = runtime.id();
         let Some(mut place) = Idle::take(home) else {
@@ -137,7 +138,7 @@ impl Registered {
         Some(place)
     }
 
-    /// Ready once it goes off at this instant: one that goes off earlier is set anew.
+    /// Ready once it fires at `at`. A timer that fires earlier is reset.
     fn poll_until(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -154,13 +155,13 @@ impl Registered {
     }
 }
 
-/// Whether it is seen to: a test may stop that of a runtime of one thread.
+/// Whether the clock runs. A test may pause the clock of a current-thread runtime.
 fn clock_runs() -> bool {
     Instant::now() != Instant::now()
 }
 
 impl Idle {
-    /// A timer that is registered with this runtime.
+    /// Takes a timer that is registered with this runtime.
     fn take(home: runtime::Id) -> Option<Place> {
         let mut strangers = Vec::new();
         let taken = Self::with(|idle| {
@@ -170,12 +171,12 @@ impl Idle {
             }
             idle.timers.pop()
         });
-        // Whatever hangs on them is dropped where it may do anything.
+        // Dropping a timer drops its waker, which may run any code: do it outside the borrow.
         drop(strangers);
         taken.flatten()
     }
 
-    /// Takes it back, if there is room.
+    /// Puts the timer back if there is room.
     fn keep(place: Place) {
         if !place.stays || place.sleep.is_elapsed() {
             return;
@@ -189,7 +190,7 @@ impl Idle {
         });
     }
 
-    /// `None` while the thread ends, or deep in itself.
+    /// `None` during thread shutdown, and in a nested call.
     fn with<T>(change: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let changed =
             IDLE.try_with(|idle| idle.try_borrow_mut().ok().map(|mut idle| change(&mut idle)));
@@ -227,7 +228,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A test has stopped its clock.
+    /// A runtime with a paused clock.
     fn stopped() -> Runtime {
         let mut builder = Builder::new_current_thread();
         builder.enable_time().start_paused(true).build().unwrap()
@@ -243,7 +244,7 @@ mod tests {
         builder.worker_threads(2).enable_time().build().unwrap()
     }
 
-    /// A timer that goes off then.
+    /// A timer that was polled once and fires after `wait`.
     async fn waiting(wait: Duration) -> Timer {
         let at = Instant::now() + wait;
         let mut timer = Timer::default();
@@ -255,7 +256,7 @@ mod tests {
         timer
     }
 
-    /// How much too late it goes off.
+    /// How much too late a timer fires.
     async fn lag(wait: Duration) -> Duration {
         let at = Instant::now() + wait;
         let mut timer = Timer::default();
@@ -281,7 +282,7 @@ mod tests {
                 let first = place.sleep.deadline();
                 assert!(first < Instant::now() + 6 * SECOND, "as it was");
                 drop(early);
-                // Also where it would come too late.
+                // Also where its own deadline would be too late.
                 assert!(lag(SECOND / 100).await < SECOND);
                 assert_eq!(kept(), 0, "what has gone off is taken out");
                 drop(waiting(SECOND / 5).await);
@@ -346,7 +347,7 @@ mod tests {
         }
     }
 
-    // CONTRACT D13: one that goes off too early when its runtime is over can't be set anew there
+    // CONTRACT D13: a timer that fires too early when its runtime is over can't be reset there
     #[test]
     fn a_timer_whose_runtime_is_over_goes_off_no_earlier() {
         let next = of_several();
@@ -361,7 +362,7 @@ mod tests {
                 timer
             });
             drop(gone);
-            // The call ends later than the one before, whose timer it has.
+            // The call ends later than the previous one, whose timer it reuses.
             for is_left in [true, false] {
                 let _entered = is_left.then(|| left.enter());
                 let mut cx = Context::from_waker(std::task::Waker::noop());

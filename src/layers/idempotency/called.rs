@@ -3,22 +3,23 @@ use std::collections::BTreeSet;
 use crate::events::{self, Once};
 use crate::kernel::sync::Mutex;
 
-/// A client has this many methods at most, unless their names are made up as it runs.
+/// Limit of the record. A client has fewer methods than this, unless method names are generated
+/// at run time.
 pub(super) const MOST: usize = 1_000;
 
-/// What was said of one set of declarations, and the methods that were called though nothing is
-/// known of them.
+/// State of one set of declarations: which warnings were emitted, and which methods were called
+/// without a declaration.
 #[derive(Debug, Default)]
 pub(super) struct Called {
     methods: Mutex<BTreeSet<String>>,
-    /// Whether it was told that the layer stands below a retry layer.
+    /// Set once the warning about a layer below a retry layer was emitted.
     pub(super) below_retry: Once,
-    /// Whether the patterns were compared with each other and with the described methods.
+    /// Set once the patterns were compared with each other and with the described methods.
     pub(super) compared: Once,
 }
 
 impl Called {
-    /// Keeps a method, and warns of it the first time.
+    /// Records a method, and warns about it the first time.
     pub(super) fn note(&self, method: &str) {
         let mut methods = self.methods.lock();
         if methods.len() >= MOST || methods.contains(method) {

@@ -8,13 +8,13 @@ use crate::methods::{is_method, is_of_service, matches};
 
 use super::InvalidDescriptors;
 
-/// What the protos say of their methods, by path.
+/// The methods of the protos, by path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Described {
     methods: FxHashMap<String, Description>,
 }
 
-/// What its proto says of one method.
+/// Kind and safety of one method, from its proto.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Description {
     pub(super) kind: MethodKind,
@@ -22,14 +22,14 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// What the proto says of the safety; a proto that says nothing leaves it to others.
+    /// The safety that the proto states; `None` if it states none: other declarations then decide.
     pub(super) fn stated(self) -> Option<Safety> {
         Some(self.safety).filter(|safety| safety.may_repeat())
     }
 }
 
 impl Described {
-    /// Adds the methods of one set or table; the same words twice are one.
+    /// Adds the methods of one set or table. An equal description of a known method is accepted.
     pub(super) fn add(
         &mut self,
         methods: impl IntoIterator<Item = (String, Description)>,
@@ -64,19 +64,19 @@ impl Described {
     }
 
     pub(super) fn get(&self, method: &str) -> Option<Description> {
-        // Without methods there is nothing to hash for.
+        // Most layers have no descriptors: save the hash of the path.
         if self.methods.is_empty() {
             return None;
         }
         self.methods.get(method).copied()
     }
 
-    /// Whether the pattern matches none of them.
+    /// Whether the pattern matches no described method.
     pub(super) fn has_none_of(&self, pattern: &str) -> bool {
         !self.methods.contains_key(pattern) && !self.paths().any(|path| matches(pattern, path))
     }
 
-    /// Whether the service of the pattern is described.
+    /// Whether a method of the pattern's service is described.
     pub(super) fn covers(&self, pattern: &str) -> bool {
         self.paths().any(|path| is_of_service(pattern, path))
     }

@@ -35,7 +35,7 @@ fn path(
 ) -> String {
     let method = method.name();
     match (file.package(), service.name()) {
-        // Its path would be that of a service called like the package.
+        // Without a name, the path would be that of a service named like the package.
         (_, "") => format!("//{method}"),
         ("", service) => format!("/{service}/{method}"),
         (package, service) => format!("/{package}.{service}/{method}"),

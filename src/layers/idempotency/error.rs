@@ -1,58 +1,59 @@
 use http::HeaderName;
 
-/// Descriptors, or a table of methods, that nothing can be read from: said at construction.
+/// Returned for invalid descriptors or an invalid table of methods.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDescriptors {
-    /// There are no bytes.
+    /// The input has no bytes.
     #[error(
         "the descriptors are empty: give the bytes of a FileDescriptorSet, which tonic-prost-build \
          writes with file_descriptor_set_path, and protox with encode_to_vec"
     )]
     Empty,
-    /// The bytes are no `FileDescriptorSet`.
+    /// The bytes are not a serialized `FileDescriptorSet`.
     #[error(
-        "the descriptors are no serialized FileDescriptorSet: give the bytes as \
-         tonic-prost-build writes them with file_descriptor_set_path, or protox with encode_to_vec"
+        "the descriptors are not a serialized FileDescriptorSet: give the bytes that \
+          tonic-prost-build writes with file_descriptor_set_path, or protox with encode_to_vec"
     )]
     Malformed(#[source] prost::DecodeError),
-    /// They describe no method, and so would do nothing.
+    /// The descriptors or the table contain no method, so the layer would have no effect.
     #[error(
-        "no method is described: compile the descriptors from the files that define your services"
+        "the descriptors contain no method: compile them from the proto files that define your \
+         services"
     )]
     NoMethod,
-    /// A service or a method has no name, or none that a path can hold.
+    /// The service name or the method name is empty or cannot be part of a path.
     #[error(
-        "{0:?} is no method: its service or method has no proper name; compile the descriptors \
-         again from their proto files"
+        "{0:?} is not a method path: the service name or the method name is invalid; compile the \
+         descriptors again from their proto files"
     )]
     Nameless(String),
-    /// A method is described twice, and differently.
+    /// A method is described twice, with a different kind or idempotency level.
     #[error(
         "{0} is described twice, with different kinds or idempotency levels: compile all \
          descriptors from one version of its proto"
     )]
     Contradiction(String),
-    /// An exception, made by `not_idempotent` before, is of no method that is described now: the
-    /// method that it means would stay repeatable.
+    /// A pattern of an earlier `not_idempotent` matches no method of its service, although the
+    /// service is now described. The intended method would stay repeatable.
     #[error(
-        "not_idempotent({0:?}) matches no method of its service, which these descriptors describe: check \
-         how it is written"
+        "not_idempotent({0:?}) matches no method, although the descriptors contain its service: \
+         check the spelling"
     )]
     NoSuchException(String),
 }
 
-/// A header that can't carry an idempotency key: said at construction.
+/// Returned for a header that cannot carry an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidKeyHeader {
-    /// It is no name of a header.
-    #[error("{0:?} is no name of a header: write one like idempotency-key")]
+    /// The text is not a valid header name.
+    #[error("{0:?} is not a valid header name: use one like idempotency-key")]
     NotAName(String),
-    /// The name is taken.
-    #[error("{0} belongs to gRPC or to HTTP: choose a name of your own, like idempotency-key")]
+    /// gRPC or HTTP reserves the name.
+    #[error("{0} is reserved by gRPC or HTTP: use a name of your own, like idempotency-key")]
     Reserved(HeaderName),
-    /// gRPC takes the value for base64.
-    #[error("{0} ends in -bin, by which gRPC takes the value for base64: leave that out")]
+    /// The name ends in `-bin`, so gRPC decodes its value as base64.
+    #[error("{0} ends in -bin, so gRPC decodes its value as base64: remove the suffix")]
     Binary(HeaderName),
 }

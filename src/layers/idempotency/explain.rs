@@ -5,10 +5,11 @@ use http::HeaderName;
 use crate::call::Safety;
 use crate::grpc::MethodKind;
 
-/// What is declared of a method, and by whom.
+/// Safety and kind that a layer declares for a method, each with its source.
 ///
-/// It tells what a layer declares. A call's own option stands above all of it, and can't be seen
-/// here. Its `Display` is one line for a log or a terminal.
+/// Returned by [`IdempotencyLayer::explain`](super::IdempotencyLayer::explain). It shows the
+/// layer's declarations only; the options of a call override them. `Display` writes one line for a
+/// log or a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     pub(super) method: String,
@@ -18,21 +19,22 @@ pub struct Explanation {
     pub(super) kind_source: Source,
 }
 
-/// Who declared something of a method.
+/// The source of a declaration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source {
-    /// A rule for this very path.
+    /// A rule for exactly this path.
     Path,
     /// The rule with this glob.
     Glob(String),
-    /// The closure that was added as this one, from 0.
+    /// The closure with this index, counted from 0 in the order of addition.
     Closure(usize),
-    /// The key in this header, on which the server de-duplicates; it counts for calls that carry one.
+    /// The key in this header, by which the server removes duplicates. It applies to calls that
+    /// carry a key.
     Key(HeaderName),
     /// The proto, through descriptors or a table of methods.
     Proto,
-    /// Nobody.
+    /// No source: the method is not declared.
     Nobody,
 }
 
@@ -43,25 +45,25 @@ impl Explanation {
         &self.method
     }
 
-    /// Whether the method may be repeated.
+    /// Whether the method may be repeated; [`Safety::Unknown`] if not declared.
     #[must_use]
     pub fn safety(&self) -> Safety {
         self.safety
     }
 
-    /// Who says whether it may be repeated.
+    /// The source of [`safety`](Self::safety).
     #[must_use]
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// The kind of the method; `None` if nobody said.
+    /// The kind of the method; `None` if not declared.
     #[must_use]
     pub fn kind(&self) -> Option<MethodKind> {
         self.kind
     }
 
-    /// Who says which kind it is.
+    /// The source of [`kind`](Self::kind).
     #[must_use]
     pub fn kind_source(&self) -> &Source {
         &self.kind_source
@@ -98,7 +100,7 @@ impl fmt::Display for Source {
             Self::Closure(index) => write!(f, "by closure {index}"),
             Self::Key(header) => write!(f, "by its key in {header}"),
             Self::Proto => f.write_str("by its proto"),
-            Self::Nobody => f.write_str("nobody declared it"),
+            Self::Nobody => f.write_str("not declared"),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::InvalidKeyHeader;
 /// The name of the IETF draft, `draft-ietf-httpapi-idempotency-key-header`.
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Whoever these belong to writes them or reads them on the way.
+/// Headers that gRPC or HTTP implementations and proxies write or interpret.
 const RESERVED: [&str; 14] = [
     "accept-encoding",
     "connection",
@@ -32,8 +32,8 @@ const RESERVED: [&str; 14] = [
 
 type Values = Arc<dyn Fn(&Parts) -> Option<HeaderValue> + Send + Sync>;
 
-/// A header by which a server tells a repeated call from a new one: one value for all attempts of a
-/// call. See the [module](super).
+/// A header by which a server recognizes a repeated call: all attempts of a call carry one value.
+/// See the [module](super).
 #[derive(Clone)]
 pub struct IdempotencyKey {
     header: HeaderName,
@@ -50,15 +50,15 @@ enum Value {
 impl IdempotencyKey {
     /// A random UUID for each call, in the header `idempotency-key`.
     ///
-    /// The header has the name, and not the quotes, of the IETF's draft. For a server that wants
-    /// them see [`from_request`](Self::from_request).
+    /// The header has the name from the IETF draft, but not its quotes. For a server that requires
+    /// the quotes, use [`from_request`](Self::from_request).
     #[must_use]
     pub fn random() -> Self {
         Self::of(Value::Random(Rng::default()))
     }
 
-    /// A value of your own for each call, from the head of its request. `None`: this call gets no
-    /// key, and is not promoted.
+    /// A value computed from the head of each request. If the closure returns `None`, the call gets
+    /// no key and its safety is unchanged.
     #[must_use]
     pub fn from_request<F>(value: F) -> Self
     where
@@ -79,8 +79,8 @@ impl IdempotencyKey {
     ///
     /// # Errors
     ///
-    /// [`InvalidKeyHeader`] if this is no header's name, if the name ends in `-bin`, or if it
-    /// belongs to gRPC or to HTTP.
+    /// [`InvalidKeyHeader`] if `name` is not a valid header name, ends in `-bin`, or is reserved by
+    /// gRPC or HTTP.
     pub fn header(mut self, name: &str) -> Result<Self, InvalidKeyHeader> {
         let header = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| InvalidKeyHeader::NotAName(name.to_owned()))?;
@@ -95,29 +95,29 @@ impl IdempotencyKey {
         Ok(self)
     }
 
-    /// Says that the server runs a key once only, however often it comes. So a call that carries
-    /// one is [`Safety::Idempotent`](crate::call::Safety::Idempotent).
+    /// Declares that the server executes each key at most once, however often it arrives. A call
+    /// that carries the key then is [`Safety::Idempotent`](crate::call::Safety::Idempotent).
     ///
-    /// Without it the key is sent, and the call is as safe as it was: a server that ignores the
-    /// header would run it twice. Nobody but you knows whether yours does.
+    /// Default: not declared. The key is sent, but the safety of the call is unchanged, because a
+    /// server that ignores the header would run the call twice.
     #[must_use]
     pub fn deduplicated(mut self) -> Self {
         self.is_deduplicated = true;
         self
     }
 
-    /// The header that makes a call safe to repeat.
+    /// The header that makes a call safe to repeat, if the server removes duplicates.
     pub(super) fn promotion(&self) -> Option<&HeaderName> {
         self.is_deduplicated.then_some(&self.header)
     }
 
-    /// Whether the request has a key; an empty value tells calls apart for nobody.
+    /// Whether the request has a key. An empty value does not identify a call.
     pub(super) fn is_in(&self, request: &Parts) -> bool {
         let value = request.headers.get(&self.header);
         value.is_some_and(|value| !value.is_empty())
     }
 
-    /// Gives the request a key, unless the caller did.
+    /// Adds a key to the request, unless the caller set one.
     pub(super) fn write(&self, request: &mut Parts) {
         if request.headers.contains_key(&self.header) {
             return;
@@ -132,7 +132,7 @@ impl IdempotencyKey {
     }
 }
 
-/// A UUID v4; its text is a header's value always.
+/// A UUID v4. Its text is always a valid header value.
 fn random(rng: &Rng) -> Option<HeaderValue> {
     let uuid = Builder::from_random_bytes(rng.bytes()).into_uuid();
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];

@@ -28,37 +28,39 @@ impl IdempotencyLayer {
         Self::default()
     }
 
-    /// A layer that declares what the protos say; see [`descriptors`](Self::descriptors).
+    /// A layer with the declarations of the protos; see [`descriptors`](Self::descriptors).
     ///
     /// # Errors
     ///
-    /// [`InvalidDescriptors`] if the bytes are no such set, or if it describes no method.
+    /// [`InvalidDescriptors`] if the bytes are not such a set, or if it contains no method.
     pub fn from_descriptors(bytes: &[u8]) -> Result<Self, InvalidDescriptors> {
         Self::new().descriptors(bytes)
     }
 
-    /// Adds what the protos say: the `idempotency_level` of each method, and its kind.
+    /// Adds the declarations of the protos: `idempotency_level` and kind of each method.
     ///
-    /// The bytes are a serialized `google.protobuf.FileDescriptorSet`. Several sets merge.
+    /// `bytes` is a serialized `google.protobuf.FileDescriptorSet`. Several sets merge.
     ///
     /// # Errors
     ///
-    /// [`InvalidDescriptors`] if the bytes are no such set, if it describes no method, if it
-    /// describes one in other words than what was added before, or if it describes the service of
-    /// an exception made by [`not_idempotent`](Self::not_idempotent), and not its method.
+    /// [`InvalidDescriptors`] if the bytes are not such a set, if it contains no method, if it
+    /// describes a method differently from an earlier set or table, or if it describes the service
+    /// of an earlier [`not_idempotent`](Self::not_idempotent) pattern, but no method that the
+    /// pattern matches.
     pub fn descriptors(mut self, bytes: &[u8]) -> Result<Self, InvalidDescriptors> {
         self.change().describe(descriptors::read(bytes)?)?;
         Ok(self)
     }
 
-    /// Adds what the protos say, from a table of constants made when the service was compiled. It
-    /// ranks with [`descriptors`](Self::descriptors).
+    /// Adds the declarations of the protos from a table of constants, generated at build time. Its
+    /// precedence is that of [`descriptors`](Self::descriptors).
     ///
     /// # Errors
     ///
-    /// [`InvalidDescriptors`] if the table is empty, if a path in it is no method's, if it
-    /// describes a method in other words than what was added before, or if it has the service of an
-    /// exception made by [`not_idempotent`](Self::not_idempotent), and not its method.
+    /// [`InvalidDescriptors`] if the table is empty, if a path in it is not a method path, if it
+    /// describes a method differently from an earlier set or table, or if it describes the service
+    /// of an earlier [`not_idempotent`](Self::not_idempotent) pattern, but no method that the
+    /// pattern matches.
     pub fn methods(
         mut self,
         table: impl IntoIterator<Item: Borrow<Method>>,
@@ -72,36 +74,38 @@ impl IdempotencyLayer {
         Ok(self)
     }
 
-    /// Several calls of these methods have the effect of one.
+    /// Declares that several calls of these methods have the effect of one call.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method path or its glob is malformed.
     pub fn idempotent(self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.declare(pattern, Safety::Idempotent)
     }
 
-    /// Calls of these methods change nothing.
+    /// Declares that calls of these methods have no side effects.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method path or its glob is malformed.
     pub fn no_side_effects(self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.declare(pattern, Safety::NoSideEffects)
     }
 
-    /// An exception from a wider glob: these methods are not to be repeated.
+    /// Declares an exception from a wider glob: these methods must not be repeated.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed, and
-    /// [`InvalidPattern::NoSuchMethod`] if methods are described before and none of them matches:
-    /// the method that it means would stay repeatable. Add all descriptors and tables before.
+    /// [`InvalidPattern`] if the pattern is not a method path or its glob is malformed, and
+    /// [`InvalidPattern::NoSuchMethod`] if earlier descriptors or tables describe methods and the
+    /// pattern matches none of them: the intended method would stay repeatable. Add all
+    /// descriptors and tables first.
     pub fn not_idempotent(self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.declare(pattern, Safety::Unknown)
     }
 
-    /// Asks a closure about methods that no path and no glob matches; `None` passes on.
+    /// Adds a closure for methods that no path and no glob matches. `None` leaves the method to the
+    /// next closure, then to a key or the proto.
     #[must_use]
     pub fn idempotent_if<F>(mut self, rule: F) -> Self
     where
@@ -111,57 +115,59 @@ impl IdempotencyLayer {
         self
     }
 
-    /// These methods answer with one message, so that a status in trailers can be retried too.
+    /// Declares these methods unary: one response message. The layers then retry a status in
+    /// trailers too.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method path or its glob is malformed.
     pub fn unary(self, pattern: &str) -> Result<Self, InvalidPattern> {
         self.kind(pattern, MethodKind::Unary)
     }
 
-    /// These methods are of this kind.
+    /// Declares the kind of these methods.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method path or its glob is malformed.
     pub fn kind(mut self, pattern: &str, kind: MethodKind) -> Result<Self, InvalidPattern> {
         self.change().declare_kind(pattern, kind)?;
         Ok(self)
     }
 
-    /// Calls of these methods carry this key; an exact path wins, then the first glob added.
+    /// Adds this key to calls of these methods. An exact path wins, then the first glob added.
     ///
-    /// All attempts of a call carry the same one. What the caller put into the header stays, and counts.
+    /// All attempts of a call carry one value. A value that the caller put into the header stays
+    /// and is the key.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method path or its glob is malformed.
     pub fn key(mut self, pattern: &str, key: IdempotencyKey) -> Result<Self, InvalidPattern> {
         self.change().add_key(pattern, key)?;
         Ok(self)
     }
 
-    /// What this layer declares of a method, and by whom.
+    /// Safety and kind that this layer declares for a method, each with its source.
     ///
-    /// The [`call_options`](crate::CallOptionsExt) of a call stand above it. What has not the form
-    /// `/package.Service/Method` is declared by nobody.
+    /// The [`call_options`](crate::CallOptionsExt) of a call override them. A text that is not of
+    /// the form `/package.Service/Method` has no declaration.
     #[must_use]
     pub fn explain(&self, path: &str) -> Explanation {
         self.policy.explain(path)
     }
 
-    /// The methods whose safety nobody said, sorted, for a test or a start-up check. These are
+    /// The methods without a declared safety, sorted, for a test or a start-up check. These are
     ///
-    /// - the described ones, by descriptors or tables, of which no path, glob, closure or key and no
-    ///   `idempotency_level` says anything. [`not_idempotent`](Self::not_idempotent) says something;
-    ///   `IDEMPOTENCY_UNKNOWN` does not;
-    /// - if any method is described: those that were called through this layer and are neither
-    ///   described nor declared, nor was their call by its own options or by a layer further out.
-    ///   Each is warned of once. At most 1,000 are kept; further ones are not warned of either.
+    /// - methods in descriptors or tables without a path, glob, closure, key or
+    ///   `idempotency_level`. [`not_idempotent`](Self::not_idempotent) is a declaration;
+    ///   `IDEMPOTENCY_UNKNOWN` is not;
+    /// - if any method is described: methods that were called through this layer, are neither
+    ///   described nor declared, and whose call was not declared by its own options or by an outer
+    ///   layer. Each causes one WARN event. At most 1,000 are kept; further ones cause no event.
     ///
-    /// A layer, its clones and their services keep the called ones together; a clone that is then
-    /// declared more starts with none.
+    /// A layer, its clones and their services share the record of called methods. A clone to which
+    /// declarations are added starts with an empty record.
     #[must_use]
     pub fn unannotated_methods(&self) -> Vec<String> {
         let mut methods = self.called.methods();
@@ -175,17 +181,17 @@ impl IdempotencyLayer {
         Ok(self)
     }
 
-    /// Whether methods are described, and the pattern matches none of them.
+    /// Whether methods are described and the pattern matches none of them.
     pub(crate) fn lacks(&self, pattern: &str) -> bool {
         self.policy.lacks(pattern)
     }
 
-    /// Whether it declares nothing.
+    /// Whether the layer declares nothing.
     pub(crate) fn is_silent(&self) -> bool {
         self.policy.is_silent()
     }
 
-    /// Tells once which patterns have no effect.
+    /// Warns once about each pattern without effect.
     fn compare(&self) {
         self.called.compared.say(|| {
             for (glob, exception) in self.policy.overruled() {
@@ -200,7 +206,7 @@ impl IdempotencyLayer {
         });
     }
 
-    /// What was called is the record of one set of declarations.
+    /// Starts a new record of called methods: a record belongs to one set of declarations.
     fn change(&mut self) -> &mut IdempotencyPolicy {
         self.called = Arc::default();
         Arc::make_mut(&mut self.policy)

@@ -1,13 +1,14 @@
-//! Which methods may be repeated: declared, never guessed.
+//! Declares which methods may be repeated. The layer never guesses.
 //!
-//! [`IdempotencyLayer`] writes what is declared of a method into the call's context. It is an
-//! annotation: alone it changes nothing, the retry layer acts on it. What nobody declared is not
-//! repeated once it may have run (CONTRACT I2); what provably never ran is sent again anyway.
+//! [`IdempotencyLayer`] writes the declaration of a method into the call's context. It is an
+//! annotation: alone it changes nothing, the retry layer acts on it. A call of an undeclared
+//! method is not repeated once it may have run (CONTRACT I2); a call that provably never ran is
+//! sent again anyway.
 //!
 //! # Declaring
 //!
-//! **A path, a glob, a closure**, in code. The closure is asked about what no path and no glob
-//! matches. [`not_idempotent`](IdempotencyLayer::not_idempotent) makes an exception.
+//! **A path, a glob, a closure**, in code. The closure decides for methods that no path and no
+//! glob matches. [`not_idempotent`](IdempotencyLayer::not_idempotent) declares an exception.
 //!
 //! ```
 //! use grpc_resilience::call::Safety;
@@ -22,7 +23,7 @@
 //! # Ok::<(), grpc_resilience::methods::InvalidPattern>(())
 //! ```
 //!
-//! **One call**, by its own options. They stand above all that a layer declares.
+//! **One call**, by its own options. They override all declarations of a layer.
 //!
 #![cfg_attr(feature = "tonic", doc = "```")]
 #![cfg_attr(not(feature = "tonic"), doc = "```ignore")]
@@ -32,14 +33,14 @@
 //! request.call_options().idempotent();
 //! ```
 //!
-//! **Descriptors**: the `idempotency_level` and the kind of each method, as the proto says. The bytes
-//! are a serialized `google.protobuf.FileDescriptorSet`: tonic-prost-build writes one with
-//! `file_descriptor_set_path`, protox makes one too.
+//! **Descriptors**: the `idempotency_level` and the kind of each method, from the proto. The bytes
+//! are a serialized `google.protobuf.FileDescriptorSet`. tonic-prost-build writes one with
+//! `file_descriptor_set_path`; protox creates one as well.
 //!
 //! ```
 //! # use prost::Message as _;
-//! # use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions};
-//! # use prost_types::{ServiceDescriptorProto, method_options::IdempotencyLevel};
+//! # use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto};
+//! # use prost_types::{MethodOptions, ServiceDescriptorProto, method_options::IdempotencyLevel};
 //! # let mut options = MethodOptions::default();
 //! # options.set_idempotency_level(IdempotencyLevel::NoSideEffects);
 //! # let get = MethodDescriptorProto {
@@ -72,8 +73,8 @@
 //! # Ok::<(), grpc_resilience::idempotency::InvalidDescriptors>(())
 //! ```
 //!
-//! **A table of constants**, the same without descriptors at run time. The companion crate
-//! `grpc-resilience-build` generates it; it can be written by hand too.
+//! **A table of constants** has the content of descriptors without reading them at run time. The
+//! companion crate `grpc-resilience-build` generates it; you can also write it by hand.
 //!
 //! ```
 //! use grpc_resilience::call::{Method, Safety};
@@ -95,10 +96,11 @@
 //! # }
 //! ```
 //!
-//! **A key**: one value for all attempts of a call, by which the server tells a repeated call from a
-//! new one. Say [`deduplicated`](IdempotencyKey::deduplicated) if it does: then a call that carries
-//! the key is idempotent. Without that word the key is sent and nothing else changes. What the caller
-//! put into the header stays.
+//! **A key**: one value for all attempts of a call, by which the server recognizes a repeated
+//! call. If the server removes duplicates, declare it with
+//! [`deduplicated`](IdempotencyKey::deduplicated): a call that carries the key then is idempotent.
+//! Without that declaration the key is sent and nothing else changes. A value that the caller put
+//! into the header stays.
 //!
 //! ```
 //! use grpc_resilience::idempotency::{IdempotencyKey, IdempotencyLayer};
@@ -111,31 +113,34 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # How it acts
+//! # Behaviour
 //!
-//! - **Precedence** of safety: the call's own option; an exact path; a glob of `not_idempotent`; the
-//!   other globs in the order in which they were added; closures in that order; a key that the call
-//!   carries; the proto, by descriptors or a table; then nothing, which means no. Of the kind: the
-//!   call's own option; an exact path; globs in that order; the proto.
-//! - **The proto**: `IDEMPOTENCY_UNKNOWN` says as little as no level. Sets and tables merge; a method
-//!   that two of them describe differently is an error.
-//! - **Globs**: `*` any run of characters within a segment, `?` one, `[a-c]` one of these, `**` all.
-//!   Braces and other characters that no path has are refused.
+//! - **Precedence** of safety: the call's own option; an exact path; a glob of `not_idempotent`;
+//!   the other globs in the order of addition; closures in the order of addition; a key that the
+//!   call carries; the proto, by descriptors or a table. Otherwise it is not safe to repeat.
+//!   Precedence of the kind: the call's own option; an exact path; globs in the order of addition;
+//!   the proto.
+//! - **The proto**: `IDEMPOTENCY_UNKNOWN` counts as no level. Sets and tables merge; two different
+//!   descriptions of a method are an error.
+//! - **Globs**: `*` matches any characters within a segment, `?` one character, `[a-c]` one of
+//!   these, `**` everything. Braces and other characters that never occur in a path are refused.
 //! - **Patterns without effect**: if descriptors or a table describe the service of a
-//!   `not_idempotent` pattern and no method of it matches, that is an error, because the method that
-//!   it means would stay repeatable. Any other pattern that matches no described method, and a glob
-//!   all of whose methods an exception takes out, is one WARN event when the layer is first laid over
-//!   a service. Without descriptors nobody knows which methods there are; then an exception is said
-//!   that no pattern of repeatable methods has a method of.
-//! - **What was forgotten**: [`explain`](IdempotencyLayer::explain) tells who declared a method,
-//!   [`unannotated_methods`](IdempotencyLayer::unannotated_methods) which nobody did.
+//!   `not_idempotent` pattern and the pattern matches none of its methods, that is an error,
+//!   because the intended method would stay repeatable. Any other pattern that matches no
+//!   described method, and a glob whose methods are all covered by an exception, causes one WARN
+//!   event when the layer first wraps a service. Without descriptors the set of methods is
+//!   unknown; then an exception causes the event if no pattern of repeatable methods can match a
+//!   method that the exception matches.
+//! - **Missing declarations**: [`explain`](IdempotencyLayer::explain) returns the source of a
+//!   method's declaration, [`unannotated_methods`](IdempotencyLayer::unannotated_methods) the
+//!   methods without one.
 //! - **Reads** the request's path, and the header of a key. **Writes**
 //!   [`Safety`](crate::call::Safety) and [`MethodKind`](crate::grpc::MethodKind) into the
 //!   [`Context`](crate::call::Context), and the key into its header.
-//! - **Limits**: answers are not judged here. A proxy's page, or details that make tonic's client panic,
-//!   need a layer that acts on calls.
-//! - **Interactions**: must stand above the retry layer. Below one its declarations come too late and
-//!   each attempt would get a key of its own: it warns once and writes no key.
+//! - **Limits**: this layer does not inspect responses. Protection against a proxy's HTML page, or
+//!   against status details that make tonic's client panic, needs a layer that acts on calls.
+//! - **Interactions**: must stand above the retry layer. Below it, declarations come too late and
+//!   each attempt would get a different key: the layer warns once and writes no key.
 
 mod called;
 mod described;

@@ -14,7 +14,7 @@ use super::{Explanation, IdempotencyKey, InvalidDescriptors, Source};
 
 type Rule = Arc<dyn Fn(&str) -> Option<Safety> + Send + Sync>;
 
-/// What is declared of methods; see the [module](super) for the precedence.
+/// The declarations of a layer; see the [module](super) for the precedence.
 #[derive(Clone, Default)]
 pub struct IdempotencyPolicy {
     safety: MethodTable<Safety>,
@@ -24,7 +24,8 @@ pub struct IdempotencyPolicy {
     described: Described,
 }
 
-/// What is said of a method, and by whom. It borrows, so that a call costs no allocation.
+/// Safety and kind declared for a method, with their sources. Borrows, so that a call allocates
+/// nothing.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Declared<'a> {
     pub(super) safety: Option<(Safety, Origin<'a>)>,
@@ -33,7 +34,7 @@ pub(super) struct Declared<'a> {
     pub(super) is_described: bool,
 }
 
-/// A [`Source`] that is borrowed.
+/// A borrowed [`Source`].
 #[derive(Clone, Copy)]
 pub(super) enum Origin<'a> {
     Path,
@@ -44,7 +45,7 @@ pub(super) enum Origin<'a> {
 }
 
 impl IdempotencyPolicy {
-    /// What is declared of `/package.Service/Method`, and by whom.
+    /// Safety and kind declared for `/package.Service/Method`, each with its source.
     #[must_use]
     pub fn explain(&self, path: &str) -> Explanation {
         let method = method_of(path);
@@ -59,10 +60,10 @@ impl IdempotencyPolicy {
         }
     }
 
-    /// The one place that knows the precedence (CONTRACT I5), for the method of this path. `key` is the
-    /// one that the call carries.
+    /// The declaration for the method of this path: the only implementation of the precedence
+    /// (CONTRACT I5). `key` is the key that the call carries.
     pub(super) fn find<'a>(&'a self, path: &str, key: Option<&'a IdempotencyKey>) -> Declared<'a> {
-        // What is declared by its path is found by it, without looking for the method in it.
+        // Fast path: a declared path is looked up as it is, before the method is extracted from it.
         let mut by_path = exact(&self.safety, path);
         let mut method = path;
         if by_path.is_none() {
@@ -89,12 +90,12 @@ impl IdempotencyPolicy {
         }
     }
 
-    /// The key that calls of the method of this path get.
+    /// The key for calls of the method of this path.
     pub(super) fn key(&self, path: &str) -> Option<&IdempotencyKey> {
         self.keys.find_path(path)
     }
 
-    /// An exception wins over any wider glob, whichever was added first.
+    /// An exception wins over every other glob, in any order of addition.
     fn by_glob(&self, method: &str) -> Option<(Safety, Origin<'_>)> {
         let first = globs(&self.safety, method).next()?;
         let is_exception = |(safety, _): &(Safety, Origin)| *safety == Safety::Unknown;
@@ -107,14 +108,14 @@ impl IdempotencyPolicy {
         rules.find_map(|(index, rule)| Some((rule(method)?, Origin::Closure(index))))
     }
 
-    /// The described methods whose safety nobody said.
+    /// The described methods without a declared safety.
     pub(super) fn unannotated(&self) -> impl Iterator<Item = &String> {
         let paths = self.described.paths();
         paths.filter(|method| self.find(method, self.key(method)).safety.is_none())
     }
 
-    /// Whether [`find`](Self::find) says the same of all calls of the method of this path: what a closure said
-    /// it may say otherwise of the next, unless a path or a glob stood above it.
+    /// Whether [`find`](Self::find) returns an equal result for every call of the method of this
+    /// path. A closure may answer differently each time, unless a path or a glob takes precedence.
     pub(super) fn is_fixed(&self, path: &str) -> bool {
         let method = method_of(path);
         let mut by_path = [path, method].into_iter();
@@ -122,7 +123,7 @@ impl IdempotencyPolicy {
         by_path || self.by_glob(method).is_some() || self.rules.is_empty()
     }
 
-    /// Whether it was told nothing at all.
+    /// Whether nothing is declared or described.
     pub(super) fn is_silent(&self) -> bool {
         self.safety.is_empty()
             && self.kinds.is_empty()
@@ -131,21 +132,21 @@ impl IdempotencyPolicy {
             && self.described.is_empty()
     }
 
-    /// Whether it was told of methods by descriptors or tables.
+    /// Whether descriptors or tables were added.
     pub(super) fn is_described(&self) -> bool {
         !self.described.is_empty()
     }
 
     pub(super) fn declare(&mut self, pattern: &str, safety: Safety) -> Result<(), InvalidPattern> {
         check(pattern)?;
-        // A typo in the service is one, too. A table that comes later may still describe another.
+        // A typo in the service name counts too. A later table may still describe another service.
         if safety == Safety::Unknown && self.lacks(pattern) {
             return Err(InvalidPattern::NoSuchMethod(pattern.to_owned()));
         }
         self.safety.add(pattern, safety)
     }
 
-    /// Whether this exception is of no method, though its service is described.
+    /// Whether this exception matches no method, although its service is described.
     fn is_lost(&self, pattern: &str) -> bool {
         self.described.has_none_of(pattern) && self.described.covers(pattern)
     }
@@ -168,7 +169,7 @@ impl IdempotencyPolicy {
         all
     }
 
-    /// The globs of methods that may be repeated, all of which an exception matches, too; with the
+    /// The globs of repeatable methods that an exception covers completely, each with that
     /// exception.
     pub(super) fn overruled(&self) -> Vec<(&str, &str)> {
         let globs = || self.safety.iter().filter(|(pattern, _)| is_glob(pattern));
@@ -183,10 +184,10 @@ impl IdempotencyPolicy {
         all
     }
 
-    /// The exceptions from nothing: no pattern or key makes any of their methods repeatable. Of
-    /// closures nobody knows what they say; of descriptors, [`without_method`](Self::without_method)
-    /// tells what they lack; and where nothing is declared repeatable, an exception is meant for a
-    /// retry policy that assumes it.
+    /// The exceptions without effect: no pattern or key makes any of their methods repeatable.
+    /// Empty with closures, whose answers are unknown; with descriptors, for which
+    /// [`without_method`](Self::without_method) reports; and where nothing is declared repeatable,
+    /// because the exception then is meant for a retry policy that assumes repeatability.
     pub(super) fn idle_exceptions(&self) -> Vec<&str> {
         if !self.rules.is_empty() || self.is_described() {
             return Vec::new();
@@ -212,7 +213,7 @@ impl IdempotencyPolicy {
         idle
     }
 
-    /// Whether methods are described, and the pattern matches none of them.
+    /// Whether methods are described and the pattern matches none of them.
     pub(super) fn lacks(&self, pattern: &str) -> bool {
         self.is_described() && self.described.has_none_of(pattern)
     }

@@ -29,7 +29,7 @@ impl<S> Idempotency<S> {
         }
     }
 
-    /// Declares the method of this path, whose calls get no key.
+    /// Writes the declaration of the method of this path, for calls without a key.
     #[inline]
     pub(crate) fn declare(&self, path: &str, context: &mut call::Context) {
         if !self.policy.is_silent() {
@@ -44,14 +44,14 @@ impl<S> Idempotency<S> {
         self.policy.key(path).is_some()
     }
 
-    /// Whether [`declare`](Self::declare) says the same of all calls of the method of this path that say
-    /// nothing themselves.
+    /// Whether [`declare`](Self::declare) writes one result for all calls of the method of this
+    /// path that have no options of their own.
     pub(crate) fn says_the_same(&self, path: &str) -> bool {
         self.policy.is_fixed(path)
     }
 
-    /// What is said of the method of this path, for which there is this key, which the request carries or
-    /// does not.
+    /// The declaration of the method of this path, with its warnings. `key` is configured for the
+    /// method; `carried` is that key if the request carries it.
     fn said<'a>(
         &'a self,
         path: &str,
@@ -73,7 +73,7 @@ impl<S> Idempotency<S> {
         said
     }
 
-    /// Without descriptors or tables nobody claimed to know all methods.
+    /// Records an undeclared method. Only descriptors or tables claim to list all methods.
     fn note(&self, method: &str) {
         if self.policy.is_described() && is_method(method) {
             self.called.note(method);
@@ -96,12 +96,11 @@ impl Declared<'_> {
     }
 }
 
-/// Whether the request is an attempt already.
+/// Whether the request is an attempt already, so that the layer is below a retry layer.
 fn is_late(context: Option<&call::Context>) -> bool {
     context.and_then(call::Context::attempt).is_some()
 }
 
-/// What stands below it.
 impl<S> Idempotency<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut S {
         &mut self.inner
@@ -129,7 +128,7 @@ where
         if let Some(key) = key {
             let is_late = is_late(request.extensions().get());
             let (mut parts, body) = request.into_parts();
-            // A key that differs from attempt to attempt is worse than none.
+            // Below a retry layer each attempt would get a different key, which is worse than none.
             if !is_late {
                 key.write(&mut parts);
             }

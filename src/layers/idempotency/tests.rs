@@ -42,7 +42,7 @@ fn an_exception_wins_over_a_wider_glob_whichever_was_added_first() {
 
 const GET: [Method; 1] = [Method::new("/a.A/Get", MethodKind::Unary, Safety::Unknown)];
 
-/// Calls a method through the layer; the answer is the request's head.
+/// Calls a method through the layer and returns the request's head.
 fn call(layer: &IdempotencyLayer, path: &str, context: Context) -> Request<()> {
     let sent = Arc::new(Mutex::new(None));
     let record = Arc::clone(&sent);
@@ -114,7 +114,7 @@ fn below_a_retry_layer_it_is_warned_of_once_and_no_key_is_written() {
     assert!(warnings[0].contains("RetryLayer"), "{warnings:?}");
 }
 
-/// What this thread logs meanwhile.
+/// The log output of this thread during `run`.
 fn hear(run: impl FnOnce()) -> Vec<String> {
     let ear = Ear::default();
     let heard = Arc::clone(&ear.0);

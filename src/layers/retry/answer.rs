@@ -6,19 +6,19 @@ use crate::dispatch::{Read, failure_of, received};
 use crate::error::Error;
 use crate::grpc::Code;
 
-/// What a response head says of an attempt that has not failed yet.
+/// The verdict on a response head, for an attempt that has not failed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judged {
-    /// The call is committed: this is the answer.
+    /// The response commits the call.
     Answer,
-    /// The same, and it says OK already: it is all of it.
+    /// A Trailers-Only response with OK: it commits the call and is complete.
     Ok,
-    /// The status is still to come, and one message at most before it.
+    /// The status follows in trailers, after at most one message: hold the head.
     Open,
 }
 
 impl Judged {
-    /// The code in the head.
+    /// The code in the head, if it has one.
     pub(super) fn code(self) -> Option<Code> {
         (self == Self::Ok).then_some(Code::Ok)
     }
@@ -35,10 +35,10 @@ pub(super) fn judge<R>(response: &mut Response<R>, answers_once: bool) -> Result
     }
 }
 
-/// The failure in what was read first of a held body: trailers that come without a message, or an
-/// attempt that its own timeout ended before one. All else commits the call (CONTRACT R6).
+/// The failure in the first read of a held body: trailers without a message, or the end of an
+/// attempt by its own timeout before a message. Everything else commits the call (CONTRACT R6).
 ///
-/// The metadata of such a status is the trailers' and the head's, as tonic's client merges them.
+/// The metadata of the status merges trailers and head, as tonic's client does.
 pub(crate) fn failure_in(head: &Parts, read: &Read) -> Option<Error> {
     let trailers = match read.as_ref()? {
         Ok(frame) => frame.trailers_ref()?,

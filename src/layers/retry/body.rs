@@ -13,48 +13,48 @@ use super::answer::Judged;
 use super::completion::Completion;
 use super::credentials::Sent;
 
-/// The response body of a call that the retry layer had in hand.
+/// The response body of a call that the retry layer handled.
 ///
-/// It changes nothing of an OK answer. A failure after the answer began, and an end without a
-/// status, ends it with an [`Error`] that was given up as
+/// An OK response is unchanged. A failure after the response began, or an end without a status,
+/// ends it with an [`Error`] that was given up as
 /// [`GiveUp::Committed`](crate::GiveUp::Committed).
 #[derive(Debug)]
 pub struct RetryBody<R> {
     inner: AnswerBody<R>,
     state: State,
-    /// What a hook gave to the attempt.
+    /// The credentials of the attempt, from a hook.
     sent: Option<Box<Sent>>,
 }
 
 #[derive(Debug)]
 enum State {
     Active(Active),
-    /// The layer let the call pass, and nobody writes anything down of it.
+    /// The layer passed the call through, and does not record it.
     Passing(Option<Passing>),
 }
 
 #[derive(Debug)]
 struct Active {
     known: Known,
-    /// Until the status has come.
+    /// `None` once the status has arrived.
     call: Option<Completion>,
     recorder: Recorder,
 }
 
-/// What is known of the inner body without polling it.
+/// Frames of the inner body that were read ahead.
 #[derive(Debug)]
 enum Known {
     Nothing,
-    /// What was read while the head was held, and not handed on yet.
+    /// Data read while the head was held, and not yet returned.
     Data(Bytes),
-    /// The same, if it is anything else.
+    /// Any other result read while the head was held.
     Next(Box<Result<Frame<Bytes>, Error>>),
-    /// It is at its end, and is not to be polled again.
+    /// The inner body has ended and must not be polled again.
     End,
 }
 
 impl<R> RetryBody<R> {
-    /// The body of a call that the layer let pass, or of an answer that has said all.
+    /// The body of a call that the layer passed through, or of a complete response.
     pub(super) fn passing(inner: AnswerBody<R>, recorder: Recorder) -> Self {
         match recorder.trace() {
             None => Self {
@@ -66,7 +66,7 @@ impl<R> RetryBody<R> {
         }
     }
 
-    /// The body of an answer.
+    /// The body of a response.
     #[inline]
     pub(super) fn answering(
         inner: R,
@@ -78,14 +78,14 @@ impl<R> RetryBody<R> {
         if said != Judged::Ok {
             return Self::new(inner, Known::Nothing, call, recorder);
         }
-        // No trailers will say so again.
+        // No trailers will follow.
         if let Some(call) = call {
             call.succeeded();
         }
         Self::passing(inner, recorder)
     }
 
-    /// The body of an answer of which this was read already.
+    /// The body of a response whose first frame was read already.
     pub(super) fn released(
         inner: R,
         first: Read,
@@ -121,13 +121,14 @@ impl<R> RetryBody<R> {
         }
     }
 
-    /// The same of an attempt to which a hook gave this.
+    /// Sets the credentials of the attempt.
     pub(super) fn of(self, sent: Option<Box<Sent>>) -> Self {
         Self { sent, ..self }
     }
 }
 
-/// An empty one, as a generated client with an interceptor makes it for a call that this refuses.
+/// An empty body, as a generated client with an interceptor makes it for a call that the
+/// interceptor refuses.
 impl<R: Default> Default for RetryBody<R> {
     fn default() -> Self {
         Self::passing(AnswerBody::default(), Recorder::default())
@@ -176,7 +177,7 @@ impl Active {
         Poll::Ready(Some(Err(self.recorder.failed(failure))))
     }
 
-    /// An OK answer is handed on as it is; all else is the call's failure.
+    /// Passes an OK response on; everything else is the call's failure.
     #[inline]
     fn judge(&mut self, seen: Seen, frame: &Frame<Bytes>) -> Option<Error> {
         let Seen::Trailers(code) = seen else {
@@ -217,7 +218,7 @@ where
         read
     }
 
-    /// Not before the watch has seen the status.
+    /// `false` until the status was observed.
     fn is_end_stream(&self) -> bool {
         let State::Active(active) = &self.state else {
             return self.inner.is_end_stream();

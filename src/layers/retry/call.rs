@@ -19,18 +19,18 @@ use super::judge::Next;
 use super::kept_request::KeptRequest;
 use super::progress::CallProgress;
 
-/// What is needed for a further attempt of one call.
+/// The state that a further attempt of one call needs.
 ///
 /// Dropping it commits the call.
 pub(crate) struct RetryCall<S, B: RequestBody> {
     kept: KeptRequest<S, B>,
     course: CallProgress,
-    /// An attempt has the request: how that ended is evidence of what an error says.
+    /// Whether an attempt has the request: its end then is evidence for the cause of an error.
     is_sent: bool,
 }
 
 impl<S: Clone, B: RequestBody> RetryCall<S, B> {
-    /// That of a request which is about to be sent, with its context, and what must run before.
+    /// Starts the call of a request that is about to be sent, and returns the hook to run first.
     #[inline]
     pub(super) fn begun(
         request: &Request<B>,
@@ -59,7 +59,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         }
     }
 
-    /// The same for whoever made the first attempt itself, before which nothing had to run.
+    /// Like [`begun`](Self::begun), for a caller that made the first attempt itself without a hook.
     #[cold]
     pub(crate) fn under_way(
         kept: KeptRequest<S, B>,
@@ -79,34 +79,34 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         self.kept.service()
     }
 
-    /// Begins the next attempt: what must run before its request is made, if anything.
+    /// Begins the next attempt, and returns the hook to run before its request is made.
     pub(super) fn begin(&mut self) -> Option<Preparing> {
         self.course.begin(self.kept.settings())
     }
 
-    /// The first attempt starts now, with the caller's own head.
+    /// Starts the first attempt, with the caller's own head.
     pub(super) fn begin_first(&mut self, headers: &mut HeaderMap, now: Instant) {
         self.is_sent = true;
         let may_come_back = self.kept.may_come_back();
         self.course.begin_first(headers, may_come_back, now);
     }
 
-    /// The request of the attempt, which starts now; with these headers if a hook made them.
+    /// Starts the attempt and returns its request, with the headers of the hook, if one ran.
     pub(super) fn request(&mut self, prepared: Option<HeaderMap>) -> Request<B> {
         let body = self.kept.recording.attempt();
         self.is_sent = true;
         self.course.request(body, prepared)
     }
 
-    /// The attempt has no answer yet. One that waits for its channel may do so for long, and with it
-    /// what is kept for the next.
+    /// Called while the attempt has no response. An attempt may wait long for its channel: the data
+    /// kept for the next one is then detached from the encoder's buffer.
     pub(super) fn goes_on(&mut self) {
         if self.course.goes_on() {
             self.kept.recording.detach();
         }
     }
 
-    /// What the head of an answer says of the attempt.
+    /// Judges the head of a response.
     #[inline]
     pub(super) fn judge<R>(&mut self, response: &mut Response<R>) -> Result<Judged, Error> {
         let answers_once = self.course.answered();
@@ -121,21 +121,21 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         }
     }
 
-    /// Whether the server's word of this request counts (CONTRACT I7).
+    /// Whether the server's declaration about this request is trusted (CONTRACT I7).
     fn believes(&self, vouched: &Vouched) -> bool {
         self.kept.settings().trusts_unprocessed && vouched.is_of(self.course.uri())
     }
 
-    /// The wait before the next attempt is over: the last failure, if none follows after all.
+    /// Called after the wait before the next attempt. `Some`: the last failure is final.
     pub(super) fn waited(&mut self, over: Result<(), NoRuntime>) -> Option<Error> {
         match over {
             Ok(()) => self.request_failed(),
-            // Nobody can say when the next attempt is due (CONTRACT D13).
+            // Without a runtime the end of the wait is unknown (CONTRACT D13).
             Err(NoRuntime) => self.course.ended_by(GiveUp::NoRuntime),
         }
     }
 
-    /// The last failure, if the request itself failed since: no attempt follows (CONTRACT R13).
+    /// The last failure, if the request itself has failed since: no attempt follows (CONTRACT R13).
     fn request_failed(&mut self) -> Option<Error> {
         self.kept.recording.look_ahead();
         if self.kept.recording.lost() != Some(NotReplayable::RequestFailed) {
@@ -149,11 +149,11 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
         self.kept.settings().home.timer_after(wait)
     }
 
-    /// Judges a failed attempt. Its request ends first: nothing reads it from then on.
+    /// Judges a failed attempt. Its request ends first, so that nothing reads it any more.
     pub(super) fn after(&mut self, error: Error) -> Next {
         self.kept.recording.end_attempt();
         let kept = &self.kept;
-        // A hook fails between two attempts, of which the former one's request says nothing.
+        // A hook fails between two attempts: the previous request is no evidence for that.
         let reader = if std::mem::take(&mut self.is_sent) {
             kept.recording.reader()
         } else {
@@ -169,7 +169,7 @@ impl<S: Clone, B: RequestBody> RetryCall<S, B> {
             .after(error, kept.recording.lost(), kept.settings(), room)
     }
 
-    /// The answer of the attempt goes up: no other can follow it. What the body has to watch for.
+    /// Commits the call to the response of the attempt. Returns the state that the body needs.
     #[inline]
     pub(super) fn commit(&mut self) -> Completion {
         self.kept.answered();

@@ -8,10 +8,11 @@ use crate::error::{Error, GiveUp};
 
 use super::Policy;
 
-/// What outlives the last attempt of a call: the status at the end of the answer counts, too.
+/// The state that outlives the last attempt of a call, because the status at the end of the
+/// response counts too.
 ///
-/// Neither the request nor the trace: who reads a long answer does not keep what was asked, and an
-/// error that holds this body may be in the trace.
+/// It holds neither the request nor the trace: a long response must not keep the request alive, and
+/// an error that holds this body may be in the trace.
 #[derive(Debug)]
 pub(crate) struct Completion {
     policy: Option<Arc<dyn Policy>>,
@@ -36,14 +37,14 @@ impl Completion {
         }
     }
 
-    /// The answer ended with OK.
+    /// The response ended with OK.
     pub(crate) fn succeeded(&self) {
         if let Some(budget) = &self.budget {
             budget.succeeded();
         }
     }
 
-    /// The failure that these trailers are, or an end without any; `None` if they say OK.
+    /// The failure in these trailers, or a missing status; `None` if the trailers hold OK.
     #[cold]
     pub(crate) fn ended(&self, trailers: Option<&HeaderMap>) -> Option<Error> {
         let said = match trailers {
@@ -53,7 +54,7 @@ impl Completion {
         said.map(|(verdict, status)| self.broke_off(Error::answered(verdict, status)))
     }
 
-    /// The answer failed after it had begun.
+    /// The response failed after it had begun.
     pub(crate) fn broke_off(&self, error: Error) -> Error {
         let options = self.options.as_deref().unwrap_or(CallOptions::unset());
         if let (Some(budget), Some(policy)) = (&self.budget, &self.policy)

@@ -5,7 +5,7 @@ use crate::grpc::Status;
 
 type Predicate = Arc<dyn Fn(&Status) -> bool + Send + Sync>;
 
-/// Predicates on what a failure says.
+/// Predicates on the status of a failure.
 #[derive(Clone, Default)]
 pub(super) struct Conditions(Vec<Predicate>);
 
@@ -14,7 +14,7 @@ impl Conditions {
         self.0.push(Arc::new(holds));
     }
 
-    /// Whether one of them holds of this failure, if it is known in full.
+    /// Whether a predicate holds for this failure. Without a status none does.
     pub(super) fn any(&self, status: Option<&Status>) -> bool {
         status.is_some_and(|status| self.0.iter().any(|holds| holds(status)))
     }

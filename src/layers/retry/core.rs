@@ -10,14 +10,14 @@ use super::kept_request::KeptRequest;
 use super::settings::Settings;
 use super::shared::{CoreHandle, Shared};
 
-/// How calls begin; clones of a service share it.
+/// Starts calls; shared by the clones of a service.
 #[derive(Debug)]
 pub(crate) struct Core<S>(Arc<CoreParts<S>>);
 
 #[derive(Debug)]
 struct CoreParts<S> {
     shared: Arc<Shared<S>>,
-    /// By what calls hold that.
+    /// Per-thread handles of `shared` for the calls that keep one.
     holds: Striped<CoreHandle<S>>,
 }
 
@@ -56,8 +56,8 @@ impl<S: Clone> Core<S> {
         self.0.shared.spare.service()
     }
 
-    /// Keeps the request of a call that may have to be repeated, as far as it fits; the first attempt reads
-    /// what takes its place.
+    /// Keeps the request of a call that may be repeated, as far as it fits. `body` becomes the body
+    /// of the first attempt.
     #[inline]
     pub(super) fn keep<B: RequestBody>(&self, body: &mut B) -> KeptRequest<S, B> {
         let settings = self.settings();
@@ -67,9 +67,9 @@ impl<S: Clone> Core<S> {
     }
 }
 
-/// For whoever makes the first attempt of an ordinary call itself.
+/// For the fast path, which makes the first attempt itself.
 impl<S: Clone> Core<S> {
-    /// The policy of a call that is retried and before which nothing has to run.
+    /// The policy of a call, if the call may be retried and no hook is set.
     pub(crate) fn policy(&self, path: &str, options: &CallOptions) -> Option<Arc<dyn Policy>> {
         let policies = self.settings().policies.load();
         let policy = policies.of(path);
@@ -80,13 +80,13 @@ impl<S: Clone> Core<S> {
         is_ordinary.then(|| Arc::clone(policy))
     }
 
-    /// How often the policies were replaced.
+    /// The number of replacements of the policies.
     #[inline]
     pub(crate) fn policy_changes(&self) -> usize {
         self.settings().policies.changes()
     }
 
-    /// Keeps a request that is complete; any other reads as it did.
+    /// Keeps a request that is complete; any other body is left as it is.
     #[inline]
     pub(crate) fn keep_whole<B: RequestBody>(&self, body: &mut B) -> Option<KeptRequest<S, B>> {
         let settings = self.settings();
@@ -95,7 +95,7 @@ impl<S: Clone> Core<S> {
         Some(KeptRequest::new(self.hold(), recording, loan.take_over()))
     }
 
-    /// Whether a layer below may hand back a request that is complete.
+    /// Whether a layer below may hand a complete request back.
     pub(crate) fn takes_back(&self) -> bool {
         self.settings().takes_back
     }

@@ -10,20 +10,20 @@ use crate::error::Error;
 use crate::grpc::Code;
 use crate::kernel::sync::Mutex;
 
-/// Whether the credentials that a hook brings were refused, by whichever call (CONTRACT I6).
+/// Whether a hook's credentials were refused, for any call (CONTRACT I6).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Credentials(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// How often the hook has renewed them.
+    /// How often the hook has renewed the credentials.
     renewals: u64,
-    /// How they were refused since.
+    /// The failure of a call whose credentials were refused since the last renewal.
     refusal: Option<Error>,
 }
 
 impl Credentials {
-    /// How they were refused, if they were and the hook has not renewed them since.
+    /// The failure that refused the credentials, unless the hook has renewed them since.
     pub(super) fn refusal(&self) -> Option<Error> {
         self.0.lock().refusal.clone()
     }
@@ -32,11 +32,11 @@ impl Credentials {
         self.0.lock().renewals
     }
 
-    /// The hook has run with success after it was told that those of so many renewals were refused.
+    /// The hook has succeeded, knowing that the credentials of this renewal were refused.
     pub(super) fn renewed(&self, renewals: u64) {
         let refusal = {
             let mut known = self.0.lock();
-            // Another run may have been told the same.
+            // A concurrent run of the hook may have renewed them already.
             if known.renewals != renewals {
                 return;
             }
@@ -46,7 +46,7 @@ impl Credentials {
         drop(refusal);
     }
 
-    /// Those that an attempt sends now.
+    /// The credentials that an attempt sends now.
     pub(super) fn sent(&self) -> Sent {
         Sent {
             renewals: self.renewals(),
@@ -63,21 +63,21 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// The attempt failed so.
+    /// Called when the attempt failed.
     pub(super) fn failed(&self, error: &Error) {
         if error.code() == Code::Unauthenticated {
             self.refused(error.clone());
         }
     }
 
-    /// The attempt was answered with a head that says this.
+    /// Called with the response head of the attempt and its code.
     pub(super) fn answered<R>(&self, response: &Response<R>, code: Option<Code>) {
         if let (Some(Code::Unauthenticated), Some(error)) = (code, failure_of(response)) {
             self.refused(error);
         }
     }
 
-    /// This was read of the answer.
+    /// Called with a frame of the response body.
     pub(super) fn read(&self, read: &Result<Frame<Bytes>, Error>) {
         let trailers = match read {
             Ok(frame) => frame.trailers_ref(),
@@ -94,7 +94,7 @@ impl Sent {
         let error = error.without_cause();
         let before = {
             let mut known = self.credentials.0.lock();
-            // It says nothing of those that came since.
+            // The refusal concerns older credentials.
             if known.renewals != self.renewals {
                 return;
             }

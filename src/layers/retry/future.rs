@@ -30,10 +30,10 @@ where
 {
     #[pin]
     state: State<S, B, R>,
-    /// By itself in memory: what is moved with each call stays small.
+    /// Boxed, so that the data moved with each call stays small.
     call: Option<Box<RetryCall<S, B>>>,
     recorder: Recorder,
-    /// What a hook gave to the attempt under way.
+    /// The credentials of the current attempt, from a hook.
     sent: Option<Box<Sent>>,
 }
 
@@ -42,15 +42,15 @@ enum State<S, B, R>
 where
     S: Service<Request<B>>,
 {
-    /// An attempt has no answer yet.
+    /// An attempt without a response.
     Attempt(#[pin] Attempt<S, B>),
     /// The head is held until the first frame.
     Held(Option<(Parts, R)>),
     /// Between two attempts.
     Backoff(Timer, WaitingShare),
-    /// Before an attempt, what the user runs.
+    /// The hook runs before an attempt.
     Preparing(Preparing),
-    /// The same, before the only attempt of a call that the layer lets pass.
+    /// The hook runs before the only attempt of a call that the layer passes through.
     PreparingOnce(Preparing, Option<Box<(S, Request<B>)>>),
     /// The attempt failed, or the call could not begin.
     Failed(Option<Error>),
@@ -63,12 +63,12 @@ where
     S: Service<Request<B>>,
     B: RequestBody,
 {
-    /// A call that the layer lets pass.
+    /// For a call that the layer passes through.
     pub(super) fn passing(attempt: Attempt<S, B>, recorder: Recorder) -> Self {
         Self::new(State::Attempt(attempt), None, recorder)
     }
 
-    /// The same, once this has prepared it.
+    /// For a call that the layer passes through once the hook has run.
     pub(super) fn passing_prepared(
         preparing: Preparing,
         service: S,
@@ -95,7 +95,7 @@ where
         Self::new(State::Preparing(preparing), Some(call), recorder)
     }
 
-    /// A call whose attempt under way failed so.
+    /// For a call whose current attempt failed with this error.
     pub(crate) fn after(error: Error, call: Box<RetryCall<S, B>>, recorder: Recorder) -> Self {
         Self::new(State::Failed(Some(error)), Some(call), recorder)
     }
@@ -210,7 +210,7 @@ where
                 }
                 StateProj::Failed(error) => match error.take() {
                     Some(error) => error,
-                    // Like any future, it must not be polled after it was ready.
+                    // Polled after completion, which the `Future` contract forbids.
                     None => return Poll::Pending,
                 },
             };
@@ -232,7 +232,7 @@ where
     S: Service<Request<B>> + Clone,
     B: RequestBody,
 {
-    /// The next attempt, or what must run before it.
+    /// Starts the next attempt, or the hook before it.
     fn next(call: &mut RetryCall<S, B>) -> Self {
         match call.begin() {
             Some(preparing) => Self::Preparing(preparing),
@@ -240,7 +240,7 @@ where
         }
     }
 
-    /// What follows a failed attempt, which was sent with this.
+    /// Decides what follows a failed attempt. `sent`: the credentials with which it was sent.
     fn after(
         failure: Error,
         sent: Option<Box<Sent>>,
@@ -265,7 +265,7 @@ where
     }
 }
 
-/// What an attempt came to, as far as the head of its answer says.
+/// The result of an attempt, as far as the head of its response shows it.
 #[inline]
 fn judge<S, B, R>(
     outcome: Result<Response<R>, Error>,
@@ -280,7 +280,7 @@ where
     Ok((response, said))
 }
 
-/// Reads the first frame of a held response: an answer that begins, or a failed attempt.
+/// Reads the first frame of a held response: the response begins, or the attempt failed.
 fn poll_held<R>(
     held: &mut Option<(Parts, R)>,
     cx: &mut Context<'_>,
@@ -306,7 +306,7 @@ where
     })
 }
 
-/// What became of a call that the layer let pass.
+/// The result of a call that the layer passed through.
 #[inline]
 fn pass<R>(
     outcome: Result<Response<R>, Error>,

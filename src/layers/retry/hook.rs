@@ -15,13 +15,13 @@ use super::credentials::{Credentials, Sent};
 type Run = Pin<Box<dyn Future<Output = Result<Prepared, BoxError>> + Send>>;
 pub(super) type Preparing = Run;
 
-/// What a hook makes of an attempt.
+/// The result of a hook.
 pub(super) struct Prepared {
     pub(super) headers: HeaderMap,
     pub(super) sent: Box<Sent>,
 }
 
-/// What runs before each attempt, to change its metadata: a fresh token, a trace header.
+/// A hook that runs before each attempt and changes its metadata: a fresh token, a trace header.
 ///
 /// ```
 /// use grpc_resilience::retry::{BeforeAttempt, NextAttempt, RetryLayer};
@@ -35,17 +35,16 @@ pub(super) struct Prepared {
 /// let layer = RetryLayer::default().before_attempt(credentials.renews_credentials());
 /// ```
 ///
-/// It runs for calls that are never retried, too. Each attempt starts from what the caller sent:
-/// what the hook adds to one does not reach the next. Nothing is sent while it runs, the deadline
-/// layer bounds it, and dropping the call drops it. If it fails, so does the attempt: with the code
-/// of a `tonic::Status` that it returns as its `BoxError`, or else UNAVAILABLE, as the core
-/// implementations have it; the policy decides what follows.
+/// It runs for calls that are never retried, too. Each attempt starts from the caller's metadata:
+/// changes for one attempt do not reach the next. Nothing is sent while the hook runs, the deadline
+/// layer bounds it, and dropping the call drops it. If the hook fails, the attempt fails: with the
+/// code of a `tonic::Status` that the hook returns as its `BoxError`, or else with UNAVAILABLE, as
+/// in the core implementations. The policy decides whether a retry follows.
 ///
-/// A call that is not repeated can't renew its credentials. So once any call has failed with
-/// UNAUTHENTICATED, declared or not, the hook is told before the next attempt of each call,
-/// [`NextAttempt::has_refused_credentials`], until it has run with success after it was told: a
-/// second attempt too, whatever failed in between. Clones of a hook share that, as they share its
-/// credentials.
+/// A call that is not repeated cannot renew its own credentials. So when any call has failed with
+/// UNAUTHENTICATED, declared or not, [`NextAttempt::has_refused_credentials`] is `true` before the
+/// next attempt of every call, including second attempts after another failure, until the hook has
+/// succeeded once with it. Clones of a hook share this state, as they share its credentials.
 #[derive(Clone)]
 pub struct BeforeAttempt {
     run: Arc<dyn Fn(NextAttempt) -> Run + Send + Sync>,
@@ -54,7 +53,7 @@ pub struct BeforeAttempt {
 }
 
 impl BeforeAttempt {
-    /// A hook. It hands back the attempt that it was given.
+    /// Creates a hook. The closure returns the attempt that it receives.
     pub fn new<F, Fut>(hook: F) -> Self
     where
         F: Fn(NextAttempt) -> Fut + Send + Sync + 'static,
@@ -82,10 +81,10 @@ impl BeforeAttempt {
         }
     }
 
-    /// Has UNAUTHENTICATED retried once a call, at once, since the hook then brings a new token.
-    /// As any answer it is retried only for a call that is safe to repeat, within the attempts and
-    /// the budget, and not if the caller's `retry_only_on` leaves it out. A
-    /// [`Policy`](super::Policy) of your own looks at
+    /// Retries UNAUTHENTICATED once for each call, without backoff, because the hook then brings a
+    /// new token. Default: off. As with any response it is retried only for a call that is safe to
+    /// repeat, within the attempts and the budget, and not if the caller's `retry_only_on` leaves
+    /// it out. A [`Policy`](super::Policy) of your own reads
     /// [`Outcome::renewable`](super::Outcome::renewable).
     #[must_use]
     pub fn renews_credentials(self) -> Self {
@@ -117,18 +116,18 @@ impl fmt::Debug for BeforeAttempt {
 
 /// An attempt that is about to start.
 ///
-/// Its `Debug` shows no header values, which may be secret.
+/// The `Debug` output contains no header values, which may be secret.
 pub struct NextAttempt {
     pub(super) uri: Uri,
     pub(super) number: u32,
     pub(super) headers: HeaderMap,
     pub(super) last_failure: Option<Error>,
-    /// Some call's credentials were refused, and not renewed since.
+    /// The credentials of some call were refused, and the hook has not renewed them since.
     pub(super) is_refused: bool,
 }
 
 impl NextAttempt {
-    /// The attempt of a call that this layer does not repeat.
+    /// The only attempt of a call that this layer does not repeat.
     pub(super) fn only<B>(request: &Request<B>) -> Self {
         let context = request.extensions().get::<Context>();
         Self {
@@ -146,34 +145,36 @@ impl NextAttempt {
         method_of(self.uri.path())
     }
 
-    /// The number of the attempt, from 1; a transparent retry has that of the attempt it repeats.
+    /// The number of the attempt, from 1. A transparent retry has the number of the attempt that it
+    /// repeats.
     #[must_use]
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// What the caller sends, and what the hook makes of it.
+    /// The metadata from the caller, with the changes of the hook.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The headers, to be changed. `grpc-previous-rpc-attempts` and, for a call with a deadline,
-    /// `grpc-timeout` are written after the hook.
+    /// The headers, for changes. The layer writes `grpc-previous-rpc-attempts` and, for a call with
+    /// a deadline, `grpc-timeout` after the hook.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
     }
 
-    /// Why the attempt before failed. Before the first one: the UNAUTHENTICATED of an earlier call,
-    /// if the hook has not run with success since it was told of that; or else `None`.
+    /// The failure of the previous attempt. Before the first attempt: the UNAUTHENTICATED of an
+    /// earlier call, if the hook has not succeeded with it since; otherwise `None`.
     #[must_use]
     pub fn last_failure(&self) -> Option<&Error> {
         self.last_failure.as_ref()
     }
 
-    /// Whether the hook has to bring other credentials: the attempt before failed with
-    /// UNAUTHENTICATED, or any call did since the hook last renewed them. That
-    /// [failure](Self::last_failure) may be another: what was refused may be another call's.
+    /// Whether the hook must bring new credentials: the previous attempt failed with
+    /// UNAUTHENTICATED, or any call did since the hook last renewed them.
+    /// [`last_failure`](Self::last_failure) may be a different failure, because another call's
+    /// credentials may have been refused.
     #[must_use]
     pub fn has_refused_credentials(&self) -> bool {
         let failure = self.last_failure.as_ref();

@@ -20,9 +20,9 @@ use super::{Outcome, Plan};
 /// What follows a failure.
 pub(super) enum Next {
     Stop(Error),
-    /// What the call keeps meanwhile is counted by the share.
+    /// The share accounts for the data that the call keeps while it waits.
     Wait(Duration, WaitingShare),
-    /// The same attempt goes on: its request was handed back, to be sent once more.
+    /// The attempt goes on: its request was handed back, to be sent again.
     GoOn,
 }
 
@@ -30,15 +30,15 @@ pub(super) enum Next {
 #[derive(Clone, Copy)]
 struct Ended {
     verdict: Verdict,
-    /// Whether it is the call's deadline by another name.
+    /// Whether the failure is the call's deadline under another code.
     is_deadline: bool,
     now: Instant,
 }
 
-/// What follows a failed attempt.
+/// Judgement of failed attempts.
 impl CallProgress {
-    /// Judges a failed attempt, whose request may be lost: asks the policy, charges the budget, asks for
-    /// room to wait in the channel's buffer and for the budget's permit.
+    /// Judges a failed attempt: asks the policy, charges the budget, then reserves room in the
+    /// channel's buffer and takes the budget's permit. `lost`: why the request cannot be replayed.
     pub(super) fn after(
         &mut self,
         error: Error,
@@ -48,14 +48,14 @@ impl CallProgress {
     ) -> Next {
         let comes_back = std::mem::take(&mut self.may_come_back) && error.is_handed_back();
         if comes_back && error.verdict().progress == Progress::NotSent {
-            // Until it is ready this is why the channel is not.
+            // Until the channel is ready, this failure is the reason why it is not.
             self.write(|trace| trace.not_ready(Arc::new(error.unreported())));
             return Next::GoOn;
         }
         let ended = self.ended(&error);
         self.write(|trace| trace.attempt_failed(ended.verdict));
         self.spend.failed(error.verdict().reason);
-        // What an attempt that never left took is given back before the next is asked for.
+        // The permit of an attempt that was never sent is returned before the next is taken.
         self.spend = PendingPermit::default();
         let (plan, timed_out) = self.plan(&error, ended, lost, settings);
         match (plan, lost.map(why_lost)) {
@@ -138,8 +138,8 @@ impl CallProgress {
                 policy.is_status_charged(&ended.verdict, error.status(), outcome.options)
             }
         };
-        // A token that can't be had, what was held back on this side, and a request that failed by
-        // itself say nothing of the server.
+        // A failed hook, a call that was held back locally and a failed request are no evidence
+        // about the server.
         let on_this_side = matches!(
             verdict.reason,
             Reason::HookFailed | Reason::QueueFull | Reason::Throttled | Reason::Overloaded
@@ -150,9 +150,9 @@ impl CallProgress {
         (plan, outcome.has_timed_out())
     }
 
-    /// The end of an attempt, now. One that the call's own deadline ended, whoever noticed, did not
-    /// time out by itself (CONTRACT D11): that says less of the server, and no attempt timeout need
-    /// be set.
+    /// The end of an attempt, now. If the call's own deadline ended it, detected by any party, the
+    /// attempt did not time out on its own (CONTRACT D11): that is weaker evidence about the
+    /// server, and there may be no attempt timeout at all.
     fn ended(&self, error: &Error) -> Ended {
         let now = Instant::now();
         let deadline = self.context().and_then(Context::deadline);
@@ -186,26 +186,26 @@ impl CallProgress {
         Next::Wait(after, room)
     }
 
-    /// A failure of the hook does not hide what the server last said: that stays in the chain,
-    /// which does not grow however often the hook fails.
+    /// Keeps the server's last failure in the chain of a hook's failure. The chain does not grow
+    /// with each failure of the hook.
     fn after_hook(&self, error: Error) -> Error {
         match (error.verdict().reason, &self.last_real) {
             (Reason::HookFailed, Some(real)) => error.caused_by(Some(real.clone())),
-            // The hook may name the failure before as its cause, and that one may name another.
+            // The hook may name the previous failure as its cause, which may name another.
             (Reason::HookFailed, None) => error.without_cause(),
             _ => error,
         }
     }
 
-    /// A readiness error never hides what the server last said (CONTRACT R17).
+    /// A readiness error never hides the server's last failure (CONTRACT R17).
     fn give_up(&mut self, error: Error, reason: GiveUp) -> Error {
         let error = match (error.verdict().reason, &self.last_failure) {
-            // The failure before it, of the hook or the server, holds what the server last said.
+            // The previous failure, of the hook or the server, holds the server's last failure.
             (Reason::HookFailed, Some(last)) => error.caused_by(Some(Arc::new(last.clone()))),
             _ => error,
         };
         let reason = match error.give_up() {
-            // A layer below said it more exactly.
+            // A layer below gave a more exact reason.
             Some(own) if reason == GiveUp::CodeNotRetryable => own,
             _ => reason,
         };
@@ -221,17 +221,17 @@ impl CallProgress {
         let deadline = self.context().and_then(Context::deadline);
         let last = self.last_failure.take();
         let expiry = match deadline {
-            // Who noticed was the server or the transport (CONTRACT D11).
+            // The server or the transport detected the deadline (CONTRACT D11).
             Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
                 let last = last.map(|last| Arc::new(last) as _);
                 let progress = match error.verdict().progress {
-                    // The server's word counts for this answer, whatever it is called.
+                    // The server's declaration applies to this response under any code.
                     Progress::Unprocessed => Progress::Unprocessed,
                     _ => self.progress(),
                 };
                 error.into_expiry(deadline, Phase::Attempt, progress, last)
             }
-            // A layer below of ours did, and knows in which phase.
+            // A layer of this crate below detected it, and knows the phase.
             _ => match last {
                 Some(last) => error.caused_by(Some(Arc::new(last))),
                 None => error,

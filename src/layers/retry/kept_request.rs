@@ -7,11 +7,11 @@ use crate::body::{OpenRequest, Recording, RequestBody, WaitingShare};
 use super::settings::Settings;
 use super::shared::CoreHandle;
 
-/// What a request was that may have to be sent again, and whom to ask for where to.
+/// A request that may be sent again, with the origin of services for it.
 pub(crate) struct KeptRequest<S, B: RequestBody> {
     origin: Arc<CoreHandle<S>>,
     pub(super) recording: Recording<B>,
-    /// What it took over of the channel's buffer.
+    /// Bytes reserved in the channel's buffer, taken over from the recording.
     held: usize,
 }
 
@@ -29,7 +29,7 @@ impl<S: Clone, B: RequestBody> KeptRequest<S, B> {
         &self.origin.0.settings
     }
 
-    /// Room in the channel's buffer to wait so long for the next attempt, if there is any.
+    /// Reserves room in the channel's buffer for this wait; `None` if there is none.
     pub(super) fn wait(&self, wait: Duration) -> Option<WaitingShare> {
         let bytes = if wait.is_zero() {
             0
@@ -39,13 +39,13 @@ impl<S: Clone, B: RequestBody> KeptRequest<S, B> {
         self.settings().replay_buffer.wait(bytes, wait)
     }
 
-    /// The attempt under way is answered: its request goes on, and none follows.
+    /// The current attempt is answered: its request goes on, and no attempt follows.
     #[inline]
     pub(crate) fn answered(&mut self) -> Option<OpenRequest> {
         self.recording.answered()
     }
 
-    /// What ends the attempts of the call, even once they are answered.
+    /// The guard that ends the attempts of the call, even once they are answered.
     pub(crate) fn end_with_call(&mut self) -> Option<RequestGuard> {
         self.recording.end_with_call()
     }

@@ -9,8 +9,8 @@ use crate::grpc::{Code, Status};
 
 use super::{Outcome, Plan, Policy};
 
-/// What such an attempt says, as far as it is known before: how long its timeout is, and in which
-/// phase it passes, is not.
+/// The status of such an attempt without the parts that are not known beforehand: the length of the
+/// timeout, and the phase in which it passes.
 static TIMED_OUT: LazyLock<Status> =
     LazyLock::new(|| Status::new(Code::DeadlineExceeded, "the attempt's timeout passed"));
 
@@ -21,11 +21,11 @@ pub(crate) fn is_first_the_last(context: &Context, policy: &dyn Policy, now: Ins
 }
 
 impl<'a> Outcome<'a> {
-    /// That of the first attempt of a call, which begins now, as if its own timeout ended it at
-    /// once.
+    /// The outcome of the first attempt of a call, which begins now, as if its own timeout ended it
+    /// at once.
     ///
-    /// The budget is left out: it is asked once an attempt has failed, and may have filled up by
-    /// then. So is the time that a timeout would take: of that the retry layer knows nothing.
+    /// The budget is ignored: it is asked after an attempt has failed, and may have refilled by
+    /// then. So is the duration of the timeout, which the retry layer does not know.
     pub(super) fn timed_out(context: Option<&'a Context>, now: Instant) -> Self {
         let (progress, code) = (Progress::Reached, Code::DeadlineExceeded);
         let verdict = Verdict::new(progress, code, Reason::AttemptTimedOut);

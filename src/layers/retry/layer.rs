@@ -8,7 +8,7 @@ use crate::kernel::timer::Home;
 use super::settings::Settings;
 use super::{BeforeAttempt, Policies, PolicyHandle, Retry, RetryPolicy};
 
-/// gRFC A6 leaves the sizes open: grpc-go's buffer of a call, and room for 32 such calls.
+/// gRFC A6 leaves the sizes open: grpc-go's buffer for a call, and room for 32 such calls.
 const DEFAULT_REPLAY_LIMIT: usize = 256 * 1024;
 const DEFAULT_REPLAY_BUFFER: usize = 8 * 1024 * 1024;
 
@@ -25,7 +25,7 @@ pub struct RetryLayer {
 }
 
 impl RetryLayer {
-    /// A layer with this policy, or with [`Policies`] by method.
+    /// A layer with this policy for all methods, or with [`Policies`] by method.
     #[must_use]
     pub fn new(policies: impl Into<Policies>) -> Self {
         Self {
@@ -39,69 +39,70 @@ impl RetryLayer {
         }
     }
 
-    /// For whoever puts it directly over a layer that hands back what it did not send.
+    /// Must be set only directly above a layer that hands back requests that it did not send.
     pub(crate) fn taking_back(self, takes_back: bool) -> Self {
         Self { takes_back, ..self }
     }
 
-    /// Reads and replaces the policies while calls run.
+    /// A handle that reads and replaces the policies while calls run.
     #[must_use]
     pub fn policies(&self) -> PolicyHandle {
         self.policies.clone()
     }
 
-    /// Runs this before each attempt.
+    /// Runs this hook before each attempt. Default: none.
     #[must_use]
     pub fn before_attempt(mut self, hook: BeforeAttempt) -> Self {
         self.hook = Some(hook);
         self
     }
 
-    /// How much of the request of one call is kept for another attempt, in bytes. Default: 256 KiB.
-    /// A larger request is sent all the same, once.
+    /// Limits the bytes of one call's request that are kept for another attempt. Default: 256 KiB.
+    /// A larger request is sent once and not repeated.
     #[must_use]
     pub fn replay_limit(mut self, bytes: usize) -> Self {
         self.replay_limit = bytes;
         self
     }
 
-    /// How much all calls of a channel, with its clones, keep together, in bytes. Default: 8 MiB.
-    /// A call that finds no room is sent all the same, once.
+    /// Limits the bytes that all calls of a channel and its clones keep together. Default: 8 MiB.
+    /// A call that finds no room is sent once and not repeated.
     ///
-    /// Calls that wait for their next attempt hold three quarters of it at most, and those that
-    /// wait for over a second half of it, so that calls which a server sends away for long leave
-    /// room for others. One more gives up with its last failure and
-    /// [`GiveUp::ReplayBufferFull`](crate::GiveUp::ReplayBufferFull). The other clients of gRPC
-    /// have no such bound.
+    /// Calls that wait for their next attempt hold at most three quarters of it, and those that
+    /// wait for more than a second at most half of it, so that calls with a long backoff leave
+    /// room for others. A call beyond that gives up with its last failure and
+    /// [`GiveUp::ReplayBufferFull`](crate::GiveUp::ReplayBufferFull). Other gRPC clients have no
+    /// such limit.
     #[must_use]
     pub fn replay_buffer(mut self, bytes: usize) -> Self {
         self.replay_buffer = bytes;
         self
     }
 
-    /// Believes a server that says with a failure that the request had no effect: the trailer
+    /// Trusts a server that declares that a failed request had no effect: by the trailer
     /// [`grpc-resilience-unprocessed`](crate::grpc::UNPROCESSED) with the call's own path, in a
-    /// Trailers-Only answer. Default: off, for a channel may lead anywhere (CONTRACT I7).
+    /// Trailers-Only response. Default: off, because a channel may lead to any server
+    /// (CONTRACT I7).
     ///
-    /// [`ServerRateLimitLayer`](crate::ServerRateLimitLayer) says so of what it refuses, and
-    /// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) of what has expired when it comes. If
-    /// the policy retries the code, such a call goes again without a declaration, as an attempt
-    /// with backoff and budget. What such a failure is otherwise, its code and its hints, stays.
+    /// [`ServerRateLimitLayer`](crate::ServerRateLimitLayer) sends the trailer with its refusals,
+    /// and [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) with calls that arrive after their
+    /// deadline. If the policy retries the code, the call is sent again without a declaration, as
+    /// an attempt with backoff and budget. The code and the hints of the failure are unchanged.
     ///
-    /// Turn it on where all servers that answer this channel keep to the trailer's one hop. Those
-    /// do whose handlers call others through layers of this crate, or stand under one of its server
-    /// layers: both take the trailer out of what they hand on. The risk that is left: a server
-    /// without either that calls *the same path* elsewhere, through another library's client, after
-    /// it has done something itself, and hands the failure on with its metadata, as tonic's
-    /// `Status` does. A layer that only annotates, idempotency or budget without any other, takes
-    /// nothing out.
+    /// Turn it on if every server behind this channel keeps the trailer from travelling further
+    /// than one hop. A server does if its handlers call others through layers of this crate, or if
+    /// it runs under one of its server layers: both remove the trailer from the responses that they
+    /// pass on. The remaining risk is a server with neither that has an effect, then calls *the
+    /// same path* on another server through another library's client, and returns that failure with
+    /// its metadata, as tonic's `Status` does. A stack of annotating layers only (idempotency,
+    /// budget) does not remove the trailer.
     #[must_use]
     pub fn trust_unprocessed(mut self) -> Self {
         self.trusts_unprocessed = true;
         self
     }
 
-    /// Draws the jitter from a generator that repeats, for tests.
+    /// Draws the jitter from a deterministic generator, for tests. Default: a random seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.rng = Rng::seeded(seed);

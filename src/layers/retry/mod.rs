@@ -1,9 +1,9 @@
-//! Sends a call again when that helps and can't hurt.
+//! Sends a call again when that helps and is safe.
 //!
-//! [`RetryLayer`] repeats calls of all four kinds as gRFC A6 says: exponential backoff with jitter,
+//! [`RetryLayer`] repeats calls of all four kinds by gRFC A6: exponential backoff with jitter,
 //! retryable codes, server pushback and `RetryInfo`, `grpc-previous-rpc-attempts`, transparent
-//! retries of what never ran. Whether a call that may have run is repeated depends on what is
-//! declared of it, see [`Safety`](crate::call::Safety): nothing declared, no repetition.
+//! retries of calls that never ran. A call that may have run is repeated only if its
+//! [`Safety`](crate::call::Safety) is declared.
 //!
 //! ```
 //! use grpc_resilience::backoff::{Exponential, Jitter};
@@ -23,40 +23,41 @@
 //! ```
 //!
 //! Per call: `request.call_options().max_attempts(2).retry_on(Code::Internal).idempotent()`. Per
-//! method, and replaced while calls run: [`Policies`], [`PolicyHandle`]. Decided by yourself: a
-//! [`Policy`] of your own, as in the example `policy`; by what a failure says beyond its code:
-//! [`RetryPolicy::retry_if`]. Before each attempt: [`BeforeAttempt`], which brings a fresh token.
+//! method, replaceable while calls run: [`Policies`], [`PolicyHandle`]. With a decision of your
+//! own: a [`Policy`], as in the example `policy`. By message, details or metadata of a failure:
+//! [`RetryPolicy::retry_if`]. Before each attempt: [`BeforeAttempt`], for example to add a fresh
+//! token.
 //!
 //! - **Reads** from the [`Context`](crate::call::Context) options, safety, deadline (or the
 //!   caller's `grpc-timeout`), budget and method kind. **Writes** the attempt number, whether
 //!   another attempt can follow ([`is_last_attempt`](crate::call::Context::is_last_attempt)), and
-//!   what happens into the [`Trace`](crate::report::Trace).
+//!   the events of the call into the [`Trace`](crate::report::Trace).
 //! - **Logs** (target `grpc_resilience`) each retry at DEBUG; see the [front
 //!   page](crate#what-it-logs).
-//! - **Answers**: a final failure goes up as [`Error`](crate::Error), with the server's own status
-//!   as its source and the [`GiveUp`](crate::GiveUp) reason. A success goes up untouched; one that
-//!   took more than its first attempt has the [`CallReport`](crate::CallReport) in its extensions.
-//! - **Commit**: once response headers arrived that are no Trailers-Only, the call is not repeated.
-//!   A method known to answer with one message is held until its first frame, so that a status in
-//!   trailers counts too.
-//! - **Replay**: a unary request is kept as it is. A live one is kept as the attempt under way reads
-//!   it; the next attempt reads that and then the live rest, each message once and in order. At most
-//!   [`replay_limit`](RetryLayer::replay_limit) bytes a call and
-//!   [`replay_buffer`](RetryLayer::replay_buffer) bytes a channel are kept; what does not fit is
-//!   sent all the same, once. The commit frees what was kept.
-//! - **Time** comes from the runtime that polls the call, or else from that in which the stack was
-//!   built or first called. Once that is over no wait can end: the call fails with its last
-//!   failure, [`GiveUp::NoRuntime`](crate::GiveUp::NoRuntime). A stack that never saw a runtime
-//!   waits by threads.
-//! - **Interactions**: stands below deadline, idempotency and budget, above wait-for-ready and load
-//!   balancing. Below another retry layer it passes calls through, and says so by one WARN event.
-//! - **Limits**: an attempt that failed before its live request was read to the end has its stream
-//!   reset, which needs tonic's `Body` or a boxed body whose error is a `tonic::Status` or a
-//!   `BoxError`; with others that stream stays open until the server or the connection ends it.
-//!   tonic's `CancellationHandle` acts on a live request; of a unary one nothing is left to cancel
-//!   once it was captured: drop the call instead. A server that limits its streams and resets what
-//!   came before its SETTINGS with `ENHANCE_YOUR_CALM`, as C-core's does, says RESOURCE_EXHAUSTED,
-//!   which no default retries.
+//! - **Responses**: a final failure is returned as [`Error`](crate::Error), with the server's own
+//!   status as its source and the [`GiveUp`](crate::GiveUp) reason. A success is returned
+//!   untouched; if it took more than one attempt it has the [`CallReport`](crate::CallReport) in
+//!   its extensions.
+//! - **Commit**: response headers commit the call, unless they are Trailers-Only: it is not
+//!   repeated afterwards. The head of a response with one message is held until the first frame,
+//!   so that a status in trailers counts too.
+//! - **Replay**: a unary request is kept as it is. A streaming request is kept as the current
+//!   attempt reads it; the next attempt reads the kept part and then the rest of the stream, each
+//!   message once and in order. At most [`replay_limit`](RetryLayer::replay_limit) bytes for each
+//!   call and [`replay_buffer`](RetryLayer::replay_buffer) bytes for each channel are kept; a
+//!   larger request is sent once and not repeated. The commit frees the kept data.
+//! - **Time** comes from the runtime that polls the call, or else from the runtime in which the
+//!   stack was built or first called. Once that runtime is over no wait can end: the call fails
+//!   with its last failure and [`GiveUp::NoRuntime`](crate::GiveUp::NoRuntime). A stack that never
+//!   saw a runtime waits on threads of its own.
+//!   balancing. Below another retry layer it passes calls through and emits one WARN event.
+//! - **Limits**: if an attempt fails before its streaming request was read to the end, its HTTP/2
+//!   stream is reset. That needs tonic's `Body`, or a boxed body whose error is a `tonic::Status`
+//!   or a `BoxError`; with other bodies the stream stays open until the server or the connection
+//!   ends it. tonic's `CancellationHandle` acts on a streaming request. It cannot cancel a unary
+//!   request once the request is kept: drop the call instead. A server that limits its streams and
+//!   resets streams opened before its SETTINGS with `ENHANCE_YOUR_CALM`, as C-core's does, causes
+//!   RESOURCE_EXHAUSTED, which is not retried by default.
 
 mod answer;
 mod body;

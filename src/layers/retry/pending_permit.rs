@@ -1,9 +1,9 @@
 use crate::call::Permit;
 use crate::classify::Reason;
 
-/// The permit of an attempt, until it is known whether the attempt left this side (CONTRACT T9).
+/// The permit of an attempt, until it is known whether the attempt was sent (CONTRACT T9).
 ///
-/// Dropped before it left, it gives back what the permit took.
+/// If the attempt was not sent, dropping this returns the permit's token.
 #[derive(Debug, Default)]
 pub(super) struct PendingPermit {
     permit: Option<Permit>,
@@ -18,8 +18,8 @@ impl PendingPermit {
         }
     }
 
-    /// Whether the attempt, which has no answer yet, is with the channel. One that lost its channel
-    /// before it was sent waits for it again.
+    /// Records whether the attempt, which has no response yet, is with the channel. An attempt that
+    /// loses its channel before it is sent waits for the channel again.
     pub(super) fn is_with_channel(&mut self, is: bool) {
         self.left = is;
     }
@@ -28,8 +28,8 @@ impl PendingPermit {
         self.left = true;
     }
 
-    /// The attempt failed. What a layer or a hook on this side said of it shows that it never left,
-    /// and a deadline that passed on this side shows nothing new.
+    /// Called when the attempt failed. A failure of a layer or a hook on the client shows that the
+    /// attempt was not sent; a deadline that passed on the client shows nothing new.
     pub(super) fn failed(&mut self, reason: Reason) {
         match reason {
             Reason::HookFailed => self.left = false,

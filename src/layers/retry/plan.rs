@@ -7,28 +7,32 @@ use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
 use crate::grpc::{Code, CodeSet, Status};
 
-/// Whether, when and why not to try again: a pure decision.
+/// Decides whether and when a call is retried: a pure function of an [`Outcome`].
 ///
-/// [`RetryPolicy`](super::RetryPolicy) is the one of gRFC A6. A policy of your own decides what it
-/// wants to decide otherwise and leaves the rest to one of those; see the repository's example
-/// `policy`. Forward the other methods too if the policy that you wrap may answer them otherwise.
+/// [`RetryPolicy`](super::RetryPolicy) implements gRFC A6. A policy of your own makes its own
+/// decisions and delegates the others to a `RetryPolicy`; see the repository's example `policy`.
+/// Forward the other methods too if the wrapped policy may override them.
 ///
-/// It is asked after each failed attempt and gets no clock and no dice: what is left of the time
-/// and a random number are in the [`Outcome`]. Whatever it says, these stay with the layer: what
-/// may have run is not repeated unless the call was declared safe or the policy
-/// [assumes so](Self::assumes_idempotent); a pushback that says no, a failure that
-/// [no attempt can cure](crate::classify::Reason::is_incurable), the deadline, the caller's
-/// `max_attempts` and the end of the call that it is made for end the call; a transparent retry is
-/// for what certainly never ran, eight times at most for what was never sent, eight times for a
-/// graceful GOAWAY, once for any other refusal; every other one takes a token and needs the
-/// budget's permit.
+/// The layer asks the policy after each failed attempt. The policy reads no clock and no random
+/// numbers: the remaining time and a random number are in the [`Outcome`]. The layer enforces these
+/// rules over every policy:
+///
+/// - A call that may have run is not repeated unless it was declared safe or the policy
+///   [assumes so](Self::assumes_idempotent).
+/// - The call ends after a pushback that forbids retries, after a failure that
+///   [no attempt can cure](crate::classify::Reason::is_incurable), at the deadline, after the
+///   caller's `max_attempts`, and when its parent call ends.
+/// - A transparent retry is for requests that certainly never ran: at most eight for requests that
+///   were never sent, eight after graceful GOAWAYs, and one after any other refusal.
+/// - Every other retry takes a token and needs the budget's permit.
 pub trait Policy: fmt::Debug + Send + Sync {
-    /// What is to be done after a failure.
+    /// Decides what follows a failure.
     fn decide(&self, outcome: &Outcome<'_>) -> Plan;
 
-    /// Whether a failure takes a token from an A6 budget that is not retried (CONTRACT T2, P6): by
-    /// default UNAVAILABLE, what the call's options add, an attempt that its own timeout ended, and a
-    /// pushback that says not to retry. One that is retried always does.
+    /// Whether a failure that is not retried takes a token from an A6 budget (CONTRACT T2, P6).
+    /// Default: UNAVAILABLE, the codes that the call's options add, an attempt that ended by its
+    /// own timeout, and a pushback that forbids retries. A failure that is retried always takes
+    /// one.
     fn is_charged(&self, verdict: &Verdict, options: &CallOptions) -> bool {
         verdict.hint == Some(Hint::Stop)
             || has_attempt_timed_out(verdict, options)
@@ -38,37 +42,38 @@ pub trait Policy: fmt::Debug + Send + Sync {
             )
     }
 
-    /// The same for a policy that looks at what the status says, too: this is what the layer asks.
-    /// By default it asks [`is_charged`](Self::is_charged).
+    /// Like [`is_charged`](Self::is_charged), for a policy that also reads the status. The layer
+    /// calls this method. Default: calls [`is_charged`](Self::is_charged).
     fn is_status_charged(&self, verdict: &Verdict, status: &Status, options: &CallOptions) -> bool {
         let _ = status;
         self.is_charged(verdict, options)
     }
 
-    /// Whether calls of which nobody said anything count as declared idempotent. Default: no.
+    /// Whether calls without a declaration count as idempotent. Default: no.
     fn assumes_idempotent(&self) -> bool {
         false
     }
 
-    /// Whether another attempt can follow this one, which has just begun, if its own timeout ends
-    /// it: the outcome is that of such an attempt. If none can, the timeout does not end it, and it
-    /// has what is left of the call (CONTRACT D12). Its status is DEADLINE_EXCEEDED, "the attempt's
-    /// timeout passed", without the figures that it would have in the end.
+    /// Whether another attempt can follow the current one, which has just begun, if its own timeout
+    /// ends it. `outcome` describes that timeout. If no attempt can follow, the timeout does not
+    /// end the attempt, which may use the remaining time of the call (CONTRACT D12). The status is
+    /// DEADLINE_EXCEEDED, "the attempt's timeout passed", without the figures of the final message.
     ///
-    /// Default: yes. It is asked before each attempt that no other rule makes the last, so a policy
-    /// that counts attempts says here which is the last; one that wraps another forwards it.
+    /// Default: yes. The layer asks before each attempt that no other rule makes the last. A policy
+    /// that counts attempts answers here which one is the last; a policy that wraps another
+    /// forwards the call.
     fn may_follow(&self, outcome: &Outcome<'_>) -> bool {
         let _ = outcome;
         true
     }
 
-    /// Whether it never retries: then calls pass through the layer untouched. Default: no.
+    /// Whether the policy never retries. Calls then pass through the layer untouched. Default: no.
     fn is_off(&self) -> bool {
         false
     }
 }
 
-/// So that a policy read from a running layer can be part of another.
+/// A policy read from a running layer can be part of another policy.
 impl<P: Policy + ?Sized> Policy for Arc<P> {
     fn decide(&self, outcome: &Outcome<'_>) -> Plan {
         (**self).decide(outcome)
@@ -95,69 +100,70 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
     }
 }
 
-/// So often a request that never left the client is sent again: without a bound a peer that is no
-/// HTTP/2 server would make the client spin (CONTRACT X1).
+/// Limit of transparent retries of a request that never left the client. Without it, a peer that
+/// does not speak HTTP/2 would make the client spin (CONTRACT X1).
 pub(super) const MAX_UNSENT: u32 = 8;
 
-/// So often a request goes again because its server went away gracefully. A server that ages its
-/// connections does nothing wrong, and one that closes them faster than a request can arrive must
-/// not make the client spin (CONTRACT X2).
+/// Limit of transparent retries after graceful GOAWAYs. A server may close aged connections, but
+/// one that closes them faster than a request can arrive must not make the client spin
+/// (CONTRACT X2).
 pub(super) const MAX_GONE_AWAY: u32 = 8;
 
-/// CONTRACT R15, R16: what is too large is so next time, too, and what is no code names nothing
-/// that could be retried.
+/// CONTRACT R15, R16: a message that is too large stays too large, and an unknown code is not a
+/// retryable code.
 pub(super) fn is_retryable(verdict: &Verdict, codes: CodeSet) -> bool {
     codes.contains(verdict.code) && !verdict.reason.is_incurable()
 }
 
-/// Whether an attempt ended by a timeout of its own, below the deadline. It is retried whatever codes a
-/// policy names, as the core implementation does it, unless the caller named all codes.
+/// Whether an attempt ended by a timeout of its own, before the call's deadline. It is retried
+/// independently of the policy's codes, as in the core implementation, unless the caller listed
+/// all codes.
 pub(super) fn has_attempt_timed_out(verdict: &Verdict, options: &CallOptions) -> bool {
     let code = verdict.code;
     let codes = options.codes(CodeSet::EMPTY.with(code));
     verdict.reason.is_time_out() && codes.contains(code)
 }
 
-/// What a policy decides on: an attempt that failed, and the call so far.
+/// The input of a policy: a failed attempt, and the call so far.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Outcome<'a> {
-    /// What the failure means.
+    /// Code, progress, reason and hint of the failure.
     pub verdict: Verdict,
-    /// What the failure says: code, message, details and metadata, the server's own if it answered;
-    /// `None` in a test that has none.
+    /// The status of the failure: code, message, details and metadata. It is the server's own if
+    /// the server answered; `None` in a test without one.
     pub status: Option<&'a Status>,
-    /// How many attempts were made, this one counted; transparent retries are not.
+    /// The number of attempts, including this one; transparent retries do not count.
     pub attempts: u32,
-    /// How many retries were made since the start or since the server's last hint.
+    /// The number of retries since the start or since the server's last hint.
     pub retries: u32,
-    /// The last backoff, zero at the start and after a hint.
+    /// The last backoff; zero at the start and after a hint.
     pub previous_backoff: Duration,
-    /// How often a request that was never sent was sent again.
+    /// How often a request that never left the client was sent again.
     pub unsent: u32,
-    /// Whether a refused request was sent again already; graceful GOAWAYs are counted apart.
+    /// Whether a refused request was sent again already; graceful GOAWAYs count separately.
     pub refused: bool,
-    /// How often the request was sent again because the server had gone away gracefully.
+    /// How often the request was sent again after a graceful GOAWAY.
     pub gone_away: u32,
-    /// What was said of the call's safety; `None` if nobody said anything.
+    /// The declared safety of the call; `None` if not declared.
     pub safety: Option<Safety>,
-    /// Whether the [hook](super::BeforeAttempt) renews the credentials, and did not yet do so for
-    /// this call.
+    /// Whether the [hook](super::BeforeAttempt) renews credentials and has not yet done so for this
+    /// call.
     pub renewable: bool,
-    /// What is left until the deadline; `None` without one.
+    /// The time until the deadline; `None` without a deadline.
     pub remaining: Option<Duration>,
-    /// Whether the failure is the call's deadline by another name, such as what a server or a proxy
-    /// says a little before it (CONTRACT D11). With more time left it is the attempt's: a deadline
-    /// layer below bounds each attempt by itself.
+    /// Whether the failure is the call's deadline under another code, such as the status that a
+    /// server or a proxy sends a little before it (CONTRACT D11). With more time left it is the
+    /// attempt's own deadline: a deadline layer below bounds each attempt separately.
     pub is_deadline: bool,
     /// A random number in `[0, 1)`.
     pub unit: f64,
-    /// The caller's wishes.
+    /// The caller's options.
     pub options: &'a CallOptions,
 }
 
 impl<'a> Outcome<'a> {
-    /// The first failure of a call of which nothing else is known; for tests of policies.
+    /// The first failure of a call without further information; for tests of policies.
     #[must_use]
     pub fn first(verdict: Verdict, options: &'a CallOptions) -> Self {
         Self {
@@ -178,7 +184,7 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// The same with what the failure says.
+    /// Adds the status of the failure.
     #[must_use]
     pub fn with_status(self, status: &'a Status) -> Self {
         Self {
@@ -187,8 +193,8 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// Whether another attempt can do no harm: this one certainly did not run, or the call is safe
-    /// to repeat (CONTRACT I1, I2), where `assumed` speaks for calls of which nobody did.
+    /// Whether another attempt is safe: this one certainly did not run, or the call is safe to
+    /// repeat (CONTRACT I1, I2). `assumed` applies to calls without a declaration.
     #[must_use]
     pub fn may_repeat(&self, assumed: bool) -> bool {
         self.verdict.progress.is_unprocessed() || self.safety.map_or(assumed, Safety::may_repeat)
@@ -206,7 +212,7 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// Why a failure is final that the policy does not retry.
+    /// The reason for giving up on a failure that the policy does not retry.
     pub(super) fn why_final(&self) -> GiveUp {
         if self.has_timed_out() {
             GiveUp::Deadline
@@ -215,25 +221,26 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// Whether the attempt ended by a deadline, of the call or of a deadline layer below.
+    /// Whether the attempt ended by a deadline: the call's, or that of a deadline layer below.
     pub(super) fn has_timed_out(&self) -> bool {
         self.is_deadline || self.verdict.reason == Reason::DeadlineExceeded
     }
 }
 
-/// What is to be done.
+/// The decision of a [`Policy`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Plan {
     /// The failure is final.
     Stop(GiveUp),
-    /// The next attempt goes after this wait, if the budget allows it.
+    /// The next attempt starts after this wait, if the budget permits it.
     Retry {
         /// How long to wait.
         after: Duration,
-        /// Whether the server said so: then the backoff starts anew.
+        /// Whether the server chose the wait. The backoff then starts over.
         hinted: bool,
     },
-    /// The same attempt goes again after this wait; it counts for nothing.
+    /// The attempt is sent again after this wait, without a new attempt number and without the
+    /// budget.
     Transparent {
         /// How long to wait.
         after: Duration,
@@ -241,7 +248,7 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// The plan, as far as no rule forbids it that holds for every policy.
+    /// The plan within the rules that hold for every policy.
     pub(super) fn within_bounds(self, outcome: &Outcome<'_>, assumed: bool) -> Self {
         let (Self::Retry { after, .. } | Self::Transparent { after }) = self else {
             return self;

@@ -7,7 +7,7 @@ use crate::methods::{InvalidPattern, MethodTable};
 
 use super::Policy;
 
-/// Which policy decides for which method.
+/// Retry policies by method.
 ///
 /// ```
 /// use grpc_resilience::retry::{Policies, RetryLayer, RetryPolicy};
@@ -25,7 +25,7 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// This policy for every method without one of its own.
+    /// Creates policies with this one for every method without its own.
     pub fn new(policy: impl Policy + 'static) -> Self {
         Self {
             others: Arc::new(policy),
@@ -33,12 +33,12 @@ impl Policies {
         }
     }
 
-    /// This policy for the methods that match: an exact path beats a glob, the first glob the
-    /// others. An equal pattern is replaced.
+    /// Adds a policy for the methods that match the pattern. An exact path wins over a glob, and
+    /// the first glob over later ones. A policy with an equal pattern is replaced.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method path or its glob is malformed.
     pub fn method(
         mut self,
         pattern: &str,
@@ -53,7 +53,7 @@ impl Policies {
         self.methods.iter().map(|(pattern, _)| pattern)
     }
 
-    /// The policy for `/package.Service/Method`; an origin's path may stand before it.
+    /// The policy for `/package.Service/Method`. The path may have the prefix of an origin.
     #[must_use]
     pub fn of(&self, path: &str) -> &Arc<dyn Policy> {
         self.methods.find_path(path).unwrap_or(&self.others)
@@ -67,16 +67,16 @@ impl<P: Policy + 'static> From<P> for Policies {
 }
 
 /// Reads and replaces the policies of a running [`RetryLayer`](super::RetryLayer) and of all
-/// channels that it was laid over.
+/// channels that it wraps.
 ///
-/// A call keeps to its end the policy that it started with.
+/// A call keeps the policy with which it started.
 #[derive(Clone, Debug)]
 pub struct PolicyHandle(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     policies: ArcSwap<Policies>,
-    /// How often they were replaced.
+    /// The number of replacements.
     changes: AtomicUsize,
 }
 
@@ -88,23 +88,23 @@ impl PolicyHandle {
         }))
     }
 
-    /// The policies now.
+    /// The current policies.
     #[must_use]
     pub fn current(&self) -> Arc<Policies> {
         self.0.policies.load_full()
     }
 
-    /// Replaces the policies, those by method included, for all calls that start from now on.
+    /// Replaces all policies, including those by method, for calls that start afterwards.
     pub fn replace(&self, policies: impl Into<Policies>) {
         self.0.policies.store(Arc::new(policies.into()));
         self.0.changes.fetch_add(1, Ordering::Release);
     }
 
-    /// Changes the policies; the closure runs again if somebody else was faster.
+    /// Changes the policies. The closure runs again if another thread replaced them meanwhile.
     ///
     /// # Errors
     ///
-    /// What the closure returns; then nothing is changed.
+    /// The error of the closure; the policies are then unchanged.
     pub fn update<E>(&self, change: impl Fn(Policies) -> Result<Policies, E>) -> Result<(), E> {
         loop {
             let current = self.0.policies.load_full();
@@ -117,12 +117,12 @@ impl PolicyHandle {
         }
     }
 
-    /// How often they were replaced: while that stays, a look into them finds what was found before.
+    /// The number of replacements. While it is unchanged, earlier lookups stay valid.
     pub(super) fn changes(&self) -> usize {
         self.0.changes.load(Ordering::Acquire)
     }
 
-    /// The same for a moment, without counting who has them.
+    /// Like [`current`](Self::current), for a short time, without a reference count.
     pub(super) fn load(&self) -> Guard<Arc<Policies>> {
         self.0.policies.load()
     }

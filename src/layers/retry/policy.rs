@@ -11,38 +11,41 @@ use super::condition::Conditions;
 use super::plan::{MAX_GONE_AWAY, MAX_UNSENT, has_attempt_timed_out, is_retryable};
 use super::{Outcome, Plan, Policy};
 
-/// Short, since nothing is known to be wrong with the server; eight of them last about a second.
+/// Delays of transparent retries: short, because the server is not known to be unhealthy. Eight of
+/// them last about a second.
 const TRANSPARENT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
-/// The number of graceful GOAWAYs that are answered at once: the second may come of a connection
-/// that the server had told to end before the first was read. From then on the same delays as
-/// above, with full jitter, since all calls of a connection are refused together (CONTRACT X2).
+/// The number of graceful GOAWAYs after which the request is sent again without delay: the second
+/// may come from a connection that the server had told to end before the client read the first.
+/// Later ones wait as above, with full jitter, because all calls of a connection are refused
+/// together (CONTRACT X2).
 const GONE_AWAY_AT_ONCE: u32 = 2;
 
-/// An overloaded server needs longer than one that restarts. Where it says how long, that counts.
+/// An overloaded server needs longer than a restarting one. A hint of the server takes precedence.
 const OVERLOAD_FACTOR: u32 = 10;
 
-/// What ends a call without a deadline that a server sends away for hours or for ever.
+/// The longest hint for a call without a deadline, which could otherwise wait for hours.
 const LONGEST_HINT: Duration = Duration::from_secs(60);
 
-/// A hint is a floor; chance adds up to a fifth above it.
+/// A hint is a lower bound; jitter adds up to a fifth.
 const HINT_SPREAD: f64 = 0.2;
 
-/// The policy of gRFC A6: so many attempts, these codes, this curve.
+/// The policy of gRFC A6: a number of attempts, retryable codes, a backoff.
 ///
 /// Defaults: 4 attempts; UNAVAILABLE; backoff 100 ms, doubling to 1 s, full jitter (the figures of
-/// gRFC A6's example), ten times that after RESOURCE_EXHAUSTED where it is retried.
+/// gRFC A6's example), ten times that after RESOURCE_EXHAUSTED if that code is retried.
 ///
-/// An attempt that ended by a timeout of its own while the call has time left, that of the
-/// `attempt-timeout` layer or tonic's `Endpoint::timeout`, is retried whatever the codes: nobody
-/// answered. It may have run, so the call must be declared safe; and if the caller says
-/// [`retry_only_on`](crate::call::CallOptions::retry_only_on) without DEADLINE_EXCEEDED it is final. A
-/// DEADLINE_EXCEEDED that the server answers is retried only if it is among the codes.
+/// An attempt that ended by its own timeout while the call has time left is retried with any codes,
+/// because the server did not answer. Such a timeout is that of the attempt timeout layer or
+/// tonic's `Endpoint::timeout`. The attempt may have run, so the call must be declared safe; and if
+/// the caller sets [`retry_only_on`](crate::call::CallOptions::retry_only_on) without
+/// DEADLINE_EXCEEDED, the failure is final. A DEADLINE_EXCEEDED from the server is retried only if
+/// it is among the codes.
 ///
-/// Servers on gRPC's C core (Python, C++, Ruby) that stop answer CANCELLED to calls that they have
-/// accepted and given to no handler. Over tonic's channel such an answer looks like any other;
-/// where you call such servers, [`retry_on`](Self::retry_on)`(Code::Cancelled)` has declared calls
-/// go again.
+/// A server on gRPC's C core (Python, C++, Ruby) that shuts down answers CANCELLED to calls that it
+/// has accepted but not given to a handler. Over tonic's channel such a response cannot be
+/// distinguished from others. If you call such servers,
+/// [`retry_on`](Self::retry_on)`(Code::Cancelled)` retries them for declared calls.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
     max_attempts: Option<u32>,
@@ -58,12 +61,12 @@ pub struct RetryPolicy {
     off: bool,
 }
 
-/// A policy that can't be: said at construction.
+/// Returned for an invalid retry policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPolicy {
-    /// A call needs an attempt.
-    #[error("a call needs at least one attempt: max_attempts counts the first one")]
+    /// `max_attempts` is 0.
+    #[error("max_attempts is 0: set at least 1, because it counts the first attempt")]
     ZeroAttempts,
 }
 
@@ -89,7 +92,7 @@ impl RetryPolicy {
         }
     }
 
-    /// Never retries, not even what provably never ran: calls pass through (CONTRACT R12).
+    /// Never retries, not even calls that provably never ran: calls pass through (CONTRACT R12).
     #[must_use]
     pub fn never() -> Self {
         Self {
@@ -98,7 +101,8 @@ impl RetryPolicy {
         }
     }
 
-    /// The default policy without a count: until the deadline allows no further wait.
+    /// The default policy without a limit of attempts: retries until the deadline allows no further
+    /// wait.
     #[must_use]
     pub fn until_deadline() -> Self {
         Self {
@@ -107,8 +111,8 @@ impl RetryPolicy {
         }
     }
 
-    /// How many attempts a call has at most, the first one counted, as in gRFC A6. Taken as given:
-    /// A6's ceiling of five binds service configs only.
+    /// Limits the attempts of a call, including the first, as in gRFC A6. Default: 4. The value is
+    /// not capped: A6's limit of five applies to service configs only.
     ///
     /// # Errors
     ///
@@ -123,14 +127,14 @@ impl RetryPolicy {
         })
     }
 
-    /// Retries this code too.
+    /// Adds a code that is retried.
     #[must_use]
     pub fn retry_on(mut self, code: impl Into<Code>) -> Self {
         self.codes = self.codes.with(code.into());
         self
     }
 
-    /// Retries these codes and no others, but for attempts that ended by a timeout of their own.
+    /// Retries only these codes, and attempts that ended by their own timeout.
     /// Default: UNAVAILABLE.
     #[must_use]
     pub fn retry_only_on<C: Into<Code>>(self, codes: impl IntoIterator<Item = C>) -> Self {
@@ -140,22 +144,22 @@ impl RetryPolicy {
         }
     }
 
-    /// Retries a failure of which this says `true`, too, whatever its code: for servers whose code
-    /// says less than their message, details or metadata.
+    /// Retries a failure for which the closure returns `true`, with any code: for servers that put
+    /// the cause into message, details or metadata.
     ///
     /// It adds failures as [`retry_on`](Self::retry_on) adds codes, and decides nothing else. So
     /// the call must be declared safe to repeat, unless it certainly did not run; attempts, budget,
-    /// deadline, the server's hints and the backoff bind as for any code. A failure that [no
-    /// attempt can cure](crate::classify::Reason::is_incurable) and what
-    /// [`never_if`](Self::never_if) names are not retried all the same, and neither is a code that
-    /// the caller's `retry_only_on` leaves out. Said several times, each adds failures.
+    /// deadline, the server's hints and the backoff apply as for any code. Some failures stay
+    /// final: those that [no attempt can cure](crate::classify::Reason::is_incurable), those that
+    /// [`never_if`](Self::never_if) selects, and codes that the caller's `retry_only_on` leaves
+    /// out. Several closures add up.
     ///
-    /// It is asked about every failure of an attempt with its status: the server's own, or the one
-    /// that the layers made of a transport's error. [`Status::details`] are the bytes of a
-    /// `google.rpc.Status`, in which typed details such as `google.rpc.ErrorInfo` are found.
+    /// The closure receives the status of every failed attempt: the server's own, or the one that
+    /// the layers derive from a transport error. [`Status::details`] are the bytes of a
+    /// `google.rpc.Status`, which holds typed details such as `google.rpc.ErrorInfo`.
     ///
-    /// etcd says with UNKNOWN that it dropped a proposal. A write that was "dropped" may have been
-    /// applied all the same, so declare only those idempotent that are:
+    /// etcd answers UNKNOWN when it dropped a proposal. A write that was "dropped" may still have
+    /// been applied, so declare only idempotent writes as such:
     ///
     /// ```
     /// use grpc_resilience::RetryPolicy;
@@ -173,24 +177,25 @@ impl RetryPolicy {
         self
     }
 
-    /// Does not retry a failure of which this says `true`, whatever its code and whatever
-    /// [`retry_if`](Self::retry_if) says. Transparent retries, of what certainly never ran, are not
-    /// asked about. Said several times, each takes failures out.
+    /// Does not retry a failure for which the closure returns `true`, with any code and regardless
+    /// of [`retry_if`](Self::retry_if). It does not apply to transparent retries, which repeat
+    /// calls that certainly never ran. Several closures add up.
     ///
-    /// It is also asked before an attempt that may have a timeout of its own, about the failure that
-    /// this would be: DEADLINE_EXCEEDED with the message "the attempt's timeout passed". If that is
-    /// not retried, the timeout does not end the attempt (CONTRACT D12).
+    /// The closure is also called before an attempt that may have its own timeout, with the status
+    /// of that timeout: DEADLINE_EXCEEDED with the message "the attempt's timeout passed". If it
+    /// returns `true`, the timeout does not end the attempt (CONTRACT D12).
     #[must_use]
     pub fn never_if(mut self, holds: impl Fn(&Status) -> bool + Send + Sync + 'static) -> Self {
         self.never_if.add(holds);
         self
     }
 
-    /// How long to wait between attempts, but after codes with a curve of their own. Default:
+    /// Sets the wait between attempts, except after codes with a backoff of their own. Default:
     /// 100 ms, doubling to 1 s, full jitter.
     ///
-    /// After `RESOURCE_EXHAUSTED` without a hint, ten times as long: an overloaded server needs
-    /// longer than one that restarts. [`backoff_on`](Self::backoff_on) says otherwise.
+    /// After `RESOURCE_EXHAUSTED` without a hint the wait is ten times as long, because an
+    /// overloaded server needs longer than a restarting one. [`backoff_on`](Self::backoff_on)
+    /// replaces that.
     #[must_use]
     pub fn backoff(self, backoff: impl Backoff + 'static) -> Self {
         Self {
@@ -199,9 +204,8 @@ impl RetryPolicy {
         }
     }
 
-    /// How long to wait after this code. It does not make the code one that is retried, see
-    /// [`retry_on`](Self::retry_on). The number of the retry goes on whichever curve gives the
-    /// delay.
+    /// Sets the wait after this code. It does not make the code retryable, see
+    /// [`retry_on`](Self::retry_on). All backoffs share the count of retries.
     #[must_use]
     pub fn backoff_on(mut self, code: impl Into<Code>, backoff: impl Backoff + 'static) -> Self {
         let code = code.into();
@@ -210,11 +214,11 @@ impl RetryPolicy {
         self
     }
 
-    /// How long a server's hint is obeyed at most. After a longer one the call fails with
-    /// [`GiveUp::HintTooLong`], since coming back early is what the server asked not to do
-    /// (CONTRACT P10). Default: as long as the deadline allows, or a minute for a call without one,
-    /// which would otherwise wait for days, and keep its request as long. `Duration::MAX` is no
-    /// bound.
+    /// Limits the wait that a server's hint may ask for. After a longer hint the call fails with
+    /// [`GiveUp::HintTooLong`], because the server asked not to be called earlier (CONTRACT P10).
+    /// Default: as long as the deadline allows, or a minute for a call without a deadline, which
+    /// could otherwise wait for days and keep its request as long. `Duration::MAX` removes the
+    /// limit.
     #[must_use]
     pub fn max_hint(self, longest: Duration) -> Self {
         Self {
@@ -223,8 +227,8 @@ impl RetryPolicy {
         }
     }
 
-    /// Treats every call as declared idempotent, for a channel to a service that is so throughout.
-    /// What is stated of a method or a call to be not idempotent wins.
+    /// Treats every undeclared call as idempotent, for a channel to a service whose methods all
+    /// are. A declaration of a method or a call as not idempotent takes precedence. Default: off.
     #[must_use]
     pub fn assume_idempotent(self) -> Self {
         Self {
@@ -254,7 +258,7 @@ impl RetryPolicy {
         )
     }
 
-    /// `None` once the call had its share of graceful GOAWAYs.
+    /// `None` once the call has reached [`MAX_GONE_AWAY`].
     fn after_goaway(&self, outcome: &Outcome<'_>) -> Option<Duration> {
         if outcome.gone_away >= MAX_GONE_AWAY {
             return None;
@@ -295,7 +299,7 @@ impl RetryPolicy {
     fn retries(&self, verdict: &Verdict, status: Option<&Status>, options: &CallOptions) -> bool {
         is_retryable(verdict, options.codes(self.codes))
             || has_attempt_timed_out(verdict, options)
-            // The caller may have named all codes.
+            // The caller may have listed all codes.
             || is_retryable(verdict, options.codes(CodeSet::EMPTY.with(verdict.code)))
                 && self.retry_if.any(status)
     }
@@ -318,7 +322,7 @@ impl RetryPolicy {
                 let spread = floor.as_secs_f64() * HINT_SPREAD * outcome.unit;
                 let spread = Duration::try_from_secs_f64(spread).unwrap_or(Duration::MAX);
                 let wish = floor.saturating_add(spread).max(self.delay(outcome));
-                // Where the hint fits and what we add does not, the hint is enough.
+                // If only the hint fits before the deadline, wait without the jitter.
                 let after = within(wish, remaining).or_else(|| within(floor, remaining));
                 (after, true)
             }
@@ -339,7 +343,7 @@ impl RetryPolicy {
 
     fn delay(&self, outcome: &Outcome<'_>) -> Duration {
         if renews(outcome) {
-            // What was wrong is mended by the hook, not by time.
+            // The hook has renewed the credentials: waiting would not help.
             return Duration::ZERO;
         }
         let Verdict { code, hint, .. } = outcome.verdict;
@@ -396,8 +400,8 @@ impl Policy for RetryPolicy {
     }
 }
 
-/// UNAUTHENTICATED is retried once after the hook renewed the credentials, unless the caller named
-/// all codes.
+/// UNAUTHENTICATED is retried once after the hook renewed the credentials, unless the caller
+/// listed all codes.
 fn renews(outcome: &Outcome<'_>) -> bool {
     let code = outcome.verdict.code;
     let codes = outcome.options.codes(CodeSet::EMPTY.with(code));

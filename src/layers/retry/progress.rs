@@ -17,7 +17,7 @@ use super::pending_permit::PendingPermit;
 use super::settings::Settings;
 use super::{NextAttempt, Outcome, Policy};
 
-/// The course of one call: its head and its policy, and what happened so far.
+/// The progress of one call: its head, its policy, and its attempts so far.
 #[derive(Debug)]
 pub(super) struct CallProgress {
     head: Head,
@@ -30,16 +30,16 @@ pub(super) struct CallProgress {
     pub(super) refused: bool,
     pub(super) gone_away: u32,
     pub(super) repetition: Repetition,
-    /// A layer below may hand the request back, once.
+    /// Whether a layer below may hand the request back. It may do so once.
     pub(super) may_come_back: bool,
     pub(super) renewed: bool,
     pub(super) spend: PendingPermit,
     pub(super) last_failure: Option<Error>,
-    /// The last failure that is no hook's.
+    /// The last failure that does not come from the hook.
     pub(super) last_real: Option<Arc<Error>>,
 }
 
-/// Which attempt is a transparent retry.
+/// The attempt that is a transparent retry, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repetition {
     None,
@@ -80,9 +80,9 @@ impl CallProgress {
         self.head.keep(headers);
     }
 
-    /// Begins the next attempt: what must run before its request is made, if anything.
+    /// Begins the next attempt, and returns the hook to run before its request is made.
     pub(super) fn begin(&mut self, settings: &Settings) -> Option<Preparing> {
-        // A transparent retry is the same attempt once more (CONTRACT X3, R10).
+        // A transparent retry repeats the attempt under its number (CONTRACT X3, R10).
         if self.repetition == Repetition::Next {
             self.repetition = Repetition::Now;
         } else {
@@ -103,7 +103,7 @@ impl CallProgress {
         }))
     }
 
-    /// The first attempt starts now, with the caller's own head.
+    /// Starts the first attempt, with the caller's own head.
     #[inline]
     pub(super) fn begin_first(
         &mut self,
@@ -138,7 +138,7 @@ impl CallProgress {
         self.repetition == Repetition::Now
     }
 
-    /// The attempt starts now; its number `is_told` already if a hook ran before it.
+    /// Records the start of the attempt. `is_told`: its number was recorded before the hook ran.
     fn began(&self, is_told: bool, now: Instant) {
         self.write(|trace| {
             if is_told {
@@ -149,7 +149,7 @@ impl CallProgress {
         });
     }
 
-    /// The request of the attempt, which starts now; with these headers if a hook made them.
+    /// Starts the attempt and returns its request, with the headers of the hook, if one ran.
     pub(super) fn request<B>(&mut self, body: B, prepared: Option<HeaderMap>) -> Request<B> {
         let now = Instant::now();
         let is_last = self.is_last(now);
@@ -177,32 +177,33 @@ impl CallProgress {
         request
     }
 
-    /// The attempt has no answer yet; whether it waits for its channel, which may take long.
+    /// Called while the attempt has no response. Returns whether it waits for its channel, which
+    /// may take long.
     pub(super) fn goes_on(&mut self) -> bool {
         let phase = self.trace().map(Trace::phase);
         self.spend.is_with_channel(phase == Some(Phase::Attempt));
         phase == Some(Phase::NotReady)
     }
 
-    /// The attempt has an answer; whether its head may be held until the first frame.
+    /// Called with the response. Returns whether its head may be held until the first frame.
     pub(super) fn answered(&mut self) -> bool {
         self.spend.answered();
         self.answers_once()
     }
 
-    /// The last failure, after which no attempt follows for this reason.
+    /// The last failure, final for this reason.
     pub(super) fn ended_by(&mut self, reason: GiveUp) -> Option<Error> {
         let last = self.last_failure.take()?;
         Some(last.given_up(reason, self.attempts))
     }
 
-    /// The call is committed: no attempt follows. What outlives it.
+    /// Commits the call: no attempt follows. Returns the state that the body needs.
     #[inline]
     pub(super) fn commit(&mut self) -> Completion {
         Completion::new(self.policy.take(), self.head.context_mut(), self.attempts)
     }
 
-    /// CONTRACT R10: ours alone, whatever the caller put there.
+    /// CONTRACT R10: the layer's own count replaces a value from the caller.
     fn count_previous(&self, headers: &mut HeaderMap) {
         match self.attempts.saturating_sub(1) {
             0 => headers.remove(PREVIOUS_ATTEMPTS),
@@ -255,13 +256,13 @@ impl CallProgress {
         }
     }
 
-    /// How far the call got, as far as it is written down.
+    /// The progress of the call, from its trace.
     pub(super) fn progress(&self) -> Progress {
         self.trace().map_or(Progress::Reached, Trace::progress)
     }
 }
 
-/// No attempt came before the first one, whatever the caller wrote (CONTRACT R10).
+/// Removes a count that the caller wrote: no attempt came before the first (CONTRACT R10).
 #[inline]
 pub(crate) fn clear_count(essentials: &Essentials, headers: &mut HeaderMap) {
     if essentials.is_counted() {

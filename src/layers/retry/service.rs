@@ -39,13 +39,11 @@ impl<S: Clone> Retry<S> {
 }
 
 impl<S: Clone> Retry<S> {
-    /// How its calls begin.
     pub(crate) fn start(&self) -> Core<S> {
         self.start.clone()
     }
 }
 
-/// What stands below it.
 impl<S> Retry<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner
@@ -86,7 +84,7 @@ where
 }
 
 impl<S: Clone> Retry<S> {
-    /// A call that may have to be repeated.
+    /// Starts a call that may be repeated.
     fn retry<B, R>(
         &mut self,
         mut request: Request<B>,
@@ -117,7 +115,7 @@ impl<S: Clone> Retry<S> {
         let context = context.clone();
         let (mut call, preparing) = RetryCall::begun(&request, context, kept, policy);
         if let Some(preparing) = preparing {
-            // The request is made anew of what the hook leaves.
+            // The request is built again from the headers that the hook returns.
             self.inner.hold_back(&request);
             return ResponseFuture::preparing(preparing, call, recorder);
         }
@@ -126,7 +124,7 @@ impl<S: Clone> Retry<S> {
         ResponseFuture::retrying(first, call, recorder)
     }
 
-    /// A call that this layer does not repeat; the hook runs for it all the same.
+    /// Starts a call that this layer does not repeat. The hook still runs.
     fn pass<B, R>(&mut self, mut request: Request<B>, why: Passing) -> ResponseFuture<S, B, R>
     where
         S: Service<Request<B>>,
@@ -136,7 +134,7 @@ impl<S: Clone> Retry<S> {
             say_that_none_follows(&mut request);
         }
         let mut context = request.extensions_mut().get_mut::<call::Context>();
-        // Every call counts, those too that are not retried.
+        // Every call counts, including those that are not retried.
         if let Some(context) = context.as_mut().filter(|_| why != Passing::Nested) {
             context.begin();
         }
@@ -145,7 +143,7 @@ impl<S: Clone> Retry<S> {
             let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
             return ResponseFuture::passing(attempt, recorder);
         };
-        // The hook delays the request, so what is left is written anew.
+        // The hook delays the request, so the remaining time is written again.
         call::Context::caller_deadline(&mut request);
         if let Some(trace) = recorder.trace() {
             trace.enter(Phase::Preparing);
@@ -156,8 +154,8 @@ impl<S: Clone> Retry<S> {
     }
 }
 
-/// Why there is nothing to do, if so: a retry layer further out has the call in hand, or it is not
-/// to be retried.
+/// Why the layer passes the call through: an outer retry layer handles it, or it is not to be
+/// retried. `None` if this layer handles it.
 fn why_passing(
     context: Option<&call::Context>,
     policy: &dyn Policy,
@@ -173,8 +171,8 @@ fn why_passing(
     (never || policy.is_off()).then_some(Passing::SwitchedOff)
 }
 
-/// No attempt follows the only one, of which that is said where it matters to a layer below: where
-/// the call has a deadline (CONTRACT D12). Elsewhere a call that passes carries nothing.
+/// Marks the only attempt as the last where a layer below needs it: if the call has a deadline
+/// (CONTRACT D12). Other calls get no context.
 fn say_that_none_follows<B>(request: &mut Request<B>) {
     let context = request.extensions_mut().get_mut::<call::Context>();
     if let Some(context) = context {
@@ -185,7 +183,7 @@ fn say_that_none_follows<B>(request: &mut Request<B>) {
 }
 
 fn no_attempt() -> Error {
-    let message = "max_attempts(0): a call needs at least one attempt";
+    let message = "max_attempts(0): set at least 1, because it counts the first attempt";
     Error::local(Code::InvalidArgument, Reason::InvalidCall, message)
         .given_up(GiveUp::InvalidCall, 0)
 }

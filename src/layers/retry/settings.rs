@@ -5,7 +5,7 @@ use crate::kernel::timer::Home;
 
 use super::{BeforeAttempt, PolicyHandle};
 
-/// What the clones of a service share.
+/// Configuration shared by the clones of a service.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) policies: PolicyHandle,
@@ -13,16 +13,16 @@ pub(super) struct Settings {
     pub(super) replay_limit: usize,
     pub(super) replay_buffer: ReplayBuffer,
     pub(super) rng: Rng,
-    /// Where the waits between attempts are timed.
+    /// Times the waits between attempts.
     pub(super) home: Home,
-    /// What the server says of a request that had no effect counts.
+    /// Whether a server's declaration that a request had no effect is trusted.
     pub(super) trusts_unprocessed: bool,
-    /// The layer below is ours, and may hand back what it did not send: nobody stands between who could
-    /// send it too, or make another error of the one that says so.
+    /// The layer below is of this crate and may hand back a request that it did not send. No layer
+    /// between the two could send it too, or replace its error.
     pub(super) takes_back: bool,
-    /// Whether it was told that it stands below another retry layer.
+    /// Set once the warning about an outer retry layer was emitted.
     pub(super) below_another: Once,
-    /// Whether it was told that an attempt timeout stands above.
+    /// Set once the warning about an outer attempt timeout was emitted.
     pub(super) bounded: Once,
 }
 

@@ -9,8 +9,8 @@ use crate::error::{BoxError, Error};
 
 use crate::ready::ConnectionWatch;
 
-/// The response body of a call that went through the gate: only its errors are changed, into the
-/// code that they deserve.
+/// The response body of a call that passed the gate. Only its errors are changed: they get the
+/// codes of their causes.
 #[derive(Debug, Default)]
 pub struct WaitBody<R> {
     inner: AnswerBody<R>,

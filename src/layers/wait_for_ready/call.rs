@@ -20,36 +20,32 @@ use crate::ready::Ticket;
 use crate::ready::{Caller, Decision, Place};
 use crate::ready::{Evidence, failure};
 
-/// One call that waits for the channel, or may have to.
+/// A call that waits for the channel, or may have to wait.
 pub(crate) struct WaitCall<S, B: RequestBody> {
     spare: Arc<Spare<S>>,
     wait_mode: WaitMode,
     deadline: Option<Deadline>,
     trace: Option<Trace>,
     place: Option<Place>,
-    /// How the channel last failed, as far as the call knows.
     last_error: Option<Arc<Error>>,
-    /// Its picks of a balanced channel that failed since it last paused.
+    /// Failed picks of a balanced channel since the last pause.
     failures: u32,
-    /// Until when it leaves the channel alone, whatever the gate says.
+    /// The end of the current pause, during which the call does not use the channel.
     pause: Option<Instant>,
-    /// Whether it has waited.
     waits: bool,
     request: Pending<B>,
 }
 
-/// What a call does next.
+/// The next step of a call.
 pub(super) enum Step<B> {
-    /// Hands this to the service.
     Go(Request<B>),
-    /// Waits for a change of the gate, at the latest until this instant.
+    /// Wait for a change of the gate, at most until this instant.
     Wait(Option<Instant>),
-    /// Fails.
     Fail(Error),
 }
 
 impl<S: Clone, B: RequestBody> WaitCall<S, B> {
-    /// A call that takes the services of its later attempts from there.
+    /// A call whose later attempts take their services from `spare`.
     pub(super) fn new(
         spare: Arc<Spare<S>>,
         wait_mode: WaitMode,
@@ -71,7 +67,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
     }
 
-    /// Asks the gate, which wakes this one when it changes.
+    /// Asks the gate for the next step. The gate wakes `waker` when it changes.
     pub(super) fn step(&mut self, ticket: &mut Ticket, waker: Option<&Waker>) -> Step<B> {
         if let Some(at) = self.pause.take_if(|at| Instant::now() < *at) {
             self.pause = Some(at);
@@ -115,7 +111,8 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
     }
 
-    /// The attempt is under way: that of a probe waits for the channel until the gate opens.
+    /// Called while the attempt is under way. The attempt of a probe waits for the channel until
+    /// the gate opens.
     pub(super) fn goes_on(&mut self, ticket: &Ticket) {
         let (Some(trace), Some(probe)) = (&self.trace, &ticket.probe) else {
             return;
@@ -128,7 +125,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
     }
 
-    /// An attempt failed: whether the call goes on, or its error.
+    /// Called when an attempt failed. `Ok`: the call goes on.
     pub(super) fn after(&mut self, ticket: &mut Ticket, error: Error) -> Result<(), Error> {
         let error = ticket.hinted(error);
         let own = self.failures.saturating_add(1);
@@ -152,7 +149,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         Err(error)
     }
 
-    /// The attempt was answered: its request goes on, and none follows.
+    /// Called when the attempt was answered: its request goes on, and no attempt follows.
     pub(super) fn answered(mut self) -> Option<OpenRequest> {
         self.request.answered()
     }
@@ -178,8 +175,8 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
     }
 
-    /// One pick after the other of a balanced channel may fail while others' are answered: then this
-    /// call by itself leaves it alone for a while.
+    /// Pauses the call if its picks of a balanced channel keep failing, because other calls may be
+    /// answered meanwhile and keep the gate open.
     fn pause(&mut self, gate: &Gate, error: Error) {
         let Gate { state, settings } = gate;
         let policy = &settings.policy;
@@ -195,7 +192,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
     }
 
-    /// Nobody can wake it in time (CONTRACT D13).
+    /// The call fails, because no timer can wake it in time (CONTRACT D13).
     #[cold]
     pub(super) fn without_runtime(&mut self) -> Error {
         self.place = None;
@@ -209,7 +206,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         Step::Fail(error)
     }
 
-    /// That of a call whose deadline passed while it waited.
+    /// The error of a call whose deadline passed while it waited.
     fn expiry(&self) -> Option<Error> {
         let passed = self
             .deadline
@@ -242,7 +239,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
     }
 
-    /// Told once a call, however many dials it waits for.
+    /// Logs the wait once for each call, for any number of dials.
     #[cold]
     fn tell_wait(&self, until: Option<Instant>) {
         let delay = until.map(|at| at.saturating_duration_since(Instant::now()));
@@ -251,13 +248,13 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         events::waits(method, self.request.attempt(), failed, delay);
     }
 
-    /// The path of its request, as long as that was not handed on for good.
+    /// The path of the request, until the request was handed on for good.
     pub(super) fn path(&self) -> Option<&str> {
         self.request.path()
     }
 
-    /// A probe's request opens the gate as soon as the transport reads it, so that a slow handler
-    /// does not hold the others.
+    /// Opens the gate as soon as the transport reads a probe's request, so that a slow handler does
+    /// not delay the other calls.
     fn watched(&self, ticket: &Ticket, request: Request<B>) -> Request<B> {
         let Some(probe) = &ticket.probe else {
             return request;

@@ -30,14 +30,15 @@ where
 {
     #[pin]
     state: State<S, B>,
-    /// Until the answer comes.
+    /// `None` once the response has arrived.
     ticket: Option<Ticket>,
-    /// `None` for a call that does not wait, whatever happens.
+    /// `None` for a call that never waits.
     call: Option<WaitCall<S, B>>,
     recorder: Recorder,
-    /// The request of a call that keeps none to send it again ends with the call (CONTRACT R13).
+    /// The request of a call that does not keep it for another attempt ends with the call
+    /// (CONTRACT R13).
     request: Option<RequestGuard>,
-    /// What a test is polled with.
+    /// The waker with which a probe is polled.
     heard: Option<Arc<Heard>>,
 }
 
@@ -46,11 +47,11 @@ enum State<S, B>
 where
     S: Service<Request<B>>,
 {
-    /// An attempt has no answer yet.
+    /// An attempt without a response.
     Attempt(#[pin] Attempt<S, B>),
-    /// The gate wakes it, or this does: the deadline, a dial that is due, its turn after the others.
+    /// Woken by the gate or by this timer: at the deadline, when a dial is due, or at its turn.
     Waiting(Option<Timer>),
-    /// The call can't go.
+    /// The call cannot be sent.
     Failed(Option<Error>),
 }
 
@@ -59,7 +60,7 @@ where
     S: Service<Request<B>>,
     B: RequestBody,
 {
-    /// Of a call that goes, and of what is needed if it comes back.
+    /// For a call that is sent, with the state that it needs if the request comes back.
     pub(crate) fn going(
         attempt: Attempt<S, B>,
         ticket: Ticket,
@@ -76,7 +77,7 @@ where
         }
     }
 
-    /// The same, which ends this request.
+    /// Ends this request with the call.
     pub(super) fn guarding(self, request: Option<RequestGuard>) -> Self {
         Self { request, ..self }
     }
@@ -118,7 +119,7 @@ where
         let mut this = self.project();
         let mut failed = false;
         loop {
-            // Like any future, it must not be polled after it was ready.
+            // Polled after completion, which the `Future` contract forbids.
             let Some(ticket) = this.ticket.as_mut() else {
                 return Poll::Pending;
             };
@@ -169,7 +170,7 @@ where
                     }
                     this.state.set(State::Waiting(None));
                     if std::mem::replace(&mut failed, true) {
-                        // A service that fails without waiting must not keep the thread.
+                        // A service that fails without waiting must not occupy the thread.
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
@@ -209,7 +210,7 @@ where
     }
 }
 
-/// The waker of this test, whose owner is polled with this one.
+/// The waker of this probe, whose caller is polled with `owner`.
 #[cold]
 fn heard(known: &mut Option<Arc<Heard>>, probe: &Probe, owner: &Waker) -> Waker {
     let known = match known.take_if(|it| it.is_of(probe)) {
@@ -222,7 +223,6 @@ fn heard(known: &mut Option<Arc<Heard>>, probe: &Probe, owner: &Waker) -> Waker 
     Waker::from(Arc::clone(known))
 }
 
-/// The one timer of a waiting call.
 fn set(timer: &mut Option<Timer>, until: Option<Instant>, home: &Home) {
     match (timer.as_mut(), until) {
         (Some(timer), Some(until)) if timer.at() == until => {}

@@ -16,8 +16,8 @@ use crate::ready::Settings;
 
 /// Lets calls wait while the channel is down; see the [module](super).
 ///
-/// The clones of a service that it makes share what they know of the channel; two services do not,
-/// unless the layer was given a [`readiness`](Self::readiness).
+/// The clones of a service share their knowledge of the channel. Two services made by one layer do
+/// not, unless the layer has a [`readiness`](Self::readiness) handle.
 #[derive(Clone, Debug, Default)]
 pub struct WaitForReadyLayer {
     policy: WaitForReadyPolicy,
@@ -25,42 +25,43 @@ pub struct WaitForReadyLayer {
     readiness: Option<Readiness>,
 }
 
-/// A setting that can't be: said at construction.
+/// Returned for an invalid setting of [`WaitForReadyLayer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidWait {
-    /// Such a channel can never be ready.
-    #[error("a channel has at least one endpoint")]
+    /// `endpoints` is 0: such a channel can never be ready.
+    #[error("endpoints is 0: set at least 1")]
     NoEndpoints,
-    /// At this rate no call would ever go.
-    #[error("at least one call a second must be released")]
+    /// `release_rate` is 0: no waiting call would ever be sent.
+    #[error("release_rate is 0: set at least 1 call per second, or use release_at_once")]
     NoRelease,
-    /// Without a wait between two dials the channel is dialled without a break.
-    #[error("the longest backoff must be greater than zero")]
+    /// `max_backoff` is zero: the channel would be dialled without a pause.
+    #[error("max_backoff is zero: set a longer duration")]
     NoBackoff,
 }
 
 impl WaitForReadyLayer {
-    /// A layer under which calls wait. gRPC's own default is to fail fast,
-    /// and so it is without this layer: whoever adds it wants them to wait.
+    /// A layer with which calls wait. gRPC's default, fail fast, is the behaviour without this
+    /// layer.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only calls that ask for it wait; the others fail at once, gRPC's default.
+    /// Lets only calls wait that ask for it; the others fail at once, as in gRPC. Default: off.
     #[must_use]
     pub fn fail_fast(mut self) -> Self {
         self.policy.wait_mode = WaitMode::FailFast;
         self
     }
 
-    /// What calls of the methods that match do, instead of what the layer says of all: an exact path
-    /// beats a glob, the first glob the others. A call's own wish beats both (CONTRACT W4).
+    /// Sets the wait mode of the methods that match the pattern, instead of the layer's. An exact
+    /// path wins over a glob, and the first glob over later ones. A call's own option wins over
+    /// both (CONTRACT W4).
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method path or its glob is malformed.
     pub fn method(mut self, pattern: &str, wait_mode: WaitMode) -> Result<Self, InvalidPattern> {
         self.policy.methods.replace(pattern, wait_mode)?;
         Ok(self)
@@ -71,9 +72,10 @@ impl WaitForReadyLayer {
         self.policy.methods.iter().map(|(pattern, _)| pattern)
     }
 
-    /// How long a channel that is down is left alone between two dials. Default:
-    /// [`ConnectionBackoff`](crate::backoff::ConnectionBackoff), 100 ms, x1.6, +-20 %, at most 800 ms
-    /// during the first 10 s of an outage, then up to 10 s. gRPC's own curve is
+    /// Sets the wait between two dials while the channel is down.
+    ///
+    /// Default: [`ConnectionBackoff`](crate::backoff::ConnectionBackoff), 100 ms, x1.6, +-20 %, at
+    /// most 800 ms during the first 10 s of an outage, then up to 10 s. gRPC's own curve is
     /// [`Exponential::grpc`](crate::backoff::Exponential::grpc).
     #[must_use]
     pub fn backoff(mut self, backoff: impl Backoff + 'static) -> Self {
@@ -81,13 +83,13 @@ impl WaitForReadyLayer {
         self
     }
 
-    /// The longest that the channel is left alone, whatever the curve and its jitter say. Default: no
-    /// bound but the curve's.
+    /// Limits the wait between two dials, for any backoff with its jitter. Default: the backoff's
+    /// own limit.
     ///
-    /// A server that comes up is noticed by the next dial: a client that may start before its server
-    /// and must not lose time to that takes a bound of some 10 ms, and dials so often. Whoever can tell
-    /// when the server is up calls [`Readiness::reset_backoff`] instead. There is a millisecond at
-    /// least between two dials, whatever the curve and this say.
+    /// A server that starts is detected by the next dial. A client that may start before its server
+    /// and must not lose time sets a limit of about 10 ms, and dials that often. If you know when
+    /// the server is up, call [`Readiness::reset_backoff`] instead. Two dials are always at least a
+    /// millisecond apart.
     ///
     /// # Errors
     ///
@@ -100,28 +102,27 @@ impl WaitForReadyLayer {
         Ok(self)
     }
 
-    /// How many calls may wait at once; one more fails at once with `RESOURCE_EXHAUSTED`
-    /// (CONTRACT W7). Default: 10,000. With 0 none waits.
+    /// Limits the waiting calls. A further call fails at once with `RESOURCE_EXHAUSTED`
+    /// (CONTRACT W7). Default: 10,000. With 0 no call waits.
     #[must_use]
     pub fn max_waiting(mut self, calls: usize) -> Self {
         self.policy.bounds.calls = calls;
         self
     }
 
-    /// How much the requests of waiting calls may take together: their headers, and their bodies as far
-    /// as these are complete; one more fails at once with `RESOURCE_EXHAUSTED` (CONTRACT W7).
-    /// Default: 64 MiB.
+    /// Limits the bytes of the requests of waiting calls: their headers, and their bodies as far as
+    /// complete. A further call fails at once with `RESOURCE_EXHAUSTED` (CONTRACT W7). Default:
+    /// 64 MiB.
     #[must_use]
     pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
         self.policy.bounds.bytes = bytes;
         self
     }
 
-    /// How many of the waiting calls go each second once the channel is ready, evenly and in order of
-    /// arrival (CONTRACT W8). Default: 10,000, so that a full queue takes a second.
+    /// Sets how many waiting calls are sent each second once the channel is ready, evenly spaced
+    /// and in order of arrival (CONTRACT W8). Default: 10,000, so that a full queue takes a second.
     ///
-    /// Calls that come once it is ready go at once: the server sees these and no more than so many
-    /// others.
+    /// Calls that arrive once the channel is ready are sent at once, in addition to this rate.
     ///
     /// # Errors
     ///
@@ -132,19 +133,19 @@ impl WaitForReadyLayer {
         Ok(self)
     }
 
-    /// All waiting calls go as soon as the channel is ready.
+    /// Sends all waiting calls as soon as the channel is ready. Default: at the release rate.
     #[must_use]
     pub fn release_at_once(mut self) -> Self {
         self.policy.release = None;
         self
     }
 
-    /// How many endpoints a balanced channel has. Default: 1, until calls show that there are
-    /// several (CONTRACT W10).
+    /// Sets the number of endpoints of a balanced channel. Default: 1, until calls show that there
+    /// are several (CONTRACT W10).
     ///
-    /// With several, one failed connect sends a waiting call to the next pick at once, and only
-    /// three times as many in a row count as a channel that is down. What is said here stays: with
-    /// 1, calls show nothing else.
+    /// With several, a waiting call picks again at once after a failed connect, and the channel
+    /// counts as down only after three times as many failed connects in a row as there are
+    /// endpoints. This setting disables detection: with 1, the channel always has one endpoint.
     ///
     /// # Errors
     ///
@@ -158,15 +159,15 @@ impl WaitForReadyLayer {
         Ok(self)
     }
 
-    /// Keeps what it learns of the channel in this handle, for you to read. The services that this
-    /// layer makes from now on share it, so put the layer over clones of one channel only.
+    /// Keeps the knowledge of the channel in this handle, for you to read. All services that this
+    /// layer makes afterwards share it, so put the layer over clones of one channel only.
     #[must_use]
     pub fn readiness(mut self, readiness: &Readiness) -> Self {
         self.readiness = Some(readiness.clone());
         self
     }
 
-    /// Draws the jitter from a generator that repeats, for tests.
+    /// Draws the jitter from a deterministic generator, for tests. Default: a random seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.rng = Rng::seeded(seed);

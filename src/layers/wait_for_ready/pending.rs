@@ -5,26 +5,25 @@ use crate::call::{Context, WaitMode};
 use crate::dispatch::{Head, guard};
 use crate::error::Error;
 
-/// What is left to send.
+/// The request of a call, as far as it is still to be sent.
 pub(super) enum Pending<B: RequestBody> {
-    /// The request of a call that goes once, and did not have to wait so far.
+    /// The request of a call that is sent once, and has not had to wait so far.
     Once(Request<B>),
-    /// WaitingRequest for the dials to come whatever its size: it was never sent.
+    /// A request that was not sent, kept for further dials with any size.
     WaitingRequest(WaitingRequest<B>),
-    /// It was handed on, and ends with this.
+    /// The request was handed on; it ends with this guard.
     Spent(Option<RequestGuard>),
 }
 
-/// A request that waits, or may have to.
+/// A request that waits or may have to wait.
 pub(super) struct WaitingRequest<B: RequestBody> {
     head: Head,
     recording: Recording<B>,
-    /// Whether it may go again.
+    /// Whether the request may be sent again.
     again: bool,
 }
 
 impl<B: RequestBody> Pending<B> {
-    /// The request of a call that has to ask the gate.
     pub(super) fn new(mut request: Request<B>, wait_mode: WaitMode) -> Self {
         match wait_mode {
             WaitMode::WaitForReady => Self::of(&mut request),
@@ -32,21 +31,21 @@ impl<B: RequestBody> Pending<B> {
         }
     }
 
-    /// What is kept of a request that goes at once, in case that it was not sent: as it is here, for a
-    /// layer above may have changed what the caller sent.
+    /// Keeps a request that is sent at once, in case it is not sent. It is kept as it is here,
+    /// because a layer above may have changed the caller's request.
     #[inline]
     pub(super) fn of(request: &mut Request<B>) -> Self {
         Self::WaitingRequest(WaitingRequest::of(request, true))
     }
 
-    /// It may have to wait, so it is to be known how large it is.
+    /// Prepares a call that may have to wait, so that its size is known.
     pub(super) fn measure(&mut self) {
         if let Self::Once(request) = self {
             *self = Self::WaitingRequest(WaitingRequest::of(request, false));
         }
     }
 
-    /// The request of the next attempt; `None` if there can be no other.
+    /// The request of the next attempt; `None` if no other is possible.
     pub(super) fn next(&mut self) -> Option<Request<B>> {
         if let Self::WaitingRequest(kept) = self {
             let request = kept.head.request(kept.recording.attempt());
@@ -64,7 +63,7 @@ impl<B: RequestBody> Pending<B> {
         }
     }
 
-    /// An attempt failed: its request ends, and is the evidence of what the error says of it.
+    /// Called when an attempt failed. Its request ends, and is evidence for the cause of the error.
     pub(super) fn judge(&mut self, error: Error) -> Error {
         let kept = match self {
             Self::WaitingRequest(kept) => kept,
@@ -76,8 +75,8 @@ impl<B: RequestBody> Pending<B> {
         error.of_request(kept.recording.reader(), kind)
     }
 
-    /// How often it came back before it arrived here, since a connection took it and did not
-    /// process it.
+    /// How often the request was sent before it arrived here, and came back because a connection
+    /// did not process it.
     pub(super) fn returns(&self) -> u32 {
         let context = match self {
             Self::WaitingRequest(kept) => kept.head.context(),
@@ -87,7 +86,7 @@ impl<B: RequestBody> Pending<B> {
         context.map_or(0, Context::returns)
     }
 
-    /// Whether another attempt can be made, after one that was not sent.
+    /// Whether another attempt can be made after one that was not sent.
     pub(super) fn goes_again(&self) -> bool {
         matches!(self, Self::WaitingRequest(kept) if kept.recording.lost().is_none())
     }
@@ -99,7 +98,7 @@ impl<B: RequestBody> Pending<B> {
         }
     }
 
-    /// The attempt was answered: its request goes on, and none follows.
+    /// Called when the attempt was answered: its request goes on, and no attempt follows.
     pub(super) fn answered(&mut self) -> Option<OpenRequest> {
         match self {
             Self::WaitingRequest(kept) => kept.recording.answered(),
@@ -108,7 +107,7 @@ impl<B: RequestBody> Pending<B> {
         }
     }
 
-    /// Its path, until it was handed on for good.
+    /// The path, until the request was handed on for good.
     pub(super) fn path(&self) -> Option<&str> {
         match self {
             Self::Once(request) => Some(request.uri().path()),
@@ -117,7 +116,7 @@ impl<B: RequestBody> Pending<B> {
         }
     }
 
-    /// The number of the attempt that it is, if they are counted.
+    /// The number of the attempt, if attempts are counted.
     pub(super) fn attempt(&self) -> Option<u32> {
         let context = match self {
             Self::Once(request) => request.extensions().get::<Context>(),
@@ -127,14 +126,14 @@ impl<B: RequestBody> Pending<B> {
         context.and_then(Context::attempt)
     }
 
-    /// It waits: the encoder's buffer, of which a request may be a small part, need not.
+    /// Copies a waiting request out of the encoder's buffer, which may be much larger.
     pub(super) fn waits(&mut self) {
         if let Self::WaitingRequest(kept) = self {
             kept.recording.detach();
         }
     }
 
-    /// What it takes while it waits: headers, and the body as far as it is complete.
+    /// The size while it waits: headers, and the body as far as complete.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::WaitingRequest(kept) => kept.recording.bytes().saturating_add(kept.head.bytes()),

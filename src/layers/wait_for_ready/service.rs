@@ -40,21 +40,20 @@ impl<S: Clone> WaitForReady<S> {
 }
 
 impl<S> WaitForReady<S> {
-    /// The way of its calls through the gate.
+    /// The gate that its calls pass.
     pub(crate) fn gate(&self) -> Arc<Gate> {
         Arc::clone(&self.gate)
     }
 }
 
 impl<S> WaitForReady<S> {
-    /// What the calls of this channel have shown of it.
+    /// The state of the channel, as its calls have shown it.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         Readiness::of(&self.gate.state)
     }
 }
 
-/// What stands below it.
 impl<S> WaitForReady<S> {
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner
@@ -88,7 +87,7 @@ where
         }
         let policy = &self.gate.settings.policy;
         let wait_mode = policy.wait_mode(request.uri().path(), options);
-        // One call's failed picks of a balanced channel are counted here.
+        // The failed picks of a call on a balanced channel are counted in this layer's own state.
         let is_kept = policy.is_single() && context.is_some_and(call::Context::is_kept);
         let returns = context.map_or(0, call::Context::returns);
         let recorder = Recorder::of(&request);
@@ -110,7 +109,7 @@ where
 }
 
 impl<S: Clone> WaitForReady<S> {
-    /// A call that goes at once, and waits if it was not sent.
+    /// Sends a call at once, which waits if it was not sent.
     fn go<B>(
         &mut self,
         mut request: Request<B>,
@@ -131,7 +130,7 @@ impl<S: Clone> WaitForReady<S> {
         ResponseFuture::going(attempt, ticket, Some(call), recorder)
     }
 
-    /// A call that asks the gate first.
+    /// Starts a call that asks the gate first.
     fn ask<B>(
         &mut self,
         mut request: Request<B>,
@@ -148,7 +147,7 @@ impl<S: Clone> WaitForReady<S> {
             let settings = &self.gate.settings;
             settings.below_another.say(events::wait_below_wait);
         }
-        // The gate may keep it from the layers below.
+        // The gate may keep the request from the layers below.
         hold(&request, true);
         let trace = recorder.trace().cloned();
         let pending = Pending::new(request, wait_mode);

@@ -10,7 +10,7 @@ use super::watch::{Step, Watch};
 /// A response body that ends at the caller's deadline, with DEADLINE_EXCEEDED in its trailers.
 #[derive(Debug, Default)]
 pub struct ServerDeadlineBody<R> {
-    /// `None` once the deadline has passed, or for an answer of the layer's own.
+    /// `None` once the deadline has passed, or for the layer's own answer.
     inner: Option<R>,
     watch: Option<Watch>,
 }

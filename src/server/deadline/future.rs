@@ -22,7 +22,7 @@ pub struct ResponseFuture<F> {
 #[pin_project(project = StateProj)]
 enum State<F> {
     Serving(#[pin] F),
-    /// The layer answers itself.
+    /// The layer answers the call itself.
     Answered(Option<Status>),
 }
 
@@ -66,7 +66,7 @@ where
             }
             (StateProj::Answered(status), _) => match status.take() {
                 Some(status) => status,
-                // Like any future, it must not be polled after it was ready.
+                // Polled after completion, which the `Future` contract forbids.
                 None => return Poll::Pending,
             },
             (StateProj::Serving(_), None) => return Poll::Pending,

@@ -17,8 +17,9 @@ impl ServerDeadlineLayer {
         Self::default()
     }
 
-    /// How much sooner the calls end that are made on behalf of a served one, so that their failure
-    /// can still be answered. Default: 5 ms. A call with less than that left makes none.
+    /// Sets how much earlier than a served call the calls of its handler end, so that the handler
+    /// can still answer their failure. Default: 5 ms. With less time left, the handler's calls fail
+    /// at once.
     #[must_use]
     pub fn margin(mut self, margin: Duration) -> Self {
         self.policy.margin = margin;

@@ -4,34 +4,34 @@ use http::HeaderMap;
 
 use crate::grpc::{InvalidTimeout, TIMEOUT, parse_timeout};
 
-/// What of a call's time is for the handler, and what for the calls that it makes.
+/// Divides a call's time between the handler and the calls that it makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerDeadlinePolicy {
     pub(super) margin: Duration,
 }
 
-/// How long a call may take.
+/// The time that a call has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandlerDeadline {
-    /// As long as it takes.
+    /// No limit.
     Unbounded,
-    /// The handler this long, and calls made on its behalf so long.
+    /// A limit for the handler, and one for the calls that it makes.
     Within {
-        /// What is left for the handler.
+        /// The time for the handler.
         handler: Duration,
-        /// What is left for the calls that it makes.
+        /// The time for the calls that the handler makes.
         calls: Duration,
     },
-    /// Its time was up when it came.
+    /// The deadline had passed when the call arrived.
     Expired,
 }
 
 impl ServerDeadlinePolicy {
-    /// What the caller's headers say.
+    /// Computes the deadline from the caller's headers.
     ///
     /// # Errors
     ///
-    /// [`InvalidTimeout`] for a `grpc-timeout` outside the grammar.
+    /// [`InvalidTimeout`] for a malformed `grpc-timeout`.
     pub fn terms(&self, headers: &HeaderMap) -> Result<HandlerDeadline, InvalidTimeout> {
         let Some(value) = headers.get(TIMEOUT) else {
             return Ok(HandlerDeadline::Unbounded);
@@ -46,8 +46,9 @@ impl ServerDeadlinePolicy {
 }
 
 impl Default for ServerDeadlinePolicy {
-    /// The answer to a call that expired downstream needs a way back before the caller's own clock
-    /// strikes: the 5 ms in which a caller takes any cancellation for the deadline (CONTRACT D11).
+    /// The answer to a call that expired downstream must arrive before the caller's own deadline.
+    /// The margin is the 5 ms within which a caller takes any cancellation for the deadline
+    /// (CONTRACT D11).
     fn default() -> Self {
         Self {
             margin: Duration::from_millis(5),

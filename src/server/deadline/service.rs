@@ -57,9 +57,9 @@ where
             Ok(HandlerDeadline::Unbounded) => (None, None),
             Ok(HandlerDeadline::Within { handler, calls }) => (Some(handler), Some(calls)),
             Ok(HandlerDeadline::Expired) => {
-                let message = "the caller's deadline had passed when the call came";
+                let message = "the caller's deadline had passed when the call arrived";
                 events::server::came_late(method_of(request.uri().path()));
-                // Nobody has seen it (CONTRACT I7).
+                // No handler has seen the request (CONTRACT I7).
                 let status = Status::new(Code::DeadlineExceeded, message);
                 return ResponseFuture::answered(status.vouching_for(request.uri()));
             }
@@ -82,8 +82,8 @@ where
                     .cloned(),
             }
         });
-        // A timeout may pass before the handler is polled, as `1n` does. The answer then has no
-        // mark: the service below has the request, and may have begun with it in `call`.
+        // A timeout such as `1n` may pass before the handler is polled. That answer has no mark:
+        // the service below has the request, and may have started to work on it in `call`.
         let future = served.step(|| self.inner.call(request));
         ResponseFuture::serving(future, Watch::new(served, over, until))
     }

@@ -10,7 +10,7 @@ use crate::grpc::{Code, Status};
 use crate::kernel::timer::{NoRuntime, Timer};
 use crate::methods::method_of;
 
-/// One call in hand; when it is dropped, the call is over.
+/// A call that is being served. The call ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Watch {
     served: ParentCall,
@@ -18,19 +18,18 @@ pub(super) struct Watch {
     until: Option<Until>,
 }
 
-/// When the handler is stopped.
+/// The deadline of the handler.
 #[derive(Debug)]
 pub(super) struct Until {
     pub(super) deadline: Deadline,
     pub(super) timer: Timer,
-    /// The path of its request, where an event names it.
+    /// The path of the request, if an event needs it.
     pub(super) path: Option<PathAndQuery>,
 }
 
-/// What became of a step of the handler.
 pub(super) enum Step<T> {
     Done(T),
-    /// Its time is up, and this is the answer.
+    /// The deadline has passed; this is the answer.
     Expired(Status),
 }
 
@@ -43,7 +42,7 @@ impl Watch {
         }
     }
 
-    /// Runs one step of the handler, unless its time is up: then it is not even begun.
+    /// Polls the handler once, unless its deadline has passed.
     pub(super) fn step<T>(
         &mut self,
         cx: &mut Context<'_>,

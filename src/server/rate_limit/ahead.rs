@@ -2,10 +2,10 @@ use std::collections::VecDeque;
 
 use super::pace::{Nanos, Pace};
 
-/// Promises of places ahead of the line, given in place of callers that did not come.
+/// Promises of places ahead of the line, made because other callers did not return.
 ///
-/// Their times are not a period apart. Those that are close together are one entry, so that there
-/// are seven entries at most however many promises stand.
+/// Their times are not a period apart. Promises with close times share one entry, so that there are
+/// at most seven entries for any number of promises.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     pub(super) groups: VecDeque<Group>,
@@ -14,7 +14,7 @@ pub(super) struct Ahead {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Group {
-    /// No promise of the group is later.
+    /// No promise of the group is later than this.
     last: Nanos,
     count: u64,
 }
@@ -28,13 +28,13 @@ impl Ahead {
         self.count
     }
 
-    /// How many may have a time to come; the others are late.
+    /// The number of promises that may be in the future; the others are late.
     pub(super) fn to_come(&self, now: Nanos) -> u64 {
         let late = self.groups.iter().take_while(|group| group.last <= now);
         self.count - late.map(|group| group.count).sum::<u64>()
     }
 
-    /// The time of the first ones, or a little later.
+    /// The time of the first group's last promise: at or shortly after that of the first promise.
     pub(super) fn first(&self) -> Option<Nanos> {
         self.groups.front().map(|group| group.last)
     }
@@ -45,13 +45,13 @@ impl Ahead {
             back.count += 1;
             return;
         }
-        // The group stands as long as its last one.
+        // A group spans as long as a promise stands.
         let width = pace.stands.max(1);
         let last = at.div_ceil(width).saturating_mul(width);
         self.groups.push_back(Group { last, count: 1 });
     }
 
-    /// Takes one of the first.
+    /// Takes one promise of the first group.
     pub(super) fn take(&mut self) {
         let Some(front) = self.groups.front_mut() else {
             return;
@@ -64,7 +64,7 @@ impl Ahead {
         self.give_back();
     }
 
-    /// Drops those that stand no longer, and says how many.
+    /// Drops promises that have lapsed, and returns their number.
     pub(super) fn lapse(&mut self, pace: &Pace, now: Nanos) -> u64 {
         let mut lapsed = 0;
         while let Some(front) = self.groups.front() {
@@ -79,7 +79,7 @@ impl Ahead {
         lapsed
     }
 
-    /// Keys come in numbers that an attacker chooses.
+    /// Frees the memory: an attacker can create any number of keys.
     fn give_back(&mut self) {
         if self.groups.is_empty() && self.groups.capacity() > 0 {
             self.groups = VecDeque::new();

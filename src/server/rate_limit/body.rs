@@ -6,7 +6,7 @@ use pin_project::pin_project;
 
 use crate::grpc::refusal::strip_trailers;
 
-/// The handler's response body as it is, or the empty one of a refusal.
+/// The handler's response body, or the empty body of a refusal.
 #[pin_project]
 #[derive(Debug, Default)]
 pub struct ServerRateLimitBody<R>(#[pin] Option<R>);

@@ -4,18 +4,18 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::grpc::{PREVIOUS_ATTEMPTS, TIMEOUT, parse_timeout};
 
-/// What a request says of its caller.
+/// The caller of a request, from its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
-    /// It comes again, as gRFC A6 says it.
+    /// Whether this is a retry, by gRFC A6's header.
     pub(super) returning: bool,
-    /// It can come again if it is told a time that is nearer than this.
+    /// The caller can return or wait for a cell that is nearer than this.
     pub(super) patience: Duration,
 }
 
 impl Caller {
-    /// What is malformed says nothing: such a caller did not come before, and nothing is kept for one
-    /// whose time nobody knows.
+    /// A malformed count means a new caller. A malformed timeout means no patience: no cell is kept
+    /// for a caller with an unknown deadline.
     pub(super) fn of(headers: &HeaderMap, longest: Duration) -> Self {
         let timeout = headers.contains_key(TIMEOUT).then(|| {
             let value = only(headers, &TIMEOUT);
@@ -31,15 +31,15 @@ impl Caller {
     }
 }
 
-/// `None` if it is absent or there more than once.
+/// The value; `None` if the header is absent or repeated.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// A number above zero.
+/// Whether the value is a number above zero.
 fn counts_attempts(value: &[u8]) -> bool {
-    // `parse` would take a plus sign.
+    // `parse` would accept a plus sign.
     value.first().is_some_and(u8::is_ascii_digit)
         && std::str::from_utf8(value)
             .ok()

@@ -19,7 +19,7 @@ pub struct ResponseFuture<S: Service<Request<B>>, B>(#[pin] State<S, B>);
 #[pin_project(project = StateProj)]
 enum State<S: Service<Request<B>>, B> {
     Admitted(#[pin] S::Future),
-    /// Its cell comes in a moment.
+    /// The cell of the request is about to come.
     Waiting(Box<Timer>, Option<Box<(S, Request<B>)>>),
     Refused(Option<Status>),
 }
@@ -57,7 +57,7 @@ where
                     );
                 }
                 StateProj::Waiting(timer, call) => {
-                    // Without a timer it goes at once: its cell is the next one.
+                    // Without a timer the request is sent at once: its cell is the next one.
                     let _ = ready!(timer.poll(cx));
                     call.take()
                 }
@@ -68,7 +68,7 @@ where
                     None => None,
                 },
             };
-            // Like any future, it must not be polled after it was ready.
+            // Polled after completion, which the `Future` contract forbids.
             let Some(call) = admitted else {
                 return Poll::Pending;
             };

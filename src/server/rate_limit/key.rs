@@ -6,15 +6,15 @@ use http::request::Parts;
 
 use super::peer;
 
-/// A name that is no key of metadata: said at construction.
+/// Returned for a name that is not a key of ASCII metadata.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no key of ASCII metadata: write x-tenant, in lower case and without -bin")]
+#[error("{0:?} is not a key of ASCII metadata: use lower case without -bin, like x-tenant")]
 pub struct InvalidMetadataKey(pub(super) String);
 
-/// Whose quota a request counts against.
+/// Selects the bucket of a request.
 #[derive(Clone, Default)]
 pub(super) enum Key {
-    /// That of all.
+    /// One bucket for all requests.
     #[default]
     Common,
     Metadata(HeaderName),
@@ -27,7 +27,7 @@ type Closure = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 impl Key {
     pub(super) fn metadata(name: &str) -> Result<Self, InvalidMetadataKey> {
         let invalid = || InvalidMetadataKey(name.to_owned());
-        // Equal bytes have more than one form as base64.
+        // Equal bytes have several base64 encodings.
         if name.ends_with("-bin") || name.contains(|it: char| it.is_ascii_uppercase()) {
             return Err(invalid());
         }
@@ -35,7 +35,8 @@ impl Key {
         Ok(Self::Metadata(name))
     }
 
-    /// Hands the request's key on, or `None` for that of all; does nothing for one without a limit.
+    /// Calls `then` with the request's key, or with `None` for the common bucket. Returns `None`
+    /// without a call if the request has no limit.
     pub(super) fn with<T>(
         &self,
         parts: &mut Parts,

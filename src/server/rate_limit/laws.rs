@@ -1,4 +1,4 @@
-//! What holds for a bucket and its promises, whoever comes when: without a clock, a service or a
+//! Laws of a bucket and its promises for callers at any times: without a clock, a service or a
 //! thread. CONTRACT Q1 to Q5.
 
 use std::collections::BTreeMap;
@@ -13,21 +13,21 @@ use super::promises::{Asks, Gets, Promises};
 
 const SECOND: Nanos = 1_000 * MILLI;
 
-/// How a caller takes a promise.
+/// How a caller uses a promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Obeys {
     Never,
-    /// It comes again as much later, in thousandths of the time for which a promise stands.
+    /// It returns this late, in thousandths of the time for which a promise stands.
     Late(u64),
 }
 
-/// Callers that come to one bucket, and come again.
+/// Callers of one bucket that may return.
 struct World {
     pace: Pace,
     burst: u64,
     promises: Promises,
     now: Nanos,
-    /// Who comes again, and when it was told to.
+    /// The returning callers by the time of their return, with the promised time.
     returns: BTreeMap<(Nanos, u64), Nanos>,
     came: u64,
     /// The times of the cells that were taken.
@@ -55,7 +55,7 @@ impl World {
         }
     }
 
-    /// Lets all come whose time it is until then.
+    /// Lets all callers return that are due by `then`.
     fn until(&mut self, then: Nanos) {
         while let Some(entry) = self.returns.first_entry() {
             if entry.key().0 > then {
@@ -96,7 +96,7 @@ impl World {
         gets
     }
 
-    /// A new caller comes now, and is promised nothing.
+    /// A new caller arrives now and accepts no promise.
     fn asks_for_no_promise(&mut self) {
         let asks = Asks {
             returning: false,
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// A new caller comes now.
+    /// A new caller arrives now.
     fn comes(&mut self, obeys: Obeys) -> bool {
         match (self.ask(false), obeys) {
             (Gets::Promise { at: told }, Obeys::Late(late)) => {
@@ -120,7 +120,7 @@ impl World {
     }
 
     fn assert_laws(&self) {
-        // From any cell to any later one: the burst, and what came meanwhile.
+        // From any cell to any later one: the burst, and the cells that came meanwhile.
         let burst = usize::try_from(self.burst).unwrap();
         for window in self.cells.windows(burst + 1) {
             assert!(window[burst] >= window[0] + self.pace.period);
@@ -176,7 +176,7 @@ fn obeys() -> impl Strategy<Value = Obeys> {
     ]
 }
 
-/// So many callers, so much apart in thousandths of a period, that do this.
+/// Groups of callers: their number, their distance in thousandths of a period, and their behaviour.
 fn crowds() -> impl Strategy<Value = Vec<(u16, u64, Obeys)>> {
     vec((1_u16..200, 0_u64..4_000, obeys()), 1..12)
 }
@@ -210,8 +210,7 @@ proptest! {
         world.assert_laws();
     }
 
-    /// Callers that claim to come again take what was promised to others, but no more than the
-    /// quota.
+    /// Callers that claim to return take the promises of others, but no more than the quota.
     #[test]
     fn the_quota_is_kept_and_nobody_waits_for_long_whatever_callers_claim(
         (pace, burst) in paces(), calls in vec((0_u64..2_000, any::<bool>()), 1..600),
@@ -224,7 +223,7 @@ proptest! {
         world.assert_laws();
     }
 
-    /// As long as all that others took of its promises comes within the grace.
+    /// As long as all promises that others took have cells within the grace.
     #[test]
     fn calls_that_come_again_for_another_reason_have_nobody_refused_who_was_promised_a_cell(
         period in 1_u64..20, burst in 1_u32..12, crowd in 1_u64..120, late in 0_u64..300,
@@ -241,14 +240,14 @@ proptest! {
         let start = world.now;
         for at in times {
             world.until(start + at);
-            // Whatever comes of it: it may go away.
+            // With any result: the caller may go away.
             world.ask(true);
         }
         world.until(world.now + 200 * SECOND);
         world.assert_laws();
     }
 
-    /// As much as by a bucket that promises nothing, but for the time until the first turns pass.
+    /// As much as by a bucket without promises, except for the time until the first turns pass.
     #[test]
     fn nothing_is_lost_by_callers_that_do_not_come_again(
         (pace, burst) in paces(), apart in 50_u64..400, together in 1_u16..5,
@@ -267,7 +266,7 @@ proptest! {
         }
         let [admitted, reachable] = [&world, &plain].map(|it| it.cells.len());
         let first = (pace.cell_kept / pace.period + 2) * 2;
-        // Where few are let in ahead of the line, now and then one comes between two turns.
+        // With few callers admitted ahead of the line, one sometimes arrives between two turns.
         let share = if pace.most_ahead >= 8 { 95 } else { 90 };
         let least = reachable * share / 100 - usize::try_from(first).unwrap().min(reachable / 4);
         prop_assert!(admitted >= least, "{admitted} of {reachable}: {world:?}");

@@ -12,10 +12,10 @@ use super::key::{InvalidMetadataKey, Key};
 use super::limits::{Limits, Settings};
 use super::{Quota, RateLimitSnapshot, ServerRateLimit};
 
-/// Lets no more requests through to a server than its quotas say; see the [module](super).
+/// Limits the requests that reach a server by quotas; see the [module](super).
 ///
-/// Clones, and the services that they make, share their buckets. Each setter makes a layer with buckets
-/// of its own, full ones.
+/// Clones, and the services that they make, share their buckets. Each setter returns a layer with
+/// full buckets of its own.
 #[derive(Clone)]
 pub struct ServerRateLimitLayer {
     settings: Settings,
@@ -23,13 +23,13 @@ pub struct ServerRateLimitLayer {
 }
 
 impl ServerRateLimitLayer {
-    /// One quota for all methods that have none of their own.
+    /// A layer with one quota for all methods without their own.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Self::with(vec![quota], Some(0))
     }
 
-    /// No limit but for the methods that are [named](Self::method).
+    /// A layer without a quota, except for the methods that are [named](Self::method).
     #[must_use]
     pub fn unlimited() -> Self {
         Self::with(Vec::new(), None)
@@ -42,9 +42,9 @@ impl ServerRateLimitLayer {
             methods: MethodTable::default(),
             key: Key::default(),
             hints: true,
-            // The longest that a client should hang on a promise: gRPC has no default deadline.
+            // A client should not hang longer on a promise: gRPC has no default deadline.
             longest_promise: Duration::from_secs(60),
-            // A caller comes one round trip later than it was told; those around the world take this.
+            // A caller returns one round trip later than its time; this is one around the world.
             grace: Duration::from_millis(250),
             max_keys: 100_000,
         };
@@ -54,12 +54,12 @@ impl ServerRateLimitLayer {
         }
     }
 
-    /// A quota of their own for the methods that match, which share it: an exact path beats a glob, the
-    /// first glob the others. An equal pattern is replaced.
+    /// Adds a quota that all methods that match the pattern share. An exact path wins over a glob,
+    /// and the first glob over later ones. A quota with an equal pattern is replaced.
     ///
     /// # Errors
     ///
-    /// [`InvalidPattern`] if the pattern is no method or its glob is malformed.
+    /// [`InvalidPattern`] if the pattern is not a method path or its glob is malformed.
     pub fn method(self, pattern: &str, quota: Quota) -> Result<Self, InvalidPattern> {
         let mut settings = self.settings;
         let index = settings.quotas.len();
@@ -71,28 +71,29 @@ impl ServerRateLimitLayer {
         })
     }
 
-    /// A bucket for each value of this metadata; requests without it share one. Of a repeated one the
-    /// first value counts. A caller can write what it likes, so authenticate it above this layer.
+    /// Uses a bucket for each value of this metadata key. Requests without it share one. Of a
+    /// repeated key the first value counts. A caller can send any value, so authenticate it above
+    /// this layer.
     ///
     /// # Errors
     ///
-    /// [`InvalidMetadataKey`] if no ASCII metadata has such a key.
+    /// [`InvalidMetadataKey`] if the name is not a key of ASCII metadata.
     pub fn by_metadata(self, key: &str) -> Result<Self, InvalidMetadataKey> {
         let key = Key::metadata(key)?;
         Ok(self.set(|settings| settings.key = key))
     }
 
-    /// A bucket for each remote IP address, of IPv6 for each /64, since a host has all addresses of
-    /// one at its disposal (RFC 6177). An IPv4 address is the same in every form: also as
-    /// `::ffff:192.0.2.1`, and as `64:ff9b::192.0.2.1` (RFC 6052). Requests that did not come over
-    /// tonic's TCP share one. Behind a proxy that address is the proxy's.
+    /// Uses a bucket for each remote IP address, and for IPv6 one for each /64, because a host
+    /// controls all addresses of its /64 (RFC 6177). An IPv4 address is recognized in every form:
+    /// also as `::ffff:192.0.2.1`, and as `64:ff9b::192.0.2.1` (RFC 6052). Requests that did not
+    /// arrive over tonic's TCP share one bucket. Behind a proxy the address is the proxy's.
     #[must_use]
     pub fn by_peer(self) -> Self {
         self.set(|settings| settings.key = Key::Peer)
     }
 
-    /// A bucket for each key that the closure reads from the head of a request. There is no limit for
-    /// requests for which it says `None`.
+    /// Uses a bucket for each key that the closure reads from the head of a request. A request for
+    /// which it returns `None` has no limit.
     #[must_use]
     pub fn key_by<F>(self, key: F) -> Self
     where
@@ -101,38 +102,39 @@ impl ServerRateLimitLayer {
         self.set(|settings| settings.key = Key::Closure(Arc::new(key)))
     }
 
-    /// Refuses without `RetryInfo` and without pushback, and promises nothing: whoever comes first takes
-    /// the next cell.
+    /// Refuses without `RetryInfo` and without pushback, and promises no cells: the first caller to
+    /// arrive takes the next cell. Default: with hints.
     #[must_use]
     pub fn without_hints(self) -> Self {
         self.set(|settings| settings.hints = false)
     }
 
-    /// How far ahead a cell is promised at most; a caller's own timeout may be shorter. Default: 60 s.
+    /// Limits how far ahead a cell is promised; a caller's own timeout may limit it further.
+    /// Default: 60 s.
     #[must_use]
     pub fn longest_promise(self, longest: Duration) -> Self {
         self.set(|settings| settings.longest_promise = longest)
     }
 
-    /// How late a caller may come for its promise; those behind it wait for their cells as long.
-    /// Default: 250 ms, a round trip around the world.
+    /// Sets how late a caller may return for its promise. Callers behind it wait for their cells as
+    /// long. Default: 250 ms, a round trip around the world.
     ///
-    /// Its cell is kept meanwhile for half of the time, at most, for which the burst holds one,
-    /// since what a full bucket keeps for one caller is lost to all. After that it gets the next
-    /// one; see the [module](super).
+    /// The cell is kept for the late caller for at most half of the time for which the burst holds
+    /// a cell, because a cell that a full bucket keeps for one caller is lost to all. After that
+    /// the caller gets the next cell; see the [module](super).
     #[must_use]
     pub fn grace(self, grace: Duration) -> Self {
         self.set(|settings| settings.grace = grace)
     }
 
-    /// How many keys have a bucket of their own, for each quota; further ones share one. Default:
-    /// 100,000, some 30 MB if callers invent them. Keys whose bucket is full again are forgotten.
+    /// Limits the keys with a bucket of their own, for each quota; further ones share one. Default:
+    /// 100,000, about 30 MB if callers invent keys. A key whose bucket is full again is forgotten.
     #[must_use]
     pub fn max_keys(self, keys: usize) -> Self {
         self.set(|settings| settings.max_keys = keys)
     }
 
-    /// What it has done so far, its clones and services included. Looks at each key.
+    /// The counts so far, including clones and services. Visits every key.
     #[must_use]
     pub fn snapshot(&self) -> RateLimitSnapshot {
         self.limits.snapshot(Instant::now())

@@ -14,11 +14,10 @@ use super::meters::{BucketSpec, Meters};
 use super::pace::Pace;
 use super::snapshot::{Counters, RateLimitSnapshot};
 
-/// What a user said.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) quotas: Vec<Quota>,
-    /// Which of the quotas is for methods that are not named.
+    /// The index of the quota for methods without their own.
     pub(super) others: Option<usize>,
     pub(super) methods: MethodTable<usize>,
     pub(super) key: Key,
@@ -28,7 +27,7 @@ pub(super) struct Settings {
     pub(super) max_keys: usize,
 }
 
-/// The buckets, for all services of a layer.
+/// The buckets of a layer, shared by its services.
 #[derive(Debug)]
 pub(super) struct Limits {
     meters: Vec<Meters>,
@@ -54,7 +53,8 @@ impl Limits {
         }
     }
 
-    /// Takes a cell for the request, if there is a limit for it, and says how long it waits for it.
+    /// Takes a cell for the request if it has a limit, and returns how long the request waits for
+    /// it.
     pub(super) fn check(&self, parts: &mut Parts, now: Instant) -> Result<Duration, Refusal> {
         let Settings {
             others,
@@ -74,7 +74,7 @@ impl Limits {
         let longest = if *hints {
             *longest_promise
         } else {
-            // A promise that nobody hears of is none.
+            // Without hints the caller does not learn of a promise, so none is made.
             Duration::ZERO
         };
         let check = |parts: &Parts, key: Option<&[u8]>| {

@@ -11,12 +11,12 @@ use super::snapshot::{Counters, count};
 #[derive(Debug)]
 pub(super) struct Meter(Mutex<Promises>);
 
-/// What a refused caller is told.
+/// The time that a refused caller receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// When the first cell is free that is promised to nobody else.
+    /// The time until the first cell that is not promised to another caller.
     pub(super) after: Duration,
-    /// Whether it is promised to this caller.
+    /// Whether that cell is promised to this caller.
     pub(super) promised: bool,
 }
 
@@ -25,8 +25,8 @@ impl Meter {
         Self(Mutex::new(Promises::new(now)))
     }
 
-    /// Takes a cell for the caller and says how long it waits for it, or tells it when one is free:
-    /// in the order in which callers came.
+    /// Takes a cell for the caller and returns how long the caller waits for it, or refuses with
+    /// the time of a cell, in the order in which callers arrive.
     pub(super) fn check(
         &self,
         pace: &Pace,
@@ -59,7 +59,7 @@ impl Meter {
         Err(Refusal { after, promised })
     }
 
-    /// Lets promises lapse, and says whether it is now as good as a new one.
+    /// Lets promises lapse, and returns whether the bucket is equal to a new one.
     pub(super) fn is_idle(&self, pace: &Pace, counters: &Counters, now: Nanos) -> bool {
         let mut promises = self.0.lock();
         count(&counters.lapsed, promises.lapse(pace, now));
@@ -67,13 +67,14 @@ impl Meter {
     }
 }
 
-/// Rounded up, so that who waits as long does not come too early: the unit of a pushback.
+/// Rounds up to the unit of a pushback, so that a caller that waits as long does not return early.
 pub(super) fn whole_millis(delay: Duration) -> Duration {
     let millis = delay.as_nanos().div_ceil(1_000_000);
     u64::try_from(millis).map_or(Duration::MAX, Duration::from_millis)
 }
 
-/// A caller has to come before its patience ends, and is told whole milliseconds.
+/// The longest delay for a caller, which must return before its patience ends and receives whole
+/// milliseconds.
 fn longest_that_suits(patience: Duration) -> Nanos {
     let less = patience.saturating_sub(Duration::from_nanos(1));
     let millis = u64::try_from(less.as_millis()).unwrap_or(u64::MAX);

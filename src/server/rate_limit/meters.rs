@@ -14,21 +14,21 @@ use super::snapshot::Counters;
 
 /// One quota, and a bucket for each key.
 ///
-/// Of a key only a hash is held, seeded at random: a caller may send keys of any length, and can't choose
-/// those of others.
+/// A key is stored as a hash with a random seed: a caller may send keys of any length, and cannot
+/// choose keys that collide with those of others.
 #[derive(Debug)]
 pub(super) struct Meters {
     made: BucketSpec,
     since: Instant,
     hasher: RandomState,
-    /// For requests without a key.
+    /// The bucket of requests without a key.
     common: Meter,
-    /// For keys that there is no room for.
+    /// The bucket of keys beyond the limit.
     rest: Meter,
     keyed: Mutex<Keyed>,
 }
 
-/// What a meter is made of.
+/// The parameters of a bucket.
 #[derive(Debug)]
 pub(super) struct BucketSpec {
     pub(super) pace: Pace,
@@ -39,7 +39,7 @@ pub(super) struct BucketSpec {
 #[derive(Debug, Default)]
 struct Keyed {
     meters: HashMap<u64, Arc<Meter>>,
-    /// New keys until the idle ones are looked for.
+    /// The number of new keys until the next search for idle ones.
     until_sweep: usize,
 }
 
@@ -55,7 +55,7 @@ impl Meters {
         }
     }
 
-    /// How long the caller waits for its cell, or what it is told.
+    /// How long the caller waits for its cell, or its refusal.
     pub(super) fn check(
         &self,
         key: Option<&[u8]>,
@@ -73,7 +73,7 @@ impl Meters {
         }
     }
 
-    /// Lets promises lapse that nobody asked about since.
+    /// Lets promises lapse in buckets without recent requests.
     pub(super) fn lapse(&self, now: Instant) {
         let BucketSpec { pace, counters, .. } = &self.made;
         let now = self.nanos(now);
@@ -104,15 +104,15 @@ impl Meters {
 }
 
 impl Keyed {
-    /// Drops the meters that are as good as new ones: at each fourth part of new keys, so that each
-    /// pays for four at most.
+    /// Drops buckets that are equal to new ones. It runs after each quarter of new keys, so that a
+    /// new key pays for at most four visits.
     fn sweep(&mut self, made: &BucketSpec, now: Nanos) {
         if self.until_sweep > 0 {
             self.until_sweep -= 1;
             return;
         }
         let BucketSpec { pace, counters, .. } = made;
-        // One that is in somebody's hands has a cell taken from it in a moment.
+        // A meter in use elsewhere is about to lose a cell.
         self.meters
             .retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(pace, counters, now));
         self.until_sweep = self.meters.len() / 4;
@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn the_default_cap_holds_no_more_memory_than_is_said() {
         let entry = size_of::<Meter>() + 2 * size_of::<usize>() + size_of::<(u64, Arc<Meter>)>();
-        // Of a hash map half of the room may be empty; the list of those ahead has
-        // room for eight (`laws`), of two words each.
+        // Half of a hash map may be empty; the list of promises ahead has room for eight entries
+        // (`laws`) of two words each.
         let most = 100_000 * (entry + 32 + 8 * 16);
         assert!(most <= 30_000_000, "{most}");
     }
@@ -168,7 +168,7 @@ mod tests {
         }
         assert_eq!(held(&meters), 1_000);
         tokio::time::advance(Duration::from_secs(1)).await;
-        // At most a quarter more before they are looked for.
+        // At most a quarter more until idle keys are dropped.
         for key in 1_000..1_300 {
             assert!(ask(&meters, key));
         }

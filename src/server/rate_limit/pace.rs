@@ -2,31 +2,32 @@ use std::time::Duration;
 
 use super::Quota;
 
-/// Nanoseconds, or a time in nanoseconds since long before the buckets of a layer were made.
+/// Nanoseconds: a duration, or a time since long before the buckets of a layer were made.
 pub(super) type Nanos = u64;
 
 pub(super) const MILLI: Nanos = 1_000_000;
 
-/// When the buckets of a layer are made: any of them could have been full before, since that takes
-/// a year at most.
+/// The time at which the buckets of a layer are made. Any bucket could have filled before it,
+/// because that takes at most a year.
 pub(super) const START: Nanos = 400 * 86_400 * 1_000 * MILLI;
 
-/// What a quota and a grace come to. All times are in nanoseconds.
+/// Durations and limits derived from a quota and a grace. All times are in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) period: Nanos,
-    /// A bucket keeps a cell for so long before it is full.
+    /// A bucket keeps a cell for this long before it is full.
     pub(super) held: Nanos,
-    /// A promised cell is kept for its caller for so long; then it is for anybody who comes.
+    /// A promised cell is kept for its caller for this long; then it is for any caller.
     pub(super) cell_kept: Nanos,
-    /// A promise stands for so long. Who comes in time is let in, if not with its own cell then
-    /// with the next one. A caller may also come earlier by as much.
+    /// A promise stands for this long. A caller that returns within it is admitted, with its own
+    /// cell or else with the next one. A caller may also return early by as much.
     pub(super) stands: Nanos,
-    /// So many callers may be let in ahead of the line, each in place of one that did not come.
+    /// The number of callers that may be admitted ahead of the line, each in place of one that did
+    /// not return.
     pub(super) most_ahead: u64,
 }
 
-/// A caller that comes back waits at most for so many times the grace.
+/// The longest wait of a returning caller, as a multiple of the grace.
 const WAITS_OF_GRACE: u64 = 4;
 
 impl Pace {
@@ -34,12 +35,12 @@ impl Pace {
         let period = nanos(quota.period()).max(1);
         let held = nanos(quota.fill_time()).saturating_sub(period);
         let grace = nanos(grace);
-        // What a full bucket keeps for one caller is lost to all. One of a single cell is full at
-        // once.
+        // A cell that a full bucket keeps for one caller is lost to all. A bucket with one cell is
+        // full at once.
         let cell_kept = grace.min((held / 2).max(period / 16));
-        // If all come late that may, those behind them wait for as long, unless the bucket has
-        // cells. The rest of the wait is for those let in ahead, a period each, and two for parts
-        // of a period.
+        // If all callers are as late as allowed, those behind them wait as long, unless the bucket
+        // has cells. The rest of the wait is for callers admitted ahead, a period each, and two
+        // periods for rounding.
         let late = grace.saturating_sub(held.min(cell_kept));
         let others = longest_wait(period, grace).saturating_sub(late) / period;
         Self {
@@ -51,21 +52,21 @@ impl Pace {
         }
     }
 
-    /// So many periods later.
+    /// The time `count` periods later.
     pub(super) fn later(&self, than: Nanos, count: u64) -> Nanos {
         than.saturating_add(self.period.saturating_mul(count))
     }
 }
 
-/// How long a caller that comes back waits for its cell at most (the laws in `laws`).
+/// The longest wait of a returning caller for its cell (the laws in `laws`).
 pub(super) fn longest_wait(period: Nanos, grace: Nanos) -> Nanos {
-    // A slow quota would let too few in ahead of a line of callers that never come.
+    // A slow quota would admit too few ahead of a line of callers that never return.
     let slow = period.saturating_mul(5).saturating_add(grace);
     let slow = slow.min(period.saturating_mul(8));
     grace.saturating_mul(WAITS_OF_GRACE).max(slow)
 }
 
-/// Half a millennium fits in.
+/// Saturates after half a millennium.
 pub(super) fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,22 +1,22 @@
-//! The adapter to tonic's knowledge of who called.
+//! Reads the remote address from tonic's extensions.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::request::Parts;
 use tonic::metadata::MetadataMap;
 
-/// Whom an address belongs to.
+/// The network that shares a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Network {
     /// One address.
     V4([u8; 4]),
-    /// A /64: a single host gets that many addresses, and may change its own within them.
+    /// A /64: a single host controls one, and may change its address within it.
     V6([u8; 16]),
 }
 
-/// That of the remote address of a connection over TCP, with or without TLS.
+/// The network of the remote address of a TCP connection, with or without TLS.
 pub(super) fn network(parts: &mut Parts) -> Option<Network> {
-    // tonic alone knows under which types its servers put it there.
+    // Only tonic knows the types under which its servers store the address.
     let extensions = std::mem::take(&mut parts.extensions);
     let request = tonic::Request::from_parts(MetadataMap::new(), extensions, ());
     let address = request.remote_addr();
@@ -34,8 +34,8 @@ fn network_of(address: IpAddr) -> Network {
     }
 }
 
-/// The address of a host of IPv4 in the form in which a socket of IPv6 shows it, `::ffff:a.b.c.d`,
-/// or a translator, `64:ff9b::a.b.c.d` (RFC 6052). As a /64 they would be one network.
+/// The IPv4 address within an IPv6 address: as an IPv6 socket shows it, `::ffff:a.b.c.d`, or as a
+/// translator does, `64:ff9b::a.b.c.d` (RFC 6052). By their /64 all would be one network.
 fn v4_within(address: Ipv6Addr) -> Option<[u8; 4]> {
     let translated = match address.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
@@ -71,7 +71,7 @@ mod tests {
             assert_eq!(network(address), plain, "{address}");
             assert_ne!(network(address), network("::ffff:192.0.2.34"));
         }
-        // Deprecated, and nobody's network.
+        // The deprecated form is not treated as IPv4.
         assert_eq!(network("::192.0.2.33"), Network::V6([0; 16]));
     }
 }

@@ -2,55 +2,54 @@ use super::ahead::Ahead;
 use super::pace::{Nanos, Pace};
 use super::run::Run;
 
-/// A bucket, and the cells of it that are spoken for: refused callers were told when theirs comes.
+/// A bucket, and the promises of its cells: refused callers received the times of their cells.
 ///
-/// The bucket is GCRA. Promises stand in a line, a period apart, and a caller takes the first one,
-/// since nobody's name is on a promise. One that is late takes the next cell there is, and those
+/// The bucket is GCRA. Promises stand in a line, a period apart. A caller takes the first promise,
+/// because promises hold no caller's name. A late caller takes the next cell, and the callers
 /// behind it wait for as long as it was late.
 ///
-/// Some never come. When the time of a promise is over by [`cell_kept`](Pace::cell_kept), its turn
-/// passes: the caller that comes next, new or not, is let in or told of a time ahead of the line.
-/// Whose turn has passed is let in all the same if it comes while its promise stands, and waits for
-/// its cell.
+/// Some callers never return. When the time of a promise is over by
+/// [`cell_kept`](Pace::cell_kept), its turn passes: the next caller, new or returning, is admitted
+/// or gets a time ahead of the line. A caller whose turn has passed is still admitted if it returns
+/// while its promise stands, and waits for its cell.
 ///
-/// A call that comes again after another failure can't be told from one that was promised a cell,
-/// and takes a promise. All behind it move by a period; who then finds no promise waits for the
-/// next cell, like them, if that comes within the grace.
+/// A call that retries after another failure cannot be distinguished from one with a promise, and
+/// takes a promise. All behind it move by a period. A caller that then finds no promise waits for
+/// the next cell, like them, if that is within the grace.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
-    /// When the bucket is full, in the past if it is.
+    /// The time when the bucket is full; in the past if it is full.
     full: Nanos,
-    /// Cells are kept for these.
+    /// Promises whose cells are kept.
     line: Run,
-    /// These did not come in time, but still may.
+    /// Promises whose callers did not return in time, but still may.
     missed: Run,
-    /// These were told of a time ahead of the line.
+    /// Promises of times ahead of the line.
     ahead: Ahead,
-    /// How many turns passed that nobody used; below zero if those came whose turns were used.
+    /// The number of turns that passed unused; negative if callers returned whose turns were used.
     turns: i64,
 }
 
-/// Who asks for a cell.
+/// A request for a cell.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asks {
-    /// It comes again.
     pub(super) returning: bool,
-    /// It can come for a cell, or wait for it, that is so near.
+    /// The caller can return or wait for a cell within this time.
     pub(super) patience: Nanos,
 }
 
-/// What a caller gets.
+/// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gets {
-    /// A cell that is there then: now, or soon.
+    /// A cell at this time: now or soon.
     Cell { at: Nanos, promised: bool },
-    /// A promise of a cell.
+    /// A promise of the cell at this time.
     Promise { at: Nanos },
-    /// Nothing: then the first cell comes that nobody else was promised.
+    /// No cell: the first cell that is not promised to another is at this time.
     Nothing { at: Nanos },
 }
 
-/// Which promise a caller comes for.
+/// The promise that a caller returns for.
 #[derive(Clone, Copy, Debug)]
 enum Claim {
     Line,
@@ -59,7 +58,7 @@ enum Claim {
 }
 
 impl Promises {
-    /// With a full bucket.
+    /// A full bucket without promises.
     pub(super) fn new(now: Nanos) -> Self {
         Self {
             full: now,
@@ -67,7 +66,7 @@ impl Promises {
         }
     }
 
-    /// Decides on a request, after [`lapse`](Self::lapse).
+    /// Decides on a request. Call [`lapse`](Self::lapse) before.
     pub(super) fn ask(&mut self, pace: &Pace, asks: Asks, now: Nanos) -> Gets {
         let free = self.free(pace, now).max(now);
         let wait = free - now;
@@ -78,17 +77,17 @@ impl Promises {
                 self.keep(pace, claim);
                 self.take(pace, now, free, true)
             }
-            // What it came for still stands.
+            // The promise that it returned for still stands.
             Some(_) => Gets::Nothing { at: free },
-            // A promise that lapsed has left its turn.
+            // A lapsed promise has left its turn.
             None if asks.returning && can_wait && self.use_turn() => {
                 self.take(pace, now, free, false)
             }
             None if wait == 0 && (self.use_turn() || self.is_spare(pace, now)) => {
                 self.take(pace, now, free, false)
             }
-            // Somebody else may have come for its promise: it waits as long as those do who were
-            // moved by that, too.
+            // Another caller may have taken its promise: it waits as long as those that were moved
+            // by that.
             None if asks.returning && can_wait && self.is_unpromised(pace, now, free) => {
                 self.take(pace, now, free, false)
             }
@@ -112,7 +111,7 @@ impl Promises {
         }
     }
 
-    /// Lets turns pass and promises lapse, and says how many lapsed.
+    /// Lets turns pass and promises lapse, and returns the number of lapsed promises.
     pub(super) fn lapse(&mut self, pace: &Pace, now: Nanos) -> u64 {
         let passed = self.line.older(pace, now, pace.cell_kept);
         let late = self.line.split_first(pace, passed);
@@ -127,7 +126,7 @@ impl Promises {
         lapsed.saturating_add(lapsed_ahead)
     }
 
-    /// So many turns are for others, as far as that makes nobody wait too long.
+    /// Adds passed turns, up to the number that keeps waits within their limit.
     fn pass(&mut self, pace: &Pace, turns: u64) {
         let most = pace.most_ahead.saturating_sub(self.ahead.count());
         let most = i64::try_from(most).unwrap_or(i64::MAX);
@@ -143,25 +142,25 @@ impl Promises {
         self.full <= now
     }
 
-    /// Takes the first cell, which may be one to come.
+    /// Takes the first cell, which may be in the future.
     fn take(&mut self, pace: &Pace, now: Nanos, at: Nanos, promised: bool) -> Gets {
         self.full = pace.later(self.full.max(now), 1);
         Gets::Cell { at, promised }
     }
 
-    /// Whether somebody may go ahead of the line in place of one that did not come.
+    /// Uses a passed turn, if there is one, to admit a caller ahead of the line.
     fn use_turn(&mut self) -> bool {
         let is_left = self.turns > 0;
         self.turns -= i64::from(is_left);
         is_left
     }
 
-    /// Since when, or from when on, there is a cell. A full bucket has had its first for long.
+    /// The time of the first cell. In a full bucket it is in the past.
     fn free(&self, pace: &Pace, now: Nanos) -> Nanos {
         self.full.max(now).saturating_sub(pace.held)
     }
 
-    /// The promise that a caller comes for, if it may: the one that lapses first.
+    /// The promise that a returning caller takes, if any: the one that lapses first.
     fn claim(&self, pace: &Pace, now: Nanos) -> Option<Claim> {
         let soon = |at: &Nanos| *at <= now.saturating_add(pace.stands);
         let line = self.line.first().filter(soon).map(|at| (at, Claim::Line));
@@ -171,13 +170,13 @@ impl Promises {
         first.min_by_key(|(at, _)| *at).map(|(_, claim)| claim)
     }
 
-    /// Its caller has come.
+    /// Removes a promise whose caller has returned.
     fn keep(&mut self, pace: &Pace, claim: Claim) {
         match claim {
             Claim::Line => self.line.drop_first(pace, 1),
             Claim::Missed => {
                 self.missed.drop_first(pace, 1);
-                // Its turn had passed, and now was used twice or is used up.
+                // Its turn had passed: now it was used twice, or is used up.
                 self.turns -= 1;
             }
             Claim::Ahead => self.ahead.take(),
@@ -186,27 +185,27 @@ impl Promises {
 
     fn add_to_line(&mut self, pace: &Pace, at: Nanos) {
         if !self.line.is_empty() && self.line.end(pace) < at {
-            // All of it is due, and waits for a late bucket. The next times are told by that.
+            // The whole line is due, and waits for a late bucket, which determines the next times.
             let due = std::mem::take(&mut self.line);
             self.missed.append(pace, due);
         }
         self.line.append(pace, Run::one(at));
     }
 
-    /// Whether those in the line would have their cells in time if one were taken now.
+    /// Whether the callers in the line would get their cells in time if one were taken now.
     fn is_spare(&self, pace: &Pace, now: Nanos) -> bool {
         let Some(next) = self.line.first() else {
             return true;
         };
         let due = self.line.due(pace, now);
         let full = self.full.max(now);
-        // One for each that is due is left now, and for those to come when they come.
+        // There is a cell for each that is due now, and one for each later one at its time.
         let is_there = pace.later(full, due) <= now.saturating_add(pace.held);
         let is_left = pace.later(full, 1) <= next.saturating_add(pace.held);
         is_there && (is_left || due == self.line.count())
     }
 
-    /// Whether the first cell comes within the grace, and is promised to nobody.
+    /// Whether the first cell is within the grace, and is not promised.
     fn is_unpromised(&self, pace: &Pace, now: Nanos, free: Nanos) -> bool {
         let next = self.line.first();
         let is_left = |next: Nanos| {
@@ -216,15 +215,15 @@ impl Promises {
         free - now <= pace.stands && next.is_none_or(is_left)
     }
 
-    /// The end of the line.
+    /// The time after the last promise of the line.
     fn end(&self, pace: &Pace, now: Nanos) -> Nanos {
         let free = self.free(pace, now);
         if self.line.is_empty() {
             return pace.later(free, self.ahead.count());
         }
         let end = self.line.end(pace);
-        // A late line moves on only as callers come. Its end is not told later than it was to be,
-        // if that is to come.
+        // A late line moves on only as callers return. Its end is not later than planned, if that
+        // is in the future.
         if end > now {
             end
         } else {
@@ -232,7 +231,8 @@ impl Promises {
         }
     }
 
-    /// A quarter of the turns, one at least, is left for callers that come when there is a cell.
+    /// Whether a place ahead may be promised. A quarter of the turns, at least one, is left for
+    /// callers that arrive when there is a cell.
     fn has_place_ahead(&self) -> bool {
         let ahead = i64::try_from(self.ahead.count()).unwrap_or(i64::MAX);
         let left = self.turns.saturating_add(ahead) / 4;
@@ -249,13 +249,13 @@ mod tests {
     use super::*;
 
     impl Promises {
-        /// How much it remembers that is no number.
+        /// The number of entries that are not plain counters.
         pub(in crate::server::rate_limit) fn entries(&self) -> usize {
             self.ahead.groups.len()
         }
     }
 
-    /// A cell each 10 ms.
+    /// One cell each 10 ms.
     fn pace(burst: u32) -> Pace {
         let quota = Quota::every(Duration::from_millis(10)).unwrap();
         Pace::new(quota.burst(burst).unwrap(), Duration::from_millis(250))
@@ -267,7 +267,7 @@ mod tests {
         START + millis * MILLI
     }
 
-    /// What comes of a request at that time.
+    /// The result of a request at that time.
     fn ask(promises: &mut Promises, pace: &Pace, returning: bool, millis: u64) -> Gets {
         let asks = Asks {
             returning,
@@ -294,7 +294,7 @@ mod tests {
         Gets::Promise { at: ms(millis) }
     }
 
-    /// A bucket that is empty at the start, and a line of so many promises, the first in 10 ms.
+    /// A bucket that is empty at the start, with a line of `count` promises, the first in 10 ms.
     fn line(pace: &Pace, count: u64) -> Promises {
         let mut promises = Promises::new(ms(0));
         promises.full = ms(10) + pace.held;
@@ -320,12 +320,12 @@ mod tests {
         let pace = pace(1);
         let mut promises = line(&pace, 10);
         assert_eq!(new(&mut promises, &pace, 11), cell(11, false));
-        // The second is on time, and the one whose turn it was is late: it gets the next.
+        // The second is on time. The first is late, its turn has passed, and it gets the next cell.
         assert_eq!(again(&mut promises, &pace, 20), cell(21, true));
         assert_eq!(again(&mut promises, &pace, 30), cell(31, true));
         assert_eq!(again(&mut promises, &pace, 33), cell(41, true));
         assert_eq!(again(&mut promises, &pace, 40), cell(51, true));
-        // A turn was used twice, and the next one that passes makes up for it.
+        // A turn was used twice; the next turn that passes makes up for it.
         assert_eq!(promises.turns, -1);
         promises.lapse(&pace, ms(52));
         assert_eq!((promises.missed.count(), promises.turns), (1, 0));
@@ -335,7 +335,7 @@ mod tests {
     fn a_turn_is_used_by_whoever_comes_first_with_or_without_a_cell_to_spare() {
         let pace = pace(5);
         let mut promises = line(&pace, 30);
-        // Two turns have passed, and the cells are there.
+        // Two turns have passed, and their cells are there.
         let turns = 2;
         for _ in 0..turns {
             assert_eq!(new(&mut promises, &pace, 41), cell(41, false));
@@ -348,10 +348,10 @@ mod tests {
     fn a_new_caller_leaves_the_cells_of_those_who_are_due_and_of_those_to_come() {
         let pace = pace(5);
         let mut promises = line(&pace, 3);
-        // One is there for the one that is due.
+        // The one cell is for the caller that is due.
         assert_eq!(new(&mut promises, &pace, 10), promise(40));
         assert_eq!(again(&mut promises, &pace, 10), cell(10, true));
-        // Nobody has come for those at 20 and 30; both cells are there, and the last is not.
+        // The callers of 20 and 30 have not returned; both cells are there, the last is not.
         assert_eq!(new(&mut promises, &pace, 39), promise(50));
         assert_eq!(again(&mut promises, &pace, 39), cell(39, true));
         assert_eq!(again(&mut promises, &pace, 39), cell(39, true));
@@ -407,7 +407,7 @@ mod tests {
         let next = promises.line.first();
         assert_eq!(next, Some(ms(260)));
         assert_eq!(again(&mut promises, &pace, 0), promise(1_010));
-        // But one whose promise has lapsed finds the turn that it left.
+        // But a caller whose promise has lapsed finds the turn that it left.
         promises.turns = 1;
         assert_eq!(again(&mut promises, &pace, 0), cell(260, false));
         assert_eq!(promises.turns, 0);
@@ -417,7 +417,7 @@ mod tests {
     fn who_finds_its_promise_taken_waits_for_the_next_cell_if_that_is_near() {
         let pace = pace(1);
         let mut promises = line(&pace, 2);
-        // Somebody who was promised nothing.
+        // A caller without a promise.
         assert_eq!(again(&mut promises, &pace, 10), cell(10, true));
         assert_eq!(again(&mut promises, &pace, 11), cell(20, true));
         assert_eq!(again(&mut promises, &pace, 20), cell(30, false));
@@ -453,15 +453,15 @@ mod tests {
         while new(&mut promises, &pace, 505) == promise(515 + 10 * places) {
             places += 1;
         }
-        // A quarter is for those who come when there is a cell.
+        // A quarter is left for callers that arrive when there is a cell.
         assert_eq!((promises.turns, places), (12, 37));
-        // The time of all is over, so that of the next one is soon.
+        // The times of all are over, so the next one is soon.
         assert_eq!(promises.ahead.count(), places);
         assert_eq!(new(&mut promises, &pace, 1_005), cell(1_005, false));
         promises.turns = most / 2;
         let late = promises.ahead.count();
         assert_eq!(new(&mut promises, &pace, 1_005), promise(1_015));
-        // Those who do not come leave their turns.
+        // Callers that do not return leave their turns.
         promises.line = Run::default();
         promises.missed = Run::default();
         assert_eq!(promises.lapse(&pace, ms(1_300)), late);
@@ -504,10 +504,10 @@ mod tests {
     fn a_line_that_is_late_is_told_its_end_by_the_bucket_if_the_time_is_over() {
         let pace = pace(10);
         let mut promises = line(&pace, 2);
-        // Callers that came again have taken the cells of a tenth of a second.
+        // Callers that retried have taken the cells of 100 ms.
         promises.full = ms(110) + pace.held;
         assert_eq!(new(&mut promises, &pace, 40), promise(130));
-        // Those before are let in, and nobody's time was put off.
+        // The callers before are admitted, and no time was postponed.
         assert_eq!(promises.missed.count(), 2);
         assert_eq!(again(&mut promises, &pace, 40), cell(110, true));
         assert_eq!(promises.line.first(), Some(ms(130)));

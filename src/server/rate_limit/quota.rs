@@ -5,10 +5,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-/// How many requests are let through: a bucket of cells that fills at an even pace.
+/// A rate of requests: a bucket of cells that fills at an even pace.
 ///
-/// Each request takes a cell. One becomes free every period, and those that nobody takes are kept, up
-/// to the burst.
+/// Each request takes a cell. One becomes free every period; unused cells are kept, up to the
+/// burst.
 ///
 /// ```
 /// use grpc_resilience::rate_limit::Quota;
@@ -25,43 +25,43 @@ pub struct Quota {
     burst: NonZeroU32,
 }
 
-/// A quota that can't be: said at construction.
+/// Returned for an invalid quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidQuota {
-    /// It would let nothing through.
-    #[error("a quota lets at least one request through")]
+    /// The number of requests is 0.
+    #[error("the quota admits no request: set at least 1")]
     Nothing,
-    /// Time is counted in nanoseconds.
-    #[error("a quota has at least a nanosecond for each request")]
+    /// The period is shorter than 1 ns, the resolution of the limit.
+    #[error("the period is shorter than 1 ns: set a longer period or fewer requests")]
     TooFast,
     /// The bucket would take more than a year to fill.
-    #[error("a quota fills its burst within a year, not in {0:?}")]
+    #[error("the burst takes {0:?} to fill, over a year: set a smaller burst or a shorter period")]
     TooSlow(Duration),
 }
 
 impl Quota {
-    /// So many requests a second, spread evenly, and a burst of as many.
+    /// This number of requests a second, evenly spaced, with a burst of as many.
     ///
     /// The period is rounded up to a nanosecond.
     ///
     /// # Errors
     ///
-    /// [`InvalidQuota`] for none, and for more than 1,000,000,000.
+    /// [`InvalidQuota`] for 0, and for more than 1,000,000,000.
     pub fn per_second(requests: u32) -> Result<Self, InvalidQuota> {
         Self::spread(requests, SECOND)
     }
 
-    /// So many requests a minute, spread evenly, and a burst of as many.
+    /// This number of requests a minute, evenly spaced, with a burst of as many.
     ///
     /// # Errors
     ///
-    /// [`InvalidQuota`] for none.
+    /// [`InvalidQuota`] for 0.
     pub fn per_minute(requests: u32) -> Result<Self, InvalidQuota> {
         Self::spread(requests, MINUTE)
     }
 
-    /// One request each period, and a burst of one.
+    /// One request each period, with a burst of one.
     ///
     /// # Errors
     ///
@@ -73,11 +73,11 @@ impl Quota {
         Self::valid(period, NonZeroU32::MIN)
     }
 
-    /// The same pace with a burst of so many requests at once after a pause.
+    /// Sets the burst: the number of requests admitted at once after a pause.
     ///
     /// # Errors
     ///
-    /// [`InvalidQuota`] for none, and if so many would take more than a year to come.
+    /// [`InvalidQuota`] for 0, and if the burst takes more than a year to fill.
     pub fn burst(self, requests: u32) -> Result<Self, InvalidQuota> {
         let burst = NonZeroU32::new(requests).ok_or(InvalidQuota::Nothing)?;
         Self::valid(self.period, burst)
@@ -89,13 +89,13 @@ impl Quota {
         self.period
     }
 
-    /// How many cells are kept.
+    /// The number of cells that the bucket keeps.
     #[must_use]
     pub fn burst_size(&self) -> NonZeroU32 {
         self.burst
     }
 
-    /// How long an empty bucket takes to be full.
+    /// The time until an empty bucket is full.
     pub(super) fn fill_time(&self) -> Duration {
         self.period.saturating_mul(self.burst.get())
     }
@@ -106,7 +106,7 @@ impl Quota {
         if requests > span.as_nanos() {
             return Err(InvalidQuota::TooFast);
         }
-        // Rounded up, so that it is never more than was asked for.
+        // Rounded up, so that the rate never exceeds the setting.
         let period = span.as_nanos().div_ceil(requests);
         let period = Duration::from_nanos(u64::try_from(period).unwrap_or(u64::MAX));
         Self::valid(period, burst)

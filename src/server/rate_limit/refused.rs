@@ -5,20 +5,20 @@ use crate::grpc::{Code, PUSHBACK, Status};
 
 use super::meter::{Refusal, whole_millis};
 
-/// The answer to a refused request.
+/// The status of a refused request.
 pub(super) fn status(refusal: Refusal, hints: bool) -> Status {
     if !hints {
         return Status::new(Code::ResourceExhausted, "rate limit exceeded");
     }
     let Refusal { after, promised } = refusal;
     let message = if promised {
-        format!("rate limit exceeded: come again in {after:?}, a place is kept for this caller")
+        format!("rate limit exceeded: retry in {after:?}, when a place is kept for this caller")
     } else {
-        format!("rate limit exceeded: the next place is free in {after:?}")
+        format!("rate limit exceeded: retry in {after:?}, when the next place is free")
     };
     let details = retry_info_details(Code::ResourceExhausted, &message, after);
     let mut metadata = HeaderMap::new();
-    // A pushback is an int32: past 24 days the details alone say it (CONTRACT P1).
+    // A pushback is an int32: beyond 24 days only the details hold the delay (CONTRACT P1).
     if let Ok(millis) = i32::try_from(whole_millis(after).as_millis()) {
         metadata.insert(PUSHBACK, HeaderValue::from(millis));
     }

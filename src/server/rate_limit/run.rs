@@ -1,6 +1,6 @@
 use super::pace::{Nanos, Pace};
 
-/// Promises a period apart, the first of them at `next`: arithmetic, so that no list grows under
+/// Promises a period apart, the first at `next`. Plain arithmetic, so that no list grows under
 /// attack.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Run {
@@ -17,23 +17,23 @@ impl Run {
         self.count
     }
 
-    /// The first one's time, if there is one.
+    /// The time of the first promise.
     pub(super) fn first(&self) -> Option<Nanos> {
         (self.count > 0).then_some(self.next)
     }
 
-    /// A period after the last one.
+    /// The time one period after the last promise.
     pub(super) fn end(&self, pace: &Pace) -> Nanos {
         pace.later(self.next, self.count)
     }
 
-    /// How many have their time now or had it.
+    /// The number of promises with a time at or before `now`.
     pub(super) fn due(&self, pace: &Pace, now: Nanos) -> u64 {
         let since = now.checked_sub(self.next);
         since.map_or(0, |since| (since / pace.period + 1).min(self.count))
     }
 
-    /// How many had their time longer ago than this.
+    /// The number of promises with a time more than `than` before `now`.
     pub(super) fn older(&self, pace: &Pace, now: Nanos, than: Nanos) -> u64 {
         let late = now.saturating_sub(self.next).saturating_sub(than);
         late.div_ceil(pace.period).min(self.count)
@@ -44,7 +44,7 @@ impl Run {
         self.count = self.count.saturating_sub(count);
     }
 
-    /// Takes the first ones out.
+    /// Takes out the first `count` promises.
     pub(super) fn split_first(&mut self, pace: &Pace, count: u64) -> Self {
         let first = Self {
             next: self.next,
@@ -54,7 +54,7 @@ impl Run {
         first
     }
 
-    /// Adds those of a later run. Where there is a gap between, the earlier ones stand longer.
+    /// Adds the promises of a later run. Across a gap, the earlier ones stand longer.
     pub(super) fn append(&mut self, pace: &Pace, more: Self) {
         if more.is_empty() {
             return;

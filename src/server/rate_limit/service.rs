@@ -55,7 +55,7 @@ where
             }
             Ok(wait) => {
                 let request = Request::from_parts(parts, body);
-                // The one that is ready waits with the request.
+                // The clone that is ready waits with the request.
                 let next = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, next);
                 let until = now.checked_add(wait).unwrap_or(now);

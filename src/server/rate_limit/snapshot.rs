@@ -1,18 +1,18 @@
 use crate::kernel::sync::{AtomicU64, Ordering};
 
-/// What a [`ServerRateLimitLayer`](super::ServerRateLimitLayer) has done so far, all quotas and keys together.
+/// The counts of a [`ServerRateLimitLayer`](super::ServerRateLimitLayer), for all quotas and keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimitSnapshot {
-    /// Requests that were let through.
+    /// Requests that were admitted.
     pub admitted: u64,
-    /// Requests that were answered RESOURCE_EXHAUSTED.
+    /// Requests that were refused with RESOURCE_EXHAUSTED.
     pub refused: u64,
-    /// Of the refused ones, those that a cell was promised to.
+    /// Refused requests with the promise of a cell.
     pub promised: u64,
-    /// Promises that were kept: somebody came again in time and was let through.
+    /// Promises that were kept: a caller returned in time and was admitted.
     pub kept: u64,
-    /// Promises that nobody came for. Those that are neither kept nor lapsed still stand.
+    /// Promises for which no caller returned. Those that are neither kept nor lapsed still stand.
     pub lapsed: u64,
 }
 

@@ -89,10 +89,7 @@ fn an_explanation_reads_well_in_one_line() {
             layer().methods(ORDERS).unwrap(),
             "safe to repeat (no side effects), by its proto; unary, by its proto",
         ),
-        (
-            layer(),
-            "not repeated once it may have run: nobody declared it",
-        ),
+        (layer(), "not repeated once it may have run: not declared"),
         (
             glob.kind("/**", MethodKind::ServerStreaming).unwrap(),
             "not repeated once it may have run, by the glob /shop.*/*; \

@@ -145,7 +145,7 @@ async fn a_call_whose_time_was_up_when_it_came_is_answered_without_its_handler()
         assert_eq!(code, Code::DeadlineExceeded);
         assert_eq!(
             message,
-            "the caller's deadline had passed when the call came"
+            "the caller's deadline had passed when the call arrived"
         );
         assert_eq!((answer.took, answer.trailers), (Duration::ZERO, None));
     }
