@@ -15,6 +15,7 @@ mod deadline;
 mod errors;
 mod fast_path;
 mod idempotency;
+mod inner_service;
 mod interceptor;
 mod no_runtime;
 mod pass_through;

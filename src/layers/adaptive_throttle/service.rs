@@ -30,6 +30,18 @@ impl<S: Clone> AdaptiveThrottle<S> {
 }
 
 impl<S> AdaptiveThrottle<S> {
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        self.inner.get_ref()
+    }
+
+    /// The inner service, without the layer.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner.into_inner()
+    }
+
     /// The counts of this service and its clones, to be looked at while others have it in their
     /// stack.
     #[must_use]
