@@ -2,6 +2,7 @@ use std::time::Duration;
 
 /// How chance spreads a delay `d`, so that clients which failed together do not return together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Jitter {
     /// `d` itself. Clients that failed together stay together: for tests.
     None,

@@ -5,7 +5,7 @@ use crate::kernel::sync::{AtomicUsize, Ordering};
 
 /// What the recordings of a channel may hold together; clones share it.
 #[derive(Clone, Debug)]
-pub struct ReplayBuffer(Arc<Pool>);
+pub(crate) struct ReplayBuffer(Arc<Pool>);
 
 #[derive(Debug)]
 struct Pool {
@@ -20,25 +20,13 @@ struct Pool {
 impl ReplayBuffer {
     /// A buffer of so many bytes.
     #[must_use]
-    pub fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Self(Arc::new(Pool {
             limit: bytes,
             held: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             waiting_long: AtomicUsize::new(0),
         }))
-    }
-
-    /// A buffer without a bound.
-    #[must_use]
-    pub fn unlimited() -> Self {
-        Self::new(usize::MAX)
-    }
-
-    /// How many bytes the recordings hold now, those it takes to keep frames apart included.
-    #[must_use]
-    pub fn held(&self) -> usize {
-        self.0.held.load(Ordering::Relaxed)
     }
 
     /// One write where there is room, and none where there is not: all calls of a channel do this, on all
@@ -125,7 +113,7 @@ pub(super) const FRAME_COST: usize = 96;
 /// Why a request can't be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum NotReplayable {
+pub(crate) enum NotReplayable {
     /// It is larger than one call may hold.
     TooLarge,
     /// The recordings of the channel hold all that they may.
@@ -289,6 +277,17 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl ReplayBuffer {
+        pub(crate) fn unlimited() -> Self {
+            Self::new(usize::MAX)
+        }
+
+        /// How many bytes the recordings hold now, those it takes to keep frames apart included.
+        pub(crate) fn held(&self) -> usize {
+            self.0.held.load(Ordering::Relaxed)
+        }
+    }
 
     // CONTRACT R8, PEER-CASES JAVA-per-rpc-limit, JAVA-channel-limit
     #[test]

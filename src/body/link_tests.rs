@@ -13,7 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::*;
+use crate::body::*;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Its error is one that a request can be cancelled with.

@@ -19,24 +19,8 @@ use super::{Replay, RequestBody};
 /// A request that can be sent more than once, as long as it fits.
 ///
 /// Dropping it ends the attempt under way: its request fails with CANCEL and is never completed.
-/// [`commit`](Self::commit) lets that attempt go on, and frees what was kept.
-///
-/// ```
-/// use grpc_resilience::body::{NotReplayable, Recording, ReplayBuffer};
-/// use http_body_util::{BodyExt as _, Full};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), std::convert::Infallible> {
-/// let body = Full::<bytes::Bytes>::from("once").boxed_unsync();
-/// let mut recording = Recording::new(body, 1_024, &ReplayBuffer::new(8_192));
-/// for _ in 0..3 {
-///     assert_eq!(recording.attempt().collect().await?.to_bytes(), "once");
-/// }
-/// assert_eq!(recording.lost(), None);
-/// # Ok(())
-/// # }
-/// ```
-pub struct Recording<B: Body<Data = Bytes> + Unpin> {
+/// [`answered`](Self::answered) lets that attempt go on, and frees what was kept.
+pub(crate) struct Recording<B: Body<Data = Bytes> + Unpin> {
     kept: Storage<B>,
     /// That of the last attempt, or the next one if there was none yet; `None` once it is answered.
     link: Option<RequestLink>,
@@ -55,20 +39,6 @@ enum Storage<B: Body<Data = Bytes> + Unpin> {
 struct Handle<B: Body<Data = Bytes> + Unpin>(Arc<Tee<B>>);
 
 impl<B: RequestBody> Recording<B> {
-    /// Records a request of at most `limit` bytes, as far as the buffer has room for it.
-    ///
-    /// A larger one, or one for which the buffer is full, is sent all the same, once
-    /// (CONTRACT R8); what provably was not read by any attempt can still be read by the next.
-    pub fn new(mut body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
-        let mut share = Share::new(buffer.clone(), limit);
-        let (capture, above) = capture(&mut body, &mut share);
-        let kept = match capture {
-            Capture::Whole(captured) => Storage::Whole(captured, Some(Box::new(share))),
-            Capture::Begun(read) => Storage::live(Live::new(read, body), share),
-        };
-        Self::of(kept, above)
-    }
-
     #[inline]
     fn of(kept: Storage<B>, above: Option<RequestLink>) -> Self {
         Self {
@@ -156,7 +126,7 @@ impl<B: RequestBody> Recording<B> {
     ///
     /// Once [`lost`](Self::lost) says why not, it is not the whole request any more.
     #[inline]
-    pub fn attempt(&mut self) -> B {
+    pub(crate) fn attempt(&mut self) -> B {
         let link = match &self.link {
             Some(link) if link.is_new() => link.clone(),
             last => RequestLink::new(last.as_ref().and_then(RequestLink::above).cloned()),
@@ -170,7 +140,7 @@ impl<B: RequestBody> Recording<B> {
 
     /// The attempt under way has failed: no more of its request is read, and a whole one is kept
     /// without the memory around it.
-    pub fn end_attempt(&mut self) {
+    pub(crate) fn end_attempt(&mut self) {
         if let Some(link) = &self.link {
             link.end();
         }
@@ -180,14 +150,8 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
-    /// Whether a reader had begun with the request of the attempt that ended last. A layer of this
-    /// crate that keeps the request in turn is no reader, but what it sends is.
-    #[must_use]
-    pub fn was_read(&self) -> bool {
-        self.reader() != Reader::None
-    }
-
-    /// Who that was.
+    /// Who had begun with the request of the attempt that ended last. A layer of this crate that
+    /// keeps the request in turn is no reader, but what it sends is.
     pub(crate) fn reader(&self) -> Reader {
         self.link.as_ref().map_or(Reader::None, RequestLink::reader)
     }
@@ -198,11 +162,6 @@ impl<B: RequestBody> Recording<B> {
         let call = RequestLink::new(None);
         let is_outermost = self.link.as_ref()?.end_with(call.clone());
         is_outermost.then(|| RequestGuard::of(call))
-    }
-
-    /// No attempt follows: the one under way goes on, and what was kept is freed (CONTRACT R7).
-    pub fn commit(mut self) {
-        drop(self.answered());
     }
 
     /// The guard of the attempt under way, which ends its request; no attempt follows.
@@ -226,7 +185,7 @@ impl<B: RequestBody> Recording<B> {
 
     /// Looks, between two attempts, whether a live request failed since the last one read of it;
     /// [`lost`](Self::lost) says so. No more than one frame is read ahead.
-    pub fn look_ahead(&mut self) {
+    pub(crate) fn look_ahead(&mut self) {
         if let Storage::Live(Handle(tee)) = &self.kept {
             tee.look_ahead();
         }
@@ -247,11 +206,38 @@ impl<B: RequestBody> Recording<B> {
 
     /// Why the request can't be sent again; `None` if it can.
     #[must_use]
-    pub fn lost(&self) -> Option<NotReplayable> {
+    pub(crate) fn lost(&self) -> Option<NotReplayable> {
         match &self.kept {
             Storage::Whole(..) => None,
             Storage::Live(Handle(tee)) => tee.lost(),
         }
+    }
+}
+
+/// For the tests of this module.
+#[cfg(test)]
+impl<B: RequestBody> Recording<B> {
+    /// Records a request of at most `limit` bytes, as far as the buffer has room for it.
+    ///
+    /// A larger one, or one for which the buffer is full, is sent all the same, once
+    /// (CONTRACT R8); what provably was not read by any attempt can still be read by the next.
+    pub(crate) fn new(mut body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
+        let mut share = Share::new(buffer.clone(), limit);
+        let (capture, above) = capture(&mut body, &mut share);
+        let kept = match capture {
+            Capture::Whole(captured) => Storage::Whole(captured, Some(Box::new(share))),
+            Capture::Begun(read) => Storage::live(Live::new(read, body), share),
+        };
+        Self::of(kept, above)
+    }
+
+    pub(crate) fn was_read(&self) -> bool {
+        self.reader() != Reader::None
+    }
+
+    /// No attempt follows: the one under way goes on, and what was kept is freed (CONTRACT R7).
+    pub(crate) fn commit(mut self) {
+        drop(self.answered());
     }
 }
 

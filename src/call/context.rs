@@ -17,8 +17,8 @@ use super::{Budget, CallOptions, Deadline, Reader, Safety, Timeout};
 /// It belongs to one call: a proxy that forwards the extensions of a request that it serves takes
 /// it out first, `extensions.remove::<Context>()`.
 ///
-/// A layer of your own reads it with `request.extensions().get::<Context>()` and writes it through
-/// [`Context::of`].
+/// A layer of your own reads it with `request.extensions().get::<Context>()`, and says what it wants
+/// of the call through [`CallOptionsExt`](super::CallOptionsExt), as a caller does.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// Few calls have any, so they lie apart: what is moved with each request stays small.
@@ -66,7 +66,7 @@ enum Stacks {
 impl Context {
     /// The context of a request, put there if it has none.
     #[inline]
-    pub fn of(extensions: &mut Extensions) -> &mut Self {
+    pub(crate) fn of(extensions: &mut Extensions) -> &mut Self {
         extensions.get_or_insert_default()
     }
 
@@ -114,7 +114,7 @@ impl Context {
     ///
     /// Without a deadline layer that still spans all attempts and waits (CONTRACT R2). A malformed
     /// header is the server's to refuse.
-    pub fn caller_deadline<B>(request: &mut Request<B>) -> Option<Deadline> {
+    pub(crate) fn caller_deadline<B>(request: &mut Request<B>) -> Option<Deadline> {
         let context = request.extensions().get::<Self>();
         if let Some(known) = context.and_then(Self::deadline) {
             return Some(known);
@@ -142,7 +142,7 @@ impl Context {
     }
 
     /// Bounds the call; an earlier deadline stays.
-    pub fn bound(&mut self, deadline: Deadline) {
+    pub(crate) fn bound(&mut self, deadline: Deadline) {
         self.deadline = Some(match self.deadline {
             Some(earlier) => earlier.earliest(deadline),
             None => deadline,
@@ -163,7 +163,7 @@ impl Context {
 
     /// Declares the method. A declaration made further out stays, but for one: that the method is
     /// not safe to repeat, which always wins.
-    pub fn declare(&mut self, safety: Safety) {
+    pub(crate) fn declare(&mut self, safety: Safety) {
         if safety == Safety::Unknown {
             self.safety = Some(safety);
         }
@@ -177,7 +177,7 @@ impl Context {
     }
 
     /// Declares the kind of the method; a declaration made further out stays.
-    pub fn declare_kind(&mut self, kind: MethodKind) {
+    pub(crate) fn declare_kind(&mut self, kind: MethodKind) {
         self.kind.get_or_insert(kind);
     }
 
@@ -194,7 +194,7 @@ impl Context {
     }
 
     /// Sets the budget.
-    pub fn charge(&mut self, budget: Arc<dyn Budget>) {
+    pub(crate) fn charge(&mut self, budget: Arc<dyn Budget>) {
         self.budget = Some(budget);
         self.paid_in = false;
     }
@@ -356,12 +356,12 @@ impl Context {
     /// Where to write what happens to the call; `None` while nobody follows it, as nobody follows an
     /// ordinary call under `Resilience` before its first attempt has failed.
     #[must_use]
-    pub fn trace(&self) -> Option<&Trace> {
+    pub(crate) fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
     }
 
     /// Listens to what happens to the call; a listener further out is shared.
-    pub fn listen(&mut self) -> Trace {
+    pub(crate) fn listen(&mut self) -> Trace {
         self.trace.get_or_insert_default().clone()
     }
 

@@ -42,11 +42,10 @@ impl Deadline {
 
     /// The deadline that the caller wrote into `grpc-timeout`, as tonic's `Request::set_timeout`
     /// does; `None` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidTimeout`] if the header is outside the grammar.
-    pub fn from_headers(headers: &HeaderMap, now: Instant) -> Result<Option<Self>, InvalidTimeout> {
+    pub(crate) fn from_headers(
+        headers: &HeaderMap,
+        now: Instant,
+    ) -> Result<Option<Self>, InvalidTimeout> {
         find(headers, &TIMEOUT)
             .map(|value| parse_timeout(value.as_bytes()))
             .transpose()
@@ -85,7 +84,7 @@ impl Deadline {
     /// Writes what is left at `now` as `grpc-timeout`; for the end of an attempt, a little more.
     ///
     /// A layer that delayed a request does so just before it hands it on.
-    pub fn stamp(&self, headers: &mut HeaderMap, now: Instant) {
+    pub(crate) fn stamp(&self, headers: &mut HeaderMap, now: Instant) {
         headers.insert(TIMEOUT, render_timeout(self.told(now)));
     }
 

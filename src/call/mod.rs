@@ -12,7 +12,7 @@
 //! | [`MethodKind`](crate::grpc::MethodKind) | the idempotency layer, the caller | retry | a stream |
 //! | [last attempt](Context::is_last_attempt) | retry | attempt timeout | another can follow |
 //! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
-//! | [`Trace`](crate::report::Trace) | retry, deadline, the caller's `call_report()` | whoever acts on the call writes into it | nobody listens |
+//! | the report | retry, deadline, the caller's `call_report()` | whoever acts on the call writes into it | nobody listens |
 
 mod attempt_kind;
 mod budget;
@@ -21,6 +21,7 @@ mod context;
 mod deadline;
 mod ext;
 mod grace;
+pub(crate) mod internal;
 mod method;
 mod options;
 mod safety;
@@ -35,7 +36,8 @@ pub use context::Context;
 pub use deadline::Deadline;
 pub use ext::CallOptionsExt;
 pub use method::Method;
-pub use options::{CallOptions, Timeout, WaitMode};
+pub(crate) use options::Timeout;
+pub use options::{CallOptions, WaitMode};
 pub use safety::Safety;
 pub(crate) use seen::Reader;
 pub use served::ParentCall;

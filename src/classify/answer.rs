@@ -44,7 +44,7 @@ pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> 
 
 /// The failure that trailers speak of: `None` if they are OK. Nothing is allocated then.
 ///
-/// Trailers without `grpc-status` are one, see [`no_status`].
+/// Trailers without `grpc-status` are one, see `no_status`.
 #[must_use]
 pub fn trailers(trailers: &HeaderMap) -> Option<(Verdict, Status)> {
     match Code::from_headers(trailers) {
@@ -62,7 +62,7 @@ pub fn trailers(trailers: &HeaderMap) -> Option<(Verdict, Status)> {
 /// The server, or something before it, gave up half-way: hyper shows a stream that was reset with
 /// `NO_ERROR` so.
 #[must_use]
-pub fn no_status() -> (Verdict, Status) {
+pub(crate) fn no_status() -> (Verdict, Status) {
     let verdict = Verdict::new(Progress::Reached, Code::Unknown, Reason::NoStatus);
     let message = "the answer ended without a grpc-status: it may be incomplete";
     (verdict, Status::new(Code::Unknown, message))

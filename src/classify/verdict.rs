@@ -31,6 +31,7 @@ impl Progress {
 
 /// What the server said about retrying (CONTRACT P).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Hint {
     /// Do not retry.
     Stop,
@@ -175,6 +176,7 @@ impl fmt::Display for Reason {
 
 /// What an attempt's end means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// How far the request got.
     pub progress: Progress,
@@ -187,7 +189,9 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub(crate) const fn new(progress: Progress, code: Code, reason: Reason) -> Self {
+    /// A verdict without a hint.
+    #[must_use]
+    pub const fn new(progress: Progress, code: Code, reason: Reason) -> Self {
         Self {
             progress,
             code,

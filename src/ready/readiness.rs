@@ -19,8 +19,8 @@ use super::gate_state::{GateState, Shared};
 /// say that the server is up, [`reset_backoff`](Self::reset_backoff).
 ///
 /// Make one and give it to the layer with
-/// [`WaitForReadyLayer::readiness`](super::WaitForReadyLayer::readiness), or take that of a service,
-/// [`WaitForReady::readiness`](super::WaitForReady::readiness).
+/// [`WaitForReadyLayer::readiness`](crate::WaitForReadyLayer::readiness), or take that of a service,
+/// [`WaitForReady::readiness`](crate::wait_for_ready::WaitForReady::readiness).
 ///
 /// ```
 /// use grpc_resilience::wait_for_ready::{ConnectivityState, Readiness, WaitForReadyLayer};

@@ -1,7 +1,6 @@
 //! What happened to a call, and why it ended as it did.
 //!
-//! The layers write into the call's [`Trace`]; a [`CallReport`] reads it. There are three ways to
-//! one:
+//! The layers write it down; a [`CallReport`] reads it. There are three ways to one:
 //!
 //! - before the call, [`CallOptionsExt::call_report`](crate::call::CallOptionsExt::call_report)
 //!   gives one that can be read while the call hangs, from another task;
@@ -46,4 +45,4 @@ pub use call_report::CallReport;
 pub use give_up::GiveUp;
 pub use phase::Phase;
 pub(crate) use record::SharedError;
-pub use trace::Trace;
+pub(crate) use trace::Trace;

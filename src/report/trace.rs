@@ -15,29 +15,29 @@ use super::{CallReport, GiveUp, Phase};
 ///
 /// Once the call is over nothing is written any more, whoever is still at work on it.
 #[derive(Clone, Debug, Default)]
-pub struct Trace(Arc<Mutex<Record>>);
+pub(crate) struct Trace(Arc<Mutex<Record>>);
 
 impl Trace {
     /// Says what the call does from now on.
-    pub fn enter(&self, phase: Phase) {
+    pub(crate) fn enter(&self, phase: Phase) {
         self.enter_at(phase, Instant::now);
     }
 
     /// What the call does now.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         self.0.lock().phase()
     }
 
     /// What happened so far, and goes on to happen.
     #[must_use]
-    pub fn report(&self) -> CallReport {
+    pub(crate) fn report(&self) -> CallReport {
         CallReport::new(Arc::clone(&self.0))
     }
 
     /// The last error that the call did not end with.
     #[must_use]
-    pub fn last_failure(&self) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn last_failure(&self) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
         self.0.lock().last_failure()
     }
 

@@ -35,8 +35,8 @@
 //! there is something to do. Most calls give the layers nothing to do: they are answered OK at once. So
 //! [`Resilient`] asks each layer's rules once, sends such a call to the channel itself, and keeps what the
 //! layers need if its first attempt fails: then they take the call up there. Nobody outside can tell, but for
-//! a layer of yours below, in the channel: it finds the same [`Context`](crate::call::Context), without a
-//! [`trace`](crate::call::Context::trace) until an attempt has failed.
+//! a layer of yours below, in the channel: it finds the same [`Context`](crate::call::Context), which
+//! nobody follows until an attempt has failed.
 //!
 //! What the rules say of a method is found again for its next call, unless that call has options of its own, a
 //! closure decides about the method, the retry policies were replaced since, or some hundreds of methods

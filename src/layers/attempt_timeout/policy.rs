@@ -5,7 +5,7 @@ use crate::grpc::MethodKind;
 
 /// Which attempts are bounded, and by how much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AttemptTimeoutPolicy {
+pub(crate) struct AttemptTimeoutPolicy {
     pub(super) timeout: Option<Duration>,
     pub(super) until_first_message: bool,
     pub(super) unbounded_last_attempt: bool,
@@ -24,7 +24,7 @@ pub(super) struct Bounds {
 impl AttemptTimeoutPolicy {
     /// The timeout of each attempt of a call: its option, which replaces the layer's.
     #[must_use]
-    pub fn timeout(&self, options: Option<&CallOptions>) -> Option<Duration> {
+    pub(crate) fn timeout(&self, options: Option<&CallOptions>) -> Option<Duration> {
         match options.map_or(Timeout::Inherited, CallOptions::chosen_attempt_timeout) {
             Timeout::Inherited => self.timeout,
             Timeout::After(timeout) => Some(timeout),
@@ -59,7 +59,7 @@ impl AttemptTimeoutPolicy {
     /// Whether an attempt with this timeout is bounded by itself, with so much left until the deadline
     /// of the call. What ends no later than the call is the call's (CONTRACT D11).
     #[must_use]
-    pub fn bounds(&self, timeout: Duration, remaining: Option<Duration>) -> bool {
+    pub(crate) fn bounds(&self, timeout: Duration, remaining: Option<Duration>) -> bool {
         let Some(remaining) = remaining else {
             return true;
         };

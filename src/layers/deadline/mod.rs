@@ -21,7 +21,7 @@
 //!   anew.
 //! - **Default**: no timeout, as in gRPC; then the layer does nothing.
 //!   [`forbid_missing_deadline`](DeadlineLayer::forbid_missing_deadline) fails such calls.
-//! - **ParentCall calls**: a call made while another is served ends when that one is over, CANCELLED, in a
+//! - **Calls of a served call**: a call made while another is served ends when that one is over, CANCELLED, in a
 //!   task that carries [`ParentCall`](crate::call::ParentCall) too.
 //! - **Errors**: DEADLINE_EXCEEDED on expiry; INTERNAL for a malformed `grpc-timeout` of the
 //!   caller's, at once (CONTRACT D4).
@@ -48,7 +48,7 @@ mod timer;
 pub use body::DeadlineBody;
 pub use future::ResponseFuture;
 pub use layer::DeadlineLayer;
-pub use policy::DeadlinePolicy;
+use policy::DeadlinePolicy;
 pub use service::Deadline;
 
 pub(crate) use bound::DeadlineTimer;

@@ -4,7 +4,7 @@ use crate::call::{CallOptions, Timeout};
 
 /// Which timeout a call gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeadlinePolicy {
+pub(crate) struct DeadlinePolicy {
     default_timeout: Option<Duration>,
     pub(super) forbids_missing: bool,
 }
@@ -16,13 +16,17 @@ impl DeadlinePolicy {
 
     /// The layer's default.
     #[must_use]
-    pub fn default_timeout(&self) -> Option<Duration> {
+    pub(crate) fn default_timeout(&self) -> Option<Duration> {
         self.default_timeout
     }
 
     /// The shorter of the caller's `grpc-timeout` and the call's option, which replaces the default.
     #[must_use]
-    pub fn timeout(&self, header: Option<Duration>, options: &CallOptions) -> Option<Duration> {
+    pub(crate) fn timeout(
+        &self,
+        header: Option<Duration>,
+        options: &CallOptions,
+    ) -> Option<Duration> {
         let chosen = match options.chosen_timeout() {
             Timeout::Inherited => self.default_timeout,
             Timeout::After(timeout) => Some(timeout),
@@ -36,7 +40,7 @@ impl DeadlinePolicy {
 
     /// Whether a call may have no deadline: by default, and where its option says so.
     #[must_use]
-    pub fn allows_none(&self, options: &CallOptions) -> bool {
+    pub(crate) fn allows_none(&self, options: &CallOptions) -> bool {
         !self.forbids_missing || options.chosen_timeout() == Timeout::Never
     }
 }

@@ -1,7 +1,9 @@
 use http::HeaderName;
 
+use crate::error::BoxError;
+
 /// Descriptors, or a table of methods, that nothing can be read from: said at construction.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDescriptors {
     /// There are no bytes.
@@ -15,7 +17,7 @@ pub enum InvalidDescriptors {
         "the descriptors are no serialized FileDescriptorSet: give the bytes as \
          tonic-prost-build writes them with file_descriptor_set_path, or protox with encode_to_vec"
     )]
-    Malformed(#[source] prost::DecodeError),
+    Malformed(#[source] BoxError),
     /// They describe no method, and so would do nothing.
     #[error(
         "no method is described: compile the descriptors from the files that define your services"

@@ -16,7 +16,7 @@ type Rule = Arc<dyn Fn(&str) -> Option<Safety> + Send + Sync>;
 
 /// What is declared of methods; see the [module](super) for the precedence.
 #[derive(Clone, Default)]
-pub struct IdempotencyPolicy {
+pub(crate) struct IdempotencyPolicy {
     safety: MethodTable<Safety>,
     kinds: MethodTable<MethodKind>,
     rules: Vec<Rule>,
@@ -46,7 +46,7 @@ pub(super) enum Origin<'a> {
 impl IdempotencyPolicy {
     /// What is declared of `/package.Service/Method`, and by whom.
     #[must_use]
-    pub fn explain(&self, path: &str) -> Explanation {
+    pub(crate) fn explain(&self, path: &str) -> Explanation {
         let method = method_of(path);
         let said = self.find(method, self.key(method));
         let source = |origin: Option<Origin>| origin.map_or(Source::Nobody, Source::from);

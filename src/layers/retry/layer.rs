@@ -80,7 +80,7 @@ impl RetryLayer {
     }
 
     /// Believes a server that says with a failure that the request had no effect: the trailer
-    /// [`grpc-resilience-unprocessed`](crate::grpc::UNPROCESSED) with the call's own path, in a
+    /// `grpc-resilience-unprocessed` with the call's own path, in a
     /// Trailers-Only answer. Default: off, for a channel may lead anywhere (CONTRACT I7).
     ///
     /// [`ServerRateLimitLayer`](crate::ServerRateLimitLayer) says so of what it refuses, and

@@ -223,10 +223,12 @@ impl<'a> Outcome<'a> {
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Plan {
     /// The failure is final.
     Stop(GiveUp),
     /// The next attempt goes after this wait, if the budget allows it.
+    #[non_exhaustive]
     Retry {
         /// How long to wait.
         after: Duration,
@@ -234,6 +236,7 @@ pub enum Plan {
         hinted: bool,
     },
     /// The same attempt goes again after this wait; it counts for nothing.
+    #[non_exhaustive]
     Transparent {
         /// How long to wait.
         after: Duration,
@@ -241,6 +244,26 @@ pub enum Plan {
 }
 
 impl Plan {
+    /// [`Retry`](Self::Retry) after a wait that the policy chose; zero is at once.
+    #[must_use]
+    pub const fn retry(after: Duration) -> Self {
+        let hinted = false;
+        Self::Retry { after, hinted }
+    }
+
+    /// [`Retry`](Self::Retry) after a wait that the server asked for: then the backoff starts anew.
+    #[must_use]
+    pub const fn retry_as_hinted(after: Duration) -> Self {
+        let hinted = true;
+        Self::Retry { after, hinted }
+    }
+
+    /// [`Transparent`](Self::Transparent) after this wait; zero is at once.
+    #[must_use]
+    pub const fn transparent(after: Duration) -> Self {
+        Self::Transparent { after }
+    }
+
     /// The plan, as far as no rule forbids it that holds for every policy.
     pub(super) fn within_bounds(self, outcome: &Outcome<'_>, assumed: bool) -> Self {
         let (Self::Retry { after, .. } | Self::Transparent { after }) = self else {

@@ -26,7 +26,7 @@
 //! layer above makes the next one after its backoff, as gRPC's does. For an answer at once say
 //! `.never_retry()` too.
 //!
-//! - **Reads** wait_mode and deadline (or the caller's `grpc-timeout`) from the
+//! - **Reads** the wait mode and the deadline (or the caller's `grpc-timeout`) from the
 //!   [`Context`](crate::call::Context). **Writes** there that it holds a call while the channel is
 //!   not ready, so that a layer below which should not stand there says so.
 //! - **Defaults**: calls wait; the connection backoff is 100 ms, x1.6, +-20 %, at most 800 ms
@@ -119,9 +119,8 @@ mod layer;
 mod pending;
 mod service;
 
-pub use crate::ready::{
-    ConnectivityState, Evidence, Readiness, ReadinessSnapshot, WaitForReadyPolicy,
-};
+use crate::ready::WaitForReadyPolicy;
+pub use crate::ready::{ConnectivityState, Readiness, ReadinessSnapshot};
 pub use body::WaitBody;
 pub use future::ResponseFuture;
 pub use layer::{InvalidWait, WaitForReadyLayer};

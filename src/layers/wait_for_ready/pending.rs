@@ -9,7 +9,7 @@ use crate::error::Error;
 pub(super) enum Pending<B: RequestBody> {
     /// The request of a call that goes once, and did not have to wait so far.
     Once(Request<B>),
-    /// WaitingRequest for the dials to come whatever its size: it was never sent.
+    /// Waits for the dials to come whatever its size: it was never sent.
     WaitingRequest(WaitingRequest<B>),
     /// It was handed on, and ends with this.
     Spent(Option<RequestGuard>),

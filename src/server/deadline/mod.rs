@@ -23,7 +23,7 @@
 //! - **Answers**: DEADLINE_EXCEEDED at the deadline, as Trailers-Only or, once the answer has begun, in its
 //!   trailers; the same at once, without the handler, for a call whose time was up when it came;
 //!   INTERNAL, without the handler, for a malformed `grpc-timeout` (CONTRACT D4). What had expired
-//!   when it came is marked as without effect, [`grpc::UNPROCESSED`](crate::grpc::UNPROCESSED);
+//!   when it came is marked as without effect, `grpc-resilience-unprocessed`;
 //!   from what the handler returns that mark is taken out, for a handler may hand on somebody
 //!   else's status (I7).
 //! - **Cancellation**: a call that its caller drops is dropped here by tonic, and the calls made on its
@@ -49,5 +49,5 @@ mod watch;
 pub use body::ServerDeadlineBody;
 pub use future::ResponseFuture;
 pub use layer::ServerDeadlineLayer;
-pub use policy::{HandlerDeadline, ServerDeadlinePolicy};
+use policy::{HandlerDeadline, ServerDeadlinePolicy};
 pub use service::ServerDeadline;

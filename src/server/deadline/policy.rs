@@ -6,13 +6,13 @@ use crate::grpc::{InvalidTimeout, TIMEOUT, parse_timeout};
 
 /// What of a call's time is for the handler, and what for the calls that it makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerDeadlinePolicy {
+pub(crate) struct ServerDeadlinePolicy {
     pub(super) margin: Duration,
 }
 
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandlerDeadline {
+pub(crate) enum HandlerDeadline {
     /// As long as it takes.
     Unbounded,
     /// The handler this long, and calls made on its behalf so long.
@@ -32,7 +32,7 @@ impl ServerDeadlinePolicy {
     /// # Errors
     ///
     /// [`InvalidTimeout`] for a `grpc-timeout` outside the grammar.
-    pub fn terms(&self, headers: &HeaderMap) -> Result<HandlerDeadline, InvalidTimeout> {
+    pub(crate) fn terms(&self, headers: &HeaderMap) -> Result<HandlerDeadline, InvalidTimeout> {
         let Some(value) = headers.get(TIMEOUT) else {
             return Ok(HandlerDeadline::Unbounded);
         };

@@ -23,7 +23,7 @@
 //!   out of it (CONTRACT I7): a handler may hand on somebody else's status.
 //! - **Answers** a refused request without its handler, Trailers-Only: RESOURCE_EXHAUSTED with
 //!   `google.rpc.RetryInfo`, exact to the nanosecond, and with `grpc-retry-pushback-ms`, the same rounded up.
-//!   It is marked as without effect, [`grpc::UNPROCESSED`](crate::grpc::UNPROCESSED).
+//!   It is marked as without effect, `grpc-resilience-unprocessed`.
 //!   Where no cell is promised, they say when the first one is free that nobody else was promised.
 //! - **Exact**: the bucket is the generic cell rate algorithm (GCRA), for promised cells and
 //!   others: in any time `t` no more than `burst + t / period` of a key. A caller that waits for
