@@ -112,6 +112,19 @@ pub mod report;
 mod server;
 pub mod stack;
 
+/// For the tests of this repository. It is no API: anything here may change in any release.
+#[doc(hidden)]
+pub mod __internal {
+    pub use crate::call::internal::{bound, is_followed, stated_deadline};
+    pub use crate::classify::answer::{answer, head, trailers};
+    pub use crate::classify::failure::failure;
+    pub use crate::grpc::headers::{DETAILS, MESSAGE, PUSHBACK, STATUS, TIMEOUT};
+    pub use crate::grpc::pushback::Pushback;
+    pub use crate::grpc::retry_info::retry_delay;
+    pub use crate::grpc::status::remove_malformed_details;
+    pub use crate::grpc::timeout::{InvalidTimeout, parse_timeout, render_timeout};
+}
+
 pub use layers::{
     adaptive_throttle, attempt_timeout, budget, deadline, idempotency, retry, wait_for_ready,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grpc_resilience::deadline::Deadline;
-use grpc_resilience::grpc::{Code, TIMEOUT, parse_timeout};
+use grpc_resilience::grpc::Code;
 use grpc_resilience::{DeadlineLayer, ServerDeadlineLayer};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -58,17 +58,33 @@ impl Drop for Entry {
 
 impl Link {
     fn entry(&self, request: &Request<Task>) -> Entry {
-        let timeout = request.metadata().get(TIMEOUT.as_str());
+        let timeout = request.metadata().get("grpc-timeout");
         Entry {
             book: Arc::clone(&self.book),
             seen: Seen {
                 run: request.get_ref().run,
-                timeout: timeout.and_then(|it| parse_timeout(it.as_bytes()).ok()),
+                timeout: timeout.and_then(|it| parse(it.to_str().ok()?)),
                 ended: Instant::now(),
                 heard: None,
             },
         }
     }
+}
+
+/// A number and a unit, as gRPC writes a timeout.
+fn parse(timeout: &str) -> Option<Duration> {
+    let (number, unit) = timeout.split_at_checked(timeout.len().checked_sub(1)?)?;
+    let number: u32 = number.parse().ok()?;
+    let unit = match unit {
+        "H" => Duration::from_secs(3_600),
+        "M" => Duration::from_secs(60),
+        "S" => Duration::from_secs(1),
+        "m" => Duration::from_millis(1),
+        "u" => Duration::from_micros(1),
+        "n" => Duration::from_nanos(1),
+        _ => return None,
+    };
+    Some(unit * number)
 }
 
 #[tonic::async_trait]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpc_resilience::backoff::{Backoff, Exponential};
+use grpc_resilience::backoff::{self, Backoff, Exponential};
 use tokio::time::{Instant, sleep};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -65,7 +65,7 @@ impl Recipe {
             match attempt(deadline - Instant::now()).await {
                 Err(status) if status.code() == Code::Unavailable => {
                     retry += 1;
-                    pause = backoff.delay(retry, pause, rand::random());
+                    pause = backoff.delay(&backoff::Retry::new(retry, pause, rand::random()));
                     if Instant::now() + pause >= deadline {
                         return Err(status);
                     }

@@ -19,10 +19,7 @@ impl Policy for Collisions {
         let after = Duration::from_millis(5).mul_f64(outcome.unit);
         let in_time = outcome.remaining.is_none_or(|left| after < left);
         if collided && in_time && outcome.attempts < 10 && outcome.may_repeat(false) {
-            return Plan::Retry {
-                after,
-                hinted: false,
-            };
+            return Plan::retry(after);
         }
         self.otherwise.decide(outcome)
     }

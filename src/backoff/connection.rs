@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::jitter::scale;
-use super::{Backoff, Exponential, Jitter};
+use super::{Backoff, Exponential, Jitter, Retry};
 
 /// The backoff between two dials of a connection; the default of wait-for-ready.
 ///
@@ -13,11 +13,11 @@ use super::{Backoff, Exponential, Jitter};
 /// than 10 s, and within 12 s otherwise: one dial each 10 s harms no server.
 ///
 /// ```
-/// use grpc_resilience::backoff::{Backoff, ConnectionBackoff};
+/// use grpc_resilience::backoff::{Backoff, ConnectionBackoff, Retry};
 /// use std::time::Duration;
 ///
 /// let (curve, ms) = (ConnectionBackoff::new(), Duration::from_millis);
-/// let dial = |number, age| curve.dial_delay(number, Duration::ZERO, age, 0.5);
+/// let dial = |number, age| curve.dial_delay(&Retry::new(number, Duration::ZERO, 0.5), age);
 /// assert_eq!(dial(1, ms(0)), ms(100));
 /// assert_eq!(dial(9, ms(5_000)), ms(800));
 /// assert_eq!(dial(20, ms(60_000)), ms(10_000));
@@ -52,14 +52,14 @@ impl ConnectionBackoff {
 
 impl Backoff for ConnectionBackoff {
     /// The delay in an outage that has just begun.
-    fn delay(&self, retry: u32, previous: Duration, unit: f64) -> Duration {
-        self.dial_delay(retry, previous, Duration::ZERO, unit)
+    fn delay(&self, retry: &Retry) -> Duration {
+        self.dial_delay(retry, Duration::ZERO)
     }
 
-    fn dial_delay(&self, dial: u32, previous: Duration, age: Duration, unit: f64) -> Duration {
+    fn dial_delay(&self, dial: &Retry, age: Duration) -> Duration {
         Exponential::standard(INITIAL, MULTIPLIER, Self::max(age))
             .jitter(Jitter::A6)
-            .delay(dial, previous, unit)
+            .delay(dial)
     }
 }
 
@@ -76,7 +76,8 @@ mod tests {
         let (mut age, mut dials) = (Duration::ZERO, Vec::new());
         while age < lasts {
             let dial = u32::try_from(dials.len()).unwrap() + 1;
-            let delay = ConnectionBackoff::new().dial_delay(dial, Duration::ZERO, age, 0.5);
+            let delay =
+                ConnectionBackoff::new().dial_delay(&Retry::new(dial, Duration::ZERO, 0.5), age);
             dials.push(delay.as_millis());
             age += delay;
         }
@@ -100,14 +101,16 @@ mod tests {
     // CONTRACT W5
     #[test]
     fn its_jitter_is_a_fifth() {
-        let at = |unit, age| ConnectionBackoff::new().dial_delay(1, Duration::ZERO, age, unit);
+        let at = |unit, age| {
+            ConnectionBackoff::new().dial_delay(&Retry::new(1, Duration::ZERO, unit), age)
+        };
         assert_eq!(
             (at(0.0, ms(0)), at(0.999_999, ms(0)).as_millis()),
             (ms(80), 119)
         );
         let old = |unit| {
             let age = Duration::from_secs(60);
-            ConnectionBackoff::new().dial_delay(30, Duration::ZERO, age, unit)
+            ConnectionBackoff::new().dial_delay(&Retry::new(30, Duration::ZERO, unit), age)
         };
         assert_eq!((old(0.0), old(0.999_999).as_secs()), (ms(8_000), 11));
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::jitter::scale;
-use super::{Backoff, Jitter};
+use super::{Backoff, Jitter, Retry};
 
 /// The default cap, unless the initial delay is longer. With full jitter a client comes back after
 /// five seconds on average, soon enough for a person who waits.
@@ -116,11 +116,11 @@ impl Exponential {
 }
 
 impl Backoff for Exponential {
-    fn delay(&self, retry: u32, previous: Duration, unit: f64) -> Duration {
-        let exponent = i32::try_from(retry.saturating_sub(1)).unwrap_or(i32::MAX);
+    fn delay(&self, retry: &Retry) -> Duration {
+        let exponent = i32::try_from(retry.number.saturating_sub(1)).unwrap_or(i32::MAX);
         let base = scale(self.initial, self.multiplier.powi(exponent)).min(self.max);
         self.jitter
-            .spread(base, self.initial, self.max, previous, unit)
+            .spread(base, self.initial, self.max, retry.previous, retry.unit)
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn delays_grow_by_the_multiplier_up_to_the_maximum() {
         let delays: Vec<_> = (1..=6)
-            .map(|retry| curve(Jitter::None).delay(retry, ms(0), 0.3))
+            .map(|retry| curve(Jitter::None).delay(&Retry::new(retry, ms(0), 0.3)))
             .collect();
         assert_eq!(delays, [ms(10), ms(20), ms(40), ms(80), ms(100), ms(100)]);
     }
@@ -153,10 +153,13 @@ mod tests {
     // CONTRACT W5
     #[test]
     fn grpc_s_curve_is_that_of_its_document() {
-        let middle = |retry| Exponential::grpc().delay(retry, ms(0), 0.5);
+        let middle = |retry| Exponential::grpc().delay(&Retry::new(retry, ms(0), 0.5));
         assert_eq!((middle(1), middle(2)), (ms(1_000), ms(1_600)));
         assert_eq!(middle(50), ms(120_000));
-        assert_eq!(Exponential::grpc().delay(1, ms(0), 0.0), ms(800));
+        assert_eq!(
+            Exponential::grpc().delay(&Retry::new(1, ms(0), 0.0)),
+            ms(800)
+        );
     }
 
     #[test]
@@ -169,7 +172,7 @@ mod tests {
             Jitter::A6,
         ] {
             for retry in [0, 1, 1_000, u32::MAX] {
-                let delay = curve(jitter).delay(retry, Duration::MAX, 0.999_999);
+                let delay = curve(jitter).delay(&Retry::new(retry, Duration::MAX, 0.999_999));
                 assert!(delay <= ms(120), "{jitter:?} {retry} {delay:?}");
             }
         }
@@ -178,7 +181,7 @@ mod tests {
             .multiplier(f64::MAX)
             .unwrap();
         assert_eq!(
-            slow.jitter(Jitter::None).delay(9, ms(0), 0.0),
+            slow.jitter(Jitter::None).delay(&Retry::new(9, ms(0), 0.0)),
             Duration::from_secs(10)
         );
     }
@@ -197,13 +200,13 @@ mod tests {
         // CONTRACT R4, PEER-CASES MW-jitter-bounds
         #[test]
         fn each_jitter_stays_within_its_bounds(retry in 1_u32..40, unit in 0.0..1.0_f64) {
-            let base = curve(Jitter::None).delay(retry, ms(0), unit);
-            prop_assert!(curve(Jitter::Full).delay(retry, ms(0), unit) <= base);
-            let equal = curve(Jitter::Equal).delay(retry, ms(0), unit);
+            let base = curve(Jitter::None).delay(&Retry::new(retry, ms(0), unit));
+            prop_assert!(curve(Jitter::Full).delay(&Retry::new(retry, ms(0), unit)) <= base);
+            let equal = curve(Jitter::Equal).delay(&Retry::new(retry, ms(0), unit));
             prop_assert!(equal >= base / 2 && equal <= base);
-            let a6 = curve(Jitter::A6).delay(retry, ms(0), unit);
+            let a6 = curve(Jitter::A6).delay(&Retry::new(retry, ms(0), unit));
             prop_assert!(a6 >= scale(base, 0.799) && a6 <= scale(base, 1.201));
-            let decorrelated = curve(Jitter::Decorrelated).delay(retry, ms(20), unit);
+            let decorrelated = curve(Jitter::Decorrelated).delay(&Retry::new(retry, ms(20), unit));
             prop_assert!(decorrelated >= ms(10) && decorrelated <= ms(60));
         }
     }

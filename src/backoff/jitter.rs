@@ -3,6 +3,7 @@ use std::time::Duration;
 /// How a random number spreads a delay `d`, so that clients which failed together do not return
 /// together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Jitter {
     /// `d` itself. Clients that failed together stay together; use it in tests.
     None,

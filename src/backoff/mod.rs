@@ -2,15 +2,15 @@
 //! number.
 //!
 //! ```
-//! use grpc_resilience::backoff::{Backoff, Exponential, Jitter};
+//! use grpc_resilience::backoff::{Backoff, Exponential, Jitter, Retry};
 //! use std::time::Duration;
 //!
 //! let backoff = Exponential::new(Duration::from_millis(20))?
 //!     .max(Duration::from_secs(1))?
 //!     .jitter(Jitter::Full);
 //! // The last argument is the random number; half of it is half of the delay under full jitter.
-//! assert_eq!(backoff.delay(1, Duration::ZERO, 0.5), Duration::from_millis(10));
-//! assert_eq!(backoff.delay(2, Duration::ZERO, 0.5), Duration::from_millis(20));
+//! assert_eq!(backoff.delay(&Retry::first()), Duration::from_millis(10));
+//! assert_eq!(backoff.delay(&Retry::new(2, Duration::from_millis(10), 0.5)), Duration::from_millis(20));
 //! # Ok::<(), grpc_resilience::backoff::InvalidBackoff>(())
 //! ```
 //!
@@ -20,27 +20,25 @@
 mod connection;
 mod exponential;
 mod jitter;
+mod retry;
 
 pub use connection::ConnectionBackoff;
 pub use exponential::{Exponential, InvalidBackoff};
 pub use jitter::Jitter;
+pub use retry::Retry;
 
 use std::fmt;
 use std::time::Duration;
 
 /// A curve of delays.
 pub trait Backoff: fmt::Debug + Send + Sync {
-    /// The delay before retry number `retry`; 1 is the first since the start of the call or since
-    /// the last server hint.
-    ///
-    /// `previous` is the delay that this curve gave before retry `retry - 1`, zero before the
-    /// first; `unit` is a random number in `[0, 1)`.
-    fn delay(&self, retry: u32, previous: Duration, unit: f64) -> Duration;
+    /// The delay before this retry.
+    fn delay(&self, retry: &Retry) -> Duration;
 
-    /// The delay before dial number `dial` of an outage that has lasted for `age`; 1 is the first
-    /// dial after a failed one. Default: [`delay`](Self::delay), for any age.
-    fn dial_delay(&self, dial: u32, previous: Duration, age: Duration, unit: f64) -> Duration {
+    /// The delay before a dial of an outage that has lasted for `age`; dial number 1 is the first
+    /// after a failed one. Default: [`delay`](Self::delay), whatever the age.
+    fn dial_delay(&self, dial: &Retry, age: Duration) -> Duration {
         let _ = age;
-        self.delay(dial, previous, unit)
+        self.delay(dial)
     }
 }

@@ -5,7 +5,7 @@ use crate::kernel::sync::{AtomicUsize, Ordering};
 
 /// The total size that the recordings of a channel may keep; clones share it.
 #[derive(Clone, Debug)]
-pub struct ReplayBuffer(Arc<Pool>);
+pub(crate) struct ReplayBuffer(Arc<Pool>);
 
 #[derive(Debug)]
 struct Pool {
@@ -20,25 +20,13 @@ struct Pool {
 impl ReplayBuffer {
     /// Creates a buffer of `bytes` bytes.
     #[must_use]
-    pub fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Self(Arc::new(Pool {
             limit: bytes,
             held: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             waiting_long: AtomicUsize::new(0),
         }))
-    }
-
-    /// A buffer without a bound.
-    #[must_use]
-    pub fn unlimited() -> Self {
-        Self::new(usize::MAX)
-    }
-
-    /// How many bytes the recordings keep now, including the overhead of frames.
-    #[must_use]
-    pub fn held(&self) -> usize {
-        self.0.held.load(Ordering::Relaxed)
     }
 
     /// One write if there is room, none otherwise: all calls of a channel use this, on all threads.
@@ -125,7 +113,7 @@ pub(super) const FRAME_COST: usize = 96;
 /// Why a request can't be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum NotReplayable {
+pub(crate) enum NotReplayable {
     /// The request is larger than the limit of one call.
     TooLarge,
     /// The channel's buffer is full.
@@ -289,6 +277,17 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl ReplayBuffer {
+        pub(crate) fn unlimited() -> Self {
+            Self::new(usize::MAX)
+        }
+
+        /// How many bytes the recordings hold now, those it takes to keep frames apart included.
+        pub(crate) fn held(&self) -> usize {
+            self.0.held.load(Ordering::Relaxed)
+        }
+    }
 
     // CONTRACT R8, PEER-CASES JAVA-per-rpc-limit, JAVA-channel-limit
     #[test]

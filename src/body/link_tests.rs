@@ -13,7 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::*;
+use crate::body::*;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A body type with an error for cancelled requests.

@@ -18,25 +18,9 @@ use super::{Replay, RequestBody};
 
 /// A request that can be sent more than once, within its limits.
 ///
-/// Dropping it ends the current attempt: its request fails with CANCEL and is never completed.
-/// [`commit`](Self::commit) lets that attempt go on, and frees the kept frames.
-///
-/// ```
-/// use grpc_resilience::body::{NotReplayable, Recording, ReplayBuffer};
-/// use http_body_util::{BodyExt as _, Full};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), std::convert::Infallible> {
-/// let body = Full::<bytes::Bytes>::from("once").boxed_unsync();
-/// let mut recording = Recording::new(body, 1_024, &ReplayBuffer::new(8_192));
-/// for _ in 0..3 {
-///     assert_eq!(recording.attempt().collect().await?.to_bytes(), "once");
-/// }
-/// assert_eq!(recording.lost(), None);
-/// # Ok(())
-/// # }
-/// ```
-pub struct Recording<B: Body<Data = Bytes> + Unpin> {
+/// Dropping it ends the attempt under way: its request fails with CANCEL and is never completed.
+/// [`answered`](Self::answered) lets that attempt go on, and frees what was kept.
+pub(crate) struct Recording<B: Body<Data = Bytes> + Unpin> {
     kept: Storage<B>,
     /// The link of the last attempt, or of the first one before it begins; `None` after the answer.
     link: Option<RequestLink>,
@@ -56,20 +40,6 @@ enum Storage<B: Body<Data = Bytes> + Unpin> {
 struct Handle<B: Body<Data = Bytes> + Unpin>(Arc<Tee<B>>);
 
 impl<B: RequestBody> Recording<B> {
-    /// Records a request of at most `limit` bytes, as far as the buffer has room.
-    ///
-    /// A request over the limit, or for which the buffer is full, is sent once (CONTRACT R8). If
-    /// provably no attempt read it, the next one can still read it.
-    pub fn new(mut body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
-        let mut share = Share::new(buffer.clone(), limit);
-        let (capture, above) = capture(&mut body, &mut share);
-        let kept = match capture {
-            Capture::Whole(captured) => Storage::Whole(captured, Some(Box::new(share))),
-            Capture::Begun(read) => Storage::live(Live::new(read, body), share),
-        };
-        Self::of(kept, above)
-    }
-
     #[inline]
     fn of(kept: Storage<B>, above: Option<RequestLink>) -> Self {
         Self {
@@ -157,7 +127,7 @@ impl<B: RequestBody> Recording<B> {
     ///
     /// Once [`lost`](Self::lost) returns a reason, it is not the whole request any more.
     #[inline]
-    pub fn attempt(&mut self) -> B {
+    pub(crate) fn attempt(&mut self) -> B {
         let link = match &self.link {
             Some(link) if link.is_new() => link.clone(),
             last => RequestLink::new(last.as_ref().and_then(RequestLink::above).cloned()),
@@ -171,7 +141,7 @@ impl<B: RequestBody> Recording<B> {
 
     /// Ends the failed attempt: its request is read no further, and a complete one is kept without
     /// the encoder's buffer.
-    pub fn end_attempt(&mut self) {
+    pub(crate) fn end_attempt(&mut self) {
         if let Some(link) = &self.link {
             link.end();
         }
@@ -181,14 +151,8 @@ impl<B: RequestBody> Recording<B> {
         }
     }
 
-    /// Whether a reader had begun to read the request of the last ended attempt. A layer of this
-    /// crate that keeps the request in turn is not a reader, but the reader of its request is.
-    #[must_use]
-    pub fn was_read(&self) -> bool {
-        self.reader() != Reader::None
-    }
-
-    /// The first reader of that request.
+    /// Who had begun with the request of the attempt that ended last. A layer of this crate that
+    /// keeps the request in turn is no reader, but what it sends is.
     pub(crate) fn reader(&self) -> Reader {
         self.link.as_ref().map_or(Reader::None, RequestLink::reader)
     }
@@ -199,11 +163,6 @@ impl<B: RequestBody> Recording<B> {
         let call = RequestLink::new(None);
         let is_outermost = self.link.as_ref()?.end_with(call.clone());
         is_outermost.then(|| RequestGuard::of(call))
-    }
-
-    /// Commits the current attempt: it goes on, and the kept frames are freed (CONTRACT R7).
-    pub fn commit(mut self) {
-        drop(self.answered());
     }
 
     /// Takes the guard of the current attempt, which ends its request; no attempt follows.
@@ -226,7 +185,7 @@ impl<B: RequestBody> Recording<B> {
 
     /// Checks, between two attempts, whether a live request has failed since it was last read;
     /// [`lost`](Self::lost) returns the result. Reads at most one frame ahead.
-    pub fn look_ahead(&mut self) {
+    pub(crate) fn look_ahead(&mut self) {
         if let Storage::Live(Handle(tee)) = &self.kept {
             tee.look_ahead();
         }
@@ -247,11 +206,38 @@ impl<B: RequestBody> Recording<B> {
 
     /// Why the request can't be sent again; `None` if it can.
     #[must_use]
-    pub fn lost(&self) -> Option<NotReplayable> {
+    pub(crate) fn lost(&self) -> Option<NotReplayable> {
         match &self.kept {
             Storage::Whole(..) => None,
             Storage::Live(Handle(tee)) => tee.lost(),
         }
+    }
+}
+
+/// For the tests of this module.
+#[cfg(test)]
+impl<B: RequestBody> Recording<B> {
+    /// Records a request of at most `limit` bytes, as far as the buffer has room for it.
+    ///
+    /// A larger one, or one for which the buffer is full, is sent all the same, once
+    /// (CONTRACT R8); what provably was not read by any attempt can still be read by the next.
+    pub(crate) fn new(mut body: B, limit: usize, buffer: &ReplayBuffer) -> Self {
+        let mut share = Share::new(buffer.clone(), limit);
+        let (capture, above) = capture(&mut body, &mut share);
+        let kept = match capture {
+            Capture::Whole(captured) => Storage::Whole(captured, Some(Box::new(share))),
+            Capture::Begun(read) => Storage::live(Live::new(read, body), share),
+        };
+        Self::of(kept, above)
+    }
+
+    pub(crate) fn was_read(&self) -> bool {
+        self.reader() != Reader::None
+    }
+
+    /// No attempt follows: the one under way goes on, and what was kept is freed (CONTRACT R7).
+    pub(crate) fn commit(mut self) {
+        drop(self.answered());
     }
 }
 

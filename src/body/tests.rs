@@ -12,6 +12,9 @@ use http_body_util::{BodyExt as _, Empty, StreamBody};
 
 use super::*;
 
+#[path = "link_tests.rs"]
+mod link_tests;
+
 type Boxed = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A stream of data frames, one entry a poll; `None` is a poll that finds nothing yet.

@@ -10,7 +10,7 @@ pub enum AttemptKind {
 
 impl AttemptKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Retry, Self::Hedge];
+    pub(crate) const ALL: [Self; 2] = [Self::Retry, Self::Hedge];
 
     /// A stable name, for logs and metrics.
     #[must_use]

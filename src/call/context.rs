@@ -17,8 +17,8 @@ use super::{Budget, CallOptions, Deadline, Reader, Safety, Timeout};
 /// It belongs to one call: a proxy that forwards the extensions of a request that it serves removes
 /// it first, with `extensions.remove::<Context>()`.
 ///
-/// Your own layer reads it with `request.extensions().get::<Context>()` and writes it through
-/// [`Context::of`].
+/// A layer of your own reads it with `request.extensions().get::<Context>()`, and says what it wants
+/// of the call through [`CallOptionsExt`](super::CallOptionsExt), as a caller does.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// Behind a pointer, because few calls have options and every request moves its context.
@@ -66,7 +66,7 @@ enum Stacks {
 impl Context {
     /// The context of a request; inserts an empty one if there is none.
     #[inline]
-    pub fn of(extensions: &mut Extensions) -> &mut Self {
+    pub(crate) fn of(extensions: &mut Extensions) -> &mut Self {
         extensions.get_or_insert_default()
     }
 
@@ -113,7 +113,7 @@ impl Context {
     ///
     /// So the deadline spans all attempts and waits even without a deadline layer (CONTRACT R2). A
     /// malformed header is left to the server to reject.
-    pub fn caller_deadline<B>(request: &mut Request<B>) -> Option<Deadline> {
+    pub(crate) fn caller_deadline<B>(request: &mut Request<B>) -> Option<Deadline> {
         let context = request.extensions().get::<Self>();
         if let Some(known) = context.and_then(Self::deadline) {
             return Some(known);
@@ -141,7 +141,7 @@ impl Context {
     }
 
     /// Sets the deadline of the call; an earlier one stays.
-    pub fn bound(&mut self, deadline: Deadline) {
+    pub(crate) fn bound(&mut self, deadline: Deadline) {
         self.deadline = Some(match self.deadline {
             Some(earlier) => earlier.earliest(deadline),
             None => deadline,
@@ -162,7 +162,7 @@ impl Context {
 
     /// Declares the safety of the method. A declaration of an outer layer stays, unless this one is
     /// [`Safety::Unknown`], which always wins.
-    pub fn declare(&mut self, safety: Safety) {
+    pub(crate) fn declare(&mut self, safety: Safety) {
         if safety == Safety::Unknown {
             self.safety = Some(safety);
         }
@@ -176,7 +176,7 @@ impl Context {
     }
 
     /// Declares the kind of the method; a declaration of an outer layer stays.
-    pub fn declare_kind(&mut self, kind: MethodKind) {
+    pub(crate) fn declare_kind(&mut self, kind: MethodKind) {
         self.kind.get_or_insert(kind);
     }
 
@@ -193,7 +193,7 @@ impl Context {
     }
 
     /// Sets the budget that bounds extra attempts of this call.
-    pub fn charge(&mut self, budget: Arc<dyn Budget>) {
+    pub(crate) fn charge(&mut self, budget: Arc<dyn Budget>) {
         self.budget = Some(budget);
         self.paid_in = false;
     }
@@ -357,12 +357,12 @@ impl Context {
     /// Where events of the call are recorded; `None` if nothing records them. Under `Resilience`
     /// most calls are recorded only after their first attempt has failed.
     #[must_use]
-    pub fn trace(&self) -> Option<&Trace> {
+    pub(crate) fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
     }
 
     /// Starts recording the events of the call, or shares the record of an outer layer.
-    pub fn listen(&mut self) -> Trace {
+    pub(crate) fn listen(&mut self) -> Trace {
         self.trace.get_or_insert_default().clone()
     }
 

@@ -40,13 +40,12 @@ impl Deadline {
         Self { slack, ..self }
     }
 
-    /// Reads the deadline from the caller's `grpc-timeout`, which tonic's `Request::set_timeout`
-    /// writes; `None` without the header.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidTimeout`] if the header is malformed.
-    pub fn from_headers(headers: &HeaderMap, now: Instant) -> Result<Option<Self>, InvalidTimeout> {
+    /// The deadline that the caller wrote into `grpc-timeout`, as tonic's `Request::set_timeout`
+    /// does; `None` if there is none.
+    pub(crate) fn from_headers(
+        headers: &HeaderMap,
+        now: Instant,
+    ) -> Result<Option<Self>, InvalidTimeout> {
         find(headers, &TIMEOUT)
             .map(|value| parse_timeout(value.as_bytes()))
             .transpose()
@@ -86,7 +85,7 @@ impl Deadline {
     /// more.
     ///
     /// A layer that delayed a request calls this just before it hands the request on.
-    pub fn stamp(&self, headers: &mut HeaderMap, now: Instant) {
+    pub(crate) fn stamp(&self, headers: &mut HeaderMap, now: Instant) {
         headers.insert(TIMEOUT, render_timeout(self.told(now)));
     }
 

@@ -12,8 +12,8 @@
 //! | [`Budget`] | the budget layer | retry | unlimited |
 //! | [`MethodKind`](crate::grpc::MethodKind) | idempotency, the caller | retry | a stream |
 //! | [last attempt](Context::is_last_attempt) | retry | attempt timeout | another can follow |
-//! | attempt number | retry | an inner retry layer, to pass calls through | no retry layer above |
-//! | [`Trace`](crate::report::Trace) | acting layers, `call_report()` | acting layers | no record |
+//! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
+//! | the report | retry, deadline, the caller's `call_report()` | whoever acts on the call writes into it | nobody listens |
 
 mod attempt_kind;
 mod budget;
@@ -22,6 +22,7 @@ mod context;
 mod deadline;
 mod ext;
 mod grace;
+pub(crate) mod internal;
 mod method;
 mod options;
 mod safety;
@@ -36,7 +37,8 @@ pub use context::Context;
 pub use deadline::Deadline;
 pub use ext::CallOptionsExt;
 pub use method::Method;
-pub use options::{CallOptions, Timeout, WaitMode};
+pub(crate) use options::Timeout;
+pub use options::{CallOptions, WaitMode};
 pub use safety::Safety;
 pub(crate) use seen::Reader;
 pub use served::ParentCall;

@@ -10,6 +10,7 @@ use super::seen::{Reader, Seen};
 
 /// What a call does while the channel is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WaitMode {
     /// Fails with UNAVAILABLE at once. gRPC's default.
     #[default]
@@ -20,7 +21,7 @@ pub enum WaitMode {
 
 /// The caller's choice of a timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Timeout {
+pub(crate) enum Timeout {
     /// The layer's default applies.
     #[default]
     Inherited,
@@ -255,7 +256,7 @@ impl CallOptions {
 impl CallOptions {
     /// The timeout.
     #[must_use]
-    pub fn chosen_timeout(&self) -> Timeout {
+    pub(crate) fn chosen_timeout(&self) -> Timeout {
         self.timeout
     }
 
@@ -272,7 +273,7 @@ impl CallOptions {
 
     /// The timeout of each attempt.
     #[must_use]
-    pub fn chosen_attempt_timeout(&self) -> Timeout {
+    pub(crate) fn chosen_attempt_timeout(&self) -> Timeout {
         self.attempt_timeout
     }
 

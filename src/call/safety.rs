@@ -2,6 +2,7 @@
 ///
 /// The words are those of `google.protobuf.MethodOptions.IdempotencyLevel`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Safety {
     /// Not declared. Only a request that provably never ran is sent again (CONTRACT I1, I2).
     #[default]

@@ -44,7 +44,7 @@ pub fn head(http: StatusCode, headers: &HeaderMap) -> Option<(Verdict, Status)> 
 
 /// The failure in trailers; `None` if they are OK. Allocates only for a failure.
 ///
-/// Trailers without `grpc-status` are a failure, see [`no_status`].
+/// Trailers without `grpc-status` are one, see `no_status`.
 #[must_use]
 pub fn trailers(trailers: &HeaderMap) -> Option<(Verdict, Status)> {
     match Code::from_headers(trailers) {
@@ -62,7 +62,7 @@ pub fn trailers(trailers: &HeaderMap) -> Option<(Verdict, Status)> {
 /// The server, or a proxy before it, stopped half-way. hyper also reports a stream that was reset
 /// with `NO_ERROR` as such an end.
 #[must_use]
-pub fn no_status() -> (Verdict, Status) {
+pub(crate) fn no_status() -> (Verdict, Status) {
     let verdict = Verdict::new(Progress::Reached, Code::Unknown, Reason::NoStatus);
     let message = "the answer ended without a grpc-status: it may be incomplete";
     (verdict, Status::new(Code::Unknown, message))

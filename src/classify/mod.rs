@@ -1,30 +1,10 @@
 //! Classifies an answer or a transport error.
 //!
 //! Three questions decide whether a request may be sent again: did it reach the application
-//! ([`Progress`]), what did the server answer (code and [`Hint`]), and which event ended it
-//! ([`Reason`]). A [`Verdict`] answers them; [`failure`] gives it for an error, [`head`] and
-//! [`trailers`] for parts of an answer, [`answer`] for a status. Your own layers can use them too:
-//!
-//! ```
-//! use grpc_resilience::classify::{self, Progress};
-//!
-//! /// Whether an attempt failed because of its connection, for a layer that drops bad connections.
-//! fn is_the_connection_s_fault<B>(
-//!     outcome: &Result<http::Response<B>, tonic::transport::Error>,
-//! ) -> bool {
-//!     let verdict = match outcome {
-//!         Ok(response) => classify::head(response.status(), response.headers()).map(|it| it.0),
-//!         Err(error) => Some(classify::failure(error)),
-//!     };
-//!     verdict.is_some_and(|verdict| {
-//!         tracing::debug!(progress = ?verdict.progress, reason = verdict.reason.name());
-//!         verdict.progress != Progress::Answered
-//!     })
-//! }
-//! ```
-//!
-//! Such a layer stands below the layers of this crate, where it sees the transport's own errors; an
-//! [`Error`](crate::Error) of this crate has its [`verdict`](crate::Error::verdict).
+//! ([`Progress`]), what did the server say (code and [`Hint`]), and which event was it
+//! ([`Reason`]). A [`Verdict`] answers them. An [`Error`](crate::Error) of this crate has its
+//! [`verdict`](crate::Error::verdict); a retry [`Policy`](crate::retry::Policy) gets that of each
+//! failed attempt in its [`Outcome`](crate::retry::Outcome).
 //!
 //! Errors are judged by the *types* in their source chain, never by the code of a status made from
 //! them: tonic shows a refused stream as UNAVAILABLE with its `server` feature and as UNKNOWN
@@ -62,13 +42,13 @@
 //! shed, until it is called again or dropped. A limit in which idle clones hold no place, such as a
 //! plain counter, sheds less.
 
-mod answer;
+pub(crate) mod answer;
 mod chain;
 mod connect_fault;
 mod endpoint;
 mod evidence;
 mod expiry;
-mod failure;
+pub(crate) mod failure;
 mod size_limit;
 #[cfg_attr(not(feature = "tonic"), path = "no_transport.rs")]
 mod transport;
@@ -76,7 +56,7 @@ mod transport;
 mod transport_error;
 mod verdict;
 
-pub use answer::{answer, head, no_status, trailers};
+pub(crate) use answer::{head, no_status, trailers};
 pub(crate) use chain::chain;
 pub use connect_fault::ConnectFault;
 pub use endpoint::Endpoint;
@@ -85,7 +65,7 @@ pub(crate) use expiry::Expiry;
 pub(crate) use expiry::may_be_expiry;
 pub(crate) use failure::display_chain;
 pub(crate) use failure::display_chain_until;
-pub use failure::failure;
+pub(crate) use failure::failure;
 #[cfg(feature = "channel")]
 pub(crate) use transport::code_of;
 #[cfg(feature = "channel")]

@@ -14,8 +14,9 @@ use tower::timeout::error::Elapsed;
 
 use crate::grpc::Code;
 
+use super::answer::answer;
 use super::connect_fault::INVALID_URI;
-use super::{Progress, Reason, Verdict, answer, chain};
+use super::{Progress, Reason, Verdict, chain};
 
 /// The verdict on a chain that holds a known type; the outermost proof wins.
 ///

@@ -32,6 +32,7 @@ impl Progress {
 
 /// The server's instruction for the next retry (CONTRACT P).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Hint {
     /// Do not retry.
     Stop,
@@ -177,6 +178,7 @@ impl fmt::Display for Reason {
 
 /// The classification of an attempt's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// How far the request got.
     pub progress: Progress,
@@ -189,7 +191,9 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub(crate) const fn new(progress: Progress, code: Code, reason: Reason) -> Self {
+    /// A verdict without a hint.
+    #[must_use]
+    pub const fn new(progress: Progress, code: Code, reason: Reason) -> Self {
         Self {
             progress,
             code,

@@ -32,6 +32,16 @@ impl Clone for Found {
     }
 }
 
+impl<S> Readied<S> {
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.service
+    }
+
+    pub(crate) fn into_inner(self) -> S {
+        self.service
+    }
+}
+
 impl<S: Clone> Readied<S> {
     pub(crate) fn new(service: S) -> Self {
         Self {

@@ -11,7 +11,8 @@ pub const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin
 /// `grpc-timeout`: the time that the caller still waits.
 pub const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// `grpc-previous-rpc-attempts`: the number of attempts before this one (gRFC A6).
-pub const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+pub(crate) const PREVIOUS_ATTEMPTS: HeaderName =
+    HeaderName::from_static("grpc-previous-rpc-attempts");
 /// `grpc-retry-pushback-ms`: the server's instruction when to retry (gRFC A6).
 pub const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 /// `grpc-resilience-unprocessed`: in a Trailers-Only failure, the `:path` of a request that had no
@@ -20,7 +21,7 @@ pub const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms
 /// [`ServerRateLimitLayer`](crate::ServerRateLimitLayer) and
 /// [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) add it to their refusals. See
 /// [`RetryLayer::trust_unprocessed`](crate::RetryLayer::trust_unprocessed).
-pub const UNPROCESSED: HeaderName = HeaderName::from_static("grpc-resilience-unprocessed");
+pub(crate) const UNPROCESSED: HeaderName = HeaderName::from_static("grpc-resilience-unprocessed");
 
 /// Up to this number of headers are compared one by one: hashing a name costs more than that.
 pub(super) const FEW: usize = 8;

@@ -4,6 +4,7 @@
 /// method answers with one message can hold the response head until the first frame, so it can
 /// still retry a status in trailers (CONTRACT R6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MethodKind {
     /// One request message, one response message.
     Unary,

@@ -1,31 +1,33 @@
 //! The wire vocabulary of gRPC, parsed without panics and independent of any gRPC library.
 //!
-//! All functions here read values that a peer sent. A malformed value is reported as `None`, a
-//! typed error or [`Pushback::Stop`], never by a panic.
+//! Everything here reads what a peer sent. A malformed value is an answer of its own (`None`, a
+//! typed error, "do not retry"), never a panic.
 
 mod code;
 mod code_set;
-mod headers;
+pub(crate) mod headers;
 mod method;
-mod pushback;
+pub(crate) mod pushback;
 #[cfg(feature = "server")]
 pub(crate) mod refusal;
-mod retry_info;
-mod status;
+pub(crate) mod retry_info;
+pub(crate) mod status;
 mod status_headers;
-mod timeout;
+pub(crate) mod timeout;
 #[cfg(feature = "tonic")]
 mod tonic;
 mod unprocessed;
 
 pub use code::Code;
 pub use code_set::CodeSet;
-pub use headers::{DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT, UNPROCESSED};
-pub(crate) use headers::{find, is_repeated};
+pub(crate) use headers::{
+    DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT, UNPROCESSED, find, is_repeated,
+};
 pub use method::MethodKind;
-pub use pushback::Pushback;
-pub use retry_info::retry_delay;
-pub use status::{Status, remove_malformed_details};
+pub(crate) use pushback::Pushback;
+pub(crate) use retry_info::retry_delay;
+pub use status::Status;
+pub(crate) use status::remove_malformed_details;
 pub(crate) use status_headers::StatusHeaders;
-pub use timeout::{InvalidTimeout, parse_timeout, render_timeout};
+pub(crate) use timeout::{InvalidTimeout, parse_timeout, render_timeout};
 pub(crate) use unprocessed::Vouched;

@@ -26,7 +26,7 @@ mod ticket;
 pub use connectivity::ConnectivityState;
 pub(crate) use gate::Gate;
 pub(crate) use gate_state::{Caller, Decision, OFTEN, Place, Probe};
-pub use policy::{Evidence, WaitForReadyPolicy};
+pub(crate) use policy::{Evidence, WaitForReadyPolicy};
 pub(crate) use probe_watch::{Heard, Polled};
 pub use readiness::{Readiness, ReadinessSnapshot};
 pub(crate) use settings::Settings;

@@ -2,7 +2,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backoff::{Backoff, ConnectionBackoff};
+use crate::backoff::{Backoff, ConnectionBackoff, Retry};
 use crate::call::{CallOptions, WaitMode};
 use crate::classify::{Progress, Reason, Verdict};
 use crate::methods::MethodTable;
@@ -36,7 +36,7 @@ const MIN_BACKOFF: Duration = Duration::from_millis(1);
 
 /// Decides when the channel counts as down and when it is probed again. Pure: it reads no clock.
 #[derive(Clone, Debug)]
-pub struct WaitForReadyPolicy {
+pub(crate) struct WaitForReadyPolicy {
     pub(crate) wait_mode: WaitMode,
     pub(crate) methods: MethodTable<WaitMode>,
     pub(crate) backoff: Arc<dyn Backoff>,
@@ -53,7 +53,7 @@ impl WaitForReadyPolicy {
     /// The wait mode of a call: its own option, else the layer's setting for the method, else the
     /// layer's default (CONTRACT W4).
     #[must_use]
-    pub fn wait_mode(&self, path: &str, options: Option<&CallOptions>) -> WaitMode {
+    pub(crate) fn wait_mode(&self, path: &str, options: Option<&CallOptions>) -> WaitMode {
         options
             .and_then(CallOptions::chosen_patience)
             .or_else(|| self.methods.find_path(path).copied())
@@ -84,7 +84,7 @@ impl WaitForReadyPolicy {
 
     /// What a failure shows about the channel.
     #[must_use]
-    pub fn evidence(verdict: &Verdict) -> Evidence {
+    pub(crate) fn evidence(verdict: &Verdict) -> Evidence {
         match verdict.reason {
             Reason::ConnectFailed if verdict.progress.is_unprocessed() => Evidence::NotConnected,
             Reason::ChannelClosed => Evidence::ShutDown,
@@ -111,8 +111,16 @@ impl WaitForReadyPolicy {
     /// The wait after the `dials`-th failed dial of an outage that has lasted for `age`; `previous`
     /// is the wait before.
     #[must_use]
-    pub fn next_dial(&self, dials: u32, previous: Duration, age: Duration, unit: f64) -> Duration {
-        let delay = self.backoff.dial_delay(dials, previous, age, unit);
+    pub(crate) fn next_dial(
+        &self,
+        dials: u32,
+        previous: Duration,
+        age: Duration,
+        unit: f64,
+    ) -> Duration {
+        let delay = self
+            .backoff
+            .dial_delay(&Retry::new(dials, previous, unit), age);
         delay.min(self.max_backoff).max(MIN_BACKOFF)
     }
 }
@@ -120,7 +128,7 @@ impl WaitForReadyPolicy {
 /// What the failure of a call shows about the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Evidence {
+pub(crate) enum Evidence {
     /// No connection could be made.
     NotConnected,
     /// A connection existed and is gone.

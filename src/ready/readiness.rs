@@ -18,9 +18,8 @@ use super::gate_state::{GateState, Shared};
 /// A handle to the readiness of a channel, as its calls have shown it: read it, await it, or report
 /// that the server is up with [`reset_backoff`](Self::reset_backoff).
 ///
-/// Create one and pass it to
-/// [`WaitForReadyLayer::readiness`](crate::wait_for_ready::WaitForReadyLayer::readiness), or take
-/// the handle of a service,
+/// Make one and give it to the layer with
+/// [`WaitForReadyLayer::readiness`](crate::WaitForReadyLayer::readiness), or take that of a service,
 /// [`WaitForReady::readiness`](crate::wait_for_ready::WaitForReady::readiness).
 ///
 /// ```

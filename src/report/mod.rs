@@ -1,7 +1,6 @@
 //! Records what happens to a call, and why it ended.
 //!
-//! The layers write into the call's [`Trace`]; a [`CallReport`] reads it. There are three ways to
-//! get a report:
+//! The layers write it down; a [`CallReport`] reads it. There are three ways to one:
 //!
 //! - before the call, [`CallOptionsExt::call_report`](crate::call::CallOptionsExt::call_report)
 //!   gives one that another task can read while the call runs;
@@ -46,4 +45,4 @@ pub use call_report::CallReport;
 pub use give_up::GiveUp;
 pub use phase::Phase;
 pub(crate) use record::SharedError;
-pub use trace::Trace;
+pub(crate) use trace::Trace;

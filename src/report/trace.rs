@@ -15,29 +15,29 @@ use super::{CallReport, GiveUp, Phase};
 ///
 /// Once the call is over nothing is recorded, even if a layer still works on it.
 #[derive(Clone, Debug, Default)]
-pub struct Trace(Arc<Mutex<Record>>);
+pub(crate) struct Trace(Arc<Mutex<Record>>);
 
 impl Trace {
     /// Sets the current phase of the call.
-    pub fn enter(&self, phase: Phase) {
+    pub(crate) fn enter(&self, phase: Phase) {
         self.enter_at(phase, Instant::now);
     }
 
     /// The current phase of the call.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         self.0.lock().phase()
     }
 
     /// A live view of this call.
     #[must_use]
-    pub fn report(&self) -> CallReport {
+    pub(crate) fn report(&self) -> CallReport {
         CallReport::new(Arc::clone(&self.0))
     }
 
     /// The last error of the call, except the one it ended with.
     #[must_use]
-    pub fn last_failure(&self) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn last_failure(&self) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
         self.0.lock().last_failure()
     }
 

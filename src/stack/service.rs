@@ -62,6 +62,18 @@ impl<S: Clone> Resilient<S> {
 }
 
 impl<S> Resilient<S> {
+    /// The channel.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        self.channel.get_ref()
+    }
+
+    /// The channel, without the stack.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.channel.into_inner()
+    }
+
     /// The readiness of this channel, as its calls have shown it: to be read, logged and awaited.
     #[must_use]
     pub fn readiness(&self) -> Readiness {

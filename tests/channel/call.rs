@@ -89,7 +89,7 @@ async fn failures_are_typed_by_what_happened_on_the_connection() {
             "{name}"
         );
         assert!(error.endpoint().unwrap().name().starts_with("127.0.0.1:"));
-        assert_eq!(grpc_resilience::classify::failure(&error), verdict);
+        assert_eq!(grpc_resilience::__internal::failure(&error), verdict);
     }
 }
 
@@ -196,7 +196,7 @@ async fn a_call_that_waited_tells_the_server_what_is_left() {
     assert_eq!(status(second.await.unwrap()).await, 0);
     let left = |stream: &peer::SeenStream| {
         let value = stream.field("grpc-timeout").unwrap();
-        grpc_resilience::grpc::parse_timeout(value.as_bytes()).unwrap()
+        grpc_resilience::__internal::parse_timeout(value.as_bytes()).unwrap()
     };
     let seen = peer.streams_seen();
     assert!(left(&seen[0]) > Duration::from_millis(9_700));

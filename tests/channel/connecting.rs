@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use grpc_resilience::__internal::failure;
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::{Channel, Connectivity, DialError, Phase};
-use grpc_resilience::classify::{
-    ConnectFault, Endpoint, Progress, Reason, TransportError, failure,
-};
+use grpc_resilience::classify::{ConnectFault, Endpoint, Progress, Reason, TransportError};
 use peer::{Connection, DeadPort, HangingPort, Peer, Step};
 
 use crate::common::net::Net;

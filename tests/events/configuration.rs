@@ -1,7 +1,8 @@
 //! Layers in an order that does something else than they say, and settings without effect: one
 //! line.
 
-use grpc_resilience::call::{CallOptionsExt, Context, Deadline, Method, Safety, WaitMode};
+use grpc_resilience::__internal;
+use grpc_resilience::call::{CallOptionsExt, Deadline, Method, Safety, WaitMode};
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{Policies, RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
@@ -461,7 +462,7 @@ async fn an_attempt_timeout_that_is_not_shorter_than_the_default_timeout_is_said
     let header: Says = |request| request.set_timeout(ms(900));
     let bound: Says = |request| {
         let deadline = Deadline::after(Instant::now(), ms(900));
-        Context::of(request.extensions_mut()).bound(deadline);
+        __internal::bound(request.extensions_mut(), deadline);
     };
     for heard in [
         told!(by_hand(bounded(3 * SECOND)), own),

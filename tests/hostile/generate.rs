@@ -1,7 +1,7 @@
 //! Header maps: gRPC's own names and others, values right, nearly right and absurd.
 
 use bytes::Bytes;
-use grpc_resilience::grpc::{DETAILS, MESSAGE, PUSHBACK, STATUS, TIMEOUT};
+use grpc_resilience::__internal::{DETAILS, MESSAGE, PUSHBACK, STATUS, TIMEOUT};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::dice::Dice;

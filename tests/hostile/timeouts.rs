@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grpc_resilience::grpc::{InvalidTimeout, parse_timeout, render_timeout};
+use grpc_resilience::__internal::{InvalidTimeout, parse_timeout, render_timeout};
 
 use super::Shown;
 use super::dice::Dice;

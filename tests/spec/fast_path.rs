@@ -287,7 +287,7 @@ async fn nobody_writes_an_ordinary_call_down_before_its_first_attempt_fails() {
     let channel = ServiceBuilder::new()
         .map_request(move |request: http::Request<tonic::body::Body>| {
             let context = request.extensions().get::<Context>().unwrap();
-            let is_followed = context.trace().is_some();
+            let is_followed = grpc_resilience::__internal::is_followed(context);
             let mut seen = seen.lock().unwrap();
             seen.push((context.attempt(), is_followed, context.deadline().is_some()));
             drop(seen);

@@ -14,6 +14,7 @@ mod deadline;
 mod errors;
 mod fast_path;
 mod idempotency;
+mod inner_service;
 mod interceptor;
 mod no_runtime;
 mod pass_through;

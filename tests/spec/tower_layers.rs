@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use grpc_resilience::__internal;
 use grpc_resilience::budget::BudgetLayer;
-use grpc_resilience::classify::{self, Progress, Reason};
+use grpc_resilience::classify::{Progress, Reason};
 use grpc_resilience::grpc;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::{ConnectivityState, WaitForReadyLayer};
@@ -218,12 +219,12 @@ async fn under_a_status_what_is_shed_may_be_another_call_s() {
         .await
         .unwrap();
     let shed = service.call(()).await.unwrap_err();
-    let verdict = classify::failure(&*shed);
+    let verdict = __internal::failure(&*shed);
     assert_eq!(verdict.progress, Progress::NotSent);
     assert_eq!(verdict.code, grpc::Code::ResourceExhausted);
     let mut status = tonic::Status::unavailable("the backend is busy");
     status.set_source(Arc::from(shed));
-    assert_eq!(classify::failure(&status).progress, Progress::Reached);
+    assert_eq!(__internal::failure(&status).progress, Progress::Reached);
 }
 
 /// A service that is dead from the beginning.
@@ -346,7 +347,7 @@ fn an_endpoint_that_cannot_be_discovered_leaves_the_request_unsent() {
     let Poll::Ready(Err(error)) = balance.poll_ready(&mut cx) else {
         panic!("it fails at once");
     };
-    let verdict = classify::failure(&*error);
+    let verdict = __internal::failure(&*error);
     assert_eq!(
         (verdict.progress, verdict.reason),
         (Progress::NotSent, Reason::ChannelClosed)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grpc_resilience::backoff::{Backoff, Exponential, InvalidBackoff, Jitter};
+use grpc_resilience::backoff::{Backoff, Exponential, InvalidBackoff, Jitter, Retry};
 use grpc_resilience::{Resilience, Resilient, WaitForReadyLayer};
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
@@ -70,7 +70,7 @@ pub(super) fn dials_due(before: Duration) -> Result<u32, InvalidBackoff> {
     let (mut dials, mut at) = (0, Duration::ZERO);
     while at < before {
         dials += 1;
-        at += curve.delay(dials, Duration::ZERO, 0.0);
+        at += curve.delay(&Retry::new(dials, Duration::ZERO, 0.0));
     }
     Ok(dials)
 }

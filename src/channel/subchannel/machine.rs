@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Retry};
 use crate::channel::connectivity::Connectivity;
 
 /// Two dials of one address are never closer than this, unless the connection between them served
@@ -196,7 +196,9 @@ impl Machine {
         let start = self.last_dial.unwrap_or(now);
         let since = *self.outage_since.get_or_insert(start);
         let age = now.saturating_duration_since(since);
-        let delay = self.backoff.dial_delay(number, self.previous, age, unit);
+        let delay = self
+            .backoff
+            .dial_delay(&Retry::new(number, self.previous, unit), age);
         self.previous = delay;
         let at = start.checked_add(delay).unwrap_or(start).max(now);
         self.not_before = Some(at);

@@ -91,6 +91,6 @@ mod throttle;
 pub use body::ThrottleBody;
 pub use future::ResponseFuture;
 pub use layer::{AdaptiveThrottleLayer, InvalidThrottle};
-pub use policy::{AdaptiveThrottlePolicy, Fate, probability};
+use policy::{AdaptiveThrottlePolicy, Fate, probability};
 pub use service::AdaptiveThrottle;
 pub use throttle::{Throttle, ThrottleSnapshot};

@@ -5,7 +5,7 @@ use crate::grpc::{Code, CodeSet};
 
 /// The settings of the throttle.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdaptiveThrottlePolicy {
+pub(crate) struct AdaptiveThrottlePolicy {
     pub(super) multiplier: f64,
     pub(super) window: Duration,
     pub(super) refused: CodeSet,
@@ -13,7 +13,7 @@ pub struct AdaptiveThrottlePolicy {
 
 /// The evidence about the server's load from the end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// The server took the call and answered with any status: a request and an accept.
     Accepted,
     /// The server refused the call: a request only.
@@ -32,7 +32,7 @@ pub enum Fate {
     clippy::cast_precision_loss,
     reason = "counts beyond 2^53 differ by less than a probability can show"
 )]
-pub fn probability(requests: u64, accepts: u64, k: f64) -> f64 {
+pub(crate) fn probability(requests: u64, accepts: u64, k: f64) -> f64 {
     let (requests, accepts) = (requests as f64, accepts as f64);
     ((requests - k * accepts) / (requests + 1.0)).max(0.0)
 }
@@ -40,7 +40,7 @@ pub fn probability(requests: u64, accepts: u64, k: f64) -> f64 {
 impl AdaptiveThrottlePolicy {
     /// The evidence from a failure about the server's load; the [module](super) has the table.
     #[must_use]
-    pub fn fate(&self, verdict: &Verdict) -> Fate {
+    pub(crate) fn fate(&self, verdict: &Verdict) -> Fate {
         let is_refusal = self.refused.contains(verdict.code);
         match (verdict.progress, verdict.reason) {
             (_, Reason::HookFailed | Reason::InvalidCall | Reason::Dropped) => Fate::Unknown,

@@ -30,6 +30,18 @@ impl<S: Clone> AdaptiveThrottle<S> {
 }
 
 impl<S> AdaptiveThrottle<S> {
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        self.inner.get_ref()
+    }
+
+    /// The inner service, without the layer.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner.into_inner()
+    }
+
     /// The throttle of this service and its clones, to be read while they run in a stack.
     #[must_use]
     pub fn throttle(&self) -> Throttle {

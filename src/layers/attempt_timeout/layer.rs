@@ -15,6 +15,7 @@ pub struct AttemptTimeoutLayer {
 /// Returned for an attempt timeout of zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the attempt timeout must be greater than zero")]
+#[non_exhaustive]
 pub struct ZeroTimeout;
 
 impl AttemptTimeoutLayer {

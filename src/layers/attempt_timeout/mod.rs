@@ -63,5 +63,5 @@ mod service;
 pub use body::AttemptBody;
 pub use future::ResponseFuture;
 pub use layer::{AttemptTimeoutLayer, ZeroTimeout};
-pub use policy::AttemptTimeoutPolicy;
+pub(crate) use policy::AttemptTimeoutPolicy;
 pub use service::AttemptTimeout;

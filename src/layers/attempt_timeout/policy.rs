@@ -5,7 +5,7 @@ use crate::grpc::MethodKind;
 
 /// Decides which attempts are bounded, and by which timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AttemptTimeoutPolicy {
+pub(crate) struct AttemptTimeoutPolicy {
     pub(super) timeout: Option<Duration>,
     pub(super) until_first_message: bool,
     pub(super) unbounded_last_attempt: bool,
@@ -24,7 +24,7 @@ pub(super) struct Bounds {
 impl AttemptTimeoutPolicy {
     /// The timeout of each attempt of a call: the call's option, or else the layer's timeout.
     #[must_use]
-    pub fn timeout(&self, options: Option<&CallOptions>) -> Option<Duration> {
+    pub(crate) fn timeout(&self, options: Option<&CallOptions>) -> Option<Duration> {
         match options.map_or(Timeout::Inherited, CallOptions::chosen_attempt_timeout) {
             Timeout::Inherited => self.timeout,
             Timeout::After(timeout) => Some(timeout),
@@ -59,7 +59,7 @@ impl AttemptTimeoutPolicy {
     /// Whether an attempt with this timeout is bounded, for this time until the call's deadline. A
     /// timeout that is not earlier than the deadline does not apply (CONTRACT D11).
     #[must_use]
-    pub fn bounds(&self, timeout: Duration, remaining: Option<Duration>) -> bool {
+    pub(crate) fn bounds(&self, timeout: Duration, remaining: Option<Duration>) -> bool {
         let Some(remaining) = remaining else {
             return true;
         };

@@ -49,6 +49,18 @@ impl<S: Clone> AttemptTimeout<S> {
 }
 
 impl<S> AttemptTimeout<S> {
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        self.inner.get_ref()
+    }
+
+    /// The inner service, without the layer.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner.into_inner()
+    }
+
     pub(crate) fn inner_mut(&mut self) -> &mut Readied<S> {
         &mut self.inner
     }

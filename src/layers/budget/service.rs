@@ -17,6 +17,18 @@ pub struct Budget<S> {
 }
 
 impl<S> Budget<S> {
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, without the layer.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
     pub(super) fn new(inner: S, budgets: Arc<Budgets>) -> Self {
         Self { inner, budgets }
     }

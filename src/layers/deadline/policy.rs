@@ -4,7 +4,7 @@ use crate::call::{CallOptions, Timeout};
 
 /// Computes the timeout of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeadlinePolicy {
+pub(crate) struct DeadlinePolicy {
     default_timeout: Option<Duration>,
     pub(super) forbids_missing: bool,
 }
@@ -16,14 +16,18 @@ impl DeadlinePolicy {
 
     /// The layer's default timeout; `None` if not set.
     #[must_use]
-    pub fn default_timeout(&self) -> Option<Duration> {
+    pub(crate) fn default_timeout(&self) -> Option<Duration> {
         self.default_timeout
     }
 
     /// The shorter of the caller's `grpc-timeout` and the call's option. Without an option, the
     /// layer's default takes its place.
     #[must_use]
-    pub fn timeout(&self, header: Option<Duration>, options: &CallOptions) -> Option<Duration> {
+    pub(crate) fn timeout(
+        &self,
+        header: Option<Duration>,
+        options: &CallOptions,
+    ) -> Option<Duration> {
         let chosen = match options.chosen_timeout() {
             Timeout::Inherited => self.default_timeout,
             Timeout::After(timeout) => Some(timeout),
@@ -39,7 +43,7 @@ impl DeadlinePolicy {
     /// [`forbid_missing_deadline`](super::DeadlineLayer::forbid_missing_deadline) only if its
     /// options set `no_timeout`.
     #[must_use]
-    pub fn allows_none(&self, options: &CallOptions) -> bool {
+    pub(crate) fn allows_none(&self, options: &CallOptions) -> bool {
         !self.forbids_missing || options.chosen_timeout() == Timeout::Never
     }
 }

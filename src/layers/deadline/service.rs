@@ -32,6 +32,18 @@ impl<S: Clone> Deadline<S> {
 }
 
 impl<S> Deadline<S> {
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        self.inner.get_ref()
+    }
+
+    /// The inner service, without the layer.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner.into_inner()
+    }
+
     pub(crate) fn rules(&self) -> &DeadlinePlan {
         &self.rules
     }

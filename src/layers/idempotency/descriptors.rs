@@ -16,7 +16,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Description)>, InvalidDe
     if bytes.is_empty() {
         return Err(InvalidDescriptors::Empty);
     }
-    let set = FileDescriptorSet::decode(bytes).map_err(InvalidDescriptors::Malformed)?;
+    let set = FileDescriptorSet::decode(bytes)
+        .map_err(|error| InvalidDescriptors::Malformed(error.to_string().into()))?;
     let services = set
         .file
         .iter()

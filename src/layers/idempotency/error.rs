@@ -1,7 +1,9 @@
 use http::HeaderName;
 
+use crate::error::BoxError;
+
 /// Returned for invalid descriptors or an invalid table of methods.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDescriptors {
     /// The input has no bytes.
@@ -15,7 +17,7 @@ pub enum InvalidDescriptors {
         "the descriptors are not a serialized FileDescriptorSet: give the bytes that \
           tonic-prost-build writes with file_descriptor_set_path, or protox with encode_to_vec"
     )]
-    Malformed(#[source] prost::DecodeError),
+    Malformed(#[source] BoxError),
     /// The descriptors or the table contain no method, so the layer would have no effect.
     #[error(
         "the descriptors contain no method: compile them from the proto files that define your \

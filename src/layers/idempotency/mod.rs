@@ -158,5 +158,5 @@ pub use error::{InvalidDescriptors, InvalidKeyHeader};
 pub use explain::{Explanation, Source};
 pub use key::IdempotencyKey;
 pub use layer::IdempotencyLayer;
-pub use policy::IdempotencyPolicy;
+use policy::IdempotencyPolicy;
 pub use service::Idempotency;

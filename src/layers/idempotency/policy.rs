@@ -16,7 +16,7 @@ type Rule = Arc<dyn Fn(&str) -> Option<Safety> + Send + Sync>;
 
 /// The declarations of a layer; see the [module](super) for the precedence.
 #[derive(Clone, Default)]
-pub struct IdempotencyPolicy {
+pub(crate) struct IdempotencyPolicy {
     safety: MethodTable<Safety>,
     kinds: MethodTable<MethodKind>,
     rules: Vec<Rule>,
@@ -47,7 +47,7 @@ pub(super) enum Origin<'a> {
 impl IdempotencyPolicy {
     /// Safety and kind declared for `/package.Service/Method`, each with its source.
     #[must_use]
-    pub fn explain(&self, path: &str) -> Explanation {
+    pub(crate) fn explain(&self, path: &str) -> Explanation {
         let method = method_of(path);
         let said = self.find(method, self.key(method));
         let source = |origin: Option<Origin>| origin.map_or(Source::Nobody, Source::from);

@@ -21,6 +21,18 @@ pub struct Idempotency<S> {
 }
 
 impl<S> Idempotency<S> {
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, without the layer.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
     pub(super) fn new(inner: S, policy: Arc<IdempotencyPolicy>, called: Arc<Called>) -> Self {
         Self {
             inner,

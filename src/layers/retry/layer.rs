@@ -79,10 +79,9 @@ impl RetryLayer {
         self
     }
 
-    /// Trusts a server that declares that a failed request had no effect: by the trailer
-    /// [`grpc-resilience-unprocessed`](crate::grpc::UNPROCESSED) with the call's own path, in a
-    /// Trailers-Only response. Default: off, because a channel may lead to any server
-    /// (CONTRACT I7).
+    /// Believes a server that says with a failure that the request had no effect: the trailer
+    /// `grpc-resilience-unprocessed` with the call's own path, in a
+    /// Trailers-Only answer. Default: off, for a channel may lead anywhere (CONTRACT I7).
     ///
     /// [`ServerRateLimitLayer`](crate::ServerRateLimitLayer) sends the trailer with its refusals,
     /// and [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) with calls that arrive after their

@@ -31,7 +31,7 @@
 //! - **Reads** from the [`Context`](crate::call::Context) options, safety, deadline (or the
 //!   caller's `grpc-timeout`), budget and method kind. **Writes** the attempt number, whether
 //!   another attempt can follow ([`is_last_attempt`](crate::call::Context::is_last_attempt)), and
-//!   the events of the call into the [`Trace`](crate::report::Trace).
+//!   what happens to the call, for its [`CallReport`](crate::CallReport).
 //! - **Logs** (target `grpc_resilience`) each retry at DEBUG; see the [front
 //!   page](crate#what-it-logs).
 //! - **Responses**: a final failure is returned as [`Error`](crate::Error), with the server's own

@@ -229,10 +229,12 @@ impl<'a> Outcome<'a> {
 
 /// The decision of a [`Policy`].
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Plan {
     /// The failure is final.
     Stop(GiveUp),
     /// The next attempt starts after this wait, if the budget permits it.
+    #[non_exhaustive]
     Retry {
         /// How long to wait.
         after: Duration,
@@ -241,6 +243,7 @@ pub enum Plan {
     },
     /// The attempt is sent again after this wait, without a new attempt number and without the
     /// budget.
+    #[non_exhaustive]
     Transparent {
         /// How long to wait.
         after: Duration,
@@ -248,6 +251,26 @@ pub enum Plan {
 }
 
 impl Plan {
+    /// [`Retry`](Self::Retry) after a wait that the policy chose; zero is at once.
+    #[must_use]
+    pub const fn retry(after: Duration) -> Self {
+        let hinted = false;
+        Self::Retry { after, hinted }
+    }
+
+    /// [`Retry`](Self::Retry) after a wait that the server asked for: then the backoff starts anew.
+    #[must_use]
+    pub const fn retry_as_hinted(after: Duration) -> Self {
+        let hinted = true;
+        Self::Retry { after, hinted }
+    }
+
+    /// [`Transparent`](Self::Transparent) after this wait; zero is at once.
+    #[must_use]
+    pub const fn transparent(after: Duration) -> Self {
+        Self::Transparent { after }
+    }
+
     /// The plan within the rules that hold for every policy.
     pub(super) fn within_bounds(self, outcome: &Outcome<'_>, assumed: bool) -> Self {
         let (Self::Retry { after, .. } | Self::Transparent { after }) = self else {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backoff::{Backoff, Exponential, Jitter};
+use crate::backoff::{Backoff, Exponential, Jitter, Retry};
 use crate::call::CallOptions;
 use crate::classify::{Hint, Progress, Reason, Verdict};
 use crate::error::GiveUp;
@@ -245,7 +245,8 @@ impl RetryPolicy {
                 if verdict.reason == Reason::Queued && outcome.unsent < MAX_UNSENT =>
             {
                 let retry = outcome.unsent + 1;
-                self.transparent.delay(retry, Duration::ZERO, outcome.unit)
+                self.transparent
+                    .delay(&Retry::new(retry, Duration::ZERO, outcome.unit))
             }
             Progress::Refused if verdict.reason == Reason::GoAway => self.after_goaway(outcome)?,
             Progress::Refused if !outcome.refused => Duration::ZERO,
@@ -267,7 +268,8 @@ impl RetryPolicy {
             None => Duration::ZERO,
             Some(before) => {
                 let wait = before.saturating_add(1);
-                self.gone_away.delay(wait, Duration::ZERO, outcome.unit)
+                self.gone_away
+                    .delay(&Retry::new(wait, Duration::ZERO, outcome.unit))
             }
         })
     }
@@ -352,7 +354,7 @@ impl RetryPolicy {
         let own = outcome.options.chosen_backoff().or(own);
         let retry = outcome.retries.saturating_add(1);
         let curve = own.unwrap_or(&self.backoff);
-        let delay = curve.delay(retry, outcome.previous_backoff, outcome.unit);
+        let delay = curve.delay(&Retry::new(retry, outcome.previous_backoff, outcome.unit));
         if own.is_none() && code == Code::ResourceExhausted && hint.is_none() {
             return delay.saturating_mul(OVERLOAD_FACTOR);
         }

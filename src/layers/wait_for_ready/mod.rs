@@ -28,8 +28,8 @@
 //! `.never_retry()` too.
 //!
 //! - **Reads** the wait mode and the deadline (or the caller's `grpc-timeout`) from the
-//!   [`Context`](crate::call::Context). **Writes** into it that this layer holds a call while the
-//!   channel is not ready, so that a layer that must not stand below emits a warning.
+//!   [`Context`](crate::call::Context). **Writes** there that it holds a call while the channel is
+//!   not ready, so that a layer below which should not stand there says so.
 //! - **Defaults**: calls wait; the connection backoff is 100 ms, x1.6, +-20 %, at most 800 ms
 //!   during the first 10 s of an outage, then up to 10 s
 //!   ([`ConnectionBackoff`](crate::backoff::ConnectionBackoff)); at most 10,000 calls and 64 MiB
@@ -128,9 +128,8 @@ mod layer;
 mod pending;
 mod service;
 
-pub use crate::ready::{
-    ConnectivityState, Evidence, Readiness, ReadinessSnapshot, WaitForReadyPolicy,
-};
+use crate::ready::WaitForReadyPolicy;
+pub use crate::ready::{ConnectivityState, Readiness, ReadinessSnapshot};
 pub use body::WaitBody;
 pub use future::ResponseFuture;
 pub use layer::{InvalidWait, WaitForReadyLayer};

@@ -9,7 +9,7 @@ use crate::error::Error;
 pub(super) enum Pending<B: RequestBody> {
     /// The request of a call that is sent once, and has not had to wait so far.
     Once(Request<B>),
-    /// A request that was not sent, kept for further dials with any size.
+    /// Waits for the dials to come whatever its size: it was never sent.
     WaitingRequest(WaitingRequest<B>),
     /// The request was handed on; it ends with this guard.
     Spent(Option<RequestGuard>),

@@ -40,6 +40,18 @@ impl<S: Clone> WaitForReady<S> {
 }
 
 impl<S> WaitForReady<S> {
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        self.inner.get_ref()
+    }
+
+    /// The inner service, without the layer.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner.into_inner()
+    }
+
     /// The gate that its calls pass.
     pub(crate) fn gate(&self) -> Arc<Gate> {
         Arc::clone(&self.gate)

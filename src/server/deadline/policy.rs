@@ -6,13 +6,13 @@ use crate::grpc::{InvalidTimeout, TIMEOUT, parse_timeout};
 
 /// Divides a call's time between the handler and the calls that it makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerDeadlinePolicy {
+pub(crate) struct ServerDeadlinePolicy {
     pub(super) margin: Duration,
 }
 
 /// The time that a call has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandlerDeadline {
+pub(crate) enum HandlerDeadline {
     /// No limit.
     Unbounded,
     /// A limit for the handler, and one for the calls that it makes.
@@ -32,7 +32,7 @@ impl ServerDeadlinePolicy {
     /// # Errors
     ///
     /// [`InvalidTimeout`] for a malformed `grpc-timeout`.
-    pub fn terms(&self, headers: &HeaderMap) -> Result<HandlerDeadline, InvalidTimeout> {
+    pub(crate) fn terms(&self, headers: &HeaderMap) -> Result<HandlerDeadline, InvalidTimeout> {
         let Some(value) = headers.get(TIMEOUT) else {
             return Ok(HandlerDeadline::Unbounded);
         };

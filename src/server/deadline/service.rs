@@ -25,6 +25,18 @@ pub struct ServerDeadline<S> {
 }
 
 impl<S> ServerDeadline<S> {
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, without the layer.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
     pub(super) fn new(inner: S, policy: ServerDeadlinePolicy) -> Self {
         let home = Home::here();
         Self {

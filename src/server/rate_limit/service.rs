@@ -23,6 +23,18 @@ pub struct ServerRateLimit<S> {
 }
 
 impl<S> ServerRateLimit<S> {
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, without the layer.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
     pub(super) fn new(inner: S, limits: Arc<Limits>) -> Self {
         Self {
             inner,

@@ -110,7 +110,8 @@ async fn tonic_s_own_timer_at_the_attempt_s_end_says_no_more_than_ours() {
 async fn layers_below_see_the_attempt_s_end_as_the_deadline_and_tell_the_server_a_later_one() {
     let seen = service_fn(|request: http::Request<tonic::body::Body>| async move {
         let deadline = request.extensions().get::<Context>().unwrap().deadline();
-        let header = Deadline::from_headers(request.headers(), Instant::now()).unwrap();
+        let header =
+            grpc_resilience::__internal::stated_deadline(request.headers(), Instant::now());
         let left = |it: Option<Deadline>| it.map(|it| it.remaining(Instant::now()));
         // The server hears of a later end: the one on this side comes first.
         let told = LIMIT + GRACE;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grpc_resilience::GiveUp;
 use grpc_resilience::attempt_timeout::{AttemptTimeoutLayer, ZeroTimeout};
-use grpc_resilience::call::{CallOptionsExt, Timeout};
+use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::classify::Progress;
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::RetryLayer;
@@ -279,8 +279,6 @@ async fn a_call_s_own_timeout_replaces_the_layer_s_and_needs_the_layer() {
     for mut client in [client(limit().layer(server.channel())), client(by_option)] {
         let mut request = hello();
         request.call_options().attempt_timeout(2 * SECOND);
-        let chosen = request.call_options().chosen_attempt_timeout();
-        assert_eq!(chosen, Timeout::After(2 * SECOND));
         let start = Instant::now();
         timed_out(&client.unary(request).await.unwrap_err());
         assert_eq!(start.elapsed(), 2 * SECOND);
@@ -302,10 +300,8 @@ async fn a_call_s_own_timeout_replaces_the_layer_s_and_needs_the_layer() {
 // CONTRACT D7
 #[tokio::test(start_paused = true)]
 async fn no_time_is_an_error_and_the_longest_time_does_not_overflow() {
-    assert_eq!(
-        AttemptTimeoutLayer::new(Duration::ZERO).unwrap_err(),
-        ZeroTimeout
-    );
+    let refused = AttemptTimeoutLayer::new(Duration::ZERO).unwrap_err();
+    assert!(matches!(refused, ZeroTimeout { .. }));
     let server = Server::in_memory();
     for layer in [
         AttemptTimeoutLayer::new(Duration::MAX).unwrap(),

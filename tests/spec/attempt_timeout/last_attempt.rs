@@ -194,10 +194,7 @@ struct Again;
 /// It says nothing of last attempts.
 impl Policy for Again {
     fn decide(&self, _: &Outcome<'_>) -> Plan {
-        Plan::Retry {
-            after: ms(10),
-            hinted: false,
-        }
+        Plan::retry(ms(10))
     }
 }
 

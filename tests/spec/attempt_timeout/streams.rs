@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
-use grpc_resilience::call::{CallOptionsExt, Deadline};
+use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::classify::Progress;
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::grpc::MethodKind;
@@ -36,7 +36,7 @@ const STREAMS: [MethodKind; 2] = [MethodKind::ServerStreaming, MethodKind::BidiS
 fn obedient(code: Code, words: &'static str) -> Wire {
     BoxCloneSyncService::new(service_fn(move |request: http::Request<Body>| async move {
         let now = Instant::now();
-        let end = Deadline::from_headers(request.headers(), now).unwrap();
+        let end = grpc_resilience::__internal::stated_deadline(request.headers(), now);
         let (frames, body) = mpsc::channel(2);
         let message = grpc_frame(&EchoResponse::default());
         frames.send(Frame::data(message)).await.unwrap();
@@ -58,7 +58,7 @@ fn heard(inner: Wire) -> (Wire, Arc<Mutex<Vec<Option<Duration>>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&heard);
     let stack = MapRequest::new(inner, move |request: http::Request<Body>| {
-        let end = Deadline::from_headers(request.headers(), Instant::now()).unwrap();
+        let end = grpc_resilience::__internal::stated_deadline(request.headers(), Instant::now());
         notes.lock().unwrap().push(end.map(|end| end.timeout()));
         request
     });

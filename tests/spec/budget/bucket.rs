@@ -64,13 +64,14 @@ impl Reference {
 
     fn snapshot(&self) -> BudgetSnapshot {
         let tokens = f64::from(i32::try_from(self.tokens).unwrap()) / 1_000.0;
-        AttemptKind::ALL
-            .into_iter()
-            .fold(BudgetSnapshot::new(tokens), |snapshot, kind| {
+        [AttemptKind::Retry, AttemptKind::Hedge].into_iter().fold(
+            BudgetSnapshot::new(tokens),
+            |snapshot, kind| {
                 snapshot
                     .with_spent(kind, self.spent[of(kind)])
                     .with_denied(kind, self.denied[of(kind)])
-            })
+            },
+        )
     }
 }
 

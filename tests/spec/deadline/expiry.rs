@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use grpc_resilience::call::{CallOptionsExt, Context, Deadline};
+use grpc_resilience::__internal;
+use grpc_resilience::call::{CallOptionsExt, Deadline};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
@@ -317,7 +318,7 @@ async fn a_call_whose_deadline_has_passed_never_leaves() {
     let inherited = || {
         let mut request = hello();
         let deadline = Deadline::after(Instant::now() - SECOND, SECOND);
-        Context::of(request.extensions_mut()).bound(deadline);
+        __internal::bound(request.extensions_mut(), deadline);
         request
     };
     let optional = || {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use grpc_resilience::call::{CallOptionsExt, Context, Deadline};
+use grpc_resilience::__internal;
+use grpc_resilience::call::{CallOptionsExt, Deadline};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
@@ -234,7 +235,7 @@ async fn a_deadline_in_the_context_bounds_the_call_if_it_is_the_earlier() {
     for (inherited, expected) in [(2, 2_000_000), (9, 5_000_000)] {
         let mut request = hello();
         let deadline = Deadline::after(Instant::now(), inherited * SECOND);
-        Context::of(request.extensions_mut()).bound(deadline);
+        __internal::bound(request.extensions_mut(), deadline);
         assert_eq!(
             sent_timeout(&server, stack.clone(), request).await,
             Some(expected)

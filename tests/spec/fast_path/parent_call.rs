@@ -66,7 +66,9 @@ async fn nobody_writes_it_down_before_its_first_attempt_fails() {
         .map_request(move |request: http::Request<Body>| {
             let context = request.extensions().get::<Context>().unwrap();
             let left = context.deadline().map(|deadline| deadline.timeout());
-            seen.lock().unwrap().push((context.trace().is_some(), left));
+            seen.lock()
+                .unwrap()
+                .push((grpc_resilience::__internal::is_followed(context), left));
             request
         })
         .service(echo.channel());

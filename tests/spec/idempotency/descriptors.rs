@@ -209,15 +209,18 @@ fn several_sets_merge_and_the_same_words_twice_are_one() {
 // One method in other words: nobody can know which are true.
 #[test]
 fn a_method_that_is_described_in_two_ways_is_refused() {
-    let contradiction = InvalidDescriptors::Contradiction(method::UNARY_UNKNOWN.to_owned());
-    assert!(contradiction.to_string().contains(method::UNARY_UNKNOWN));
+    let names_it = |refused: InvalidDescriptors| {
+        let path = method::UNARY_UNKNOWN;
+        matches!(&refused, InvalidDescriptors::Contradiction(it) if it == path)
+            && refused.to_string().contains(path)
+    };
 
     let mut other = set(Some("test.v1"), "Echo", "UnaryUnknown");
     described().descriptors(&other.encode_to_vec()).unwrap();
     let described_again = &mut other.file[0].service[0].method[0];
     described_again.server_streaming = Some(true);
     let refused = described().descriptors(&other.encode_to_vec()).unwrap_err();
-    assert_eq!(refused, contradiction);
+    assert!(names_it(refused));
 
     let described_again = &mut other.file[0].service[0].method[0];
     described_again.server_streaming = None;
@@ -225,37 +228,41 @@ fn a_method_that_is_described_in_two_ways_is_refused() {
     options.set_idempotency_level(IdempotencyLevel::Idempotent);
     described_again.options = Some(options);
     let refused = described().descriptors(&other.encode_to_vec()).unwrap_err();
-    assert_eq!(refused, contradiction);
+    assert!(names_it(refused));
 
     // Also within a set, and between a table and a set.
     let both = [FILE_DESCRIPTOR_SET, &other.encode_to_vec()].concat();
-    assert_eq!(refusal(&both), contradiction);
+    assert!(names_it(refusal(&both)));
     let table = [Method::new(
         method::UNARY_UNKNOWN,
         MethodKind::Unary,
         Safety::NoSideEffects,
     )];
-    assert_eq!(described().methods(table).unwrap_err(), contradiction);
+    assert!(names_it(described().methods(table).unwrap_err()));
 }
 
 // Bad configuration is a typed error at construction, which says what to do.
 #[test]
 fn bytes_that_describe_nothing_are_refused() {
-    assert_eq!(refusal(&[]), InvalidDescriptors::Empty);
+    assert!(matches!(refusal(&[]), InvalidDescriptors::Empty));
     assert!(refusal(&[]).to_string().contains("tonic-prost-build"));
 
     let malformed = refusal(b"not a descriptor");
     assert!(matches!(malformed, InvalidDescriptors::Malformed(_)));
-    assert!(malformed.source().unwrap().is::<prost::DecodeError>());
+    let source = malformed.source().unwrap();
+    assert!(source.to_string().contains("decode"), "{source}");
     assert!(malformed.to_string().contains("file_descriptor_set_path"));
 
     let mut idle = set(Some("shop.v1"), "Orders", "Get");
     idle.file[0].service[0].method.clear();
-    assert_eq!(refusal(&idle.encode_to_vec()), InvalidDescriptors::NoMethod);
-    assert_eq!(
+    assert!(matches!(
+        refusal(&idle.encode_to_vec()),
+        InvalidDescriptors::NoMethod
+    ));
+    assert!(matches!(
         layer().methods([] as [Method; 0]).unwrap_err(),
         InvalidDescriptors::NoMethod
-    );
+    ));
 }
 
 #[test]
@@ -266,7 +273,8 @@ fn a_service_or_a_method_without_a_name_is_refused() {
         ("Orders", "Get/All", "/shop.v1.Orders/Get/All"),
     ] {
         let refused = refusal(&set(Some("shop.v1"), service, method).encode_to_vec());
-        assert_eq!(refused, InvalidDescriptors::Nameless(path.to_owned()));
+        let named = matches!(&refused, InvalidDescriptors::Nameless(it) if it == path);
+        assert!(named, "{refused}");
         assert!(refused.to_string().contains(path), "{refused}");
     }
     let misspelt = [Method::new(

@@ -58,7 +58,7 @@ fn unary() -> Request<Bytes> {
     let mut options = tonic::Request::new(());
     options.call_options().idempotent();
     let context = options.extensions_mut().remove::<Context>();
-    *Context::of(request.extensions_mut()) = context.unwrap();
+    request.extensions_mut().insert(context.unwrap());
     request
 }
 

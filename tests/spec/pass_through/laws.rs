@@ -160,7 +160,7 @@ impl Asked {
             .header("x-caller", "1")
             .body(self.body())
             .unwrap();
-        *call::Context::of(request.extensions_mut()) = context.unwrap();
+        request.extensions_mut().insert(context.unwrap());
         request
     }
 }

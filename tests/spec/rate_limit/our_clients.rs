@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use grpc_resilience::__internal::Pushback;
 use grpc_resilience::GiveUp;
-use grpc_resilience::grpc::Pushback;
 use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use grpc_resilience::retry::RetryPolicy;
 use tokio::task::JoinSet;

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use grpc_resilience::grpc::{Code, Pushback, Status, retry_delay};
+use grpc_resilience::__internal::{Pushback, retry_delay};
+use grpc_resilience::grpc::{Code, Status};
 use grpc_resilience::rate_limit::{ServerRateLimitBody, ServerRateLimitLayer};
 use http::{Request, Response};
 use test_protos::EchoServer;

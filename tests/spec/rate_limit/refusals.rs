@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grpc_resilience::grpc::Pushback;
+use grpc_resilience::__internal::Pushback;
 use grpc_resilience::rate_limit::{Quota, ServerRateLimitLayer};
 use test_protos::EchoRequest;
 use tokio::time::advance;
@@ -113,7 +113,7 @@ async fn a_client_without_retries_sees_the_status_and_the_handler_is_not_called(
     let status = client.unary(EchoRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.message().starts_with("rate limit exceeded: "));
-    let delay = grpc_resilience::grpc::retry_delay(status.details()).unwrap();
+    let delay = grpc_resilience::__internal::retry_delay(status.details()).unwrap();
     let pushback = status.metadata().get("grpc-retry-pushback-ms").unwrap();
     let pushback = ms(pushback.to_str().unwrap().parse().unwrap());
     assert!(delay <= pushback && pushback < delay + ms(1));

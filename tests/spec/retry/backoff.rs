@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use grpc_resilience::__internal::parse_timeout;
 use grpc_resilience::GiveUp;
-use grpc_resilience::backoff::{Backoff, Exponential, InvalidBackoff, Jitter};
+use grpc_resilience::backoff::{Backoff, Exponential, InvalidBackoff, Jitter, Retry};
 use grpc_resilience::call::CallOptionsExt;
-use grpc_resilience::grpc::parse_timeout;
 use grpc_resilience::retry::{RetryLayer, RetryPolicy};
 use test_protos::EchoClient;
 use testing::{Answer, Call, Server, method};
@@ -44,9 +44,12 @@ struct Recorded {
 }
 
 impl Backoff for Recorded {
-    fn delay(&self, retry: u32, previous: Duration, unit: f64) -> Duration {
-        let delay = self.curve.delay(retry, previous, unit);
-        self.said.lock().unwrap().push((retry, previous, delay));
+    fn delay(&self, retry: &Retry) -> Duration {
+        let delay = self.curve.delay(retry);
+        self.said
+            .lock()
+            .unwrap()
+            .push((retry.number, retry.previous, delay));
         delay
     }
 }

@@ -27,14 +27,11 @@ impl Policy for Always {
 }
 
 fn retry(after: Duration) -> Plan {
-    Plan::Retry {
-        after,
-        hinted: false,
-    }
+    Plan::retry(after)
 }
 
 fn transparent(after: Duration) -> Plan {
-    Plan::Transparent { after }
+    Plan::transparent(after)
 }
 
 /// How a call ends whose every attempt is answered so, and how many there were.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use grpc_resilience::__internal;
 use grpc_resilience::GiveUp;
 use grpc_resilience::call::CallOptions;
-use grpc_resilience::classify::{self, Reason, Verdict};
+use grpc_resilience::classify::{Reason, Verdict};
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{Outcome, Plan, Policy, RetryLayer, RetryPolicy};
 use test_protos::EchoClient;
@@ -240,7 +241,7 @@ async fn a_size_limit_in_trailers_of_a_method_that_answers_once_is_final_too() {
 // CONTRACT R15: a limit of a client below ours comes as its status
 #[test]
 fn a_status_of_a_layer_below_says_it_too() {
-    let status = |message: &str| classify::failure(&Status::resource_exhausted(message)).reason;
+    let status = |message: &str| __internal::failure(&Status::resource_exhausted(message)).reason;
     let said = status("trying to send message larger than max (1048791 vs. 10240)");
     assert_eq!(said, Reason::MessageTooLarge);
     assert_eq!(status("busy"), Reason::ForeignStatus);
@@ -314,10 +315,7 @@ impl Policy for Stubborn {
         if outcome.attempts >= 4 {
             return Plan::Stop(GiveUp::Policy("four times"));
         }
-        Plan::Retry {
-            after: ms(1),
-            hinted: false,
-        }
+        Plan::retry(ms(1))
     }
 
     fn is_charged(&self, _: &Verdict, _: &CallOptions) -> bool {

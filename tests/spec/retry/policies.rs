@@ -120,10 +120,7 @@ impl Policy for Cautious {
             return Plan::Stop(GiveUp::Policy("twice_is_enough"));
         }
         if outcome.verdict.code == Code::DataLoss.into() {
-            return Plan::Retry {
-                after: ms(50) * outcome.attempts,
-                hinted: false,
-            };
+            return Plan::retry(ms(50) * outcome.attempts);
         }
         self.0.decide(outcome)
     }
@@ -166,13 +163,8 @@ impl Policy for Reckless {
 // CONTRACT I2, I4
 #[tokio::test(start_paused = true)]
 async fn no_policy_can_have_an_undeclared_call_repeated_that_may_have_run() {
-    let retry = Plan::Retry {
-        after: Duration::ZERO,
-        hinted: false,
-    };
-    let transparent = Plan::Transparent {
-        after: Duration::ZERO,
-    };
+    let retry = Plan::retry(Duration::ZERO);
+    let transparent = Plan::transparent(Duration::ZERO);
     for plan in [retry, transparent] {
         for answer in [
             unavailable("down"),
@@ -422,4 +414,15 @@ async fn a_call_can_name_the_only_codes_that_are_retried() {
     server.script().on(method::UNARY, failures(1));
     client.unary(declared()).await.unwrap();
     assert_eq!(server.count(), 2);
+}
+
+// CONTRACT P5
+#[test]
+fn a_plan_that_is_made_says_whether_the_server_asked_for_the_wait() {
+    let by_policy =
+        matches!(Plan::retry(ms(5)), Plan::Retry { after, hinted: false, .. } if after == ms(5));
+    let by_server = matches!(Plan::retry_as_hinted(ms(5)), Plan::Retry { after, hinted: true, .. } if after == ms(5));
+    let again =
+        matches!(Plan::transparent(ms(5)), Plan::Transparent { after, .. } if after == ms(5));
+    assert!(by_policy && by_server && again);
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use grpc_resilience::__internal;
 use grpc_resilience::GiveUp;
-use grpc_resilience::call::{CallOptionsExt, Context, Deadline};
+use grpc_resilience::call::{CallOptionsExt, Deadline};
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::server_deadline::ServerDeadlineLayer;
 use test_protos::{EchoClient, EchoRequest, EchoResponse};
@@ -70,7 +71,7 @@ impl Given {
         }
         if let Some(context) = self.context {
             let deadline = Deadline::after(Instant::now(), context * SECOND);
-            Context::of(request.extensions_mut()).bound(deadline);
+            __internal::bound(request.extensions_mut(), deadline);
         }
         request
     }

@@ -41,7 +41,7 @@ pub(crate) fn timeouts(calls: &[Call]) -> Vec<Option<u128>> {
         .iter()
         .map(|call| {
             let text = call.timeout.as_deref()?;
-            let timeout = grpc_resilience::grpc::parse_timeout(text.as_bytes()).unwrap();
+            let timeout = grpc_resilience::__internal::parse_timeout(text.as_bytes()).unwrap();
             Some(timeout.as_micros())
         })
         .collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grpc_resilience::Resilience;
-use grpc_resilience::backoff::{Backoff, Exponential, Jitter};
+use grpc_resilience::backoff::{Backoff, Exponential, Jitter, Retry};
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::deadline::DeadlineLayer;
 use grpc_resilience::retry::RetryLayer;
@@ -251,7 +251,7 @@ async fn dials_as_one<T: Stack>(server: &Server, stack: T) {
 struct Never;
 
 impl Backoff for Never {
-    fn delay(&self, _: u32, _: Duration, _: f64) -> Duration {
+    fn delay(&self, _: &Retry) -> Duration {
         Duration::MAX
     }
 }

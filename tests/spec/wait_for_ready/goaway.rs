@@ -145,7 +145,7 @@ struct AfterRefusal;
 impl Policy for AfterRefusal {
     fn decide(&self, outcome: &Outcome<'_>) -> Plan {
         match outcome.verdict.progress {
-            Progress::Refused => Plan::Transparent { after: ms(5) },
+            Progress::Refused => Plan::transparent(ms(5)),
             _ => Plan::Stop(GiveUp::CodeNotRetryable),
         }
     }

@@ -16,6 +16,7 @@ async fn waits<T: Stack>(stack: &T, own: Option<WaitMode>) -> bool {
     match own {
         Some(WaitMode::FailFast) => request.call_options().fail_fast(),
         Some(WaitMode::WaitForReady) => request.call_options().wait_for_ready(),
+        Some(other) => unreachable!("{other:?}"),
         None => request.call_options(),
     };
     match timeout(ms(500), client(stack.clone()).unary(request)).await {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use grpc_resilience::BoxError;
-use grpc_resilience::backoff::Backoff;
+use grpc_resilience::backoff::{Backoff, Retry};
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::wait_for_ready::{ConnectivityState, Readiness, WaitForReadyLayer};
 use http_body_util::BodyExt as _;
@@ -347,7 +347,7 @@ impl std::fmt::Debug for Looking {
 }
 
 impl Backoff for Looking {
-    fn delay(&self, _: u32, _: Duration, _: f64) -> Duration {
+    fn delay(&self, _: &Retry) -> Duration {
         if self.0.snapshot().waiting > 100 {
             ms(100)
         } else {

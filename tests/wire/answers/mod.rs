@@ -11,7 +11,8 @@ mod whole;
 use ::http::HeaderMap;
 use ::http::response::Parts;
 use bytes::Bytes;
-use grpc_resilience::classify::{self, Verdict};
+use grpc_resilience::__internal;
+use grpc_resilience::classify::Verdict;
 use grpc_resilience::grpc::{Code, Status as OurStatus};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt as _;
@@ -53,12 +54,12 @@ impl Seen {
     }
 
     fn in_head(&self) -> Option<(Verdict, OurStatus)> {
-        classify::head(self.head.status, &self.head.headers)
+        __internal::head(self.head.status, &self.head.headers)
     }
 
     fn in_trailers(&self) -> Option<(Verdict, OurStatus)> {
         let status = OurStatus::from_headers(self.trailers.as_ref()?)?;
-        Some((classify::answer(&status), status))
+        Some((__internal::answer(&status), status))
     }
 
     /// What the head says, or else the trailers.

@@ -23,6 +23,7 @@ pub(super) fn path(kind: MethodKind, declared: Declared) -> String {
         MethodKind::ClientStreaming => "ClientStream",
         MethodKind::ServerStreaming => "ServerStream",
         MethodKind::BidiStreaming => "BidiStream",
+        _ => unreachable!("{kind:?} is no kind of the test service"),
     };
     format!("/test.v1.Echo/{prefix}{name}")
 }

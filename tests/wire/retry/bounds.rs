@@ -23,13 +23,8 @@ use super::{Counter, declared};
 /// So often a policy is asked by a layer that binds it to nothing.
 const ENDLESS: u32 = 50;
 
-const RETRY: Plan = Plan::Retry {
-    after: Duration::ZERO,
-    hinted: false,
-};
-const TRANSPARENT: Plan = Plan::Transparent {
-    after: Duration::ZERO,
-};
+const RETRY: Plan = Plan::retry(Duration::ZERO);
+const TRANSPARENT: Plan = Plan::transparent(Duration::ZERO);
 
 /// Says the same of every failure.
 #[derive(Clone, Debug)]
@@ -123,8 +118,7 @@ async fn an_undeclared_call_that_was_answered_is_not_repeated_whatever_the_polic
 #[tokio::test(start_paused = true)]
 async fn a_wait_up_to_the_deadline_is_not_begun_whatever_the_policy_says() {
     let after = Duration::from_secs(1);
-    let hinted = true;
-    for plan in [Plan::Retry { after, hinted }, Plan::Transparent { after }] {
+    for plan in [Plan::retry_as_hinted(after), Plan::transparent(after)] {
         let start = Instant::now();
         let (error, peer) = failing([unavailable()], &Stubborn::saying(plan)).await;
         assert_eq!(error.give_up(), Some(GiveUp::Deadline));

@@ -17,10 +17,11 @@ mod reported;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use grpc_resilience::__internal;
 use grpc_resilience::Error;
 use grpc_resilience::budget::BudgetLayer;
 use grpc_resilience::call::{AttemptKind, Budget, Permit};
-use grpc_resilience::classify::{self, Progress};
+use grpc_resilience::classify::Progress;
 use grpc_resilience::retry::{RetryBody, RetryLayer, RetryPolicy};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -110,7 +111,10 @@ impl Client {
             let number = note(&sent, &request);
             async move {
                 let answer = channel.oneshot(request).await;
-                let failed = answer.as_ref().err().map(|error| classify::failure(error));
+                let failed = answer
+                    .as_ref()
+                    .err()
+                    .map(|error| __internal::failure(error));
                 sent.lock().unwrap()[number].failed = failed.map(|verdict| verdict.progress);
                 answer
             }

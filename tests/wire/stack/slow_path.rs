@@ -1,8 +1,10 @@
 //! What keeps a call off the fast path, because a layer has to act on it: a key, an attempt
 //! timeout, and layers around the stack.
 
-use grpc_resilience::call::{AttemptKind, Budget, CallOptionsExt as _, Context, Deadline, Permit};
-use grpc_resilience::grpc::{Code, parse_timeout};
+use grpc_resilience::__internal;
+use grpc_resilience::__internal::parse_timeout;
+use grpc_resilience::call::{AttemptKind, Budget, CallOptionsExt as _, Deadline, Permit};
+use grpc_resilience::grpc::Code;
 use grpc_resilience::{
     AttemptTimeoutLayer, DeadlineLayer, GiveUp, IdempotencyKey, Resilience, RetryLayer,
 };
@@ -131,7 +133,7 @@ type Bind = fn(Request<Body>) -> Request<Body>;
 fn bounded<S>(stack: S) -> MapRequest<S, Bind> {
     MapRequest::new(stack, |mut request| {
         let deadline = Deadline::after(Instant::now(), SECOND);
-        Context::of(request.extensions_mut()).bound(deadline);
+        __internal::bound(request.extensions_mut(), deadline);
         request
     })
 }

@@ -10,8 +10,9 @@ mod tonic_codes;
 mod unprocessed;
 mod unrecognised;
 
+use grpc_resilience::__internal;
 use grpc_resilience::BoxError;
-use grpc_resilience::classify::{self, Progress, Reason};
+use grpc_resilience::classify::{Progress, Reason};
 use grpc_resilience::grpc::Code;
 
 use super::support::log;
@@ -30,7 +31,7 @@ const UNRECOGNISED: Seen = (Progress::Reached, Code::Unknown, Reason::Unrecognis
 
 fn verdict(error: &BoxError) -> Seen {
     log::listen();
-    let verdict = classify::failure(&**error);
+    let verdict = __internal::failure(&**error);
     assert_eq!(verdict.hint, None, "an error is no server's word");
     (verdict.progress, verdict.code, verdict.reason)
 }

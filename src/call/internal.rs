@@ -1,0 +1,23 @@
+//! What the tests of this repository write into a call and read of it, as the layers do.
+
+use http::{Extensions, HeaderMap};
+use tokio::time::Instant;
+
+use super::{Context, Deadline};
+
+/// Bounds the call as a layer does; an earlier deadline stays.
+pub fn bound(extensions: &mut Extensions, deadline: Deadline) {
+    Context::of(extensions).bound(deadline);
+}
+
+/// Whether somebody listens to the call.
+#[must_use]
+pub fn is_followed(context: &Context) -> bool {
+    context.trace().is_some()
+}
+
+/// The deadline that `grpc-timeout` says; `None` without the header, or if it is malformed.
+#[must_use]
+pub fn stated_deadline(headers: &HeaderMap, now: Instant) -> Option<Deadline> {
+    Deadline::from_headers(headers, now).ok().flatten()
+}
