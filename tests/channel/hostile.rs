@@ -63,7 +63,7 @@ async fn headers_beyond_the_limit_fail_the_call_with_a_typed_error() {
     let bomb = peer::Headers::response().with("x-bomb", "b".repeat(15_000));
     let bomb = bomb.with("x-bomb-too", "b".repeat(15_000));
     let error = met([Step::AwaitRequest, Step::Headers(bomb)]).await;
-    let error = error.err().expect("16 KiB are the most");
+    let error = error.expect_err("16 KiB are the most");
     assert_eq!(error.progress(), Progress::Reached);
 }
 

@@ -141,3 +141,22 @@ async fn closing_a_busy_connection_ends_it_when_its_holder_leaves() {
     drop(turn);
     until(|| told.over.load(Ordering::Acquire) == 1).await;
 }
+
+// CONTRACT C7
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_call_s_slot_is_free_only_after_the_poll_that_wrote_its_reset() {
+    let told = Arc::<Told>::default();
+    let connection = connected(&told).await;
+    tokio::task::yield_now().await;
+    assert!(connection.slots.take(u32::MAX));
+    let turn = connection.cell.enter().unwrap();
+    let Sent::Yes(response, stream) = connection.send(head(), First::None) else {
+        panic!("it is open");
+    };
+    drop((response, stream));
+    connection.cancel_slot();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(connection.slots.in_use(), 1, "nobody has polled h2");
+    drop(turn);
+    until(|| connection.slots.in_use() == 0).await;
+}
