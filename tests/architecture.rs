@@ -77,7 +77,7 @@ const NAME_TONIC: [&str; 11] = [
     "body/cancel.rs",
     "body/request.rs",
     "call/ext.rs",
-    "classify/transport.rs",
+    "classify/tonic_transport.rs",
     "classify/transport_error.rs",
     "dispatch/extras.rs",
     "error/shown.rs",

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::time::Instant;
 
 use benches::Failure;
+use tokio::time::Instant;
 
 use crate::client::{Subject, runtime};
 
@@ -39,7 +39,7 @@ pub(crate) fn table(
             let (start, cpu) = (Instant::now(), cpu_time()?);
             runtime.block_on(load(callers, calls))?;
             turns.push(Turn {
-                wall: start.elapsed().as_nanos() as f64 / f64::from(calls),
+                wall: start.elapsed().as_secs_f64() * 1e9 / f64::from(calls),
                 cpu: (cpu_time()? - cpu) / f64::from(calls),
             });
         }

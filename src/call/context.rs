@@ -42,6 +42,10 @@ pub struct Context {
 
 /// What outer layers do with the request; used to detect layers in a wrong order.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is the mark of another layer"
+)]
 struct Above {
     /// An attempt timeout layer ends it.
     ends: bool,

@@ -4,7 +4,7 @@ use std::sync::Once;
 use crate::events;
 use crate::grpc::Code;
 
-use super::transport::{self, repeats_source};
+use super::tonic_transport::{self, repeats_source};
 use super::{Progress, Reason, Verdict, chain};
 
 static UNRECOGNISED: Once = Once::new();
@@ -18,7 +18,7 @@ static UNRECOGNISED: Once = Once::new();
 /// refused stream's error from a response body does not show that the application did not run.
 #[must_use]
 pub fn failure(error: &(dyn Error + 'static)) -> Verdict {
-    if let Some(verdict) = transport::verdict(error) {
+    if let Some(verdict) = tonic_transport::verdict(error) {
         return verdict;
     }
     UNRECOGNISED.call_once(|| {

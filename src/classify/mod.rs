@@ -50,8 +50,8 @@ mod evidence;
 mod expiry;
 pub(crate) mod failure;
 mod size_limit;
-#[cfg_attr(not(feature = "tonic"), path = "no_transport.rs")]
-mod transport;
+#[cfg_attr(not(feature = "tonic"), path = "no_tonic_transport.rs")]
+mod tonic_transport;
 #[cfg(feature = "channel")]
 mod transport_error;
 mod verdict;
@@ -67,7 +67,7 @@ pub(crate) use failure::display_chain;
 pub(crate) use failure::display_chain_until;
 pub(crate) use failure::failure;
 #[cfg(feature = "channel")]
-pub(crate) use transport::code_of;
+pub(crate) use tonic_transport::code_of;
 #[cfg(feature = "channel")]
 pub use transport_error::TransportError;
 pub use verdict::{Hint, Progress, Reason, Verdict};

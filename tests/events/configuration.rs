@@ -226,7 +226,7 @@ fn laid<S>(layer: &impl Layer<(), Service = S>) -> Vec<[String; 2]> {
         .iter()
         .map(|it| it.of(["setter", "pattern"]).map(str::to_owned))
         // An exception that decides nothing has neither.
-        .filter(|line| line[0] != "");
+        .filter(|line| !line[0].is_empty());
     said.collect()
 }
 

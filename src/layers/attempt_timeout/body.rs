@@ -11,7 +11,7 @@ use crate::error::{BoxError, Error};
 use crate::kernel::timer::NoRuntime;
 use crate::report::Phase;
 
-use super::bound::AttemptTimer;
+use super::attempt_timer::AttemptTimer;
 
 /// The response body of an attempt. The timeout may apply to its first frame, and its status may be
 /// the attempt's end at the server.

@@ -18,7 +18,7 @@ use crate::kernel::timer::NoRuntime;
 use crate::report::Phase;
 
 use super::AttemptBody;
-use super::bound::AttemptTimer;
+use super::attempt_timer::AttemptTimer;
 
 /// The future of [`AttemptTimeout`](super::AttemptTimeout).
 #[pin_project]

@@ -53,8 +53,8 @@
 //!   bounds only its opening; the error states that. Declare the kind, or set
 //!   `.no_attempt_timeout()`. The timer of the first message runs only while the body is polled.
 
+mod attempt_timer;
 mod body;
-mod bound;
 mod future;
 mod layer;
 mod policy;

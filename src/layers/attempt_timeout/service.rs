@@ -17,7 +17,7 @@ use crate::events;
 use crate::grpc::{Code, TIMEOUT, find};
 use crate::kernel::timer::Home;
 
-use super::bound::AttemptTimer;
+use super::attempt_timer::AttemptTimer;
 use super::{AttemptBody, AttemptTimeoutPolicy, ResponseFuture};
 
 /// The service of [`AttemptTimeoutLayer`](super::AttemptTimeoutLayer).

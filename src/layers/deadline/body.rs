@@ -10,7 +10,7 @@ use crate::classify;
 use crate::dispatch::{AnswerBody, Read, Recorder, Seen};
 use crate::error::{BoxError, Error};
 
-use super::bound::DeadlineTimer;
+use super::deadline_timer::DeadlineTimer;
 
 /// A response body that ends at the deadline.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ use crate::error::{BoxError, Error};
 use crate::grpc::Code;
 
 use super::DeadlineBody;
-use super::bound::DeadlineTimer;
+use super::deadline_timer::DeadlineTimer;
 
 /// The future of [`Deadline`](super::Deadline).
 #[pin_project]

@@ -37,7 +37,7 @@
 //!   auto-advance to that timer once the runtime is idle.
 
 mod body;
-mod bound;
+mod deadline_timer;
 mod future;
 mod layer;
 mod plan;
@@ -52,5 +52,5 @@ pub use layer::DeadlineLayer;
 use policy::DeadlinePolicy;
 pub use service::Deadline;
 
-pub(crate) use bound::DeadlineTimer;
+pub(crate) use deadline_timer::DeadlineTimer;
 pub(crate) use plan::EndsBy;

@@ -12,7 +12,7 @@ use crate::kernel::striped::Striped;
 use crate::kernel::timer::Home;
 
 use super::DeadlinePolicy;
-use super::bound::DeadlineTimer;
+use super::deadline_timer::DeadlineTimer;
 use super::timeout_header::TimeoutHeader;
 
 /// The layer's deadline settings, shared by its calls.

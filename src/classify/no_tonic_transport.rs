@@ -1,4 +1,4 @@
-//! Replaces `transport.rs` without tonic: no transport's errors are known.
+//! Replaces `tonic_transport.rs` without tonic: no transport's errors are known.
 
 use std::error::Error;
 
