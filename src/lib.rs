@@ -115,7 +115,7 @@ pub mod stack;
 /// For the tests of this repository. It is no API: anything here may change in any release.
 #[doc(hidden)]
 pub mod __internal {
-    pub use crate::call::internal::{bound, is_followed, stated_deadline};
+    pub use crate::call::internal::{bound, is_followed, parent_call, stated_deadline};
     pub use crate::classify::answer::{answer, head, trailers};
     pub use crate::classify::failure::failure;
     pub use crate::grpc::headers::{DETAILS, MESSAGE, PUSHBACK, STATUS, TIMEOUT};

@@ -3,7 +3,7 @@
 use http::{Extensions, HeaderMap};
 use tokio::time::Instant;
 
-use super::{Context, Deadline};
+use super::{Context, Deadline, ParentCall};
 
 /// Bounds the call as a layer does; an earlier deadline stays.
 pub fn bound(extensions: &mut Extensions, deadline: Deadline) {
@@ -20,4 +20,10 @@ pub fn is_followed(context: &Context) -> bool {
 #[must_use]
 pub fn stated_deadline(headers: &HeaderMap, now: Instant) -> Option<Deadline> {
     Deadline::from_headers(headers, now).ok().flatten()
+}
+
+/// A parent call, which is over when its other half is dropped.
+#[must_use]
+pub fn parent_call() -> (ParentCall, impl Sized) {
+    ParentCall::begin(None)
 }

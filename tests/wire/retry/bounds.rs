@@ -1,21 +1,20 @@
 //! What stays with the layer, whatever a policy of the user's own says: here one that says the same
 //! of every failure.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use grpc_resilience::budget::BudgetLayer;
-use grpc_resilience::call::{CallOptionsExt as _, ParentCall};
+use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::retry::{Outcome, Plan, Policy, RetryLayer};
-use grpc_resilience::{DeadlineLayer, Error, GiveUp, ServerDeadlineLayer};
-use http::{Request, Response};
+use grpc_resilience::{__internal, DeadlineLayer, Error, GiveUp};
+use http::Request;
 use peer::{Connection, DeadPort, Headers, Peer, Reason, Step, Stream};
 use tokio::time::{Instant, sleep};
 use tonic::body::Body;
 use tonic::transport::Channel;
-use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
 
 use super::super::support::{channel, endpoint, request};
 use super::{Counter, declared};
@@ -199,7 +198,7 @@ async fn a_call_whose_parent_is_over_is_not_repeated_whatever_the_policy_says() 
             .layer(RetryLayer::new(policy.clone()))
             .layer(DeadlineLayer::new())
             .service(channel(&peer));
-        let (served, open) = serving().await;
+        let (served, open) = __internal::parent_call();
         let mut request = declared(request());
         request.call_options().parent(&served);
         let call = tokio::spawn(service.oneshot(request));
@@ -211,19 +210,6 @@ async fn a_call_whose_parent_is_over_is_not_repeated_whatever_the_policy_says() 
         sleep(Duration::from_secs(1)).await;
         assert_eq!(peer.streams_seen().len(), 1);
     }
-}
-
-/// A served call, and what keeps it so until it is dropped.
-async fn serving() -> (ParentCall, impl Sized) {
-    let handler = service_fn(|request: Request<Body>| async move {
-        let mut answer = Response::new(Body::empty());
-        *answer.extensions_mut() = request.extensions().clone();
-        Ok::<_, Infallible>(answer)
-    });
-    let handler = ServerDeadlineLayer::new().layer(handler);
-    let open = handler.oneshot(Request::new(Body::empty())).await.unwrap();
-    let served = open.extensions().get::<ParentCall>().unwrap().clone();
-    (served, open)
 }
 
 // CONTRACT I4: a reset says nothing of whether the call ran
