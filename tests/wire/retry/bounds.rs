@@ -14,7 +14,7 @@ use peer::{Connection, DeadPort, Headers, Peer, Reason, Step, Stream};
 use tokio::time::{Instant, sleep};
 use tonic::body::Body;
 use tonic::transport::Channel;
-use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
+use tower::{ServiceBuilder, ServiceExt as _};
 
 use super::super::support::{channel, endpoint, request};
 use super::{Counter, declared};
