@@ -9,7 +9,7 @@ use super::{AttemptKind, BudgetSnapshot};
 /// (CONTRACT T6).
 pub trait Budget: fmt::Debug + Send + Sync {
     /// Records that a call begins. Its first attempt is always allowed (CONTRACT T7).
-    fn began(&self) {}
+    fn call_started(&self) {}
 
     /// Records that a call succeeded.
     fn succeeded(&self);
@@ -28,8 +28,8 @@ pub trait Budget: fmt::Debug + Send + Sync {
 
 /// Shares one budget between channels.
 impl<T: Budget + ?Sized> Budget for Arc<T> {
-    fn began(&self) {
-        (**self).began();
+    fn call_started(&self) {
+        (**self).call_started();
     }
 
     fn succeeded(&self) {

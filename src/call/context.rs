@@ -197,14 +197,14 @@ impl Context {
     }
 
     /// Sets the budget that bounds extra attempts of this call.
-    pub(crate) fn charge(&mut self, budget: Arc<dyn Budget>) {
+    pub(crate) fn set_budget(&mut self, budget: Arc<dyn Budget>) {
         self.budget = Some(budget);
         self.paid_in = false;
     }
 
     /// A copy whose clones count references on their own, to avoid contention on the budget's
     /// counter.
-    pub(crate) fn apart(&self) -> Self {
+    pub(crate) fn unshared(&self) -> Self {
         let mut copy = self.clone();
         if let Some(budget) = copy.budget.take() {
             copy.budget = Some(Arc::new(budget));
@@ -213,15 +213,15 @@ impl Context {
     }
 
     /// Reports the start of the call to the budget: once, for any number of retry layers.
-    pub(crate) fn begin(&mut self) {
-        if let (true, Some(budget)) = (self.pay_in(), &self.budget) {
-            budget.began();
+    pub(crate) fn begin_budget(&mut self) {
+        if let (true, Some(budget)) = (self.take_begin(), &self.budget) {
+            budget.call_started();
         }
     }
 
     /// Whether the calling layer has to report the start of the call to its budget; true at most
     /// once.
-    pub(crate) fn pay_in(&mut self) -> bool {
+    pub(crate) fn take_begin(&mut self) -> bool {
         self.budget.is_some() && !std::mem::replace(&mut self.paid_in, true)
     }
 
@@ -232,7 +232,7 @@ impl Context {
     }
 
     /// Sets the attempt's number, and whether a layer above keeps the request and takes it back.
-    pub(crate) fn number(&mut self, attempt: u32, is_kept: bool) {
+    pub(crate) fn set_attempt(&mut self, attempt: u32, is_kept: bool) {
         self.attempt = Some(attempt);
         self.is_kept = is_kept;
     }
@@ -366,12 +366,12 @@ impl Context {
     }
 
     /// Starts recording the events of the call, or shares the record of an outer layer.
-    pub(crate) fn listen(&mut self) -> Trace {
+    pub(crate) fn trace_or_new(&mut self) -> Trace {
         self.trace.get_or_insert_default().clone()
     }
 
     /// Records the events of the call into `trace` from now on.
-    pub(crate) fn follow(&mut self, trace: Trace) {
+    pub(crate) fn set_trace(&mut self, trace: Trace) {
         self.trace = Some(trace);
     }
 }

@@ -65,7 +65,7 @@ impl Deadline {
     }
 
     /// When it was created, unless it comes from another call.
-    pub(crate) fn made(self) -> Instant {
+    pub(crate) fn start(self) -> Instant {
         self.at.checked_sub(self.timeout).unwrap_or(self.at)
     }
 

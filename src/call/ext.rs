@@ -29,7 +29,7 @@ impl<B> CallOptionsExt for http::Request<B> {
     }
 
     fn call_report(&mut self) -> CallReport {
-        Context::of(self.extensions_mut()).listen().report()
+        Context::of(self.extensions_mut()).trace_or_new().report()
     }
 }
 
@@ -40,6 +40,6 @@ impl<T> CallOptionsExt for tonic::Request<T> {
     }
 
     fn call_report(&mut self) -> CallReport {
-        Context::of(self.extensions_mut()).listen().report()
+        Context::of(self.extensions_mut()).trace_or_new().report()
     }
 }

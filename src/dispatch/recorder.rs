@@ -87,7 +87,7 @@ impl Recorder {
         let path = request.uri().path_and_query().cloned();
         let context = Context::of(request.extensions_mut());
         let trace = Trace::begun(path, now);
-        context.follow(trace.clone());
+        context.set_trace(trace.clone());
         Self::new(trace, true).with_options(context)
     }
 

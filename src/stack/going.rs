@@ -108,7 +108,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         let uri = self.uri.as_deref().unwrap_or(&self.said.uri);
         let trace = self.span.trace(Some(uri), None);
         let mut context = self.said.context.clone();
-        context.follow(trace.clone());
+        context.set_trace(trace.clone());
         if let Some(deadline) = self.span.bound().and_then(DeadlineTimer::deadline) {
             context.bound(deadline);
         }

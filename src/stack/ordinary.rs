@@ -165,8 +165,8 @@ impl<S: Clone> Ordinary<S> {
         self.idempotency.declare(path, &mut context);
         self.budget.charge(path, &mut context);
         context.stack();
-        let pays_in = context.pay_in();
-        context.number(1, self.start.takes_back());
+        let pays_in = context.take_begin();
+        context.set_attempt(1, self.start.takes_back());
         // Of the deadline the calls of a method share nothing, and it makes no first attempt the
         // last.
         context.follow_no_more(is_first_the_last(&context, &*policy, Instant::now()));

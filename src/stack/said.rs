@@ -33,7 +33,7 @@ impl Said {
     pub(super) fn apart(&self) -> Self {
         Self {
             uri: self.uri.clone(),
-            context: self.context.apart(),
+            context: self.context.unshared(),
             pays_in: self.pays_in,
             policy: Arc::clone(&self.policy),
             gate: Arc::clone(&self.gate),
@@ -56,7 +56,7 @@ impl Said {
     #[inline]
     pub(super) fn began(&self) {
         if let (true, Some(budget)) = (self.pays_in, self.context.budget()) {
-            budget.began();
+            budget.call_started();
         }
     }
 

@@ -49,7 +49,7 @@ impl Span {
     fn began(&self) -> Option<Instant> {
         match self {
             Self::Since(began) => Some(*began),
-            Self::Until(bound) => bound.deadline().map(Deadline::made),
+            Self::Until(bound) => bound.deadline().map(Deadline::start),
             Self::ParentCall(served) => Some(served.1),
         }
     }
@@ -102,7 +102,7 @@ impl Span {
             Self::Since(_) => Poll::Pending,
             Self::Until(bound) => {
                 let deadline = bound.deadline();
-                let trace = || written(uri, deadline.map(Deadline::made), answered);
+                let trace = || written(uri, deadline.map(Deadline::start), answered);
                 poll_over(bound, cx, home, trace)
             }
             Self::ParentCall(served) => poll_served(served, cx, home, uri, answered),

@@ -108,7 +108,7 @@ impl Default for PercentageBudget {
 }
 
 impl Budget for PercentageBudget {
-    fn began(&self) {
+    fn call_started(&self) {
         self.account.pay_in(self.share);
     }
 
@@ -159,8 +159,8 @@ mod loom_tests {
     fn loom_what_is_paid_for_once_is_granted_once() {
         loom::model(|| {
             let budget = half();
-            budget.began();
-            budget.began();
+            budget.call_started();
+            budget.call_started();
             let other = {
                 let budget = Arc::clone(&budget);
                 thread::spawn(move || budget.permit(AttemptKind::Hedge).map(Permit::start))
@@ -177,11 +177,11 @@ mod loom_tests {
     fn loom_no_deposit_and_no_refund_is_lost() {
         loom::model(|| {
             let budget = half();
-            budget.began();
+            budget.call_started();
             let other = {
                 let budget = Arc::clone(&budget);
                 thread::spawn(move || {
-                    budget.began();
+                    budget.call_started();
                     drop(budget.permit(AttemptKind::Retry));
                 })
             };

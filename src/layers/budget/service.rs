@@ -52,7 +52,7 @@ impl<S> Budget<S> {
             warned.say(events::budget_below_budget);
         }
         context.seen_by(call::Reader::Other);
-        context.charge(budget);
+        context.set_budget(budget);
     }
 }
 

@@ -91,7 +91,7 @@ fn of_the_unknown_methods_a_thousand_are_kept() {
 fn below_a_retry_layer_it_is_warned_of_once_and_no_key_is_written() {
     let attempt = || {
         let mut context = Context::default();
-        context.number(1, false);
+        context.set_attempt(1, false);
         context
     };
     let key = IdempotencyKey::random().deduplicated();

@@ -165,7 +165,7 @@ impl CallProgress {
         {
             context.avoid(endpoint);
         }
-        context.number(self.attempts, false);
+        context.set_attempt(self.attempts, false);
         context.came_back(returns);
         context.follow_no_more(is_last);
         self.began(prepared.is_some(), now);

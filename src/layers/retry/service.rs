@@ -116,8 +116,8 @@ impl<S: Clone> Retry<S> {
         }
         let kept = self.start.keep(request.body_mut());
         let context = call::Context::of(request.extensions_mut());
-        context.begin();
-        context.number(1, kept.may_come_back());
+        context.begin_budget();
+        context.set_attempt(1, kept.may_come_back());
         context.follow_no_more(is_first_the_last(context, &*policy, now));
         context.watch_loss(kept.recording.loss());
         if context.take_attempt_end() {
@@ -148,7 +148,7 @@ impl<S: Clone> Retry<S> {
         let mut context = request.extensions_mut().get_mut::<call::Context>();
         // Every call counts, including those that are not retried.
         if let Some(context) = context.as_mut().filter(|_| why != Passing::Nested) {
-            context.begin();
+            context.begin_budget();
         }
         let recorder = Recorder::of(&request).passing(why);
         let Some(hook) = &self.start.settings().hook else {

@@ -36,7 +36,7 @@ async fn every_ratio_acts_as_what_it_says() {
         let budget = without_floor(f64::from(ratio));
         let mut extra = 0;
         for _ in 0..10_000 {
-            budget.began();
+            budget.call_started();
             // The call fails and is retried for as long as it may be.
             while goes(&budget) {
                 extra += 1;
@@ -62,7 +62,7 @@ async fn steady_calls_get_what_they_paid_for_to_the_attempt() {
         let budget = without_floor(percent);
         let mut granted = 0;
         for _ in 0..calls {
-            budget.began();
+            budget.call_started();
             while goes(&budget) {
                 granted += 1;
             }
@@ -91,7 +91,7 @@ async fn from_cold_there_is_the_floor_and_no_burst() {
 async fn the_floor_lets_a_caller_of_few_calls_retry() {
     let budget = PercentageBudget::new(0.0).unwrap();
     for _ in 0..30 {
-        budget.began();
+        budget.call_started();
         assert!(goes(&budget));
         advance(SECOND).await;
     }
@@ -109,16 +109,16 @@ async fn the_floor_lets_a_caller_of_few_calls_retry() {
 async fn calls_count_for_the_window_and_no_longer() {
     let budget = without_floor(100.0).window(20 * SECOND).unwrap();
     for _ in 0..3 {
-        budget.began();
+        budget.call_started();
     }
     advance(19 * SECOND).await;
     assert!(goes(&budget));
     advance(SECOND).await;
     assert!(!goes(&budget));
-    budget.began();
+    budget.call_started();
     advance(30 * DAY).await;
     assert!(!goes(&budget));
-    budget.began();
+    budget.call_started();
     assert_eq!(granted(&budget, 5), 1);
 }
 
@@ -126,7 +126,7 @@ async fn calls_count_for_the_window_and_no_longer() {
 async fn window_of_calls(budget: &PercentageBudget, fail: bool) -> u32 {
     let mut extra = 0;
     for _ in 0..1_000 {
-        budget.began();
+        budget.call_started();
         while fail && goes(budget) {
             extra += 1;
         }
@@ -151,7 +151,7 @@ async fn an_outage_gets_what_the_window_before_it_left_once_and_then_its_own_per
 #[tokio::test(start_paused = true)]
 async fn a_permit_that_is_dropped_unstarted_gives_back_what_it_took() {
     let budget = without_floor(100.0);
-    budget.began();
+    budget.call_started();
     let permit = budget.permit(RETRY).unwrap();
     assert!(budget.permit(RETRY).is_none());
     drop(permit);
@@ -180,7 +180,7 @@ async fn a_permit_that_is_dropped_unstarted_gives_back_what_it_took() {
 #[tokio::test(start_paused = true)]
 async fn what_is_given_back_after_the_window_is_lost() {
     let budget = without_floor(100.0);
-    budget.began();
+    budget.call_started();
     let permit = budget.permit(RETRY).unwrap();
     advance(11 * SECOND).await;
     drop(permit);
@@ -191,7 +191,7 @@ async fn what_is_given_back_after_the_window_is_lost() {
 async fn a_snapshot_tells_what_calls_still_pay_for_and_what_became_of_it_by_kind() {
     let budget = without_floor(50.0);
     for _ in 0..5 {
-        budget.began();
+        budget.call_started();
     }
     assert_eq!(budget.snapshot().tokens(), Some(2.5));
     let hedge = AttemptKind::Hedge;
@@ -237,7 +237,7 @@ fn threads_that_ask_at_once_get_what_was_paid_for_and_no_more() {
             thread::spawn(move || {
                 let mut granted = 0;
                 for call in 0..CALLS {
-                    budget.began();
+                    budget.call_started();
                     match budget.permit(RETRY) {
                         // One in three never starts.
                         Some(permit) if (number + call) % 3 == 0 => drop(permit),

@@ -256,7 +256,7 @@ struct Told {
 }
 
 impl Budget for Told {
-    fn began(&self) {
+    fn call_started(&self) {
         self.began.fetch_add(1, Ordering::Relaxed);
     }
 

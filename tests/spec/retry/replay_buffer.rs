@@ -60,7 +60,7 @@ async fn calls_that_succeed_or_are_dropped_give_back_what_they_took_of_the_repla
 struct Panicking(AtomicU32);
 
 impl Budget for Panicking {
-    fn began(&self) {
+    fn call_started(&self) {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
         assert!(!(1..20).contains(&number), "not this one");
     }

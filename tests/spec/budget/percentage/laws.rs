@@ -75,7 +75,7 @@ async fn run(budget: &PercentageBudget, reference: &mut Reference, events: &[Eve
         match *event {
             Event::Calls(calls) => {
                 for _ in 0..calls {
-                    budget.began();
+                    budget.call_started();
                     reference.call(now);
                 }
             }
