@@ -32,12 +32,12 @@ trait Calls: Sync {
 
 impl Calls for TokenBucket {
     fn succeed(&self) {
-        self.began();
+        self.call_started();
         self.succeeded();
     }
 
     fn fail(&self) {
-        self.began();
+        self.call_started();
         self.failed();
         if let Some(permit) = self.permit(AttemptKind::Retry) {
             permit.start();
