@@ -29,8 +29,8 @@ pub(crate) struct SlotNumber(u64);
 /// function takes at most `SLOTS` steps, after any idle time.
 #[derive(Clone, Debug)]
 pub(crate) struct Window<T, const SLOTS: usize> {
-    /// In nanoseconds, at least one.
-    length: u128,
+    /// The nanoseconds of a slot, one at least.
+    width: u128,
     newest: u64,
     slots: [T; SLOTS],
     total: T,
@@ -40,7 +40,7 @@ impl<T: Tally, const SLOTS: usize> Window<T, SLOTS> {
     /// An empty window of this length.
     pub(crate) fn new(length: Duration) -> Self {
         Self {
-            length: length.as_nanos().max(1),
+            width: (length.as_nanos() / SLOTS as u128).max(1),
             newest: 0,
             slots: [T::default(); SLOTS],
             total: T::default(),
@@ -106,7 +106,7 @@ impl<T: Tally, const SLOTS: usize> Window<T, SLOTS> {
     }
 
     fn number_at(&self, elapsed: Duration) -> u64 {
-        let number = elapsed.as_nanos() * SLOTS as u128 / self.length;
+        let number = elapsed.as_nanos() / self.width;
         u64::try_from(number).unwrap_or(u64::MAX)
     }
 
@@ -208,8 +208,8 @@ mod tests {
             let mut last: Option<(SlotNumber, usize)> = None;
             for (wait, what) in steps {
                 now += Duration::from_millis(wait);
-                let millis = u64::try_from(now.as_millis()).unwrap();
-                let newest = millis * SLOTS as u64 / (u64::from(seconds) * 1_000);
+                let width = length.as_nanos() / SLOTS as u128;
+                let newest = u64::try_from(now.as_nanos() / width).unwrap();
                 prop_assert_eq!(window.total(now), slow.total(newest));
                 match (what, last) {
                     (0, Some((slot, index))) => {
