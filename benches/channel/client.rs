@@ -30,7 +30,7 @@ pub(crate) enum Subject {
     UnderResilience,
 }
 
-/// A load: so many calls by so many callers.
+/// Runs a load. The first argument is the number of callers, the second the number of calls.
 type Load = Box<dyn Fn(u32, u32) -> Pin<Box<dyn Future<Output = Result<(), Failure>>>>>;
 
 impl Subject {
@@ -143,7 +143,7 @@ pub(crate) fn runtime(workers: usize) -> Result<Runtime, Failure> {
         .build()?)
 }
 
-/// Makes so many calls, and nothing else.
+/// Makes `calls` calls for callgrind to count.
 pub(crate) fn run(
     subject: Subject,
     address: &str,

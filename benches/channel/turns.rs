@@ -15,7 +15,7 @@ struct Turn {
     cpu: f64,
 }
 
-/// The table for so many callers.
+/// Measures every subject with this number of callers, and writes the table.
 pub(crate) fn table(
     address: &str,
     callers: u32,

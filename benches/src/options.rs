@@ -1,6 +1,6 @@
 use clap::Parser;
 
-/// What a bench is told.
+/// The command line of a bench.
 #[derive(Clone, Copy, Debug, Parser)]
 pub struct Options {
     /// Write the tables into BENCHMARKS.md, and the plots into docs/benchmarks.

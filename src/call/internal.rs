@@ -10,7 +10,7 @@ pub fn bound(extensions: &mut Extensions, deadline: Deadline) {
     Context::of(extensions).bound(deadline);
 }
 
-/// Whether somebody listens to the call.
+/// Whether a trace follows the call.
 #[must_use]
 pub fn is_followed(context: &Context) -> bool {
     context.trace().is_some()

@@ -13,7 +13,7 @@
 //! | [`MethodKind`](crate::grpc::MethodKind) | idempotency, the caller | retry | a stream |
 //! | [last attempt](Context::is_last_attempt) | retry | attempt timeout | another can follow |
 //! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
-//! | the report | retry, deadline, the caller's `call_report()` | whoever acts on the call writes into it | nobody listens |
+//! | the report | retry, deadline, the caller's `call_report()` | every layer that acts on the call | no report is kept |
 
 mod attempt_kind;
 mod budget;

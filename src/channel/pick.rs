@@ -6,7 +6,7 @@ use super::exchange::Slot;
 use super::shared::{Published, ReadyEndpoint};
 use crate::classify::Endpoint;
 
-/// The first connection of an endpoint has so many calls before the second one is used
+/// The number of calls on the first connection of an endpoint before the second one is used
 /// (CONTRACT C8): with fewer, two connections cost more writes than they save time.
 const FILL: u32 = 32;
 

@@ -94,7 +94,7 @@ impl Queue {
         Some(Ticket { queue, place })
     }
 
-    /// So many slots are free.
+    /// This number of slots is free.
     #[inline]
     pub(crate) fn free(self: &Arc<Self>, slots: u32) {
         if !self.is_empty() {

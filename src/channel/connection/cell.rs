@@ -10,11 +10,11 @@ use h2::client::Connection;
 use super::tap::Tap;
 use crate::kernel::sync::Mutex;
 
-/// Nobody is at the connection.
+/// No thread polls the connection.
 const IDLE: u8 = 0;
-/// Somebody is.
+/// A thread polls it.
 const BUSY: u8 = 1;
-/// And somebody else wanted to poll it meanwhile.
+/// A thread polls it, and another one asked for a poll meanwhile.
 const ASKED: u8 = 2;
 
 /// An h2 connection that its task polls, and calls that have queued enough for a write (early
@@ -50,7 +50,7 @@ impl Cell {
         }
     }
 
-    /// The connection for oneself; `None`, and a mark, if somebody else is at it.
+    /// The connection for oneself; `None`, and a mark, if another thread polls it.
     #[inline]
     pub(super) fn enter(&self) -> Option<Turn<'_>> {
         loop {
@@ -85,7 +85,7 @@ impl Cell {
     /// Ends the connection: what is open on it fails.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        // Whoever leaves the connection last drops it.
+        // The last holder of the connection drops it.
         drop(self.enter());
     }
 
@@ -112,7 +112,7 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Polls the connection, once more if somebody asked meanwhile; `Ready` once it is over.
+    /// Polls the connection, once more if another thread asked meanwhile; `Ready` once it is over.
     pub(super) fn poll(&mut self) -> Poll<()> {
         let Some(task) = self.cell.task.get() else {
             // The task has not begun, and polls first thing.
@@ -149,7 +149,7 @@ impl Turn<'_> {
         self.cell.inside.lock().end.take()
     }
 
-    /// Lets the peer send so many bytes that nobody has read yet.
+    /// Sets how many unread bytes the peer may send.
     pub(super) fn set_window(&mut self, bytes: u32) {
         if let Some(connection) = &mut self.cell.inside.lock().connection {
             connection.set_target_window_size(bytes);
@@ -160,7 +160,7 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // A panic in h2 or in a waker leaves a connection that nobody can trust.
+            // After a panic in h2 or in a waker the connection's state is unknown.
             self.cell.is_closed.store(true, Ordering::Release);
         }
         let was_closed = self.cell.is_closed();

@@ -315,7 +315,7 @@ impl Connection {
         }
     }
 
-    /// A reader took so many bytes of DATA.
+    /// A reader took this number of bytes of DATA.
     #[inline]
     pub(crate) fn took(&self, bytes: usize) {
         self.taken.fetch_add(bytes as u64, Ordering::Relaxed);

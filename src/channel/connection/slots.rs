@@ -74,7 +74,7 @@ impl Slots {
         self.cancelled.load(Ordering::Acquire)
     }
 
-    /// h2 has written the resets of so many cancelled calls.
+    /// h2 has written the resets of this number of cancelled calls.
     #[cold]
     pub(super) fn reset(&self, cancelled: u32) {
         self.cancelled.fetch_sub(cancelled, Ordering::AcqRel);

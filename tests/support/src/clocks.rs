@@ -5,7 +5,7 @@ use std::time::Duration;
 /// One second.
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// So many milliseconds.
+/// A duration in milliseconds.
 #[must_use]
 pub const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

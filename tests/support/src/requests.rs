@@ -13,7 +13,7 @@ pub fn message(text: &str) -> EchoRequest {
     }
 }
 
-/// A request of which nothing is declared.
+/// An undeclared request.
 #[must_use]
 pub fn undeclared() -> Request<EchoRequest> {
     Request::new(EchoRequest::default())
