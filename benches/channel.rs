@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The server is a process of its own. CPU time is that of the client's thread; instructions are
-//! counted by callgrind. Turns of all subjects are interleaved, and ratios are medians of the ratios
-//! of neighbouring turns.
+//! counted by callgrind. Turns of all subjects are interleaved, and ratios are medians of the
+//! ratios of neighbouring turns.
 
 #[path = "channel/client.rs"]
 mod client;

@@ -10,7 +10,8 @@
 //!     .jitter(Jitter::Full);
 //! // The last argument is the random number; half of it is half of the delay under full jitter.
 //! assert_eq!(backoff.delay(&Retry::first()), Duration::from_millis(10));
-//! assert_eq!(backoff.delay(&Retry::new(2, Duration::from_millis(10), 0.5)), Duration::from_millis(20));
+//! let second = Retry::new(2, Duration::from_millis(10), 0.5);
+//! assert_eq!(backoff.delay(&second), Duration::from_millis(20));
 //! # Ok::<(), grpc_resilience::backoff::InvalidBackoff>(())
 //! ```
 //!

@@ -17,8 +17,8 @@ use super::{Budget, CallOptions, Deadline, Reader, Safety, Timeout};
 /// It belongs to one call: a proxy that forwards the extensions of a request that it serves removes
 /// it first, with `extensions.remove::<Context>()`.
 ///
-/// A layer of your own reads it with `request.extensions().get::<Context>()`, and says what it wants
-/// of the call through [`CallOptionsExt`](super::CallOptionsExt), as a caller does.
+/// Your own layer reads it with `request.extensions().get::<Context>()`, and sets options of the
+/// call through [`CallOptionsExt`](super::CallOptionsExt), as a caller does.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// Behind a pointer, because few calls have options and every request moves its context.

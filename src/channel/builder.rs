@@ -33,8 +33,8 @@ use crate::kernel::sync::Mutex;
 /// | `buffer_size` | there is no buffer: a call goes to its connection itself |
 /// | `executor` | connections live on the runtime in which the channel is built |
 /// | `concurrency_limit`, `rate_limit` | layers of tower's do that, where you see them |
-/// | `http2_adaptive_window` | the windows are large from the start; set them to the product of your bandwidth and round trip if that is larger |
-/// | `tls_config` | this channel has no TLS yet; a [`connector`](Self::connector) can bring its own |
+/// | `http2_adaptive_window` | the windows are large; set them to bandwidth x round trip |
+/// | `tls_config` | no TLS yet; a [`connector`](Self::connector) can bring its own |
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -111,7 +111,8 @@ impl Builder {
         self
     }
 
-    /// The connection backoff. Default: [`ConnectionBackoff`](crate::backoff::ConnectionBackoff); gRPC's is
+    /// The connection backoff. Default:
+    /// [`ConnectionBackoff`](crate::backoff::ConnectionBackoff); gRPC's is
     /// [`Exponential::grpc`](crate::backoff::Exponential::grpc).
     pub fn backoff(mut self, backoff: impl Backoff + 'static) -> Self {
         self.config.backoff = Arc::new(backoff);

@@ -19,7 +19,7 @@ use super::gate_state::{GateState, Shared};
 /// that the server is up with [`reset_backoff`](Self::reset_backoff).
 ///
 /// Make one and give it to the layer with
-/// [`WaitForReadyLayer::readiness`](crate::WaitForReadyLayer::readiness), or take that of a service,
+/// [`WaitForReadyLayer::readiness`](crate::WaitForReadyLayer::readiness), or take a service's,
 /// [`WaitForReady::readiness`](crate::wait_for_ready::WaitForReady::readiness).
 ///
 /// ```

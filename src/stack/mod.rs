@@ -30,12 +30,12 @@
 //!
 //! # The fast path
 //!
-//! Each layer by itself wraps the future and the body of every call and looks at its head, whether or not
-//! there is something to do. Most calls give the layers nothing to do: they are answered OK at once. So
-//! [`Resilient`] asks each layer's rules once, sends such a call to the channel itself, and keeps what the
-//! layers need if its first attempt fails: then they take the call up there. Nobody outside can tell, but for
-//! a layer of yours below, in the channel: it finds the same [`Context`](crate::call::Context), which
-//! nobody follows until an attempt has failed.
+//! A layer alone wraps the future and the body of every call and inspects its head. Most calls need
+//! no layer to act: they are answered OK at once. So [`Resilient`] evaluates the rules of each
+//! layer once, sends such a call directly to the channel, and keeps the state that the layers need;
+//! if the first attempt fails, the layers take over. The result is the same. Only your own layer
+//! below, in the channel, sees a difference: no report follows its [`Context`](crate::call::Context)
+//! until an attempt has failed.
 //!
 //! The rules for a method are cached for its next call. They are evaluated again if the call has
 //! its own options, a closure decides about the method, the retry policies were replaced, or

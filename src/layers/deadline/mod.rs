@@ -21,13 +21,12 @@
 //!   below that delay the request write the header again.
 //! - **Default**: no timeout, as in gRPC; the layer then does nothing.
 //!   [`forbid_missing_deadline`](DeadlineLayer::forbid_missing_deadline) fails such calls.
-//! - **Calls of a served call**: a call made while another is served ends when that one is over, CANCELLED, in a
-//!   task that carries [`ParentCall`](crate::call::ParentCall) too.
-//! - **Errors**: DEADLINE_EXCEEDED on expiry; INTERNAL for a malformed `grpc-timeout` of the
-//!   caller's, at once (CONTRACT D4).
-//! - **Interactions**: stands above the layers that it is to bound. Servers and proxies end a call
-//!   at the `grpc-timeout` that they were told, or a little before, each in its own words:
-//!   CANCELLED or DEADLINE_EXCEEDED within 5 % of that timeout (at least 5 ms, at most 50 ms)
+//! - **Nested calls**: a call made while its process serves another call ends with CANCELLED when
+//!   that parent call ends, also in a task that carries [`ParentCall`](crate::call::ParentCall).
+//! - **Errors**: DEADLINE_EXCEEDED on expiry; INTERNAL at once for a malformed `grpc-timeout` from
+//!   the caller (CONTRACT D4).
+//! - **Interactions**: stands above the layers that it bounds. Servers and proxies end a call
+//!   at the `grpc-timeout` that they received, or a little earlier, with different statuses:
 //!   before the deadline is the expiry, and so are UNKNOWN and UNAVAILABLE in the words of etcd
 //!   ("context deadline exceeded") and Envoy ("upstream request timeout"), for which it is at least
 //!   25 ms. The answer is the error's source, and its hint is in the verdict (CONTRACT D11).

@@ -18,26 +18,26 @@
 //! // tonic::transport::Server::builder().layer(layer).add_service(..)
 //! ```
 //!
-//! - **Reads** `grpc-timeout`. **Writes** [`ParentCall`](crate::call::ParentCall) into the extensions of the
-//!   request, and around the handler for calls made in its task.
-//! - **Default**: a margin of 5 ms; no timeout for calls that bring none.
-//! - **Answers**: DEADLINE_EXCEEDED at the deadline, as Trailers-Only or, once the answer has begun, in its
-//!   trailers; the same at once, without the handler, for a call whose time was up when it came;
-//!   INTERNAL, without the handler, for a malformed `grpc-timeout` (CONTRACT D4). What had expired
-//!   when it came is marked as without effect, `grpc-resilience-unprocessed`;
-//!   from what the handler returns that mark is taken out, for a handler may hand on somebody
-//!   else's status (I7).
-//! - **Cancellation**: a call that its caller drops is dropped here by tonic, and the calls made on its
-//!   behalf end with it, those of tasks that carry [`ParentCall`](crate::call::ParentCall) too.
-//! - **Place**: on a server; a request that a client of the same process made is one WARN event.
-//!   Outermost there. tonic's own timer starts with the call and answers CANCELLED; a layer above
-//!   that delays the call gives it the lead.
-//! - **Time** comes from the runtime that polls, or else from that in which the layer was put over
-//!   the service or first called; once that is over, a call with a timeout is answered INTERNAL
-//!   (D13).
-//! - **Limits**: a handler that blocks its thread stops when it next yields. A response that the caller
-//!   has no room for is not polled, so it makes nothing more, but is dropped only when the caller reads
-//!   on, resets it or goes away.
+//! - **Reads** `grpc-timeout`. **Writes** [`ParentCall`](crate::call::ParentCall) into the
+//!   extensions of the request, and sets it around the handler for calls made in its task.
+//! - **Default**: a margin of 5 ms; no timeout for calls without `grpc-timeout`.
+//! - **Responses**: DEADLINE_EXCEEDED at the deadline, as Trailers-Only or, once the response has
+//!   begun, in its trailers; DEADLINE_EXCEEDED at once, without the handler, for a call that
+//!   arrives after its deadline; INTERNAL, without the handler, for a malformed `grpc-timeout`
+//!   (CONTRACT D4). A call that had expired on arrival is marked as without effect,
+//!   `grpc-resilience-unprocessed`. The layer removes that mark from the
+//!   responses of handlers, because a handler may return another server's status (I7).
+//! - **Cancellation**: tonic drops a call that its caller drops. The calls of its handler end with
+//!   it, including those of tasks that carry [`ParentCall`](crate::call::ParentCall).
+//! - **Place**: outermost on a server. tonic's own timer starts with the call and answers
+//!   CANCELLED; a layer above that delays the call lets tonic's timer fire first. A request from a
+//!   client of the same process causes one WARN event.
+//! - **Time** comes from the runtime that polls, or else from the runtime in which the layer
+//!   wrapped the service or was first called. Once that runtime is over, a call with a timeout is
+//!   answered INTERNAL (D13).
+//! - **Limits**: a handler that blocks its thread stops when it next yields. A response for which
+//!   the caller has no flow-control window is not polled, so it produces nothing more, but it is
+//!   dropped only when the caller reads on, resets it or goes away.
 
 mod body;
 mod client;

@@ -17,14 +17,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - **Reads** `grpc-previous-rpc-attempts`, by which a retry is known (gRFC A6), and `grpc-timeout`: a cell
-//!   past the caller's deadline is promised to nobody. A malformed value says nothing. **Writes** nothing
-//!   into a request that passes, nor into its answer, but takes the mark of an unprocessed request
-//!   out of it (CONTRACT I7): a handler may hand on somebody else's status.
-//! - **Answers** a refused request without its handler, Trailers-Only: RESOURCE_EXHAUSTED with
-//!   `google.rpc.RetryInfo`, exact to the nanosecond, and with `grpc-retry-pushback-ms`, the same rounded up.
-//!   It is marked as without effect, `grpc-resilience-unprocessed`.
-//!   Where no cell is promised, they say when the first one is free that nobody else was promised.
+//! - **Reads** `grpc-previous-rpc-attempts`, which identifies a retry (gRFC A6), and
+//!   `grpc-timeout`: no cell after the caller's deadline is promised. A malformed count means a new
+//!   caller, a malformed timeout no promise. **Writes** nothing into an admitted request, nor into
+//!   its response, but removes the mark of an unprocessed request from the response (CONTRACT I7),
+//!   because a handler may return another server's status.
+//! - **Responses**: a refused request is answered without its handler, as Trailers-Only:
+//!   RESOURCE_EXHAUSTED with `google.rpc.RetryInfo`, exact to the nanosecond, and with
+//!   `grpc-retry-pushback-ms`, rounded up. It is marked as without effect,
+//!   `grpc-resilience-unprocessed`. If no cell is promised to the caller, they
+//!   hold the time until the first cell that is not promised to another.
 //! - **Exact**: the bucket is the generic cell rate algorithm (GCRA), for promised cells and
 //!   others: in any time `t` at most `burst + t / period` requests of a key are admitted. A caller
 //!   that waits for its cell begins when tokio's timer fires, up to a millisecond after the cell's
