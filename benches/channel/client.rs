@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use benches::{Failure, call};
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use clap::ValueEnum;
 use grpc_resilience::Resilience;
 use grpc_resilience::channel::Channel;
 use http::uri::PathAndQuery;
 use http_body::Body as HttpBody;
+use peer::client::Raw;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
+use tonic::Request;
 use tonic::body::Body;
 use tonic::client::{Grpc, GrpcService};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Endpoint;
-use tonic::{Request, Status};
 
 /// A channel by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -154,42 +154,4 @@ pub(crate) fn run(
         let load = subject.connect(address).await?;
         load(callers, calls).await
     })
-}
-
-/// Messages as their bytes.
-#[derive(Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
 }

@@ -34,8 +34,8 @@
 //! no layer to act: they are answered OK at once. So [`Resilient`] evaluates the rules of each
 //! layer once, sends such a call directly to the channel, and keeps the state that the layers need;
 //! if the first attempt fails, the layers take over. The result is the same. Only your own layer
-//! below, in the channel, sees a difference: no report follows its [`Context`](crate::call::Context)
-//! until an attempt has failed.
+//! below, in the channel, sees a difference: no report follows its
+//! [`Context`](crate::call::Context) until an attempt has failed.
 //!
 //! The rules for a method are cached for its next call. They are evaluated again if the call has
 //! its own options, a closure decides about the method, the retry policies were replaced, or

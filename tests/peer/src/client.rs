@@ -139,9 +139,9 @@ where
     answer.await.map(tonic::Response::into_inner)
 }
 
-/// Messages as their bytes.
-#[derive(Default)]
-struct Raw;
+/// A codec whose messages are their bytes.
+#[derive(Debug, Default)]
+pub struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;
