@@ -6,16 +6,18 @@ use std::time::Duration;
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tower_service::Service;
 
 use super::address::Address;
 use super::config::Config;
-use super::connect::{AnyConnector, OfService};
+use super::connect::{AnyConnector, OfService, Tls, TlsConfig};
 use super::connection::{Http2, Keepalive, Most};
 use super::core::Core;
 use super::exchange::Heads;
 use super::fault::{Faults, InvalidChannel};
 use super::queue::Queue;
+use super::security::{self, Security, TlsSource};
 use super::service::Channel;
 use super::shared::Shared;
 use super::subchannel::Subchannel;
@@ -34,7 +36,7 @@ use crate::kernel::sync::Mutex;
 /// | `executor` | connections live on the runtime in which the channel is built |
 /// | `concurrency_limit`, `rate_limit` | layers of tower's do that, where you see them |
 /// | `http2_adaptive_window` | the windows are large; set them to bandwidth x round trip |
-/// | `tls_config` | no TLS yet; a [`connector`](Self::connector) can bring its own |
+/// | `tls_config_with_verifier` | a [`connector`](Self::connector) can bring TLS of its own |
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -55,6 +57,7 @@ pub struct Builder {
     connector: Option<AnyConnector>,
     origin: Option<Uri>,
     user_agent: Option<String>,
+    tls: TlsSource,
     config: Config,
 }
 
@@ -67,12 +70,21 @@ impl Builder {
             connector: None,
             origin: None,
             user_agent: None,
+            tls: TlsSource::default(),
             config: Config::default(),
         }
     }
 
-    /// Connects with this service instead of sockets: in memory for tests, through a proxy, or with
-    /// TLS of your own. Each dial calls a clone of it with the endpoint's [`Address`].
+    /// Connects with this service instead of sockets: in memory for tests, or through a proxy. Each
+    /// dial calls a clone of it with the endpoint's [`Address`]. If the channel has TLS, it is made
+    /// on top of what the service returns.
+    ///
+    /// The connectors of hyper-util become such services by
+    #[cfg_attr(
+        feature = "hyper-util",
+        doc = "[`HyperConnector`](super::HyperConnector)."
+    )]
+    #[cfg_attr(not(feature = "hyper-util"), doc = "the feature `hyper-util`.")]
     pub fn connector<S>(mut self, connector: S) -> Self
     where
         S: Service<Address> + Clone + Send + 'static,
@@ -84,10 +96,58 @@ impl Builder {
         self
     }
 
-    /// The `:scheme` and `:authority` of requests. Default: `http`, and the target's first address,
-    /// or `localhost` for a Unix socket.
+    /// The `:scheme` and `:authority` of requests; with TLS, servers' certificates must be for its
+    /// host unless a [`domain_name`](TlsConfig::domain_name) is set. Default: `https` with TLS, else
+    /// `http`, and the target's first address, or `localhost` for a Unix socket.
     pub fn origin(mut self, origin: Uri) -> Self {
         self.origin = Some(origin);
+        self
+    }
+
+    /// Speaks TLS, with these settings. Default: TLS for a target that begins with `https:`, with the
+    /// roots of [`TlsConfig::with_enabled_roots`].
+    ///
+    /// For a target that begins with `http:` it is a fault, and so is TLS without the feature
+    /// `tls-ring` or `tls-aws-lc`.
+    pub fn tls_config(mut self, config: TlsConfig) -> Self {
+        self.tls = TlsSource::Fixed(config);
+        self
+    }
+
+    /// The same, with settings that may change: a certificate that is renewed, a root that is added.
+    ///
+    /// The receiver's value counts when the channel is built. Each later value counts for the next
+    /// dial, and the connections that were made with earlier ones are replaced: each endpoint makes
+    /// a new one, and closes the others after their last calls. No call fails by it.
+    ///
+    /// Settings that would be faults of [`build`](Self::build) change nothing, and are an event
+    /// (WARN, once per cause). If no connection can be made with new settings, the connections there
+    /// are stay, which is such an event, too.
+    ///
+    /// ```no_run
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use grpc_resilience::channel::{Certificate, Channel, Identity, TlsConfig};
+    /// use std::fs::read;
+    /// use tokio::sync::watch;
+    ///
+    /// fn settings() -> std::io::Result<TlsConfig> {
+    ///     let ca = Certificate::from_pem(read("/etc/orders/ca.crt")?);
+    ///     let (cert, key) = (read("/etc/orders/tls.crt")?, read("/etc/orders/tls.key")?);
+    ///     Ok(TlsConfig::new().ca_certificate(ca).identity(Identity::from_pem(cert, key)))
+    /// }
+    ///
+    /// let (newest, receiver) = watch::channel(settings()?);
+    /// let channel = Channel::builder("https://10.0.0.1:50051")
+    ///     .tls_config_from(receiver)
+    ///     .build()?;
+    /// // Whenever the files have changed:
+    /// newest.send_replace(settings()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tls_config_from(mut self, configs: watch::Receiver<TlsConfig>) -> Self {
+        self.tls = TlsSource::Watched(configs);
         self
     }
 
@@ -270,16 +330,25 @@ impl Builder {
     /// # Errors
     ///
     /// [`InvalidChannel`] names each setting that can't be, and a build outside of a tokio runtime.
-    pub fn build(self) -> Result<Channel, InvalidChannel> {
+    pub fn build(mut self) -> Result<Channel, InvalidChannel> {
         let mut faults = Faults::default();
-        let target = match target::parse(&self.target) {
+        let target_scheme = target::scheme(&self.target).to_owned();
+        let has_tls = self.tls.is_on(&target_scheme);
+        let port = if has_tls { 443 } else { 80 };
+        let target = match target::parse(&self.target, port) {
             Ok(target) => Some(target),
             Err(text) => {
                 faults.add("builder", text);
                 None
             }
         };
-        let heads = self.heads(target.as_ref(), &mut faults);
+        let heads = self.heads(target.as_ref(), has_tls, &mut faults);
+        let security = target.as_ref().filter(|_| has_tls).and_then(|target| {
+            let origin = self.origin.as_ref().and_then(Uri::authority);
+            let peer = security::peer_name(origin, &target.authority);
+            let tls = std::mem::take(&mut self.tls);
+            tls.check(&target_scheme, peer, &mut faults)
+        });
         self.config.check(&mut faults);
         let runtime = Handle::try_current();
         faults.check("build", runtime.is_ok(), || {
@@ -287,16 +356,17 @@ impl Builder {
         });
         match (target, heads, runtime, faults.into_error()) {
             (Some(target), Some(heads), Ok(runtime), None) => {
-                Ok(self.start(target, heads, runtime))
+                Ok(self.start(target, heads, security, runtime))
             }
             (_, _, _, error) => Err(error.unwrap_or_default()),
         }
     }
 
-    fn heads(&self, target: Option<&Target>, faults: &mut Faults) -> Option<Heads> {
+    fn heads(&self, target: Option<&Target>, has_tls: bool, faults: &mut Faults) -> Option<Heads> {
+        let scheme = if has_tls { Scheme::HTTPS } else { Scheme::HTTP };
         let (scheme, authority) = match &self.origin {
             Some(origin) => (origin.scheme().cloned(), origin.authority().cloned()),
-            None => (Some(Scheme::HTTP), target.map(|it| it.authority.clone())),
+            None => (Some(scheme), target.map(|it| it.authority.clone())),
         };
         if let Some(origin) = &self.origin {
             faults.check("origin", scheme.is_some() && authority.is_some(), || {
@@ -318,10 +388,22 @@ impl Builder {
         })
     }
 
-    fn start(self, target: Target, heads: Heads, runtime: Handle) -> Channel {
+    fn start(
+        self,
+        target: Target,
+        heads: Heads,
+        security: Option<Security>,
+        runtime: Handle,
+    ) -> Channel {
         let max_waiting = self.config.max_waiting;
         let (settings, sockets) = self.config.split();
-        let connector = self.connector.unwrap_or_else(|| Arc::new(sockets));
+        let mut connector = self.connector.unwrap_or_else(|| Arc::new(sockets));
+        let mut reload = None;
+        if let Some(security) = security {
+            let tls = Arc::new(Tls::new(connector, security.secure));
+            reload = security.reload.map(|reload| (reload, Arc::clone(&tls)));
+            connector = tls;
+        }
         let queue = Arc::new(Queue::new(max_waiting, runtime.clone()));
         let endpoints = target.addresses.len();
         let shared = Shared::new(settings, connector, heads, runtime, queue, endpoints);
@@ -332,9 +414,12 @@ impl Builder {
             .enumerate()
             .map(|(index, address)| Subchannel::new(index, address, Arc::clone(&shared)))
             .collect();
-        let core = Core::new(shared, endpoints);
+        let core = Arc::new(Core::new(shared, endpoints));
         core.demand();
-        Channel::of(Arc::new(core))
+        if let Some((reload, tls)) = reload {
+            reload.start(tls, &core, &core.shared.runtime);
+        }
+        Channel::of(core)
     }
 }
 
@@ -346,10 +431,11 @@ impl Channel {
     /// | `ipv4:10.0.0.1:50051,10.0.0.2:50051` | these addresses; the port may be left out |
     /// | `ipv6:[::1]:50051,[::2]` | the same |
     /// | `http://10.0.0.1:50051` | this one |
+    /// | `https://10.0.0.1:50051` | this one, with TLS |
     /// | `unix:/run/orders.sock` | a Unix socket |
     /// | `unix-abstract:orders` | a Unix socket in Linux's abstract namespace |
     ///
-    /// The default port is 80.
+    /// The default port is 443 with TLS, else 80.
     pub fn builder(target: impl Into<String>) -> Builder {
         Builder::new(target.into())
     }

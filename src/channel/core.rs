@@ -65,6 +65,13 @@ impl Core {
         }
     }
 
+    /// Every endpoint replaces its connections.
+    pub(super) fn renew(&self) {
+        for endpoint in &self.endpoints {
+            endpoint.renew();
+        }
+    }
+
     /// Why the last dial failed.
     pub(super) fn error(&self) -> Option<SharedError> {
         self.shared.published().error.clone()

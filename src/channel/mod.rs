@@ -35,7 +35,9 @@
 //!   at once; streams that the server did not process are known. A Trailers-Only CANCELLED on such
 //!   a connection counts as UNAVAILABLE, for servers of the C core end calls so that they gave to
 //!   no handler.
-//! - **Limits.** Names are not resolved, there is no TLS yet, and no health check.
+//! - **TLS** for `https:` targets, by rustls, with settings that may change while calls go on:
+//!   [`TlsConfig`]. It needs the feature `tls-ring` or `tls-aws-lc`.
+//! - **Limits.** Names are not resolved, and there is no health check.
 //!
 //! It lives on the runtime in which it was built, and nothing of it outlives its last clone and its
 //! last running call.
@@ -53,6 +55,8 @@ mod fault;
 mod future;
 mod pick;
 mod queue;
+mod reload;
+mod security;
 mod service;
 mod shared;
 mod snapshot;
@@ -63,6 +67,9 @@ mod view;
 
 pub use address::Address;
 pub use builder::Builder;
+#[cfg(feature = "hyper-util")]
+pub use connect::HyperConnector;
+pub use connect::{Certificate, Identity, TlsConfig};
 pub use connection::{DialError, Phase};
 pub use connectivity::Connectivity;
 pub use exchange::ResponseBody;

@@ -15,18 +15,24 @@ pub(super) struct Target {
     pub(super) authority: Authority,
 }
 
-const PORT: u16 = 80;
+/// The scheme of a target, or nothing.
+pub(super) fn scheme(target: &str) -> &str {
+    target.split_once(':').map_or("", |(scheme, _)| scheme)
+}
 
-/// Reads a target; an error in words.
-pub(super) fn parse(target: &str) -> Result<Target, String> {
+/// Reads a target whose addresses have this port unless they say another; an error in words.
+pub(super) fn parse(target: &str, port: u16) -> Result<Target, String> {
     let (scheme, rest) = target.split_once(':').ok_or_else(|| unknown(target))?;
     match scheme {
-        "ipv4" => sockets(rest, |host| host.parse::<Ipv4Addr>().ok().map(IpAddr::V4)),
-        "ipv6" => sockets(rest, |host| host.parse::<Ipv6Addr>().ok().map(IpAddr::V6)),
+        "ipv4" => sockets(rest, port, |host| {
+            host.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
+        }),
+        "ipv6" => sockets(rest, port, |host| {
+            host.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+        }),
         "unix" => unix(rest),
         "unix-abstract" => abstract_socket(rest),
-        "http" => url(target),
-        "https" => Err("`https` needs TLS, which this channel does not have yet".into()),
+        "http" | "https" => url(target, port),
         _ => Err(unknown(target)),
     }
 }
@@ -34,16 +40,16 @@ pub(super) fn parse(target: &str) -> Result<Target, String> {
 fn unknown(target: &str) -> String {
     format!(
         "`{target}` is no target: write `ipv4:address:port`, `ipv6:[address]:port`, `unix:path`, \
-         `unix-abstract:name` or `http://address:port`"
+         `unix-abstract:name`, `http://address:port` or `https://address:port`"
     )
 }
 
-fn sockets(list: &str, ip: impl Fn(&str) -> Option<IpAddr>) -> Result<Target, String> {
+fn sockets(list: &str, port: u16, ip: impl Fn(&str) -> Option<IpAddr>) -> Result<Target, String> {
     let mut addresses = Vec::new();
-    for part in list.split(',') {
-        let part = part.trim();
-        let address =
-            socket(part, &ip).ok_or_else(|| format!("`{part}` is no address of this kind"))?;
+    for text in list.split(',') {
+        let text = text.trim();
+        let address = socket(text, port, &ip)
+            .ok_or_else(|| format!("`{text}` is no address of this kind"))?;
         addresses.push(Address::Tcp(address));
     }
     let authority = authority_of(list.split(',').next().unwrap_or_default().trim())?;
@@ -51,8 +57,8 @@ fn sockets(list: &str, ip: impl Fn(&str) -> Option<IpAddr>) -> Result<Target, St
 }
 
 /// `10.0.0.1`, `10.0.0.1:50051`, `::1`, `[::1]` or `[::1]:50051`.
-fn socket(text: &str, ip: impl Fn(&str) -> Option<IpAddr>) -> Option<SocketAddr> {
-    let bare = |text: &str| Some(SocketAddr::new(ip(text)?, PORT));
+fn socket(text: &str, port: u16, ip: impl Fn(&str) -> Option<IpAddr>) -> Option<SocketAddr> {
+    let bare = |text: &str| Some(SocketAddr::new(ip(text)?, port));
     if let Some(inside) = text.strip_prefix('[') {
         let (host, rest) = inside.split_once(']')?;
         return match rest.strip_prefix(':') {
@@ -92,7 +98,7 @@ fn abstract_socket(name: &str) -> Result<Target, String> {
     Ok(target(vec![address], Authority::from_static("localhost")))
 }
 
-fn url(text: &str) -> Result<Target, String> {
+fn url(text: &str, port: u16) -> Result<Target, String> {
     let uri: Uri = text.parse().map_err(|error| format!("`{text}`: {error}"))?;
     let host = uri.host().unwrap_or_default();
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
@@ -102,7 +108,7 @@ fn url(text: &str) -> Result<Target, String> {
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
         return Err(format!("`{text}` has a path, which a channel does not use"));
     }
-    let address = SocketAddr::new(ip, uri.port_u16().unwrap_or(PORT));
+    let address = SocketAddr::new(ip, uri.port_u16().unwrap_or(port));
     let authority = uri
         .authority()
         .ok_or_else(|| format!("`{text}` has no host"))?;
@@ -137,7 +143,7 @@ mod tests {
     use super::*;
 
     fn addresses(text: &str) -> Vec<String> {
-        let target = parse(text).unwrap();
+        let target = parse(text, 80).unwrap();
         target.addresses.iter().map(ToString::to_string).collect()
     }
 
@@ -162,6 +168,11 @@ mod tests {
                 &["10.0.0.1:50051"],
                 "10.0.0.1:50051",
             ),
+            (
+                "https://10.0.0.1:50051",
+                &["10.0.0.1:50051"],
+                "10.0.0.1:50051",
+            ),
             ("http://[::1]:50051/", &["[::1]:50051"], "[::1]:50051"),
             ("unix:/run/o.sock", &["unix:/run/o.sock"], "localhost"),
             ("unix:///run/o.sock", &["unix:/run/o.sock"], "localhost"),
@@ -173,8 +184,19 @@ mod tests {
             ),
         ] {
             assert_eq!(addresses(text), expected, "{text}");
-            assert_eq!(parse(text).unwrap().authority, authority, "{text}");
+            assert_eq!(parse(text, 80).unwrap().authority, authority, "{text}");
         }
+    }
+
+    // CONTRACT N1
+    #[test]
+    fn an_address_without_a_port_has_the_given_one() {
+        for text in ["https://10.0.0.1", "ipv4:10.0.0.1", "ipv4:10.0.0.1:443"] {
+            let target = parse(text, 443).unwrap();
+            assert_eq!(target.addresses[0].to_string(), "10.0.0.1:443", "{text}");
+        }
+        let target = parse("https://[::1]", 443).unwrap();
+        assert_eq!(target.addresses[0].to_string(), "[::1]:443");
     }
 
     // CONTRACT N1
@@ -197,10 +219,10 @@ mod tests {
             "unix-abstract:",
             "http://orders:50051",
             "http://10.0.0.1/path",
-            "https://10.0.0.1",
+            "https://orders:50051",
             "dns:///orders",
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(parse(text, 80).is_err(), "{text}");
         }
     }
 }

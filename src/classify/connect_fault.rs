@@ -24,6 +24,8 @@ pub enum ConnectFault {
     TlsRefused,
     /// The server does not speak TLS.
     NotTls,
+    /// The server speaks TLS, but does not say by ALPN that it speaks HTTP/2.
+    Http2NotNegotiated,
     /// The server does not speak HTTP/2 without TLS: it answered with a TLS alert, or in HTTP/1.
     ///
     /// A TLS server may instead close the connection silently, as a server that dies does. This is
@@ -43,7 +45,7 @@ pub enum ConnectFault {
 /// `client/legacy/connect/proxy/tunnel.rs`; h2 0.4 `src/error.rs`; tonic 0.14 `transport/error.rs`;
 /// RFC 9110 15.5.8. The texts are compared, because naming the libraries' types would make each one
 /// a dependency, in exactly the version that the connector uses.
-const TEXTS: [(&str, ConnectFault); 20] = [
+const TEXTS: [(&str, ConnectFault); 23] = [
     ("certificate not valid for name", ConnectFault::WrongName),
     ("NotValidForName", ConnectFault::WrongName),
     ("hostname mismatch", ConnectFault::WrongName),
@@ -70,6 +72,15 @@ const TEXTS: [(&str, ConnectFault); 20] = [
     (
         "certificate verify failed",
         ConnectFault::InvalidCertificate,
+    ),
+    (
+        "received fatal alert: NoApplicationProtocol",
+        ConnectFault::Http2NotNegotiated,
+    ),
+    ("did not negotiate HTTP/2", ConnectFault::Http2NotNegotiated),
+    (
+        "HTTP/2 was not negotiated",
+        ConnectFault::Http2NotNegotiated,
     ),
     ("received fatal alert", ConnectFault::TlsRefused),
     ("peer is incompatible", ConnectFault::TlsRefused),
@@ -121,6 +132,7 @@ impl ConnectFault {
             Self::InvalidCertificate => "invalid_certificate",
             Self::TlsRefused => "tls_refused",
             Self::NotTls => "not_tls",
+            Self::Http2NotNegotiated => "http2_not_negotiated",
             Self::NotHttp2 => "not_http2",
             Self::InvalidUri => "invalid_uri",
             Self::ProxyAuthentication => "proxy_authentication",
@@ -147,6 +159,10 @@ impl ConnectFault {
                 "check which client certificates, TLS versions and protocols the server takes"
             }
             Self::NotTls => "use `http://`, or a port on which the server speaks TLS",
+            Self::Http2NotNegotiated => {
+                "let the server offer `h2` by ALPN, or set `assume_http2` if it speaks HTTP/2 all \
+                 the same"
+            }
             Self::NotHttp2 => {
                 "use `https://` if the server speaks TLS, or else the port of a gRPC server"
             }
@@ -197,6 +213,14 @@ mod tests {
             (
                 "received fatal alert: CertificateRequired",
                 ConnectFault::TlsRefused,
+            ),
+            (
+                "received fatal alert: NoApplicationProtocol",
+                ConnectFault::Http2NotNegotiated,
+            ),
+            (
+                "HTTP/2 was not negotiated.",
+                ConnectFault::Http2NotNegotiated,
             ),
             (
                 "received corrupt message of type InvalidContentType",

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Endpoint, Progress, Verdict};
+use super::{ConnectFault, Endpoint, Progress, Reason, Verdict};
 
 /// A failure of [`Channel`](crate::channel::Channel), which knows for each request whether it was
 /// sent and to which endpoint (CONTRACT C16, C17).
@@ -24,6 +24,7 @@ pub struct TransportError(Box<Inner>);
 struct Inner {
     verdict: Verdict,
     endpoint: Option<Endpoint>,
+    fault: Option<ConnectFault>,
     status: tonic::Status,
 }
 
@@ -31,9 +32,13 @@ impl TransportError {
     pub(crate) fn new(
         verdict: Verdict,
         endpoint: Option<Arc<str>>,
-        message: String,
+        mut message: String,
         cause: Option<Arc<dyn Error + Send + Sync>>,
     ) -> Self {
+        let fault = cause.as_ref().and_then(|cause| fault(verdict, &**cause));
+        if let Some(fault) = fault {
+            message = format!("{message}; {fault}");
+        }
         let mut status = tonic::Status::new(verdict.code.into(), message);
         if let Some(cause) = cause {
             status.set_source(cause);
@@ -41,6 +46,7 @@ impl TransportError {
         Self(Box::new(Inner {
             verdict,
             endpoint: endpoint.map(Endpoint::new),
+            fault,
             status,
         }))
     }
@@ -77,6 +83,13 @@ impl TransportError {
         self.0.endpoint.as_ref()
     }
 
+    /// Why no connection can be made, if waiting rarely cures it. For a call that waited: the fault
+    /// of the last dial.
+    #[must_use]
+    pub fn connect_fault(&self) -> Option<ConnectFault> {
+        self.0.fault
+    }
+
     /// The whole message.
     #[must_use]
     pub fn message(&self) -> &str {
@@ -88,6 +101,15 @@ impl TransportError {
         self.0.verdict.progress = Progress::Reached;
         self
     }
+}
+
+/// That of the connection, or of the dial that the call waited for.
+fn fault(verdict: Verdict, cause: &(dyn Error + 'static)) -> Option<ConnectFault> {
+    matches!(
+        verdict.reason,
+        Reason::ConnectFailed | Reason::ConnectionLost | Reason::Queued | Reason::DeadlineExceeded
+    )
+    .then(|| ConnectFault::of(cause))?
 }
 
 impl fmt::Display for TransportError {

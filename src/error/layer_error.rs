@@ -238,7 +238,10 @@ impl ConnectFault {
     /// Finds the fault in an error's source chain, such as that of a generated client's status.
     #[must_use]
     pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        layer_errors(error).find_map(Error::connect_fault)
+        let found = layer_errors(error).find_map(Error::connect_fault);
+        #[cfg(feature = "channel")]
+        let found = found.or_else(|| classify::TransportError::find(error)?.connect_fault());
+        found
     }
 }
 
@@ -292,10 +295,10 @@ fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> 
     };
     foreign.unwrap_or_else(|| {
         #[cfg(feature = "channel")]
-        let own = classify::TransportError::of_call(error).map(|it| it.message().to_owned());
-        #[cfg(not(feature = "channel"))]
-        let own = None;
-        let chain = own.unwrap_or_else(|| display_chain(error));
+        if let Some(own) = classify::TransportError::of_call(error) {
+            return Status::new(verdict.code, own.message());
+        }
+        let chain = display_chain(error);
         let message = match transport_fault(verdict, error) {
             Some(fault) => format!("{chain}; {fault}"),
             None => chain,
@@ -307,10 +310,14 @@ fn inner_status(error: &(dyn std::error::Error + 'static), verdict: Verdict) -> 
 /// The fault of this failure's connection, or of the connection that the call waited for.
 fn fault(verdict: Verdict, cause: Option<&SharedError>) -> Option<ConnectFault> {
     let cause: &(dyn std::error::Error + 'static) = &**cause?;
-    match cause.downcast_ref::<Error>() {
-        Some(last) => last.connect_fault(),
-        None => transport_fault(verdict, cause),
+    if let Some(last) = cause.downcast_ref::<Error>() {
+        return last.connect_fault();
     }
+    #[cfg(feature = "channel")]
+    if let Some(own) = classify::TransportError::of_call(cause) {
+        return own.connect_fault();
+    }
+    transport_fault(verdict, cause)
 }
 
 /// A server may refuse a client's certificate after the handshake; the client then sees a lost

@@ -49,3 +49,13 @@ pub(crate) fn channel_is_shut_down(failed: Failed<'_>) {
 pub(crate) fn calls_released(calls: usize) {
     tracing::debug!(target: TARGET, calls, "the calls that waited go to the channel");
 }
+
+/// New settings of TLS have these faults.
+#[cold]
+#[cfg(feature = "channel")]
+pub(crate) fn tls_config_refused(error: &str) {
+    tracing::warn!(
+        target: TARGET, error,
+        "the new TLS settings of a channel are of no use, so those before them stay"
+    );
+}

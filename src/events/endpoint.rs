@@ -12,12 +12,29 @@ pub(crate) fn endpoint_state(
     before: &'static str,
     state: &'static str,
     error: Option<&str>,
+    fault: Option<&'static str>,
     delay: Option<Duration>,
 ) {
     let delay = delay.map(tracing::field::debug);
-    tracing::info!(
-        target: TARGET, endpoint, before, state, error, delay,
-        "the state of an endpoint changed"
+    match fault {
+        None => tracing::info!(
+            target: TARGET, endpoint, before, state, error, delay,
+            "the state of an endpoint changed"
+        ),
+        Some(fault) => tracing::warn!(
+            target: TARGET, endpoint, before, state, fault, error, delay,
+            "no connection to an endpoint can be made, and waiting rarely cures it"
+        ),
+    }
+}
+
+/// No connection can be made with the new settings of TLS.
+#[cold]
+pub(crate) fn connection_not_renewed(endpoint: &str, error: &str) {
+    tracing::warn!(
+        target: TARGET, endpoint, error,
+        "no connection to an endpoint can be made with the new TLS settings, so the connections with \
+         earlier ones stay until one can be made"
     );
 }
 

@@ -1,6 +1,15 @@
 //! Dials: a transport for an address.
 
+#[cfg(feature = "hyper-util")]
+mod hyper;
+mod peer_name;
+#[cfg(feature = "_tls-any")]
+mod roots;
+#[cfg_attr(not(feature = "_tls-any"), path = "no_tls.rs")]
+mod secure;
 mod sockets;
+mod tls;
+mod tls_config;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,15 +19,27 @@ use tower_service::Service;
 use crate::error::BoxError;
 
 use super::address::Address;
-use super::connection::Io;
+use super::connection::{Io, Progress};
 
+#[cfg(feature = "hyper-util")]
+pub use hyper::HyperConnector;
+pub(super) use peer_name::PeerName;
+pub(super) use secure::Secure;
 pub(super) use sockets::Sockets;
+pub(super) use tls::Tls;
+pub use tls_config::{Certificate, Identity, TlsConfig};
 
 pub(super) type Dialled = Pin<Box<dyn Future<Output = Result<Box<dyn Io>, BoxError>> + Send>>;
 
 /// Makes transports; any `tower::Service<Address>` is one.
 pub(super) trait Connector: Send + Sync {
-    fn connect(&self, address: Address) -> Dialled;
+    /// How far it gets, it writes down.
+    fn connect(&self, address: Address, progress: Arc<Progress>) -> Dialled;
+
+    /// Grows with each change of its settings.
+    fn generation(&self) -> u64 {
+        0
+    }
 }
 
 /// A service as a connector: each dial has a clone of it.
@@ -31,7 +52,7 @@ where
     S::Error: Into<BoxError>,
     S::Future: Send,
 {
-    fn connect(&self, address: Address) -> Dialled {
+    fn connect(&self, address: Address, _: Arc<Progress>) -> Dialled {
         let mut service = self.0.lock().clone();
         Box::pin(async move {
             std::future::poll_fn(|cx| service.poll_ready(cx))

@@ -1,12 +1,13 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::channel::address::Address;
-use crate::channel::connection::Io;
+use crate::channel::connection::{Io, Progress};
 
 use super::{Connector, Dialled};
 
@@ -88,7 +89,7 @@ fn connect_abstract(name: &str) -> io::Result<tokio::net::UnixStream> {
 }
 
 impl Connector for Sockets {
-    fn connect(&self, address: Address) -> Dialled {
+    fn connect(&self, address: Address, _: Arc<Progress>) -> Dialled {
         let this = self.clone();
         Box::pin(async move { Ok(Sockets::connect(this, address).await?) })
     }

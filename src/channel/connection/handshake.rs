@@ -86,6 +86,9 @@ impl Http2 {
 pub enum Phase {
     /// The transport connects: TCP, the Unix socket, or what a connector of your own does.
     Connect,
+    /// The TLS handshake. A server that asks for a client certificate may refuse it later, while
+    /// its SETTINGS are due (TLS 1.3).
+    Tls,
     /// It waits for the server's first HTTP/2 SETTINGS.
     Settings,
     /// It waits for the answer to the first PING.
@@ -98,6 +101,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "connecting",
+            Self::Tls => "doing the TLS handshake",
             Self::Settings => "waiting for the server's HTTP/2 SETTINGS",
             Self::Ping => "waiting for the answer to the first PING",
             Self::Streams => "waiting for the server to allow a stream",
@@ -117,8 +121,9 @@ impl Progress {
     pub(crate) fn get(&self) -> Phase {
         match self.0.load(Ordering::Relaxed) {
             0 => Phase::Connect,
-            1 => Phase::Settings,
-            2 => Phase::Ping,
+            1 => Phase::Tls,
+            2 => Phase::Settings,
+            3 => Phase::Ping,
             _ => Phase::Streams,
         }
     }

@@ -26,8 +26,7 @@ pub use dial_error::DialError;
 pub(crate) use driver::Watcher;
 pub(crate) use facts::Facts;
 pub use handshake::Phase;
-use handshake::Progress;
-pub(crate) use handshake::{Http2, Most};
+pub(crate) use handshake::{Http2, Most, Progress};
 pub(crate) use keepalive::Keepalive;
 pub(crate) use shared::{Connection, First, Sent, Why};
 pub(crate) use tap::Io;
@@ -42,16 +41,16 @@ pub(crate) struct Plan {
     pub(crate) queue: Arc<Queue>,
 }
 
-/// Makes a connection from what `io` connects, and starts its task. All phases together take no
-/// longer than the connect timeout (CONTRACT C2).
+/// Makes a connection from what `io` connects, and starts its task. All phases together, those of
+/// `io` included, take no longer than the connect timeout (CONTRACT C2).
 pub(crate) async fn connect(
     plan: Plan,
+    progress: &Progress,
     io: impl Future<Output = Result<Box<dyn Io>, BoxError>>,
     watcher: Arc<dyn Watcher>,
 ) -> Result<Arc<Connection>, DialError> {
-    let progress = Progress::default();
     let shaken = timeout(plan.connect_timeout, async {
-        handshake::shake(io.await?, &plan.http2, &progress).await
+        handshake::shake(io.await?, &plan.http2, progress).await
     });
     let cause = match shaken.await {
         Ok(Ok((shaken, pings))) => {

@@ -51,7 +51,10 @@ async fn connected(told: &Arc<Told>) -> Arc<Connection> {
         queue: Arc::new(Queue::new(10, Handle::current())),
     };
     let io = async { Ok(Box::new(ours) as Box<dyn Io>) };
-    connect(plan, io, Arc::clone(told) as _).await.unwrap()
+    let progress = Progress::default();
+    connect(plan, &progress, io, Arc::clone(told) as _)
+        .await
+        .unwrap()
 }
 
 async fn until(mut is_so: impl FnMut() -> bool) {

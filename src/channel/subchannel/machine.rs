@@ -39,6 +39,8 @@ pub(super) struct Machine {
     not_before: Option<Instant>,
     /// `TRANSIENT_FAILURE` lasts until READY (CONTRACT C4).
     is_failing: bool,
+    /// A connection is to be made that replaces those there are.
+    is_renewing: bool,
     is_shut: bool,
 }
 
@@ -62,6 +64,7 @@ impl Machine {
             last_dial: None,
             not_before: None,
             is_failing: false,
+            is_renewing: false,
             is_shut: false,
         }
     }
@@ -101,6 +104,19 @@ impl Machine {
         self.plan_if(has_room && is_due, now)
     }
 
+    /// The settings of TLS have changed: one more connection is wanted, however many there are, and
+    /// a dial that waits for the end of a backoff starts at once.
+    pub(super) fn renew(&mut self, now: Instant) -> Option<Instant> {
+        self.is_renewing = self.ready > 0;
+        let is_wanted = match self.dial {
+            Dial::None => self.ready > 0,
+            Dial::Planned(_) => true,
+            // It may have begun before the change; then this is called again.
+            Dial::Running => false,
+        };
+        self.plan_if(is_wanted, now)
+    }
+
     /// The planned dial starts; whether it is still wanted.
     pub(super) fn dialling(&mut self, now: Instant) -> bool {
         if self.is_shut || self.dial == Dial::Running {
@@ -116,6 +132,7 @@ impl Machine {
         self.dial = Dial::None;
         self.ready += 1;
         self.is_failing = false;
+        self.is_renewing = false;
         self.not_before = None;
     }
 
@@ -124,11 +141,8 @@ impl Machine {
         self.dial = Dial::None;
         self.failures += 1;
         let at = self.back_off(now, self.failures, unit);
-        if self.ready > 0 {
-            return None;
-        }
-        self.is_failing = true;
-        self.plan_if(true, at)
+        self.is_failing |= self.ready == 0;
+        self.plan_if(self.ready == 0 || self.is_renewing, at)
     }
 
     /// A connection takes no call any more.
@@ -168,6 +182,11 @@ impl Machine {
 
     /// A connection is closed, since nobody used it.
     pub(super) fn closed_idle(&mut self) {
+        self.ready = self.ready.saturating_sub(1);
+    }
+
+    /// A connection takes no call any more, since another replaces it.
+    pub(super) fn replaced(&mut self) {
         self.ready = self.ready.saturating_sub(1);
     }
 

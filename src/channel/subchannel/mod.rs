@@ -9,11 +9,11 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::address::Address;
-use super::connection::{self, Connection, Keepalive, Plan, Watcher};
+use super::connection::{self, Connection, Keepalive, Plan, Progress, Watcher};
 use super::connectivity::Connectivity;
 use super::shared::Shared;
 use super::view::View;
-use crate::classify::display_chain;
+use crate::classify::{ConnectFault, display_chain};
 use crate::events;
 use crate::kernel::sync::Mutex;
 use crate::report::SharedError;
@@ -34,6 +34,10 @@ struct Inside {
     machine: Machine,
     /// Those that take calls.
     connections: Vec<Arc<Connection>>,
+    /// Those of them that were made with earlier settings of TLS, until one replaces them.
+    outdated: Vec<Arc<Connection>>,
+    /// No replacement could be made, and this was said.
+    is_renewal_told: bool,
     /// The dial that is planned or under way.
     dial: Option<AbortHandle>,
     /// Its number: one that was replaced may still run to its next `await`.
@@ -52,6 +56,8 @@ impl Subchannel {
         let inside = Inside {
             machine: Machine::new(Arc::clone(&settings.backoff), settings.max_connections),
             connections: Vec::new(),
+            outdated: Vec::new(),
+            is_renewal_told: false,
             dial: None,
             dial_number: 0,
             error: None,
@@ -83,6 +89,11 @@ impl Subchannel {
         self.plan_dial(Machine::reset_backoff);
     }
 
+    /// The settings of TLS have changed: a connection with the new ones replaces all.
+    pub(super) fn renew(&self) {
+        self.change(Inside::renew);
+    }
+
     /// Nothing changes where no dial follows.
     fn plan_dial(&self, what: impl FnOnce(&mut Machine, Instant) -> Option<Instant>) {
         let mut inside = self.inside.lock();
@@ -101,6 +112,7 @@ impl Subchannel {
             dial.abort();
         }
         let connections = std::mem::take(&mut inside.connections);
+        inside.outdated.clear();
         let view = self.tell(&mut inside);
         drop(inside);
         self.shared.publish(self.index, view);
@@ -154,12 +166,14 @@ impl Subchannel {
             self.plan(&inside)
         };
         let broken_off = BrokenOff(&self);
-        let io = self.shared.connector.connect(self.address.clone());
+        let (connector, progress) = (&self.shared.connector, Arc::<Progress>::default());
+        let generation = connector.generation();
+        let io = connector.connect(self.address.clone(), Arc::clone(&progress));
         let watcher: Arc<dyn Watcher> = Arc::clone(&self) as _;
-        let outcome = connection::connect(plan, io, watcher).await;
+        let outcome = connection::connect(plan, &progress, io, watcher).await;
         std::mem::forget(broken_off);
         match outcome {
-            Ok(connection) => self.dialled(connection),
+            Ok(connection) => self.dialled(connection, generation),
             Err(error) => self.failed(Arc::new(error)),
         }
     }
@@ -168,13 +182,18 @@ impl Subchannel {
         let unit = self.shared.rng.unit();
         self.change(|inside, now| {
             inside.dial = None;
+            let is_renewal = !inside.outdated.is_empty();
+            if is_renewal && !std::mem::replace(&mut inside.is_renewal_told, true) {
+                events::connection_not_renewed(&self.name, &display_chain(&*error));
+            }
             inside.error = Some(error);
             inside.machine.failed(now, unit)
         });
     }
 
-    fn dialled(&self, connection: Arc<Connection>) {
-        self.change(|inside, _| {
+    fn dialled(&self, connection: Arc<Connection>, generation: u64) {
+        let mut replaced = Vec::new();
+        self.change(|inside, now| {
             inside.dial = None;
             if inside.machine.state() == Connectivity::Shutdown {
                 connection.retire();
@@ -183,13 +202,23 @@ impl Subchannel {
             inside.machine.dialled();
             inside.error = None;
             inside.connections.push(connection);
+            if generation != self.shared.connector.generation() {
+                return inside.renew(now);
+            }
+            replaced = inside.replaced();
             None
         });
+        // Calls find the new one by now. Those that are still given to an old one come back whole.
+        for connection in replaced {
+            connection.retire();
+        }
     }
 
     fn plan(&self, inside: &Inside) -> Plan {
         let settings = &self.shared.settings;
-        let spare = (!inside.connections.is_empty()).then_some(SPARE_IDLE);
+        // One that replaces others is no spare one.
+        let is_spare = inside.connections.len() > inside.outdated.len();
+        let spare = is_spare.then_some(SPARE_IDLE);
         Plan {
             endpoint: Arc::clone(&self.name),
             http2: settings.http2.clone(),
@@ -210,11 +239,13 @@ impl Subchannel {
         if before != view.state {
             let is_failure = view.state == Connectivity::TransientFailure;
             let error = view.error.as_deref().filter(|_| is_failure);
+            let fault = error.and_then(|error| ConnectFault::of(error));
+            let fault = fault.map(ConnectFault::name);
             let error = error.map(|error| display_chain(error));
             let delay = view.next_dial.filter(|_| is_failure);
             let delay = delay.map(|at| at.saturating_duration_since(Instant::now()));
             let (before, now) = (before.name(), view.state.name());
-            events::endpoint_state(&self.name, before, now, error.as_deref(), delay);
+            events::endpoint_state(&self.name, before, now, error.as_deref(), fault, delay);
         }
         view
     }
@@ -244,7 +275,24 @@ impl Inside {
     fn remove(&mut self, connection: &Arc<Connection>) -> bool {
         let before = self.connections.len();
         self.connections.retain(|it| !Arc::ptr_eq(it, connection));
+        self.outdated.retain(|it| !Arc::ptr_eq(it, connection));
         self.connections.len() < before
+    }
+
+    fn renew(&mut self, now: Instant) -> Option<Instant> {
+        self.outdated.clone_from(&self.connections);
+        self.is_renewal_told = false;
+        self.machine.renew(now)
+    }
+
+    /// A connection with the present settings is there: takes the others out.
+    fn replaced(&mut self) -> Vec<Arc<Connection>> {
+        let outdated = std::mem::take(&mut self.outdated);
+        for connection in &outdated {
+            self.remove(connection);
+            self.machine.replaced();
+        }
+        outdated
     }
 
     /// A server that is pinged too often wants it half as often (gRFC A8).
