@@ -81,7 +81,7 @@ async fn peers_that_speak_something_else_are_named_faults() {
     for script in [Connection::http1(), Connection::garbage(vec![0xff; 100])] {
         let error = dial_error(script).await;
         assert_eq!(dial(&error).phase(), Phase::Settings);
-        assert_eq!(ConnectFault::find(&error), None, "a layer finds it");
+        assert_eq!(ConnectFault::find(&error), Some(ConnectFault::NotHttp2));
         let ours = grpc_resilience::Error::from_inner(error);
         assert_eq!(ours.connect_fault(), Some(ConnectFault::NotHttp2));
     }

@@ -15,4 +15,6 @@ mod loss;
 mod slots;
 mod storm;
 mod streams;
+mod tls;
+mod tls_reload;
 mod writes;

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "hyper-util")]
 mod hyper;
+#[cfg(feature = "_tls-any")]
+mod last_words;
 mod peer_name;
 #[cfg(feature = "_tls-any")]
 mod roots;

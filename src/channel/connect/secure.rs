@@ -5,6 +5,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, KeyLogFile};
 
+use super::last_words::LastWords;
 use super::peer_name::PeerName;
 use super::roots;
 use super::tls_config::{Identity, TlsConfig};
@@ -74,11 +75,12 @@ impl Secure {
         io: Box<dyn Io>,
         address: &Address,
     ) -> Result<Box<dyn Io>, BoxError> {
-        let stream = self
+        let mut stream = self
             .connector
-            .connect(self.server.name_of(address), io)
+            .connect(self.server.name_of(address), LastWords::new(io))
             .await?;
-        let (_, session) = stream.get_ref();
+        let (io, session) = stream.get_mut();
+        io.handshake_is_over();
         // rustls refuses a protocol that was not offered.
         if session.alpn_protocol() != Some(H2) && !self.assume_http2 {
             return Err("the server did not negotiate HTTP/2 by ALPN (`h2`)".into());

@@ -18,6 +18,7 @@ pub struct Certificate {
 impl Certificate {
     /// One certificate, or several after each other. They are read by
     /// [`Builder::build`](crate::channel::Builder::build), which reports their faults.
+    #[must_use]
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Self {
         Self {
             pem: pem.as_ref().to_vec(),
@@ -59,6 +60,7 @@ pub struct Identity {
 impl Identity {
     /// The certificate, followed by those of the authorities between it and the root, and its
     /// private key (PKCS #8, PKCS #1 or SEC 1), all in PEM.
+    #[must_use]
     pub fn from_pem(cert: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
         Self {
             cert: Certificate::from_pem(cert),
@@ -103,7 +105,6 @@ impl fmt::Debug for Identity {
 /// # }
 /// ```
 #[derive(Clone, Debug, Default)]
-#[must_use = "it takes effect in `Builder::tls_config`"]
 pub struct TlsConfig {
     pub(super) certificates: Vec<Certificate>,
     #[cfg(feature = "_tls-any")]
@@ -126,17 +127,20 @@ pub(super) struct Sources {
 
 impl TlsConfig {
     /// No roots, no client certificate.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Trusts what these authorities sign.
+    #[must_use]
     pub fn ca_certificate(mut self, certificate: Certificate) -> Self {
         self.certificates.push(certificate);
         self
     }
 
     /// The same for several.
+    #[must_use]
     pub fn ca_certificates(mut self, certificates: impl IntoIterator<Item = Certificate>) -> Self {
         self.certificates.extend(certificates);
         self
@@ -144,6 +148,7 @@ impl TlsConfig {
 
     /// Trusts what this root signs.
     #[cfg(feature = "_tls-any")]
+    #[must_use]
     pub fn trust_anchor(
         mut self,
         anchor: tokio_rustls::rustls::pki_types::TrustAnchor<'static>,
@@ -154,6 +159,7 @@ impl TlsConfig {
 
     /// The same for several.
     #[cfg(feature = "_tls-any")]
+    #[must_use]
     pub fn trust_anchors(
         mut self,
         anchors: impl IntoIterator<Item = tokio_rustls::rustls::pki_types::TrustAnchor<'static>>,
@@ -168,6 +174,7 @@ impl TlsConfig {
     ///
     /// They are read by rustls-native-certs and checked by rustls. A verifier of the platform's own
     /// (rustls-platform-verifier) could not be added to roots from elsewhere: it replaces them.
+    #[must_use]
     pub fn with_native_roots(mut self) -> Self {
         self.sources.native = true;
         self
@@ -175,18 +182,21 @@ impl TlsConfig {
 
     /// Trusts the roots that Mozilla trusts, as of the release of the crate webpki-roots that is
     /// built in. Needs the feature `tls-webpki-roots`.
+    #[must_use]
     pub fn with_webpki_roots(mut self) -> Self {
         self.sources.webpki = true;
         self
     }
 
     /// Trusts the roots of each of these two features that is on; one of them must be.
+    #[must_use]
     pub fn with_enabled_roots(mut self) -> Self {
         self.sources.enabled = true;
         self
     }
 
     /// The certificate that servers get if they ask for one. Default: none.
+    #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
@@ -196,6 +206,7 @@ impl TlsConfig {
     /// (SNI), and nothing if it is an IP address. Default: the host of the channel's
     /// [origin](crate::channel::Builder::origin), else the target's host. If that is an IP address,
     /// each endpoint's certificate must be for its own.
+    #[must_use]
     pub fn domain_name(mut self, name: impl Into<String>) -> Self {
         self.domain_name = Some(name.into());
         self
@@ -203,6 +214,7 @@ impl TlsConfig {
 
     /// Speaks HTTP/2 with servers that don't say by ALPN that they do, too. Default: off, so that a
     /// dial of such a server fails with that reason.
+    #[must_use]
     pub fn assume_http2(mut self, assume_http2: bool) -> Self {
         self.assume_http2 = assume_http2;
         self
@@ -210,6 +222,7 @@ impl TlsConfig {
 
     /// Writes the keys of connections to the file that the environment variable `SSLKEYLOGFILE`
     /// names, for a network analyzer. Default: off.
+    #[must_use]
     pub fn use_key_log(mut self) -> Self {
         self.use_key_log = true;
         self

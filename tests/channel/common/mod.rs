@@ -2,6 +2,7 @@
 
 pub(crate) mod log;
 pub(crate) mod net;
+pub(crate) mod tls;
 
 use std::time::Duration;
 
