@@ -12,6 +12,7 @@ mod keepalive;
 mod layers;
 mod lifetime;
 mod loss;
+mod proxy;
 mod slots;
 mod storm;
 mod streams;

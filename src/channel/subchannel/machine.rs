@@ -148,6 +148,9 @@ impl Machine {
     /// A connection takes no call any more.
     pub(super) fn lost(&mut self, was: Was, now: Instant, unit: f64) -> Option<Instant> {
         self.ready = self.ready.saturating_sub(1);
+        // No connection can be made with the new settings, and now those with earlier ones are gone.
+        let is_backing_off = self.not_before.is_some_and(|at| at > now);
+        let cannot_renew = self.is_renewing && is_backing_off;
         let is_proven = was.has_served || now >= was.ready_since + PROVEN;
         if is_proven {
             self.recover();
@@ -166,7 +169,7 @@ impl Machine {
         if self.ready > 0 {
             return None;
         }
-        self.is_failing |= self.failures > 1 && !was.is_graceful;
+        self.is_failing |= cannot_renew || (self.failures > 1 && !was.is_graceful);
         let is_free = self.dial == Dial::None;
         self.plan_if(is_free, at)
     }
