@@ -11,7 +11,6 @@ use grpc_resilience::{BoxError, Resilience};
 use test_protos::{EchoClient, EchoRequest};
 use tokio::net::UnixListener;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{UnboundedReceiverStream, UnixListenerStream};
 use tonic::Code;
@@ -388,8 +387,11 @@ async fn the_host_of_an_origin_is_the_server_s_name() {
 }
 
 // rustls panics where two providers are built in, and none is the default
+#[cfg(feature = "tls-aws-lc")]
 #[tokio::test(start_paused = true)]
 async fn a_process_with_two_providers_and_no_default_has_tls_all_the_same() {
+    use tokio_rustls::rustls::crypto::CryptoProvider;
+
     assert!(CryptoProvider::get_default().is_none());
     let has_none = std::panic::catch_unwind(tokio_rustls::rustls::ClientConfig::builder);
     assert!(has_none.is_err(), "rustls has a default provider");

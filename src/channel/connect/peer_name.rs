@@ -1,5 +1,6 @@
 use http::uri::Authority;
 
+#[cfg(feature = "_tls-any")]
 use crate::channel::address::Address;
 
 /// The name that servers' certificates must be for, as long as no `domain_name` is set.
@@ -29,11 +30,13 @@ impl PeerName {
     }
 
     /// A name or an IP address.
+    #[cfg(feature = "_tls-any")]
     pub(super) fn host(&self) -> &str {
         &self.host
     }
 
     /// The endpoint's own address, if that is its name.
+    #[cfg(feature = "_tls-any")]
     pub(super) fn own_address(&self, address: &Address) -> Option<std::net::IpAddr> {
         match address {
             Address::Tcp(address) if self.is_address => Some(address.ip()),
@@ -51,7 +54,7 @@ fn host(authority: &Authority) -> &str {
     inside.unwrap_or(host)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "_tls-any"))]
 mod tests {
     use super::*;
 

@@ -1,12 +1,12 @@
 //! What the crate says by `tracing` on this thread.
 
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// Listens while it lives.
 pub(crate) struct Ear {
@@ -16,6 +16,10 @@ pub(crate) struct Ear {
 
 impl Ear {
     pub(crate) fn new() -> Self {
+        // While there is one subscriber only, tracing asks that of the thread which comes to an
+        // event first whether the event is of interest, and other tests' threads have none.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(Listener(Arc::default())));
         let said = Arc::<Mutex<Vec<String>>>::default();
         let listener = Listener(Arc::clone(&said));
         Self {
