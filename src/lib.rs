@@ -42,9 +42,14 @@
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
 //!
-//! There are three features: `tonic` (default) supports tonic's bodies, errors and `Request`;
-//! `channel` (default) adds the channel; `server` adds the last two modules and enables tonic's own
-//! `server` feature.
+//! The features `tonic` (default) supports tonic's bodies, errors and `Request`; `channel` (default)
+//! adds the channel; `server` adds the last two modules and enables tonic's own `server` feature.
+//!
+//! TLS of the channel is off by default, as in tonic, and its features have tonic's names: `tls-ring`
+//! or `tls-aws-lc` for the cryptography, `tls-native-roots` and `tls-webpki-roots` for roots that
+//! need not be given, and `tls-connect-info`, which lets a tonic server know its peers' addresses
+//! where it accepts TLS connections by itself, and which the others include. `hyper-util` adapts the
+//! connectors of hyper-util, such as those to proxies.
 //!
 //! # What it logs
 //!
@@ -73,8 +78,11 @@
 //!
 //! WARN:
 //!
-//! - A channel is shut down, or down for a reason that waiting rarely cures: the fields of a
-//!   channel that is down, and `fault`.
+//! - A channel is shut down, or it is down, or an endpoint of the crate's own channel, for a reason
+//!   that waiting rarely cures: the fields of a channel that is down, or of a change of state, and
+//!   `fault`.
+//! - New TLS settings of a channel are of no use, once a cause: `error`. No connection can be made
+//!   with new ones: `endpoint`, `error`.
 //! - Wrong configuration, each once: layers in an order that can't work, a timeout without effect,
 //!   a pattern without a method (`setter`, `pattern`), an option without its layer (`option`,
 //!   `layer`).

@@ -78,6 +78,16 @@ async fn a_root_that_is_given_as_an_anchor_is_trusted() {
     succeeds(&connected(to(&net, config)).await).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_file_may_have_several_roots() {
+    let (net, authority) = (Net::default(), Authority::new());
+    let _server = serve_at(&net, SERVER, config_of(&authority.sign("10.0.0.1"), None));
+    let (one, other) = (Authority::new().certificate(), authority.certificate());
+    let bundle = Certificate::from_pem([one.as_ref(), other.as_ref()].concat());
+    let config = TlsConfig::new().ca_certificate(bundle);
+    succeeds(&connected(to(&net, config)).await).await;
+}
+
 // CONTRACT N1
 #[tokio::test(start_paused = true)]
 async fn requests_have_the_scheme_https_and_the_target_as_their_authority() {
@@ -142,7 +152,7 @@ async fn a_server_that_refuses_a_client_without_a_certificate_is_a_named_fault()
     assert!(text.contains("CertificateRequired"), "{text}");
 }
 
-// CONTRACT C2, C17, R19
+// CONTRACT C2, C17, R19; GO-bad-certificates
 #[tokio::test(start_paused = true)]
 async fn a_certificate_that_is_not_trusted_is_a_fault_with_its_remedy() {
     let authority = Authority::new();
@@ -238,16 +248,71 @@ fn assert_named(
 
 // CONTRACT R19
 #[tokio::test(start_paused = true)]
-async fn a_fault_that_waiting_rarely_cures_is_one_warning() {
+async fn a_fault_that_waiting_rarely_cures_is_one_warning_until_it_changes() {
     let ear = Ear::new();
     let (net, authority) = (Net::default(), Authority::new());
+    let channel = to(&net, authority.trusted()).build().unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(
+        ear.count("WARN"),
+        0,
+        "a server that is down: {}",
+        ear.text()
+    );
+    let right = config_of(&authority.sign("10.0.0.1"), None);
+    let untrusted = config_of(&Authority::new().sign("10.0.0.1"), None);
+    let mut warnings = Vec::new();
+    for (config, fault) in [
+        (untrusted.clone(), Some("untrusted_certificate")),
+        (
+            config_of(&authority.sign("stock.test"), None),
+            Some("wrong_name"),
+        ),
+        (right, None),
+        (untrusted, Some("untrusted_certificate")),
+    ] {
+        let server = serve_at(&net, SERVER, config);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        warnings.extend(fault.map(|fault| format!("fault=\"{fault}\"")));
+        let text = ear.text();
+        let told: Vec<_> = text.lines().filter(|it| it.contains("WARN")).collect();
+        assert_eq!(told.len(), warnings.len(), "{text}");
+        let pairs = told.iter().zip(&warnings);
+        assert!(
+            pairs.into_iter().all(|(told, fault)| told.contains(fault)),
+            "{text}"
+        );
+        assert_eq!(channel.state() == Connectivity::Ready, fault.is_none());
+        net.refuse(SERVER);
+        server.end().await;
+    }
+}
+
+// Where the environment is set: it is the process's, so that another one is needed.
+#[tokio::test]
+async fn keys_are_written_to_the_file_that_the_environment_names() {
+    const FILE: &str = "SSLKEYLOGFILE";
+    let Ok(path) = std::env::var(FILE) else {
+        let name = format!("grpc-resilience-keys-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let this = "tls::keys_are_written_to_the_file_that_the_environment_names";
+        let run = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", this])
+            .env(FILE, &path)
+            .output()
+            .unwrap();
+        let _ = std::fs::remove_file(path);
+        let text = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    };
+    let (net, authority) = (Net::default(), Authority::new());
     let _server = serve_at(&net, SERVER, config_of(&authority.sign("10.0.0.1"), None));
-    let channel = to(&net, Authority::new().trusted()).build().unwrap();
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(channel.state(), Connectivity::TransientFailure);
-    assert_eq!(ear.count("WARN"), 1, "{}", ear.text());
-    let line = ear.text();
-    assert!(line.contains("fault=\"untrusted_certificate\""), "{line}");
+    succeeds(&connected(to(&net, authority.trusted())).await).await;
+    assert!(!std::path::Path::new(&path).exists());
+    succeeds(&connected(to(&net, authority.trusted().use_key_log())).await).await;
+    let keys = std::fs::read_to_string(path).unwrap();
+    assert!(keys.contains("CLIENT_TRAFFIC_SECRET_0"), "{keys}");
 }
 
 // CONTRACT C2, R19

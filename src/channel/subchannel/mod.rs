@@ -45,6 +45,8 @@ struct Inside {
     error: Option<SharedError>,
     keepalive: Option<Keepalive>,
     told: Connectivity,
+    /// Told since the endpoint was ready.
+    fault: Option<ConnectFault>,
 }
 
 /// How long a connection beyond the first may be without calls.
@@ -63,6 +65,7 @@ impl Subchannel {
             error: None,
             keepalive: settings.keepalive,
             told: Connectivity::Idle,
+            fault: None,
         };
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -232,16 +235,21 @@ impl Subchannel {
         }
     }
 
-    /// What calls have to know; a change of state is an event.
+    /// What calls have to know. A change of state is an event, and so is a fault that waiting rarely
+    /// cures, once until it changes.
     fn tell(&self, inside: &mut Inside) -> View {
         let view = inside.view();
         let before = std::mem::replace(&mut inside.told, view.state);
-        if before != view.state {
-            let is_failure = view.state == Connectivity::TransientFailure;
-            let error = view.error.as_deref().filter(|_| is_failure);
-            let fault = error.and_then(|error| ConnectFault::of(error));
-            let fault = fault.map(ConnectFault::name);
+        let is_failure = view.state == Connectivity::TransientFailure;
+        let error = view.error.as_deref().filter(|_| is_failure);
+        let fault = error.and_then(|error| ConnectFault::of(error));
+        let is_new_fault = fault.is_some() && fault != inside.fault;
+        if fault.is_some() || view.state == Connectivity::Ready {
+            inside.fault = fault;
+        }
+        if before != view.state || is_new_fault {
             let error = error.map(|error| display_chain(error));
+            let fault = fault.map(ConnectFault::name);
             let delay = view.next_dial.filter(|_| is_failure);
             let delay = delay.map(|at| at.saturating_duration_since(Instant::now()));
             let (before, now) = (before.name(), view.state.name());

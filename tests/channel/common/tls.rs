@@ -12,7 +12,7 @@ use test_protos::EchoServer;
 use testing::EchoService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
@@ -124,6 +124,7 @@ pub(crate) struct Shown {
 pub(crate) struct Served {
     shown: Arc<Mutex<Vec<Shown>>>,
     open: Arc<AtomicUsize>,
+    goes_on: Option<oneshot::Sender<()>>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -137,6 +138,14 @@ impl Served {
     /// Each handshake that succeeded.
     pub(crate) fn shown(&self) -> Vec<Shown> {
         self.shown.lock().unwrap().clone()
+    }
+
+    /// Ends it, and its connections after their calls.
+    pub(crate) async fn end(mut self) {
+        self.goes_on.take();
+        let [accepts, serves] = &mut self.tasks;
+        let _ = serves.await;
+        accepts.abort();
     }
 
     pub(crate) fn newest(&self) -> Option<Shown> {
@@ -185,10 +194,15 @@ where
     };
     let accepted = UnboundedReceiverStream::new(accepted).map(io::Result::Ok);
     let router = Server::builder().add_service(EchoServer::new(EchoService));
+    let (goes_on, ends) = oneshot::channel::<()>();
+    let ends = async move {
+        let _ = ends.await;
+    };
     let serves = async move {
-        let _ = router.serve_with_incoming(accepted).await;
+        let _ = router.serve_with_incoming_shutdown(accepted, ends).await;
     };
     Served {
+        goes_on: Some(goes_on),
         shown,
         open,
         tasks: [tokio::spawn(accepts), tokio::spawn(serves)],
