@@ -11,13 +11,13 @@ use tower_service::Service;
 
 use super::address::Address;
 use super::config::Config;
-use super::connect::{AnyConnector, OfService, Tls, TlsConfig};
+use super::connect::{AnyConnector, OfService, PeerName, Tls, TlsConfig};
 use super::connection::{Http2, Keepalive, Most};
 use super::core::Core;
 use super::exchange::Heads;
 use super::fault::{Faults, InvalidChannel};
 use super::queue::Queue;
-use super::security::{self, Security, TlsSource};
+use super::security::{Security, TlsSource};
 use super::service::Channel;
 use super::shared::Shared;
 use super::subchannel::Subchannel;
@@ -343,11 +343,11 @@ impl Builder {
             }
         };
         let heads = self.heads(target.as_ref(), has_tls, &mut faults);
-        let security = target.as_ref().filter(|_| has_tls).and_then(|target| {
+        let tls = std::mem::take(&mut self.tls);
+        let security = has_tls.then(|| {
             let origin = self.origin.as_ref().and_then(Uri::authority);
-            let peer = security::peer_name(origin, &target.authority);
-            let tls = std::mem::take(&mut self.tls);
-            tls.check(&target_scheme, peer, &mut faults)
+            let target = target.as_ref().map(|target| &target.authority);
+            tls.check(&target_scheme, PeerName::of(origin, target), &mut faults)
         });
         self.config.check(&mut faults);
         let runtime = Handle::try_current();
@@ -356,7 +356,7 @@ impl Builder {
         });
         match (target, heads, runtime, faults.into_error()) {
             (Some(target), Some(heads), Ok(runtime), None) => {
-                Ok(self.start(target, heads, security, runtime))
+                Ok(self.start(target, heads, security.flatten(), runtime))
             }
             (_, _, _, error) => Err(error.unwrap_or_default()),
         }

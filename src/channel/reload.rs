@@ -77,6 +77,8 @@ impl Reload {
                 return Some(secure);
             }
             Ok(Err(faults)) => faults.join("; "),
+            // The runtime ends.
+            Err(error) if error.is_cancelled() => return None,
             Err(error) => error.to_string(),
         };
         if self.faults.as_ref() != Some(&faults) {

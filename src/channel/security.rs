@@ -1,6 +1,5 @@
 //! Which TLS settings a channel was given, checked.
 
-use http::uri::Authority;
 use tokio::sync::watch;
 
 use super::connect::{PeerName, Secure, TlsConfig};
@@ -69,9 +68,4 @@ impl TlsSource {
             }
         }
     }
-}
-
-/// The name of the servers: that of an origin that was set, else the target's.
-pub(super) fn peer_name(origin: Option<&Authority>, target: &Authority) -> PeerName {
-    origin.map_or_else(|| PeerName::of_target(target), PeerName::of_origin)
 }

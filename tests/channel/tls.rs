@@ -522,6 +522,10 @@ async fn settings_that_cannot_be_are_faults_all_at_once() {
             assert!(found.starts_with(expected), "{found}");
         }
     }
+    let everything = Channel::builder("orders").tls_config(TlsConfig::new());
+    let found = faults(everything);
+    assert!(found[0].contains("is no target"), "{found:?}");
+    assert!(found[1].contains("it trusts no root"), "{found:?}");
     let plain = Channel::builder("http://10.0.0.1").tls_config(authority.trusted());
     let found = faults(plain);
     assert!(found[0].contains("the target says `http`"), "{found:?}");

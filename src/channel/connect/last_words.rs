@@ -91,7 +91,8 @@ mod tests {
         drop(theirs);
         let mut io = LastWords::new(Box::new(ours));
         io.write_all(b"more").await.unwrap();
-        io.write_vectored(&[IoSlice::new(b"more")]).await.unwrap();
+        let written = io.write_vectored(&[IoSlice::new(b"more")]).await;
+        assert_eq!(written.unwrap(), 4);
         io.flush().await.unwrap();
         let mut read = String::new();
         io.read_to_string(&mut read).await.unwrap();

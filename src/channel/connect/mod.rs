@@ -33,10 +33,19 @@ pub use tls_config::{Certificate, Identity, TlsConfig};
 
 pub(super) type Dialled = Pin<Box<dyn Future<Output = Result<Box<dyn Io>, BoxError>> + Send>>;
 
+/// What is to be connected to.
+#[derive(Clone, Debug)]
+pub(super) struct Dial {
+    pub(super) address: Address,
+    /// The name for which this server's certificate has to be valid, if it has one of its own.
+    pub(super) server_name: Option<Arc<str>>,
+    /// How far it has got.
+    pub(super) progress: Arc<Progress>,
+}
+
 /// Makes transports; any `tower::Service<Address>` is one.
 pub(super) trait Connector: Send + Sync {
-    /// How far it gets, it writes down.
-    fn connect(&self, address: Address, progress: Arc<Progress>) -> Dialled;
+    fn connect(&self, dial: Dial) -> Dialled;
 
     /// Grows with each change of its settings.
     fn generation(&self) -> u64 {
@@ -54,13 +63,13 @@ where
     S::Error: Into<BoxError>,
     S::Future: Send,
 {
-    fn connect(&self, address: Address, _: Arc<Progress>) -> Dialled {
+    fn connect(&self, dial: Dial) -> Dialled {
         let mut service = self.0.lock().clone();
         Box::pin(async move {
             std::future::poll_fn(|cx| service.poll_ready(cx))
                 .await
                 .map_err(Into::into)?;
-            let io = service.call(address).await.map_err(Into::into)?;
+            let io = service.call(dial.address).await.map_err(Into::into)?;
             Ok(Box::new(io) as Box<dyn Io>)
         })
     }

@@ -1,8 +1,8 @@
 //! Replaces `secure.rs` without a feature of TLS: each configuration is a fault.
 
+use super::Dial;
 use super::peer_name::PeerName;
 use super::tls_config::TlsConfig;
-use crate::channel::address::Address;
 use crate::channel::connection::Io;
 use crate::error::BoxError;
 
@@ -18,7 +18,7 @@ impl Secure {
     pub(super) async fn handshake(
         &self,
         _: Box<dyn Io>,
-        _: &Address,
+        _: &Dial,
     ) -> Result<Box<dyn Io>, BoxError> {
         match *self {}
     }

@@ -12,20 +12,12 @@ pub(in crate::channel) struct PeerName {
 }
 
 impl PeerName {
-    /// The host of an origin that was set.
-    pub(in crate::channel) fn of_origin(authority: &Authority) -> Self {
+    /// That of an origin that was set, else of the target, if there is one.
+    pub(in crate::channel) fn of(origin: Option<&Authority>, target: Option<&Authority>) -> Self {
+        let host = origin.or(target).map_or("localhost", host);
         Self {
-            host: host(authority).to_owned(),
-            is_address: false,
-        }
-    }
-
-    /// The host of the target.
-    pub(in crate::channel) fn of_target(authority: &Authority) -> Self {
-        let host = host(authority);
-        Self {
-            is_address: host.parse::<std::net::IpAddr>().is_ok(),
             host: host.to_owned(),
+            is_address: origin.is_none() && host.parse::<std::net::IpAddr>().is_ok(),
         }
     }
 
@@ -69,16 +61,17 @@ mod tests {
             ("[::1]:443", "::1"),
         ] {
             let authority = authority.parse().unwrap();
-            let name = PeerName::of_target(&authority);
+            let name = PeerName::of(None, Some(&authority));
             assert_eq!(name.host(), host);
             let own = name.own_address(&second).unwrap();
             assert_eq!(own.to_string(), "10.0.0.2");
             assert_eq!(name.own_address(&unix), None);
             // An address that the user sets is that of all endpoints.
-            let name = PeerName::of_origin(&authority);
+            let name = PeerName::of(Some(&authority), None);
             assert_eq!((name.host(), name.own_address(&second)), (host, None));
         }
-        let name = PeerName::of_target(&"orders.prod:443".parse().unwrap());
+        let orders = "orders.prod:443".parse().unwrap();
+        let name = PeerName::of(None, Some(&orders));
         assert_eq!(name.host(), "orders.prod");
         assert_eq!(name.own_address(&second), None);
     }

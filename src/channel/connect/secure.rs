@@ -5,11 +5,11 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, KeyLogFile};
 
+use super::Dial;
 use super::last_words::LastWords;
 use super::peer_name::PeerName;
 use super::roots;
 use super::tls_config::{Identity, TlsConfig};
-use crate::channel::address::Address;
 use crate::channel::connection::Io;
 use crate::error::BoxError;
 
@@ -26,7 +26,7 @@ pub(in crate::channel) struct Secure {
 /// The name that the server's certificate must be for.
 struct Server {
     name: ServerName<'static>,
-    /// Unless an endpoint's own address is its name.
+    /// Unless an endpoint has a name of its own.
     of_target: Option<PeerName>,
 }
 
@@ -73,11 +73,11 @@ impl Secure {
     pub(super) async fn handshake(
         &self,
         io: Box<dyn Io>,
-        address: &Address,
+        dial: &Dial,
     ) -> Result<Box<dyn Io>, BoxError> {
         let mut stream = self
             .connector
-            .connect(self.server.name_of(address), LastWords::new(io))
+            .connect(self.server.name_of(dial)?, LastWords::new(io))
             .await?;
         let (io, session) = stream.get_mut();
         io.handshake_is_over();
@@ -107,13 +107,19 @@ impl Server {
         })
     }
 
-    /// For an IP address, rustls sends no SNI (RFC 6066 section 3).
-    fn name_of(&self, address: &Address) -> ServerName<'static> {
-        let peer = self.of_target.as_ref();
-        match peer.and_then(|peer| peer.own_address(address)) {
-            Some(own) => own.into(),
-            None => self.name.clone(),
+    /// The `domain_name`, else the endpoint's own name, else the channel's. For an IP address, rustls
+    /// sends no SNI (RFC 6066 section 3).
+    fn name_of(&self, dial: &Dial) -> Result<ServerName<'static>, BoxError> {
+        let Some(peer) = &self.of_target else {
+            return Ok(self.name.clone());
+        };
+        if let Some(own) = &dial.server_name {
+            let name = ServerName::try_from(&**own);
+            let name = name.map_err(|_| format!("{own:?} is no name of a server"))?;
+            return Ok(name.to_owned());
         }
+        let own = peer.own_address(&dial.address);
+        Ok(own.map_or_else(|| self.name.clone(), Into::into))
     }
 }
 
@@ -126,4 +132,37 @@ fn read(identity: &Identity, faults: &mut Vec<String>) -> Option<ChainAndKey> {
         faults.push(format!("`identity`: the private key: {error}"));
     }
     Some((chain?, key.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::address::Address;
+
+    // CONTRACT N1
+    #[test]
+    fn an_endpoint_s_own_name_counts_unless_one_is_set_for_all() {
+        let target = "10.0.0.1:443".parse().unwrap();
+        let peer = PeerName::of(None, Some(&target));
+        let dial = |server_name: Option<&str>| Dial {
+            address: Address::Tcp("10.0.0.2:443".parse().unwrap()),
+            server_name: server_name.map(Into::into),
+            progress: Arc::default(),
+        };
+        let name = |config: &TlsConfig, dial: &Dial| {
+            let server = Server::new(config, &peer, &mut Vec::new()).unwrap();
+            server.name_of(dial).map(|name| name.to_str().into_owned())
+        };
+        let for_all = TlsConfig::new().domain_name("orders.prod");
+        let unset = TlsConfig::new();
+        for (config, own, expected) in [
+            (&unset, None, "10.0.0.2"),
+            (&unset, Some("orders-2.prod"), "orders-2.prod"),
+            (&for_all, Some("orders-2.prod"), "orders.prod"),
+        ] {
+            assert_eq!(name(config, &dial(own)).unwrap(), expected);
+        }
+        let error = name(&unset, &dial(Some("no name"))).unwrap_err();
+        assert!(error.to_string().contains("no name"), "{error}");
+    }
 }

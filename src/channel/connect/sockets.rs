@@ -1,15 +1,14 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::channel::address::Address;
-use crate::channel::connection::{Io, Progress};
+use crate::channel::connection::Io;
 
-use super::{Connector, Dialled};
+use super::{Connector, Dial, Dialled};
 
 /// Dials TCP and Unix sockets.
 #[derive(Clone, Debug)]
@@ -89,8 +88,8 @@ fn connect_abstract(name: &str) -> io::Result<tokio::net::UnixStream> {
 }
 
 impl Connector for Sockets {
-    fn connect(&self, address: Address, _: Arc<Progress>) -> Dialled {
+    fn connect(&self, dial: Dial) -> Dialled {
         let this = self.clone();
-        Box::pin(async move { Ok(Sockets::connect(this, address).await?) })
+        Box::pin(async move { Ok(Sockets::connect(this, dial.address).await?) })
     }
 }

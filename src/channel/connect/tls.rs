@@ -3,9 +3,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::secure::Secure;
-use super::{AnyConnector, Connector, Dialled};
-use crate::channel::address::Address;
-use crate::channel::connection::{Phase, Progress};
+use super::{AnyConnector, Connector, Dial, Dialled};
+use crate::channel::connection::Phase;
 
 /// Makes TLS on what another connector connects.
 pub(in crate::channel) struct Tls {
@@ -38,13 +37,13 @@ impl Tls {
 }
 
 impl Connector for Tls {
-    fn connect(&self, address: Address, progress: Arc<Progress>) -> Dialled {
+    fn connect(&self, dial: Dial) -> Dialled {
         let current = self.current.load_full();
-        let io = self.inner.connect(address.clone(), Arc::clone(&progress));
+        let io = self.inner.connect(dial.clone());
         Box::pin(async move {
             let io = io.await?;
-            progress.set(Phase::Tls);
-            current.secure.handshake(io, &address).await
+            dial.progress.set(Phase::Tls);
+            current.secure.handshake(io, &dial).await
         })
     }
 

@@ -1,6 +1,8 @@
 //! One address: its state machine, and what carries it out.
 
 mod machine;
+mod renewal;
+mod told;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -9,15 +11,17 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::address::Address;
+use super::connect::Dial;
 use super::connection::{self, Connection, Keepalive, Plan, Progress, Watcher};
 use super::connectivity::Connectivity;
 use super::shared::Shared;
 use super::view::View;
-use crate::classify::{ConnectFault, display_chain};
 use crate::events;
 use crate::kernel::sync::Mutex;
 use crate::report::SharedError;
 use machine::{Machine, Was};
+use renewal::Renewal;
+use told::Told;
 
 /// An endpoint of a channel.
 pub(super) struct Subchannel {
@@ -34,19 +38,14 @@ struct Inside {
     machine: Machine,
     /// Those that take calls.
     connections: Vec<Arc<Connection>>,
-    /// Those of them that were made with earlier settings of TLS, until one replaces them.
-    outdated: Vec<Arc<Connection>>,
-    /// No replacement could be made, and this was said.
-    is_renewal_told: bool,
+    renewal: Renewal,
     /// The dial that is planned or under way.
     dial: Option<AbortHandle>,
     /// Its number: one that was replaced may still run to its next `await`.
     dial_number: u64,
     error: Option<SharedError>,
     keepalive: Option<Keepalive>,
-    told: Connectivity,
-    /// Told since the endpoint was ready.
-    fault: Option<ConnectFault>,
+    told: Told,
 }
 
 /// How long a connection beyond the first may be without calls.
@@ -58,14 +57,12 @@ impl Subchannel {
         let inside = Inside {
             machine: Machine::new(Arc::clone(&settings.backoff), settings.max_connections),
             connections: Vec::new(),
-            outdated: Vec::new(),
-            is_renewal_told: false,
+            renewal: Renewal::default(),
             dial: None,
             dial_number: 0,
             error: None,
             keepalive: settings.keepalive,
-            told: Connectivity::Idle,
-            fault: None,
+            told: Told::new(),
         };
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -92,11 +89,6 @@ impl Subchannel {
         self.plan_dial(Machine::reset_backoff);
     }
 
-    /// The settings of TLS have changed: a connection with the new ones replaces all.
-    pub(super) fn renew(&self) {
-        self.change(Inside::renew);
-    }
-
     /// Nothing changes where no dial follows.
     fn plan_dial(&self, what: impl FnOnce(&mut Machine, Instant) -> Option<Instant>) {
         let mut inside = self.inside.lock();
@@ -115,7 +107,7 @@ impl Subchannel {
             dial.abort();
         }
         let connections = std::mem::take(&mut inside.connections);
-        inside.outdated.clear();
+        inside.renewal = Renewal::default();
         let view = self.tell(&mut inside);
         drop(inside);
         self.shared.publish(self.index, view);
@@ -171,7 +163,11 @@ impl Subchannel {
         let broken_off = BrokenOff(&self);
         let (connector, progress) = (&self.shared.connector, Arc::<Progress>::default());
         let generation = connector.generation();
-        let io = connector.connect(self.address.clone(), Arc::clone(&progress));
+        let io = connector.connect(Dial {
+            address: self.address.clone(),
+            server_name: None,
+            progress: Arc::clone(&progress),
+        });
         let watcher: Arc<dyn Watcher> = Arc::clone(&self) as _;
         let outcome = connection::connect(plan, &progress, io, watcher).await;
         std::mem::forget(broken_off);
@@ -185,10 +181,7 @@ impl Subchannel {
         let unit = self.shared.rng.unit();
         self.change(|inside, now| {
             inside.dial = None;
-            let is_renewal = !inside.outdated.is_empty();
-            if is_renewal && !std::mem::replace(&mut inside.is_renewal_told, true) {
-                events::connection_not_renewed(&self.name, &display_chain(&*error));
-            }
+            inside.renewal.failed(&self.name, &error);
             inside.error = Some(error);
             inside.machine.failed(now, unit)
         });
@@ -219,9 +212,7 @@ impl Subchannel {
 
     fn plan(&self, inside: &Inside) -> Plan {
         let settings = &self.shared.settings;
-        // One that replaces others is no spare one.
-        let is_spare = inside.connections.len() > inside.outdated.len();
-        let spare = is_spare.then_some(SPARE_IDLE);
+        let spare = inside.has_first().then_some(SPARE_IDLE);
         Plan {
             endpoint: Arc::clone(&self.name),
             http2: settings.http2.clone(),
@@ -235,26 +226,10 @@ impl Subchannel {
         }
     }
 
-    /// What calls have to know. A change of state is an event, and so is a fault that waiting rarely
-    /// cures, once until it changes.
+    /// What calls have to know; what is news is an event.
     fn tell(&self, inside: &mut Inside) -> View {
         let view = inside.view();
-        let before = std::mem::replace(&mut inside.told, view.state);
-        let is_failure = view.state == Connectivity::TransientFailure;
-        let error = view.error.as_deref().filter(|_| is_failure);
-        let fault = error.and_then(|error| ConnectFault::of(error));
-        let is_new_fault = fault.is_some() && fault != inside.fault;
-        if fault.is_some() || view.state == Connectivity::Ready {
-            inside.fault = fault;
-        }
-        if before != view.state || is_new_fault {
-            let error = error.map(|error| display_chain(error));
-            let fault = fault.map(ConnectFault::name);
-            let delay = view.next_dial.filter(|_| is_failure);
-            let delay = delay.map(|at| at.saturating_duration_since(Instant::now()));
-            let (before, now) = (before.name(), view.state.name());
-            events::endpoint_state(&self.name, before, now, error.as_deref(), fault, delay);
-        }
+        inside.told.tell(&self.name, &view);
         view
     }
 }
@@ -283,24 +258,8 @@ impl Inside {
     fn remove(&mut self, connection: &Arc<Connection>) -> bool {
         let before = self.connections.len();
         self.connections.retain(|it| !Arc::ptr_eq(it, connection));
-        self.outdated.retain(|it| !Arc::ptr_eq(it, connection));
+        self.renewal.remove(connection);
         self.connections.len() < before
-    }
-
-    fn renew(&mut self, now: Instant) -> Option<Instant> {
-        self.outdated.clone_from(&self.connections);
-        self.is_renewal_told = false;
-        self.machine.renew(now)
-    }
-
-    /// A connection with the present settings is there: takes the others out.
-    fn replaced(&mut self) -> Vec<Arc<Connection>> {
-        let outdated = std::mem::take(&mut self.outdated);
-        for connection in &outdated {
-            self.remove(connection);
-            self.machine.replaced();
-        }
-        outdated
     }
 
     /// A server that is pinged too often wants it half as often (gRFC A8).
