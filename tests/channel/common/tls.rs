@@ -25,6 +25,8 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+
 /// Signs certificates.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -40,7 +42,6 @@ impl Authority {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Each has a name of its own, as authorities have.
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = &mut params.distinguished_name;
         name.push(DnType::CommonName, format!("authority {number}"));
