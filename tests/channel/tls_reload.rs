@@ -274,7 +274,8 @@ async fn a_connection_whose_dial_began_before_the_change_is_replaced_too() {
     let config = config_of(&setup.authority.sign("10.0.0.1"), Some(&setup.authority));
     let server = serve(config, UnboundedReceiverStream::new(incoming));
     sender.send(first).unwrap();
-    let second = accepted.recv().await.unwrap();
+    let second = tokio::time::timeout(LONG, accepted.recv()).await;
+    let second = second.expect("there is another dial").unwrap();
     sender.send(second).unwrap();
     until(|| shows(&server, &signed)).await;
     until(|| server.open() == 1).await;
