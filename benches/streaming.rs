@@ -21,7 +21,7 @@ use tokio::runtime::Builder;
 use tonic::transport::Endpoint;
 use tower::Layer;
 
-use call::{Caller, Direction};
+use call::{Caller, Direction, Size};
 use streams::Streams;
 
 /// Each is as fast as the kernel's buffers for it happened to grow, so there are many, one after the
@@ -48,7 +48,7 @@ fn main() -> Result<(), Failure> {
                 subjects(&endpoint)?
             };
             let mut turn =
-                |(_, caller): &mut Subject| runtime.block_on(caller.stream(direction, MESSAGES));
+                |(_, caller): &mut Subject| runtime.block_on(caller.stream(direction, Size::Mebibyte, MESSAGES));
             subjects.iter_mut().try_for_each(&mut turn)?;
             let times = rounds::interleaved(ROUNDS, &mut subjects, turn)?;
             all.resize_with(subjects.len(), Default::default);
