@@ -17,8 +17,6 @@ pub(crate) struct Turned {
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
     pub(crate) name: &'static str,
-    /// The first in the list of subjects: tonic's channel.
-    pub(crate) is_first: bool,
     pub(crate) calls: f64,
     pub(crate) cpu: f64,
     pub(crate) p50: f64,
@@ -33,11 +31,8 @@ impl Found {
     pub(crate) fn all(turns: &[(&'static str, Vec<Turned>)]) -> Vec<Self> {
         let first = turns.first().map(|(_, turns)| turns.as_slice());
         let first = first.unwrap_or_default();
-        let of = |(at, (name, turns)): (usize, &(&'static str, Vec<Turned>))| Self {
-            is_first: at == 0,
-            ..Self::new(name, turns, first)
-        };
-        turns.iter().enumerate().map(of).collect()
+        let of = |(name, turns): &(&'static str, Vec<Turned>)| Self::new(name, turns, first);
+        turns.iter().map(of).collect()
     }
 
     fn new(name: &'static str, turns: &[Turned], first: &[Turned]) -> Self {
@@ -51,7 +46,6 @@ impl Found {
         );
         Self {
             name,
-            is_first: false,
             calls: middle(calls),
             cpu: middle(cpu),
             p50: middle(|it| it.turn.p50),

@@ -12,8 +12,6 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
-/// The methods of [`Direction`].
-pub(crate) const METHODS: &str = "/bench.v1.Streams/*";
 /// How many messages the server shall send.
 pub(crate) const WANTED: &str = "x-messages";
 /// And of which size.
@@ -104,7 +102,9 @@ impl http_body::Body for Messages {
             );
         };
         self.left = left;
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(self.size.message())))))
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(
+            self.size.message(),
+        )))))
     }
 }
 
