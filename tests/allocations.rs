@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use grpc_resilience::__internal;
+use grpc_resilience::Resilience;
 use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::budget::{BudgetLayer, TokenBucket};
@@ -216,9 +217,8 @@ where
     f64::from(u32::try_from(counted.count_total).unwrap()) / f64::from(CALLS)
 }
 
-// ISSUE 21: what h2, tonic's encoder and the request itself take is among them
-#[test]
-fn a_unary_call_over_the_channel_asks_for_memory_sixteen_times() {
+/// A runtime on this thread, a server elsewhere, and a channel to it.
+fn connected() -> (tokio::runtime::Runtime, String, Channel) {
     let address = server::start(Answerer).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -228,6 +228,26 @@ fn a_unary_call_over_the_channel_asks_for_memory_sixteen_times() {
         let _entered = runtime.enter();
         Channel::builder(&*address).build().unwrap()
     };
+    (runtime, address, channel)
+}
+
+// CONTRACT D1: the kept timer of the layer is the only one
+#[test]
+fn a_deadline_layer_over_the_channel_asks_for_no_memory_for_a_timer() {
+    let (runtime, _, channel) = connected();
+    let timed = Resilience::new().default_timeout(Duration::from_secs(30));
+    let untimed = of_a_call(&runtime, Resilience::new().wrap(channel.clone()));
+    let timed = of_a_call(&runtime, timed.wrap(channel));
+    assert!(
+        timed < untimed + 0.1,
+        "{timed}, without a timeout {untimed}"
+    );
+}
+
+// What h2, tonic's encoder and the request itself take is among them.
+#[test]
+fn a_unary_call_over_the_channel_asks_for_memory_sixteen_times() {
+    let (runtime, address, channel) = connected();
     let ours = of_a_call(&runtime, channel);
     assert!(ours < 16.1, "{ours}");
     let tonic = Endpoint::from_shared(address).unwrap();

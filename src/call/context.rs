@@ -393,3 +393,26 @@ impl Context {
         self.trace = Some(trace);
     }
 }
+
+#[cfg(all(test, feature = "channel"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    // CONTRACT D1
+    #[test]
+    fn a_layer_above_has_a_timer_for_the_deadline_that_it_knew_and_for_no_earlier_one() {
+        let now = Instant::now();
+        let after = |seconds| Deadline::after(now, Duration::from_secs(seconds));
+        let mut context = Context::default();
+        context.bound(after(5));
+        assert!(!context.is_timed());
+        context.time();
+        context.bound(after(5));
+        context.bound(after(7));
+        assert!(context.is_timed(), "the deadline is the same");
+        context.bound(after(3));
+        assert!(!context.is_timed());
+    }
+}
