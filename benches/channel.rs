@@ -1,94 +1,163 @@
-//! What a unary call costs over `channel::Channel`, and over tonic's channel.
+//! What a unary call costs over `channel::Channel`, over tonic's channel, and under what others
+//! offer.
 //!
 //! ```console
 //! $ cargo bench -p grpc-resilience-benches --bench channel
 //! $ cargo bench -p grpc-resilience-benches --bench channel -- --help
 //! ```
 //!
-//! The server is a process of its own. CPU time is that of the client's thread; instructions are
-//! counted by callgrind. Turns of all subjects are interleaved, and ratios are medians of the
-//! ratios of neighbouring turns.
+//! The server is a process of its own, so all CPU time of this one is the client's. Turns of all
+//! subjects are interleaved, and ratios are medians of the ratios within each round.
 
-#[path = "channel/client.rs"]
-mod client;
-#[path = "channel/instructions.rs"]
-mod instructions;
+#[path = "wire/awake.rs"]
+mod awake;
+#[path = "channel/counts.rs"]
+mod counts;
+#[path = "channel/cpu.rs"]
+mod cpu;
+#[path = "wire/echo.rs"]
+#[allow(dead_code, reason = "nothing fails here")]
+mod echo;
+#[path = "wire/envoy.rs"]
+mod envoy;
+#[path = "wire/envoy_config.rs"]
+mod envoy_config;
+#[path = "../tests/foreign/src/bin/proxies/envoy_parts.rs"]
+mod envoy_parts;
+#[path = "channel/found.rs"]
+mod found;
+#[path = "channel/goals.rs"]
+mod goals;
+#[path = "channel/ours.rs"]
+mod ours;
+#[path = "channel/part.rs"]
+mod part;
 #[path = "channel/serve.rs"]
 mod serve;
-#[path = "channel/turns.rs"]
-mod turns;
+#[path = "channel/streams.rs"]
+mod streams;
+#[path = "wire/subjects.rs"]
+#[allow(dead_code, reason = "nothing fails here, so nothing retries")]
+mod subjects;
+#[path = "channel/table.rs"]
+mod table;
+#[path = "wire/turn.rs"]
+mod turn;
 
-use benches::Failure;
+use std::path::PathBuf;
+
+use benches::{Failure, document};
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
-use client::Subject;
+use envoy::Envoy;
+use part::Part;
 use serve::Server;
+use turn::Load;
 
 /// What a unary call costs over `channel::Channel`, and over tonic's channel.
 #[derive(Parser)]
 struct Options {
-    /// How many turns of each subject.
-    #[arg(long, default_value_t = 15)]
-    turns: usize,
-    /// How many callers at once, for each table.
-    #[arg(long, value_delimiter = ',', default_value = "1,64,512")]
-    callers: Vec<u32>,
-    /// Counts no instructions, which needs valgrind.
+    /// This Envoy, by its path from the root of the repository, is called through as a sidecar too.
+    #[arg(long, value_name = "PATH")]
+    envoy: Option<PathBuf>,
+    /// Only these parts; all without it.
+    #[arg(long = "part", value_enum, conflicts_with = "write")]
+    parts: Vec<Part>,
+    /// Only see that calls succeed over each channel, in one round, and count no instructions.
     #[arg(long)]
-    no_instructions: bool,
-    /// Worker threads of the client; 0 is a runtime on the calling thread.
-    #[arg(long, default_value_t = 0)]
-    workers: usize,
+    quick: bool,
+    /// Write the tables into BENCHMARKS.md.
+    #[arg(long, requires = "envoy", conflicts_with = "quick")]
+    write: bool,
     #[command(subcommand)]
-    part: Option<Part>,
+    process: Option<Process>,
     /// Cargo passes it.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
+/// What another process of this bench does.
 #[derive(Subcommand)]
-enum Part {
-    /// Serves, and says where.
+enum Process {
+    /// Serves on this number of threads, and says where.
     #[command(hide = true)]
-    Serve,
+    Serve { threads: usize },
     /// Makes calls, for callgrind.
     #[command(hide = true)]
     Calls {
-        subject: Subject,
+        subject: String,
         address: String,
-        callers: u32,
+        at_once: u32,
         calls: u32,
     },
 }
 
 fn main() -> Result<(), Failure> {
     let options = Options::parse();
-    match options.part {
-        Some(Part::Serve) => return serve::run(),
-        Some(Part::Calls {
+    match &options.process {
+        Some(Process::Serve { threads }) => return serve::run(*threads),
+        Some(Process::Calls {
             subject,
             address,
-            callers,
+            at_once,
             calls,
-        }) => return client::run(subject, &address, callers, calls),
+        }) => {
+            let (at_once, calls) = (*at_once, *calls);
+            return counts::run(subject, address, Load { at_once, calls });
+        }
         None => {}
     }
-    let server = Server::start()?;
-    for &callers in &options.callers {
-        let table = turns::table(&server.address, callers, options.turns, options.workers)?;
-        println!("{callers} callers\n{table}\n");
-    }
-    if options.no_instructions {
-        return Ok(());
-    }
-    for &callers in options.callers.iter().filter(|callers| **callers <= 64) {
-        for subject in Subject::ALL {
-            let count = instructions::of(subject, &server.address, callers)?;
-            println!(
-                "{} at {callers}: {count:.0} instructions a call",
-                subject.name()
-            );
+    let load = cpu::load_average();
+    let mut texts = vec![format!(
+        "The load average of the minute before the run was {load}."
+    )];
+    for part in Part::ALL {
+        if options.parts.is_empty() || options.parts.contains(&part) {
+            let text = measured(part, &options)?;
+            println!("{text}");
+            texts.push(text);
         }
     }
+    if options.write {
+        document::write_section("channel", &texts.join("\n"))?;
+    }
     Ok(())
+}
+
+fn measured(part: Part, options: &Options) -> Result<String, Failure> {
+    if part == Part::Streams {
+        return streams::table(options.quick);
+    }
+    let server = Server::start(part.server_threads())?;
+    if part == Part::Counts {
+        return match options.quick {
+            true => Ok(String::new()),
+            false => counts::table(&server.address),
+        };
+    }
+    let runtime = runtime(part.workers())?;
+    // It runs until this is dropped.
+    let envoy = match &options.envoy {
+        Some(path) if part.has_peers() => {
+            // Cargo runs a bench in its package's folder.
+            let path = document::root().join(path);
+            Some(runtime.block_on(Envoy::start(&path, &server.address))?)
+        }
+        _ => None,
+    };
+    let envoy = envoy.as_ref().map(|envoy| envoy.address.as_str());
+    part.tables(&runtime, &server.address, envoy, options.quick)
+}
+
+/// A runtime for clients; without workers one on the calling thread.
+fn runtime(workers: usize) -> Result<Runtime, Failure> {
+    let mut builder = match workers {
+        0 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    Ok(builder
+        .worker_threads(workers.max(1))
+        .enable_all()
+        .build()?)
 }

@@ -21,7 +21,7 @@ use tokio::runtime::Builder;
 use tonic::transport::Endpoint;
 use tower::Layer;
 
-use call::{Caller, Direction};
+use call::{Caller, Direction, Size};
 use streams::Streams;
 
 /// Each is as fast as the kernel's buffers for it happened to grow, so there are many, one after the
@@ -30,6 +30,8 @@ const CONNECTIONS: usize = 12;
 /// On each connection.
 const ROUNDS: usize = 6;
 const MESSAGES: u32 = 32;
+/// The methods of [`Direction`].
+const METHODS: &str = "/bench.v1.Streams/*";
 /// What the stack is promised to leave of the bare channel's throughput.
 const PROMISED: f64 = 0.98;
 
@@ -47,8 +49,9 @@ fn main() -> Result<(), Failure> {
                 let _entered = runtime.enter();
                 subjects(&endpoint)?
             };
-            let mut turn =
-                |(_, caller): &mut Subject| runtime.block_on(caller.stream(direction, MESSAGES));
+            let mut turn = |(_, caller): &mut Subject| {
+                runtime.block_on(caller.stream(direction, Size::Mebibyte, MESSAGES))
+            };
             subjects.iter_mut().try_for_each(&mut turn)?;
             let times = rounds::interleaved(ROUNDS, &mut subjects, turn)?;
             all.resize_with(subjects.len(), Default::default);
@@ -81,7 +84,7 @@ fn main() -> Result<(), Failure> {
 fn subjects(endpoint: &Endpoint) -> Result<Vec<Subject>, Failure> {
     let stack = Resilience::new()
         .default_timeout(Duration::from_secs(30))
-        .idempotent(call::METHODS)?;
+        .idempotent(METHODS)?;
     Ok(vec![
         ("bare", Box::new(endpoint.connect_lazy())),
         ("bare, once more", Box::new(endpoint.connect_lazy())),

@@ -1,6 +1,14 @@
 //! What costs no allocation, counted.
 #![cfg(test)]
 
+// The bench's call and server: what is counted here is what is measured there.
+#[path = "../benches/src/call.rs"]
+#[allow(unreachable_pub, reason = "public in the benches' library")]
+mod call;
+#[path = "../benches/src/server.rs"]
+#[allow(unreachable_pub, reason = "public in the benches' library")]
+mod server;
+
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::pin::pin;
@@ -9,14 +17,19 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use grpc_resilience::__internal;
+use grpc_resilience::Resilience;
 use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::budget::{BudgetLayer, TokenBucket};
 use grpc_resilience::call::{AttemptKind, Budget as _};
+use grpc_resilience::channel::Channel;
 use grpc_resilience::idempotency::IdempotencyLayer;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tonic::body::Body;
-use tower::{Layer as _, Service};
+use tonic::transport::Endpoint;
+use tower::{Layer as _, Service, ServiceExt as _};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     let pairs = pairs.iter().map(|(name, value)| {
@@ -163,4 +176,82 @@ async fn a_call_that_is_not_held_back_passes_the_adaptive_throttle_without_an_al
     });
     assert_eq!(counted.count_total, 0);
     assert_eq!(service.throttle().snapshot().accepts, 1);
+}
+
+/// Answers with a message.
+#[derive(Clone)]
+struct Answerer;
+
+impl server::Handler for Answerer {
+    const NAME: &'static str = "bench.v1.Orders";
+
+    fn answer(
+        &self,
+        _request: Request<Body>,
+    ) -> impl Future<Output = Response<Body>> + Send + 'static {
+        ready(call::response())
+    }
+}
+
+/// How often a call over this channel asks for memory on the client's thread, where the server has
+/// a thread of its own.
+fn of_a_call<S, R>(runtime: &tokio::runtime::Runtime, mut channel: S) -> f64
+where
+    S: Service<Request<Body>, Response = Response<R>>,
+    S::Error: std::fmt::Debug,
+    R: http_body::Body<Data = bytes::Bytes, Error: Into<Failure>>,
+{
+    const CALLS: u32 = 200;
+    let mut calls = || {
+        runtime.block_on(async {
+            for _ in 0..CALLS {
+                let service = channel.ready().await.unwrap();
+                let answer = service.call(call::request()).await.unwrap();
+                call::read(answer).await.unwrap();
+            }
+        });
+    };
+    // The first ones find buffers that have yet to grow.
+    calls();
+    let counted = measure(calls);
+    f64::from(u32::try_from(counted.count_total).unwrap()) / f64::from(CALLS)
+}
+
+/// A runtime on this thread, a server elsewhere, and a channel to it.
+fn connected() -> (tokio::runtime::Runtime, String, Channel) {
+    let address = server::start(Answerer).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let channel = {
+        let _entered = runtime.enter();
+        Channel::builder(&*address).build().unwrap()
+    };
+    (runtime, address, channel)
+}
+
+// CONTRACT D1: the kept timer of the layer is the only one
+#[test]
+fn a_deadline_layer_over_the_channel_asks_for_no_memory_for_a_timer() {
+    let (runtime, _, channel) = connected();
+    let timed = Resilience::new().default_timeout(Duration::from_secs(30));
+    let untimed = of_a_call(&runtime, Resilience::new().wrap(channel.clone()));
+    let timed = of_a_call(&runtime, timed.wrap(channel));
+    assert!(
+        timed < untimed + 0.1,
+        "{timed}, without a timeout {untimed}"
+    );
+}
+
+// What h2, tonic's encoder and the request itself take is among them.
+#[test]
+fn a_unary_call_over_the_channel_asks_for_memory_sixteen_times() {
+    let (runtime, address, channel) = connected();
+    let ours = of_a_call(&runtime, channel);
+    assert!(ours < 16.1, "{ours}");
+    let tonic = Endpoint::from_shared(address).unwrap();
+    let tonic = runtime.block_on(tonic.connect()).unwrap();
+    let theirs = of_a_call(&runtime, tonic);
+    assert!(theirs > ours + 5.0, "{theirs} over tonic's channel");
 }

@@ -5,13 +5,14 @@ use std::process::{Child, Command, Stdio};
 
 use benches::{Failure, server};
 
-#[path = "../wire/echo.rs"]
-#[allow(dead_code, reason = "nothing fails here")]
-mod echo;
+use crate::awake::Awake;
+use crate::echo::Echo;
 
-/// Serves until standard input ends.
-pub(crate) fn run() -> Result<(), Failure> {
-    println!("{}", server::start(echo::Echo::default())?);
+/// Serves until standard input ends, and keeps the processors awake meanwhile: what that takes is
+/// no time of the client's process.
+pub(crate) fn run(threads: usize) -> Result<(), Failure> {
+    let _awake = Awake::start()?;
+    println!("{}", server::start_on(threads, Echo::default())?);
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(())
@@ -24,9 +25,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start() -> Result<Self, Failure> {
+    pub(crate) fn start(threads: usize) -> Result<Self, Failure> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg("serve")
+            .arg(threads.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -35,10 +35,23 @@ pub trait Handler: Clone + Send + Sync + 'static {
 ///
 /// If it can't listen on loopback.
 pub fn start(handler: impl Handler) -> Result<String, Failure> {
+    start_on(1, handler)
+}
+
+/// The same on this number of threads.
+///
+/// # Errors
+///
+/// If it can't listen on loopback.
+pub fn start_on(threads: usize, handler: impl Handler) -> Result<String, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
     let address = format!("http://{}", listener.local_addr()?);
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut builder = match threads {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = builder.worker_threads(threads).enable_all().build()?;
     thread::spawn(move || {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;

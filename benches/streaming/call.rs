@@ -12,10 +12,44 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
-/// The methods of [`Direction`].
-pub(crate) const METHODS: &str = "/bench.v1.Streams/*";
 /// How many messages the server shall send.
 pub(crate) const WANTED: &str = "x-messages";
+/// And of which size.
+pub(crate) const SIZE: &str = "x-size";
+
+/// The size of a message.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "one of the benches has both")]
+pub(crate) enum Size {
+    Kibibyte,
+    Mebibyte,
+}
+
+impl Size {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Kibibyte => "1 KiB",
+            Self::Mebibyte => "1 MiB",
+        }
+    }
+
+    /// The size of this name.
+    pub(crate) fn named(name: &[u8]) -> Self {
+        if name == Self::Kibibyte.name().as_bytes() {
+            Self::Kibibyte
+        } else {
+            Self::Mebibyte
+        }
+    }
+
+    /// A message, as tonic's encoder makes it.
+    fn message(self) -> &'static [u8] {
+        match self {
+            Self::Kibibyte => &KIBIBYTE,
+            Self::Mebibyte => &MEBIBYTE,
+        }
+    }
+}
 
 #[derive(Clone, Copy)]
 pub(crate) enum Direction {
@@ -34,19 +68,23 @@ impl Direction {
     }
 }
 
-/// So many messages of 1 MiB, each in a frame, as tonic's encoder makes them; then trailers, if any.
+/// So many messages, each in a frame; then trailers, if any.
 pub(crate) struct Messages {
     pub(crate) left: u32,
+    pub(crate) size: Size,
     pub(crate) trailers: Option<HeaderMap>,
 }
 
-static MESSAGE: [u8; 5 + (1 << 20)] = {
-    let mut message = [7; 5 + (1 << 20)];
-    let head = [0, 0, 16, 0, 0];
+static KIBIBYTE: [u8; 5 + (1 << 10)] = message([0, 0, 0, 4, 0]);
+static MEBIBYTE: [u8; 5 + (1 << 20)] = message([0, 0, 16, 0, 0]);
+
+/// A message with this head.
+const fn message<const N: usize>(head: [u8; 5]) -> [u8; N] {
+    let mut message = [7; N];
     let (start, _) = message.split_at_mut(head.len());
     start.copy_from_slice(&head);
     message
-};
+}
 
 impl http_body::Body for Messages {
     type Data = Bytes;
@@ -64,17 +102,20 @@ impl http_body::Body for Messages {
             );
         };
         self.left = left;
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&MESSAGE)))))
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(
+            self.size.message(),
+        )))))
     }
 }
 
-fn request(direction: Direction, messages: u32) -> Request<Body> {
+fn request(direction: Direction, size: Size, messages: u32) -> Request<Body> {
     let (path, sent) = match direction {
         Direction::ServerStream => ("/bench.v1.Streams/Receive", 1),
         Direction::ClientStream => ("/bench.v1.Streams/Send", messages),
     };
     let body = Messages {
         left: sent,
+        size,
         trailers: None,
     };
     let mut request = call::request().map(|_| Body::new(body));
@@ -82,6 +123,8 @@ fn request(direction: Direction, messages: u32) -> Request<Body> {
     if matches!(direction, Direction::ServerStream) {
         let wanted = HeaderValue::from(messages);
         request.headers_mut().insert(WANTED, wanted);
+        let size = HeaderValue::from_static(size.name());
+        request.headers_mut().insert(SIZE, size);
     }
     request
 }
@@ -92,6 +135,7 @@ pub(crate) trait Caller {
     fn stream(
         &mut self,
         direction: Direction,
+        size: Size,
         messages: u32,
     ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + '_>>;
 }
@@ -104,11 +148,12 @@ where
     fn stream(
         &mut self,
         direction: Direction,
+        size: Size,
         messages: u32,
     ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + '_>> {
         Box::pin(async move {
             let service = self.ready().await.map_err(Into::into)?;
-            let response = service.call(request(direction, messages)).await;
+            let response = service.call(request(direction, size, messages)).await;
             call::read(response.map_err(Into::into)?).await
         })
     }

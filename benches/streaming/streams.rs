@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use tonic::body::Body;
 
-use crate::call::{Messages, WANTED};
+use super::call::{Messages, SIZE, Size, WANTED};
 
 #[derive(Clone)]
 pub(crate) struct Streams;
@@ -26,6 +26,8 @@ impl Handler for Streams {
 async fn answer(request: Request<Body>) -> Response<Body> {
     let wanted = request.headers().get(WANTED);
     let wanted = wanted.and_then(|value| value.to_str().ok()?.parse().ok());
+    let size = request.headers().get(SIZE);
+    let size = size.map_or(Size::Mebibyte, |name| Size::named(name.as_bytes()));
     let mut body = request.into_body();
     while let Some(Ok(_)) = body.frame().await {}
     let Some(left) = wanted else {
@@ -35,6 +37,7 @@ async fn answer(request: Request<Body>) -> Response<Body> {
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let messages = Messages {
         left,
+        size,
         trailers: Some(trailers),
     };
     call::response().map(|_| Body::new(messages))

@@ -25,13 +25,30 @@ pub(crate) struct Subject {
 
 /// What the others are compared with.
 pub(crate) const BARE: &str = "bare";
+/// The same channel once more: what the two differ by is chance.
+pub(crate) const AGAIN: &str = "bare, once more";
 /// What something was promised of.
 pub(crate) const OURS: &str = "Resilience";
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Each over a connection of its own. The bare channel twice: what the two differ by is chance.
+/// The bare channel and its stacks, each over a connection of its own.
 pub(crate) fn all(server: &Endpoint, envoy: Option<&Endpoint>) -> Result<Vec<Subject>, Failure> {
+    let mut all = bare(server);
+    all.extend(stacks(server, envoy)?);
+    Ok(all)
+}
+
+/// The bare channel twice.
+pub(crate) fn bare(server: &Endpoint) -> Vec<Subject> {
+    vec![
+        never(BARE, server.connect_lazy()),
+        never(AGAIN, server.connect_lazy()),
+    ]
+}
+
+/// What is put around the bare channel.
+pub(crate) fn stacks(server: &Endpoint, envoy: Option<&Endpoint>) -> Result<Vec<Subject>, Failure> {
     let unbounded = Resilience::new().idempotent(call::METHOD)?;
     let stack = unbounded.clone().default_timeout(TIMEOUT);
     // As `tonic::Request::set_timeout` does it.
@@ -51,8 +68,6 @@ pub(crate) fn all(server: &Endpoint, envoy: Option<&Endpoint>) -> Result<Vec<Sub
         channel.map_err(|error| Status::from_error(Box::new(error)))
     };
     let mut all = vec![
-        never(BARE, server.connect_lazy()),
-        never("bare, once more", server.connect_lazy()),
         never("bare, grpc-timeout", timed.layer(server.connect_lazy())),
         retrying(OURS, stack.layer(server.connect_lazy())),
         retrying(
@@ -74,7 +89,7 @@ pub(crate) fn all(server: &Endpoint, envoy: Option<&Endpoint>) -> Result<Vec<Sub
     Ok(all)
 }
 
-fn retrying(name: &'static str, caller: impl Caller + 'static) -> Subject {
+pub(crate) fn retrying(name: &'static str, caller: impl Caller + 'static) -> Subject {
     Subject {
         name,
         retries: true,
@@ -82,7 +97,7 @@ fn retrying(name: &'static str, caller: impl Caller + 'static) -> Subject {
     }
 }
 
-fn never(name: &'static str, caller: impl Caller + 'static) -> Subject {
+pub(crate) fn never(name: &'static str, caller: impl Caller + 'static) -> Subject {
     Subject {
         retries: false,
         ..retrying(name, caller)

@@ -59,6 +59,9 @@ impl Turn {
 /// A channel, bare or under a stack.
 pub(crate) trait Caller {
     /// Makes the calls, on tasks of their own as a user's are.
+    fn run(&self, load: Load) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + '_>>;
+
+    /// The same, by the clock.
     fn turn(&self, load: Load) -> Pin<Box<dyn Future<Output = Result<Turn, Failure>> + '_>>;
 }
 
@@ -70,40 +73,69 @@ where
         + 'static,
     R: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
 {
+    fn run(&self, load: Load) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + '_>> {
+        Box::pin(async move {
+            called(self, load, || None).await?;
+            Ok(())
+        })
+    }
+
     fn turn(&self, load: Load) -> Pin<Box<dyn Future<Output = Result<Turn, Failure>> + '_>> {
         Box::pin(async move {
-            let left = Arc::new(AtomicU32::new(load.calls));
-            let mut tasks = JoinSet::new();
             let start = Instant::now();
-            for _ in 0..load.at_once {
-                tasks.spawn(call_while(Arc::clone(&left), self.clone()));
-            }
-            let mut times = Vec::new();
-            while let Some(done) = tasks.join_next().await {
-                times.extend(done??);
-            }
+            let times = called(self, load, || Some(Vec::new())).await?;
             Ok(Turn::new(load, start.elapsed(), times))
         })
     }
 }
 
+/// How long each call took, as far as `times` are wanted.
+async fn called<S, R>(
+    service: &S,
+    load: Load,
+    times: fn() -> Option<Vec<Duration>>,
+) -> Result<Vec<Duration>, Failure>
+where
+    S: Service<Request<Body>, Response = Response<R>, Error: Into<Failure>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    R: http_body::Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
+{
+    let left = Arc::new(AtomicU32::new(load.calls));
+    let mut tasks = JoinSet::new();
+    for _ in 0..load.at_once {
+        tasks.spawn(call_while(Arc::clone(&left), service.clone(), times()));
+    }
+    let mut all = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        all.extend(done??.unwrap_or_default());
+    }
+    Ok(all)
+}
+
 /// One call after the other, while any are left.
-async fn call_while<S, R>(left: Arc<AtomicU32>, mut service: S) -> Result<Vec<Duration>, Failure>
+async fn call_while<S, R>(
+    left: Arc<AtomicU32>,
+    mut service: S,
+    mut times: Option<Vec<Duration>>,
+) -> Result<Option<Vec<Duration>>, Failure>
 where
     S: Service<Request<Body>, Response = Response<R>, Error: Into<Failure>>,
     R: http_body::Body<Data = Bytes, Error: Into<Failure>>,
 {
     let one_less = |left: u32| left.checked_sub(1);
-    let mut times = Vec::new();
     while left
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
         .is_ok()
     {
-        let start = Instant::now();
+        let start = times.is_some().then(Instant::now);
         let service = service.ready().await.map_err(Into::into)?;
         let response = service.call(call::request()).await;
         call::read(response.map_err(Into::into)?).await?;
-        times.push(start.elapsed());
+        if let (Some(times), Some(start)) = (&mut times, start) {
+            times.push(start.elapsed());
+        }
     }
     Ok(times)
 }

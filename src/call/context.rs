@@ -54,6 +54,8 @@ struct Above {
     /// Its deadline is the default of a deadline layer.
     defaults: bool,
     stacks: Stacks,
+    /// A deadline layer has a timer for its deadline.
+    times: bool,
     /// Wait-for-ready leaves the wait to the channel.
     leaves_wait: bool,
 }
@@ -146,10 +148,26 @@ impl Context {
 
     /// Sets the deadline of the call; an earlier one stays.
     pub(crate) fn bound(&mut self, deadline: Deadline) {
-        self.deadline = Some(match self.deadline {
+        let earliest = match self.deadline {
             Some(earlier) => earlier.earliest(deadline),
             None => deadline,
-        });
+        };
+        // The timer of a layer above is for the deadline that it knew.
+        self.above.times &= self.deadline == Some(earliest);
+        self.deadline = Some(earliest);
+    }
+
+    /// Records that the calling layer has a timer for the deadline, at which it polls what is below
+    /// once more and then ends the call.
+    #[inline]
+    pub(crate) fn time(&mut self) {
+        self.above.times = true;
+    }
+
+    /// Whether a layer above has a timer for the deadline, so that no other one is needed.
+    #[cfg(feature = "channel")]
+    pub(crate) fn is_timed(&self) -> bool {
+        self.above.times
     }
 
     /// Whether the call may be repeated: the caller's option, else the declaration.
@@ -373,5 +391,28 @@ impl Context {
     /// Records the events of the call into `trace` from now on.
     pub(crate) fn set_trace(&mut self, trace: Trace) {
         self.trace = Some(trace);
+    }
+}
+
+#[cfg(all(test, feature = "channel"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    // CONTRACT D1
+    #[test]
+    fn a_layer_above_has_a_timer_for_the_deadline_that_it_knew_and_for_no_earlier_one() {
+        let now = Instant::now();
+        let after = |seconds| Deadline::after(now, Duration::from_secs(seconds));
+        let mut context = Context::default();
+        context.bound(after(5));
+        assert!(!context.is_timed());
+        context.time();
+        context.bound(after(5));
+        context.bound(after(7));
+        assert!(context.is_timed(), "the deadline is the same");
+        context.bound(after(3));
+        assert!(!context.is_timed());
     }
 }

@@ -24,14 +24,22 @@ pub struct ResponseFuture<B: Body> {
     /// The fields are dropped in this order: the stream is reset before the channel may end.
     stage: Stage<B>,
     ticket: Option<Ticket>,
-    deadline: Option<Deadline>,
+    terms: Terms,
     timer: Option<Deadlined>,
-    /// It waits for a connection even if none can be made.
-    is_patient: bool,
     /// h2 holds a stream of the connection: another look is to come after others have run.
     is_held: bool,
-    avoided: Option<Arc<Vec<Endpoint>>>,
     core: Option<Arc<Core>>,
+}
+
+/// What is agreed for a call.
+pub(super) struct Terms {
+    pub(super) deadline: Option<Deadline>,
+    /// A layer above has a timer for the deadline.
+    pub(super) is_timed: bool,
+    /// It waits for a connection even if none can be made.
+    pub(super) is_patient: bool,
+    /// Endpoints at which attempts of the call failed.
+    pub(super) avoided: Option<Arc<Vec<Endpoint>>>,
 }
 
 enum Stage<B: Body> {
@@ -42,37 +50,34 @@ enum Stage<B: Body> {
 }
 
 impl<B: Body> ResponseFuture<B> {
-    pub(super) fn new(
-        core: Arc<Core>,
-        out: Outgoing<B>,
-        deadline: Option<Deadline>,
-        is_patient: bool,
-        avoided: Option<Arc<Vec<Endpoint>>>,
-    ) -> Self {
+    pub(super) fn new(core: Arc<Core>, out: Outgoing<B>, terms: Terms) -> Self {
         Self {
             stage: Stage::Waiting(out, false),
             ticket: None,
-            deadline,
+            terms,
             timer: None,
-            is_patient,
             is_held: false,
-            avoided,
             core: Some(core),
         }
     }
 
     /// Ready once the deadline has passed. The timer is made when the call has to wait at all.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.deadline else {
+        let (Some(deadline), Some(core)) = (self.terms.deadline, &self.core) else {
             return Poll::Pending;
         };
-        if self.timer.is_none() {
-            let Some(core) = &self.core else {
-                return Poll::Pending;
-            };
-            self.timer = Some(Deadlined::new(deadline, &core.shared.home));
+        match &mut self.timer {
+            Some(timer) => timer.poll(cx),
+            None if self.terms.is_timed => {
+                // The layer has looked whether it has passed already, and polls again then.
+                self.timer = Some(Deadlined::timed_above(deadline));
+                Poll::Pending
+            }
+            None => {
+                let timer = Deadlined::new(deadline, &core.shared.home);
+                self.timer.insert(timer).poll(cx)
+            }
         }
-        self.timer.as_mut().map_or(Poll::Pending, |it| it.poll(cx))
     }
 
     /// A slot on a connection, in the caller's turn.
@@ -95,8 +100,12 @@ impl<B: Body> ResponseFuture<B> {
                     Some(_) => 0,
                     None => queue.woken(),
                 };
-                let avoided = self.avoided.as_ref().map_or(&[][..], |it| it.as_slice());
-                match core.look(Wish { reserved, avoided }, self.is_patient) {
+                let avoided = self
+                    .terms
+                    .avoided
+                    .as_ref()
+                    .map_or(&[][..], |it| it.as_slice());
+                match core.look(Wish { reserved, avoided }, self.terms.is_patient) {
                     Ok(Picked::Slot(slot)) => {
                         if let Some(ticket) = self.ticket.take() {
                             ticket.served();
@@ -137,7 +146,8 @@ impl<B: Body> ResponseFuture<B> {
         let Stage::Waiting(out, is_seen) = &mut self.stage else {
             return Ok(());
         };
-        if let (true, Some(deadline), Some(head)) = (has_waited, self.deadline, &mut out.head) {
+        if let (true, Some(deadline), Some(head)) = (has_waited, self.terms.deadline, &mut out.head)
+        {
             deadline.stamp(head.headers_mut(), Instant::now());
         }
         if !std::mem::replace(is_seen, true)
@@ -190,7 +200,7 @@ where
         // A connection that leaves gives the request back, and the next one may leave, too.
         for _ in 0..TRIES {
             let polled = match &mut this.stage {
-                Stage::Sent(exchange) => exchange.poll(cx),
+                Stage::Sent(exchange) => exchange.poll(cx, &mut this.timer),
                 Stage::Waiting(..) => match this.poll_slot(cx) {
                     Poll::Ready(Ok(slot)) => {
                         let has_waited = this.timer.is_some();
@@ -209,8 +219,8 @@ where
                 this.stage = Stage::Over;
                 this.ticket = None;
                 this.core = None;
-                let timer = this.timer.take();
-                return Poll::Ready(answer.map(|it| it.map(|body| body.bounded(timer))));
+                this.timer = None;
+                return Poll::Ready(answer);
             }
             if this.poll_deadline(cx).is_ready() {
                 return Poll::Ready(Err(this.expired()));

@@ -13,7 +13,7 @@ use super::connectivity::Connectivity;
 use super::core::Core;
 use super::errors::{closed, not_ready};
 use super::exchange::{Outgoing, Ready, ResponseBody};
-use super::future::ResponseFuture;
+use super::future::{ResponseFuture, Terms};
 use super::snapshot::ChannelSnapshot;
 use crate::call::{self, Deadline};
 use crate::classify::TransportError;
@@ -138,18 +138,26 @@ where
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<B> {
         let deadline = self.deadline(&mut request);
         let context = request.extensions().get::<call::Context>();
-        let is_patient = context.is_some_and(call::Context::is_patient);
-        let avoided = context.and_then(call::Context::avoided);
         if let Some(context) = context {
             context.seen_by(call::Reader::Wait);
         }
-        let (parts, body) = request.into_parts();
+        let is_timed = |it: &call::Context| it.is_timed() && it.deadline() == deadline;
+        let terms = Terms {
+            deadline,
+            is_timed: context.is_some_and(is_timed),
+            is_patient: context.is_some_and(call::Context::is_patient),
+            avoided: context.and_then(call::Context::avoided),
+        };
+        let (mut parts, body) = request.into_parts();
+        let mut extensions = std::mem::take(&mut parts.extensions);
+        extensions.clear();
         let out = Outgoing {
             head: Some(self.core.shared.heads.prepare(parts)),
             ready: Ready::Nothing,
             body: Some(body),
+            extensions,
         };
-        ResponseFuture::new(Arc::clone(&self.core), out, deadline, is_patient, avoided)
+        ResponseFuture::new(Arc::clone(&self.core), out, terms)
     }
 }
 

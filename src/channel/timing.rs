@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::errors::failed;
 use crate::call::Deadline;
 use crate::classify::{Progress, Reason, TransportError, Verdict};
@@ -12,24 +14,33 @@ use crate::grpc::Code;
 use crate::kernel::timer::{Home, Timer};
 use crate::report::SharedError;
 
-/// A deadline with its timer.
+/// A deadline, and what polls the call when it passes.
 pub(crate) struct Deadlined {
     deadline: Deadline,
-    timer: Timer,
+    /// `None` if a layer above has one.
+    timer: Option<Timer>,
 }
 
 impl Deadlined {
     pub(crate) fn new(deadline: Deadline, home: &Home) -> Self {
-        Self {
-            deadline,
-            timer: home.timer(deadline.at()),
-        }
+        let timer = Some(home.timer(deadline.at()));
+        Self { deadline, timer }
+    }
+
+    /// A layer above polls the call at the deadline.
+    pub(crate) fn timed_above(deadline: Deadline) -> Self {
+        let timer = None;
+        Self { deadline, timer }
     }
 
     /// Ready once it has passed. Without a runtime to wake the call, it counts as passed at once
     /// rather than never (CONTRACT D13).
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.timer.poll(cx).map(|_| ())
+        match &mut self.timer {
+            Some(timer) => timer.poll(cx).map(|_| ()),
+            None if self.deadline.at() <= Instant::now() => Poll::Ready(()),
+            None => Poll::Pending,
+        }
     }
 
     /// It passed before the request was sent; with why no connection was ready.

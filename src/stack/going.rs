@@ -111,6 +111,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         context.set_trace(trace.clone());
         if let Some(deadline) = self.span.bound().and_then(DeadlineTimer::deadline) {
             context.bound(deadline);
+            context.time();
         }
         let uri = self.uri.map_or_else(|| self.said.uri.clone(), |uri| *uri);
         let head = Head::put_together(uri, context, self.essentials);

@@ -117,6 +117,7 @@ impl<S: Clone> Ordinary<S> {
             EndsBy::Timeout { timeout, is_stated } => {
                 let deadline = Deadline::after(now, timeout);
                 context.bound(deadline);
+                context.time();
                 rules.write_whole(deadline.timeout(), is_stated, headers);
                 Span::Until(DeadlineTimer::new(Some(deadline), None))
             }

@@ -1,13 +1,15 @@
 //! One call: its head on the wire, its deadline, and its failures.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::Channel;
-use grpc_resilience::classify::{Progress, Reason, TransportError};
+use grpc_resilience::classify::{Endpoint, Progress, Reason, TransportError};
 use grpc_resilience::grpc::Code;
 use peer::{Connection, Peer, Reason as H2Reason, Step, Stream};
 use test_protos::{EchoClient, EchoRequest};
+use tower::Service as _;
 
 use crate::common::net::Net;
 use crate::common::*;
@@ -42,6 +44,22 @@ async fn the_head_has_the_channel_s_origin_and_no_header_of_a_connection() {
     );
     assert_eq!(stream.body, message(b"hi"));
     assert!(stream.complete);
+}
+
+// CONTRACT C12
+#[tokio::test]
+async fn a_request_s_extensions_end_when_it_is_called_and_no_answer_has_them() {
+    let peer = Peer::start([Connection::new().streams([Stream::ok(b"")])]).await;
+    let mut channel = channel(&peer).await;
+    let held = Arc::new(());
+    let mut request = request();
+    request.extensions_mut().insert(Arc::clone(&held));
+    let call = channel.call(request);
+    assert_eq!(Arc::strong_count(&held), 1);
+    let answer = call.await.unwrap();
+    assert!(answer.extensions().get::<Arc<()>>().is_none());
+    let endpoint = answer.extensions().get::<Endpoint>().unwrap();
+    assert_eq!(format!("http://{endpoint}"), peer.uri());
 }
 
 async fn failure_with(steps: impl IntoIterator<Item = Step>) -> TransportError {

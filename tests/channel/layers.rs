@@ -169,6 +169,52 @@ async fn a_waiting_call_ends_at_its_deadline_with_the_last_dial_error() {
     assert!(status.message().contains("refused"), "{status}");
 }
 
+// CONTRACT D1: the layer's timer is the only one, and the channel says where the call was
+#[tokio::test(start_paused = true)]
+async fn a_call_under_a_deadline_layer_ends_at_its_deadline_at_an_endpoint() {
+    for policy in [
+        RetryPolicy::default(),
+        // No ordinary call, so the layers have it one by one.
+        RetryPolicy::never(),
+    ] {
+        let net = Net::default();
+        let _host = net.serve("host");
+        let channel = connected(net.builder().no_keep_alive()).await;
+        let stack = Resilience::new().retry(policy).default_timeout(2 * S);
+        let layered = stack.wrap(channel.clone());
+        let mut client = client(layered.clone());
+        client.unary(EchoRequest::default()).await.unwrap();
+        let (_keeps, body) = streaming();
+        let answer = layered.oneshot(bidi(body)).await.unwrap();
+        net.freeze();
+        let start = Instant::now();
+        let status = client.unary(EchoRequest::default()).await.unwrap_err();
+        assert_eq!(start.elapsed().as_millis() / 10, 200);
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        let error = Error::find(&status).unwrap();
+        assert_eq!(error.endpoint().unwrap().name(), "unix:host");
+        assert_eq!(error.verdict().progress, Progress::Reached);
+        let error = answer.into_body().collect().await.unwrap_err();
+        assert_eq!(error.verdict().reason, Reason::DeadlineExceeded);
+        assert_eq!(error.endpoint().unwrap().name(), "unix:host");
+        until(|| in_flight(&channel) == 0).await;
+    }
+}
+
+// CONTRACT D1
+#[tokio::test(start_paused = true)]
+async fn a_timeout_of_the_channel_ends_a_call_before_the_layer_s_deadline() {
+    let net = Net::default();
+    let _host = net.serve("host");
+    let channel = connected(net.builder().timeout(S).no_keep_alive()).await;
+    net.freeze();
+    let layered = Resilience::new().default_timeout(30 * S).wrap(channel);
+    let start = Instant::now();
+    let call = client(layered).unary(EchoRequest::default()).await;
+    assert_eq!(start.elapsed().as_millis() / 10, 100);
+    assert_eq!(call.unwrap_err().code(), tonic::Code::DeadlineExceeded);
+}
+
 fn over(channel: Channel) -> EchoClient<Resilient<Channel>> {
     EchoClient::new(Resilience::new().wrap(channel))
 }

@@ -49,6 +49,22 @@ async fn assert_one_write_and_no_task(net: &Net, channel: &Channel) {
     assert_eq!(spawned, 0);
 }
 
+// CONTRACT C9
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_two_workers_a_lone_unary_call_is_seldom_two_writes() {
+    const CALLS: usize = 1_000;
+    let net = Net::default();
+    let _host = net.serve("host");
+    let channel = connected(net.builder()).await;
+    succeeds(&channel).await;
+    let before = net.seen.writes.load(Ordering::Acquire);
+    for _ in 0..CALLS {
+        succeeds(&channel).await;
+    }
+    let writes = net.seen.writes.load(Ordering::Acquire) - before;
+    assert!(writes <= CALLS * 11 / 10, "{writes} writes");
+}
+
 // FACTS 1: early flush
 #[tokio::test]
 async fn a_batch_of_callers_leaves_in_several_writes() {

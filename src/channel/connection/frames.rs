@@ -81,6 +81,11 @@ impl Frames {
     }
 
     fn fill_head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        // Nearly every head is in one piece.
+        if let (0, Some((head, rest))) = (self.filled, bytes.split_first_chunk()) {
+            (self.head, self.filled) = (*head, HEAD);
+            return rest;
+        }
         let (now, rest) = bytes.split_at(min(HEAD - self.filled, bytes.len()));
         if let Some(place) = self.head.get_mut(self.filled..self.filled + now.len()) {
             place.copy_from_slice(now);

@@ -1,6 +1,4 @@
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-};
+use http::header::{CONNECTION, HeaderName, HeaderValue, TE, USER_AGENT};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request, Uri, Version};
@@ -13,37 +11,26 @@ pub(crate) struct Heads {
     pub(crate) user_agent: HeaderValue,
 }
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
 /// Headers that are about a connection of HTTP/1, and `content-length`, which gRPC does not have.
-const STRIPPED: [HeaderName; 6] = [
-    CONNECTION,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
+const STRIPPED: [&str; 6] = [
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+    "keep-alive",
+    "proxy-connection",
 ];
 
 impl Heads {
     /// The head as h2 sends it: with the origin of the channel, without headers of a connection,
     /// and with the user's `user-agent` first (CONTRACT C12).
-    pub(crate) fn prepare(&self, parts: Parts) -> Request<()> {
-        let Parts {
-            method,
-            uri,
-            mut headers,
-            ..
-        } = parts;
-        strip(&mut headers);
-        self.sign(&mut headers);
-        let mut head = Request::new(());
-        *head.method_mut() = method;
-        *head.uri_mut() = self.place(uri);
-        *head.version_mut() = Version::HTTP_2;
-        *head.headers_mut() = headers;
-        head
+    pub(crate) fn prepare(&self, mut parts: Parts) -> Request<()> {
+        let given = Given::of(&parts.headers);
+        given.strip(&mut parts.headers);
+        self.sign(&mut parts.headers, &given);
+        parts.uri = self.place(parts.uri);
+        parts.version = Version::HTTP_2;
+        Request::from_parts(parts, ())
     }
 
     fn place(&self, uri: Uri) -> Uri {
@@ -57,8 +44,9 @@ impl Heads {
         Uri::from_parts(parts).unwrap_or_default()
     }
 
-    fn sign(&self, headers: &mut HeaderMap) {
-        let Some(user) = headers.get(USER_AGENT) else {
+    fn sign(&self, headers: &mut HeaderMap, given: &Given) {
+        let user = given.has_agent.then(|| headers.get(USER_AGENT));
+        let Some(user) = user.flatten() else {
             headers.insert(USER_AGENT, self.user_agent.clone());
             return;
         };
@@ -69,30 +57,50 @@ impl Heads {
     }
 }
 
-/// One pass: most requests have none of these.
-fn strip(headers: &mut HeaderMap) {
-    let (mut is_stripped, mut has_other_te) = (false, false);
-    for (name, value) in &*headers {
-        is_stripped |= STRIPPED.contains(name);
-        has_other_te |= name == TE && value != "trailers";
+/// Which headers of a request the channel writes or strips, found in one pass: most requests have
+/// none of them.
+#[derive(Default)]
+struct Given {
+    is_stripped: bool,
+    has_other_te: bool,
+    has_agent: bool,
+}
+
+impl Given {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut given = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "te" => given.has_other_te |= value != "trailers",
+                "user-agent" => given.has_agent = true,
+                name => given.is_stripped |= STRIPPED.contains(&name),
+            }
+        }
+        given
     }
-    if has_other_te {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-    if !is_stripped {
-        return;
-    }
-    // Headers that `connection` names are of the connection, too (RFC 9110 section 7.6.1).
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .filter(|name| *name != TE)
-        .collect();
-    for name in STRIPPED.iter().chain(&named) {
-        headers.remove(name);
+
+    fn strip(&self, headers: &mut HeaderMap) {
+        if self.has_other_te {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        if !self.is_stripped {
+            return;
+        }
+        // Headers that `connection` names are of the connection, too (RFC 9110 section 7.6.1).
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .filter(|name| *name != TE)
+            .collect();
+        for name in STRIPPED {
+            headers.remove(name);
+        }
+        for name in &named {
+            headers.remove(name);
+        }
     }
 }
 

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response};
+use http::{Extensions, HeaderValue, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 
 use super::connection::{First, Sent, Why};
 use super::errors;
+use super::timing::Deadlined;
 use crate::classify::{Endpoint, Progress, Reason, TransportError, Verdict};
 use crate::error::BoxError;
 use crate::grpc::{Code, STATUS};
@@ -48,6 +49,8 @@ pub(crate) struct Outgoing<B: Body> {
     pub(crate) ready: Ready<B::Error>,
     /// The rest of the body.
     pub(crate) body: Option<B>,
+    /// The request's extensions, empty: the response's are written into their memory.
+    pub(crate) extensions: Extensions,
 }
 
 /// A call under way; dropping it resets its stream. The fields are dropped in this order.
@@ -57,6 +60,8 @@ pub(crate) struct Exchange {
     /// The pump of the request ends with the call.
     upload: Option<oneshot::Sender<()>>,
     slot: Option<Held>,
+    /// Empty, for the response.
+    extensions: Extensions,
 }
 
 /// What became of a request.
@@ -92,6 +97,7 @@ impl Exchange {
                     response,
                     upload: None,
                     slot: Some(Held::Alone(slot)),
+                    extensions: std::mem::take(&mut out.extensions),
                 })
             }
             Sent::No(unsent) => {
@@ -138,12 +144,15 @@ impl Exchange {
             response,
             upload: Some(upload),
             slot: Some(Held::Shared(slot)),
+            extensions: std::mem::take(&mut out.extensions),
         })
     }
 
+    /// With the response goes the deadline of the call, which its body has to keep too.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
+        deadline: &mut Option<Deadlined>,
     ) -> Poll<Result<Response<ResponseBody>, TransportError>> {
         let answer = ready!(Pin::new(&mut self.response).poll(cx));
         let Some(slot) = self.slot.take() else {
@@ -151,16 +160,18 @@ impl Exchange {
         };
         let connection = Arc::clone(&slot.connection);
         Poll::Ready(match answer {
-            Ok(response) => {
+            Ok(mut response) => {
                 connection.serve();
-                let (mut parts, stream) = response.into_parts();
-                if stream.is_end_stream() && connection.facts.go_away().is_some() {
-                    unmask(&mut parts.headers);
+                if connection.facts.go_away().is_some() && response.body().is_end_stream() {
+                    unmask(response.headers_mut());
                 }
                 let endpoint = Arc::clone(&connection.endpoint);
-                parts.extensions.insert(Endpoint::new(endpoint));
-                let body = ResponseBody::new(stream, self.upload.take(), slot);
-                Ok(Response::from_parts(parts, body))
+                self.extensions.insert(Endpoint::new(endpoint));
+                let extensions = response.extensions_mut();
+                std::mem::swap(extensions, &mut self.extensions);
+                Ok(response.map(|stream| {
+                    ResponseBody::new(stream, self.upload.take(), slot, deadline.take())
+                }))
             }
             Err(error) => {
                 slot.ended();

@@ -38,7 +38,13 @@ struct Stream {
 }
 
 impl ResponseBody {
-    pub(super) fn new(stream: RecvStream, upload: Option<oneshot::Sender<()>>, slot: Held) -> Self {
+    /// It has to end by the deadline.
+    pub(super) fn new(
+        stream: RecvStream,
+        upload: Option<oneshot::Sender<()>>,
+        slot: Held,
+        deadline: Option<Deadlined>,
+    ) -> Self {
         if stream.is_end_stream() {
             slot.answered();
             return Self {
@@ -52,16 +58,8 @@ impl ResponseBody {
                 _upload: upload,
                 slot,
             }),
-            deadline: None,
+            deadline,
         }
-    }
-
-    /// The body, too, has to end by then.
-    pub(crate) fn bounded(mut self, deadline: Option<Deadlined>) -> Self {
-        if !matches!(self.state, State::Over) {
-            self.deadline = deadline;
-        }
-        self
     }
 
     fn poll_stream(

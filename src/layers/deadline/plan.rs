@@ -55,6 +55,7 @@ impl CallDeadline {
             let timeout = context.deadline().map(|it| it.timeout());
             context.end_by_default(timeout == self.timeout);
         }
+        context.time();
         DeadlineTimer::new(context.deadline(), self.served.as_ref())
     }
 
