@@ -52,7 +52,6 @@ mod exchange;
 mod fault;
 mod future;
 mod pick;
-mod queue;
 mod service;
 mod shared;
 mod snapshot;

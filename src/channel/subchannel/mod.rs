@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::address::Address;
-use super::connection::{self, Connection, Keepalive, Plan, Watcher};
+use super::connection::{self, Complaints, Connection, Keepalive, Plan, Watcher};
 use super::connectivity::Connectivity;
 use super::shared::Shared;
 use super::view::View;
@@ -27,6 +27,7 @@ pub(super) struct Subchannel {
     pub(super) name: Arc<str>,
     address: Address,
     shared: Arc<Shared>,
+    complaints: Arc<Complaints>,
     inside: Mutex<Inside>,
 }
 
@@ -65,6 +66,7 @@ impl Subchannel {
             address,
             inside: Mutex::new(inside),
             shared,
+            complaints: Arc::default(),
         })
     }
 
@@ -200,6 +202,7 @@ impl Subchannel {
             },
             connect_timeout: settings.connect_timeout,
             queue: Arc::clone(&self.shared.queue),
+            complaints: Arc::clone(&self.complaints),
         }
     }
 
