@@ -16,7 +16,6 @@ use super::connection::{Http2, Keepalive, Most};
 use super::core::Core;
 use super::exchange::Heads;
 use super::fault::{Faults, InvalidChannel};
-use super::queue::Queue;
 use super::security::{Security, TlsSource};
 use super::service::Channel;
 use super::shared::Shared;
@@ -25,6 +24,7 @@ use super::target::{self, Target};
 use crate::backoff::Backoff;
 use crate::error::BoxError;
 use crate::kernel::sync::Mutex;
+use crate::ready::SlotQueue;
 
 /// Configures a [`Channel`]. Setters never fail; [`build`](Self::build) reports all faults at once.
 ///
@@ -35,7 +35,6 @@ use crate::kernel::sync::Mutex;
 /// | `buffer_size` | there is no buffer: a call goes to its connection itself |
 /// | `executor` | connections live on the runtime in which the channel is built |
 /// | `concurrency_limit`, `rate_limit` | layers of tower's do that, where you see them |
-/// | `http2_adaptive_window` | the windows are large; set them to bandwidth x round trip |
 /// | `tls_config_with_verifier` | a [`connector`](Self::connector) can bring TLS of its own |
 ///
 /// ```
@@ -203,10 +202,19 @@ impl Builder {
         self
     }
 
-    /// The most calls that wait for a connection or a stream; further ones fail with
-    /// RESOURCE_EXHAUSTED. Default: 10,000.
+    /// Limits the calls that wait for a connection or a stream. A further call fails at once with
+    /// RESOURCE_EXHAUSTED (CONTRACT W7). Default: 10,000, a few seconds of a busy client's calls.
     pub fn max_waiting(mut self, calls: usize) -> Self {
-        self.config.max_waiting = calls;
+        self.config.waiting.calls = calls;
+        self
+    }
+
+    /// Limits the bytes of the requests of waiting calls: their headers, and of their bodies the
+    /// first message, or all of it if it is one message. What a stream has not produced yet is not
+    /// counted. A further call fails at once with RESOURCE_EXHAUSTED (CONTRACT W7). Default:
+    /// 64 MiB, a share of memory that a container can be expected to spare.
+    pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
+        self.config.waiting.bytes = bytes;
         self
     }
 
@@ -251,6 +259,19 @@ impl Builder {
     pub fn initial_connection_window_size(mut self, bytes: impl Into<Option<u32>>) -> Self {
         let default = Http2::default().connection_window;
         self.config.http2.connection_window = bytes.into().unwrap_or(default);
+        self
+    }
+
+    /// Lets the flow-control windows grow with the connection: PINGs measure how much arrives within
+    /// a round trip, and a window that this fills is doubled, up to 16 MiB. The windows start at
+    /// their set sizes and never shrink. A PING is sent only after DATA was read, and while a window
+    /// stays as it is, only every 10 s at last, so servers do not count them as too many.
+    ///
+    /// Default: off. The default windows carry 2 MiB in a round trip on each stream, 1.6 Gbit/s over
+    /// 10 ms, and a larger window lets each reader that stops hold more memory. Turn it on for large
+    /// streams over long distances.
+    pub fn http2_adaptive_window(mut self, enabled: bool) -> Self {
+        self.config.http2.adaptive_window = enabled;
         self
     }
 
@@ -395,7 +416,7 @@ impl Builder {
         security: Option<Security>,
         runtime: Handle,
     ) -> Channel {
-        let max_waiting = self.config.max_waiting;
+        let waiting = self.config.waiting;
         let (settings, sockets) = self.config.split();
         let mut connector = self.connector.unwrap_or_else(|| Arc::new(sockets));
         let mut reload = None;
@@ -404,7 +425,7 @@ impl Builder {
             reload = security.reload.map(|reload| (reload, Arc::clone(&tls)));
             connector = tls;
         }
-        let queue = Arc::new(Queue::new(max_waiting, runtime.clone()));
+        let queue = Arc::new(SlotQueue::new(waiting, runtime.clone()));
         let endpoints = target.addresses.len();
         let shared = Shared::new(settings, connector, heads, runtime, queue, endpoints);
         let shared = Arc::new(shared);

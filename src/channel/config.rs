@@ -5,6 +5,7 @@ use super::connect::Sockets;
 use super::connection::{Http2, Keepalive};
 use super::fault::Faults;
 use crate::backoff::{Backoff, ConnectionBackoff};
+use crate::ready::Bounds;
 
 /// What a channel was built with, checked.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(super) struct Config {
     pub(super) backoff: Arc<dyn Backoff>,
     pub(super) max_connections: u32,
     pub(super) max_idle: Option<Duration>,
-    pub(super) max_waiting: usize,
+    pub(super) waiting: Bounds,
 }
 
 /// The least time before a PING: servers cut off clients that ping more often.
@@ -55,7 +56,7 @@ impl Default for Config {
             backoff: Arc::new(ConnectionBackoff::new()),
             max_connections: 4,
             max_idle: None,
-            max_waiting: 10_000,
+            waiting: Bounds::default(),
         }
     }
 }
@@ -102,7 +103,6 @@ impl Config {
         for (setter, number) in [
             ("max_connections", Some(self.max_connections)),
             ("max_concurrent_streams", Some(self.http2.max_streams)),
-            ("max_waiting", u32::try_from(self.max_waiting).ok()),
             ("tcp_keepalive_retries", self.sockets.keepalive_retries),
             (
                 "http2_max_header_list_size",
@@ -112,6 +112,12 @@ impl Config {
             faults.check(setter, number != Some(0), || {
                 "it must be greater than zero".into()
             });
+        }
+        for (setter, bound) in [
+            ("max_waiting", self.waiting.calls),
+            ("max_waiting_bytes", self.waiting.bytes),
+        ] {
+            faults.check(setter, bound != 0, || "it must be greater than zero".into());
         }
         for (setter, window) in [
             ("initial_stream_window_size", self.http2.stream_window),

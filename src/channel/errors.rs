@@ -43,9 +43,12 @@ pub(super) fn closed(error: Option<SharedError>) -> TransportError {
 }
 
 #[cold]
-pub(super) fn queue_full(calls: usize) -> TransportError {
+pub(super) fn queue_full(calls: usize, bytes: usize) -> TransportError {
     let code = Code::ResourceExhausted;
     let verdict = Verdict::new(Progress::NotSent, code, Reason::QueueFull);
-    let message = format!("{calls} calls wait for this channel already (max_waiting)");
+    let message = format!(
+        "{calls} calls with {bytes} bytes wait for this channel already, and max_waiting or \
+         max_waiting_bytes allows no more"
+    );
     failed(verdict, None, message, None)
 }

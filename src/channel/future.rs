@@ -12,18 +12,18 @@ use super::core::Core;
 use super::errors::{closed, queue_full};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look};
 use super::pick::{Picked, Wish};
-use super::queue::Ticket;
 use super::timing::Deadlined;
 use crate::call::Deadline;
 use crate::classify::{Endpoint, TransportError};
 use crate::error::BoxError;
+use crate::ready::Waiter;
 
 /// The future of [`Channel`](super::Channel).
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<B: Body> {
     /// The fields are dropped in this order: the stream is reset before the channel may end.
     stage: Stage<B>,
-    ticket: Option<Ticket>,
+    waiter: Option<Waiter>,
     terms: Terms,
     timer: Option<Deadlined>,
     /// h2 holds a stream of the connection: another look is to come after others have run.
@@ -49,11 +49,37 @@ enum Stage<B: Body> {
     Over,
 }
 
+impl<B: Body<Data = Bytes> + Unpin> Stage<B> {
+    /// Looks at the body of a request that was not sent, once.
+    fn look(&mut self, cx: &mut Context<'_>) {
+        let Self::Waiting(out, is_seen) = self else {
+            return;
+        };
+        if !std::mem::replace(is_seen, true)
+            && let Some(body) = &mut out.body
+        {
+            out.ready = match look(Pin::new(body), cx) {
+                Look::Empty => Ready::Nothing,
+                Look::Whole(bytes) => Ready::Whole(bytes),
+                Look::Part { first, next } => Ready::Part(first, next),
+            };
+        }
+    }
+
+    /// The size of a request that was not sent, as far as it is known.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Waiting(out, _) => out.bytes(),
+            Self::Sent(_) | Self::Over => 0,
+        }
+    }
+}
+
 impl<B: Body> ResponseFuture<B> {
     pub(super) fn new(core: Arc<Core>, out: Outgoing<B>, terms: Terms) -> Self {
         Self {
             stage: Stage::Waiting(out, false),
-            ticket: None,
+            waiter: None,
             terms,
             timer: None,
             is_held: false,
@@ -81,22 +107,25 @@ impl<B: Body> ResponseFuture<B> {
     }
 
     /// A slot on a connection, in the caller's turn.
-    fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot, TransportError>> {
+    fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot, TransportError>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let Some(core) = &self.core else {
             return Poll::Pending;
         };
         let queue = &core.shared.queue;
         // A call that is alone in the queue looks once more: a slot may have been freed before it
         // was in it.
-        let mut is_first_look = self.ticket.is_none() && queue.is_empty();
+        let mut is_first_look = self.waiter.is_none() && queue.is_empty();
         loop {
-            if let Some(ticket) = &self.ticket
+            if let Some(waiter) = &self.waiter
                 && !is_first_look
             {
-                ready!(ticket.poll(cx));
+                ready!(waiter.poll(cx));
             }
-            if self.ticket.is_some() || is_first_look {
-                let reserved = match &self.ticket {
+            if self.waiter.is_some() || is_first_look {
+                let reserved = match &self.waiter {
                     Some(_) => 0,
                     None => queue.woken(),
                 };
@@ -107,8 +136,8 @@ impl<B: Body> ResponseFuture<B> {
                     .map_or(&[][..], |it| it.as_slice());
                 match core.look(Wish { reserved, avoided }, self.terms.is_patient) {
                     Ok(Picked::Slot(slot)) => {
-                        if let Some(ticket) = self.ticket.take() {
-                            ticket.served();
+                        if let Some(waiter) = self.waiter.take() {
+                            waiter.served();
                             // The call behind may have come while this one's slot was not the only
                             // one.
                             queue.free(slot.connection.slots.free().min(1));
@@ -119,14 +148,15 @@ impl<B: Body> ResponseFuture<B> {
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             }
-            if let Some(ticket) = &self.ticket {
-                ticket.again();
+            if let Some(waiter) = &self.waiter {
+                waiter.again();
                 is_first_look = false;
             } else {
-                let Some(ticket) = queue.enter() else {
-                    return Poll::Ready(Err(queue_full(queue.calls())));
+                self.stage.look(cx);
+                let Some(waiter) = queue.enter(self.stage.bytes()) else {
+                    return Poll::Ready(Err(queue_full(queue.calls(), queue.bytes())));
                 };
-                self.ticket = Some(ticket);
+                self.waiter = Some(waiter);
                 is_first_look = queue.calls() == 1;
             }
         }
@@ -143,21 +173,13 @@ impl<B: Body> ResponseFuture<B> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError> + Send,
     {
-        let Stage::Waiting(out, is_seen) = &mut self.stage else {
+        self.stage.look(cx);
+        let Stage::Waiting(out, _) = &mut self.stage else {
             return Ok(());
         };
         if let (true, Some(deadline), Some(head)) = (has_waited, self.terms.deadline, &mut out.head)
         {
             deadline.stamp(head.headers_mut(), Instant::now());
-        }
-        if !std::mem::replace(is_seen, true)
-            && let Some(body) = &mut out.body
-        {
-            out.ready = match look(Pin::new(body), cx) {
-                Look::Empty => Ready::Nothing,
-                Look::Whole(bytes) => Ready::Whole(bytes),
-                Look::Part { first, next } => Ready::Part(first, next),
-            };
         }
         match Exchange::begin(out, slot, cx) {
             Begun::Exchange(exchange) => self.stage = Stage::Sent(exchange),
@@ -217,7 +239,7 @@ where
             };
             if let Poll::Ready(answer) = polled {
                 this.stage = Stage::Over;
-                this.ticket = None;
+                this.waiter = None;
                 this.core = None;
                 this.timer = None;
                 return Poll::Ready(answer);

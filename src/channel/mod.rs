@@ -54,7 +54,6 @@ mod exchange;
 mod fault;
 mod future;
 mod pick;
-mod queue;
 mod reload;
 mod security;
 mod service;

@@ -11,11 +11,11 @@ use super::connect::AnyConnector;
 use super::connection::Connection;
 use super::connectivity::Connectivity;
 use super::exchange::Heads;
-use super::queue::Queue;
 use super::view::View;
 use crate::kernel::rng::Rng;
 use crate::kernel::sync::Mutex;
 use crate::kernel::timer::Home;
+use crate::ready::SlotQueue;
 use crate::report::SharedError;
 
 /// What the endpoints and the calls of a channel share.
@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub(super) runtime: Handle,
     pub(super) home: Home,
     pub(super) rng: Rng,
-    pub(super) queue: Arc<Queue>,
+    pub(super) queue: Arc<SlotQueue>,
     views: Mutex<Vec<View>>,
     published: ArcSwap<Published>,
     states: watch::Sender<Connectivity>,
@@ -58,7 +58,7 @@ impl Shared {
         connector: AnyConnector,
         heads: Heads,
         runtime: Handle,
-        queue: Arc<Queue>,
+        queue: Arc<SlotQueue>,
         endpoints: usize,
     ) -> Self {
         let published = Published {

@@ -27,6 +27,8 @@ pub struct ChannelSnapshot {
     pub state: Connectivity,
     /// Calls that wait for a connection or a stream.
     pub waiting: usize,
+    /// The bytes of their requests, as far as they are known.
+    pub waiting_bytes: usize,
     /// In the order of the target.
     pub endpoints: Vec<EndpointSnapshot>,
 }
@@ -64,6 +66,7 @@ impl ChannelSnapshot {
         Self {
             state: core.shared.published().state,
             waiting: core.shared.queue.calls(),
+            waiting_bytes: core.shared.queue.bytes(),
             endpoints: core.endpoints.iter().map(|it| endpoint(it)).collect(),
         }
     }

@@ -184,7 +184,8 @@ impl Recorder {
         };
         if self.owns {
             tell(trace.path().as_ref().map(PathAndQuery::path), &mut error);
-            trace.failed_for_good(error.code(), error.give_up(), verdict);
+            let (code, endpoint) = (error.code(), error.endpoint());
+            trace.failed_for_good(code, error.give_up(), verdict, endpoint);
             error = error.reported(trace.report());
         } else {
             trace.came_back(!verdict.progress.is_unprocessed());

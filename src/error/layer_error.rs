@@ -178,6 +178,7 @@ impl Error {
             code: self.code().name(),
             reason: self.0.verdict.reason.name(),
             message: self.0.status.message(),
+            endpoint: self.0.endpoint.as_ref().map(Endpoint::name),
         }
     }
 

@@ -11,6 +11,8 @@ pub(crate) struct Failed<'a> {
     pub(crate) reason: &'static str,
     /// The message of the status.
     pub(crate) message: &'a str,
+    /// The endpoint that had the attempt, if the channel below reports endpoints.
+    pub(crate) endpoint: Option<&'a str>,
 }
 
 /// The attempt failed and the request is sent again after `delay`: as the next attempt, or within
@@ -27,15 +29,16 @@ pub(crate) fn retries(
         code,
         reason,
         message,
+        endpoint,
     } = failed;
     if is_transparent {
         tracing::debug!(
-            target: TARGET, method, attempt, code, reason, ?delay, error = message,
+            target: TARGET, method, attempt, code, reason, endpoint, ?delay, error = message,
             "the request was not processed and is sent again"
         );
     } else {
         tracing::debug!(
-            target: TARGET, method, attempt, code, reason, ?delay, error = message,
+            target: TARGET, method, attempt, code, reason, endpoint, ?delay, error = message,
             "the attempt failed and is retried"
         );
     }
@@ -74,9 +77,10 @@ pub(crate) fn gave_up(
         code,
         reason,
         message,
+        endpoint,
     } = failed;
     tracing::debug!(
-        target: TARGET, method, attempts, code, reason, give_up, error = message,
+        target: TARGET, method, attempts, code, reason, endpoint, give_up, error = message,
         "the call failed"
     );
 }

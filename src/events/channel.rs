@@ -11,14 +11,15 @@ pub(crate) fn channel_is_down(failed: Failed<'_>, fault: Option<&'static str>, d
         code,
         reason,
         message,
+        endpoint,
     } = failed;
     match fault {
         None => tracing::info!(
-            target: TARGET, code, reason, ?delay, error = message,
+            target: TARGET, code, reason, endpoint, ?delay, error = message,
             "the channel is down"
         ),
         Some(fault) => tracing::warn!(
-            target: TARGET, code, reason, fault, ?delay, error = message,
+            target: TARGET, code, reason, endpoint, fault, ?delay, error = message,
             "the channel is down, and waiting rarely cures it"
         ),
     }
@@ -37,9 +38,10 @@ pub(crate) fn channel_is_shut_down(failed: Failed<'_>) {
         code,
         reason,
         message,
+        endpoint,
     } = failed;
     tracing::warn!(
-        target: TARGET, code, reason, error = message,
+        target: TARGET, code, reason, endpoint, error = message,
         "the channel is shut down and takes no more calls: create a new one"
     );
 }

@@ -47,3 +47,13 @@ pub(crate) fn too_many_pings(endpoint: &str, keep_alive_interval: Duration) {
          often from now on: set a longer http2_keep_alive_interval, or let the server permit them"
     );
 }
+
+/// This endpoint breaks HTTP/2 or floods the connection.
+#[cold]
+pub(crate) fn hostile_peer(endpoint: &str, reason: &str) {
+    tracing::warn!(
+        target: TARGET, endpoint, reason,
+        "the server breaks HTTP/2 or floods the connection: it is no gRPC server, or a proxy or an \
+         attacker is in the way"
+    );
+}

@@ -19,7 +19,7 @@ pub(crate) use channel::tls_config_refused;
 pub(crate) use channel::{calls_released, channel_is_back, channel_is_down, channel_is_shut_down};
 pub(crate) use configuration::*;
 #[cfg(feature = "channel")]
-pub(crate) use endpoint::{connection_not_renewed, endpoint_state, too_many_pings};
+pub(crate) use endpoint::{connection_not_renewed, endpoint_state, hostile_peer, too_many_pings};
 pub(crate) use once::Once;
 
 /// The target of all events, whatever module they come from.

@@ -15,9 +15,10 @@ use super::WaitForReadyPolicy;
 use super::alarm::Alarm;
 use super::channel::Channel;
 use super::finding::Finding;
+use super::line::Number;
 use super::log::Log;
 use super::outage::after;
-use super::queue::{Number, Queue};
+use super::queue::Queue;
 use super::settings::Settings;
 
 /// The readiness of a channel and its waiting calls, shared by the clones of the channel.

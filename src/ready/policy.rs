@@ -7,7 +7,7 @@ use crate::call::{CallOptions, WaitMode};
 use crate::classify::{Progress, Reason, Verdict};
 use crate::methods::MethodTable;
 
-use super::queue::Bounds;
+use super::line::Bounds;
 
 /// How often all endpoints of a balanced channel must fail in a row until it counts as down: each
 /// failure concerns one endpoint only.
@@ -19,13 +19,6 @@ const LEARNED: u32 = 3;
 /// With three endpoints and random picks, eight more probes miss a live one in one of 25 rounds
 /// (CONTRACT W10).
 const FOLLOWERS: u32 = 8;
-
-/// A few seconds of a busy client's calls. Small ones take some 32 MB, 50 MB under all layers, see
-/// [`wait_for_ready`](crate::wait_for_ready).
-const MAX_WAITING: usize = 10_000;
-
-/// A share of memory that a container can be expected to spare.
-const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// Empties a full queue within a second, at about a sixth of the rate that one connection carries
 /// on two cores.
@@ -150,10 +143,7 @@ impl Default for WaitForReadyPolicy {
             max_backoff: Duration::MAX,
             endpoints: 1,
             is_told: false,
-            bounds: Bounds {
-                calls: MAX_WAITING,
-                bytes: MAX_WAITING_BYTES,
-            },
+            bounds: Bounds::default(),
             release: NonZeroU32::new(RELEASE_RATE),
         }
     }

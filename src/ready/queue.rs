@@ -1,31 +1,19 @@
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::line::{Bounds, Line, Number};
+
 /// The waiting calls in order of arrival. Pure: it returns the wakers that its owner has to wake.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    waiting: BTreeMap<Number, Waiting>,
-    bytes: usize,
-    last: u64,
-}
-
-/// A place in the queue. A call that a connection took without processing returns to its first
-/// place, ahead of all calls that returned less often. Otherwise a channel whose connections end
-/// after a few calls each could refuse the same call again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Number {
-    returns: Reverse<u32>,
-    arrival: u64,
+    waiting: Line<Waiting>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    bytes: usize,
     /// It probes the channel now.
     probes: bool,
     /// When it goes, once the channel is ready.
@@ -38,13 +26,6 @@ impl Waiting {
     fn watches(&self) -> bool {
         self.waker.is_some() && !self.probes
     }
-}
-
-/// How many calls may wait, and the total size of their requests.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) calls: usize,
-    pub(crate) bytes: usize,
 }
 
 /// How many calls at the head of the queue wake on their own when the next probe is due: one, and
@@ -64,36 +45,21 @@ impl Queue {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.waiting.bytes()
     }
 
     /// Adds a call that returned `returns` times; `None` if the queue is full.
     pub(crate) fn admit(&mut self, bytes: usize, returns: u32, bounds: Bounds) -> Option<Number> {
-        let sum = self.bytes.checked_add(bytes)?;
-        if self.waiting.len() >= bounds.calls || sum > bounds.bytes {
-            return None;
-        }
-        self.bytes = sum;
-        self.last += 1;
-        let place = Waiting {
-            bytes,
-            ..Waiting::default()
-        };
-        let number = Number {
-            returns: Reverse(returns),
-            arrival: self.last,
-        };
-        self.waiting.insert(number, place);
-        Some(number)
+        let call = Waiting::default();
+        self.waiting.admit(bytes, returns, bounds, call)
     }
 
     /// Releases a place. Returns the calls to wake, which take over its watch.
     pub(crate) fn leave(&mut self, number: Number) -> Vec<Waker> {
         let watched = self.rank(number).is_some();
-        let Some(left) = self.waiting.remove(&number) else {
+        let Some(left) = self.waiting.leave(number) else {
             return Vec::new();
         };
-        self.bytes -= left.bytes;
         let mut wake = if watched { self.watchers() } else { Vec::new() };
         // Dropped where the others are woken, outside the lock: a waker may run any code.
         wake.extend(left.waker);
@@ -101,12 +67,12 @@ impl Queue {
     }
 
     pub(crate) fn has(&self, number: Number) -> bool {
-        self.waiting.contains_key(&number)
+        self.waiting.has(number)
     }
 
     /// Waits for the next change. Returns a waker that is not needed any more.
     pub(crate) fn wait(&mut self, number: Number, waker: Option<&Waker>) -> Option<Waker> {
-        let place = self.waiting.get_mut(&number)?;
+        let place = self.waiting.get_mut(number)?;
         place.probes = false;
         let waker = waker?;
         match &place.waker {
@@ -117,7 +83,7 @@ impl Queue {
 
     /// Marks this call as the one that probes the channel.
     pub(crate) fn probes(&mut self, number: Number) {
-        if let Some(place) = self.waiting.get_mut(&number) {
+        if let Some(place) = self.waiting.get_mut(number) {
             place.probes = true;
         }
     }
@@ -131,12 +97,12 @@ impl Queue {
 
     /// When the call goes, now that the channel is ready.
     pub(crate) fn slot(&self, number: Number) -> Option<Instant> {
-        self.waiting.get(&number)?.slot
+        self.waiting.get(number)?.slot
     }
 
     /// Sets when the call goes, unless the channel is lost before.
     pub(crate) fn goes_at(&mut self, number: Number, at: Instant) {
-        if let Some(place) = self.waiting.get_mut(&number) {
+        if let Some(place) = self.waiting.get_mut(number) {
             place.slot = Some(at);
         }
     }
@@ -147,10 +113,9 @@ impl Queue {
         // The probing call has gone. A waker may run any code on drop, so it is dropped outside the
         // lock.
         let probing = self.waiting.iter().filter(|(_, place)| place.probes);
-        let gone: Vec<Number> = probing.map(|(number, _)| *number).collect();
+        let gone: Vec<Number> = probing.map(|(number, _)| number).collect();
         let mut wake = Vec::new();
-        for place in gone.iter().filter_map(|it| self.waiting.remove(it)) {
-            self.bytes -= place.bytes;
+        for place in gone.iter().filter_map(|it| self.waiting.leave(*it)) {
             wake.extend(place.waker);
         }
         let slots = (0_u32..).map(|nth| match rate {
@@ -161,7 +126,7 @@ impl Queue {
             }
             None => now,
         });
-        for (place, slot) in self.waiting.values_mut().zip(slots) {
+        for (place, slot) in self.waiting.iter_mut().zip(slots) {
             place.slot = Some(slot);
         }
         wake.extend(self.everybody());
@@ -170,14 +135,14 @@ impl Queue {
 
     /// Cancels the assigned times: the channel is not ready any more.
     pub(crate) fn hold(&mut self) {
-        for place in self.waiting.values_mut() {
+        for place in self.waiting.iter_mut() {
             place.slot = None;
         }
     }
 
     /// The wakers of all waiting calls, in order.
     pub(crate) fn everybody(&mut self) -> Vec<Waker> {
-        let places = self.waiting.values_mut();
+        let places = self.waiting.iter_mut();
         places.filter_map(|place| place.waker.take()).collect()
     }
 
@@ -192,7 +157,7 @@ impl Queue {
     }
 
     fn watching(&mut self, most: usize) -> Vec<Waker> {
-        let places = self.waiting.values_mut().filter(|place| place.watches());
+        let places = self.waiting.iter_mut().filter(|place| place.watches());
         places
             .take(most)
             .filter_map(|place| place.waker.take())
@@ -203,7 +168,7 @@ impl Queue {
         let places = self.waiting.iter().filter(|(_, place)| place.watches());
         places
             .take(WATCHERS)
-            .position(|(waiting, _)| *waiting == number)
+            .position(|(waiting, _)| waiting == number)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
-use crate::classify::{Progress, Reason, Verdict};
+use crate::classify::{Endpoint, Progress, Reason, Verdict};
 use crate::grpc::Code;
 
 use super::{FailedAttempt, GiveUp, Phase};
@@ -121,7 +121,12 @@ impl Record {
         self.attempt_began = Some(now);
     }
 
-    pub(super) fn attempt_failed(&mut self, verdict: Verdict, now: Instant) {
+    pub(super) fn attempt_failed(
+        &mut self,
+        verdict: Verdict,
+        endpoint: Option<Endpoint>,
+        now: Instant,
+    ) {
         self.came_back(!verdict.progress.is_unprocessed());
         let began = self.attempt_began.take().unwrap_or(now);
         if self.failed.len() == KEPT {
@@ -133,6 +138,7 @@ impl Record {
             verdict,
             began: began.saturating_duration_since(self.started.unwrap_or(began)),
             took: now.saturating_duration_since(began),
+            endpoint,
         });
     }
 
@@ -169,12 +175,13 @@ impl Record {
         code: Code,
         give_up: Option<GiveUp>,
         verdict: Verdict,
+        endpoint: Option<Endpoint>,
         now: Instant,
     ) {
         let give_up = give_up.or(self.passing).filter(|_| code != Code::Ok);
         self.end = Some((code, give_up));
         if self.attempt_began.is_some() {
-            self.attempt_failed(verdict, now);
+            self.attempt_failed(verdict, endpoint, now);
         }
     }
 
@@ -202,7 +209,7 @@ impl Record {
         if self.end.is_none() {
             let dropped = Verdict::new(self.progress(), Code::Cancelled, Reason::Dropped);
             self.passing = None;
-            self.end(Code::Cancelled, Some(GiveUp::Cancelled), dropped, now);
+            self.end(Code::Cancelled, Some(GiveUp::Cancelled), dropped, None, now);
         }
         self.enter(Phase::Over, now);
         self.is_owned = false;
@@ -253,7 +260,7 @@ impl Record {
     }
 
     pub(super) fn failed(&self) -> Vec<FailedAttempt> {
-        self.failed.iter().copied().collect()
+        self.failed.iter().cloned().collect()
     }
 
     pub(super) fn last_failure(&self) -> Option<SharedError> {

@@ -4,7 +4,7 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
-use crate::classify::{Progress, Verdict};
+use crate::classify::{Endpoint, Progress, Verdict};
 use crate::grpc::Code;
 use crate::kernel::sync::Mutex;
 
@@ -119,8 +119,8 @@ impl Trace {
         });
     }
 
-    pub(crate) fn attempt_failed(&self, verdict: Verdict) {
-        self.write(|record| record.attempt_failed(verdict, Instant::now()));
+    pub(crate) fn attempt_failed(&self, verdict: Verdict, endpoint: Option<&Endpoint>) {
+        self.write(|record| record.attempt_failed(verdict, endpoint.cloned(), Instant::now()));
     }
 
     /// The request is no longer under way.
@@ -166,9 +166,15 @@ impl Trace {
 /// For the outermost acting layer, which owns the call: it knows when and how the call ends.
 impl Trace {
     /// Records the final failure, and its meaning for an attempt under way.
-    pub(crate) fn failed_for_good(&self, code: Code, give_up: Option<GiveUp>, verdict: Verdict) {
+    pub(crate) fn failed_for_good(
+        &self,
+        code: Code,
+        give_up: Option<GiveUp>,
+        verdict: Verdict,
+        endpoint: Option<&Endpoint>,
+    ) {
         let now = Instant::now();
-        self.write(|record| record.end(code, give_up, verdict, now));
+        self.write(|record| record.end(code, give_up, verdict, endpoint.cloned(), now));
     }
 
     /// Records the start of the answer, which states `code` if it is Trailers-Only. Returns the

@@ -7,6 +7,7 @@ use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::Channel;
 use grpc_resilience::classify::{Endpoint, Progress, Reason, TransportError};
 use grpc_resilience::grpc::Code;
+use http_body_util::Full;
 use peer::{Connection, Peer, Reason as H2Reason, Step, Stream};
 use test_protos::{EchoClient, EchoRequest};
 use tower::Service as _;
@@ -257,6 +258,34 @@ async fn too_many_waiting_calls_fail() {
     assert_eq!(error.verdict().reason, Reason::QueueFull);
     let _host = net.serve("host");
     assert_eq!(status(first.await.unwrap()).await, 0);
+}
+
+// CONTRACT W7
+#[tokio::test(start_paused = true)]
+async fn the_requests_of_waiting_calls_hold_no_more_bytes_than_allowed() {
+    let net = Net::default();
+    let channel = net.builder().max_waiting_bytes(10_000).build().unwrap();
+    let of = |size: usize| {
+        let mut request = request_with(Full::new(message(&vec![7; size])));
+        request.call_options().wait_for_ready();
+        let channel = channel.clone();
+        tokio::spawn(async move { send(&channel, request).await })
+    };
+    let first = of(8_000);
+    until(|| channel.snapshot().waiting == 1).await;
+    let bytes = channel.snapshot().waiting_bytes;
+    assert!((8_005..8_500).contains(&bytes), "{bytes}");
+    let error = of(2_000).await.unwrap().unwrap_err();
+    assert_eq!(error.verdict().reason, Reason::QueueFull);
+    assert!(error.message().contains("max_waiting_bytes"), "{error:?}");
+    let second = of(1_000);
+    until(|| channel.snapshot().waiting == 2).await;
+    // Headers count.
+    let headers = channel.snapshot().waiting_bytes - 8_005 - 1_005;
+    assert!((2 * 30..1_000).contains(&headers), "{headers}");
+    let _host = net.serve("host");
+    assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+    assert_eq!(channel.snapshot().waiting_bytes, 0);
 }
 
 // CONTRACT L1

@@ -35,12 +35,90 @@ fn ok_after(bytes: Vec<u8>) -> Vec<Step> {
 
 // CONTRACT C18
 #[tokio::test]
-async fn floods_of_pings_and_settings_are_answered_and_harm_no_call() {
-    assert_eq!(status(met(ok_after(PING.repeat(20_000))).await).await, 0);
-    assert_eq!(
-        status(met(ok_after(SETTINGS.repeat(20_000))).await).await,
-        0
-    );
+async fn some_pings_and_settings_are_answered_and_harm_no_call() {
+    assert_eq!(status(met(ok_after(PING.repeat(900))).await).await, 0);
+    assert_eq!(status(met(ok_after(SETTINGS.repeat(80))).await).await, 0);
+}
+
+/// The WARN events of all calls that meet these steps, on each of three connections.
+async fn warnings(steps: Vec<Step>) -> Vec<String> {
+    let heard = crate::common::log::Ear::new();
+    let stream = || Stream::from(steps.clone());
+    let script = || Connection::new().streams([stream(), stream(), stream()]);
+    let peer = Peer::start([script(), script(), script()]).await;
+    let channel = channel(&peer).await;
+    for _ in 0..3 {
+        // The second connection in a row that serves no call is redialled after a backoff.
+        let mut patient = request();
+        patient.call_options().wait_for_ready();
+        let failed = tokio::time::timeout(LONG, send(&channel, patient)).await;
+        assert_eq!(failed.unwrap().unwrap_err().progress(), Progress::Reached);
+    }
+    let mut patient = request();
+    patient.call_options().wait_for_ready();
+    assert_eq!(status(send(&channel, patient).await).await, 0);
+    let name = peer.uri().replace("http://", "");
+    let text = heard.text();
+    let warnings = text.lines().filter(|line| line.starts_with("WARN"));
+    let warnings: Vec<String> = warnings.map(str::to_owned).collect();
+    assert!(warnings.iter().all(|it| it.contains(&name)), "{warnings:?}");
+    warnings
+}
+
+fn after_request(bytes: Vec<u8>) -> Vec<Step> {
+    vec![Step::AwaitRequest, Step::Bytes(bytes.into())]
+}
+
+// CONTRACT C18
+#[tokio::test]
+async fn a_flood_fails_the_calls_on_its_connection_and_is_told_once() {
+    for (flood, name) in [
+        (PING.repeat(20_000), "flood of PING frames"),
+        (SETTINGS.repeat(20_000), "flood of SETTINGS frames"),
+    ] {
+        let warnings = warnings(after_request(flood)).await;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains(name), "{warnings:?}");
+    }
+}
+
+// CONTRACT C18
+#[tokio::test]
+async fn each_breach_of_http_2_is_told_once() {
+    let bomb = peer::Headers::response().with("x-bomb", "b".repeat(15_000));
+    let bomb = bomb.with("x-bomb-too", "b".repeat(15_000));
+    for steps in [
+        // A WINDOW_UPDATE of zero, garbage, and headers beyond the limit.
+        after_request(vec![0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        after_request(vec![0xff; 1_000]),
+        vec![Step::AwaitRequest, Step::Headers(bomb)],
+    ] {
+        let warnings = warnings(steps).await;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+    }
+}
+
+// CONTRACT C1, C18
+#[tokio::test]
+async fn a_server_of_http_1_is_told_once_however_often_it_is_dialled() {
+    let heard = crate::common::log::Ear::new();
+    let script = Connection::silent()
+        .then(Step::AwaitPreface)
+        .then(Step::Bytes("HTTP/1.1 400 Bad Request\r\n\r\n".into()));
+    let peer = Peer::always(script).await;
+    let channel = Channel::builder(peer.uri()).build().unwrap();
+    peer.wait_for_connections(4).await;
+    let error = call(&channel).await.unwrap_err();
+    assert_eq!(error.progress(), Progress::NotSent);
+    assert_eq!(heard.count("WARN"), 1, "{}", heard.text());
+}
+
+// CONTRACT C18
+#[tokio::test]
+async fn a_server_that_merely_dies_is_no_breach() {
+    let heard = crate::common::log::Ear::new();
+    let _ = met([Step::AwaitRequest, Step::Abort]).await;
+    assert_eq!(heard.count("WARN"), 0, "{}", heard.text());
 }
 
 // CONTRACT C18
@@ -69,7 +147,7 @@ async fn headers_beyond_the_limit_fail_the_call_with_a_typed_error() {
 
 // CONTRACT C18
 #[tokio::test]
-async fn resets_of_streams_that_nobody_opened_end_the_connection_and_not_the_channel() {
+async fn resets_of_unknown_streams_end_the_connection_and_not_the_channel() {
     let resets: Vec<u8> = (0..1_000_u32)
         .flat_map(|it| {
             let stream = (it * 2 + 1_001).to_be_bytes();

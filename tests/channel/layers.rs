@@ -6,7 +6,7 @@ use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::Channel;
 use grpc_resilience::classify::{Endpoint, Progress, Reason};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
-use grpc_resilience::{Error, Resilience, Resilient, RetryLayer, RetryPolicy};
+use grpc_resilience::{CallReport, Error, Resilience, Resilient, RetryLayer, RetryPolicy};
 use http_body_util::BodyExt as _;
 use peer::{Connection, LastStream, Peer, Reason as H2Reason, Step, Stream};
 use test_protos::{EchoClient, EchoRequest};
@@ -269,4 +269,73 @@ async fn a_retry_avoids_the_endpoint_where_an_attempt_arrived_and_failed() {
     }
     let (bad, worse) = (bad.streams_seen().len(), worse.streams_seen().len());
     assert!(bad > 0 && worse > 0 && bad + worse <= 24, "{bad} {worse}");
+}
+
+// CONTRACT L2, C17: the report and the events name the endpoint of each attempt
+#[tokio::test]
+async fn a_retry_avoids_one_of_two_endpoints_and_names_both() {
+    let bad = Peer::always(Connection::new().other_streams(Stream::status(14, "no"))).await;
+    let good = Peer::start([]).await;
+    let address = |peer: &Peer| peer.uri().replace("http://", "");
+    let target = format!("ipv4:{},{}", address(&bad), address(&good));
+    let channel = connected(Channel::builder(target)).await;
+    let layered = RetryLayer::new(RetryPolicy::new()).layer(channel.clone());
+    let mut retried = 0;
+    for _ in 0..8 {
+        until(|| connections(&channel) == 2).await;
+        let heard = crate::common::log::Ear::new();
+        let mut request = request();
+        request.call_options().idempotent();
+        let answer = layered.clone().oneshot(request).await.unwrap();
+        let endpoint = answer.extensions().get::<Endpoint>().unwrap();
+        assert_eq!(endpoint.name(), address(&good));
+        let Some(report) = answer.extensions().get::<CallReport>().cloned() else {
+            continue;
+        };
+        retried += 1;
+        let failed = report.failed_attempts();
+        assert_eq!(failed.len(), 1, "it went to the other one at once");
+        let name = failed[0].endpoint.as_ref().map(Endpoint::name);
+        assert_eq!(name, Some(&*address(&bad)));
+        let named = format!("attempt 1 at {}: UNAVAILABLE", address(&bad));
+        assert!(report.to_string().contains(&named), "{report}");
+        let line = heard.text();
+        let line = line
+            .lines()
+            .find(|line| line.contains("is retried"))
+            .unwrap();
+        assert!(
+            line.contains(&format!("endpoint=\"{}\"", address(&bad))),
+            "{line}"
+        );
+        assert!(answer.into_body().collect().await.is_ok());
+    }
+    assert!(retried > 0);
+    assert_eq!(bad.streams_seen().len(), retried);
+}
+
+// CONTRACT C17
+#[tokio::test]
+async fn a_call_that_fails_for_good_names_the_endpoint_of_its_last_attempt() {
+    let bad = Peer::always(Connection::new().other_streams(Stream::status(14, "no"))).await;
+    let address = bad.uri().replace("http://", "");
+    let channel = channel(&bad).await;
+    let heard = crate::common::log::Ear::new();
+    let mut client = client(Resilience::new().wrap(channel));
+    let mut request = tonic::Request::new(EchoRequest::default());
+    request.call_options().idempotent().max_attempts(2);
+    let status = client.unary(request).await.unwrap_err();
+    let report = Error::find(&status).unwrap().report().unwrap().clone();
+    let failed = report.failed_attempts();
+    let names: Vec<_> = failed
+        .iter()
+        .map(|it| it.endpoint.as_ref().map(Endpoint::name))
+        .collect();
+    assert_eq!(names, [Some(&*address), Some(&*address)]);
+    let text = heard.text();
+    let line = text
+        .lines()
+        .find(|line| line.contains("the call failed"))
+        .unwrap();
+    assert!(line.contains(&format!("endpoint=\"{address}\"")), "{line}");
 }

@@ -1,6 +1,7 @@
 //! What many calls at once cost, and what is left of those that are dropped.
 #![cfg(test)]
 
+mod channel;
 mod drops;
 mod memory;
 mod support;

@@ -149,6 +149,14 @@ impl Turn<'_> {
         self.cell.inside.lock().end.take()
     }
 
+    /// Sets the flow-control window of each stream; `false` if the peer has yet to acknowledge an
+    /// earlier change.
+    pub(super) fn set_stream_window(&mut self, bytes: u32) -> bool {
+        let mut inside = self.cell.inside.lock();
+        let connection = inside.connection.as_mut();
+        connection.is_none_or(|it| it.set_initial_window_size(bytes).is_ok())
+    }
+
     /// Sets how many unread bytes the peer may send.
     pub(super) fn set_window(&mut self, bytes: u32) {
         if let Some(connection) = &mut self.cell.inside.lock().connection {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use h2::{Ping, PingPong};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::keepalive::{Heard, Keepalive, Pinger, Step};
+use super::keepalive::Step;
+use super::pings::Pings;
 use super::shared::Connection;
 
 /// What is to be told of a connection.
@@ -32,8 +32,7 @@ pub(crate) trait Watcher: Send + Sync + 'static {
 pub(super) struct Driver {
     connection: Arc<Connection>,
     watcher: Arc<dyn Watcher>,
-    pings: PingPong,
-    pinger: Option<Pinger>,
+    pings: Pings,
     idle: Option<Idle>,
     timer: Option<Pin<Box<Sleep>>>,
     is_leaving: bool,
@@ -63,8 +62,7 @@ impl Driver {
     pub(super) fn new(
         connection: Arc<Connection>,
         watcher: Arc<dyn Watcher>,
-        pings: PingPong,
-        keepalive: Option<Keepalive>,
+        pings: Pings,
         max_idle: Option<Duration>,
     ) -> Self {
         let now = Instant::now();
@@ -72,7 +70,6 @@ impl Driver {
             connection,
             watcher,
             pings,
-            pinger: keepalive.map(|settings| Pinger::new(settings, now)),
             idle: max_idle.map(|max| Idle {
                 max,
                 newest: 0,
@@ -96,23 +93,13 @@ impl Driver {
     }
 
     fn keepalive(&mut self, now: Instant) -> Result<Option<Instant>, Over> {
-        let Some(pinger) = &mut self.pinger else {
-            return Ok(None);
-        };
         let facts = &self.connection.facts;
         loop {
-            let heard = Heard {
-                byte: facts.read_at(),
-                news: facts.heard_at(),
-            };
             let has_calls = self.connection.slots.in_use() > 0;
-            match pinger.step(now, heard, has_calls) {
+            match self.pings.keep_alive(now, facts, has_calls) {
                 Step::Rest => return Ok(None),
                 Step::Wait(until) => return Ok(Some(until)),
-                Step::Ping => {
-                    // An earlier PING was answered, or there was none.
-                    let _ = self.pings.send_ping(Ping::opaque());
-                }
+                Step::Ping => {}
                 Step::Close => {
                     facts.set_silent();
                     return Err(Over);
@@ -150,16 +137,13 @@ impl Driver {
         None
     }
 
-    fn poll_pong(&mut self, cx: &mut Context<'_>) {
-        if let Some(pinger) = &mut self.pinger
-            && pinger.is_waiting()
-            && let Poll::Ready(Ok(_)) = self.pings.poll_pong(cx)
-        {
-            pinger.answered();
+    fn poll_pings(&mut self, cx: &mut Context<'_>) {
+        if let Some(window) = self.pings.poll(cx, &self.connection.facts) {
+            self.connection.grow(window);
         }
     }
 
-    /// Nobody else has to be told that the connection takes no new call.
+    /// The connection takes no new call from now on, and its watcher is told so, once.
     fn leave(&mut self) {
         self.is_leaving = true;
         self.is_unproven = !self.connection.has_served();
@@ -184,6 +168,9 @@ impl Driver {
 
     fn end(&mut self, end: Result<(), h2::Error>) {
         self.is_over = true;
+        if let Err(error) = &end {
+            self.connection.complain(error);
+        }
         self.connection.retire();
         self.connection.cell.close();
         self.watcher.over(&self.connection, end);
@@ -206,7 +193,7 @@ impl Future for Driver {
             this.is_unproven = false;
             this.watcher.served_late();
         }
-        this.poll_pong(cx);
+        this.poll_pings(cx);
         // A timer that goes off too early is set anew then, and not with each call.
         while this.timer.as_ref().is_none_or(|timer| timer.is_elapsed()) {
             let Ok(next) = this.next(Instant::now()) else {
@@ -219,7 +206,7 @@ impl Future for Driver {
             };
             if timer.as_mut().poll(cx).is_pending() {
                 // A PING may have been queued meanwhile.
-                this.poll_pong(cx);
+                this.poll_pings(cx);
                 break;
             }
         }

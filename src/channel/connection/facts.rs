@@ -134,8 +134,8 @@ impl Facts {
     }
 
     /// Bytes were read just now; whether a frame other than a PONG was among them.
-    pub(super) fn add_read(&self, has_news: bool) {
-        let passed = Instant::now().saturating_duration_since(self.started);
+    pub(super) fn add_read(&self, has_news: bool, now: Instant) {
+        let passed = now.saturating_duration_since(self.started);
         let nanos = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
         self.read_at.store(nanos, Ordering::Relaxed);
         if has_news {
@@ -179,9 +179,9 @@ mod tests {
         let start = Instant::now();
         let facts = Facts::new(start);
         tokio::time::advance(Duration::from_secs(3)).await;
-        facts.add_read(true);
+        facts.add_read(true, Instant::now());
         tokio::time::advance(Duration::from_secs(4)).await;
-        facts.add_read(false);
+        facts.add_read(false, Instant::now());
         assert_eq!(facts.read_at(), start + Duration::from_secs(7));
         assert_eq!(facts.heard_at(), start + Duration::from_secs(3));
     }

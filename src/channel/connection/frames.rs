@@ -7,15 +7,35 @@ const KEPT: usize = 72;
 
 /// Kinds of frames.
 pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
 pub(super) const PING: u8 = 6;
 pub(super) const GO_AWAY: u8 = 7;
+pub(super) const WINDOW_UPDATE: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
 pub(super) const DATA: u8 = 0;
 
 /// Flags of frames.
 pub(super) const ACK: u8 = 0x1;
+pub(super) const END_STREAM: u8 = 0x1;
 pub(super) const END_HEADERS: u8 = 0x4;
+
+/// What RFC 9113 calls a kind of frames.
+pub(crate) fn name_of(kind: u8) -> &'static str {
+    match kind {
+        DATA => "DATA",
+        HEADERS => "HEADERS",
+        2 => "PRIORITY",
+        RST_STREAM => "RST_STREAM",
+        SETTINGS => "SETTINGS",
+        5 => "PUSH_PROMISE",
+        PING => "PING",
+        GO_AWAY => "GOAWAY",
+        WINDOW_UPDATE => "WINDOW_UPDATE",
+        CONTINUATION => "CONTINUATION",
+        _ => "unknown",
+    }
+}
 
 /// A frame that has passed whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +76,12 @@ impl Frames {
             left: 0,
             kept: Vec::new(),
         }
+    }
+
+    /// The kind of the frame that passes.
+    pub(super) fn kind(&self) -> u8 {
+        let [_, _, _, kind, ..] = self.head;
+        kind
     }
 
     /// These bytes pass; `seen` is told of each frame that they complete.
@@ -102,11 +128,6 @@ impl Frames {
             self.kept.extend(now.iter().take(kept));
         }
         rest
-    }
-
-    fn kind(&self) -> u8 {
-        let [_, _, _, kind, ..] = self.head;
-        kind
     }
 
     fn length(&self) -> usize {

@@ -20,6 +20,8 @@ use crate::error::BoxError;
 pub(crate) struct Http2 {
     pub(crate) stream_window: u32,
     pub(crate) connection_window: u32,
+    /// The windows grow to what an estimate finds.
+    pub(crate) adaptive_window: bool,
     pub(crate) max_frame_size: Option<u32>,
     pub(crate) header_table_size: Option<u32>,
     pub(crate) max_header_list_size: u32,
@@ -42,6 +44,7 @@ impl Default for Http2 {
         Self {
             stream_window: 2 << 20,
             connection_window: 5 << 20,
+            adaptive_window: false,
             max_frame_size: None,
             header_table_size: None,
             max_header_list_size: 16 << 10,

@@ -66,11 +66,6 @@ impl Pinger {
         self.is_answered = true;
     }
 
-    /// Whether a PING is to be answered.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.is_answered
-    }
-
     /// What to do at `now`; [`Step::Ping`] counts as done.
     pub(super) fn step(&mut self, now: Instant, heard: Heard, has_calls: bool) -> Step {
         let Keepalive {

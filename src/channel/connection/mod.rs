@@ -1,6 +1,9 @@
 //! One HTTP/2 connection: dialled, driven, and used by calls.
 
+mod allowance;
+mod bdp;
 mod cell;
+mod complaints;
 mod dial_error;
 mod driver;
 mod facts;
@@ -8,6 +11,7 @@ mod frames;
 mod handshake;
 mod keepalive;
 mod limit;
+mod pings;
 mod shared;
 mod slots;
 mod tap;
@@ -16,12 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::queue::Queue;
 use crate::error::BoxError;
+use crate::ready::SlotQueue;
 use driver::Driver;
 
+pub(crate) use complaints::Complaints;
 pub use dial_error::DialError;
 pub(crate) use driver::Watcher;
 pub(crate) use facts::Facts;
@@ -38,7 +43,8 @@ pub(crate) struct Plan {
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) max_idle: Option<Duration>,
     pub(crate) connect_timeout: Duration,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue: Arc<SlotQueue>,
+    pub(crate) complaints: Arc<Complaints>,
 }
 
 /// Makes a connection from what `io` connects, and starts its task. All phases together, those of
@@ -55,25 +61,34 @@ pub(crate) async fn connect(
     let cause = match shaken.await {
         Ok(Ok((shaken, pings))) => {
             let runtime = Handle::current();
+            let adaptive = plan
+                .http2
+                .adaptive_window
+                .then_some(plan.http2.stream_window);
             let connection = Connection::new(
                 plan.endpoint,
                 shaken,
-                plan.http2.max_streams,
+                &plan.http2,
                 runtime.clone(),
                 plan.queue,
+                plan.complaints,
             );
             let connection = Arc::new(connection);
             watcher.opened();
             runtime.spawn(Driver::new(
                 Arc::clone(&connection),
                 watcher,
-                pings,
-                plan.keepalive,
+                pings::Pings::new(pings, plan.keepalive, adaptive, Instant::now()),
                 plan.max_idle,
             ));
             return Ok(connection);
         }
-        Ok(Err(error)) => Some(error),
+        Ok(Err(error)) => {
+            if let Some(error) = error.downcast_ref() {
+                plan.complaints.hear(&plan.endpoint, error);
+            }
+            Some(error)
+        }
         Err(_) => None,
     };
     let phase = progress.get();

@@ -11,12 +11,13 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::cell::{Cell, Turn};
+use super::complaints::Complaints;
 use super::facts::Facts;
-use super::handshake::Shaken;
+use super::handshake::{Http2, Shaken};
 use super::limit::Limit;
 use super::slots::Slots;
-use crate::channel::queue::Queue;
 use crate::kernel::sync::Mutex;
+use crate::ready::SlotQueue;
 
 /// One HTTP/2 connection, shared by its task and its calls.
 pub(crate) struct Connection {
@@ -46,8 +47,13 @@ pub(crate) struct Connection {
     /// Bytes of DATA that readers took.
     taken: AtomicU64,
     window: AtomicU32,
-    base_window: u32,
-    queue: Arc<Queue>,
+    base_window: AtomicU32,
+    /// The window of a stream, and what the estimate wants it to be.
+    stream_window: AtomicU32,
+    wanted_window: AtomicU32,
+    is_adaptive: bool,
+    queue: Arc<SlotQueue>,
+    complaints: Arc<Complaints>,
 }
 
 #[derive(Debug)]
@@ -98,9 +104,10 @@ impl Connection {
     pub(super) fn new(
         endpoint: Arc<str>,
         shaken: Shaken,
-        configured: u32,
+        http2: &Http2,
         runtime: Handle,
-        queue: Arc<Queue>,
+        queue: Arc<SlotQueue>,
+        complaints: Arc<Complaints>,
     ) -> Self {
         let Shaken {
             send,
@@ -109,6 +116,7 @@ impl Connection {
             peer_limit,
             window,
         } = shaken;
+        let configured = http2.max_streams;
         let limits = Limits {
             peer: peer_limit,
             own: Limit::default(),
@@ -131,8 +139,12 @@ impl Connection {
             settings: AtomicU32::new(facts.settings()),
             taken: AtomicU64::new(0),
             window: AtomicU32::new(window),
-            base_window: window,
+            base_window: AtomicU32::new(window),
+            stream_window: AtomicU32::new(http2.stream_window),
+            wanted_window: AtomicU32::new(http2.stream_window),
+            is_adaptive: http2.adaptive_window,
             queue,
+            complaints,
             facts,
         }
     }
@@ -226,11 +238,14 @@ impl Connection {
         if queued < enough {
             return;
         }
-        if let Some(mut turn) = turn
-            && self.poll(&mut turn).is_ready()
-        {
-            // The task tells of the end.
-            self.cell.wake();
+        if let Some(mut turn) = turn {
+            let data = self.facts.data();
+            let is_over = self.poll(&mut turn).is_ready();
+            let has_sample = self.is_adaptive && data != self.facts.data();
+            if is_over || has_sample {
+                // The task tells of the end, and sends the PINGs of the estimate.
+                self.cell.wake();
+            }
         }
     }
 
@@ -323,6 +338,10 @@ impl Connection {
 
     /// What a reader leaves unread takes nothing of the other streams' window (CONTRACT C14).
     fn widen(&self, turn: &mut Turn<'_>) {
+        let wanted = self.wanted_window.load(Ordering::Relaxed);
+        if self.stream_window.load(Ordering::Relaxed) != wanted && turn.set_stream_window(wanted) {
+            self.stream_window.store(wanted, Ordering::Relaxed);
+        }
         let data = self.facts.data();
         if self.slots.in_use() == 0 {
             // What cancelled calls left unread, h2 has given back.
@@ -330,11 +349,25 @@ impl Connection {
         }
         let unread = data.saturating_sub(self.taken.load(Ordering::Relaxed));
         let unread = u32::try_from(unread).unwrap_or(u32::MAX) & !(STEP - 1);
-        let wanted = self.base_window.saturating_add(unread).min(MAX_WINDOW);
+        let base = self.base_window.load(Ordering::Relaxed);
+        let wanted = base.saturating_add(unread).min(MAX_WINDOW);
         if self.window.load(Ordering::Relaxed) != wanted {
             self.window.store(wanted, Ordering::Relaxed);
             turn.set_window(wanted);
         }
+    }
+
+    /// The estimate finds that the connection carries more than its windows allow.
+    pub(super) fn grow(&self, stream_window: u32) {
+        self.wanted_window.store(stream_window, Ordering::Relaxed);
+        self.base_window.fetch_max(stream_window, Ordering::Relaxed);
+        self.cell.wake();
+    }
+
+    /// The peer may have broken HTTP/2 (CONTRACT C18).
+    #[cold]
+    pub(crate) fn complain(&self, error: &h2::Error) {
+        self.complaints.hear(&self.endpoint, error);
     }
 
     /// A call was dropped: its slot is free once h2 has written its reset.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
+use super::allowance::{Allowance, CRUMB, Flood};
 use super::facts::Facts;
 use super::frames::{
-    ACK, CONTINUATION, DATA, END_HEADERS, Frames, GO_AWAY, HEADERS, PING, SETTINGS,
+    ACK, CONTINUATION, DATA, END_HEADERS, Frames, GO_AWAY, HEADERS, PING, SETTINGS, name_of,
 };
 
 /// A transport with its type erased.
@@ -28,6 +30,7 @@ pub(super) struct Tap {
     facts: Arc<Facts>,
     inbound: Frames,
     outbound: Frames,
+    allowance: Allowance,
 }
 
 impl Tap {
@@ -37,12 +40,19 @@ impl Tap {
             facts,
             inbound: Frames::after(0),
             outbound: Frames::after(PREFACE),
+            allowance: Allowance::new(Instant::now()),
         }
     }
 
     fn took(&mut self, bytes: &[u8]) {
-        let facts = &self.facts;
-        self.outbound.pass(bytes, |frame| {
+        let Self {
+            facts,
+            outbound,
+            allowance,
+            ..
+        } = self;
+        outbound.pass(bytes, |frame| {
+            allowance.sent(&frame);
             let ends = frame.has(END_HEADERS);
             if ends && matches!(frame.kind, HEADERS | CONTINUATION) {
                 facts.add_opened(frame.stream);
@@ -50,10 +60,22 @@ impl Tap {
         });
     }
 
-    fn gave(&mut self, bytes: &[u8]) {
-        let facts = &self.facts;
+    /// An error if the peer sends too much of what no call asked for.
+    fn gave(&mut self, bytes: &[u8]) -> Result<(), Flood> {
+        let Self {
+            facts,
+            inbound,
+            allowance,
+            ..
+        } = self;
+        let now = Instant::now();
+        allowance.refill(now);
         let mut has_news = false;
-        self.inbound.pass(bytes, |frame| {
+        let mut is_crumb = bytes.len() < CRUMB;
+        let mut allowed = Ok(());
+        inbound.pass(bytes, |frame| {
+            is_crumb = false;
+            allowed = allowed.and_then(|()| allowance.received(&frame));
             let is_ack = frame.has(ACK);
             match frame.kind {
                 PING if is_ack => return,
@@ -64,7 +86,20 @@ impl Tap {
             }
             has_news = true;
         });
-        facts.add_read(has_news);
+        facts.add_read(has_news, now);
+        if is_crumb {
+            allowed = allowance.crumb(inbound.kind());
+        }
+        allowed
+    }
+
+    /// Ends the connection: nothing more is read of it, and nothing more leaves.
+    #[cold]
+    fn flooded(&self, Flood(kind): Flood) -> io::Error {
+        self.facts.set_broken();
+        let name = name_of(kind);
+        let text = format!("the server sent a flood of {name} frames");
+        io::Error::new(io::ErrorKind::InvalidData, text)
     }
 
     /// What becomes of a write: h2 is told that it went well, even if it failed.
@@ -91,8 +126,8 @@ impl AsyncRead for Tap {
             // The calls fail now, and some of them for not having been sent. So nothing that h2
             // has buffered may leave after this.
             self.facts.set_broken();
-        } else {
-            self.gave(new);
+        } else if let Err(flood) = self.gave(new) {
+            return Poll::Ready(Err(self.flooded(flood)));
         }
         Poll::Ready(read)
     }

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
+use crate::ready::Bounds;
 
 /// Counts what it is told.
 #[derive(Default)]
@@ -48,7 +49,8 @@ async fn connected(told: &Arc<Told>) -> Arc<Connection> {
         keepalive: None,
         max_idle: None,
         connect_timeout: Duration::from_secs(5),
-        queue: Arc::new(Queue::new(10, Handle::current())),
+        queue: Arc::new(SlotQueue::new(Bounds::default(), Handle::current())),
+        complaints: Arc::default(),
     };
     let io = async { Ok(Box::new(ours) as Box<dyn Io>) };
     let progress = Progress::default();

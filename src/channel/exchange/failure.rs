@@ -48,6 +48,11 @@ pub(super) fn failure(id: u32, error: h2::Error, connection: &Connection) -> Tra
     if verdict.reason == Reason::StreamRefused {
         connection.refused(id);
     }
+    if error.is_reset() {
+        // h2 resets a stream on which the peer broke HTTP/2. The end of a connection is told by its
+        // task.
+        connection.complain(&error);
+    }
     let endpoint = Arc::clone(&connection.endpoint);
     let text = connection.facts.text();
     let message = match verdict.reason {

@@ -53,6 +53,26 @@ pub(crate) struct Outgoing<B: Body> {
     pub(crate) extensions: Extensions,
 }
 
+impl<B: Body> Outgoing<B> {
+    /// The size of the headers, and of what is there of the body.
+    pub(crate) fn bytes(&self) -> usize {
+        let headers = self.head.iter().flat_map(|head| head.headers());
+        let headers: usize = headers
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        let frame = |frame: &http_body::Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
+        let body = match &self.ready {
+            Ready::Nothing => 0,
+            Ready::Whole(bytes) => bytes.len(),
+            Ready::Part(first, next) => {
+                let next = next.as_ref().and_then(|it| it.as_ref().ok());
+                first.as_ref().map_or(0, Bytes::len) + next.map_or(0, frame)
+            }
+        };
+        headers + body
+    }
+}
+
 /// A call under way; dropping it resets its stream. The fields are dropped in this order.
 #[derive(Debug)]
 pub(crate) struct Exchange {

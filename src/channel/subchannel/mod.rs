@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::address::Address;
 use super::connect::Dial;
-use super::connection::{self, Connection, Keepalive, Plan, Progress, Watcher};
+use super::connection::{self, Complaints, Connection, Keepalive, Plan, Progress, Watcher};
 use super::connectivity::Connectivity;
 use super::shared::Shared;
 use super::view::View;
@@ -31,6 +31,7 @@ pub(super) struct Subchannel {
     pub(super) name: Arc<str>,
     address: Address,
     shared: Arc<Shared>,
+    complaints: Arc<Complaints>,
     inside: Mutex<Inside>,
 }
 
@@ -71,6 +72,7 @@ impl Subchannel {
             address,
             inside: Mutex::new(inside),
             shared,
+            complaints: Arc::default(),
         })
     }
 
@@ -223,6 +225,7 @@ impl Subchannel {
             },
             connect_timeout: settings.connect_timeout,
             queue: Arc::clone(&self.shared.queue),
+            complaints: Arc::clone(&self.complaints),
         }
     }
 

@@ -53,7 +53,7 @@ impl CallProgress {
             return Next::GoOn;
         }
         let ended = self.ended(&error);
-        self.write(|trace| trace.attempt_failed(ended.verdict));
+        self.write(|trace| trace.attempt_failed(ended.verdict, error.endpoint()));
         self.spend.failed(error.verdict().reason);
         // The permit of an attempt that was never sent is returned before the next is taken.
         self.spend = PendingPermit::default();

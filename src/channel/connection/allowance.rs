@@ -1,0 +1,263 @@
+//! How many frames a peer may send that no call asked for (CONTRACT C18). Pure.
+//!
+//! h2 bounds CONTINUATION frames (by the largest list of headers), resets of unknown streams, small
+//! DATA frames that lie unread, and empty ones. It does not bound SETTINGS, PINGs, window updates,
+//! resets of known streams, frames of unknown kinds, interim responses, and bytes that arrive one
+//! by one. This does.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::frames::{DATA, END_STREAM, Frame, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE};
+
+/// What a peer may spend at once.
+const BURST: u64 = 1_000;
+/// What it may spend in a second from then on. h2 handles a frame within 10 us on any machine that
+/// it runs on, so these take less than 1 % of a core.
+const A_SECOND: u64 = 1_000;
+/// For each frame that this side sends the peer may answer with so many: window updates of the
+/// stream and the connection, a PING to measure the round trip, a reset ..
+const FOR_A_FRAME: u64 = 4;
+/// .. and with one for each of so many bytes, as peers with small buffers do.
+const FOR_BYTES: usize = 1_024;
+/// What is due for frames of this side is not saved up beyond this.
+const MOST_DUE: u64 = 1 << 17;
+/// A second head of a response before its last is an interim one, which no gRPC server sends, and
+/// which h2 keeps until the call is polled: up to 80 KiB of memory. So a peer may send eight.
+const INTERIM: u64 = BURST / 8;
+/// h2 visits all open streams for SETTINGS.
+const OF_SETTINGS: u64 = 10;
+/// A message of gRPC has five bytes before it, so less than this is a piece of one at most.
+const PIECE: usize = 5;
+/// A read that brings less than this and ends no frame.
+pub(super) const CRUMB: usize = 64;
+
+/// What one peer may still send.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    /// For frames that answer none of this side's.
+    left: u64,
+    /// For frames that may answer some.
+    due: u64,
+    refilled: Instant,
+    heads: Heads,
+}
+
+/// The peer sent more than it may; the kind of the last frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flood(pub(super) u8);
+
+/// Streams whose response has begun, for the last 4,096 that were opened: one bit each.
+#[derive(Debug)]
+struct Heads(Box<[u64; 64]>);
+
+impl Heads {
+    fn bit(&mut self, stream: u32) -> Option<(&mut u64, u64)> {
+        let place = stream >> 1 & 0xfff;
+        let word = self.0.get_mut(usize::try_from(place >> 6).ok()?)?;
+        Some((word, 1 << (place & 63)))
+    }
+
+    fn opened(&mut self, stream: u32) {
+        if let Some((word, bit)) = self.bit(stream) {
+            *word &= !bit;
+        }
+    }
+
+    /// A head that is not the last of its stream; whether another one was before it.
+    fn has_begun(&mut self, stream: u32) -> bool {
+        let Some((word, bit)) = self.bit(stream) else {
+            return false;
+        };
+        let before = *word & bit != 0;
+        *word |= bit;
+        before
+    }
+}
+
+impl Allowance {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            left: BURST,
+            due: 0,
+            refilled: now,
+            heads: Heads(Box::new([0; 64])),
+        }
+    }
+
+    /// This side sent a frame with this many bytes.
+    pub(super) fn sent(&mut self, frame: &Frame<'_>) {
+        if matches!(frame.kind, HEADERS | DATA) {
+            let due = FOR_A_FRAME + (frame.length / FOR_BYTES) as u64;
+            self.due = (self.due + due).min(MOST_DUE);
+        }
+        if frame.kind == HEADERS {
+            self.heads.opened(frame.stream);
+        }
+    }
+
+    /// Bytes were read at `now`.
+    pub(super) fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.refilled);
+        let more = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX) * A_SECOND / 1_000;
+        if more > 0 {
+            self.left = self.left.saturating_add(more).min(BURST);
+            // Whole milliseconds only: the rest counts the next time.
+            self.refilled += Duration::from_millis(more * 1_000 / A_SECOND);
+        }
+    }
+
+    /// The peer sent this frame.
+    pub(super) fn received(&mut self, frame: &Frame<'_>) -> Result<(), Flood> {
+        let is_last = frame.has(END_STREAM);
+        let junk = 1 + (frame.length / FOR_BYTES) as u64;
+        let is_allowed = match frame.kind {
+            DATA if frame.length >= PIECE => true,
+            HEADERS if !is_last && self.heads.has_begun(frame.stream) => self.spend(INTERIM),
+            DATA | HEADERS | WINDOW_UPDATE | RST_STREAM => self.answers() || self.spend(1),
+            SETTINGS => self.spend(OF_SETTINGS + junk),
+            _ => self.spend(junk) || self.answers(),
+        };
+        is_allowed.then_some(()).ok_or(Flood(frame.kind))
+    }
+
+    /// A few bytes arrived that end no frame; `kind` is the frame's.
+    pub(super) fn crumb(&mut self, kind: u8) -> Result<(), Flood> {
+        let is_allowed = self.answers() || self.spend(1);
+        is_allowed.then_some(()).ok_or(Flood(kind))
+    }
+
+    fn spend(&mut self, cost: u64) -> bool {
+        let left = self.left.checked_sub(cost);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+
+    fn answers(&mut self) -> bool {
+        let due = self.due.checked_sub(1);
+        self.due = due.unwrap_or(0);
+        due.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::{GO_AWAY, PING};
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, length: usize) -> Frame<'static> {
+        Frame {
+            kind,
+            flags,
+            stream,
+            length,
+            payload: &[],
+        }
+    }
+
+    /// How many of these frames are allowed at once, 1,000,000 at most.
+    fn allowed(allowance: &mut Allowance, frame: Frame<'_>) -> usize {
+        let frames = (0..1_000_000).take_while(|_| allowance.received(&frame).is_ok());
+        frames.count()
+    }
+
+    // CONTRACT C18
+    #[tokio::test(start_paused = true)]
+    async fn what_no_call_asked_for_is_bounded() {
+        for (kind, length, expected) in [
+            (PING, 8, 1_000),
+            (WINDOW_UPDATE, 4, 1_000),
+            (RST_STREAM, 4, 1_000),
+            (DATA, 0, 1_000),
+            (DATA, 4, 1_000),
+            (HEADERS, 1, 1 + 7),
+            (SETTINGS, 0, 1_000 / 11),
+            (SETTINGS, 6_000, 1_000 / 16),
+            (GO_AWAY, 8, 1_000),
+            (200, 0, 1_000),
+            (200, 16_384, 1_000 / 17),
+            (DATA, PIECE, 1_000_000),
+        ] {
+            let mut allowance = Allowance::new(Instant::now());
+            let found = allowed(&mut allowance, frame(kind, 0, 1, length));
+            assert_eq!(found, expected, "kind {kind}, {length} bytes");
+        }
+        let mut allowance = Allowance::new(Instant::now());
+        let crumbs = (0..10_000).take_while(|_| allowance.crumb(DATA).is_ok());
+        assert_eq!(crumbs.count(), 1_000);
+    }
+
+    // CONTRACT C18
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_more_are_allowed_in_each_second() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        let ping = frame(PING, 0, 0, 8);
+        assert_eq!(allowed(&mut allowance, ping), 1_000);
+        let mut now = start;
+        let mut more = 0;
+        for _ in 0..10_000 {
+            now += Duration::from_micros(300);
+            allowance.refill(now);
+            more += allowed(&mut allowance, ping);
+        }
+        assert_eq!(more, 3_000);
+        allowance.refill(now + Duration::from_secs(60));
+        assert_eq!(allowed(&mut allowance, ping), 1_000, "it is not saved up");
+    }
+
+    // CONTRACT C18
+    #[tokio::test(start_paused = true)]
+    async fn what_answers_calls_is_not_counted() {
+        let mut allowance = Allowance::new(Instant::now());
+        for call in 0..100_000 {
+            let stream = call * 2 + 1;
+            allowance.sent(&frame(HEADERS, 0, stream, 200));
+            allowance.sent(&frame(DATA, END_STREAM, stream, 9));
+            for answer in [
+                frame(WINDOW_UPDATE, 0, 0, 4),
+                frame(WINDOW_UPDATE, 0, stream, 4),
+                frame(HEADERS, 0, stream, 80),
+                frame(DATA, 0, stream, 9),
+                frame(HEADERS, END_STREAM, stream, 30),
+                frame(RST_STREAM, 0, stream, 4),
+            ] {
+                assert_eq!(allowance.received(&answer), Ok(()), "call {call}");
+            }
+        }
+        assert_eq!(allowance.left, BURST);
+        assert!(allowance.due > MOST_DUE - 8, "{}", allowance.due);
+    }
+
+    // CONTRACT C18
+    #[tokio::test(start_paused = true)]
+    async fn a_server_with_small_buffers_may_update_windows_often() {
+        let mut allowance = Allowance::new(Instant::now());
+        for _ in 0..1_000 {
+            allowance.sent(&frame(DATA, 0, 1, 16_384));
+            let updates = (0..8).map(|_| allowance.received(&frame(WINDOW_UPDATE, 0, 1, 4)));
+            assert!(updates.into_iter().all(|it| it.is_ok()));
+        }
+        assert_eq!(allowance.left, BURST);
+        let pings = allowed(&mut allowance, frame(PING, 0, 0, 8));
+        assert!(
+            pings > 1_000,
+            "PINGs that measure the round trip of an upload"
+        );
+    }
+
+    // CONTRACT C18
+    #[tokio::test(start_paused = true)]
+    async fn the_heads_of_many_streams_are_no_interim_responses() {
+        let mut allowance = Allowance::new(Instant::now());
+        for stream in (1..40_000).step_by(2) {
+            allowance.sent(&frame(HEADERS, 0, stream, 10));
+            let head = frame(HEADERS, 0, stream, 10);
+            assert_eq!(allowance.received(&head), Ok(()));
+        }
+        assert_eq!(allowance.left, BURST);
+        let head = frame(HEADERS, 0, 39_999, 10);
+        assert_eq!(allowed(&mut allowance, head), 8);
+    }
+}
