@@ -1,5 +1,10 @@
 //! TLS: handshakes, and the errors of those that fail.
 
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use grpc_resilience::call::CallOptionsExt as _;
@@ -9,6 +14,7 @@ use grpc_resilience::channel::{
 use grpc_resilience::classify::{ConnectFault, Reason, TransportError};
 use grpc_resilience::{BoxError, Resilience};
 use test_protos::{EchoClient, EchoRequest};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixListener;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_stream::StreamExt as _;
@@ -94,7 +100,7 @@ async fn requests_have_the_scheme_https_and_the_target_as_their_authority() {
     let (net, authority) = (Net::default(), Authority::new());
     let mut accepted = net.accept(SERVER);
     let config = config_of(&authority.sign("10.0.0.1"), None);
-    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let channel = to(&net, authority.trusted()).build().unwrap();
     let _call = spawn(&channel);
     let io = acceptor
@@ -261,15 +267,13 @@ async fn a_fault_that_waiting_rarely_cures_is_one_warning_until_it_changes() {
     );
     let right = config_of(&authority.sign("10.0.0.1"), None);
     let untrusted = config_of(&Authority::new().sign("10.0.0.1"), None);
+    let misnamed = config_of(&authority.sign("stock.test"), None);
     let mut warnings = Vec::new();
     for (config, fault) in [
-        (untrusted.clone(), Some("untrusted_certificate")),
-        (
-            config_of(&authority.sign("stock.test"), None),
-            Some("wrong_name"),
-        ),
-        (right, None),
         (untrusted, Some("untrusted_certificate")),
+        (misnamed.clone(), Some("wrong_name")),
+        (right, None),
+        (misnamed, Some("wrong_name")),
     ] {
         let server = serve_at(&net, SERVER, config);
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -277,14 +281,13 @@ async fn a_fault_that_waiting_rarely_cures_is_one_warning_until_it_changes() {
         let text = ear.text();
         let told: Vec<_> = text.lines().filter(|it| it.contains("WARN")).collect();
         assert_eq!(told.len(), warnings.len(), "{text}");
-        let pairs = told.iter().zip(&warnings);
-        assert!(
-            pairs.into_iter().all(|(told, fault)| told.contains(fault)),
-            "{text}"
-        );
+        let mut pairs = told.iter().zip(&warnings);
+        assert!(pairs.all(|(told, fault)| told.contains(fault)), "{text}");
         assert_eq!(channel.state() == Connectivity::Ready, fault.is_none());
+        // In between it is down, which is no fault.
         net.refuse(SERVER);
         server.end().await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
     }
 }
 
@@ -532,7 +535,7 @@ async fn settings_that_cannot_be_are_faults_all_at_once() {
     assert_eq!(found.len(), 1);
 }
 
-/// A transport that is TLS already.
+// A transport that is TLS already
 #[tokio::test(start_paused = true)]
 async fn a_connector_may_bring_tls_of_its_own() {
     let (net, authority) = (Net::default(), Authority::new());
@@ -549,7 +552,7 @@ async fn a_connector_may_bring_tls_of_its_own() {
     .with_root_certificates(authority.roots())
     .with_no_client_auth();
     client.alpn_protocols.push(b"h2".to_vec());
-    let tls = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+    let tls = tokio_rustls::TlsConnector::from(Arc::new(client));
     let connector = tower::service_fn(move |address| {
         let (mut net, tls) = (net.clone(), tls.clone());
         async move {
@@ -561,4 +564,74 @@ async fn a_connector_may_bring_tls_of_its_own() {
     let builder = Channel::builder("ipv4:10.0.0.1").connector(connector);
     succeeds(&connected(builder).await).await;
     assert_eq!(server.newest().unwrap().sni.as_deref(), Some("orders.test"));
+}
+
+/// A transport that fails each write once it is broken, and says nothing more.
+struct Broken<I> {
+    io: I,
+    is_broken: Arc<AtomicBool>,
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Broken<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_broken.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Broken<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_broken.load(Ordering::Acquire) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+// CONTRACT C16
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_after_the_handshake_ends_the_connection() {
+    let (net, authority) = (Net::default(), Authority::new());
+    let _server = serve_at(&net, SERVER, config_of(&authority.sign("10.0.0.1"), None));
+    let is_broken = Arc::<AtomicBool>::default();
+    let connector = {
+        let (net, is_broken) = (net.clone(), Arc::clone(&is_broken));
+        tower::service_fn(move |address| {
+            let (mut net, is_broken) = (net.clone(), Arc::clone(&is_broken));
+            async move {
+                let io = tower::Service::call(&mut net, address).await?;
+                Ok::<_, BoxError>(Broken { io, is_broken })
+            }
+        })
+    };
+    let builder = to(&net, authority.trusted()).connector(connector);
+    let channel = connected(builder).await;
+    is_broken.store(true, Ordering::Release);
+    let begin = tokio::time::Instant::now();
+    let error = call(&channel).await.unwrap_err();
+    assert_eq!(
+        error.verdict().code,
+        grpc_resilience::grpc::Code::Unavailable
+    );
+    let taken = begin.elapsed();
+    // No keepalive PING is needed to find out.
+    assert!(taken < Duration::from_secs(5), "{taken:?}");
 }

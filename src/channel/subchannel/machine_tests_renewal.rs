@@ -46,6 +46,10 @@ async fn a_replacement_that_cannot_be_made_is_tried_again_with_backoff() {
     assert_eq!(run.more(), Some(2_000));
     run.dial();
     assert_eq!(run.fail(), None);
+    // It is no failure of the endpoint either.
+    run.lose(true);
+    run.lose(true);
+    assert_eq!(run.state(), Connecting);
 }
 
 // CONTRACT C4
