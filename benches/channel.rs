@@ -131,9 +131,10 @@ fn measured(part: Part, options: &Options) -> Result<String, Failure> {
     }
     let server = Server::start(part.server_threads())?;
     if part == Part::Counts {
-        return match options.quick {
-            true => Ok(String::new()),
-            false => counts::table(&server.address),
+        return if options.quick {
+            Ok(String::new())
+        } else {
+            counts::table(&server.address)
         };
     }
     let runtime = runtime(part.workers())?;

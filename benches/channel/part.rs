@@ -108,7 +108,7 @@ impl Part {
             } else {
                 (CONNECTIONS, ROUNDS)
             };
-            let turned = turns(runtime, &connect, load, connections, rounds)?;
+            let turned = turns(runtime, connect, load, connections, rounds)?;
             let found = Found::all(&turned);
             let title = format!("{}{}", load.title(), self.title());
             writeln!(text, "{}", table::of(&title, self, load, &found))?;

@@ -106,7 +106,7 @@ fn row(
     let speed = |time: &Duration| f64::from(messages) / time.as_secs_f64();
     let speed = rounds::median(times.iter().map(speed));
     let kept = if ratio >= GOAL { "kept" } else { "BROKEN" };
-    let aimed_at = |text: String| is_aimed_at.then_some(text).unwrap_or_default();
+    let aimed_at = |text: String| if is_aimed_at { text } else { String::new() };
     [
         name,
         whole(speed),

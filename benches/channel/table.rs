@@ -44,9 +44,12 @@ fn control(found: &[Found]) -> String {
         return String::new();
     };
     let (calls, cpu) = (again.calls_of_first, again.cpu_of_first);
-    let word = |ratio: f64| match (0.97..=1.03).contains(&ratio) {
-        true => "count",
-        false => "do not count",
+    let word = |ratio: f64| {
+        if (0.97..=1.03).contains(&ratio) {
+            "count"
+        } else {
+            "do not count"
+        }
     };
     format!(
         "*{AGAIN}*: CPU {cpu:.3}, so the ratios of CPU {}; calls/s {calls:.3}, so those of calls/s {}.",
