@@ -7,6 +7,15 @@ use std::sync::Arc;
 ///
 /// A connector of your own is a `tower::Service<Address>`; see
 /// [`Builder::connector`](super::Builder::connector).
+///
+/// ```
+/// use grpc_resilience::channel::Address;
+///
+/// let address = Address::Tcp("10.0.0.1:50051".parse().unwrap());
+/// assert_eq!(address.to_string(), "10.0.0.1:50051");
+/// let address = Address::Unix("/run/orders.sock".into());
+/// assert_eq!(address.to_string(), "unix:/run/orders.sock");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {

@@ -1,6 +1,19 @@
 use std::fmt;
 
 /// gRPC's connectivity of an endpoint, or of a channel.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use grpc_resilience::channel::{Channel, Connectivity};
+///
+/// let channel = Channel::builder("ipv4:127.0.0.1:50051").build()?;
+/// assert_ne!(channel.state(), Connectivity::Ready);
+/// channel.close().await;
+/// assert_eq!(channel.state().name(), "SHUTDOWN");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Connectivity {
@@ -8,9 +21,9 @@ pub enum Connectivity {
     Idle,
     /// A connection is being made.
     Connecting,
-    /// Calls can go.
+    /// A connection takes calls.
     Ready,
-    /// Connections can't be made; the next try is on schedule.
+    /// No connection can be made; the next dial is planned.
     TransientFailure,
     /// Closed.
     Shutdown,

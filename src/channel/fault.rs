@@ -17,7 +17,19 @@ pub struct InvalidChannel {
     faults: Vec<Fault>,
 }
 
-/// What is wrong with one setting.
+/// The fault of one setting; see [`InvalidChannel`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use grpc_resilience::channel::Channel;
+///
+/// let builder = Channel::builder("ipv4:10.0.0.1").max_waiting(0);
+/// let invalid = builder.build().unwrap_err();
+/// let text = invalid.faults()[0].to_string();
+/// assert_eq!(text, "max_waiting: it must be greater than zero");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     setter: &'static str,
@@ -25,7 +37,7 @@ pub struct Fault {
 }
 
 impl InvalidChannel {
-    /// All of them, in the order of the settings.
+    /// All faults, in the order of the settings.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         &self.faults
@@ -33,7 +45,7 @@ impl InvalidChannel {
 }
 
 impl Fault {
-    /// The setter that was given it.
+    /// The setter that the value was given to.
     #[must_use]
     pub fn setter(&self) -> &'static str {
         self.setter
@@ -69,7 +81,7 @@ impl Faults {
         self.0.push(Fault { setter, text });
     }
 
-    /// A fault unless it is so.
+    /// Adds a fault unless the condition holds.
     pub(super) fn check(
         &mut self,
         setter: &'static str,

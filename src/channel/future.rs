@@ -18,7 +18,18 @@ use crate::classify::{Endpoint, TransportError};
 use crate::error::BoxError;
 use crate::ready::Waiter;
 
-/// The future of [`Channel`](super::Channel).
+/// The future of a call of [`Channel`](super::Channel). Dropping it ends the call.
+///
+/// ```no_run
+/// use grpc_resilience::channel::{Channel, ResponseFuture};
+/// use tonic::body::Body;
+/// use tower::Service as _;
+///
+/// # async fn call(mut channel: Channel, request: http::Request<Body>) {
+/// let response: ResponseFuture<Body> = channel.call(request);
+/// println!("{:?}", response.await.map(|it| it.status()));
+/// # }
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<B: Body> {
     /// The fields are dropped in this order: the stream is reset before the channel may end.

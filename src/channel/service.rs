@@ -21,6 +21,18 @@ use crate::error::BoxError;
 
 /// A gRPC channel over fixed addresses; see the [module](super).
 ///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use grpc_resilience::channel::Channel;
+///
+/// let channel = Channel::builder("ipv4:10.0.0.1:50051,10.0.0.2:50051").build()?;
+/// // let mut orders = OrdersClient::new(channel.clone());
+/// channel.close().await;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// Clones are the same channel. It ends with its last clone: calls under way go on, and everything
 /// else is gone.
 #[derive(Clone)]

@@ -33,7 +33,20 @@ pub struct ChannelSnapshot {
     pub endpoints: Vec<EndpointSnapshot>,
 }
 
-/// What a channel knows of one endpoint.
+/// What a channel knows of one endpoint; an entry of [`ChannelSnapshot::endpoints`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use grpc_resilience::channel::Channel;
+///
+/// let channel = Channel::builder("ipv4:127.0.0.1:50051").build()?;
+/// let endpoint = &channel.snapshot().endpoints[0];
+/// assert_eq!(endpoint.name, "127.0.0.1:50051");
+/// assert!(endpoint.connections.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EndpointSnapshot {
@@ -49,7 +62,21 @@ pub struct EndpointSnapshot {
     pub error: Option<String>,
 }
 
-/// What a channel knows of one connection.
+/// What a channel knows of one connection; an entry of [`EndpointSnapshot::connections`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use grpc_resilience::channel::{Channel, ConnectionSnapshot};
+///
+/// let channel = Channel::builder("ipv4:127.0.0.1:50051").build()?;
+/// let endpoints = channel.snapshot().endpoints;
+/// let connections = endpoints.iter().flat_map(|it| &it.connections);
+/// let calls: u32 = connections.map(|it: &ConnectionSnapshot| it.in_flight).sum();
+/// assert_eq!(calls, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionSnapshot {

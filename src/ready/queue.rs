@@ -184,7 +184,7 @@ mod tests {
 
     // CONTRACT W7
     #[test]
-    fn a_full_queue_admits_nobody_until_one_leaves() {
+    fn a_full_queue_admits_no_call_until_one_leaves() {
         let bounds = Bounds {
             calls: 2,
             bytes: 10,

@@ -340,3 +340,47 @@ fn a_call_that_is_polled_without_a_runtime_is_answered_or_ends_in_time() {
     );
     drop(peer);
 }
+
+// CONTRACT C2, C3, GO-backoff-preface
+#[tokio::test(start_paused = true)]
+async fn a_peer_without_a_preface_is_closed_and_dialled_again_by_the_backoff() {
+    let net = Net::default();
+    let mut accepted = net.accept("host");
+    let timeout = Duration::from_secs(1);
+    let channel = net.builder().connect_timeout(timeout).build().unwrap();
+    let start = tokio::time::Instant::now();
+    let first = accepted.recv().await.unwrap();
+    let second = accepted.recv().await.unwrap();
+    // The backoff of 100 ms passed during the dial, from whose start it counts.
+    assert_eq!(start.elapsed().as_millis() / 10, 100);
+    assert_eq!(net.open(), 1, "the first one is closed");
+    let state = channel.state();
+    assert_eq!(
+        state,
+        grpc_resilience::channel::Connectivity::TransientFailure
+    );
+    let error = call(&channel).await.unwrap_err();
+    assert!(error.message().contains("SETTINGS"), "{error:?}");
+    drop((first, second));
+}
+
+// CONTRACT C3, JAVA-backoff-pass
+#[tokio::test(start_paused = true)]
+async fn a_failed_address_delays_no_other_and_each_backs_off_by_itself() {
+    let net = Net::default();
+    let _host = net.serve("127.0.0.1:2");
+    let target = "ipv4:127.0.0.1:1,127.0.0.1:2";
+    let start = tokio::time::Instant::now();
+    let channel = connected(Channel::builder(target).connector(net.clone())).await;
+    assert!(
+        start.elapsed().is_zero(),
+        "the second one is dialled at once"
+    );
+    succeeds(&channel).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before = net.dials();
+    assert!(before > 5, "the first one is tried again and again");
+    let _late = net.serve("127.0.0.1:1");
+    until(|| connections(&channel) == 2).await;
+    assert_eq!(net.dials(), before + 1);
+}

@@ -95,3 +95,40 @@ async fn other_goaways_leave_the_keepalive_as_it_is() {
     succeeds(&channel).await;
     assert_eq!(heard.count("too many keepalive PINGs"), 0);
 }
+
+// CONTRACT C11, GO-ka-unresponsive
+#[tokio::test(start_paused = true)]
+async fn a_frozen_idle_peer_is_found_if_idle_pings_are_permitted() {
+    let net = Net::default();
+    let _host = net.serve("host");
+    let channel = connected(net.builder().keep_alive_while_idle(true)).await;
+    succeeds(&channel).await;
+    net.freeze();
+    tokio::time::sleep(39 * S).await;
+    assert_eq!(connections(&channel), 1);
+    tokio::time::sleep(2 * S).await;
+    assert_eq!(connections(&channel), 0);
+}
+
+// CONTRACT C11, JAVA-ka-data
+#[tokio::test(start_paused = true)]
+async fn data_that_arrives_puts_the_ping_off() {
+    let net = Net::default();
+    let _host = net.serve("host");
+    let channel = connected(net.builder()).await;
+    let writes = || net.seen.writes.load(std::sync::atomic::Ordering::Acquire);
+    let (sender, body) = streaming();
+    let answer = send(&channel, bidi(body)).await.unwrap();
+    let mut before = writes();
+    for _ in 0..5 {
+        tokio::time::sleep(20 * S).await;
+        sender.send(message(b"")).unwrap();
+        tokio::time::sleep(S).await;
+        // The message, and not a PING besides.
+        assert_eq!(writes(), before + 1);
+        before = writes();
+    }
+    tokio::time::sleep(31 * S).await;
+    assert_eq!(writes(), before + 1, "the PING");
+    drop(answer);
+}

@@ -46,6 +46,28 @@ async fn the_last_clone_ends_dials_and_backoffs() {
     assert_eq!((net.dials(), tasks()), (dials, before));
 }
 
+// CONTRACT C3, GO-backoff-cancel
+#[tokio::test(start_paused = true)]
+async fn a_close_ends_a_backoff_and_the_calls_that_wait_for_it_at_once() {
+    let net = Net::default();
+    let channel = net.builder().build().unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut patient = request();
+    patient.call_options().wait_for_ready();
+    let waits = tokio::spawn({
+        let channel = channel.clone();
+        async move { send(&channel, patient).await }
+    });
+    until(|| channel.snapshot().waiting == 1).await;
+    let (dials, start) = (net.dials(), tokio::time::Instant::now());
+    channel.close().await;
+    let error = waits.await.unwrap().unwrap_err();
+    assert_eq!(error.verdict().reason, Reason::ChannelClosed);
+    assert!(start.elapsed().is_zero());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(net.dials(), dials);
+}
+
 #[tokio::test]
 async fn a_call_under_way_outlives_the_channel_and_nothing_outlives_the_call() {
     let gate = Gate::new();

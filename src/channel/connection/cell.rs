@@ -18,10 +18,10 @@ const BUSY: u8 = 1;
 const ASKED: u8 = 2;
 
 /// An h2 connection that its task polls, and calls that have queued enough for a write (early
-/// flush), without one blocking the other: whoever finds it busy leaves a mark, and the holder
+/// flush). Neither blocks the other: a thread that finds it busy leaves a mark, and the holder
 /// polls once more.
 ///
-/// Whoever polls does so with the task's waker, so the task is woken for all that happens.
+/// Every poll uses the task's waker, so the task is woken for all that happens.
 pub(super) struct Cell {
     word: AtomicU8,
     /// Never locked by two at once: the word says who may.

@@ -5,7 +5,24 @@ use std::time::Duration;
 use super::handshake::Phase;
 use crate::error::BoxError;
 
-/// Why no connection to an endpoint was made, with the phase that failed (CONTRACT C2).
+/// Why no connection to an endpoint was made, with the phase that failed (CONTRACT C2). It is in
+/// the chain of sources of the calls that failed for it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use grpc_resilience::channel::{Channel, DialError, Phase};
+/// use std::error::Error;
+/// use std::time::Duration;
+///
+/// let channel = Channel::builder("unix:/no/such/socket").build()?;
+/// let error = channel.connected(Duration::from_secs(1)).await.unwrap_err();
+/// let dial = error.source().unwrap().downcast_ref::<DialError>().unwrap();
+/// assert_eq!((dial.endpoint(), dial.phase()), ("unix:/no/such/socket", Phase::Connect));
+/// assert!(!dial.is_timeout());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct DialError {
     endpoint: Arc<str>,

@@ -83,7 +83,7 @@ impl Http2 {
     }
 }
 
-/// How far a dial has got.
+/// How far a dial has got; see [`DialError`](super::DialError).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
@@ -92,11 +92,11 @@ pub enum Phase {
     /// The TLS handshake. A server that asks for a client certificate may refuse it later, while
     /// its SETTINGS are due (TLS 1.3).
     Tls,
-    /// It waits for the server's first HTTP/2 SETTINGS.
+    /// The dial waits for the server's first HTTP/2 SETTINGS.
     Settings,
-    /// It waits for the answer to the first PING.
+    /// The dial waits for the answer to the first PING.
     Ping,
-    /// It waits for the server to allow a stream, after SETTINGS that allow none.
+    /// The dial waits for the server to allow a stream, after SETTINGS that allow none.
     Streams,
 }
 
@@ -112,7 +112,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Where a dial says how far it has got, for whoever ends it.
+/// How far a dial has got, for the error of a dial that is ended from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Progress(AtomicU8);
 

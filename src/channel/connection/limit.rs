@@ -86,6 +86,7 @@ mod tests {
             limit.refused(stream * 2 + 1, stream * 2 + 1, 10);
         }
         assert_eq!(limit.of(10), 1);
+        assert!(!limit.refused(99, 99, 10), "it is no lower than before");
         assert_eq!(limit.of(0), 0, "the peer's live limit");
     }
 

@@ -182,8 +182,8 @@ impl Connection {
 
     /// Sends a head, and with [`First::Whole`] the body in the same write (CONTRACT C9).
     pub(crate) fn send(&self, head: Request<()>, first: First) -> Sent {
-        // While nobody else is at the connection it can't end between the question whether it is
-        // open and the request. If somebody is, a copy of the head remains.
+        // While this thread has the connection, it can't end between the question whether it is
+        // open and the request. If another thread has it, a copy of the head remains.
         let turn = self.cell.enter();
         let mut handle = self.send.lock();
         let why = match &mut *handle {

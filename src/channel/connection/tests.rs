@@ -5,7 +5,7 @@ use tokio::io::{DuplexStream, duplex};
 use super::*;
 use crate::ready::Bounds;
 
-/// Counts what it is told.
+/// Counts its calls.
 #[derive(Default)]
 struct Told {
     opened: AtomicUsize,
@@ -103,7 +103,7 @@ async fn a_connection_that_is_left_gives_requests_back_whole() {
     assert!(matches!(unsent.first, First::Whole(whole) if whole == bytes));
 }
 
-// SKETCH, early flush: who finds the connection busy leaves a mark and does not wait
+// Early flush: a caller that finds the connection busy leaves a mark and does not wait
 #[tokio::test(start_paused = true)]
 async fn a_request_that_finds_the_connection_busy_goes_all_the_same() {
     let told = Arc::<Told>::default();
@@ -120,9 +120,9 @@ async fn a_request_that_finds_the_connection_busy_goes_all_the_same() {
     until(|| connection.facts.opened() == 1).await;
 }
 
-// SKETCH, early flush: a panic must not keep the connection busy
+// Early flush: a panic must not keep the connection busy
 #[tokio::test(start_paused = true)]
-async fn a_panic_at_the_connection_ends_it_and_blocks_nobody() {
+async fn a_panic_at_the_connection_ends_it_and_blocks_no_call() {
     let told = Arc::<Told>::default();
     let connection = connected(&told).await;
     tokio::task::yield_now().await;
@@ -135,7 +135,7 @@ async fn a_panic_at_the_connection_ends_it_and_blocks_nobody() {
     assert!(matches!(connection.send(head(), First::None), Sent::No(_)));
 }
 
-// SKETCH, early flush
+// Early flush
 #[tokio::test(start_paused = true)]
 async fn closing_a_busy_connection_ends_it_when_its_holder_leaves() {
     let told = Arc::<Told>::default();
@@ -161,7 +161,7 @@ async fn a_cancelled_call_s_slot_is_free_only_after_the_poll_that_wrote_its_rese
     drop((response, stream));
     connection.cancel_slot();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(connection.slots.in_use(), 1, "nobody has polled h2");
+    assert_eq!(connection.slots.in_use(), 1, "h2 was not polled");
     drop(turn);
     until(|| connection.slots.in_use() == 0).await;
 }

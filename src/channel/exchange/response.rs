@@ -14,6 +14,24 @@ use crate::channel::timing::Deadlined;
 use crate::classify::TransportError;
 
 /// The body of a response. It holds its stream: dropped before its end, it resets the stream.
+///
+/// A generated client reads it. Layers of your own may, too:
+///
+/// ```no_run
+/// use grpc_resilience::channel::{Channel, ResponseBody};
+/// use http_body_util::BodyExt as _;
+/// use tower::ServiceExt as _;
+///
+/// # async fn call(
+/// #     channel: Channel,
+/// #     request: http::Request<tonic::body::Body>,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// let body: ResponseBody = channel.oneshot(request).await?.into_body();
+/// let trailers = body.collect().await?.trailers().cloned();
+/// println!("{trailers:?}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ResponseBody {
     state: State,
@@ -95,8 +113,8 @@ impl ResponseBody {
         }
     }
 
-    /// A server that ends the stream with `NO_ERROR` or CANCEL has said all that it says, as hyper
-    /// has it too: whoever misses a status notices.
+    /// A server that ends the stream with `NO_ERROR` or CANCEL sends nothing more, and that counts
+    /// as the end of the body, as in hyper: a client without a status reports that itself.
     fn fail(&mut self, error: h2::Error) -> Option<Result<Frame<Bytes>, TransportError>> {
         let (State::Data(it) | State::Trailers(it)) =
             std::mem::replace(&mut self.state, State::Over)

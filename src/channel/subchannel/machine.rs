@@ -183,7 +183,7 @@ impl Machine {
         self.plan_if(is_planned, now)
     }
 
-    /// A connection is closed, since nobody used it.
+    /// A connection is closed because no call used it.
     pub(super) fn closed_idle(&mut self) {
         self.ready = self.ready.saturating_sub(1);
     }

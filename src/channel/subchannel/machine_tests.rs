@@ -93,7 +93,7 @@ impl Run {
 
 // CONTRACT C3
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_made_once_somebody_wants_it() {
+async fn a_connection_is_made_once_a_call_wants_it() {
     let mut run = Run::new(4);
     assert_eq!(run.state(), Idle);
     assert_eq!(run.demand(), Some(0));
@@ -244,7 +244,7 @@ async fn two_dials_are_never_within_100_ms_unless_the_connection_between_served(
 async fn a_reset_starts_the_next_dial_at_once_and_doubles_none() {
     let mut run = Run::new(4);
     let reset = |run: &mut Run| run.machine.reset_backoff(Instant::now());
-    assert_eq!(reset(&mut run), None, "nobody wants one");
+    assert_eq!(reset(&mut run), None, "no call wants one");
     run.demand();
     for _ in 0..6 {
         run.dial();

@@ -35,7 +35,7 @@ pub enum Source {
     /// The proto, through descriptors or a table of methods.
     Proto,
     /// No source: the method is not declared.
-    Nobody,
+    Undeclared,
 }
 
 impl Explanation {
@@ -73,7 +73,7 @@ impl Explanation {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let separator = match self.source {
-            Source::Nobody => ':',
+            Source::Undeclared => ':',
             _ => ',',
         };
         write!(
@@ -100,7 +100,7 @@ impl fmt::Display for Source {
             Self::Closure(index) => write!(f, "by closure {index}"),
             Self::Key(header) => write!(f, "by its key in {header}"),
             Self::Proto => f.write_str("by its proto"),
-            Self::Nobody => f.write_str("not declared"),
+            Self::Undeclared => f.write_str("not declared"),
         }
     }
 }

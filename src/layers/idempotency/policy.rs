@@ -50,7 +50,7 @@ impl IdempotencyPolicy {
     pub(crate) fn explain(&self, path: &str) -> Explanation {
         let method = method_of(path);
         let said = self.find(method, self.key(method));
-        let source = |origin: Option<Origin>| origin.map_or(Source::Nobody, Source::from);
+        let source = |origin: Option<Origin>| origin.map_or(Source::Undeclared, Source::from);
         Explanation {
             method: method.to_owned(),
             safety: said.safety.map(|(safety, _)| safety).unwrap_or_default(),
