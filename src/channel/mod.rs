@@ -53,6 +53,7 @@ mod fault;
 mod future;
 mod pick;
 mod queue;
+pub mod resolve;
 mod service;
 mod shared;
 mod snapshot;

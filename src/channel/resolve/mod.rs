@@ -1,0 +1,74 @@
+//! Where the addresses of a target come from.
+//!
+//! A [`Resolver`] answers with all addresses of a target at one time, and answers again when they
+//! change. The targets of [`Channel::builder`](super::Channel::builder) bring their own.
+//!
+//! What the channel makes of the answers:
+//!
+//! | answer | effect |
+//! |---|---|
+//! | addresses | they are the set; an address that stays keeps its connection |
+//! | [`ResolveError`] | the last set stays for as long as the error lasts |
+//! | an authoritative error, or no address | the last set stays for 60 s, then calls fail |
+//! | any failure before the first set | calls wait, or fail with the error's words |
+//! | `Ready(None)` | no other answer follows, the last one stands |
+
+mod error;
+mod resolution;
+
+use std::task::{Context, Poll};
+
+pub use error::ResolveError;
+pub use resolution::{Resolution, ResolvedAddress};
+
+/// Where the addresses of a target come from.
+///
+/// ```
+/// use grpc_resilience::channel::resolve::{Resolution, ResolveError, Resolver};
+/// use std::net::SocketAddr;
+/// use std::task::{Context, Poll, ready};
+/// use tokio::sync::mpsc;
+///
+/// /// Addresses from a channel of tokio's.
+/// struct Told(mpsc::Receiver<Vec<SocketAddr>>);
+///
+/// impl Resolver for Told {
+///     fn poll_resolution(
+///         &mut self,
+///         cx: &mut Context<'_>,
+///     ) -> Poll<Option<Result<Resolution, ResolveError>>> {
+///         let addresses = ready!(self.0.poll_recv(cx));
+///         Poll::Ready(addresses.map(|addresses| Ok(addresses.into_iter().collect())))
+///     }
+/// }
+/// ```
+pub trait Resolver: Send + 'static {
+    /// The next answer. The channel's task alone calls this, within its runtime.
+    ///
+    /// `Ready(None)`: no other answer follows, the last one stands, and this is not called again.
+    /// `Pending`: the waker of `cx` is woken when it has to be called again.
+    fn poll_resolution(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Resolution, ResolveError>>>;
+
+    /// Asks for a new answer soon: connections were lost or dials failed, so the addresses may be
+    /// stale (CONTRACT N5).
+    ///
+    /// The channel calls this at most once a second, with a burst of 2. The default does nothing,
+    /// for resolvers that hear of each change by themselves.
+    fn resolve_again(&mut self) {}
+}
+
+impl<R: Resolver + ?Sized> Resolver for Box<R> {
+    fn poll_resolution(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Resolution, ResolveError>>> {
+        (**self).poll_resolution(cx)
+    }
+
+    fn resolve_again(&mut self) {
+        (**self).resolve_again();
+    }
+}
