@@ -9,16 +9,19 @@ use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::address::Address;
+use super::balance::Balancer;
+use super::board::Board;
 use super::config::Config;
 use super::connect::{AnyConnector, OfService};
 use super::connection::{Http2, Keepalive, Most};
 use super::core::Core;
 use super::exchange::Heads;
 use super::fault::{Faults, InvalidChannel};
-use super::queue::Queue;
+use super::lines::Lines;
+use super::pick::{LeastLoaded, Picker};
+use super::resolve::Resolver;
 use super::service::Channel;
 use super::shared::Shared;
-use super::subchannel::Subchannel;
 use super::target::{self, Target};
 use crate::backoff::Backoff;
 use crate::error::BoxError;
@@ -53,6 +56,8 @@ use crate::kernel::sync::Mutex;
 pub struct Builder {
     target: String,
     connector: Option<AnyConnector>,
+    resolver: Option<Box<dyn Resolver>>,
+    picker: Arc<dyn Picker>,
     origin: Option<Uri>,
     user_agent: Option<String>,
     config: Config,
@@ -65,6 +70,8 @@ impl Builder {
         Self {
             target,
             connector: None,
+            resolver: None,
+            picker: Arc::new(LeastLoaded::new()),
             origin: None,
             user_agent: None,
             config: Config::default(),
@@ -81,6 +88,31 @@ impl Builder {
         S::Future: Send,
     {
         self.connector = Some(Arc::new(OfService(Mutex::new(connector))));
+        self
+    }
+
+    /// Which endpoint each call goes to. Default: [`LeastLoaded`], because a slow server then gets
+    /// fewer calls.
+    pub fn picker(mut self, picker: impl Picker) -> Self {
+        self.picker = Arc::new(picker);
+        self
+    }
+
+    /// Where the addresses come from, instead of the target. The target still says what the
+    /// `:authority` is.
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.resolver = Some(Box::new(resolver));
+        self
+    }
+
+    /// The longest time that calls may go on at an endpoint whose address was removed; then they
+    /// fail with UNAVAILABLE. Default: no limit, because one would end watches whenever DNS names
+    /// another part of a large set.
+    ///
+    /// New calls go there no more from the moment of the removal. If the address comes back before,
+    /// its calls are not ended.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drain_timeout = Some(timeout);
         self
     }
 
@@ -322,19 +354,35 @@ impl Builder {
         let max_waiting = self.config.max_waiting;
         let (settings, sockets) = self.config.split();
         let connector = self.connector.unwrap_or_else(|| Arc::new(sockets));
-        let queue = Arc::new(Queue::new(max_waiting, runtime.clone()));
-        let endpoints = target.addresses.len();
-        let shared = Shared::new(settings, connector, heads, runtime, queue, endpoints);
-        let shared = Arc::new(shared);
-        let endpoints: Vec<_> = target
-            .addresses
-            .into_iter()
-            .enumerate()
-            .map(|(index, address)| Subchannel::new(index, address, Arc::clone(&shared)))
-            .collect();
-        let core = Core::new(shared, endpoints);
-        core.demand();
-        Channel::of(Arc::new(core))
+        let lines = Arc::new(Lines::new(max_waiting, &runtime));
+        let name: Arc<str> = self.target.into();
+        let resolver = self
+            .resolver
+            .unwrap_or_else(|| Box::new(Fixed(Some(target.addresses))));
+        let shared = Arc::new(Shared::new(settings, connector, heads, runtime, lines));
+        let board = Arc::new(Board::new());
+        let balancer = Balancer::new(
+            Arc::clone(&shared),
+            Arc::clone(&board),
+            Arc::clone(&name),
+            resolver,
+            self.picker.connect(),
+        );
+        let task = shared.runtime.spawn(balancer).abort_handle();
+        Channel::of(Arc::new(Core::new(shared, board, name, self.picker, task)))
+    }
+}
+
+/// The addresses of a target that names them.
+struct Fixed(Option<Vec<Address>>);
+
+impl Resolver for Fixed {
+    fn poll_resolution(
+        &mut self,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<super::resolve::Resolution, super::resolve::ResolveError>>>
+    {
+        std::task::Poll::Ready(self.0.take().map(|it| Ok(it.into_iter().collect())))
     }
 }
 

@@ -11,10 +11,10 @@ use super::connection::Why;
 use super::core::Core;
 use super::errors::{closed, queue_full};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look};
-use super::pick::{Picked, Wish};
+use super::look::{Picked, Wish};
 use super::queue::Ticket;
 use super::timing::Deadlined;
-use crate::call::Deadline;
+use crate::call::{CallOptions, Deadline};
 use crate::classify::{Endpoint, TransportError};
 use crate::error::BoxError;
 
@@ -30,8 +30,17 @@ pub struct ResponseFuture<B: Body> {
     is_patient: bool,
     /// h2 holds a stream of the connection: another look is to come after others have run.
     is_held: bool,
-    avoided: Option<Arc<Vec<Endpoint>>>,
+    wishes: Option<Box<Wishes>>,
     core: Option<Arc<Core>>,
+}
+
+/// What few calls want of their endpoint.
+#[derive(Default)]
+pub(super) struct Wishes {
+    /// Where attempts of the call failed.
+    pub(super) avoided: Option<Arc<Vec<Endpoint>>>,
+    /// The caller's choices among them.
+    pub(super) options: Option<Arc<CallOptions>>,
 }
 
 enum Stage<B: Body> {
@@ -47,7 +56,7 @@ impl<B: Body> ResponseFuture<B> {
         out: Outgoing<B>,
         deadline: Option<Deadline>,
         is_patient: bool,
-        avoided: Option<Arc<Vec<Endpoint>>>,
+        wishes: Option<Box<Wishes>>,
     ) -> Self {
         Self {
             stage: Stage::Waiting(out, false),
@@ -56,7 +65,7 @@ impl<B: Body> ResponseFuture<B> {
             timer: None,
             is_patient,
             is_held: false,
-            avoided,
+            wishes,
             core: Some(core),
         }
     }
@@ -80,10 +89,24 @@ impl<B: Body> ResponseFuture<B> {
         let Some(core) = &self.core else {
             return Poll::Pending;
         };
-        let queue = &core.shared.queue;
-        // A call that is alone in the queue looks once more: a slot may have been freed before it
-        // was in it.
-        let mut is_first_look = self.ticket.is_none() && queue.is_empty();
+        let Stage::Waiting(
+            Outgoing {
+                head: Some(head), ..
+            },
+            _,
+        ) = &self.stage
+        else {
+            return Poll::Pending;
+        };
+        let wishes = self.wishes.as_deref();
+        let options = wishes.and_then(|it| it.options.as_deref());
+        let options = options.unwrap_or(CallOptions::unset());
+        let avoided = wishes.and_then(|it| it.avoided.as_ref());
+        let is_pinned = options.chosen_endpoint().is_some();
+        let lines = &core.shared.lines;
+        // A call that is alone in its line looks once more: a slot may have been freed before it was
+        // in it.
+        let mut is_first_look = self.ticket.is_none() && lines.is_free(is_pinned);
         loop {
             if let Some(ticket) = &self.ticket
                 && !is_first_look
@@ -93,16 +116,23 @@ impl<B: Body> ResponseFuture<B> {
             if self.ticket.is_some() || is_first_look {
                 let reserved = match &self.ticket {
                     Some(_) => 0,
-                    None => queue.woken(),
+                    None => lines.woken(),
                 };
-                let avoided = self.avoided.as_ref().map_or(&[][..], |it| it.as_slice());
-                match core.look(Wish { reserved, avoided }, self.is_patient) {
+                let wish = Wish {
+                    head,
+                    reserved,
+                    avoided: avoided.map_or(&[], |it| it.as_slice()),
+                    options,
+                    now: core.now(),
+                    has_more: core.has_more(),
+                };
+                match core.look(&wish, self.is_patient) {
                     Ok(Picked::Slot(slot)) => {
                         if let Some(ticket) = self.ticket.take() {
                             ticket.served();
                             // The call behind may have come while this one's slot was not the only
                             // one.
-                            queue.free(slot.connection.slots.free().min(1));
+                            lines.free(slot.connection.slots.free().min(1));
                         }
                         return Poll::Ready(Ok(slot));
                     }
@@ -114,11 +144,11 @@ impl<B: Body> ResponseFuture<B> {
                 ticket.again();
                 is_first_look = false;
             } else {
-                let Some(ticket) = queue.enter() else {
-                    return Poll::Ready(Err(queue_full(queue.calls())));
+                let Some(ticket) = lines.enter(is_pinned) else {
+                    return Poll::Ready(Err(queue_full(lines.calls())));
                 };
                 self.ticket = Some(ticket);
-                is_first_look = queue.calls() == 1;
+                is_first_look = lines.is_alone(is_pinned);
             }
         }
     }

@@ -41,17 +41,24 @@
 //! last running call.
 
 mod address;
+mod balance;
+mod board;
 mod builder;
+mod changes;
 mod config;
 mod connect;
 mod connection;
 mod connectivity;
 mod core;
+mod endpoint;
 mod errors;
 mod exchange;
 mod fault;
 mod future;
-mod pick;
+mod lines;
+mod load;
+mod look;
+pub mod pick;
 mod queue;
 pub mod resolve;
 mod service;

@@ -13,13 +13,13 @@ use super::connectivity::Connectivity;
 use super::core::Core;
 use super::errors::{closed, not_ready};
 use super::exchange::{Outgoing, Ready, ResponseBody};
-use super::future::ResponseFuture;
+use super::future::{ResponseFuture, Wishes};
 use super::snapshot::ChannelSnapshot;
 use crate::call::{self, Deadline};
 use crate::classify::TransportError;
 use crate::error::BoxError;
 
-/// A gRPC channel over fixed addresses; see the [module](super).
+/// A gRPC channel; see the [module](super).
 ///
 /// Clones are the same channel. It ends with its last clone: calls under way go on, and everything
 /// else is gone.
@@ -64,7 +64,7 @@ impl Channel {
 
     /// `false` if the channel is closed.
     async fn until_ready(&self) -> bool {
-        let mut states = self.core.shared.states();
+        let mut states = self.core.board.states();
         loop {
             match *states.borrow_and_update() {
                 Connectivity::Ready => return true,
@@ -82,7 +82,7 @@ impl Channel {
     /// The state of the best endpoint.
     #[must_use]
     pub fn state(&self) -> Connectivity {
-        self.core.shared.published().state
+        self.core.board.published().state
     }
 
     /// Ends the channel in all its clones, and waits for the calls under way: new calls and those
@@ -95,9 +95,7 @@ impl Channel {
     /// Dials every endpoint that waits for its next try at once, for a program that knows that the
     /// network is back.
     pub fn reset_backoff(&self) {
-        for endpoint in &self.core.endpoints {
-            endpoint.reset_backoff();
-        }
+        self.core.reset_backoff();
     }
 
     /// What the channel knows now.
@@ -139,9 +137,10 @@ where
         let deadline = self.deadline(&mut request);
         let context = request.extensions().get::<call::Context>();
         let is_patient = context.is_some_and(call::Context::is_patient);
-        let avoided = context.and_then(call::Context::avoided);
+        let wishes = context.and_then(wishes);
         if let Some(context) = context {
             context.seen_by(call::Reader::Wait);
+            context.seen_by(call::Reader::Channel);
         }
         let (parts, body) = request.into_parts();
         let out = Outgoing {
@@ -149,8 +148,22 @@ where
             ready: Ready::Nothing,
             body: Some(body),
         };
-        ResponseFuture::new(Arc::clone(&self.core), out, deadline, is_patient, avoided)
+        ResponseFuture::new(Arc::clone(&self.core), out, deadline, is_patient, wishes)
     }
+}
+
+/// What the call wants of its endpoint, if anything.
+#[inline]
+fn wishes(context: &call::Context) -> Option<Box<Wishes>> {
+    let options = context.options();
+    let avoided = context.avoided();
+    if avoided.is_none() && !options.chooses_endpoint() {
+        return None;
+    }
+    Some(Box::new(Wishes {
+        avoided,
+        options: context.shared_options(),
+    }))
 }
 
 impl fmt::Debug for Channel {

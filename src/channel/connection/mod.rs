@@ -18,7 +18,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::queue::Queue;
+use super::lines::Lines;
+use super::load::Load;
 use crate::error::BoxError;
 use driver::Driver;
 
@@ -35,11 +36,13 @@ pub(crate) use tap::Io;
 /// What a connection is made of.
 pub(crate) struct Plan {
     pub(crate) endpoint: Arc<str>,
+    /// The endpoint's.
+    pub(crate) load: Arc<Load>,
     pub(crate) http2: Http2,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) max_idle: Option<Duration>,
     pub(crate) connect_timeout: Duration,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue: Arc<Lines>,
 }
 
 /// Makes a connection from what `io` connects, and starts its task. All phases together take no
@@ -58,6 +61,7 @@ pub(crate) async fn connect(
             let runtime = Handle::current();
             let connection = Connection::new(
                 plan.endpoint,
+                plan.load,
                 shaken,
                 plan.http2.max_streams,
                 runtime.clone(),

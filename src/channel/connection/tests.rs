@@ -44,11 +44,12 @@ async fn connected(told: &Arc<Told>) -> Arc<Connection> {
     tokio::spawn(accept(theirs));
     let plan = Plan {
         endpoint: "test".into(),
+        load: Arc::new(Load::new(tokio::time::Instant::now())),
         http2: Http2::default(),
         keepalive: None,
         max_idle: None,
         connect_timeout: Duration::from_secs(5),
-        queue: Arc::new(Queue::new(10, Handle::current())),
+        queue: Arc::new(Lines::new(10, &Handle::current())),
     };
     let io = async { Ok(Box::new(ours) as Box<dyn Io>) };
     connect(plan, io, Arc::clone(told) as _).await.unwrap()

@@ -154,8 +154,11 @@ impl Exchange {
             Ok(response) => {
                 connection.serve();
                 let (mut parts, stream) = response.into_parts();
-                if stream.is_end_stream() && connection.facts.go_away().is_some() {
-                    unmask(&mut parts.headers);
+                if stream.is_end_stream() {
+                    if connection.facts.go_away().is_some() {
+                        unmask(&mut parts.headers);
+                    }
+                    slot.answered_with(&parts.headers);
                 }
                 let endpoint = Arc::clone(&connection.endpoint);
                 parts.extensions.insert(Endpoint::new(endpoint));
@@ -165,7 +168,11 @@ impl Exchange {
             Err(error) => {
                 slot.ended();
                 let id = self.response.stream_id().as_u32();
-                Err(failure(id, error, &connection))
+                let error = failure(id, error, &connection);
+                if error.verdict().reason != Reason::GoAway {
+                    slot.failed();
+                }
+                Err(error)
             }
         })
     }

@@ -13,11 +13,8 @@
 //! | any failure before the first set | calls wait, or fail with the error's words |
 //! | `Ready(None)` | no other answer follows, the last one stands |
 
-// The balancer is to drive them.
-#[cfg_attr(not(test), expect(dead_code))]
 pub(super) mod again;
 mod error;
-#[cfg_attr(not(test), expect(dead_code))]
 pub(super) mod latest;
 mod resolution;
 
@@ -25,7 +22,6 @@ use std::task::{Context, Poll};
 
 pub use error::ResolveError;
 pub use resolution::{Resolution, ResolvedAddress};
-
 
 /// Where the addresses of a target come from.
 ///
