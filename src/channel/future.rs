@@ -141,7 +141,11 @@ impl<B: Body> ResponseFuture<B> {
                 }
             }
             if let Some(ticket) = &self.ticket {
-                ticket.again();
+                if is_pinned {
+                    ticket.again_in_turn();
+                } else {
+                    ticket.again();
+                }
                 is_first_look = false;
             } else {
                 let Some(ticket) = lines.enter(is_pinned) else {

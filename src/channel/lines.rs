@@ -88,7 +88,7 @@ mod tests {
         lines.free(1);
         let woken = [&pinned, &first, &second].map(is_ready);
         assert_eq!(woken, [true, true, false]);
-        pinned.again();
+        pinned.again_in_turn();
         first.served();
         lines.free(1);
         assert_eq!([&pinned, &second].map(is_ready), [true, true]);

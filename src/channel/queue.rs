@@ -189,6 +189,13 @@ impl Ticket {
         }
     }
 
+    /// The same, in the order of arrival where all that wait are woken together.
+    pub(crate) fn again_in_turn(&self) {
+        if self.place.state.swap(WAITS, Ordering::AcqRel) == WOKEN {
+            self.queue.push(&self.place, VecDeque::push_back);
+        }
+    }
+
     /// The call has a slot, so its turn is used.
     pub(crate) fn served(self) {
         self.place.state.store(SERVED, Ordering::Release);

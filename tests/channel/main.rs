@@ -3,6 +3,7 @@
 
 mod common;
 
+mod balance;
 mod call;
 mod connecting;
 mod goaway;
@@ -12,6 +13,10 @@ mod keepalive;
 mod layers;
 mod lifetime;
 mod loss;
+mod names;
+mod pickers;
+mod picking_cases;
+mod pins;
 mod slots;
 mod storm;
 mod streams;
