@@ -1,7 +1,14 @@
 //! Where the addresses of a target come from.
 //!
 //! A [`Resolver`] answers with all addresses of a target at one time, and answers again when they
-//! change. The targets of [`Channel::builder`](super::Channel::builder) bring their own.
+//! change. The targets of [`Channel::builder`](super::Channel::builder) bring their own; these are
+//! for addresses from elsewhere:
+//!
+//! | resolver | addresses |
+//! |---|---|
+//! | [`Fixed`] | never change |
+//! | [`Watched`] | a `tokio::sync::watch` channel has them |
+//! | [`Changes`] | come and go as tower's `Change`s, as in tonic's `balance_channel` |
 //!
 //! What the channel makes of the answers:
 //!
@@ -13,19 +20,23 @@
 //! | any failure before the first set | calls wait, or fail with the error's words |
 //! | `Ready(None)` | no other answer follows, the last one stands |
 
-// The balancer is to drive them.
-#[cfg_attr(not(test), expect(dead_code))]
+#[cfg_attr(not(test), expect(dead_code, reason = "the balancer is to drive it"))]
 pub(super) mod again;
+mod changes;
 mod error;
-#[cfg_attr(not(test), expect(dead_code))]
+mod fixed;
+#[cfg_attr(not(test), expect(dead_code, reason = "the balancer is to drive it"))]
 pub(super) mod latest;
 mod resolution;
+mod watched;
 
 use std::task::{Context, Poll};
 
+pub use changes::Changes;
 pub use error::ResolveError;
+pub use fixed::Fixed;
 pub use resolution::{Resolution, ResolvedAddress};
-
+pub use watched::Watched;
 
 /// Where the addresses of a target come from.
 ///
