@@ -9,6 +9,7 @@
 //! | [`Fixed`] | never change |
 //! | [`Watched`] | a `tokio::sync::watch` channel has them |
 //! | [`Changes`] | come and go as tower's `Change`s, as in tonic's `balance_channel` |
+//! | [`Multi`] | the union of several resolvers |
 //!
 //! What the channel makes of the answers:
 //!
@@ -25,9 +26,10 @@ pub(super) mod again;
 mod changes;
 mod error;
 mod fixed;
-#[cfg_attr(not(test), expect(dead_code, reason = "the balancer is to drive it"))]
 pub(super) mod latest;
+mod multi;
 mod resolution;
+mod union;
 mod watched;
 
 use std::task::{Context, Poll};
@@ -35,6 +37,7 @@ use std::task::{Context, Poll};
 pub use changes::Changes;
 pub use error::ResolveError;
 pub use fixed::Fixed;
+pub use multi::Multi;
 pub use resolution::{Resolution, ResolvedAddress};
 pub use watched::Watched;
 
