@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 use tokio::runtime::Handle;
 use tower_service::Service;
@@ -16,10 +16,11 @@ use super::core::Core;
 use super::exchange::Heads;
 use super::fault::{Faults, InvalidChannel};
 use super::queue::Queue;
+use super::resolve::ResolveSettings;
 use super::service::Channel;
 use super::shared::Shared;
 use super::subchannel::Subchannel;
-use super::target::{self, Target};
+use super::target::{self, Source, Target};
 use crate::backoff::Backoff;
 use crate::error::BoxError;
 use crate::kernel::sync::Mutex;
@@ -55,6 +56,7 @@ pub struct Builder {
     connector: Option<AnyConnector>,
     origin: Option<Uri>,
     user_agent: Option<String>,
+    resolve: ResolveSettings,
     config: Config,
 }
 
@@ -67,6 +69,7 @@ impl Builder {
             connector: None,
             origin: None,
             user_agent: None,
+            resolve: ResolveSettings::default(),
             config: Config::default(),
         }
     }
@@ -88,6 +91,17 @@ impl Builder {
     /// or `localhost` for a Unix socket.
     pub fn origin(mut self, origin: Uri) -> Self {
         self.origin = Some(origin);
+        // All servers are of that name.
+        self.resolve.names_servers = false;
+        self
+    }
+
+    /// The least time for which an answer of DNS counts as fresh, 1 s to 5 min; records with a
+    /// shorter TTL are looked up again after this time. Default: 5 s.
+    #[cfg(feature = "dns")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "dns")))]
+    pub fn dns_min_ttl(mut self, ttl: Duration) -> Self {
+        self.resolve.min_ttl = ttl;
         self
     }
 
@@ -272,31 +286,33 @@ impl Builder {
     /// [`InvalidChannel`] names each setting that can't be, and a build outside of a tokio runtime.
     pub fn build(self) -> Result<Channel, InvalidChannel> {
         let mut faults = Faults::default();
-        let target = match target::parse(&self.target) {
+        let target = match target::parse(&self.target, false).and_then(known) {
             Ok(target) => Some(target),
             Err(text) => {
                 faults.add("builder", text);
                 None
             }
         };
-        let heads = self.heads(target.as_ref(), &mut faults);
+        let authority = target.as_ref().map(|(_, authority)| authority);
+        let heads = self.heads(authority, &mut faults);
         self.config.check(&mut faults);
+        self.resolve.check(&mut faults);
         let runtime = Handle::try_current();
         faults.check("build", runtime.is_ok(), || {
             "a channel is built within the tokio runtime on which its connections run".into()
         });
         match (target, heads, runtime, faults.into_error()) {
-            (Some(target), Some(heads), Ok(runtime), None) => {
-                Ok(self.start(target, heads, runtime))
+            (Some((addresses, _)), Some(heads), Ok(runtime), None) => {
+                Ok(self.start(addresses, heads, runtime))
             }
             (_, _, _, error) => Err(error.unwrap_or_default()),
         }
     }
 
-    fn heads(&self, target: Option<&Target>, faults: &mut Faults) -> Option<Heads> {
+    fn heads(&self, authority: Option<&Authority>, faults: &mut Faults) -> Option<Heads> {
         let (scheme, authority) = match &self.origin {
             Some(origin) => (origin.scheme().cloned(), origin.authority().cloned()),
-            None => (Some(Scheme::HTTP), target.map(|it| it.authority.clone())),
+            None => (Some(Scheme::HTTP), authority.cloned()),
         };
         if let Some(origin) = &self.origin {
             faults.check("origin", scheme.is_some() && authority.is_some(), || {
@@ -318,16 +334,15 @@ impl Builder {
         })
     }
 
-    fn start(self, target: Target, heads: Heads, runtime: Handle) -> Channel {
+    fn start(self, addresses: Vec<Address>, heads: Heads, runtime: Handle) -> Channel {
         let max_waiting = self.config.max_waiting;
         let (settings, sockets) = self.config.split();
         let connector = self.connector.unwrap_or_else(|| Arc::new(sockets));
         let queue = Arc::new(Queue::new(max_waiting, runtime.clone()));
-        let endpoints = target.addresses.len();
+        let endpoints = addresses.len();
         let shared = Shared::new(settings, connector, heads, runtime, queue, endpoints);
         let shared = Arc::new(shared);
-        let endpoints: Vec<_> = target
-            .addresses
+        let endpoints: Vec<_> = addresses
             .into_iter()
             .enumerate()
             .map(|(index, address)| Subchannel::new(index, address, Arc::clone(&shared)))
@@ -335,6 +350,20 @@ impl Builder {
         let core = Core::new(shared, endpoints);
         core.demand();
         Channel::of(Arc::new(core))
+    }
+}
+
+/// The addresses of a target without a name, and its authority.
+fn known(target: Target) -> Result<(Vec<Address>, Authority), String> {
+    if target.is_tls {
+        return Err("`https` needs TLS, which this channel does not have yet".into());
+    }
+    match target.source {
+        Source::Fixed(addresses) => Ok((addresses, target.authority)),
+        Source::Dns(_) | Source::Multi(_) => Err(format!(
+            "`{}` has to be resolved, which this channel does not do yet",
+            target.authority
+        )),
     }
 }
 
