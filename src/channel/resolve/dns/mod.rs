@@ -73,18 +73,21 @@ impl Lookup for Dns {
     }
 }
 
-/// Asks for the name, and for those of the system's search list, until one has an address.
 async fn ask(host: Arc<str>, server: Option<SocketAddr>) -> Answers {
     // Made anew for each question, so that a changed `resolv.conf` is seen, and nothing is open
     // between two questions: no connection to the DNS server, no task, no timer.
-    let (resolver, names) = match hickory(&host, server) {
-        Ok(made) => made,
-        Err(error) => return Answers::both(answer::failed(&error)),
-    };
+    match hickory(&host, server) {
+        Ok((resolver, names)) => ask_each(&resolver, names).await,
+        Err(error) => Answers::both(answer::failed(&error)),
+    }
+}
+
+/// Asks for the names of a search list, until one has an address.
+async fn ask_each(resolver: &TokioResolver, names: Vec<Name>) -> Answers {
     let mut failed = None;
     let mut last = None;
     for name in names {
-        let answers = ask_both(&resolver, &name).await;
+        let answers = ask_both(resolver, &name).await;
         if answers.has_address() || answers.is_unheard() {
             return answers;
         }

@@ -200,6 +200,41 @@ async fn after_a_failure_the_answer_is_there_a_second_later() {
     assert!((750..=1_700).contains(&took), "{took} ms");
 }
 
+// CONTRACT N2
+#[tokio::test(start_paused = true)]
+async fn a_search_list_goes_on_where_a_name_is_unknown_and_ends_where_no_server_is_heard() {
+    let dns = DnsServer::start().await.unwrap();
+    dns.set("found", DnsAnswer::addresses(60, v4(1)));
+    dns.set("fails", DnsAnswer::ServFail);
+    dns.set("silent", DnsAnswer::Silence);
+    let (resolver, _) = super::hickory(ORDERS, Some(dns.address())).unwrap();
+    for (names, expected) in [
+        (&["none", "found", "fails"][..], "1 address"),
+        (&["fails", "found"], "1 address"),
+        (
+            &["none", "fails", "none"],
+            "a was not resolved: the DNS server answers SERVFAIL",
+        ),
+        (
+            &["none", "none"],
+            "a has no address: the DNS server knows no such name (NXDOMAIN)",
+        ),
+        // An address of the next name would be another service's.
+        (
+            &["silent", "found"],
+            "a was not resolved: the DNS server does not answer",
+        ),
+    ] {
+        let names = names.iter().map(|name| format!("{name}.").parse().unwrap());
+        let answers = super::ask_each(&resolver, names.collect()).await;
+        let text = match super::Memory::default().read("a", answers) {
+            Ok((ips, _)) => format!("{} address", ips.len()),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(text, expected);
+    }
+}
+
 // On a paused clock, because nothing is on its way but what the server does not answer.
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_an_error_that_is_not_authoritative() {
