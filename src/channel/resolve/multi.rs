@@ -150,6 +150,7 @@ mod tests {
     use std::net::SocketAddr;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
     use std::time::Duration;
     use tokio::sync::{mpsc, watch};
     use tokio::time::timeout;
@@ -271,9 +272,20 @@ mod tests {
                 Poll::Ready(Some(Ok(Resolution::new([tcp(1)]))))
             }
         }
+        #[derive(Default)]
+        struct Woken(AtomicUsize);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         let mut multi = Multi::new().with(Busy);
         assert_eq!(next(&mut multi).await, Some(Ok(1)));
-        let poll = poll_fn(|cx| Poll::Ready(multi.poll_resolution(cx).is_pending()));
-        assert!(poll.await);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let poll = multi.poll_resolution(&mut Context::from_waker(&waker));
+        // It comes back after the others.
+        assert!(poll.is_pending());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     }
 }
