@@ -42,9 +42,9 @@
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
 //!
-//! There are three features: `tonic` (default) supports tonic's bodies, errors and `Request`;
-//! `channel` (default) adds the channel; `server` adds the last two modules and enables tonic's own
-//! `server` feature.
+//! There are four features: `tonic` (default) supports tonic's bodies, errors and `Request`;
+//! `channel` (default) adds the channel; `dns` lets it look names up by hickory, which knows their
+//! TTL; `server` adds the last two modules and enables tonic's own `server` feature.
 //!
 //! # What it logs
 //!

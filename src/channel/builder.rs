@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 use tokio::runtime::Handle;
 use tower_service::Service;
@@ -19,7 +19,7 @@ use super::exchange::Heads;
 use super::fault::{Faults, InvalidChannel};
 use super::lines::Lines;
 use super::pick::{LeastLoaded, Picker};
-use super::resolve::Resolver;
+use super::resolve::{ResolveSettings, Resolver};
 use super::service::Channel;
 use super::shared::Shared;
 use super::target::{self, Target};
@@ -60,6 +60,7 @@ pub struct Builder {
     picker: Arc<dyn Picker>,
     origin: Option<Uri>,
     user_agent: Option<String>,
+    resolve: ResolveSettings,
     config: Config,
 }
 
@@ -74,6 +75,7 @@ impl Builder {
             picker: Arc::new(LeastLoaded::new()),
             origin: None,
             user_agent: None,
+            resolve: ResolveSettings::default(),
             config: Config::default(),
         }
     }
@@ -120,6 +122,17 @@ impl Builder {
     /// or `localhost` for a Unix socket.
     pub fn origin(mut self, origin: Uri) -> Self {
         self.origin = Some(origin);
+        // All servers are of that name.
+        self.resolve.names_servers = false;
+        self
+    }
+
+    /// The least time for which an answer of DNS counts as fresh, 1 s to 5 min; records with a
+    /// shorter TTL are looked up again after this time. Default: 5 s.
+    #[cfg(feature = "dns")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "dns")))]
+    pub fn dns_min_ttl(mut self, ttl: Duration) -> Self {
+        self.resolve.min_ttl = ttl;
         self
     }
 
@@ -304,31 +317,38 @@ impl Builder {
     /// [`InvalidChannel`] names each setting that can't be, and a build outside of a tokio runtime.
     pub fn build(self) -> Result<Channel, InvalidChannel> {
         let mut faults = Faults::default();
-        let target = match target::parse(&self.target) {
+        let target = match target::parse(&self.target, false) {
+            Ok(target) if target.is_tls => {
+                let text = "`https` needs TLS, which this channel does not have yet";
+                faults.add("builder", text);
+                None
+            }
             Ok(target) => Some(target),
             Err(text) => {
                 faults.add("builder", text);
                 None
             }
         };
-        let heads = self.heads(target.as_ref(), &mut faults);
+        let authority = target.as_ref().map(|it| &it.authority);
+        let heads = self.heads(authority, &mut faults);
         self.config.check(&mut faults);
+        self.resolve.check(&mut faults);
         let runtime = Handle::try_current();
         faults.check("build", runtime.is_ok(), || {
             "a channel is built within the tokio runtime on which its connections run".into()
         });
         match (target, heads, runtime, faults.into_error()) {
             (Some(target), Some(heads), Ok(runtime), None) => {
-                Ok(self.start(target, heads, runtime))
+                Ok(self.start(&target, heads, runtime))
             }
             (_, _, _, error) => Err(error.unwrap_or_default()),
         }
     }
 
-    fn heads(&self, target: Option<&Target>, faults: &mut Faults) -> Option<Heads> {
+    fn heads(&self, authority: Option<&Authority>, faults: &mut Faults) -> Option<Heads> {
         let (scheme, authority) = match &self.origin {
             Some(origin) => (origin.scheme().cloned(), origin.authority().cloned()),
-            None => (Some(Scheme::HTTP), target.map(|it| it.authority.clone())),
+            None => (Some(Scheme::HTTP), authority.cloned()),
         };
         if let Some(origin) = &self.origin {
             faults.check("origin", scheme.is_some() && authority.is_some(), || {
@@ -350,7 +370,7 @@ impl Builder {
         })
     }
 
-    fn start(self, target: Target, heads: Heads, runtime: Handle) -> Channel {
+    fn start(self, target: &Target, heads: Heads, runtime: Handle) -> Channel {
         let max_waiting = self.config.max_waiting;
         let (settings, sockets) = self.config.split();
         let connector = self.connector.unwrap_or_else(|| Arc::new(sockets));
@@ -358,7 +378,7 @@ impl Builder {
         let name: Arc<str> = self.target.into();
         let resolver = self
             .resolver
-            .unwrap_or_else(|| Box::new(Fixed(Some(target.addresses))));
+            .unwrap_or_else(|| target.source.resolver(&self.resolve));
         let shared = Arc::new(Shared::new(settings, connector, heads, runtime, lines));
         let board = Arc::new(Board::new());
         let balancer = Balancer::new(
@@ -373,31 +393,23 @@ impl Builder {
     }
 }
 
-/// The addresses of a target that names them.
-struct Fixed(Option<Vec<Address>>);
-
-impl Resolver for Fixed {
-    fn poll_resolution(
-        &mut self,
-        _cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<super::resolve::Resolution, super::resolve::ResolveError>>>
-    {
-        std::task::Poll::Ready(self.0.take().map(|it| Ok(it.into_iter().collect())))
-    }
-}
-
 impl Channel {
     /// A channel to a target, still to be configured:
     ///
     /// | target | connects to |
     /// |---|---|
+    /// | `orders.prod:50051` | all addresses of the name; the port is needed |
+    /// | `dns:///orders.prod:50051` | the same; the port may be left out |
+    /// | `dns://10.0.0.53/orders.prod:50051` | the same, by this DNS server (feature `dns`) |
     /// | `ipv4:10.0.0.1:50051,10.0.0.2:50051` | these addresses; the port may be left out |
     /// | `ipv6:[::1]:50051,[::2]` | the same |
-    /// | `http://10.0.0.1:50051` | this one |
+    /// | `http://orders.prod:50051` | all addresses of the name, or this address |
     /// | `unix:/run/orders.sock` | a Unix socket |
     /// | `unix-abstract:orders` | a Unix socket in Linux's abstract namespace |
+    /// | `multi:///a:1,dns:///b` | all addresses of these targets |
     ///
-    /// The default port is 80.
+    /// The default port is 80. How names are looked up, [`resolve`](super::resolve) says; for
+    /// addresses from elsewhere see [`Builder::resolver`].
     pub fn builder(target: impl Into<String>) -> Builder {
         Builder::new(target.into())
     }

@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::BoxError;
 
@@ -22,29 +23,43 @@ use crate::error::BoxError;
 /// assert_eq!(error.to_string(), text);
 /// assert!(error.is_authoritative());
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ResolveError {
-    asked: String,
-    answered: String,
-    is_authoritative: bool,
-    source: Option<BoxError>,
+    asked: Arc<str>,
+    answered: Arc<str>,
+    has_no_address: bool,
+    effect: Effect,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// What becomes of the last addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// They stay for as long as the error lasts.
+    Keep,
+    /// They stay for 60 s.
+    Grace,
+    /// They are not used any longer: the 60 s were counted already.
+    End,
 }
 
 impl ResolveError {
     /// `asked` could not be resolved, so its addresses are not known.
-    pub fn new(asked: impl Into<String>, answered: impl Into<String>) -> Self {
+    pub fn new(asked: impl Into<Arc<str>>, answered: impl Into<Arc<str>>) -> Self {
         Self {
             asked: asked.into(),
             answered: answered.into(),
-            is_authoritative: false,
+            has_no_address: false,
+            effect: Effect::Keep,
             source: None,
         }
     }
 
     /// It is known that `asked` has no address: the name does not exist, or has no address.
-    pub fn no_address(asked: impl Into<String>, answered: impl Into<String>) -> Self {
+    pub fn no_address(asked: impl Into<Arc<str>>, answered: impl Into<Arc<str>>) -> Self {
         Self {
-            is_authoritative: true,
+            has_no_address: true,
+            effect: Effect::Grace,
             ..Self::new(asked, answered)
         }
     }
@@ -52,7 +67,7 @@ impl ResolveError {
     /// Sets the cause, whose text is not in this error's.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -60,7 +75,27 @@ impl ResolveError {
     /// more; otherwise they are used for as long as the error lasts (CONTRACT N2).
     #[must_use]
     pub fn is_authoritative(&self) -> bool {
-        self.is_authoritative
+        self.effect != Effect::Keep
+    }
+
+    /// This error of one of several resolvers: the addresses of the others stay.
+    pub(super) fn of_part(&self) -> Self {
+        Self {
+            effect: Effect::Keep,
+            ..self.clone()
+        }
+    }
+
+    /// The last addresses are not used any longer.
+    pub(super) fn that_ends_set(&self) -> Self {
+        Self {
+            effect: Effect::End,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn ends_set(&self) -> bool {
+        self.effect == Effect::End
     }
 }
 
@@ -69,9 +104,10 @@ impl fmt::Display for ResolveError {
         let Self {
             asked, answered, ..
         } = self;
-        match self.is_authoritative {
-            true => write!(f, "{asked} has no address: {answered}"),
-            false => write!(f, "{asked} was not resolved: {answered}"),
+        if self.has_no_address {
+            write!(f, "{asked} has no address: {answered}")
+        } else {
+            write!(f, "{asked} was not resolved: {answered}")
         }
     }
 }

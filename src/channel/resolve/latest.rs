@@ -62,6 +62,9 @@ impl Latest {
     /// When the set lapses, unless another answer comes: [`pass`](Self::pass) is due then.
     pub(in crate::channel) fn lapses_at(&self) -> Option<Instant> {
         let outage = self.outage.as_ref().filter(|_| self.set.is_some())?;
+        if outage.newest.ends_set() {
+            return Some(outage.since);
+        }
         // An error after NXDOMAIN keeps the set, because the newest answer is not known; NXDOMAIN
         // once more continues the count of the first one.
         let gone_since = outage
@@ -151,11 +154,12 @@ mod tests {
         Set(&'static str),
         Empty,
         Error,
+        Ending,
         Gone,
         Time,
         End,
     }
-    use Given::{Empty, End, Error, Gone, Set, Time};
+    use Given::{Empty, End, Ending, Error, Gone, Set, Time};
 
     fn resolution(addresses: &str) -> Resolution {
         let addresses = addresses.split(' ').filter(|it| !it.is_empty());
@@ -180,6 +184,10 @@ mod tests {
                 Set(addresses) => latest.answered(now, Ok(resolution(addresses))),
                 Empty => latest.answered(now, Ok(Resolution::default())),
                 Error => latest.answered(now, Err(ResolveError::new("a", "down"))),
+                Ending => {
+                    let error = ResolveError::new("a", "its parts lapsed").that_ends_set();
+                    latest.answered(now, Err(error))
+                }
                 Gone => latest.answered(now, Err(ResolveError::no_address("a", "NXDOMAIN"))),
                 Time => latest.pass(now),
                 End => latest.ended(now),
@@ -297,6 +305,19 @@ mod tests {
             (1, Gone, "1", false, Some(Failed)),
             (2, End, "1", false, None),
             (61, Time, "", true, Some(Lapsed)),
+        ]);
+    }
+
+    // CONTRACT N2, N8
+    #[test]
+    fn an_error_that_ends_the_set_does_so_at_once() {
+        run(&[
+            (0, Set("1"), "1", true, None),
+            (1, Ending, "", true, Some(Lapsed)),
+            (2, Ending, "", true, None),
+            (3, Set("1"), "1", true, Some(Recovered(seconds(2)))),
+            (4, Error, "1", false, Some(Failed)),
+            (5, Ending, "", true, Some(Lapsed)),
         ]);
     }
 

@@ -1,7 +1,15 @@
 //! Where the addresses of a target come from.
 //!
 //! A [`Resolver`] answers with all addresses of a target at one time, and answers again when they
-//! change. The targets of [`Channel::builder`](super::Channel::builder) bring their own.
+//! change. The targets of [`Channel::builder`](super::Channel::builder) bring their own; these are
+//! for addresses from elsewhere:
+//!
+//! | resolver | addresses |
+//! |---|---|
+//! | [`Fixed`] | never change |
+//! | [`Watched`] | a `tokio::sync::watch` channel has them |
+//! | [`Changes`] | come and go as tower's `Change`s, as in tonic's `balance_channel` |
+//! | [`Multi`] | the union of several resolvers |
 //!
 //! What the channel makes of the answers:
 //!
@@ -12,16 +20,44 @@
 //! | an authoritative error, or no address | the last set stays for 60 s, then calls fail |
 //! | any failure before the first set | calls wait, or fail with the error's words |
 //! | `Ready(None)` | no other answer follows, the last one stands |
+//!
+//! # Names
+//!
+//! With the feature `dns`, a name is looked up again when the TTL of its records is over, which is
+//! taken as 5 s at least and 5 min at most, and shortened by up to 10 % at random. A and AAAA
+//! records count together; a truncated answer is asked for over TCP. Without the feature, the
+//! system's resolver is asked every 30 s. It tells no TTL, and not whether a name does not exist, so
+//! its failures keep the last addresses for as long as they last.
+//!
+//! After a failure the next lookup is 1 s later, then x1.6 up to 2 min, +-20 %. Otherwise lost
+//! connections and failed dials bring it forward, at most once a second with a burst of 2.
 
 pub(super) mod again;
+mod changes;
+#[cfg(feature = "dns")]
+mod dns;
 mod error;
+mod fixed;
 pub(super) mod latest;
+mod multi;
+mod name;
+mod repeat;
 mod resolution;
+mod schedule;
+#[cfg(any(test, not(feature = "dns")))]
+mod system;
+mod union;
+mod watched;
 
 use std::task::{Context, Poll};
 
+pub use changes::Changes;
 pub use error::ResolveError;
+pub use fixed::Fixed;
+pub use multi::Multi;
+pub(super) use name::{Name, ResolveSettings};
 pub use resolution::{Resolution, ResolvedAddress};
+pub use watched::Watched;
 
 /// Where the addresses of a target come from.
 ///
