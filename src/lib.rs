@@ -43,7 +43,8 @@
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
 //!
 //! The features `tonic` (default) supports tonic's bodies, errors and `Request`; `channel` (default)
-//! adds the channel; `server` adds the last two modules and enables tonic's own `server` feature.
+//! adds the channel; `dns` lets it look names up by hickory, which knows their TTL; `server` adds
+//! the last two modules and enables tonic's own `server` feature.
 //!
 //! TLS of the channel is off by default, as in tonic, and its features have tonic's names: `tls-ring`
 //! or `tls-aws-lc` for the cryptography, `tls-native-roots` and `tls-webpki-roots` for roots that

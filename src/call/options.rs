@@ -1,7 +1,12 @@
+#[cfg(feature = "channel")]
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::backoff::Backoff;
+use crate::classify::Endpoint;
 use crate::grpc::{Code, CodeSet, MethodKind};
 
 use super::ParentCall;
@@ -52,6 +57,9 @@ pub struct CallOptions {
     backoff: Option<Arc<dyn Backoff>>,
     max_hint: Option<Duration>,
     served: Option<ParentCall>,
+    endpoint: Option<Endpoint>,
+    avoided: Vec<Endpoint>,
+    shard_key: Option<Bytes>,
     seen: Seen,
 }
 
@@ -68,6 +76,9 @@ static UNSET: CallOptions = CallOptions {
     backoff: None,
     max_hint: None,
     served: None,
+    endpoint: None,
+    avoided: Vec::new(),
+    shard_key: None,
     seen: Seen::by_nobody(),
 };
 
@@ -119,6 +130,14 @@ impl CallOptions {
         }
         if self.served.is_some() {
             self.seen.missed("parent", &[Reader::Deadline]);
+        }
+        let set = [
+            (self.endpoint.is_some(), "endpoint"),
+            (!self.avoided.is_empty(), "avoid"),
+            (self.shard_key.is_some(), "shard_key"),
+        ];
+        for (_, option) in set.into_iter().filter(|(is_set, _)| *is_set) {
+            self.seen.missed(option, &[Reader::Channel]);
         }
     }
 }
@@ -249,6 +268,67 @@ impl CallOptions {
     pub fn kind(&mut self, kind: MethodKind) -> &mut Self {
         self.kind = Some(kind);
         self
+    }
+}
+
+/// Setters for the choice of an endpoint, which need [`Channel`](crate::channel::Channel).
+#[cfg(feature = "channel")]
+impl CallOptions {
+    /// Sends the call to this endpoint and to no other, by its address: `10.0.0.1:50051`,
+    /// `unix:/run/orders.sock`, or an [`Endpoint`] that answered before.
+    ///
+    /// While the endpoint is not ready, the call waits or fails as it would for a channel with this
+    /// endpoint alone. If the target has no such address, it fails with FAILED_PRECONDITION. Retries
+    /// go there, too.
+    ///
+    /// ```
+    /// use grpc_resilience::call::CallOptionsExt;
+    /// use grpc_resilience::classify::Endpoint;
+    ///
+    /// fn follow_up<T>(first: &tonic::Response<T>, second: &mut tonic::Request<()>) {
+    ///     if let Some(endpoint) = first.extensions().get::<Endpoint>() {
+    ///         second.call_options().endpoint(endpoint);
+    ///     }
+    /// }
+    /// ```
+    pub fn endpoint(&mut self, endpoint: impl fmt::Display) -> &mut Self {
+        self.endpoint = Some(Endpoint::new(endpoint.to_string().into()));
+        self
+    }
+
+    /// Sends the call to another endpoint than this one, as long as another one is ready. Repeat it
+    /// for further endpoints. For the names see [`endpoint`](Self::endpoint).
+    pub fn avoid(&mut self, endpoint: impl fmt::Display) -> &mut Self {
+        self.avoided
+            .push(Endpoint::new(endpoint.to_string().into()));
+        self
+    }
+
+    /// Sets the key by which [`Shard`](crate::channel::pick::Shard) picks the endpoint.
+    pub fn shard_key(&mut self, key: impl Into<Bytes>) -> &mut Self {
+        self.shard_key = Some(key.into());
+        self
+    }
+}
+
+/// Getters for the channel.
+#[cfg(feature = "channel")]
+impl CallOptions {
+    /// Whether any option is about the endpoint.
+    pub(crate) fn chooses_endpoint(&self) -> bool {
+        self.endpoint.is_some() || self.shard_key.is_some() || !self.avoided.is_empty()
+    }
+
+    pub(crate) fn chosen_endpoint(&self) -> Option<&str> {
+        self.endpoint.as_ref().map(Endpoint::name)
+    }
+
+    pub(crate) fn chosen_avoided(&self) -> &[Endpoint] {
+        &self.avoided
+    }
+
+    pub(crate) fn chosen_shard_key(&self) -> Option<&[u8]> {
+        self.shard_key.as_deref()
     }
 }
 

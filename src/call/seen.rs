@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::events;
@@ -13,12 +13,14 @@ pub(crate) enum Reader {
     AttemptTimeout = 8,
     /// A layer that acts on no option.
     Other = 16,
+    /// This crate's own channel.
+    Channel = 128,
 }
 
 /// A layer holds the call back: the layers below it do not count as missing.
-const IS_HELD: u8 = 32;
+const IS_HELD: u16 = 32;
 /// The options were compared with the layers already, or a copy has replaced them.
-const IS_TOLD: u8 = 64;
+const IS_TOLD: u16 = 64;
 
 impl Reader {
     /// All layers that apply the timeout of a call.
@@ -36,6 +38,7 @@ impl Reader {
             Self::Wait => "WaitForReadyLayer",
             Self::AttemptTimeout => "AttemptTimeoutLayer",
             Self::Other => "layer",
+            Self::Channel => "channel::Channel",
         }
     }
 }
@@ -45,15 +48,15 @@ static TOLD: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
 
 /// The layers that have seen a call with options.
 #[derive(Debug, Default)]
-pub(super) struct Seen(AtomicU8);
+pub(super) struct Seen(AtomicU16);
 
 impl Seen {
     pub(super) const fn by_nobody() -> Self {
-        Self(AtomicU8::new(0))
+        Self(AtomicU16::new(0))
     }
 
     pub(super) fn add(&self, layer: Reader) {
-        self.0.fetch_or(layer as u8, Ordering::Relaxed);
+        self.0.fetch_or(layer as u16, Ordering::Relaxed);
     }
 
     pub(super) fn hold(&self, is_held: bool) {
@@ -78,7 +81,7 @@ impl Seen {
     /// life of the process.
     pub(super) fn missed(&self, option: &'static str, by: &[Reader]) {
         let seen = self.0.load(Ordering::Relaxed);
-        let is_seen = by.iter().any(|layer| seen & *layer as u8 != 0);
+        let is_seen = by.iter().any(|layer| seen & *layer as u16 != 0);
         if let (false, Some(layer)) = (is_seen, by.first())
             && TOLD
                 .lock()
@@ -98,6 +101,6 @@ impl Clone for Seen {
         if seen != 0 {
             self.0.fetch_or(IS_TOLD, Ordering::Relaxed);
         }
-        Self(AtomicU8::new(seen & !IS_TOLD))
+        Self(AtomicU16::new(seen & !IS_TOLD))
     }
 }

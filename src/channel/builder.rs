@@ -3,28 +3,31 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tower_service::Service;
 
 use super::address::Address;
+use super::balance::Balancer;
+use super::board::Board;
 use super::config::Config;
 use super::connect::{AnyConnector, OfService, PeerName, Tls, TlsConfig};
 use super::connection::{Http2, Keepalive, Most};
 use super::core::Core;
 use super::exchange::Heads;
 use super::fault::{Faults, InvalidChannel};
+use super::lines::Lines;
+use super::pick::{LeastLoaded, Picker};
+use super::resolve::{ResolveSettings, Resolver};
 use super::security::{Security, TlsSource};
 use super::service::Channel;
 use super::shared::Shared;
-use super::subchannel::Subchannel;
 use super::target::{self, Target};
 use crate::backoff::Backoff;
 use crate::error::BoxError;
 use crate::kernel::sync::Mutex;
-use crate::ready::SlotQueue;
 
 /// Configures a [`Channel`]. Setters never fail; [`build`](Self::build) reports all faults at once.
 ///
@@ -54,9 +57,12 @@ use crate::ready::SlotQueue;
 pub struct Builder {
     target: String,
     connector: Option<AnyConnector>,
+    resolver: Option<Box<dyn Resolver>>,
+    picker: Arc<dyn Picker>,
     origin: Option<Uri>,
     user_agent: Option<String>,
     tls: TlsSource,
+    resolve: ResolveSettings,
     config: Config,
 }
 
@@ -67,9 +73,12 @@ impl Builder {
         Self {
             target,
             connector: None,
+            resolver: None,
+            picker: Arc::new(LeastLoaded::new()),
             origin: None,
             user_agent: None,
             tls: TlsSource::default(),
+            resolve: ResolveSettings::default(),
             config: Config::default(),
         }
     }
@@ -95,11 +104,47 @@ impl Builder {
         self
     }
 
+    /// Which endpoint each call goes to. Default: [`LeastLoaded`], because a slow server then gets
+    /// fewer calls.
+    pub fn picker(mut self, picker: impl Picker) -> Self {
+        self.picker = Arc::new(picker);
+        self
+    }
+
+    /// Where the addresses come from, instead of the target. The target still says what the
+    /// `:authority` is.
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.resolver = Some(Box::new(resolver));
+        self
+    }
+
+    /// The longest time that calls may go on at an endpoint whose address was removed; then they
+    /// fail with UNAVAILABLE. Default: no limit, because one would end watches whenever DNS names
+    /// another part of a large set.
+    ///
+    /// New calls go there no more from the moment of the removal. If the address comes back before,
+    /// its calls are not ended.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drain_timeout = Some(timeout);
+        self
+    }
+
     /// The `:scheme` and `:authority` of requests; with TLS, servers' certificates must be for its
     /// host unless a [`domain_name`](TlsConfig::domain_name) is set. Default: `https` with TLS, else
-    /// `http`, and the target's first address, or `localhost` for a Unix socket.
+    /// `http`, and the target's host, its first address, or `localhost` for a Unix socket.
     pub fn origin(mut self, origin: Uri) -> Self {
         self.origin = Some(origin);
+        // All servers are of that name.
+        self.resolve.names_servers = false;
+        self
+    }
+
+    /// The least time for which an answer of DNS counts as fresh, 1 s to 5 min; records with a
+    /// shorter TTL are looked up again after this time. Default: 5 s.
+    #[cfg(feature = "dns")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "dns")))]
+    pub fn dns_min_ttl(mut self, ttl: Duration) -> Self {
+        self.resolve.min_ttl = ttl;
         self
     }
 
@@ -353,41 +398,48 @@ impl Builder {
     /// [`InvalidChannel`] names each setting that can't be, and a build outside of a tokio runtime.
     pub fn build(mut self) -> Result<Channel, InvalidChannel> {
         let mut faults = Faults::default();
-        let target_scheme = target::scheme(&self.target).to_owned();
-        let has_tls = self.tls.is_on(&target_scheme);
-        let port = if has_tls { 443 } else { 80 };
-        let target = match target::parse(&self.target, port) {
+        let target = match target::parse(&self.target, self.tls.is_set()) {
             Ok(target) => Some(target),
             Err(text) => {
                 faults.add("builder", text);
                 None
             }
         };
-        let heads = self.heads(target.as_ref(), has_tls, &mut faults);
+        let has_tls = target
+            .as_ref()
+            .map_or(self.tls.is_set(), |target| self.tls.is_on(target.is_tls));
+        let authority = target.as_ref().map(|it| &it.authority);
+        let heads = self.heads(authority, has_tls, &mut faults);
         let tls = std::mem::take(&mut self.tls);
         let security = has_tls.then(|| {
             let origin = self.origin.as_ref().and_then(Uri::authority);
-            let target = target.as_ref().map(|target| &target.authority);
-            tls.check(&target_scheme, PeerName::of(origin, target), &mut faults)
+            let is_plain = target.as_ref().is_some_and(|target| !target.is_tls);
+            tls.check(is_plain, PeerName::of(origin, authority), &mut faults)
         });
         self.config.check(&mut faults);
+        self.resolve.check(&mut faults);
         let runtime = Handle::try_current();
         faults.check("build", runtime.is_ok(), || {
             "a channel is built within the tokio runtime on which its connections run".into()
         });
         match (target, heads, runtime, faults.into_error()) {
             (Some(target), Some(heads), Ok(runtime), None) => {
-                Ok(self.start(target, heads, security.flatten(), runtime))
+                Ok(self.start(&target, heads, security.flatten(), runtime))
             }
             (_, _, _, error) => Err(error.unwrap_or_default()),
         }
     }
 
-    fn heads(&self, target: Option<&Target>, has_tls: bool, faults: &mut Faults) -> Option<Heads> {
+    fn heads(
+        &self,
+        authority: Option<&Authority>,
+        has_tls: bool,
+        faults: &mut Faults,
+    ) -> Option<Heads> {
         let scheme = if has_tls { Scheme::HTTPS } else { Scheme::HTTP };
         let (scheme, authority) = match &self.origin {
             Some(origin) => (origin.scheme().cloned(), origin.authority().cloned()),
-            None => (Some(scheme), target.map(|it| it.authority.clone())),
+            None => (Some(scheme), authority.cloned()),
         };
         if let Some(origin) = &self.origin {
             faults.check("origin", scheme.is_some() && authority.is_some(), || {
@@ -411,7 +463,7 @@ impl Builder {
 
     fn start(
         self,
-        target: Target,
+        target: &Target,
         heads: Heads,
         security: Option<Security>,
         runtime: Handle,
@@ -425,18 +477,22 @@ impl Builder {
             reload = security.reload.map(|reload| (reload, Arc::clone(&tls)));
             connector = tls;
         }
-        let queue = Arc::new(SlotQueue::new(waiting, runtime.clone()));
-        let endpoints = target.addresses.len();
-        let shared = Shared::new(settings, connector, heads, runtime, queue, endpoints);
-        let shared = Arc::new(shared);
-        let endpoints: Vec<_> = target
-            .addresses
-            .into_iter()
-            .enumerate()
-            .map(|(index, address)| Subchannel::new(index, address, Arc::clone(&shared)))
-            .collect();
-        let core = Arc::new(Core::new(shared, endpoints));
-        core.demand();
+        let lines = Arc::new(Lines::new(waiting, &runtime));
+        let name: Arc<str> = self.target.into();
+        let resolver = self
+            .resolver
+            .unwrap_or_else(|| target.source.resolver(&self.resolve));
+        let shared = Arc::new(Shared::new(settings, connector, heads, runtime, lines));
+        let board = Arc::new(Board::new());
+        let balancer = Balancer::new(
+            Arc::clone(&shared),
+            Arc::clone(&board),
+            Arc::clone(&name),
+            resolver,
+            self.picker.connect(),
+        );
+        let task = shared.runtime.spawn(balancer).abort_handle();
+        let core = Arc::new(Core::new(shared, board, name, self.picker, task));
         if let Some((reload, tls)) = reload {
             reload.start(tls, &core, &core.shared.runtime);
         }
@@ -449,14 +505,19 @@ impl Channel {
     ///
     /// | target | connects to |
     /// |---|---|
+    /// | `orders.prod:50051` | all addresses of the name; the port is needed |
+    /// | `dns:///orders.prod:50051` | the same; the port may be left out |
+    /// | `dns://10.0.0.53/orders.prod:50051` | the same, by this DNS server (feature `dns`) |
     /// | `ipv4:10.0.0.1:50051,10.0.0.2:50051` | these addresses; the port may be left out |
     /// | `ipv6:[::1]:50051,[::2]` | the same |
-    /// | `http://10.0.0.1:50051` | this one |
-    /// | `https://10.0.0.1:50051` | this one, with TLS |
+    /// | `http://orders.prod:50051` | all addresses of the name, or this address |
+    /// | `https://orders.prod:50051` | the same, with TLS |
     /// | `unix:/run/orders.sock` | a Unix socket |
     /// | `unix-abstract:orders` | a Unix socket in Linux's abstract namespace |
+    /// | `multi:///a:1,dns:///b` | all addresses of these targets |
     ///
-    /// The default port is 443 with TLS, else 80.
+    /// The default port is 443 with TLS, else 80. How names are looked up, [`resolve`](super::resolve)
+    /// says; for addresses from elsewhere see [`Builder::resolver`].
     pub fn builder(target: impl Into<String>) -> Builder {
         Builder::new(target.into())
     }

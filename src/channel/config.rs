@@ -16,6 +16,8 @@ pub(super) struct Settings {
     pub(super) backoff: Arc<dyn Backoff>,
     pub(super) max_connections: u32,
     pub(super) max_idle: Option<Duration>,
+    /// The longest time that the calls of a removed endpoint go on.
+    pub(super) drain_timeout: Option<Duration>,
     /// The longest time that a call may take.
     pub(super) timeout: Option<Duration>,
 }
@@ -31,6 +33,7 @@ pub(super) struct Config {
     pub(super) backoff: Arc<dyn Backoff>,
     pub(super) max_connections: u32,
     pub(super) max_idle: Option<Duration>,
+    pub(super) drain_timeout: Option<Duration>,
     pub(super) waiting: Bounds,
 }
 
@@ -56,6 +59,7 @@ impl Default for Config {
             backoff: Arc::new(ConnectionBackoff::new()),
             max_connections: 4,
             max_idle: None,
+            drain_timeout: None,
             waiting: Bounds::default(),
         }
     }
@@ -78,6 +82,7 @@ impl Config {
             backoff: self.backoff,
             max_connections: self.max_connections,
             max_idle: self.max_idle,
+            drain_timeout: self.drain_timeout,
             timeout: self.timeout,
         };
         (settings, self.sockets)
@@ -88,6 +93,7 @@ impl Config {
             ("timeout", self.timeout),
             ("connect_timeout", Some(self.connect_timeout)),
             ("max_idle", self.max_idle),
+            ("drain_timeout", self.drain_timeout),
             ("tcp_keepalive", self.sockets.keepalive),
             ("tcp_keepalive_interval", self.sockets.keepalive_interval),
             ("keep_alive_timeout", self.keepalive.map(|it| it.timeout)),

@@ -1,90 +1,151 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::task::AbortHandle;
+
+use super::board::{Board, Published};
 use super::connectivity::Connectivity;
-use super::errors::{closed, no_streams, not_ready};
-use super::pick::{Picked, Wish, pick};
+use super::errors::{closed, no_streams, not_ready, not_ready_there, unknown_endpoint};
+use super::load::since;
+use super::look::{Picked, Wish, look, look_at};
+use super::pick::Picker;
 use super::shared::Shared;
-use super::subchannel::Subchannel;
 use crate::classify::TransportError;
 use crate::report::SharedError;
 
 /// A channel, as its clones and waiting calls hold it. What was sent holds its connection only.
 pub(super) struct Core {
     pub(super) shared: Arc<Shared>,
-    pub(super) endpoints: Vec<Arc<Subchannel>>,
-    turn: AtomicUsize,
+    pub(super) board: Arc<Board>,
+    target: Arc<str>,
+    picker: Arc<dyn Picker>,
+    /// The balancer's task.
+    task: AbortHandle,
 }
 
 impl Core {
-    pub(super) fn new(shared: Arc<Shared>, endpoints: Vec<Arc<Subchannel>>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        board: Arc<Board>,
+        target: Arc<str>,
+        picker: Arc<dyn Picker>,
+        task: AbortHandle,
+    ) -> Self {
         Self {
             shared,
-            endpoints,
-            turn: AtomicUsize::new(0),
+            board,
+            target,
+            picker,
+            task,
         }
     }
 
+    pub(super) fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The time by the clock of the endpoints' loads.
+    #[inline]
+    pub(super) fn now(&self) -> u64 {
+        since(self.shared.epoch)
+    }
+
+    /// Whether an endpoint may have several connections.
+    #[inline]
+    pub(super) fn has_more(&self) -> bool {
+        self.shared.settings.max_connections > 1
+    }
+
     /// Looks for a slot; an error if there is none and the call does not wait.
-    pub(super) fn look(&self, wish: Wish<'_>, is_patient: bool) -> Result<Picked, TransportError> {
-        let published = self.shared.published();
-        if self.shared.is_closed() {
+    pub(super) fn look(&self, wish: &Wish<'_>, is_patient: bool) -> Result<Picked, TransportError> {
+        let published = self.board.published();
+        if self.board.is_closed() {
             return Err(closed(None));
         }
-        let turn = match &*published.ready {
-            [_] => 0,
-            _ => self.turn.fetch_add(1, Ordering::Relaxed),
-        };
-        let more = |index: usize| {
-            if self.shared.settings.max_connections > 1
-                && let Some(endpoint) = self.endpoints.get(index)
-            {
-                endpoint.demand_more();
-            }
-        };
-        let picked = pick(&published, turn, wish, more);
+        if published.is_idle {
+            self.demand();
+        }
+        if let Some(name) = wish.options.chosen_endpoint() {
+            return Self::look_for(&published, name, wish, is_patient);
+        }
+        let picked = look(&published, &*self.picker, wish);
         match picked {
             Picked::NoStreams if !is_patient => Err(no_streams()),
-            Picked::NotReady(Connectivity::TransientFailure) if !is_patient => Err(not_ready(
-                Connectivity::TransientFailure,
-                published.error.clone(),
-            )),
+            Picked::NotReady(state @ Connectivity::TransientFailure) if !is_patient => {
+                Err(not_ready(state, published.error.clone()))
+            }
+            _ => Ok(picked),
+        }
+    }
+
+    /// The same for a call that names its endpoint.
+    #[cold]
+    fn look_for(
+        published: &Published,
+        name: &str,
+        wish: &Wish<'_>,
+        is_patient: bool,
+    ) -> Result<Picked, TransportError> {
+        let Some(subchannel) = published.set.by_name.get(name) else {
+            // Without a set, which endpoints there are is not known.
+            return match published.set.is_known {
+                true => Err(unknown_endpoint(name, published.set.all.len())),
+                false if published.error.is_some() && !is_patient => {
+                    Err(not_ready(published.state, published.error.clone()))
+                }
+                false => Ok(Picked::NotReady(published.state)),
+            };
+        };
+        let picked = look_at(subchannel, wish);
+        match picked {
+            Picked::NoStreams if !is_patient => Err(no_streams()),
+            Picked::NotReady(state @ Connectivity::TransientFailure) if !is_patient => {
+                Err(not_ready_there(name, state, subchannel.view().error))
+            }
             Picked::NotReady(Connectivity::Idle) => {
-                self.demand();
+                subchannel.demand();
                 Ok(picked)
             }
             _ => Ok(picked),
         }
     }
 
-    /// Every endpoint without a connection makes one.
+    /// Endpoints without a connection make one.
+    #[cold]
     pub(super) fn demand(&self) {
-        for endpoint in &self.endpoints {
-            endpoint.demand();
-        }
+        self.shared.changes.want();
     }
 
     /// Every endpoint replaces its connections.
     pub(super) fn renew(&self) {
-        for endpoint in &self.endpoints {
-            endpoint.renew();
+        for subchannel in &self.board.published().set.all {
+            subchannel.renew();
         }
     }
 
-    /// Why the last dial failed.
+    /// Why no connection is ready.
     pub(super) fn error(&self) -> Option<SharedError> {
-        self.shared.published().error.clone()
+        self.board.published().error.clone()
+    }
+
+    /// The next dial of every endpoint starts at once.
+    pub(super) fn reset_backoff(&self) {
+        for subchannel in &self.board.published().set.all {
+            subchannel.reset_backoff();
+        }
     }
 
     /// Ends the channel: waiting calls fail, and those under way go on.
     pub(super) fn close(&self) {
-        if self.shared.close() {
-            for endpoint in &self.endpoints {
-                endpoint.shut();
-            }
-            self.shared.queue.wake_all();
+        let Some(before) = self.board.close() else {
+            return;
+        };
+        self.task.abort();
+        // The balancer does the same when it is dropped, but its runtime may be busy.
+        for subchannel in &before.set.all {
+            subchannel.shut();
         }
+        self.shared.lines.wake_all();
     }
 }
 
@@ -97,7 +158,8 @@ impl Drop for Core {
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core")
-            .field("shared", &self.shared)
+            .field("board", &self.board)
+            .field("picker", &self.picker)
             .finish_non_exhaustive()
     }
 }

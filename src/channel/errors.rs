@@ -27,6 +27,33 @@ pub(super) fn not_ready(state: Connectivity, error: Option<SharedError>) -> Tran
     failed(verdict, None, message, error)
 }
 
+/// The endpoint that the call names is not ready, and the call does not wait.
+#[cold]
+pub(super) fn not_ready_there(
+    name: &str,
+    state: Connectivity,
+    error: Option<SharedError>,
+) -> TransportError {
+    let verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::ConnectFailed);
+    let message = format!(
+        "the endpoint `{name}`, which the call names, is not ready ({state}), and the call does \
+         not wait for it"
+    );
+    failed(verdict, None, message, error)
+}
+
+/// The call names an endpoint that the target does not have.
+#[cold]
+pub(super) fn unknown_endpoint(name: &str, known: usize) -> TransportError {
+    let code = Code::FailedPrecondition;
+    let verdict = Verdict::new(Progress::NotSent, code, Reason::InvalidCall);
+    let message = format!(
+        "the endpoint `{name}`, which the call names, is none of the {known} addresses of the \
+         target"
+    );
+    failed(verdict, None, message, None)
+}
+
 /// The server allows no streams, and the call does not wait.
 #[cold]
 pub(super) fn no_streams() -> TransportError {

@@ -11,9 +11,9 @@ use super::connection::Why;
 use super::core::Core;
 use super::errors::{closed, queue_full};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look};
-use super::pick::{Picked, Wish};
+use super::look::{Picked, Wish};
 use super::timing::Deadlined;
-use crate::call::Deadline;
+use crate::call::{CallOptions, Deadline};
 use crate::classify::{Endpoint, TransportError};
 use crate::error::BoxError;
 use crate::ready::Waiter;
@@ -49,8 +49,16 @@ pub(super) struct Terms {
     pub(super) is_timed: bool,
     /// It waits for a connection even if none can be made.
     pub(super) is_patient: bool,
+    pub(super) wishes: Option<Box<Wishes>>,
+}
+
+/// What few calls want of their endpoint.
+#[derive(Default)]
+pub(super) struct Wishes {
     /// Endpoints at which attempts of the call failed.
     pub(super) avoided: Option<Arc<Vec<Endpoint>>>,
+    /// The caller's choices among them.
+    pub(super) options: Option<Arc<CallOptions>>,
 }
 
 enum Stage<B: Body> {
@@ -125,10 +133,15 @@ impl<B: Body> ResponseFuture<B> {
         let Some(core) = &self.core else {
             return Poll::Pending;
         };
-        let queue = &core.shared.queue;
-        // A call that is alone in the queue looks once more: a slot may have been freed before it
-        // was in it.
-        let mut is_first_look = self.waiter.is_none() && queue.is_empty();
+        let wishes = self.terms.wishes.as_deref();
+        let options = wishes.and_then(|it| it.options.as_deref());
+        let options = options.unwrap_or(CallOptions::unset());
+        let avoided = wishes.and_then(|it| it.avoided.as_ref());
+        let is_pinned = options.chosen_endpoint().is_some();
+        let lines = &core.shared.lines;
+        // A call that is alone in its line looks once more: a slot may have been freed before it was
+        // in it.
+        let mut is_first_look = self.waiter.is_none() && lines.is_free(is_pinned);
         loop {
             if let Some(waiter) = &self.waiter
                 && !is_first_look
@@ -138,20 +151,32 @@ impl<B: Body> ResponseFuture<B> {
             if self.waiter.is_some() || is_first_look {
                 let reserved = match &self.waiter {
                     Some(_) => 0,
-                    None => queue.woken(),
+                    None => lines.woken(),
                 };
-                let avoided = self
-                    .terms
-                    .avoided
-                    .as_ref()
-                    .map_or(&[][..], |it| it.as_slice());
-                match core.look(Wish { reserved, avoided }, self.terms.is_patient) {
+                let Stage::Waiting(
+                    Outgoing {
+                        head: Some(head), ..
+                    },
+                    _,
+                ) = &self.stage
+                else {
+                    return Poll::Pending;
+                };
+                let wish = Wish {
+                    head,
+                    reserved,
+                    avoided: avoided.map_or(&[], |it| it.as_slice()),
+                    options,
+                    now: core.now(),
+                    has_more: core.has_more(),
+                };
+                match core.look(&wish, self.terms.is_patient) {
                     Ok(Picked::Slot(slot)) => {
                         if let Some(waiter) = self.waiter.take() {
                             waiter.served();
                             // The call behind may have come while this one's slot was not the only
                             // one.
-                            queue.free(slot.connection.slots.free().min(1));
+                            lines.free(slot.connection.slots.free().min(1));
                         }
                         return Poll::Ready(Ok(slot));
                     }
@@ -164,11 +189,11 @@ impl<B: Body> ResponseFuture<B> {
                 is_first_look = false;
             } else {
                 self.stage.look(cx);
-                let Some(waiter) = queue.enter(self.stage.bytes()) else {
-                    return Poll::Ready(Err(queue_full(queue.calls(), queue.bytes())));
+                let Some(waiter) = lines.enter(is_pinned, self.stage.bytes()) else {
+                    return Poll::Ready(Err(queue_full(lines.calls(), lines.bytes())));
                 };
                 self.waiter = Some(waiter);
-                is_first_look = queue.calls() == 1;
+                is_first_look = lines.is_alone(is_pinned);
             }
         }
     }

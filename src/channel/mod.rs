@@ -51,18 +51,26 @@
 //! last running call.
 
 mod address;
+mod balance;
+mod board;
 mod builder;
+mod changes;
 mod config;
 mod connect;
 mod connection;
 mod connectivity;
 mod core;
+mod endpoint;
 mod errors;
 mod exchange;
 mod fault;
 mod future;
-mod pick;
+mod lines;
+mod load;
+mod look;
+pub mod pick;
 mod reload;
+pub mod resolve;
 mod security;
 mod service;
 mod shared;

@@ -32,7 +32,7 @@ impl Reload {
 
     /// Follows them until the channel ends, or no more can come.
     pub(super) fn start(mut self, tls: Arc<Tls>, core: &Arc<Core>, runtime: &Handle) {
-        let mut states = core.shared.states();
+        let mut states = core.board.states();
         let core = Arc::downgrade(core);
         runtime.spawn(async move {
             while let Some(config) = self.next(&mut states).await {

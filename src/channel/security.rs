@@ -24,9 +24,14 @@ pub(super) struct Security {
 }
 
 impl TlsSource {
-    /// Whether connections have TLS; the target has this scheme.
-    pub(super) fn is_on(&self, scheme: &str) -> bool {
-        scheme == "https" || !matches!(self, Self::Target)
+    /// Whether there are settings, which turn TLS on where the target says nothing of it.
+    pub(super) fn is_set(&self) -> bool {
+        !matches!(self, Self::Target)
+    }
+
+    /// Whether connections have TLS; the target has it or not.
+    pub(super) fn is_on(&self, is_target_tls: bool) -> bool {
+        is_target_tls || self.is_set()
     }
 
     fn setter(&self) -> &'static str {
@@ -39,12 +44,12 @@ impl TlsSource {
 
     pub(super) fn check(
         self,
-        scheme: &str,
+        is_target_plain: bool,
         peer: PeerName,
         faults: &mut Faults,
     ) -> Option<Security> {
         let setter = self.setter();
-        faults.check(setter, scheme != "http", || {
+        faults.check(setter, !is_target_plain, || {
             "the target says `http`, so that TLS would not be used: write `https`".into()
         });
         let (config, configs) = match self {

@@ -13,13 +13,13 @@ use super::connectivity::Connectivity;
 use super::core::Core;
 use super::errors::{closed, not_ready};
 use super::exchange::{Outgoing, Ready, ResponseBody};
-use super::future::{ResponseFuture, Terms};
+use super::future::{ResponseFuture, Terms, Wishes};
 use super::snapshot::ChannelSnapshot;
 use crate::call::{self, Deadline};
 use crate::classify::TransportError;
 use crate::error::BoxError;
 
-/// A gRPC channel over fixed addresses; see the [module](super).
+/// A gRPC channel; see the [module](super).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -76,7 +76,7 @@ impl Channel {
 
     /// `false` if the channel is closed.
     async fn until_ready(&self) -> bool {
-        let mut states = self.core.shared.states();
+        let mut states = self.core.board.states();
         loop {
             match *states.borrow_and_update() {
                 Connectivity::Ready => return true,
@@ -94,7 +94,7 @@ impl Channel {
     /// The state of the best endpoint.
     #[must_use]
     pub fn state(&self) -> Connectivity {
-        self.core.shared.published().state
+        self.core.board.published().state
     }
 
     /// Ends the channel in all its clones, and waits for the calls under way: new calls and those
@@ -107,9 +107,7 @@ impl Channel {
     /// Dials every endpoint that waits for its next try at once, for a program that knows that the
     /// network is back.
     pub fn reset_backoff(&self) {
-        for endpoint in &self.core.endpoints {
-            endpoint.reset_backoff();
-        }
+        self.core.reset_backoff();
     }
 
     /// What the channel knows now.
@@ -152,13 +150,14 @@ where
         let context = request.extensions().get::<call::Context>();
         if let Some(context) = context {
             context.seen_by(call::Reader::Wait);
+            context.seen_by(call::Reader::Channel);
         }
         let is_timed = |it: &call::Context| it.is_timed() && it.deadline() == deadline;
         let terms = Terms {
             deadline,
             is_timed: context.is_some_and(is_timed),
             is_patient: context.is_some_and(call::Context::is_patient),
-            avoided: context.and_then(call::Context::avoided),
+            wishes: context.and_then(wishes),
         };
         let (mut parts, body) = request.into_parts();
         let mut extensions = std::mem::take(&mut parts.extensions);
@@ -171,6 +170,20 @@ where
         };
         ResponseFuture::new(Arc::clone(&self.core), out, terms)
     }
+}
+
+/// What the call wants of its endpoint, if anything.
+#[inline]
+fn wishes(context: &call::Context) -> Option<Box<Wishes>> {
+    let options = context.options();
+    let avoided = context.avoided();
+    if avoided.is_none() && !options.chooses_endpoint() {
+        return None;
+    }
+    Some(Box::new(Wishes {
+        avoided,
+        options: context.shared_options(),
+    }))
 }
 
 impl fmt::Debug for Channel {

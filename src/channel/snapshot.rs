@@ -1,14 +1,16 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::connection::Connection;
 use super::connectivity::Connectivity;
 use super::core::Core;
 use super::subchannel::Subchannel;
 use crate::classify::display_chain;
 
-/// What a channel knows; for people, by its `Display`, and for tests.
+/// What a channel knows; for people, by its `Display`, which is a table, and for tests.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -23,29 +25,30 @@ use crate::classify::display_chain;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChannelSnapshot {
+    /// What the channel was built for.
+    pub target: String,
     /// The state of the best endpoint.
     pub state: Connectivity,
     /// Calls that wait for a connection or a stream.
     pub waiting: usize,
     /// The bytes of their requests, as far as they are known.
     pub waiting_bytes: usize,
-    /// In the order of the target.
+    /// Why no endpoint could be reached, or the addresses could not be resolved: the latest reason,
+    /// however long ago.
+    pub error: Option<String>,
+    /// In the resolver's order; those that were removed and still have calls are the last.
     pub endpoints: Vec<EndpointSnapshot>,
 }
 
 /// What a channel knows of one endpoint; an entry of [`ChannelSnapshot::endpoints`].
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use grpc_resilience::channel::Channel;
+/// use grpc_resilience::channel::{Channel, EndpointSnapshot};
 ///
-/// let channel = Channel::builder("ipv4:127.0.0.1:50051").build()?;
-/// let endpoint = &channel.snapshot().endpoints[0];
-/// assert_eq!(endpoint.name, "127.0.0.1:50051");
-/// assert!(endpoint.connections.is_empty());
-/// # Ok(())
-/// # }
+/// fn busiest(channel: &Channel) -> Option<EndpointSnapshot> {
+///     let endpoints = channel.snapshot().endpoints;
+///     endpoints.into_iter().max_by_key(|endpoint| endpoint.in_flight)
+/// }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -54,8 +57,24 @@ pub struct EndpointSnapshot {
     pub name: String,
     /// Its state.
     pub state: Connectivity,
+    /// How long it has been in this state.
+    pub since: Duration,
+    /// The resolver does not name it any more: it takes no call, and ends with those that it has.
+    pub is_removed: bool,
+    /// Calls on it.
+    pub in_flight: u32,
+    /// A moving average of the time to the first message of an answer.
+    pub latency: Option<Duration>,
+    /// Its part of the channel's recent calls, 0 to 1: calls of 8 s ago count half.
+    pub share: f64,
+    /// Calls that failed lately: those of a second ago count half.
+    pub recent_failures: f64,
+    /// Connections that received a GOAWAY.
+    pub go_aways: u64,
     /// The connections that take calls, the oldest first.
     pub connections: Vec<ConnectionSnapshot>,
+    /// Connections that take no new call, and end with those that they have.
+    pub draining: Vec<ConnectionSnapshot>,
     /// How long until the next dial, if one is planned.
     pub next_dial: Option<Duration>,
     /// Why the last dial failed, or the last connection was lost, since the endpoint was ready.
@@ -65,17 +84,11 @@ pub struct EndpointSnapshot {
 /// What a channel knows of one connection; an entry of [`EndpointSnapshot::connections`].
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use grpc_resilience::channel::{Channel, ConnectionSnapshot};
+/// use grpc_resilience::channel::ConnectionSnapshot;
 ///
-/// let channel = Channel::builder("ipv4:127.0.0.1:50051").build()?;
-/// let endpoints = channel.snapshot().endpoints;
-/// let connections = endpoints.iter().flat_map(|it| &it.connections);
-/// let calls: u32 = connections.map(|it: &ConnectionSnapshot| it.in_flight).sum();
-/// assert_eq!(calls, 0);
-/// # Ok(())
-/// # }
+/// fn is_full(connection: &ConnectionSnapshot) -> bool {
+///     connection.in_flight >= connection.limit
+/// }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -84,68 +97,167 @@ pub struct ConnectionSnapshot {
     pub in_flight: u32,
     /// The most at a time: the server's limit, or a lower one of this side.
     pub limit: u32,
+    /// How many streams were opened on it.
+    pub streams: u32,
     /// How long it has been ready.
     pub age: Duration,
 }
 
 impl ChannelSnapshot {
     pub(super) fn of(core: &Core) -> Self {
+        let published = core.board.published();
+        let here = published.set.all.iter().map(|it| (it, false));
+        let removed = published.draining.iter().map(|it| (it, true));
+        let all: Vec<_> = here.chain(removed).collect();
+        let now = core.now();
+        let calls = |it: &Subchannel| it.endpoint.load().recent_calls(now);
+        let sum: f64 = all.iter().map(|(it, _)| calls(it)).sum();
+        let share = |it: &Subchannel| if sum > 0.0 { calls(it) / sum } else { 0.0 };
+        let endpoints = all.iter().map(|(it, is_removed)| EndpointSnapshot {
+            share: share(it),
+            is_removed: *is_removed,
+            ..endpoint(it)
+        });
         Self {
-            state: core.shared.published().state,
-            waiting: core.shared.queue.calls(),
-            waiting_bytes: core.shared.queue.bytes(),
-            endpoints: core.endpoints.iter().map(|it| endpoint(it)).collect(),
+            target: core.target().to_owned(),
+            state: published.state,
+            waiting: core.shared.lines.calls(),
+            waiting_bytes: core.shared.lines.bytes(),
+            error: published.error.as_deref().map(|error| display_chain(error)),
+            endpoints: endpoints.collect(),
         }
     }
 }
 
-fn endpoint(endpoint: &Subchannel) -> EndpointSnapshot {
-    let (view, now) = (endpoint.view(), Instant::now());
-    let connections = view.connections.iter().map(|it| ConnectionSnapshot {
-        in_flight: it.slots.in_use(),
-        limit: it.slots.limit(),
-        age: now.saturating_duration_since(it.started),
-    });
+fn endpoint(subchannel: &Subchannel) -> EndpointSnapshot {
+    let (view, now) = (subchannel.view(), Instant::now());
+    let (connections, draining) = subchannel.connections();
+    let of = |connections: Vec<Arc<Connection>>| {
+        let each = connections.iter().map(|it| connection(it, now));
+        each.collect()
+    };
+    let endpoint = &subchannel.endpoint;
     EndpointSnapshot {
-        name: endpoint.name.to_string(),
+        name: endpoint.name().to_owned(),
         state: view.state,
-        connections: connections.collect(),
+        since: now.saturating_duration_since(view.since),
+        is_removed: false,
+        in_flight: endpoint.in_flight(),
+        latency: endpoint.latency(),
+        share: 0.0,
+        recent_failures: endpoint.recent_failures(),
+        go_aways: view.go_aways,
+        connections: of(connections),
+        draining: of(draining),
         next_dial: view.next_dial.map(|at| at.saturating_duration_since(now)),
         error: view.error.as_deref().map(|error| display_chain(error)),
     }
 }
 
+fn connection(connection: &Connection, now: Instant) -> ConnectionSnapshot {
+    ConnectionSnapshot {
+        in_flight: connection.slots.in_use(),
+        limit: connection.slots.limit(),
+        streams: connection.streams(),
+        age: now.saturating_duration_since(connection.started),
+    }
+}
+
+/// The columns of the table; the last error follows, as it may be long.
+const COLUMNS: [&str; 10] = [
+    "endpoint",
+    "state",
+    "for",
+    "in flight",
+    "share",
+    "latency",
+    "connections",
+    "streams",
+    "GOAWAYs",
+    "next dial",
+];
+
 impl fmt::Display for ChannelSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} calls wait", self.state, self.waiting)?;
-        for endpoint in &self.endpoints {
-            write!(f, "\n  {endpoint}")?;
+        let Self {
+            target,
+            state,
+            waiting,
+            ..
+        } = self;
+        write!(f, "{target}: {state}, {waiting} calls wait")?;
+        if let Some(error) = self
+            .error
+            .as_ref()
+            .filter(|_| *state != Connectivity::Ready)
+        {
+            write!(f, ", last error: {error}")?;
+        }
+        let rows: Vec<_> = self.endpoints.iter().map(EndpointSnapshot::cells).collect();
+        let header = COLUMNS.map(str::to_owned);
+        let all = || std::iter::once(&header).chain(&rows);
+        let width = |column: usize| {
+            let cells = all().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<_> = (0..COLUMNS.len()).map(width).collect();
+        let errors = self.endpoints.iter().map(|it| it.error.as_deref());
+        for (row, error) in all().zip(std::iter::once(Some("last error")).chain(errors)) {
+            let mut line = String::from("\n ");
+            for (cell, width) in row.iter().zip(&widths) {
+                line = format!("{line} {cell:<width$} ");
+            }
+            f.write_str(format!("{line} {}", error.unwrap_or_default()).trim_end_matches(' '))?;
         }
         Ok(())
     }
 }
 
+impl EndpointSnapshot {
+    fn cells(&self) -> [String; COLUMNS.len()] {
+        let dash = || "-".to_owned();
+        let shown = |duration: Duration| format!("{duration:.1?}");
+        let streams: u64 = self
+            .connections
+            .iter()
+            .map(|it| u64::from(it.streams))
+            .sum();
+        let connections = match self.draining.len() {
+            0 => self.connections.len().to_string(),
+            draining => format!("{} + {draining} draining", self.connections.len()),
+        };
+        [
+            self.name.clone(),
+            match self.is_removed {
+                true => "removed".into(),
+                false => self.state.to_string(),
+            },
+            shown(self.since),
+            self.in_flight.to_string(),
+            format!("{:.0} %", self.share * 100.0),
+            self.latency.map_or_else(dash, shown),
+            connections,
+            streams.to_string(),
+            self.go_aways.to_string(),
+            self.next_dial
+                .map_or_else(dash, |it| format!("in {it:.1?}")),
+        ]
+    }
+}
+
 impl fmt::Display for EndpointSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.state)?;
-        for connection in &self.connections {
-            write!(f, ", {connection}")?;
-        }
-        if let Some(next) = self.next_dial {
-            write!(f, ", next dial in {next:?}")?;
+        for (name, cell) in COLUMNS.iter().zip(self.cells()) {
+            match *name {
+                "endpoint" => write!(f, "{cell}:")?,
+                "state" => write!(f, " {cell}")?,
+                _ if cell == "-" => {}
+                name => write!(f, ", {name} {cell}")?,
+            }
         }
         match &self.error {
             Some(error) => write!(f, ", last error: {error}"),
             None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for ConnectionSnapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.limit {
-            u32::MAX => write!(f, "{} calls in flight", self.in_flight),
-            limit => write!(f, "{} of {limit} calls in flight", self.in_flight),
         }
     }
 }

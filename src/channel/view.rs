@@ -1,27 +1,23 @@
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
-use super::connection::Connection;
 use super::connectivity::Connectivity;
 use crate::report::SharedError;
 
-/// What of an endpoint calls have to know.
+/// What the balancer has to know of an endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct View {
     pub(super) state: Connectivity,
-    pub(super) connections: Vec<Arc<Connection>>,
+    /// How many connections take calls.
+    pub(super) connections: usize,
+    /// Why the last dial failed, or the last connection was lost.
     pub(super) error: Option<SharedError>,
+    /// A dial is under way or planned.
+    pub(super) is_dialling: bool,
+    /// Its last connection was closed because no call came.
+    pub(super) is_at_rest: bool,
     pub(super) next_dial: Option<Instant>,
-}
-
-impl View {
-    pub(super) fn idle() -> Self {
-        Self {
-            state: Connectivity::Idle,
-            connections: Vec::new(),
-            error: None,
-            next_dial: None,
-        }
-    }
+    /// When the endpoint came into this state.
+    pub(super) since: Instant,
+    /// How many connections received a GOAWAY.
+    pub(super) go_aways: u64,
 }

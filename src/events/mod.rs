@@ -9,6 +9,8 @@ mod configuration;
 #[cfg(feature = "channel")]
 mod endpoint;
 mod once;
+#[cfg(feature = "channel")]
+mod resolution;
 #[cfg(feature = "server")]
 pub(crate) mod server;
 
@@ -21,6 +23,10 @@ pub(crate) use configuration::*;
 #[cfg(feature = "channel")]
 pub(crate) use endpoint::{connection_not_renewed, endpoint_state, hostile_peer, too_many_pings};
 pub(crate) use once::Once;
+#[cfg(feature = "channel")]
+pub(crate) use resolution::{
+    addresses_changed, addresses_lapsed, resolution_failed, resolution_is_back,
+};
 
 /// The target of all events, whatever module they come from.
 const TARGET: &str = "grpc_resilience";

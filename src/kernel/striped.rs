@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Threads beyond this number share a stripe.
-const STRIPES: usize = 16;
+pub(crate) const STRIPES: usize = 16;
 
 thread_local! {
     static STRIPE: Cell<usize> = const { Cell::new(STRIPES) };
@@ -14,7 +14,7 @@ thread_local! {
 
 /// The stripe of this thread.
 #[inline]
-fn stripe() -> usize {
+pub(crate) fn stripe() -> usize {
     let stripe = STRIPE.get();
     if stripe < STRIPES { stripe } else { choose() }
 }

@@ -4,6 +4,7 @@
 mod common;
 
 mod adaptive;
+mod balance;
 mod call;
 mod connecting;
 mod goaway;
@@ -13,6 +14,10 @@ mod keepalive;
 mod layers;
 mod lifetime;
 mod loss;
+mod names;
+mod pickers;
+mod picking_cases;
+mod pins;
 mod proxy;
 mod slots;
 mod storm;

@@ -89,7 +89,7 @@ impl Cell {
         drop(self.enter());
     }
 
-    fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }
 

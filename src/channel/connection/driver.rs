@@ -186,6 +186,10 @@ impl Future for Driver {
             this.end(end);
             return Poll::Ready(());
         }
+        if this.connection.facts.is_cut() {
+            this.end(Ok(()));
+            return Poll::Ready(());
+        }
         if !this.is_leaving && !this.connection.is_open() {
             this.leave();
         }

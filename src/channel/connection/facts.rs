@@ -21,6 +21,8 @@ pub(crate) struct Facts {
     is_broken: AtomicBool,
     /// The keepalive found the peer silent.
     is_silent: AtomicBool,
+    /// The endpoint was removed, and its calls have had their time.
+    is_cut: AtomicBool,
     /// When the last byte was read, in nanoseconds since the start.
     read_at: AtomicU64,
     /// When the last frame other than a PONG was read.
@@ -51,6 +53,7 @@ impl Facts {
             is_blocked: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
             read_at: AtomicU64::new(0),
             heard_at: AtomicU64::new(0),
             data: AtomicU64::new(0),
@@ -115,6 +118,14 @@ impl Facts {
 
     pub(super) fn set_broken(&self) {
         self.is_broken.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_cut(&self) {
+        self.is_cut.store(true, Ordering::Release);
     }
 
     pub(crate) fn is_silent(&self) -> bool {

@@ -22,8 +22,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
+use super::lines::Lines;
+use super::load::Load;
 use crate::error::BoxError;
-use crate::ready::SlotQueue;
 use driver::Driver;
 
 pub(crate) use complaints::Complaints;
@@ -39,11 +40,13 @@ pub(crate) use tap::Io;
 /// What a connection is made of.
 pub(crate) struct Plan {
     pub(crate) endpoint: Arc<str>,
+    /// The endpoint's.
+    pub(crate) load: Arc<Load>,
     pub(crate) http2: Http2,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) max_idle: Option<Duration>,
     pub(crate) connect_timeout: Duration,
-    pub(crate) queue: Arc<SlotQueue>,
+    pub(crate) queue: Arc<Lines>,
     pub(crate) complaints: Arc<Complaints>,
 }
 
@@ -67,6 +70,7 @@ pub(crate) async fn connect(
                 .then_some(plan.http2.stream_window);
             let connection = Connection::new(
                 plan.endpoint,
+                plan.load,
                 shaken,
                 &plan.http2,
                 runtime.clone(),

@@ -16,13 +16,16 @@ use super::facts::Facts;
 use super::handshake::{Http2, Shaken};
 use super::limit::Limit;
 use super::slots::Slots;
+use crate::channel::lines::Lines;
+use crate::channel::load::Load;
 use crate::kernel::sync::Mutex;
-use crate::ready::SlotQueue;
 
 /// One HTTP/2 connection, shared by its task and its calls.
 pub(crate) struct Connection {
     /// The endpoint's name, for errors and responses.
     pub(crate) endpoint: Arc<str>,
+    /// The endpoint's.
+    pub(crate) load: Arc<Load>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) slots: Slots,
     pub(crate) started: Instant,
@@ -52,7 +55,7 @@ pub(crate) struct Connection {
     stream_window: AtomicU32,
     wanted_window: AtomicU32,
     is_adaptive: bool,
-    queue: Arc<SlotQueue>,
+    queue: Arc<Lines>,
     complaints: Arc<Complaints>,
 }
 
@@ -103,10 +106,11 @@ pub(crate) enum Sent {
 impl Connection {
     pub(super) fn new(
         endpoint: Arc<str>,
+        load: Arc<Load>,
         shaken: Shaken,
         http2: &Http2,
         runtime: Handle,
-        queue: Arc<SlotQueue>,
+        queue: Arc<Lines>,
         complaints: Arc<Complaints>,
     ) -> Self {
         let Shaken {
@@ -124,6 +128,7 @@ impl Connection {
         };
         Self {
             endpoint,
+            load,
             slots: Slots::new(peer_limit.min(configured)),
             started: Instant::now(),
             runtime,
@@ -178,6 +183,22 @@ impl Connection {
         let send = self.send.lock().take();
         drop(send);
         self.cell.wake();
+    }
+
+    /// Ends at once, with its calls.
+    pub(crate) fn cut(&self) {
+        self.facts.set_cut();
+        self.cell.wake();
+    }
+
+    /// Nothing follows any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.cell.is_closed()
+    }
+
+    /// How many streams were opened on it.
+    pub(crate) fn streams(&self) -> u32 {
+        self.newest() / 2
     }
 
     /// Sends a head, and with [`First::Whole`] the body in the same write (CONTRACT C9).

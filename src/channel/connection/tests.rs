@@ -45,11 +45,12 @@ async fn connected(told: &Arc<Told>) -> Arc<Connection> {
     tokio::spawn(accept(theirs));
     let plan = Plan {
         endpoint: "test".into(),
+        load: Arc::new(Load::new(tokio::time::Instant::now())),
         http2: Http2::default(),
         keepalive: None,
         max_idle: None,
         connect_timeout: Duration::from_secs(5),
-        queue: Arc::new(SlotQueue::new(Bounds::default(), Handle::current())),
+        queue: Arc::new(Lines::new(Bounds::default(), &Handle::current())),
         complaints: Arc::default(),
     };
     let io = async { Ok(Box::new(ours) as Box<dyn Io>) };

@@ -68,6 +68,9 @@ pub(super) fn failure(id: u32, error: h2::Error, connection: &Connection) -> Tra
         }
         Reason::KeepaliveTimeout => format!("{endpoint} did not answer a keepalive PING"),
         Reason::StreamReset => format!("{endpoint} ended the stream"),
+        Reason::ConnectionLost if connection.facts.is_cut() => {
+            format!("{endpoint} was removed, and the call did not end within the drain timeout")
+        }
         _ => format!("the connection to {endpoint} was lost"),
     };
     errors::failed(verdict, Some(endpoint), message, Some(Arc::new(error)))

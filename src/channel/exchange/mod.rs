@@ -182,8 +182,11 @@ impl Exchange {
         Poll::Ready(match answer {
             Ok(mut response) => {
                 connection.serve();
-                if connection.facts.go_away().is_some() && response.body().is_end_stream() {
-                    unmask(response.headers_mut());
+                if response.body().is_end_stream() {
+                    if connection.facts.go_away().is_some() {
+                        unmask(response.headers_mut());
+                    }
+                    slot.answered_with(response.headers());
                 }
                 let endpoint = Arc::clone(&connection.endpoint);
                 self.extensions.insert(Endpoint::new(endpoint));
@@ -196,7 +199,11 @@ impl Exchange {
             Err(error) => {
                 slot.ended();
                 let id = self.response.stream_id().as_u32();
-                Err(failure(id, error, &connection))
+                let error = failure(id, error, &connection);
+                if error.verdict().reason != Reason::GoAway {
+                    slot.failed();
+                }
+                Err(error)
             }
         })
     }

@@ -87,6 +87,7 @@ impl ResponseBody {
         if let State::Data(it) = &mut self.state {
             match ready!(it.frames.poll_data(cx)) {
                 Some(Ok(data)) => {
+                    it.slot.message();
                     it.took(data.len());
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
@@ -104,6 +105,9 @@ impl ResponseBody {
         };
         match ready!(it.frames.poll_trailers(cx)) {
             Ok(trailers) => {
+                if let Some(trailers) = &trailers {
+                    it.slot.answered_with(trailers);
+                }
                 it.slot.answered();
                 self.state = State::Over;
                 self.deadline = None;
@@ -127,6 +131,7 @@ impl ResponseBody {
         if error.is_reset() && matches!(reason, Some(H2Reason::NO_ERROR | H2Reason::CANCEL)) {
             return None;
         }
+        it.slot.failed();
         let id = it.frames.stream_id().as_u32();
         Some(Err(failure(id, error, &it.slot.connection).after_headers()))
     }

@@ -41,6 +41,10 @@ pub(super) struct Machine {
     is_failing: bool,
     /// A connection is to be made that replaces those there are.
     is_renewing: bool,
+    /// It dials on demand only: the channel connects to one of its addresses (CONTRACT L6).
+    is_on_demand: bool,
+    /// Its last connection was closed because no call came.
+    is_at_rest: bool,
     is_shut: bool,
 }
 
@@ -65,8 +69,16 @@ impl Machine {
             not_before: None,
             is_failing: false,
             is_renewing: false,
+            is_on_demand: false,
+            is_at_rest: false,
             is_shut: false,
         }
+    }
+
+    /// No dial follows from a failed one or a lost connection.
+    pub(super) fn on_demand(mut self) -> Self {
+        self.is_on_demand = true;
+        self
     }
 
     pub(super) fn state(&self) -> Connectivity {
@@ -91,10 +103,30 @@ impl Machine {
         }
     }
 
+    /// A dial is under way or planned.
+    pub(super) fn is_dialling(&self) -> bool {
+        self.dial != Dial::None
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_at_rest
+    }
+
+    /// When the last dial began.
+    pub(super) fn last_dial(&self) -> Option<Instant> {
+        self.last_dial
+    }
+
+    /// Whether a dial of this address would be too soon (CONTRACT C3).
+    pub(super) fn is_too_soon(&self, now: Instant) -> bool {
+        self.last_dial.is_some_and(|last| now < last + BETWEEN)
+    }
+
     /// A connection is wanted.
     pub(super) fn demand(&mut self, now: Instant) -> Option<Instant> {
         let is_idle = self.ready == 0 && self.dial == Dial::None;
-        self.plan_if(is_idle, now)
+        let at = self.not_before.map_or(now, |due| due.max(now));
+        self.plan_if(is_idle, at)
     }
 
     /// One more connection is wanted (CONTRACT C8).
@@ -142,7 +174,12 @@ impl Machine {
         self.failures += 1;
         let at = self.back_off(now, self.failures, unit);
         self.is_failing |= self.ready == 0;
-        self.plan_if(self.ready == 0 || self.is_renewing, at)
+        let is_wanted = if self.ready == 0 {
+            !self.is_on_demand
+        } else {
+            self.is_renewing
+        };
+        self.plan_if(is_wanted, at)
     }
 
     /// A connection takes no call any more.
@@ -170,7 +207,7 @@ impl Machine {
             return None;
         }
         self.is_failing |= cannot_renew || (self.failures > 1 && !was.is_graceful);
-        let is_free = self.dial == Dial::None;
+        let is_free = self.dial == Dial::None && !self.is_on_demand;
         self.plan_if(is_free, at)
     }
 
@@ -186,6 +223,7 @@ impl Machine {
     /// A connection is closed because no call used it.
     pub(super) fn closed_idle(&mut self) {
         self.ready = self.ready.saturating_sub(1);
+        self.is_at_rest = self.ready == 0;
     }
 
     /// A connection takes no call any more, since another replaces it.
@@ -200,10 +238,22 @@ impl Machine {
         self.plan_if(is_planned, now)
     }
 
+    /// Another address is used: what was dialled is no failure.
+    pub(super) fn stand_by(&mut self) {
+        self.dial = Dial::None;
+        self.ready = 0;
+        self.is_failing = false;
+    }
+
     pub(super) fn shut(&mut self) {
         self.is_shut = true;
         self.dial = Dial::None;
         self.ready = 0;
+    }
+
+    /// The address is back. Its backoff goes on.
+    pub(super) fn revive(&mut self) {
+        self.is_shut = false;
     }
 
     fn recover(&mut self) {
@@ -233,6 +283,7 @@ impl Machine {
         }
         let earliest = self.last_dial.map(|last| last + BETWEEN);
         let at = earliest.map_or(at, |earliest| at.max(earliest));
+        self.is_at_rest = false;
         self.dial = Dial::Planned(at);
         Some(at)
     }

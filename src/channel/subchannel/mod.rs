@@ -1,5 +1,6 @@
 //! One address: its state machine, and what carries it out.
 
+mod leave;
 mod machine;
 mod renewal;
 mod told;
@@ -10,10 +11,12 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::address::Address;
 use super::connect::Dial;
 use super::connection::{self, Complaints, Connection, Keepalive, Plan, Progress, Watcher};
 use super::connectivity::Connectivity;
+use super::endpoint::ReadyEndpoint;
+use super::load::Load;
+use super::resolve::ResolvedAddress;
 use super::shared::Shared;
 use super::view::View;
 use crate::events;
@@ -26,10 +29,11 @@ use told::Told;
 /// An endpoint of a channel.
 pub(super) struct Subchannel {
     me: Weak<Self>,
-    /// Its place among the channel's.
-    index: usize,
-    pub(super) name: Arc<str>,
-    address: Address,
+    /// Its number in the channel, which no other endpoint had before.
+    pub(super) number: u64,
+    /// What calls see of it.
+    pub(super) endpoint: Arc<ReadyEndpoint>,
+    address: ResolvedAddress,
     shared: Arc<Shared>,
     complaints: Arc<Complaints>,
     inside: Mutex<Inside>,
@@ -40,6 +44,8 @@ struct Inside {
     /// Those that take calls.
     connections: Vec<Arc<Connection>>,
     renewal: Renewal,
+    /// Those that take no new call, and are not over.
+    draining: Vec<Arc<Connection>>,
     /// The dial that is planned or under way.
     dial: Option<AbortHandle>,
     /// Its number: one that was replaced may still run to its next `await`.
@@ -47,28 +53,43 @@ struct Inside {
     error: Option<SharedError>,
     keepalive: Option<Keepalive>,
     told: Told,
+    go_aways: u64,
 }
 
 /// How long a connection beyond the first may be without calls.
 const SPARE_IDLE: Duration = Duration::from_secs(10);
 
 impl Subchannel {
-    pub(super) fn new(index: usize, address: Address, shared: Arc<Shared>) -> Arc<Self> {
+    /// With `is_on_demand` it dials when it is told to, and not again after a failure.
+    pub(super) fn new(
+        number: u64,
+        address: ResolvedAddress,
+        is_on_demand: bool,
+        shared: Arc<Shared>,
+    ) -> Arc<Self> {
         let settings = &shared.settings;
+        let machine = Machine::new(Arc::clone(&settings.backoff), settings.max_connections);
         let inside = Inside {
-            machine: Machine::new(Arc::clone(&settings.backoff), settings.max_connections),
+            machine: if is_on_demand {
+                machine.on_demand()
+            } else {
+                machine
+            },
             connections: Vec::new(),
             renewal: Renewal::default(),
+            draining: Vec::new(),
             dial: None,
             dial_number: 0,
             error: None,
             keepalive: settings.keepalive,
             told: Told::new(),
+            go_aways: 0,
         };
+        let load = Load::new(shared.epoch);
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
-            index,
-            name: address.to_string().into(),
+            number,
+            endpoint: Arc::new(ReadyEndpoint::new(address.address.clone(), load)),
             address,
             inside: Mutex::new(inside),
             shared,
@@ -76,12 +97,17 @@ impl Subchannel {
         })
     }
 
-    /// A connection is wanted.
-    pub(super) fn demand(&self) {
-        self.plan_dial(Machine::demand);
+    pub(super) fn name(&self) -> &Arc<str> {
+        self.endpoint.shared_name()
+    }
+
+    /// A connection is wanted; when its dial begins, if one follows.
+    pub(super) fn demand(&self) -> Option<Instant> {
+        self.plan_dial(Machine::demand)
     }
 
     /// One more connection is wanted.
+    #[cold]
     pub(super) fn demand_more(&self) {
         self.plan_dial(Machine::demand_more);
     }
@@ -92,49 +118,36 @@ impl Subchannel {
     }
 
     /// Nothing changes where no dial follows.
-    fn plan_dial(&self, what: impl FnOnce(&mut Machine, Instant) -> Option<Instant>) {
+    fn plan_dial(
+        &self,
+        what: impl FnOnce(&mut Machine, Instant) -> Option<Instant>,
+    ) -> Option<Instant> {
         let mut inside = self.inside.lock();
-        if let Some(at) = what(&mut inside.machine, Instant::now()) {
-            self.dial_at(&mut inside, at);
-            let view = self.tell(&mut inside);
-            self.shared.publish(self.index, view);
-        }
-    }
-
-    /// No further call; connections end after their calls.
-    pub(super) fn shut(&self) {
-        let mut inside = self.inside.lock();
-        inside.machine.shut();
-        if let Some(dial) = inside.dial.take() {
-            dial.abort();
-        }
-        let connections = std::mem::take(&mut inside.connections);
-        inside.renewal = Renewal::default();
-        let view = self.tell(&mut inside);
-        drop(inside);
-        self.shared.publish(self.index, view);
-        for connection in connections {
-            connection.retire();
-        }
+        let at = what(&mut inside.machine, Instant::now())?;
+        self.dial_at(&mut inside, at);
+        self.tell(&mut inside, false);
+        Some(at)
     }
 
     pub(super) fn view(&self) -> View {
         self.inside.lock().view()
     }
 
-    /// Something happened: does what the machine says, and tells the channel.
+    /// Something happened: does what the machine says, and tells the balancer.
     fn change(&self, what: impl FnOnce(&mut Inside, Instant) -> Option<Instant>) {
+        self.change_or_stale(|inside, now| (what(inside, now), false));
+    }
+
+    /// The same; whether the address may be stale comes with it.
+    fn change_or_stale(&self, what: impl FnOnce(&mut Inside, Instant) -> (Option<Instant>, bool)) {
         let mut inside = self.inside.lock();
-        if let Some(at) = what(&mut inside, Instant::now()) {
+        let (at, is_stale) = what(&mut inside, Instant::now());
+        if let Some(at) = at {
             self.dial_at(&mut inside, at);
         }
-        let view = self.tell(&mut inside);
-        // In order: another change may follow at once.
-        let is_news = self.shared.publish(self.index, view);
-        drop(inside);
-        if is_news {
-            self.shared.queue.wake_all();
-        }
+        // Calls see at once which connections there are; in order, for another change may follow.
+        self.endpoint.set_connections(inside.connections.clone());
+        self.tell(&mut inside, is_stale);
     }
 
     fn dial_at(&self, inside: &mut Inside, at: Instant) {
@@ -162,43 +175,54 @@ impl Subchannel {
             }
             self.plan(&inside)
         };
-        let broken_off = BrokenOff(&self);
+        let broken_off = BrokenOff(&self, number);
         let (connector, progress) = (&self.shared.connector, Arc::<Progress>::default());
         let generation = connector.generation();
         let io = connector.connect(Dial {
-            address: self.address.clone(),
-            server_name: None,
+            address: self.address.address.clone(),
+            server_name: self.address.server_name.clone(),
             progress: Arc::clone(&progress),
         });
         let watcher: Arc<dyn Watcher> = Arc::clone(&self) as _;
         let outcome = connection::connect(plan, &progress, io, watcher).await;
         std::mem::forget(broken_off);
         match outcome {
-            Ok(connection) => self.dialled(connection, generation),
-            Err(error) => self.failed(Arc::new(error)),
+            Ok(connection) => self.dialled(connection, number, generation),
+            Err(error) => self.failed(Arc::new(error), number),
         }
     }
 
-    fn failed(&self, error: SharedError) {
+    fn failed(&self, error: SharedError, number: u64) {
         let unit = self.shared.rng.unit();
-        self.change(|inside, now| {
+        self.change_or_stale(|inside, now| {
+            if inside.dial_number != number {
+                return (None, false);
+            }
             inside.dial = None;
-            inside.renewal.failed(&self.name, &error);
+            inside.renewal.failed(self.name(), &error);
             inside.error = Some(error);
-            inside.machine.failed(now, unit)
+            (inside.machine.failed(now, unit), true)
         });
     }
 
-    fn dialled(&self, connection: Arc<Connection>, generation: u64) {
+    /// The dial of this number made a connection, with settings of this generation.
+    fn dialled(&self, connection: Arc<Connection>, number: u64, generation: u64) {
+        let unit = self.shared.rng.unit();
         let mut replaced = Vec::new();
         self.change(|inside, now| {
-            inside.dial = None;
-            if inside.machine.state() == Connectivity::Shutdown {
+            if inside.dial_number != number || inside.machine.state() == Connectivity::Shutdown {
+                // It is not wanted any more.
                 connection.retire();
+                inside.draining.push(connection);
                 return None;
             }
+            inside.dial = None;
             inside.machine.dialled();
             inside.error = None;
+            if connection.is_over() {
+                // Its task was faster.
+                return inside.machine.lost(was(&connection), now, unit);
+            }
             inside.connections.push(connection);
             if generation != self.shared.connector.generation() {
                 return inside.renew(now);
@@ -216,7 +240,8 @@ impl Subchannel {
         let settings = &self.shared.settings;
         let spare = inside.has_first().then_some(SPARE_IDLE);
         Plan {
-            endpoint: Arc::clone(&self.name),
+            endpoint: Arc::clone(self.name()),
+            load: Arc::clone(self.endpoint.load()),
             http2: settings.http2.clone(),
             keepalive: inside.keepalive,
             max_idle: match (settings.max_idle, spare) {
@@ -224,26 +249,30 @@ impl Subchannel {
                 (idle, spare) => idle.or(spare),
             },
             connect_timeout: settings.connect_timeout,
-            queue: Arc::clone(&self.shared.queue),
+            queue: Arc::clone(&self.shared.lines),
             complaints: Arc::clone(&self.complaints),
         }
     }
 
-    /// What calls have to know; what is news is an event.
-    fn tell(&self, inside: &mut Inside) -> View {
+    /// Tells the balancer; what is news is an event.
+    fn tell(&self, inside: &mut Inside, is_stale: bool) {
         let view = inside.view();
-        inside.told.tell(&self.name, &view);
-        view
+        let was_ready = inside.told.is_ready();
+        inside.told.tell(self.name(), &view);
+        if inside.told.is_ready() != was_ready {
+            self.endpoint.load().set_ready(!was_ready);
+        }
+        self.shared.changes.add(self.number, is_stale);
     }
 }
 
 /// A dial that does not end by itself, since the connector panics, is a failed one.
-struct BrokenOff<'a>(&'a Subchannel);
+struct BrokenOff<'a>(&'a Subchannel, u64);
 
 impl Drop for BrokenOff<'_> {
     fn drop(&mut self) {
         let error = crate::error::BoxError::from("the dial was broken off: the connector panicked");
-        self.0.failed(Arc::from(error));
+        self.0.failed(Arc::from(error), self.1);
     }
 }
 
@@ -251,18 +280,27 @@ impl Inside {
     fn view(&self) -> View {
         View {
             state: self.machine.state(),
-            connections: self.connections.clone(),
+            connections: self.connections.len(),
             error: self.error.clone(),
+            is_dialling: self.machine.is_dialling(),
+            is_at_rest: self.machine.is_at_rest(),
             next_dial: self.machine.next_dial(),
+            since: self.told.since(),
+            go_aways: self.go_aways,
         }
     }
 
     /// Takes the connection out of those that take calls; whether it was there.
     fn remove(&mut self, connection: &Arc<Connection>) -> bool {
-        let before = self.connections.len();
-        self.connections.retain(|it| !Arc::ptr_eq(it, connection));
+        let place = self
+            .connections
+            .iter()
+            .position(|it| Arc::ptr_eq(it, connection));
+        let removed = place.map(|place| self.connections.remove(place));
+        let was_there = removed.is_some();
+        self.draining.extend(removed);
         self.renewal.remove(connection);
-        self.connections.len() < before
+        was_there
     }
 
     /// A server that is pinged too often wants it half as often (gRFC A8).
@@ -275,6 +313,15 @@ impl Inside {
 
 const ENHANCE_YOUR_CALM: u32 = 11;
 
+fn was(connection: &Connection) -> Was {
+    let go_away = connection.facts.go_away();
+    Was {
+        ready_since: connection.started,
+        has_served: connection.has_served(),
+        is_graceful: go_away.is_some_and(|it| it.code == 0),
+    }
+}
+
 impl Watcher for Subchannel {
     fn opened(&self) {
         self.shared.opens();
@@ -282,23 +329,19 @@ impl Watcher for Subchannel {
 
     fn leaving(&self, connection: &Arc<Connection>) {
         let unit = self.shared.rng.unit();
-        self.change(|inside, now| {
+        self.change_or_stale(|inside, now| {
             if !inside.remove(connection) {
-                return None;
+                return (None, false);
             }
             let go_away = connection.facts.go_away();
+            inside.go_aways += u64::from(go_away.is_some());
             if go_away.is_some_and(|it| it.code == ENHANCE_YOUR_CALM)
                 && connection.facts.text() == "too_many_pings"
                 && let Some(time) = inside.calm_down()
             {
-                events::too_many_pings(&self.name, time);
+                events::too_many_pings(self.name(), time);
             }
-            let was = Was {
-                ready_since: connection.started,
-                has_served: connection.has_served(),
-                is_graceful: go_away.is_some_and(|it| it.code == 0),
-            };
-            inside.machine.lost(was, now, unit)
+            (inside.machine.lost(was(connection), now, unit), true)
         });
     }
 
@@ -329,6 +372,10 @@ impl Watcher for Subchannel {
             }
         }
         self.leaving(connection);
+        self.change(|inside, _| {
+            inside.draining.retain(|it| !Arc::ptr_eq(it, connection));
+            None
+        });
         self.shared.closes();
     }
 }

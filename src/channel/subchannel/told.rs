@@ -8,6 +8,7 @@ use crate::events;
 /// What events have said of an endpoint.
 pub(super) struct Told {
     state: Connectivity,
+    since: Instant,
     /// Since the endpoint was ready.
     fault: Option<ConnectFault>,
 }
@@ -16,14 +17,27 @@ impl Told {
     pub(super) fn new() -> Self {
         Self {
             state: Connectivity::Idle,
+            since: Instant::now(),
             fault: None,
         }
+    }
+
+    /// When the state became what it is.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.state == Connectivity::Ready
     }
 
     /// A change of state is an event, and so is a fault that waiting rarely cures, once until it
     /// changes.
     pub(super) fn tell(&mut self, name: &str, view: &View) {
         let before = std::mem::replace(&mut self.state, view.state);
+        if before != view.state {
+            self.since = Instant::now();
+        }
         let is_failure = view.state == Connectivity::TransientFailure;
         let error = view.error.as_deref().filter(|_| is_failure);
         let fault = error.and_then(|error| ConnectFault::of(error));

@@ -1,14 +1,17 @@
 //! Channels, calls and transports for the tests of this folder.
 
 pub(crate) mod log;
+pub(crate) mod manner;
+pub(crate) mod names;
 pub(crate) mod net;
 pub(crate) mod tls;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use grpc_resilience::channel::{Builder, Channel, ResponseBody};
-use grpc_resilience::classify::TransportError;
+use grpc_resilience::call::CallOptionsExt as _;
+use grpc_resilience::channel::{Builder, Channel, Connectivity, ResponseBody};
+use grpc_resilience::classify::{Endpoint, TransportError};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full};
@@ -150,4 +153,55 @@ pub(crate) fn bidi(body: StreamedBody) -> Request<Body> {
     let mut request = request_with(body);
     *request.uri_mut() = testing::method::BIDI_STREAM.parse().unwrap();
     request
+}
+
+/// The endpoint that answered.
+pub(crate) fn endpoint_of(answer: &Answer) -> String {
+    let answer = answer.as_ref().unwrap();
+    let endpoint = answer.extensions().get::<Endpoint>().unwrap();
+    endpoint.name().trim_start_matches("unix:").to_owned()
+}
+
+/// A whole call that succeeds; the endpoint that answered.
+pub(crate) async fn called(channel: &Channel) -> String {
+    called_with(channel, request()).await
+}
+
+pub(crate) async fn called_with(channel: &Channel, request: Request<Body>) -> String {
+    let answer = send(channel, request).await;
+    let endpoint = endpoint_of(&answer);
+    assert_eq!(status(answer).await, 0);
+    endpoint
+}
+
+/// The endpoints that answer this number of calls, one after another.
+pub(crate) async fn called_times(channel: &Channel, times: usize) -> Vec<String> {
+    let mut names = Vec::new();
+    for _ in 0..times {
+        names.push(called(channel).await);
+    }
+    names
+}
+
+/// A request that waits for a connection.
+pub(crate) fn patient() -> Request<Body> {
+    let mut request = request();
+    request.call_options().wait_for_ready();
+    request
+}
+
+/// Waits until this number of endpoints is ready.
+pub(crate) async fn until_ready(channel: &Channel, count: usize) {
+    until(|| ready(channel).len() == count).await;
+}
+
+/// The endpoints that are ready.
+pub(crate) fn ready(channel: &Channel) -> Vec<String> {
+    let endpoints = channel.snapshot().endpoints;
+    let ready = endpoints
+        .iter()
+        .filter(|it| it.state == Connectivity::Ready);
+    ready
+        .map(|it| it.name.trim_start_matches("unix:").to_owned())
+        .collect()
 }

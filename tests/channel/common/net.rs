@@ -11,13 +11,15 @@ use grpc_resilience::channel::{Address, Builder, Channel};
 use test_protos::EchoServer;
 use testing::EchoService;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tower::Service;
+
+use super::manner::Manner;
 
 /// What connects to the endpoints.
 #[derive(Clone, Default)]
@@ -51,10 +53,18 @@ impl Drop for Host {
     }
 }
 
+impl Host {
+    /// From now on nothing passes on its connections, and nothing says so.
+    pub(crate) fn freeze(&self) {
+        self.line.is_frozen.store(true, Ordering::Release);
+    }
+}
+
 /// All connections of an endpoint.
 #[derive(Default)]
 struct Line {
     is_cut: AtomicBool,
+    is_frozen: AtomicBool,
     readers: Mutex<Vec<Waker>>,
 }
 
@@ -91,9 +101,38 @@ impl Net {
     pub(crate) fn serve_with(&self, name: &str, mut server: Server) -> Host {
         let accepted = UnboundedReceiverStream::new(self.accept(name)).map(io::Result::Ok);
         let router = server.add_service(EchoServer::new(EchoService));
-        let task = tokio::spawn(async move {
+        self.host(name, async move {
             let _ = router.serve_with_incoming(accepted).await;
+        })
+    }
+
+    /// An endpoint that echoes as this says.
+    pub(crate) fn serve_as(&self, name: &str, manner: &Manner) -> Host {
+        let accepted = UnboundedReceiverStream::new(self.accept(name)).map(io::Result::Ok);
+        let router = Server::builder()
+            .layer(manner.clone())
+            .add_service(EchoServer::new(EchoService));
+        self.host(name, async move {
+            let _ = router.serve_with_incoming(accepted).await;
+        })
+    }
+
+    /// An endpoint that goes away gracefully when the sender says so.
+    pub(crate) fn serve_until(&self, name: &str) -> (oneshot::Sender<()>, Host) {
+        let accepted = UnboundedReceiverStream::new(self.accept(name)).map(io::Result::Ok);
+        let router = Server::builder().add_service(EchoServer::new(EchoService));
+        let (stop, stopped) = oneshot::channel();
+        let host = self.host(name, async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            let _ = router.serve_with_incoming_shutdown(accepted, stopped).await;
         });
+        (stop, host)
+    }
+
+    fn host(&self, name: &str, serve: impl Future<Output = ()> + Send + 'static) -> Host {
+        let task = tokio::spawn(serve);
         let line = Arc::clone(&self.hosts.lock().unwrap()[name].1);
         Host { task, line }
     }
@@ -165,8 +204,10 @@ impl End {
     }
 
     fn is_frozen(&self) -> bool {
+        let line = self.line.as_ref();
+        let is_frozen = line.is_some_and(|line| line.is_frozen.load(Ordering::Acquire));
         let seen = self.seen.as_ref();
-        seen.is_some_and(|seen| seen.is_frozen.load(Ordering::Acquire))
+        is_frozen || seen.is_some_and(|seen| seen.is_frozen.load(Ordering::Acquire))
     }
 }
 

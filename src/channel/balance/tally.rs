@@ -1,0 +1,73 @@
+use crate::channel::connectivity::Connectivity;
+
+/// How many endpoints are in each state, so that the state of all is known without looking at all.
+#[derive(Debug, Default)]
+pub(super) struct Tally([usize; 5]);
+
+fn place(state: Connectivity) -> usize {
+    match state {
+        Connectivity::Ready => 0,
+        Connectivity::Connecting => 1,
+        Connectivity::Idle => 2,
+        Connectivity::TransientFailure => 3,
+        Connectivity::Shutdown => 4,
+    }
+}
+
+impl Tally {
+    fn count(&mut self, state: Connectivity) -> Option<&mut usize> {
+        self.0.get_mut(place(state))
+    }
+
+    pub(super) fn add(&mut self, state: Connectivity) {
+        if let Some(count) = self.count(state) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, state: Connectivity) {
+        if let Some(count) = self.count(state) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn has(&self, state: Connectivity) -> bool {
+        self.0.get(place(state)).is_some_and(|count| *count > 0)
+    }
+
+    /// gRPC's rule for the state of several endpoints.
+    pub(super) fn state(&self) -> Connectivity {
+        let order = [
+            Connectivity::Ready,
+            Connectivity::Connecting,
+            Connectivity::Idle,
+            Connectivity::TransientFailure,
+        ];
+        let mut found = order.into_iter().filter(|state| self.has(*state));
+        found.next().unwrap_or(Connectivity::Shutdown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Connectivity::{Connecting, Idle, Ready, Shutdown, TransientFailure};
+
+    // CONTRACT C4
+    #[test]
+    fn a_channel_is_as_well_as_its_best_endpoint() {
+        for (states, expected) in [
+            (vec![TransientFailure, Ready, Connecting], Ready),
+            (vec![TransientFailure, Connecting], Connecting),
+            (vec![TransientFailure, Idle], Idle),
+            (vec![TransientFailure, TransientFailure], TransientFailure),
+            (vec![Shutdown], Shutdown),
+        ] {
+            let mut tally = Tally::default();
+            states.iter().for_each(|state| tally.add(*state));
+            assert_eq!(tally.state(), expected, "{states:?}");
+            states.iter().for_each(|state| tally.remove(*state));
+            assert_eq!(tally.state(), Shutdown);
+        }
+    }
+}
