@@ -100,7 +100,7 @@ impl Part {
             let calls = match (is_quick, at_once) {
                 (true, _) => 2 * at_once,
                 (false, 1) => 500,
-                (false, many) => 4_096.max(16 * many),
+                (false, _) => 4_096,
             };
             let load = Load { at_once, calls };
             let (connections, rounds) = if is_quick {

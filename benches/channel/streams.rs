@@ -20,7 +20,7 @@ mod service;
 
 /// Each is as fast as the kernel's buffers for it happened to grow, so there are many, one after the
 /// other.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 6;
 /// On each connection.
 const ROUNDS: usize = 4;
 /// What our channel is to have of tonic's throughput.
@@ -33,7 +33,7 @@ type Subject = (&'static str, Box<dyn Caller>);
 pub(crate) fn table(is_quick: bool) -> Result<String, Failure> {
     let address = server::start(Streams)?;
     let mut rows = Vec::new();
-    for (size, messages) in [(Size::Kibibyte, 8_192), (Size::Mebibyte, 32)] {
+    for (size, messages) in [(Size::Kibibyte, 4_096), (Size::Mebibyte, 32)] {
         let messages = if is_quick { 2 } else { messages };
         for direction in [Direction::ServerStream, Direction::ClientStream] {
             let all = times(&address, direction, size, messages, is_quick)?;
