@@ -127,6 +127,34 @@ mod tests {
         assert_eq!(slow, None, "a queue on the way, and no bandwidth");
     }
 
+    // CONTRACT C14
+    #[tokio::test(start_paused = true)]
+    async fn one_slow_round_trip_holds_up_no_growth() {
+        let start = Instant::now();
+        let mut estimate = Estimate::new(60_000);
+        assert!(estimate.wants_ping(1, start));
+        assert_eq!(estimate.answered(120_001, start + 100 * MS), Some(240_000));
+        assert!(estimate.wants_ping(120_002, start + 100 * MS));
+        let grown = estimate.answered(280_010, start + 300 * MS);
+        assert_eq!(grown, Some(320_016));
+    }
+
+    // CONTRACT C6
+    #[tokio::test(start_paused = true)]
+    async fn after_growth_the_pauses_are_short_again() {
+        let start = Instant::now();
+        let mut estimate = Estimate::new(60_000);
+        assert!(estimate.wants_ping(1, start));
+        assert_eq!(estimate.answered(2, start + MS), None);
+        assert!(!estimate.wants_ping(3, start + 100 * MS));
+        assert!(estimate.wants_ping(3, start + 101 * MS));
+        assert!(estimate.answered(70_000, start + 102 * MS).is_some());
+        assert!(estimate.wants_ping(70_001, start + 102 * MS));
+        assert_eq!(estimate.answered(70_002, start + 103 * MS), None);
+        assert!(!estimate.wants_ping(80_000, start + 202 * MS));
+        assert!(estimate.wants_ping(80_000, start + 203 * MS));
+    }
+
     // CONTRACT C6
     #[tokio::test(start_paused = true)]
     async fn pings_become_rare_while_the_window_stays() {

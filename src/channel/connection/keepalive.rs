@@ -135,6 +135,12 @@ mod tests {
         heard.byte = start + 51 * S;
         let step = pinger.step(start + 51 * S, heard, true);
         assert_eq!(step, Step::Wait(start + 350 * S), "only PONGs arrive");
+        let at_the_ping = Heard {
+            news: start + 50 * S,
+            ..heard
+        };
+        let step = pinger.step(start + 51 * S, at_the_ping, true);
+        assert_eq!(step, Step::Wait(start + 350 * S), "and nothing after it");
         assert_eq!(pinger.step(start + 350 * S, heard, true), Step::Ping);
         pinger.answered();
         heard = both(start + 352 * S);

@@ -101,6 +101,16 @@ mod tests {
         }
         assert!(limit.accepted(4));
         assert_eq!(limit.of(4), 4);
+        limit.refused(11, 11, 100);
+        limit.refused(13, 13, 100);
+        let lowered = limit.of(100);
+        while !limit.accepted(100) {}
+        assert_eq!(limit.of(100), lowered + 1);
+        assert!(!limit.accepted(100), "the next rise takes as long");
+        limit.refused(15, 15, 4);
+        while limit.is_lowered() {
+            limit.accepted(4);
+        }
         assert!(!limit.is_lowered());
         assert!(!limit.accepted(4));
     }

@@ -98,6 +98,7 @@ mod tests {
         slots.free_one();
         assert!(slots.take(u32::MAX));
         assert!(slots.set_limit(3));
+        assert!(!slots.set_limit(3), "there are no more than before");
         assert_eq!((slots.in_use(), slots.limit(), slots.free()), (1, 3, 2));
         assert!(!slots.take(1), "one is in use");
     }

@@ -1,7 +1,7 @@
 //! What a channel holds of memory (CONTRACT C15).
 //!
 //! ```sh
-//! cargo test --release --test load channel::memory -- --nocapture
+//! cargo test --test load -- channel:: --nocapture --test-threads 1
 //! ```
 
 use std::sync::Arc;
