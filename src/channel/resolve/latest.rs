@@ -30,8 +30,7 @@ struct Outage {
 /// What one step changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::channel) struct Step {
-    /// [`Latest::set`] is another one, or the words of [`Latest::error`] matter, because there is no
-    /// set.
+    /// [`Latest::set`] is another one, or there is none and the words of [`Latest::error`] matter.
     pub(in crate::channel) is_change: bool,
     /// The event that is due.
     pub(in crate::channel) event: Option<ResolutionEvent>,
@@ -48,8 +47,8 @@ pub(in crate::channel) enum ResolutionEvent {
 }
 
 impl Latest {
-    /// The addresses to use. `None`: there was none yet, or they have lapsed; calls that do not wait
-    /// fail with [`error`](Self::error), or wait too if there was no answer at all.
+    /// The addresses to use. `None`: there was none yet, or they have lapsed; calls that do not
+    /// wait fail with [`error`](Self::error), or wait too if there was no answer at all.
     pub(in crate::channel) fn set(&self) -> Option<&Resolution> {
         self.set.as_ref()
     }

@@ -26,8 +26,8 @@
 //! With the feature `dns`, a name is looked up again when the TTL of its records is over, which is
 //! taken as 5 s at least and 5 min at most, and shortened by up to 10 % at random. A and AAAA
 //! records count together; a truncated answer is asked for over TCP. Without the feature, the
-//! system's resolver is asked every 30 s. It tells no TTL, and not whether a name does not exist, so
-//! its failures keep the last addresses for as long as they last.
+//! system's resolver is asked every 30 s. It tells no TTL, and not whether a name does not exist,
+//! so its failures keep the last addresses for as long as they last.
 //!
 //! After a failure the next lookup is 1 s later, then x1.6 up to 2 min, +-20 %. Otherwise lost
 //! connections and failed dials bring it forward, at most once a second with a burst of 2.

@@ -223,6 +223,28 @@ mod tests {
 
     // CONTRACT N8
     #[tokio::test(start_paused = true)]
+    async fn a_part_that_recovers_leaves_the_other_s_lapse_where_it_is() {
+        let (a, _, first) = told();
+        let (b, _, second) = told();
+        let mut multi = Multi::new().with(first).with(second);
+        for (part, host) in [(&a, 1), (&b, 2)] {
+            part.send(Ok(Resolution::new([tcp(host)]))).unwrap();
+        }
+        assert_eq!(next(&mut multi).await, Some(Ok(2)));
+        for part in [&a, &b] {
+            let error = ResolveError::no_address("it", "NXDOMAIN");
+            part.send(Err(error)).unwrap();
+            assert!(next(&mut multi).await.unwrap().is_err());
+            assert!(is_quiet(&mut multi, 10).await);
+        }
+        // At second 20, with lapses at 60 and 70.
+        a.send(Ok(Resolution::new([tcp(1)]))).unwrap();
+        assert!(is_quiet(&mut multi, 49).await);
+        assert_eq!(next(&mut multi).await, Some(Ok(1)));
+    }
+
+    // CONTRACT N8
+    #[tokio::test(start_paused = true)]
     async fn an_address_that_moves_from_one_part_to_another_stays() {
         let (a, first) = watch::channel(vec![tcp(1), tcp(2)]);
         let (b, second) = watch::channel(vec![tcp(3)]);

@@ -215,7 +215,8 @@ mod tests {
             (70, Time, &["2 3", "error"]),
             (80, Time, &["3", "error"]),
             (90, Time, &["end"]),
-            (99, Set(1, "2"), &["2"]),
+            // The same as before its end, and still an answer.
+            (99, Set(2, "3"), &["3"]),
         ]);
     }
 

@@ -74,8 +74,8 @@ impl Lookup for Dns {
 }
 
 async fn ask(host: Arc<str>, server: Option<SocketAddr>) -> Answers {
-    // Made anew for each question, so that a changed `resolv.conf` is seen, and nothing is open
-    // between two questions: no connection to the DNS server, no task, no timer.
+    // Made anew for each question, so that a changed `resolv.conf` is seen, no answer comes from a
+    // cache, and nothing is open between two questions: no connection, no task, no timer.
     match hickory(&host, server) {
         Ok((resolver, names)) => ask_each(&resolver, names).await,
         Err(error) => Answers::both(answer::failed(&error)),
@@ -104,7 +104,7 @@ async fn ask_each(resolver: &TokioResolver, names: Vec<Name>) -> Answers {
 
 fn hickory(host: &str, server: Option<SocketAddr>) -> Result<(TokioResolver, Vec<Name>), NetError> {
     let host = Name::from_ascii(host).map_err(NetError::from)?;
-    let (config, mut options, names) = if let Some(server) = server {
+    let (config, options, names) = if let Some(server) = server {
         let mut options = ResolverOpts::default();
         options.use_hosts_file = ResolveHosts::Never;
         let config = ResolverConfig::from_name_servers(vec![name_server(server)]);
@@ -114,8 +114,6 @@ fn hickory(host: &str, server: Option<SocketAddr>) -> Result<(TokioResolver, Vec
         let names = search::names(host, &config, options.ndots);
         (config, options, names)
     };
-    // The schedule follows the TTL; a stale answer would undo what a lost connection asks for.
-    options.cache_size = 0;
     let builder = Hickory::builder_with_config(config, TokioRuntimeProvider::default());
     let resolver = builder.with_options(options).build()?;
     Ok((resolver, names))
