@@ -125,6 +125,8 @@ pub mod stack;
 #[doc(hidden)]
 pub mod __internal {
     pub use crate::call::internal::{bound, is_followed, parent_call, stated_deadline};
+    #[cfg(feature = "channel")]
+    pub use crate::channel::pick::internal::Endpoints;
     pub use crate::classify::answer::{answer, head, trailers};
     pub use crate::classify::failure::failure;
     pub use crate::grpc::headers::{DETAILS, MESSAGE, PUSHBACK, STATUS, TIMEOUT};

@@ -19,6 +19,8 @@ pub(super) struct Board {
     is_closed: AtomicBool,
     /// Held while the board is written: what is closed stays closed.
     writing: Mutex<()>,
+    #[cfg(test)]
+    lists: std::sync::atomic::AtomicUsize,
 }
 
 /// What a call picks from; immutable, and replaced when it changes. What changes with each call is
@@ -64,6 +66,8 @@ impl Board {
             states: watch::Sender::new(state),
             is_closed: AtomicBool::new(false),
             writing: Mutex::default(),
+            #[cfg(test)]
+            lists: std::sync::atomic::AtomicUsize::new(0),
         }
     }
 
@@ -89,7 +93,20 @@ impl Board {
         }
     }
 
+    /// How many lists of ready endpoints were shown.
+    #[cfg(test)]
+    pub(super) fn lists(&self) -> usize {
+        self.lists.load(Ordering::Relaxed)
+    }
+
     fn write(&self, published: Published) {
+        #[cfg(test)]
+        if !Arc::ptr_eq(
+            &self.published().ready.endpoints,
+            &published.ready.endpoints,
+        ) {
+            self.lists.fetch_add(1, Ordering::Relaxed);
+        }
         let state = published.state;
         self.published.store(Arc::new(published));
         self.states

@@ -228,9 +228,10 @@ impl EndpointSnapshot {
         };
         [
             self.name.clone(),
-            match self.is_removed {
-                true => "removed".into(),
-                false => self.state.to_string(),
+            if self.is_removed {
+                "removed".into()
+            } else {
+                self.state.to_string()
             },
             shown(self.since),
             self.in_flight.to_string(),

@@ -50,7 +50,7 @@ thread_local! {
 #[cfg(feature = "channel")]
 #[inline]
 pub(crate) fn bits() -> u64 {
-    BITS.with_borrow_mut(|generator| generator.random())
+    BITS.with_borrow_mut(rand::RngExt::random)
 }
 
 #[cfg(test)]

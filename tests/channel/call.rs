@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::Channel;
+use grpc_resilience::channel::pick::RoundRobin;
 use grpc_resilience::classify::{Endpoint, Progress, Reason, TransportError};
 use grpc_resilience::grpc::Code;
 use http_body_util::Full;
@@ -294,7 +295,8 @@ async fn calls_take_turns_over_ready_endpoints_and_skip_others() {
     let net = Net::default();
     let _hosts = [net.serve("127.0.0.1:1"), net.serve("127.0.0.1:3")];
     let target = "ipv4:127.0.0.1:1,127.0.0.1:2,127.0.0.1:3";
-    let channel = connected(Channel::builder(target).connector(net.clone())).await;
+    let builder = Channel::builder(target).connector(net.clone());
+    let channel = connected(builder.picker(RoundRobin::new())).await;
     until(|| connections(&channel) == 2).await;
     let mut seen = Vec::new();
     for _ in 0..4 {

@@ -223,7 +223,7 @@ async fn calls_that_do_not_wait_wait_for_a_connection_that_is_being_made() {
 
 #[tokio::test]
 async fn faults_of_the_configuration_come_all_at_once() {
-    let faults = Channel::builder("orders:50051")
+    let faults = Channel::builder("orders")
         .connect_timeout(Duration::ZERO)
         .max_connections(0)
         .http2_keep_alive_interval(Duration::from_secs(9))

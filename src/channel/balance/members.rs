@@ -101,17 +101,13 @@ impl Members {
     }
 
     fn add(&mut self, address: &ResolvedAddress, diff: &mut Diff) -> u64 {
-        let subchannel = match self.leaving.take(address) {
-            Some(subchannel) => {
-                subchannel.revive();
-                subchannel
-            }
-            None => {
-                self.next_number += 1;
-                let (number, shared) = (self.next_number, Arc::clone(&self.shared));
-                Subchannel::new(number, address.clone(), self.is_to_first(), shared)
-            }
-        };
+        let left = self.leaving.take(address);
+        left.iter().for_each(|it| it.revive());
+        let subchannel = left.unwrap_or_else(|| {
+            self.next_number += 1;
+            let (number, shared) = (self.next_number, Arc::clone(&self.shared));
+            Subchannel::new(number, address.clone(), self.is_to_first(), shared)
+        });
         let number = subchannel.number;
         diff.added.push(Arc::clone(subchannel.name()));
         self.by_address.insert(address.clone(), number);

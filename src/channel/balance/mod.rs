@@ -239,3 +239,6 @@ impl Drop for Balancer {
         self.members.shut();
     }
 }
+
+#[cfg(test)]
+mod tests;

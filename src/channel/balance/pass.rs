@@ -13,8 +13,8 @@ pub(super) struct Pass {
     used: Option<u64>,
     /// Those that were tried in this pass, the latest last.
     tried: Vec<Try>,
-    /// A whole pass has failed since the last connection: TRANSIENT_FAILURE until the next one (gRFC
-    /// A62).
+    /// A whole pass has failed since the last connection: `TRANSIENT_FAILURE` until the next one
+    /// (gRFC A62).
     is_failing: bool,
     /// The connection was closed because no call came; the next call wants another one.
     is_at_rest: bool,

@@ -11,6 +11,10 @@ use crate::channel::lines::Lines;
 use crate::report::SharedError;
 
 /// Shows on the board what changed, and not more often than its length allows.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is something that changed apart from the others"
+)]
 pub(super) struct Publisher {
     board: Arc<Board>,
     lines: Arc<Lines>,

@@ -37,7 +37,7 @@ impl<const TICK: u64> Decaying<TICK> {
         }
         let left = LEFT.get((passed % 16) as usize).copied().unwrap_or(0);
         let halved = value.checked_shr(u32::try_from(passed / 16).unwrap_or(u32::MAX));
-        halved.unwrap_or(0) * left >> 16
+        (halved.unwrap_or(0) * left) >> 16
     }
 
     /// Counts one more, at `now` nanoseconds.

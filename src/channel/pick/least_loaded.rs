@@ -54,7 +54,7 @@ fn choose(ready: &Ready<'_>, now: u64, bits: u64) -> usize {
     }
     // 32 bits for one endpoint, 26 for the other, 6 for the uniform pick.
     let one = below(bits >> 32, count);
-    if bits % UNIFORM == 0 {
+    if bits.is_multiple_of(UNIFORM) {
         return one;
     }
     // Never the same: of the others, the first ones keep their index.

@@ -29,6 +29,8 @@
 //! call of a channel with one ready endpoint.
 
 mod first;
+#[doc(hidden)]
+pub mod internal;
 mod least_loaded;
 mod random;
 mod ready;

@@ -33,7 +33,9 @@ impl Subchannel {
         self.endpoint.set_connections(Vec::new());
         self.tell(&mut inside, false);
         drop(inside);
-        connections.iter().for_each(|it| it.retire());
+        for connection in connections {
+            connection.retire();
+        }
     }
 
     /// The address is back before its last connection was over: its load and its backoff go on, its
@@ -58,7 +60,9 @@ impl Subchannel {
     /// Ends what is left of a removed endpoint, with its calls.
     pub(in crate::channel) fn cut(&self) {
         let draining = self.inside.lock().draining.clone();
-        draining.iter().for_each(|it| it.cut());
+        for connection in draining {
+            connection.cut();
+        }
     }
 
     /// Its connections: those that take calls, and those that only end theirs.

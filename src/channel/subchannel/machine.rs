@@ -24,6 +24,10 @@ pub(super) struct Was {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "any of them may hold beside any other"
+)]
 pub(super) struct Machine {
     backoff: Arc<dyn Backoff>,
     /// Connections that take calls.
