@@ -77,6 +77,11 @@ impl TransportError {
         self.0.endpoint.as_ref()
     }
 
+    /// What led to it, such as the error of the last dial.
+    pub(crate) fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.status.source()
+    }
+
     /// The whole message.
     #[must_use]
     pub fn message(&self) -> &str {
