@@ -1,5 +1,7 @@
 //! A flood that leaves a line of promises which nobody keeps, and the honest callers after it.
 //! CONTRACT Q4.
+//!
+//! Over tonic alone: it loads the server, and the channel makes no difference.
 
 use std::time::Duration;
 
@@ -120,14 +122,14 @@ async fn each(quotas: &[(u64, u32)], comes: &[Comes], once: bool) {
 }
 
 // CONTRACT Q4
-#[transports::test(start_paused = true)]
+#[tokio::test(start_paused = true)]
 async fn after_a_flood_honest_callers_who_come_again_as_told_are_admitted() {
     let comes = [Comes::AtRandom, Comes::InPhase];
     each(&[(2, 1), (10, 1), (10, 2), (10, 10)], &comes, false).await;
 }
 
 // CONTRACT Q4
-#[transports::test(start_paused = true)]
+#[tokio::test(start_paused = true)]
 async fn after_a_flood_honest_callers_who_come_once_are_admitted() {
     // At random moments some come sooner than the next cell, flood or not.
     let quotas = [(2, 1), (10, 1), (100, 1)];

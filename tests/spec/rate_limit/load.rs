@@ -1,4 +1,6 @@
 //! A server limited to 500 requests a second, and clients that offer it 1,000.
+//!
+//! Over tonic alone: it loads the server, and the channel makes no difference.
 
 use std::time::Duration;
 
@@ -63,7 +65,7 @@ async fn offer(layer: ServerRateLimitLayer, deadline: Duration) -> Outcome {
     }
 }
 
-#[transports::test(start_paused = true)]
+#[tokio::test(start_paused = true)]
 async fn at_twice_the_quota_all_of_it_is_used_and_callers_come_twice_at_most() {
     let hinted = offer(limited(), 30 * SECOND).await;
     let silent = offer(limited().without_hints(), 30 * SECOND).await;
@@ -79,7 +81,7 @@ async fn at_twice_the_quota_all_of_it_is_used_and_callers_come_twice_at_most() {
 }
 
 /// What can't be served in time fails at once, and takes nothing.
-#[transports::test(start_paused = true)]
+#[tokio::test(start_paused = true)]
 async fn with_short_deadlines_all_of_the_quota_is_used_and_a_call_is_refused_once_at_most() {
     let hinted = offer(limited(), SECOND).await;
     println!("with hints, 1 s: {hinted:?}");
@@ -91,7 +93,7 @@ async fn with_short_deadlines_all_of_the_quota_is_used_and_a_call_is_refused_onc
 }
 
 /// Promises are made and nobody comes for them.
-#[transports::test(start_paused = true)]
+#[tokio::test(start_paused = true)]
 async fn callers_that_never_come_back_cost_no_quota() {
     for burst in [RATE, 10, 2, 1] {
         let quota = Quota::per_second(RATE).unwrap().burst(burst).unwrap();
