@@ -121,7 +121,8 @@ async fn calls_asleep_behind_a_test_that_nobody_polls_any_more_are_woken() {
 }
 
 // CONTRACT W6, W11: a dial that takes long is not doubled, however many wait for it
-#[transports::test(start_paused = true)]
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+#[tokio::test(start_paused = true)]
 async fn a_slow_dial_whose_owner_is_polled_is_not_taken_over() {
     let server = Server::in_memory();
     server.set_dial_time(15 * SECOND);

@@ -1,4 +1,8 @@
 //! `#[transports::test]`: see there.
+#![allow(
+    clippy::panic,
+    reason = "a panic of a macro is an error of the compiler"
+)]
 
 use proc_macro::{TokenStream, TokenTree};
 
