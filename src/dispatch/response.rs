@@ -36,7 +36,7 @@ fn take_vouch<B>(response: &mut Response<B>, code: Option<Code>) {
     {
         // Only a channel of this crate names the endpoint (CONTRACT I7).
         let is_from_channel = response.extensions().get::<classify::Endpoint>().is_some();
-        let vouched = vouched.from_channel(is_from_channel);
+        let vouched = vouched.over_channel(is_from_channel);
         response.extensions_mut().insert(vouched);
     }
 }

@@ -30,7 +30,7 @@ impl Vouched {
     }
 
     /// Marks one that came over a channel of this crate.
-    pub(crate) fn from_channel(self, is_from_channel: bool) -> Self {
+    pub(crate) fn over_channel(self, is_from_channel: bool) -> Self {
         Self {
             is_from_channel,
             ..self

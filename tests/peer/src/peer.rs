@@ -59,7 +59,7 @@ impl Peer {
     async fn listen(port: DeadPort, scripts: Vec<Connection>, then: Connection) -> Self {
         let (listener, address) = port.listen();
         let journal = Journal::new();
-        let (dialler, dialled) = mpsc::unbounded_channel();
+        let (dialler, pipes) = mpsc::unbounded_channel();
         let desk = Desk {
             scripts: scripts.into_iter(),
             then,
@@ -67,7 +67,7 @@ impl Peer {
             connections: JoinSet::new(),
         };
         let mut reception = JoinSet::new();
-        reception.spawn(desk.receive(listener, dialled));
+        reception.spawn(desk.receive(listener, pipes));
         Self {
             address,
             dialer: Dialer(dialler),
