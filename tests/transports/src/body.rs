@@ -21,8 +21,8 @@ pub enum ResponseBody {
 impl Default for ResponseBody {
     fn default() -> Self {
         match Transport::current() {
-            Transport::Tonic => Self::Tonic(Default::default()),
-            Transport::Ours => Self::Ours(Default::default()),
+            Transport::Tonic => Self::Tonic(tonic::body::Body::default()),
+            Transport::Ours => Self::Ours(channel::ResponseBody::default()),
         }
     }
 }
