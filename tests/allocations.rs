@@ -10,7 +10,7 @@ mod call;
 mod server;
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::{Ready, poll_fn, ready};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -21,13 +21,18 @@ use grpc_resilience::Resilience;
 use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
 use grpc_resilience::budget::{BudgetLayer, TokenBucket};
+use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::call::{AttemptKind, Budget as _};
 use grpc_resilience::channel::Channel;
 use grpc_resilience::idempotency::IdempotencyLayer;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use test_protos::{EchoClient, EchoRequest};
+use testing::Server;
+use tokio::runtime;
 use tonic::body::Body;
 use tonic::transport::Endpoint;
 use tower::{Layer as _, Service, ServiceExt as _};
+use transports::Transport;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -254,4 +259,55 @@ fn a_unary_call_over_the_channel_asks_for_memory_sixteen_times() {
     let tonic = runtime.block_on(tonic.connect()).unwrap();
     let theirs = of_a_call(&runtime, tonic);
     assert!(theirs > ours + 5.0, "{theirs} over tonic's channel");
+}
+
+/// What a call costs over the bare channel, under `Resilience`, and with a report, for which it
+/// goes through all layers.
+fn calls_over(transport: Transport) -> [u64; 3] {
+    let mut runtime = runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+    let mut counted = [0; 3];
+    runtime.block_on(transport.run(async {
+        let server = Server::in_memory();
+        let bare = server.channel();
+        let stack = Resilience::new().wrap(bare.clone());
+        let (mut bare, mut stack) = (EchoClient::new(bare), EchoClient::new(stack));
+        for _ in 0..5 {
+            let counts = [
+                all_of(bare.unary(EchoRequest::default())).await,
+                all_of(stack.unary(EchoRequest::default())).await,
+                {
+                    let mut request = tonic::Request::new(EchoRequest::default());
+                    let _report = request.call_report();
+                    all_of(stack.unary(request)).await
+                },
+            ];
+            counted = counts;
+        }
+    }));
+    counted
+}
+
+/// How often memory is asked for while a call runs, by the server, too, on the same thread.
+async fn all_of<T>(call: impl Future<Output = Result<T, tonic::Status>>) -> u64 {
+    let mut call = pin!(call);
+    let mut total = 0;
+    let answer = poll_fn(|cx| {
+        let mut polled = Poll::Pending;
+        total += measure(|| polled = call.as_mut().poll(cx)).count_total;
+        polled
+    });
+    assert!(answer.await.is_ok());
+    total
+}
+
+// DESIGN decision 15
+#[test]
+fn the_stack_costs_a_call_no_more_memory_over_ours_than_over_tonic() {
+    let costs = |[bare, stack, reported]: [u64; 3]| (stack - bare, reported - bare);
+    let (tonic, through_all) = costs(calls_over(Transport::Tonic));
+    let (ours, through_all_over_ours) = costs(calls_over(Transport::Ours));
+    println!("{tonic} and {through_all} over tonic, {ours} and {through_all_over_ours} over ours");
+    assert!(ours <= tonic, "{ours} over ours, {tonic} over tonic");
+    assert!(tonic < through_all, "over tonic it took the fast path");
 }

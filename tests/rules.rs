@@ -81,7 +81,8 @@ fn add(index: &mut Index, file: &Path, text: &str) {
             let said = comment.split_once("CONTRACT");
             rules.extend(said.into_iter().flat_map(|(_, said)| Rule::all_in(said)));
         } else if let Some(attribute) = code.strip_prefix("#[") {
-            is_test |= attribute.starts_with("test]") || attribute.starts_with("tokio::test");
+            let tests = ["test]", "tokio::test", "transports::test"];
+            is_test |= tests.iter().any(|test| attribute.starts_with(test));
         } else {
             let named = std::mem::take(&mut rules);
             let signature = code

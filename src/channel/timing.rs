@@ -74,7 +74,8 @@ impl Deadlined {
     ) -> TransportError {
         let timeout: Duration = self.deadline.timeout();
         let code = Code::DeadlineExceeded;
-        let verdict = Verdict::new(progress, code, Reason::DeadlineExceeded);
+        // A layer above that knows the deadline says whose end it is.
+        let verdict = Verdict::new(progress, code, Reason::TransportTimedOut);
         let message = format!("the deadline of {timeout:?} passed while {phase}");
         failed(verdict, endpoint, message, last)
     }

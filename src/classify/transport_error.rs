@@ -90,6 +90,11 @@ impl TransportError {
         self.0.fault
     }
 
+    /// What led to it, such as the error of the last dial.
+    pub(crate) fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.status.source()
+    }
+
     /// The whole message.
     #[must_use]
     pub fn message(&self) -> &str {

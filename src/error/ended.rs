@@ -8,9 +8,13 @@ use tokio::time::Instant;
 
 use crate::call::Deadline;
 use crate::classify::{Hint, Progress};
+#[cfg(feature = "channel")]
+use crate::classify::{Reason, TransportError, display_chain};
 use crate::grpc::Vouched;
 use crate::report::{Phase, SharedError, Trace};
 
+#[cfg(feature = "channel")]
+use super::BoxError;
 use super::Error;
 
 impl Error {
@@ -45,6 +49,10 @@ impl Error {
         let hint = self.verdict().hint;
         let has_said = self.cause().is_none();
         match last {
+            #[cfg(feature = "channel")]
+            None if self.is_proven() && self.verdict().reason == Reason::TransportTimedOut => {
+                self.into_expiry_of_channel(deadline, phase)
+            }
             None => Self::expired(deadline, phase, progress, Some(Arc::new(self))),
             Some(last) if has_said => {
                 let answer = Arc::new(self.caused_by(Some(Arc::clone(&last))));
@@ -55,6 +63,26 @@ impl Error {
             Some(last) => Self::expired(deadline, phase, progress, Some(last)),
         }
         .hinted(hint)
+    }
+
+    /// The phase of the call that this failure ended: what this crate's channel did not send yet
+    /// waited for it.
+    pub(crate) fn phase_of_channel(&self, phase: Phase) -> Phase {
+        match (self.is_proven(), self.verdict().progress, phase) {
+            (true, Progress::NotSent, Phase::Attempt) => Phase::NotReady,
+            _ => phase,
+        }
+    }
+
+    /// This crate's channel has looked at the same clock. It knows how far the request got and why
+    /// no connection was ready; for the rest its words say the same.
+    #[cfg(feature = "channel")]
+    fn into_expiry_of_channel(self, deadline: Deadline, phase: Phase) -> Self {
+        let (progress, phase) = (self.verdict().progress, self.phase_of_channel(phase));
+        let cause = self.cause().and_then(|it| TransportError::of_call(it));
+        let dial = cause.and_then(TransportError::cause).map(display_chain);
+        let dial = dial.map(|words| Arc::from(BoxError::from(words)));
+        Self::expired(deadline, phase, progress, dial).caused_by(Some(Arc::new(self)))
     }
 
     /// Keeps the guarantee of the answer that the request had no effect.

@@ -12,20 +12,40 @@ pub(super) fn path_of(uri: &Uri) -> &str {
 /// The mark of a Trailers-Only failure, moved from its headers to an extension of the answer, for
 /// the layer that knows the path of the request.
 #[derive(Clone, Debug)]
-pub(crate) struct Vouched(HeaderValue);
+pub(crate) struct Vouched {
+    path: HeaderValue,
+    /// It came over a channel of this crate, which leads to the server itself.
+    is_from_channel: bool,
+}
 
 impl Vouched {
     /// Removes it from the headers; `None` if it is repeated.
     pub(crate) fn take(headers: &mut HeaderMap) -> Option<Self> {
         let is_single = headers.get_all(UNPROCESSED).iter().nth(1).is_none();
         let value = headers.remove(UNPROCESSED)?;
-        is_single.then_some(Self(value))
+        is_single.then_some(Self {
+            path: value,
+            is_from_channel: false,
+        })
+    }
+
+    /// Marks one that came over a channel of this crate.
+    pub(crate) fn over_channel(self, is_from_channel: bool) -> Self {
+        Self {
+            is_from_channel,
+            ..self
+        }
+    }
+
+    /// Whether it is believed without a setting (CONTRACT I7).
+    pub(crate) fn is_from_channel(&self) -> bool {
+        self.is_from_channel
     }
 
     /// Whether it belongs to this request, and not to another call that the server made for it.
     pub(crate) fn is_of(&self, uri: &Uri) -> bool {
         let path = path_of(uri);
-        !path.is_empty() && self.0 == *path
+        !path.is_empty() && self.path == *path
     }
 }
 
@@ -61,6 +81,7 @@ mod tests {
             assert!(headers.is_empty());
         }
         let none: Uri = "orders.test:80".parse().unwrap();
-        assert!(!Vouched(HeaderValue::from_static("")).is_of(&none));
+        let vouched = Vouched::take(&mut headers(&[""]));
+        assert!(!vouched.unwrap().is_of(&none));
     }
 }

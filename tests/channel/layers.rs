@@ -44,6 +44,22 @@ async fn an_undeclared_client_stream_of_unknown_kind_goes_again_where_the_goaway
     assert!(peer.disowned(&seen[1]));
 }
 
+// CONTRACT I7: over a foreign channel it takes `trust_unprocessed` (`spec::unprocessed`)
+#[tokio::test]
+async fn a_server_that_vouches_for_a_request_without_effect_is_believed_without_a_setting() {
+    let vouches = Stream::from([Step::AwaitRequest, Step::Vouch(14)]);
+    let another = peer::Headers::trailers_only(14)
+        .with("grpc-resilience-unprocessed", "/test.v1.Echo/ClientStream");
+    let another = Stream::from([Step::AwaitRequest, Step::Headers(another)]);
+    for (refused, streams) in [(vouches, 2), (another, 1)] {
+        let peer = Peer::start([Connection::new().streams([refused])]).await;
+        let mut client = client(Resilience::new().wrap(channel(&peer).await));
+        let answer = client.unary(EchoRequest::default()).await;
+        assert_eq!(answer.is_ok(), streams == 2, "{answer:?}");
+        assert_eq!(peer.streams_seen().len(), streams);
+    }
+}
+
 // CONTRACT I4
 #[tokio::test]
 async fn an_undeclared_call_that_may_have_run_does_not_go_again() {

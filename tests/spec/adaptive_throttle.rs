@@ -10,9 +10,9 @@ use grpc_resilience::adaptive_throttle::{AdaptiveThrottle, AdaptiveThrottleLayer
 use grpc_resilience::classify::{Progress, Reason};
 use test_protos::EchoClient;
 use testing::{Answer, Server};
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::Layer as _;
+use transports::Channel;
 
 use crate::support::{client, ours};
 

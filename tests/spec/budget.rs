@@ -62,7 +62,7 @@ fn down() -> Answer {
 }
 
 // CONTRACT T1, T4, R17; PEER-CASES CORE-throttled
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn returns_the_last_failure_at_once_when_the_budget_is_spent() {
     for (max_tokens, attempts) in [(2, 1), (4, 2), (6, 3), (100, 4)] {
         let server = Server::in_memory();
@@ -86,7 +86,7 @@ async fn returns_the_last_failure_at_once_when_the_budget_is_spent() {
 }
 
 // CONTRACT T7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn first_attempts_go_with_an_empty_bucket() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, down());
@@ -101,7 +101,7 @@ async fn first_attempts_go_with_an_empty_bucket() {
 }
 
 // CONTRACT T1, T3; PEER-CASES SM-quota
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn successes_bring_retries_back_and_never_overfill() {
     let server = Server::in_memory();
     let budget = bucket(4, 0.5);
@@ -129,7 +129,7 @@ async fn successes_bring_retries_back_and_never_overfill() {
 }
 
 // CONTRACT T3: a call counts once, however many attempts it took
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retried_success_takes_a_token_per_failure_and_gains_once() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(2));
@@ -141,7 +141,7 @@ async fn a_retried_success_takes_a_token_per_failure_and_gains_once() {
 }
 
 // CONTRACT T2, T5, P6; PEER-CASES JAVA-throttled-{retryable, fatal} x {no hint, positive, negative}
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn who_deducts_a_token_and_who_may_retry() {
     let retryable = || Answer::status(Code::Unavailable, "down");
     let fatal = || Answer::status(Code::Internal, "down");
@@ -178,7 +178,7 @@ async fn who_deducts_a_token_and_who_may_retry() {
 }
 
 // CONTRACT T2: whether a failure is retryable is a matter of its code, not of the declaration
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retryable_failure_of_an_undeclared_call_deducts_too() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));
@@ -189,6 +189,7 @@ async fn a_retryable_failure_of_an_undeclared_call_deducts_too() {
 }
 
 // CONTRACT T2, I1: no connection is a failed attempt too
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn failed_connects_are_bounded_by_the_budget() {
     let server = Server::in_memory_unstarted();
@@ -202,7 +203,7 @@ async fn failed_connects_are_bounded_by_the_budget() {
 }
 
 // CONTRACT T2, T3, for answers that go on after their head
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_stream_counts_at_its_end() {
     let server = Server::in_memory();
     let budget = bucket(10, 0.5);
@@ -233,7 +234,7 @@ async fn a_stream_counts_at_its_end() {
 }
 
 // CONTRACT T2, T3, for heads that are held
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_held_answer_counts_once() {
     let server = Server::in_memory();
     let in_trailers = Answer::status_in_trailers(Code::Unavailable, "down");
@@ -248,25 +249,24 @@ async fn a_held_answer_counts_once() {
 }
 
 // CONTRACT T6: through the raw peer, for no server refuses a stream on demand
-#[tokio::test]
+#[transports::test]
 async fn transparent_retries_neither_count_nor_need_tokens() {
     use peer::{Connection, Peer, Stream};
 
     let peer = Peer::always(Connection::new().streams([Stream::refuse()])).await;
     let budget = bucket(2, 1.0);
     budget.failed();
-    let channel = tonic::transport::Endpoint::from_shared(peer.uri()).unwrap();
     let channel = ServiceBuilder::new()
         .layer(BudgetLayer::new(Arc::clone(&budget)))
         .layer(RetryLayer::new(policy()))
-        .service(channel.connect_lazy());
+        .service(transports::Channel::to(peer.uri()));
     EchoClient::new(channel).unary(undeclared()).await.unwrap();
     assert_eq!(peer.streams_seen().len(), 2);
     assert_eq!(tokens(&budget), "2.000", "one success, no failure");
 }
 
 // CONTRACT T8: three decimals, the rest cut off
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_ratio_counts_to_three_decimals() {
     let server = Server::in_memory();
     let budget = bucket(10, 0.466_9);

@@ -11,9 +11,9 @@ use http_body::Body as HttpBody;
 use test_protos::EchoResponse;
 use testing::{Answer, Server, details, grpc_frame, method};
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+use transports::Channel;
 
 use crate::support::{
     SECOND, Stack, client, for_each_stack, hang_after_message, has, hello, ours, sources,
@@ -29,7 +29,7 @@ async fn spawned<T: Stack>(stack: T) -> Status {
     tokio::spawn(call).await.unwrap().unwrap_err()
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_spawned_call_shows_the_server_s_code_message_details_and_metadata() {
     let server = Server::in_memory();
     let why = details(Code::PermissionDenied, "why", &[]);
@@ -56,7 +56,7 @@ where
     service
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn every_layer_that_acts_returns_the_one_concrete_error_and_none_nests_another() {
     let server = Server::in_memory();
     server
@@ -98,6 +98,7 @@ fn is_lost(status: &Status, name: &str) {
 }
 
 // CONTRACT H4, R17; FIELD.md 7.2
+// Over tonic alone: the cause is an error of tonic's.
 #[tokio::test(start_paused = true)]
 async fn a_connection_lost_under_a_call_is_unavailable_with_the_transport_s_error_in_the_chain() {
     let server = Server::in_memory();
@@ -128,7 +129,7 @@ async fn lost_in_the_answer<T: Stack>(server: &Server, stack: T) -> Status {
 }
 
 // CONTRACT H4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_connection_lost_in_the_middle_of_an_answer_is_unavailable() {
     let server = Server::in_memory();
     server.script().otherwise(hang_after_message());
@@ -142,7 +143,7 @@ async fn a_connection_lost_in_the_middle_of_an_answer_is_unavailable() {
 }
 
 // SEEDS.md 1; DESIGN decision 13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_reason_for_giving_up_is_found_in_a_client_s_status() {
     let server = Server::in_memory();
     server
@@ -161,7 +162,7 @@ async fn the_reason_for_giving_up_is_found_in_a_client_s_status() {
 }
 
 // FIELD.md 7.15: logging an error must not print auth metadata
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn debug_and_display_of_an_error_print_no_metadata_value() {
     let server = Server::in_memory();
     let secret = Answer::status(Code::Unavailable, "no")
@@ -185,7 +186,7 @@ async fn debug_and_display_of_an_error_print_no_metadata_value() {
 }
 
 // FIELD.md 3; DESIGN decision 17
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn malformed_details_do_not_panic_under_any_layer() {
     let server = Server::in_memory();
     let frame = grpc_frame(&EchoResponse::default());
@@ -214,6 +215,7 @@ async fn malformed_details_do_not_panic_under_any_layer() {
 }
 
 // DESIGN decision 13; CONTRACT V3
+// Over tonic alone: the cause is an error of tonic's.
 #[tokio::test(start_paused = true)]
 async fn the_source_of_an_error_is_the_status_that_a_client_shows_and_its_cause_the_transport_s() {
     let server = Server::in_memory();

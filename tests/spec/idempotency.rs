@@ -17,6 +17,7 @@ use crate::support::{
 };
 
 // PEER-CASES GAX-connect; CONTRACT I1, R3; DESIGN decision 5: a failed connect is an attempt, and needs no declaration
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_failed_connect_is_retried_without_a_declaration_and_counts() {
     let server = Server::in_memory_unstarted();
@@ -42,6 +43,7 @@ async fn a_failed_connect_is_retried_without_a_declaration_and_counts() {
 }
 
 // CONTRACT I1
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_failed_connect_is_retried_even_if_the_caller_says_not_idempotent() {
     let server = Server::in_memory_unstarted();
@@ -56,7 +58,7 @@ async fn a_failed_connect_is_retried_even_if_the_caller_says_not_idempotent() {
 }
 
 // CONTRACT I2, I4: the connection died under the request
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_may_have_run_is_repeated_only_if_it_is_declared() {
     for (request, attempts) in [(undeclared(), 1), (declared(), 2)] {
         let server = Server::in_memory();
@@ -75,7 +77,7 @@ async fn what_may_have_run_is_repeated_only_if_it_is_declared() {
 }
 
 // CONTRACT I3; also for streams, and for what a proxy says
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_was_answered_is_repeated_only_if_it_is_declared() {
     let proxy = Answer::http(http::StatusCode::SERVICE_UNAVAILABLE, "text/html", "sorry");
     for answer in [
@@ -101,7 +103,7 @@ fn wishing(tune: impl FnOnce(&mut grpc_resilience::call::CallOptions)) -> Reques
 }
 
 // CONTRACT I5: the call's own word comes first
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn assume_idempotent_stands_for_a_declaration_and_the_call_s_word_beats_it() {
     for (request, attempts) in [
         (undeclared(), 4),

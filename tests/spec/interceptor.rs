@@ -6,7 +6,7 @@ use tonic::{Code, Request, Status};
 
 use crate::support::{for_each_stack, hello};
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_generated_client_with_an_interceptor_takes_every_stack() {
     let server = Server::in_memory();
     let names = for_each_stack!(server.channel(), |name, stack| {

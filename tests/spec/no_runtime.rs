@@ -21,9 +21,9 @@ use testing::{Answer, Server, method};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tower::{Layer as _, Service, service_fn};
+use transports::Channel;
 
 use crate::support::{Stack, client, declared, every, ms, ours, undeclared};
 
@@ -207,9 +207,7 @@ fn what_began_in_a_runtime_goes_on_without_one() {
 fn nowhere() -> Channel {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("http://{}", socket.local_addr().unwrap());
-    tonic::transport::Endpoint::from_shared(uri)
-        .unwrap()
-        .connect_lazy()
+    Channel::to(uri)
 }
 
 // CONTRACT D13, W2: those first in line, and those behind them

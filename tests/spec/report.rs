@@ -29,7 +29,7 @@ fn of(extensions: &Extensions) -> CallReport {
 }
 
 // DESIGN decision 13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_success_reports_its_attempts_waits_and_the_time_in_each_phase() {
     let server = Server::in_memory();
     let slow = |number| unavailable(&format!("failure {number}")).after(ms(30));
@@ -61,7 +61,7 @@ async fn a_success_reports_its_attempts_waits_and_the_time_in_each_phase() {
     assert_eq!(failed[1].began.as_millis() / 10, 4);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_phases_of_a_report_add_up_to_the_whole_and_stand_still_when_it_is_over() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(2));
@@ -90,7 +90,7 @@ async fn the_phases_of_a_report_add_up_to_the_whole_and_stand_still_when_it_is_o
     assert_eq!((sum(), report.elapsed()), (elapsed, elapsed));
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failure_s_chain_of_sources_holds_the_report_beside_the_reason() {
     let server = Server::in_memory();
     let why = details(tonic::Code::Unavailable, "why", &[]);
@@ -117,7 +117,7 @@ async fn a_failure_s_chain_of_sources_holds_the_report_beside_the_reason() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn of_many_failed_attempts_the_last_sixteen_are_kept() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(40));
@@ -133,7 +133,7 @@ async fn of_many_failed_attempts_the_last_sixteen_are_kept() {
     assert_eq!(kept, (25..=40).collect::<Vec<_>>());
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_success_that_went_at_once_carries_a_report_only_if_somebody_asked() {
     let server = Server::in_memory();
     let mut client = retrying(&server, policy());
@@ -148,7 +148,7 @@ async fn a_success_that_went_at_once_carries_a_report_only_if_somebody_asked() {
     assert_eq!((taken.attempts(), taken.code()), (1, Some(Code::Ok)));
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_layer_without_a_trace_reports_nothing_and_a_bounded_call_without_retry_no_attempts() {
     let server = Server::in_memory();
     let patient = WaitForReadyLayer::new().layer(server.channel());
@@ -163,6 +163,7 @@ async fn a_layer_without_a_trace_reports_nothing_and_a_bounded_call_without_retr
     assert_eq!((report.attempts(), report.code()), (0, Some(Code::Ok)));
 }
 
+// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
 #[tokio::test(start_paused = true)]
 async fn the_time_until_the_channel_was_ready_is_a_phase_of_its_own() {
     let server = Server::in_memory_unstarted();
@@ -179,7 +180,7 @@ async fn the_time_until_the_channel_was_ready_is_a_phase_of_its_own() {
     assert_eq!(report.time_in(Phase::Backoff), Duration::ZERO);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_report_is_one_line_for_a_log() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));
@@ -198,7 +199,7 @@ async fn a_report_is_one_line_for_a_log() {
 }
 
 // CONTRACT R17, D5: an expiry says how far the call provably got.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_was_never_sent_expires_as_not_sent_and_one_that_hangs_as_reached() {
     let down = Server::in_memory_unstarted();
     let hanging = Server::in_memory();
@@ -224,7 +225,7 @@ async fn a_call_that_was_never_sent_expires_as_not_sent_and_one_that_hangs_as_re
 }
 
 // CONTRACT V3, D11: no attempt timeout is set, and tonic's own timer for `grpc-timeout` rang first
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_the_call_s_deadline_ended_did_not_time_out_by_itself() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -249,7 +250,7 @@ async fn an_attempt_that_the_call_s_deadline_ended_did_not_time_out_by_itself() 
 }
 
 // CONTRACT V3: whichever layer stands there alone
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn without_an_attempt_timeout_no_failure_says_that_one_passed() {
     use grpc_resilience::adaptive_throttle::AdaptiveThrottleLayer;
     use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;

@@ -35,7 +35,7 @@ fn go_unary() -> RetryPolicy {
 }
 
 // CONTRACT R1, R3; PEER-CASES GO-unary, MW-succeeds-third
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_ok_at_attempt_one_two_or_three_ends_the_call() {
     for attempts in 1..=3 {
         let server = Server::in_memory();
@@ -48,7 +48,7 @@ async fn an_ok_at_attempt_one_two_or_three_ends_the_call() {
 }
 
 // CONTRACT R3; PEER-CASES GO-unary, MW-non-retriable, CORE-retry-non-retriable
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_fatal_failure_at_attempt_one_two_or_three_is_returned_as_it_is() {
     for attempts in 1..=3_usize {
         let server = Server::in_memory();
@@ -73,7 +73,7 @@ async fn a_fatal_failure_at_attempt_one_two_or_three_is_returned_as_it_is() {
 }
 
 // CONTRACT R1, R10; PEER-CASES GO-unary, GO-stream-exceed, CORE-too-many-attempts
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn returns_the_last_failure_when_all_attempts_are_made() {
     let server = Server::in_memory();
     server.script().on(
@@ -94,7 +94,7 @@ async fn returns_the_last_failure_when_all_attempts_are_made() {
 }
 
 // CONTRACT R10; PEER-CASES JAVA-attempts-header
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_attempts_header_is_ours_whatever_the_caller_put_there() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(2));
@@ -117,7 +117,7 @@ async fn the_attempts_header_is_ours_whatever_the_caller_put_there() {
 }
 
 // CONTRACT R1, D7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_policy_without_a_count_goes_on_until_the_deadline() {
     let until_deadline = RetryPolicy::until_deadline().backoff(every(ms(100)));
 
@@ -141,7 +141,7 @@ async fn a_policy_without_a_count_goes_on_until_the_deadline() {
 }
 
 // CONTRACT R5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn more_than_five_attempts_set_in_code_are_taken_as_given() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, unavailable("down"));
@@ -158,7 +158,7 @@ fn a_policy_of_no_attempt_is_refused_at_construction() {
 }
 
 // CONTRACT R12; PEER-CASES CORE-retry-disabled
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_is_never_retried_is_sent_once_and_its_failure_comes_as_it_is() {
     use grpc_resilience::call::CallOptionsExt as _;
 
@@ -181,7 +181,7 @@ async fn a_call_that_is_never_retried_is_sent_once_and_its_failure_comes_as_it_i
 }
 
 // CONTRACT R16, H2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_answer_without_a_status_is_retried_by_its_http_status() {
     use http::StatusCode;
 
@@ -218,7 +218,7 @@ async fn an_answer_without_a_status_is_retried_by_its_http_status() {
 }
 
 // CONTRACT I3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn without_a_declaration_an_answered_call_is_not_repeated() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));
@@ -230,7 +230,7 @@ async fn without_a_declaration_an_answered_call_is_not_repeated() {
 }
 
 // CONTRACT R12, X1: through the raw peer, for no server refuses a stream on demand
-#[tokio::test]
+#[transports::test]
 async fn a_call_that_is_never_retried_is_not_retried_transparently_either() {
     use grpc_resilience::call::CallOptionsExt as _;
     use grpc_resilience::retry::RetryLayer;
@@ -241,8 +241,7 @@ async fn a_call_that_is_never_retried_is_not_retried_transparently_either() {
     for never in [true, false] {
         let refusing = Connection::new().streams([Stream::refuse()]);
         let peer = Peer::always(refusing).await;
-        let endpoint = tonic::transport::Endpoint::from_shared(peer.uri()).unwrap();
-        let channel = RetryLayer::new(policy()).layer(endpoint.connect_lazy());
+        let channel = RetryLayer::new(policy()).layer(transports::Channel::to(peer.uri()));
         let mut request = undeclared();
         if never {
             request.call_options().never_retry();

@@ -26,7 +26,7 @@ fn doubling(attempts: u32) -> RetryPolicy {
 }
 
 // CONTRACT P1, P2, P5; PEER-CASES JAVA-pushback, CORE-pushback-delay
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn pushback_is_waited_exactly_and_the_backoff_then_starts_anew() {
     let server = Server::in_memory();
     let mut answers = failures(2);
@@ -45,7 +45,7 @@ async fn pushback_is_waited_exactly_and_the_backoff_then_starts_anew() {
 }
 
 // PEER-CASES GO-pushback-1s; CONTRACT P1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn pushback_is_read_wherever_the_status_stands() {
     let server = Server::in_memory();
     server.script().on(
@@ -63,7 +63,7 @@ async fn pushback_is_read_wherever_the_status_stands() {
 
 // CONTRACT P3; PEER-CASES GO-pushback-negative, -nonnumeric, -multiple, JAVA-pushback-none,
 // CORE-pushback-disabled
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn pushback_that_is_no_delay_means_do_not_retry() {
     for values in [
         &["-1"][..],
@@ -96,7 +96,7 @@ async fn pushback_that_is_no_delay_means_do_not_retry() {
 }
 
 // CONTRACT P4; PEER-CASES JAVA-pushback
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn pushback_at_the_last_attempt_changes_nothing() {
     let server = Server::in_memory();
     let busy = unavailable("busy").pushback("5000");
@@ -115,7 +115,7 @@ async fn pushback_at_the_last_attempt_changes_nothing() {
 }
 
 // CONTRACT P6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_delay_does_not_make_a_call_retryable() {
     let fatal = || Answer::status(Code::Internal, "broken");
     for (answer, request, reason) in [
@@ -145,7 +145,7 @@ async fn a_delay_does_not_make_a_call_retryable() {
 }
 
 // CONTRACT P9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn pushback_beats_retry_info() {
     let server = Server::in_memory();
     server.script().on(
@@ -167,7 +167,7 @@ async fn pushback_beats_retry_info() {
 }
 
 // CONTRACT P10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hint_past_the_deadline_ends_the_call_at_once_with_the_server_s_status() {
     for answer in [
         unavailable("busy").pushback("500"),
@@ -196,7 +196,7 @@ async fn a_hint_past_the_deadline_ends_the_call_at_once_with_the_server_s_status
 }
 
 // CONTRACT P8, P10: the hint fits, only the layer's own backoff on top of it does not
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_floor_that_fits_the_deadline_is_waited_exactly_where_the_backoff_does_not_fit() {
     let slow = policy().backoff(every(ms(700)));
     for (floor, reason) in [
@@ -221,7 +221,7 @@ async fn a_floor_that_fits_the_deadline_is_waited_exactly_where_the_backoff_does
 }
 
 // CONTRACT R14: without a hint the same backoff ends the call, by its own name
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_backoff_past_the_deadline_without_a_hint_is_the_deadline_s() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));

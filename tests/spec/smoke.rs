@@ -5,13 +5,13 @@ use grpc_resilience::{GiveUp, Resilience, Resilient};
 use test_protos::{EchoClient, EchoRequest};
 use testing::{Answer, Server, method};
 use tonic::Code;
-use tonic::transport::Channel;
+use transports::Channel;
 
 struct Shop {
     echo: EchoClient<Resilient<Channel>>,
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_spawned_call_through_the_whole_stack_survives_two_refusals() {
     let server = Server::in_memory();
     server.script().on(
@@ -36,7 +36,7 @@ async fn a_spawned_call_through_the_whole_stack_survives_two_refusals() {
     assert_eq!(calls[2].previous_attempts.as_deref(), Some("2"));
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_undeclared_call_is_not_repeated_and_says_so() {
     let server = Server::in_memory();
     server.script().on(

@@ -15,10 +15,10 @@ use testing::{Answer, Outcome, Server, method};
 use tokio::time::timeout;
 use tonic::Code;
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tower::limit::ConcurrencyLimit;
 use tower::load_shed::LoadShed;
 use tower::{Layer as _, Service, ServiceBuilder};
+use transports::{Channel, ResponseBody};
 
 use crate::support::{SECOND, client, declared, every, ms, ours, policy, settle, undeclared};
 
@@ -44,8 +44,8 @@ fn single(server: &Server) -> LoadShed<Single> {
 }
 
 impl Service<http::Request<Body>> for Single {
-    type Response = http::Response<Body>;
-    type Error = tonic::transport::Error;
+    type Response = http::Response<ResponseBody>;
+    type Error = BoxError;
     type Future =
         std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -83,7 +83,7 @@ fn overload() -> RetryPolicy {
 }
 
 // CONTRACT H6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_is_shed_was_not_sent_and_goes_again_undeclared_where_its_code_is_retried() {
     let server = slow_at_first();
     let budget = BudgetLayer::new(TokenBucket::default());
@@ -102,7 +102,7 @@ async fn what_is_shed_was_not_sent_and_goes_again_undeclared_where_its_code_is_r
 }
 
 // CONTRACT H6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_is_shed_is_resource_exhausted_and_no_token_is_taken_for_it() {
     let server = slow_at_first();
     let budget = BudgetLayer::new(TokenBucket::default());
@@ -127,7 +127,7 @@ async fn what_is_shed_is_resource_exhausted_and_no_token_is_taken_for_it() {
 }
 
 // CONTRACT H6, R17
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_is_shed_does_not_hide_what_the_server_said_before() {
     let server = Server::in_memory();
     server.script().on(
@@ -153,7 +153,7 @@ async fn what_is_shed_does_not_hide_what_the_server_said_before() {
 }
 
 // CONTRACT H6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_is_shed_says_nothing_of_the_channel() {
     let server = slow_at_first();
     let stack = Resilience::new()
@@ -178,7 +178,7 @@ async fn what_is_shed_says_nothing_of_the_channel() {
 }
 
 // CONTRACT H6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_timeout_of_tower_s_is_an_attempt_timeout() {
     for (request, attempts, give_up) in [
         (undeclared(), 1, GiveUp::NotIdempotent),
@@ -267,13 +267,13 @@ struct Audited<S> {
     reads: bool,
 }
 
-impl<S> Service<http::Request<Body>> for Audited<S>
+impl<S, R> Service<http::Request<Body>> for Audited<S>
 where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S: Service<http::Request<Body>, Response = http::Response<R>>,
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
 {
-    type Response = http::Response<Body>;
+    type Response = http::Response<R>;
     type Error = BoxError;
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -303,7 +303,7 @@ async fn closed() -> BoxError {
 }
 
 // CONTRACT H6, I4c
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_closed_buffer_says_nothing_of_a_request_that_was_read() {
     for (reads, progress) in [(true, Progress::Reached), (false, Progress::NotSent)] {
         let server = Server::in_memory();
@@ -355,7 +355,7 @@ fn an_endpoint_that_cannot_be_discovered_leaves_the_request_unsent() {
 }
 
 // CONTRACT H6: a predicate's error is the user's own, and may be anything
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_error_of_a_filter_is_taken_for_what_it_is() {
     for (refusal, code, progress) in [
         (

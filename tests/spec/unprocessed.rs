@@ -47,7 +47,7 @@ async fn answered_with(
 }
 
 // CONTRACT I7, R10, T2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_undeclared_call_goes_again_as_an_attempt_with_backoff_and_budget() {
     let server = Server::in_memory();
     let refusal = vouching(method::UNARY);
@@ -72,6 +72,7 @@ async fn an_undeclared_call_goes_again_as_an_attempt_with_backoff_and_budget() {
 }
 
 // CONTRACT I7
+// Over tonic alone: ours believes the server without a setting (I7).
 #[tokio::test(start_paused = true)]
 async fn nobody_is_believed_by_default() {
     let (sent, status) = answered_with(
@@ -88,7 +89,7 @@ async fn nobody_is_believed_by_default() {
 }
 
 // CONTRACT I7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_word_for_another_path_or_said_twice_is_ignored() {
     let twice = vouching(method::UNARY).metadata(WORD, method::UNARY);
     for answer in [
@@ -108,7 +109,7 @@ async fn a_word_for_another_path_or_said_twice_is_ignored() {
 }
 
 // CONTRACT I7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_policy_has_to_retry_the_code() {
     let internal = || Answer::status(Code::Internal, "no").metadata(WORD, method::UNARY);
     let (sent, status) = answered_with(internal(), trusting(policy()), undeclared()).await;
@@ -127,7 +128,7 @@ async fn the_policy_has_to_retry_the_code() {
 }
 
 // CONTRACT I7, P3, R1, T4: never transparently, so never for nothing
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn attempts_the_budget_and_the_server_s_no_bound_it() {
     let refusal = || vouching(method::UNARY);
     let (sent, status) = answered_with(refusal(), trusting(policy()), undeclared()).await;
@@ -161,7 +162,7 @@ async fn attempts_the_budget_and_the_server_s_no_bound_it() {
 }
 
 // CONTRACT I7, P2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_hint_beside_it_is_obeyed() {
     let server = Server::in_memory();
     server
@@ -173,7 +174,7 @@ async fn the_hint_beside_it_is_obeyed() {
 }
 
 // CONTRACT I7: after a head the handler had begun to answer
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn only_a_trailers_only_failure_counts() {
     for (answer, code) in [
         (
@@ -207,7 +208,7 @@ async fn goes_again<S: Stack>(name: &str, server: &Server, stack: S) {
 }
 
 // CONTRACT I7: whatever layers of ours stand between
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn every_stack_that_retries_hears_it() {
     let server = Server::in_memory();
     let channel = || server.channel();
@@ -228,7 +229,7 @@ async fn every_stack_that_retries_hears_it() {
 }
 
 // CONTRACT I2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_declared_call_needs_no_word() {
     let (sent, _) = answered_with(
         Answer::status(Code::Unavailable, "x"),
@@ -246,7 +247,7 @@ fn too_late(code: Code, words: &str, after: u64) -> Answer {
 }
 
 // CONTRACT I7, D11: an answer that is the attempt's end by another name
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_word_counts_within_the_grace_before_the_attempt_s_end() {
     let attempts = || AttemptTimeoutLayer::new(ms(300)).unwrap();
     for (code, words, after) in [
@@ -284,6 +285,7 @@ async fn the_word_counts_within_the_grace_before_the_attempt_s_end() {
 }
 
 // CONTRACT I7, D11: a word that is not believed, or of another request, leaves the end as it is
+// Over tonic alone: ours believes the server without a setting (I7).
 #[tokio::test(start_paused = true)]
 async fn an_attempt_s_end_without_a_word_that_counts_is_final() {
     let other =
@@ -309,7 +311,7 @@ async fn an_attempt_s_end_without_a_word_that_counts_is_final() {
 }
 
 // CONTRACT I7, D11: what a layer below knows already
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_end_of_an_attempt_by_another_name_keeps_that_it_had_no_effect() {
     let server = Server::in_memory();
     let answer = too_late(Code::DeadlineExceeded, "late", 299);

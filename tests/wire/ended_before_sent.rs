@@ -24,11 +24,11 @@ use peer::{Connection, Gate, Headers, Peer, Step, Stream};
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt as _;
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
+use transports::Channel;
 
-use super::support::{Answer, call, endpoint, others_have_run, request, spawn};
+use super::support::{Answer, call, channel, connected, others_have_run, request, spawn};
 
 type Stack = BoxCloneSyncService<Request<Body>, (), Error>;
 
@@ -146,7 +146,7 @@ async fn one_slot() -> (Peer, Channel, JoinHandle<Answer>, Gate) {
     ]);
     let connection = Connection::new().max_concurrent_streams(1).streams([holds]);
     let peer = Peer::start([connection]).await;
-    let channel = endpoint(peer.uri()).connect().await.unwrap();
+    let channel = connected(&peer).await;
     peer.settings_acknowledged(0).await;
     let holder = spawn(&channel);
     peer.wait_for_streams(1).await;
@@ -184,10 +184,10 @@ async fn sent_of(number: usize, request: Request<Body>) -> (String, Vec<(bool, u
 }
 
 // CONTRACT R13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_request_is_completed_after_its_call_is_over() {
-    let channel = endpoint("http://127.0.0.1:1").connect_lazy();
-    for number in 0..stacks(&channel).len() {
+    let nowhere = Peer::start([]).await;
+    for number in 0..stacks(&channel(&nowhere)).len() {
         for mut request in [request(), live()] {
             request.call_options().idempotent().max_attempts(1);
             let (name, sent) = sent_of(number, request).await;
@@ -200,7 +200,7 @@ async fn no_request_is_completed_after_its_call_is_over() {
 }
 
 // FIELD 2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn without_a_layer_the_transport_completes_the_request_of_a_dropped_call() {
     let (peer, channel, holder, held) = one_slot().await;
     let dropped = spawn(&channel);

@@ -55,6 +55,16 @@ struct Stream {
     slot: Held,
 }
 
+/// It is empty, as a generated client with an interceptor needs one.
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self {
+            state: State::Over,
+            deadline: None,
+        }
+    }
+}
+
 impl ResponseBody {
     /// It has to end by the deadline.
     pub(super) fn new(
@@ -65,10 +75,7 @@ impl ResponseBody {
     ) -> Self {
         if stream.is_end_stream() {
             slot.answered();
-            return Self {
-                state: State::Over,
-                deadline: None,
-            };
+            return Self::default();
         }
         Self {
             state: State::Data(Stream {
@@ -117,8 +124,8 @@ impl ResponseBody {
         }
     }
 
-    /// A server that ends the stream with `NO_ERROR` or CANCEL sends nothing more, and that counts
-    /// as the end of the body, as in hyper: a client without a status reports that itself.
+    /// A server that ends the stream with `NO_ERROR` has said all that it says, as hyper has it too:
+    /// the layers and the generated client miss a status. CANCEL is a failure (CONTRACT H3).
     fn fail(&mut self, error: h2::Error) -> Option<Result<Frame<Bytes>, TransportError>> {
         let (State::Data(it) | State::Trailers(it)) =
             std::mem::replace(&mut self.state, State::Over)
@@ -127,8 +134,7 @@ impl ResponseBody {
         };
         self.deadline = None;
         it.slot.ended();
-        let reason = error.reason();
-        if error.is_reset() && matches!(reason, Some(H2Reason::NO_ERROR | H2Reason::CANCEL)) {
+        if error.is_reset() && error.reason() == Some(H2Reason::NO_ERROR) {
             return None;
         }
         it.slot.failed();

@@ -111,6 +111,7 @@ impl AttemptTimer {
             progress => progress,
         };
         let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
+        let phase = error.phase_of_channel(phase);
         let timeout = self.end.timeout();
         // The server ended it, and the error states that, because the local timer did not.
         let named = if self.timer.is_none() {

@@ -15,7 +15,7 @@ use tonic::body::Body;
 use tonic::client::{Grpc, GrpcService};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 use crate::{Connection, Peer, Step, Stream};
 
@@ -80,7 +80,7 @@ pub fn request() -> Request<Body> {
 /// # Errors
 ///
 /// The channel's own.
-pub async fn call(channel: &Channel) -> Answer {
+pub async fn call<C: Service<Request<Body>> + Clone>(channel: &C) -> Result<C::Response, C::Error> {
     channel.clone().oneshot(request()).await
 }
 
@@ -105,7 +105,12 @@ pub async fn call_with(steps: impl IntoIterator<Item = Step>) -> Answer {
 
 /// A call that goes on beside the test.
 #[must_use]
-pub fn spawn(channel: &Channel) -> JoinHandle<Answer> {
+pub fn spawn<C>(channel: &C) -> JoinHandle<Result<C::Response, C::Error>>
+where
+    C: Service<Request<Body>, Future: Send> + Clone + Send + Sync + 'static,
+    C::Response: Send,
+    C::Error: Send,
+{
     let channel = channel.clone();
     tokio::spawn(async move { call(&channel).await })
 }

@@ -1,4 +1,4 @@
-//! One accepted socket: reads the client's frames, writes what the scripts order.
+//! One connection: reads the client's frames, writes what the scripts order.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -15,6 +14,7 @@ use crate::hpack::Decoder;
 use crate::journal::{Journal, SeenReset, Word};
 use crate::player::Player;
 use crate::script::{Connection, Reflexes};
+use crate::wire::Wire;
 use crate::{Reason, Stream};
 
 /// What a script wants done with the socket; obeyed in the order of sending.
@@ -36,9 +36,9 @@ enum Socket {
     Gone,
 }
 
-pub(crate) struct Host {
+pub(crate) struct Host<W> {
     number: usize,
-    socket: TcpStream,
+    socket: W,
     closed_for_writing: bool,
     script: Connection,
     journal: Journal,
@@ -52,13 +52,8 @@ pub(crate) struct Host {
     pings: Arc<AtomicU64>,
 }
 
-impl Host {
-    pub(crate) fn new(
-        number: usize,
-        socket: TcpStream,
-        script: Connection,
-        journal: Journal,
-    ) -> Self {
+impl<W: Wire> Host<W> {
+    pub(crate) fn new(number: usize, socket: W, script: Connection, journal: Journal) -> Self {
         let (order, orders) = mpsc::unbounded_channel();
         Self {
             number,
@@ -82,7 +77,6 @@ impl Host {
     }
 
     async fn serve(&mut self) -> io::Result<()> {
-        self.socket.set_nodelay(true)?;
         self.greet().await?;
         let steps = Stream::from(std::mem::take(&mut self.script.steps));
         self.play(0, steps);
@@ -137,7 +131,7 @@ impl Host {
             }
             Order::Abort => {
                 self.journal.aborted(self.number);
-                self.socket.set_zero_linger()?;
+                self.socket.reset()?;
                 return Ok(Socket::Gone);
             }
         }

@@ -41,6 +41,7 @@ mod player;
 mod reason;
 mod script;
 mod step;
+mod wire;
 
 pub use address::{DeadPort, HangingPort};
 pub use gate::Gate;
@@ -50,3 +51,4 @@ pub use peer::Peer;
 pub use reason::Reason;
 pub use script::{Connection, Stream};
 pub use step::{LastStream, Step};
+pub use wire::Dialer;

@@ -2,18 +2,22 @@
 
 use std::net::SocketAddr;
 
+use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::address::{self, DeadPort};
 use crate::connection::Host;
 use crate::journal::{Journal, Word};
+use crate::wire::{Dialer, Wire};
 use crate::{Connection, SeenReset, SeenStream, Stream};
 
 /// A scripted HTTP/2 server on a free loopback port; it is gone, with all its connections, when dropped.
 #[derive(Debug)]
 pub struct Peer {
     address: SocketAddr,
+    dialer: Dialer,
     journal: Journal,
     /// The one task that accepts and owns the connections.
     reception: JoinSet<()>,
@@ -55,10 +59,18 @@ impl Peer {
     async fn listen(port: DeadPort, scripts: Vec<Connection>, then: Connection) -> Self {
         let (listener, address) = port.listen();
         let journal = Journal::new();
+        let (dialler, pipes) = mpsc::unbounded_channel();
+        let desk = Desk {
+            scripts: scripts.into_iter(),
+            then,
+            journal: journal.clone(),
+            connections: JoinSet::new(),
+        };
         let mut reception = JoinSet::new();
-        reception.spawn(receive(listener, scripts, then, journal.clone()));
+        reception.spawn(desk.receive(listener, pipes));
         Self {
             address,
+            dialer: Dialer(dialler),
             journal,
             reception,
         }
@@ -74,6 +86,12 @@ impl Peer {
     #[must_use]
     pub fn uri(&self) -> String {
         address::uri(self.address)
+    }
+
+    /// What connects to it in memory instead of over its port.
+    #[must_use]
+    pub fn dialer(&self) -> Dialer {
+        self.dialer.clone()
     }
 
     /// All streams whose HEADERS have arrived, in the order of arrival.
@@ -173,24 +191,39 @@ impl Peer {
     }
 }
 
-async fn receive(
-    listener: TcpListener,
-    scripts: Vec<Connection>,
+/// Gives each connection the next script.
+struct Desk {
+    scripts: std::vec::IntoIter<Connection>,
     then: Connection,
     journal: Journal,
-) {
-    let mut scripts = scripts.into_iter();
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => {
-                // A client that gave up in the queue is not a connection.
-                let Ok((socket, _)) = accepted else { continue };
-                let script = scripts.next().unwrap_or_else(|| then.clone());
-                let number = journal.connected();
-                connections.spawn(Host::new(number, socket, script, journal.clone()).run());
+    connections: JoinSet<()>,
+}
+
+impl Desk {
+    async fn receive(
+        mut self,
+        listener: TcpListener,
+        mut dialled: mpsc::UnboundedReceiver<DuplexStream>,
+    ) {
+        loop {
+            tokio::select! {
+                Some(_) = self.connections.join_next() => {}
+                accepted = listener.accept() => {
+                    // A client that gave up in the queue is not a connection.
+                    let Ok((socket, _)) = accepted else { continue };
+                    if socket.set_nodelay(true).is_ok() {
+                        self.take(socket);
+                    }
+                }
+                Some(pipe) = dialled.recv() => self.take(pipe),
             }
         }
+    }
+
+    fn take(&mut self, wire: impl Wire) {
+        let script = self.scripts.next().unwrap_or_else(|| self.then.clone());
+        let number = self.journal.connected();
+        let host = Host::new(number, wire, script, self.journal.clone());
+        self.connections.spawn(host.run());
     }
 }

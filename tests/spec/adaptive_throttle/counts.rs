@@ -29,7 +29,7 @@ fn frame() -> bytes::Bytes {
     grpc_frame(&EchoResponse::default())
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_answer_is_a_refusal_by_its_code_in_the_head_or_in_trailers_without_a_message() {
     for code in [Code::ResourceExhausted, Code::Unavailable] {
         assert_eq!(counted(Answer::status(code, "no")).await, REFUSED);
@@ -44,14 +44,14 @@ async fn an_answer_is_a_refusal_by_its_code_in_the_head_or_in_trailers_without_a
     assert_eq!(counted(Answer::handler()).await, ACCEPTED);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_that_has_sent_a_message_took_the_call_whatever_its_trailers_say() {
     let answer = Answer::status_after_message(Code::ResourceExhausted, "no more", frame());
     assert_eq!(counted(answer).await, ACCEPTED);
 }
 
 // CONTRACT R15
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_message_too_large_is_no_overload() {
     let message = "grpc: received message larger than max (5 vs. 4)";
     let answer = Answer::status(Code::ResourceExhausted, message);
@@ -59,14 +59,14 @@ async fn a_message_too_large_is_no_overload() {
 }
 
 // CONTRACT H2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_proxy_s_page_counts_with_the_code_of_its_http_status() {
     let page = |status| Answer::http(status, "text/html", "sorry");
     assert_eq!(counted(page(StatusCode::TOO_MANY_REQUESTS)).await, REFUSED);
     assert_eq!(counted(page(StatusCode::NOT_FOUND)).await, ACCEPTED);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_connection_that_is_lost_or_can_not_be_made_is_a_refusal() {
     assert_eq!(counted(Answer::drop_connection()).await, REFUSED);
     let server = Server::in_memory_unstarted();
@@ -75,7 +75,7 @@ async fn a_connection_that_is_lost_or_can_not_be_made_is_a_refusal() {
     assert_eq!(counts(&throttle), REFUSED);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_long_stream_is_accepted_with_its_head_and_stays_so_when_it_is_dropped_or_lost() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang_after_head());
@@ -92,7 +92,7 @@ async fn a_long_stream_is_accepted_with_its_head_and_stays_so_when_it_is_dropped
     assert_eq!(counts(&throttle), (2, 2, 0));
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn calls_that_their_callers_drop_leave_no_trace() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -104,7 +104,7 @@ async fn calls_that_their_callers_drop_leave_no_trace() {
     assert_eq!(counts(&throttle), NEITHER);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_time_out_below_counts_as_neither_unless_its_code_is_a_refusal() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -124,7 +124,7 @@ async fn a_time_out_below_counts_as_neither_unless_its_code_is_a_refusal() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn which_codes_are_refusals_is_said_at_construction() {
     let aborted = || Answer::status(Code::Aborted, "no");
     let none: [Code; 0] = [];
@@ -154,7 +154,7 @@ async fn which_codes_are_refusals_is_said_at_construction() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn thirty_idle_days_are_forgotten_and_the_window_moves_on() {
     let server = Server::in_memory();
     server.script().otherwise(overloaded());
@@ -173,7 +173,7 @@ async fn thirty_idle_days_are_forgotten_and_the_window_moves_on() {
     assert_eq!(counts(&throttle), ACCEPTED);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn clones_share_their_counts_and_two_services_of_one_layer_do_not() {
     let server = Server::in_memory();
     let layer = AdaptiveThrottleLayer::new();

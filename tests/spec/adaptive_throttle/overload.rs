@@ -8,7 +8,7 @@ use super::{counts, overloaded, throttling, was_shed};
 use crate::support::{hello, ms};
 
 // SRE book, Handling Overload: p = requests / (requests + 1), so that n calls make about ln n + 0.6 of them
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_that_refuses_everything_gets_a_handful_of_a_thousand_calls() {
     let server = Server::in_memory();
     server.script().otherwise(overloaded());
@@ -32,7 +32,7 @@ async fn a_server_that_refuses_everything_gets_a_handful_of_a_thousand_calls() {
 }
 
 // SRE book: the server gets K times what it accepts
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_overloaded_server_gets_twice_as_many_calls_as_it_accepts() {
     let server = Server::in_memory();
     server.script().otherwise(overloaded());
@@ -59,7 +59,7 @@ async fn an_overloaded_server_gets_twice_as_many_calls_as_it_accepts() {
     assert!((220..=240).contains(&seen.accepts), "{seen:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn of_a_healthy_server_s_calls_none_is_held_back_nor_while_up_to_half_are_refused() {
     let server = Server::in_memory();
     let (mut client, throttle) = throttling(&server);
@@ -76,7 +76,7 @@ async fn of_a_healthy_server_s_calls_none_is_held_back_nor_while_up_to_half_are_
     assert!(throttle.snapshot().probability.abs() < f64::EPSILON);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_that_fails_calls_without_being_overloaded_gets_all_of_them() {
     let server = Server::in_memory();
     let (mut client, throttle) = throttling(&server);
@@ -89,7 +89,7 @@ async fn a_server_that_fails_calls_without_being_overloaded_gets_all_of_them() {
     assert_eq!(counts(&throttle), (300, 300, 0));
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_burst_from_cold_that_has_no_answer_yet_is_sent_whole_and_counted_exactly() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::handler().after(ms(500)));
@@ -108,7 +108,7 @@ async fn a_burst_from_cold_that_has_no_answer_yet_is_sent_whole_and_counted_exac
     assert_eq!(counts(&throttle), (1_000, 1_000, 0));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[transports::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_concurrent_calls_from_several_threads_are_counted_exactly() {
     let server = Server::in_memory();
     let refused = (0..400).map(|_| overloaded());

@@ -30,7 +30,7 @@ async fn closed<T: Stack>(server: &Server, stack: T) {
     server.clear();
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_held_back_call_fails_at_once_says_why_and_is_not_sent() {
     let server = Server::in_memory();
     let (mut generated, throttle) = throttling(&server);
@@ -56,12 +56,12 @@ async fn a_held_back_call_fails_at_once_says_why_and_is_not_sent() {
 
 fn throttled(
     server: &Server,
-) -> grpc_resilience::adaptive_throttle::AdaptiveThrottle<tonic::transport::Channel> {
+) -> grpc_resilience::adaptive_throttle::AdaptiveThrottle<transports::Channel> {
     AdaptiveThrottleLayer::new().seed(7).layer(server.channel())
 }
 
 // CONTRACT T2, T5, X1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retry_layer_above_neither_repeats_a_held_back_attempt_nor_charges_its_budget() {
     let server = Server::in_memory();
     let service = throttled(&server);
@@ -88,7 +88,7 @@ async fn a_retry_layer_above_neither_repeats_a_held_back_attempt_nor_charges_its
 }
 
 // Where the policy names the code, each attempt asks the throttle anew
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn where_resource_exhausted_is_made_retryable_each_attempt_is_a_request_and_none_is_charged()
 {
     let server = Server::in_memory();
@@ -113,7 +113,7 @@ async fn where_resource_exhausted_is_made_retryable_each_attempt_is_a_request_an
 }
 
 // CONTRACT R17
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retry_that_is_held_back_ends_the_call_with_what_the_server_said() {
     let server = Server::in_memory();
     let service = throttled(&server);
@@ -134,7 +134,7 @@ async fn a_retry_that_is_held_back_ends_the_call_with_what_the_server_said() {
     assert_eq!(status.message(), format!("failure {sent}"));
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn above_a_retry_layer_a_call_counts_once_by_its_last_answer() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(3));
@@ -158,6 +158,7 @@ async fn above_a_retry_layer_a_call_counts_once_by_its_last_answer() {
     assert_eq!(counts(&throttle), (3, 1, 0));
 }
 
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waits_for_the_channel_below_counts_when_it_is_answered() {
     let server = Server::in_memory_unstarted();
@@ -181,7 +182,7 @@ async fn a_call_that_waits_for_the_channel_below_counts_when_it_is_answered() {
 }
 
 // CONTRACT W2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn in_the_whole_stack_a_call_still_waits_for_its_channel() {
     for seed in 0..4 {
         let server = Server::in_memory_unstarted();
@@ -197,7 +198,7 @@ async fn in_the_whole_stack_a_call_still_waits_for_its_channel() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn in_the_whole_stack_every_attempt_is_counted_and_a_call_is_held_back() {
     let server = Server::in_memory();
     let throttle = AdaptiveThrottleLayer::new().seed(7).shared();

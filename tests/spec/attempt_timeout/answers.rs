@@ -11,7 +11,7 @@ use tower::{Layer, ServiceBuilder, ServiceExt as _, service_fn};
 use super::{GRACE, LIMIT, limit, timed_out};
 use crate::support::{SECOND, client, hang_after_message, hello, ms, settle, untimed};
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn by_default_an_answer_that_began_has_all_the_time_of_the_call() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang_after_head());
@@ -21,7 +21,7 @@ async fn by_default_an_answer_that_began_has_all_the_time_of_the_call() {
     timeout(60 * SECOND, answers.message()).await.unwrap_err();
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn until_the_first_message_a_head_is_not_enough() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang_after_head());
@@ -44,7 +44,7 @@ async fn until_the_first_message_a_head_is_not_enough() {
     drop(answers);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn after_the_first_message_the_stream_has_all_the_time_of_the_call() {
     let server = Server::in_memory();
     server.script().otherwise(hang_after_message());
@@ -56,7 +56,7 @@ async fn after_the_first_message_the_stream_has_all_the_time_of_the_call() {
 }
 
 // CONTRACT B1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_message_that_came_in_time_can_be_read_later() {
     let server = Server::in_memory();
     let layer = limit().until_first_message();
@@ -70,7 +70,7 @@ async fn a_message_that_came_in_time_can_be_read_later() {
 }
 
 // CONTRACT D11: stock servers answer so at the timeout that they were told
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_says_cancelled_at_the_attempt_s_end_is_the_attempt_s_end() {
     let server = Server::in_memory();
     for code in [Code::Cancelled, Code::DeadlineExceeded] {

@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 // CONTRACT D10; DESIGN decision 12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_hangs_ends_at_its_timeout_and_is_cancelled_at_the_server() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -40,7 +40,7 @@ async fn an_attempt_that_hangs_ends_at_its_timeout_and_is_cancelled_at_the_serve
 }
 
 // CONTRACT D10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_end_drops_the_attempt_even_if_the_future_is_kept() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -56,7 +56,7 @@ async fn the_end_drops_the_attempt_even_if_the_future_is_kept() {
 }
 
 // PEER-CASES GAX-attempt-timeout; CONTRACT D2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_lesser_of_the_attempt_s_timeout_and_what_is_left_is_sent() {
     let server = Server::in_memory();
     let slow = || unavailable("busy").after(ms(250));
@@ -75,7 +75,7 @@ async fn the_lesser_of_the_attempt_s_timeout_and_what_is_left_is_sent() {
 }
 
 // PEER-CASES GAX-attempt-timeout; CONTRACT R2: without a deadline layer the caller's own counts
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_shorter_timeout_of_the_caller_s_stays() {
     let server = Server::in_memory();
     let mut alone = client(limit().layer(server.channel()));
@@ -97,7 +97,7 @@ async fn a_shorter_timeout_of_the_caller_s_stays() {
 }
 
 // CONTRACT D4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_malformed_timeout_of_the_caller_s_goes_up_as_it_is() {
     let server = Server::in_memory();
     let mut request = hello();
@@ -110,7 +110,7 @@ async fn a_malformed_timeout_of_the_caller_s_goes_up_as_it_is() {
 }
 
 // CONTRACT D2, I1: queueing is part of the attempt
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_queued_is_sent_with_what_is_left_of_it() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -127,6 +127,7 @@ async fn an_attempt_that_queued_is_sent_with_what_is_left_of_it() {
 }
 
 // CONTRACT I1, I4
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_was_never_handed_on_was_not_sent_and_is_repeated_undeclared() {
     let server = Server::in_memory();
@@ -152,6 +153,7 @@ async fn an_attempt_that_was_never_handed_on_was_not_sent_and_is_repeated_undecl
 }
 
 // FIELD.md 5: tonic's own timer does not cover connecting
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_dial_is_part_of_the_attempt() {
     let server = Server::in_memory();
@@ -163,6 +165,7 @@ async fn a_dial_is_part_of_the_attempt() {
 }
 
 // CONTRACT W2: the stack's order
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn waiting_for_the_channel_is_no_attempt() {
     let server = Server::in_memory_unstarted();
@@ -177,6 +180,7 @@ async fn waiting_for_the_channel_is_no_attempt() {
 }
 
 // CONTRACT W3: nobody answered
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_ends_while_it_dials_does_not_say_that_the_channel_is_up() {
     let server = Server::in_memory_unstarted();
@@ -197,6 +201,7 @@ async fn an_attempt_that_ends_while_it_dials_does_not_say_that_the_channel_is_up
 }
 
 // The wait for the channel ends with the attempt that it is part of; CONTRACT I1
+// Over tonic alone: the cause is an error of tonic's.
 #[tokio::test(start_paused = true)]
 async fn a_layer_below_waits_until_the_attempt_s_end_and_says_how_far_it_got() {
     let server = Server::in_memory_unstarted();
@@ -214,7 +219,7 @@ async fn a_layer_below_waits_until_the_attempt_s_end_and_says_how_far_it_got() {
 }
 
 // CONTRACT D11: what the deadline limits is the deadline's
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_ends_with_the_call_is_the_call_s_expiry() {
     for total in [ms(250), LIMIT, ms(304)] {
         let server = Server::in_memory();
@@ -235,7 +240,7 @@ async fn an_attempt_that_ends_with_the_call_is_the_call_s_expiry() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_last_attempt_that_the_deadline_allows_may_use_what_is_left() {
     // Before each attempt 1000, 690 and 380 ms are left, or 900 and 590.
     for (total, starts) in [(1_000, vec![0, 310, 620]), (900, vec![0, 310])] {
@@ -262,7 +267,7 @@ async fn the_last_attempt_that_the_deadline_allows_may_use_what_is_left() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_without_a_deadline_has_no_last_attempt() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -271,7 +276,7 @@ async fn a_call_without_a_deadline_has_no_last_attempt() {
     timed_out(&status.unwrap_err());
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_s_own_timeout_replaces_the_layer_s_and_needs_the_layer() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -298,7 +303,7 @@ async fn a_call_s_own_timeout_replaces_the_layer_s_and_needs_the_layer() {
 }
 
 // CONTRACT D7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_time_is_an_error_and_the_longest_time_does_not_overflow() {
     let refused = AttemptTimeoutLayer::new(Duration::ZERO).unwrap_err();
     assert!(matches!(refused, ZeroTimeout { .. }));

@@ -36,7 +36,7 @@ fn retried(server: &Server) -> impl Stack {
 }
 
 // CONTRACT D11
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_its_server_ends_in_other_words_is_repeated_as_one_that_timed_out() {
     for (code, words) in WORDS {
         for answer in [Answer::status, Answer::status_in_trailers] {
@@ -58,7 +58,7 @@ async fn an_attempt_that_its_server_ends_in_other_words_is_repeated_as_one_that_
 }
 
 // CONTRACT D11
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn other_words_and_the_same_words_in_time_are_the_server_s_answer() {
     for (code, words, at) in [
         (Code::Unknown, "no luck", 299),
@@ -78,7 +78,7 @@ async fn other_words_and_the_same_words_in_time_are_the_server_s_answer() {
 }
 
 // CONTRACT D11: Envoy's offset of 20 ms makes 23, a twentieth of 300 ms is 15
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn words_may_come_as_early_as_a_proxy_with_an_offset_says_them() {
     let server = Server::in_memory();
     let mut alone = client(limit().layer(untimed(&server)));
@@ -90,7 +90,7 @@ async fn words_may_come_as_early_as_a_proxy_with_an_offset_says_them() {
 }
 
 // CONTRACT D11
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_answer_is_the_source_of_the_attempt_s_end() {
     let server = Server::in_memory();
     let answer = Answer::status(Code::Unknown, "context deadline exceeded");
@@ -107,7 +107,7 @@ async fn the_answer_is_the_source_of_the_attempt_s_end() {
 }
 
 // CONTRACT D11, P2, P3, P8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hint_with_such_an_answer_still_binds() {
     let answer = |code| Answer::status(code, "context deadline exceeded").after(ms(299));
     for code in [Code::Unknown, Code::Cancelled, Code::DeadlineExceeded] {
@@ -151,7 +151,7 @@ async fn a_stream_that_is_reset_with_cancel_at_the_attempt_s_end_is_that_end() {
 }
 
 // CONTRACT D11: the call's own end is not the attempt's
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_words_at_the_call_s_end_are_the_call_s_expiry_and_nothing_is_repeated() {
     for (code, words) in WORDS {
         let server = Server::in_memory();

@@ -54,7 +54,7 @@ async fn uses_all<T: Stack>(
 }
 
 // CONTRACT D12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_undeclared_call_has_all_the_time_of_the_call() {
     let server = Server::hanging();
     assert_eq!(
@@ -70,7 +70,7 @@ async fn an_undeclared_call_has_all_the_time_of_the_call() {
 }
 
 // CONTRACT D12: its answer was worth the wait
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_undeclared_call_that_takes_longer_than_an_attempt_may_succeeds() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::handler().after(ms(900)));
@@ -81,7 +81,7 @@ async fn an_undeclared_call_that_takes_longer_than_an_attempt_may_succeeds() {
 }
 
 // CONTRACT D12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_last_attempt_of_a_declared_call_has_what_is_left() {
     let server = Server::hanging();
     let two = || policy().max_attempts(2).unwrap();
@@ -98,7 +98,7 @@ async fn the_last_attempt_of_a_declared_call_has_what_is_left() {
 }
 
 // CONTRACT D12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_whose_time_out_is_not_retried_is_the_last() {
     let server = Server::hanging();
     let mut request = declared();
@@ -110,7 +110,7 @@ async fn an_attempt_whose_time_out_is_not_retried_is_the_last() {
 }
 
 // CONTRACT D12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_whose_retries_are_switched_off_has_all_the_time_of_the_call() {
     let server = Server::hanging();
     let mut request = declared();
@@ -135,7 +135,7 @@ async fn a_call_whose_retries_are_switched_off_has_all_the_time_of_the_call() {
 }
 
 // CONTRACT D12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_whose_time_out_a_predicate_forbids_to_retry_is_the_last() {
     let by_code = || policy().never_if(|it| it.code() == Code::DeadlineExceeded.into());
     let by_words = || policy().never_if(|it| it.message().contains("attempt's timeout"));
@@ -179,7 +179,7 @@ impl Policy for Once {
 }
 
 // CONTRACT D12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_policy_of_one_s_own_says_which_attempt_is_the_last() {
     let server = Server::hanging();
     assert_eq!(
@@ -199,7 +199,7 @@ impl Policy for Again {
 }
 
 // CONTRACT D12, I2: what binds every policy
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn whatever_a_policy_says_an_undeclared_call_and_the_caller_s_count_have_a_last_attempt() {
     let server = Server::hanging();
     assert_eq!(
@@ -216,7 +216,7 @@ async fn whatever_a_policy_says_an_undeclared_call_and_the_caller_s_count_have_a
 }
 
 // CONTRACT D12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn without_a_deadline_or_a_retry_layer_the_timeout_ends_any_attempt() {
     let server = Server::hanging();
     let retried = ServiceBuilder::new()
@@ -263,7 +263,7 @@ fn keeping_little(server: &Server) -> impl Stack {
 }
 
 // CONTRACT D12, R6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_request_that_outgrows_what_is_kept_makes_its_attempt_the_last() {
     // The first is repeated, and its second attempt is the last anyway.
     for (bytes, attempts) in [(10, 2), (900, 1), (5_000, 1)] {
@@ -286,7 +286,7 @@ async fn a_request_that_outgrows_what_is_kept_makes_its_attempt_the_last() {
 }
 
 // CONTRACT D12: a server that is told of the attempt's end would end it
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_request_that_was_too_large_from_its_beginning_tells_the_server_what_is_left_of_the_call()
 {
     let server = Server::hanging();

@@ -51,7 +51,7 @@ async fn ends<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT D10, B5: hyper would go on with a live request whose answer nobody waits for
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_end_frees_the_stream_of_a_live_request_at_once() {
     let server = Server::in_memory();
     let first = || limit().until_first_message();
@@ -74,7 +74,7 @@ async fn the_end_frees_the_stream_of_a_live_request_at_once() {
 }
 
 // PEER-CASES CORE-per-attempt-timeout; CONTRACT R9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_request_is_replayed_to_the_attempt_after_the_one_that_timed_out() {
     let server = Server::in_memory();
     let hang = Answer::hang().reading_messages(1);
@@ -100,7 +100,7 @@ async fn a_live_request_is_replayed_to_the_attempt_after_the_one_that_timed_out(
 }
 
 // CONTRACT B4: the bound is over with the answer, the request is not
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_request_goes_on_after_the_answer_began() {
     let server = Server::in_memory();
     for layer in [limit(), limit().until_first_message()] {
@@ -117,7 +117,7 @@ async fn a_live_request_goes_on_after_the_answer_began() {
 }
 
 // CONTRACT R13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_dropped_call_leaves_no_timer_and_no_task_behind() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -143,7 +143,7 @@ async fn a_dropped_call_leaves_no_timer_and_no_task_behind() {
 }
 
 // CONTRACT B1; DESIGN decision 15
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_nothing_bounds_carries_nothing() {
     let server = Server::in_memory();
     client(AttemptTimeoutLayer::default().layer(server.channel()))

@@ -38,7 +38,7 @@ fn give_up(status: &Status) -> Option<GiveUp> {
 }
 
 // PEER-CASES CORE-per-attempt-timeout, MW-per-retry-timeout; CONTRACT R10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_over_its_time_is_cancelled_and_the_next_one_goes() {
     for wired in [false, true] {
         let server = Server::in_memory();
@@ -74,7 +74,7 @@ async fn an_attempt_over_its_time_is_cancelled_and_the_next_one_goes() {
 }
 
 // PEER-CASES CORE-per-attempt-timeout: exhausted is the last status
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn when_all_attempts_timed_out_the_call_fails_as_the_last() {
     let server = Server::hanging();
     let start = Instant::now();
@@ -88,7 +88,7 @@ async fn when_all_attempts_timed_out_the_call_fails_as_the_last() {
 }
 
 // CONTRACT R14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_deadline_bounds_all_attempts_together() {
     let server = Server::hanging();
     let mut request = declared();
@@ -106,7 +106,7 @@ async fn the_deadline_bounds_all_attempts_together() {
 }
 
 // CONTRACT I2, I4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_undeclared_call_that_timed_out_is_not_repeated() {
     let server = Server::hanging();
     let mut client = client(retried(&server, policy().retry_on(Code::DeadlineExceeded)));
@@ -115,7 +115,7 @@ async fn an_undeclared_call_that_timed_out_is_not_repeated() {
     assert_eq!(server.count(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_policy_s_codes_do_not_matter_and_the_caller_s_do() {
     let server = Server::hanging();
     let other = policy().retry_only_on([Code::Aborted]);
@@ -135,7 +135,7 @@ async fn the_policy_s_codes_do_not_matter_and_the_caller_s_do() {
 }
 
 // CONTRACT D8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_s_own_deadline_exceeded_is_not_an_attempt_s_timeout() {
     let server = Server::in_memory();
     let early = Answer::status(Code::DeadlineExceeded, "a backend was slow");
@@ -171,7 +171,7 @@ async fn tonic_s_own_timer_counts_too() {
 }
 
 // CONTRACT T2, T4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_timed_out_costs_a_token_and_the_deadline_costs_none() {
     let server = Server::hanging();
     let budget = Arc::new(TokenBucket::new(6, 0.1).unwrap());
@@ -213,7 +213,7 @@ impl Policy for Never {
 }
 
 // CONTRACT T2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_policy_of_one_s_own_charges_it_too() {
     let server = Server::hanging();
     let budget = Arc::new(TokenBucket::new(6, 0.1).unwrap());
@@ -227,7 +227,7 @@ async fn a_policy_of_one_s_own_charges_it_too() {
 }
 
 // CONTRACT D11: without a deadline layer it is tonic's timer that ends the call
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn tonic_s_timer_at_the_deadline_costs_no_token() {
     let server = Server::hanging();
     let budget = Arc::new(TokenBucket::new(6, 0.1).unwrap());
@@ -243,7 +243,7 @@ async fn tonic_s_timer_at_the_deadline_costs_no_token() {
 }
 
 // CONTRACT R6: the head is held where one message answers, and so the attempt can be repeated
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_without_its_message_is_repeated_where_one_message_answers() {
     for (kind, count) in [
         (Some(MethodKind::Unary), 2),

@@ -112,7 +112,7 @@ async fn a_stream_of_a_known_kind_tells_the_server_what_is_left_of_the_call() {
 }
 
 // CONTRACT D12: its opening has the time of an attempt
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_stream_of_a_known_kind_that_does_not_open_is_ended_by_the_timeout() {
     for kind in STREAMS {
         for (layer, answer) in [
@@ -130,7 +130,7 @@ async fn a_stream_of_a_known_kind_that_does_not_open_is_ended_by_the_timeout() {
 }
 
 // CONTRACT D12: such a server was told of no end
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_a_stream_of_a_known_kind_says_near_the_timeout_is_its_own_word() {
     let server = Server::in_memory();
     let answer = Answer::status(Code::Cancelled, "stopped").after(ms(299));

@@ -24,7 +24,7 @@ fn percent(percent: f64) -> Arc<PercentageBudget> {
 }
 
 // CONTRACT T10; PEER-CASES TW-857
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn of_calls_that_all_fail_the_percentage_and_no_more_is_sent_again() {
     for ratio in (10..=100_u32).step_by(5) {
         let server = Server::in_memory();
@@ -41,7 +41,7 @@ async fn of_calls_that_all_fail_the_percentage_and_no_more_is_sent_again() {
 }
 
 // CONTRACT T4, R17, T10: what calls paid in an hour ago is gone
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_refused_call_returns_its_failure_at_once() {
     let server = Server::in_memory();
     let budget = percent(10.0);
@@ -60,7 +60,7 @@ async fn a_refused_call_returns_its_failure_at_once() {
 }
 
 // CONTRACT T10: no burst from cold
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_cold_channel_whose_calls_all_fail_at_once_gets_the_floor() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, down());
@@ -76,7 +76,7 @@ async fn a_cold_channel_whose_calls_all_fail_at_once_gets_the_floor() {
 }
 
 // CONTRACT T9, R13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_is_dropped_in_its_backoff_gives_back_what_it_took() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));
@@ -96,7 +96,7 @@ async fn a_call_that_is_dropped_in_its_backoff_gives_back_what_it_took() {
 }
 
 // CONTRACT T10: extra load is a share of all calls
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn calls_that_are_not_retried_count_as_calls() {
     let server = Server::in_memory();
     let budget = percent(20.0);
@@ -125,7 +125,7 @@ async fn calls_that_are_not_retried_count_as_calls() {
 }
 
 // CONTRACT T6, T10: a call counts once, however many attempts it takes, and a nested layer's not at all
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_pays_in_once() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(3));

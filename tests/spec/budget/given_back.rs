@@ -30,7 +30,7 @@ fn seen_again(server: &Server) -> u64 {
 }
 
 // CONTRACT T9: and the page of the adaptive throttle, "it takes nothing from a budget"
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retry_that_the_throttle_holds_back_takes_nothing() {
     let server = Server::in_memory();
     // After some answers, so that the first retries go.
@@ -68,6 +68,7 @@ macro_rules! waiting_client {
 }
 
 // CONTRACT T9
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_retry_that_waited_for_its_channel_until_the_caller_left_takes_nothing() {
     let server = Server::in_memory();
@@ -86,7 +87,7 @@ async fn a_retry_that_waited_for_its_channel_until_the_caller_left_takes_nothing
 }
 
 // CONTRACT T9, W2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retry_that_waited_for_its_channel_and_then_went_keeps_what_it_took() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));
@@ -104,7 +105,7 @@ async fn a_retry_that_waited_for_its_channel_and_then_went_keeps_what_it_took() 
 }
 
 // CONTRACT T9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retry_that_is_under_way_when_its_caller_leaves_keeps_what_it_took() {
     let server = Server::in_memory();
     let slow = Answer::handler().after(60 * SECOND);
@@ -120,7 +121,7 @@ async fn a_retry_that_is_under_way_when_its_caller_leaves_keeps_what_it_took() {
 }
 
 // CONTRACT T10: a call counts once
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_a_layer_lets_pass_pays_in_once_whatever_stands_below() {
     for (outer, never) in [(policy(), true), (RetryPolicy::never(), false)] {
         let server = Server::in_memory();

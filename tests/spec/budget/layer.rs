@@ -16,7 +16,7 @@ use super::{assert_down, bucket, down, spending, tokens};
 use crate::support::{declared, every, failures, ms, policy, retrying, undeclared};
 
 // DESIGN decision 10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn clones_of_a_channel_share_one_budget_and_so_do_layers_with_the_same_bucket() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, down());
@@ -36,7 +36,7 @@ async fn clones_of_a_channel_share_one_budget_and_so_do_layers_with_the_same_buc
 }
 
 // alone it changes nothing
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn alone_the_layer_changes_nothing() {
     let server = Server::in_memory();
     let budget = bucket(2, 0.5);
@@ -76,7 +76,7 @@ fn a_bucket_that_can_not_be_is_refused_at_construction() {
 }
 
 // DESIGN decision 10: an inner budget replaces an outer one's
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_inner_of_two_budgets_is_spent() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));
@@ -95,7 +95,7 @@ async fn the_inner_of_two_budgets_is_spent() {
 }
 
 // DESIGN decision 4: absent budget = unlimited
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn without_a_budget_nothing_is_denied() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, down());
@@ -129,7 +129,7 @@ impl Budget for Withdrawn {
 }
 
 // CONTRACT T9, R13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_permit_is_spent_by_its_attempt_and_given_back_by_a_call_that_is_dropped_before() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(2));

@@ -15,8 +15,8 @@ use grpc_resilience::{Resilience, budget};
 use http::Request;
 use test_protos::EchoClient;
 use testing::{Server, method};
-use tonic::transport::Channel;
 use tower::{Layer as _, Service, ServiceBuilder};
+use transports::Channel;
 
 use super::{bucket, down};
 use crate::support::{client, declared, every, failures, hello, ms, policy};
@@ -38,7 +38,7 @@ fn of(snapshots: &[(String, BudgetSnapshot)], name: &str) -> BudgetSnapshot {
     snapshots.iter().find(|(known, _)| known == name).unwrap().1
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_method_that_fails_does_not_use_up_what_another_needs() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, down());
@@ -65,7 +65,7 @@ async fn a_method_that_fails_does_not_use_up_what_another_needs() {
     assert_eq!(unknown.tokens(), Some(9.1));
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_pattern_s_methods_share_its_budget_and_the_others_have_theirs() {
     let server = Server::in_memory();
     server.script().otherwise(down());
@@ -111,7 +111,7 @@ fn a_pattern_that_is_no_method_is_refused() {
 }
 
 // CONTRACT T1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn two_channels_can_share_a_percentage() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, down());
@@ -128,7 +128,7 @@ async fn two_channels_can_share_a_percentage() {
     assert_eq!(budget.snapshot().denied(RETRY), 4);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_budgets_of_a_whole_stack_are_to_be_seen_also_the_default_one() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, down());

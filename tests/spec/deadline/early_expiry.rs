@@ -17,6 +17,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceBuilder, ServiceExt as _, service_fn};
+use transports::ResponseBody;
 
 use crate::support::{
     SECOND, Stack, client, declared_hello, every, has, hello, ms, ours, unavailable, untimed,
@@ -34,11 +35,11 @@ const EARLY: [(Code, &str, u64); 8] = [
     (Code::Unknown, "upstream max stream duration reached", 979),
 ];
 
-type Wire = BoxCloneSyncService<http::Request<Body>, Response<Body>, BoxError>;
+type Wire = BoxCloneSyncService<http::Request<Body>, Response<ResponseBody>, BoxError>;
 
 fn wire<T>(inner: T) -> Wire
 where
-    T: tower::Service<http::Request<Body>, Response = Response<Body>>,
+    T: tower::Service<http::Request<Body>, Response = Response<ResponseBody>>,
     T: Clone + Send + Sync + 'static,
     T::Error: Into<BoxError>,
     T::Future: Send + 'static,
@@ -90,7 +91,7 @@ macro_rules! stacks {
     }};
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_a_server_says_within_the_grace_is_the_deadline_and_is_not_retried() {
     for (code, words, at) in EARLY {
         for answer in [Answer::status, Answer::status_in_trailers] {
@@ -111,7 +112,7 @@ async fn what_a_server_says_within_the_grace_is_the_deadline_and_is_not_retried(
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn in_the_middle_of_a_stream_it_is_the_deadline_too() {
     for (code, words, at) in EARLY {
         let server = Server::in_memory();
@@ -128,7 +129,7 @@ async fn in_the_middle_of_a_stream_it_is_the_deadline_too() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn before_the_grace_and_in_other_words_it_is_the_server_s_answer() {
     for (code, words, at) in [
         (Code::Cancelled, "stopped", 949),
@@ -150,7 +151,7 @@ async fn before_the_grace_and_in_other_words_it_is_the_server_s_answer() {
 }
 
 // The grace is of what the attempt told, which is 100 ms here: 5 ms, and 25 for words.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_begins_late_has_the_grace_of_what_is_left_then() {
     for (code, words, early, is_end) in [
         (Code::Cancelled, "", 4, true),
@@ -182,7 +183,7 @@ async fn an_attempt_that_begins_late_has_the_grace_of_what_is_left_then() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hint_with_such_an_answer_is_kept_and_a_stop_costs_its_token() {
     let server = Server::in_memory();
     let budget = Arc::new(TokenBucket::new(6, 0.1).unwrap());
@@ -205,7 +206,7 @@ async fn a_stream_that_is_reset_with_cancel_near_the_deadline_is_the_deadline() 
     let reset = service_fn(|_: http::Request<Body>| async {
         sleep(ms(960)).await;
         let reset = h2::Error::from(h2::Reason::CANCEL);
-        Err::<Response<Body>, _>(Error::from_inner(reset))
+        Err::<Response<ResponseBody>, _>(Error::from_inner(reset))
     });
     let start = Instant::now();
     for status in [
@@ -220,7 +221,7 @@ async fn a_stream_that_is_reset_with_cancel_near_the_deadline_is_the_deadline() 
 }
 
 // Nobody timed out: the call that this one is made for is over.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_nobody_waits_for_any_more_near_its_deadline_is_not_its_deadline() {
     use crate::support::serving;
     let server = Server::in_memory();

@@ -53,7 +53,7 @@ fn says(status: &Status, phase: &str) {
 }
 
 // CONTRACT D5, D10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_hangs_ends_at_the_deadline_and_is_cancelled_at_the_server() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -70,6 +70,7 @@ async fn an_attempt_that_hangs_ends_at_the_deadline_and_is_cancelled_at_the_serv
     assert!(calls.iter().all(testing::Call::cancelled));
 }
 
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_queues_for_a_service_that_is_never_ready_ends_at_the_deadline() {
     let server = Server::in_memory();
@@ -83,7 +84,7 @@ async fn a_call_that_queues_for_a_service_that_is_never_ready_ends_at_the_deadli
     assert_eq!(server.dials(), 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_is_no_longer_called_queued_once_a_slow_service_took_it() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -95,7 +96,7 @@ async fn an_attempt_is_no_longer_called_queued_once_a_slow_service_took_it() {
 }
 
 // FIELD.md 5: tonic's own timer does not cover connecting
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_connect_that_hangs_ends_at_the_deadline() {
     let server = Server::in_memory();
     server.set_dial_time(3_600 * SECOND);
@@ -110,7 +111,7 @@ async fn a_connect_that_hangs_ends_at_the_deadline() {
 }
 
 // CONTRACT R14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_backoff_that_would_pass_the_deadline_returns_the_last_failure_at_once() {
     let server = Server::in_memory();
     server.script().always(
@@ -132,7 +133,7 @@ async fn a_backoff_that_would_pass_the_deadline_returns_the_last_failure_at_once
 }
 
 // CONTRACT R17; DESIGN decision 12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_last_real_failure_is_in_the_source_chain_of_an_expiry() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, Answer::hang());
@@ -151,6 +152,7 @@ async fn the_last_real_failure_is_in_the_source_chain_of_an_expiry() {
 }
 
 // CONTRACT R17; DESIGN decision 12
+// Over tonic alone: the cause is an error of tonic's.
 #[tokio::test(start_paused = true)]
 async fn a_failed_connect_before_the_attempt_that_hangs_stays_in_the_chain() {
     let server = Server::in_memory_unstarted();
@@ -185,7 +187,7 @@ async fn keeps_the_last_failure<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT D8; PEER-CASES MW-context-error
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_caller_s_own_expiry_is_never_retried() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -209,7 +211,7 @@ async fn the_caller_s_own_expiry_is_never_retried() {
 }
 
 // CONTRACT D8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_s_deadline_exceeded_is_retried_only_if_the_policy_says_so() {
     let server = Server::in_memory();
     let early = || [Answer::status(Code::DeadlineExceeded, "a backend was slow")];
@@ -231,7 +233,7 @@ async fn a_server_s_deadline_exceeded_is_retried_only_if_the_policy_says_so() {
 }
 
 // CONTRACT D8, R10; PEER-CASES CORE-per-attempt-timeout, GAX-attempt-timeout, MW-per-retry-timeout
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_deadline_below_the_retry_layer_bounds_each_attempt_by_itself() {
     let server = Server::in_memory();
     server
@@ -252,7 +254,7 @@ async fn a_deadline_below_the_retry_layer_bounds_each_attempt_by_itself() {
 }
 
 // CONTRACT D11; PEER-CASES JAVA-deadline-race
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_s_cancelled_at_the_deadline_is_the_deadline() {
     let cancelled = |at| Answer::status(Code::Cancelled, "Timeout expired").after(ms(at));
     let in_trailers = |at| Answer::status_in_trailers(Code::Cancelled, "").after(ms(at));
@@ -305,7 +307,7 @@ async fn tonic_s_own_timer_near_the_deadline_is_the_deadline_and_before_it_the_a
     assert!(has::<tonic::TimeoutExpired>(&status));
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_whose_deadline_has_passed_never_leaves() {
     let server = Server::in_memory();
     let full = Resilience::new().wrap(server.channel());
@@ -341,7 +343,7 @@ async fn a_call_whose_deadline_has_passed_never_leaves() {
 }
 
 // CONTRACT D10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn expiry_drops_the_attempt_even_if_the_future_is_kept() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -360,6 +362,7 @@ async fn expiry_drops_the_attempt_even_if_the_future_is_kept() {
 }
 
 // CONTRACT R13, B5
+// Over tonic alone: ours keeps a connection's task between calls.
 #[tokio::test(start_paused = true)]
 async fn a_call_dropped_at_any_point_leaves_no_task_behind() {
     let server = Server::in_memory();

@@ -14,13 +14,22 @@ use tonic::{Code, Status};
 use tower::buffer::Buffer;
 use tower::util::BoxService;
 use tower::{BoxError, Layer as _, Service, ServiceExt as _};
+use transports::{ResponseBody, Transport};
 
 use crate::support::{Slow, Stack, client, hang_after_message, hello, message, ms};
 
 const DEADLINE: Duration = Duration::from_millis(200);
-const CONNECTING: &str = "waiting for the answer to an attempt";
 const QUEUED: &str = "waiting for the service below to take the request";
 const READING: &str = "reading the response";
+
+/// What a call does whose channel connects: only this crate's tells that from an attempt.
+fn connecting() -> &'static str {
+    if Transport::current().is_ours() {
+        "waiting for the channel to become ready"
+    } else {
+        "waiting for the answer to an attempt"
+    }
+}
 
 /// How much later than its deadline a call ended; it says in which phase.
 async fn lateness<T: Stack>(stack: T, phase: &str, call: impl AsyncFn(T) -> Status) -> Duration {
@@ -69,7 +78,7 @@ fn hanging_connector() -> Server {
 }
 
 type Request = http::Request<Body>;
-type Boxed = BoxService<Request, http::Response<Body>, BoxError>;
+type Boxed = BoxService<Request, http::Response<ResponseBody>, BoxError>;
 type Full = Buffer<Request, <Boxed as Service<Request>>::Future>;
 
 /// A buffer of one place, and the calls that take it as long as they are kept.
@@ -91,7 +100,7 @@ async fn latenesses(server: &Server) -> Vec<(&'static str, Duration)> {
 
     let hanging = hanging_connector();
     let stack = alone().layer(hanging.channel());
-    note("connecting", lateness(stack, CONNECTING, unary).await);
+    note("connecting", lateness(stack, connecting(), unary).await);
     let stack = full().wrap(hanging.channel());
     note("connecting, stack", lateness(stack, "", unary).await);
 
@@ -114,7 +123,7 @@ async fn latenesses(server: &Server) -> Vec<(&'static str, Duration)> {
 }
 
 // CONTRACT D5, D9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn in_every_phase_a_call_ends_at_its_deadline_to_the_millisecond() {
     for (phase, late) in latenesses(&Server::in_memory()).await {
         assert_eq!(late, Duration::ZERO, "{phase}");
@@ -122,7 +131,7 @@ async fn in_every_phase_a_call_ends_at_its_deadline_to_the_millisecond() {
 }
 
 // CONTRACT D5, D9: a machine that is busy is forgiven once and again, a layer that is late is not
-#[tokio::test]
+#[transports::test]
 async fn in_every_phase_a_call_ends_within_20_ms_of_its_deadline_on_a_real_clock() {
     let mut best = latenesses(&Server::tcp().await).await;
     for _ in 0..10 {

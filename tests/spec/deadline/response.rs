@@ -29,7 +29,7 @@ fn is_expiry(status: &tonic::Status) {
 }
 
 // CONTRACT D9, D10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_stream_that_hangs_after_its_head_ends_at_the_deadline() {
     let server = Server::in_memory();
     server.script().otherwise(hang_after_message());
@@ -54,7 +54,7 @@ async fn hangs_after_head<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT D9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_unary_answer_whose_message_never_comes_ends_at_the_deadline() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang_after_head());
@@ -68,7 +68,7 @@ async fn a_unary_answer_whose_message_never_comes_ends_at_the_deadline() {
 }
 
 // CONTRACT D9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_body_that_trickles_ends_at_the_deadline() {
     let server = Server::in_memory();
     trickles(one_second().layer(server.channel())).await;
@@ -108,7 +108,7 @@ async fn a_body_that_is_always_ready_is_cut_at_the_first_frame_after_the_deadlin
 }
 
 // CONTRACT D11
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn trailers_that_say_cancelled_at_the_deadline_are_the_deadline() {
     let server = Server::in_memory();
     let frame = grpc_frame(&EchoResponse::default());
@@ -126,7 +126,7 @@ async fn trailers_that_say_cancelled_at_the_deadline_are_the_deadline() {
 }
 
 // CONTRACT B1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_answer_that_is_complete_before_the_deadline_can_be_read_after_it() {
     let server = Server::in_memory();
     let mut request = Request::new(message("hello"));

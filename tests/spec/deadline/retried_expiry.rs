@@ -11,7 +11,7 @@ use tower::ServiceBuilder;
 use crate::support::{SECOND, client, every, hello, ms};
 
 // CONTRACT D8, R14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_s_deadline_exceeded_that_is_opted_in_is_retried_only_while_time_is_left() {
     for (at, attempts) in [(300, 2), (850, 1), (996, 1)] {
         let server = Server::in_memory();

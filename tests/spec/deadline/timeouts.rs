@@ -33,7 +33,7 @@ async fn sent_timeout<T: Stack>(
 }
 
 // CONTRACT D2, R2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn each_attempt_carries_what_is_left_after_its_backoff() {
     let server = Server::in_memory();
     server.script().on(
@@ -55,7 +55,7 @@ async fn each_attempt_carries_what_is_left_after_its_backoff() {
 }
 
 // CONTRACT D2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_timeout_is_recomputed_after_waiting_for_a_service_that_is_slow_to_get_ready() {
     let server = Server::in_memory();
     let slow = || Slow::by(SECOND, server.channel());
@@ -80,6 +80,7 @@ async fn the_timeout_is_recomputed_after_waiting_for_a_service_that_is_slow_to_g
 }
 
 // CONTRACT D2
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_layer_that_delays_a_call_recomputes_the_caller_s_own_timeout_without_a_deadline_layer() {
     let request = || {
@@ -112,6 +113,7 @@ async fn a_layer_that_delays_a_call_recomputes_the_caller_s_own_timeout_without_
 }
 
 // CONTRACT D2
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn the_timeout_is_recomputed_after_waiting_for_the_channel() {
     let server = Server::in_memory_unstarted();
@@ -128,7 +130,7 @@ async fn the_timeout_is_recomputed_after_waiting_for_the_channel() {
 }
 
 // CONTRACT D3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn without_any_timeout_no_header_is_sent_and_nothing_ends_the_call() {
     let server = Server::in_memory();
     server
@@ -146,7 +148,7 @@ async fn without_any_timeout_no_header_is_sent_and_nothing_ends_the_call() {
 }
 
 // CONTRACT D4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_malformed_timeout_of_the_caller_s_is_said_at_once_and_never_sent() {
     let server = Server::in_memory();
     let full = Resilience::new().wrap(server.channel());
@@ -175,7 +177,7 @@ async fn a_malformed_timeout_of_the_caller_s_is_said_at_once_and_never_sent() {
 }
 
 // CONTRACT D4, X1: what can't be sent is no request that was not sent yet
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_malformed_timeout_is_one_error_at_once_even_where_the_deadline_stands_below_retry() {
     let server = Server::in_memory();
     let eager = RetryPolicy::new()
@@ -200,7 +202,7 @@ async fn a_malformed_timeout_is_one_error_at_once_even_where_the_deadline_stands
     assert_eq!((server.count(), server.dials()), (0, 0));
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_earliest_of_the_caller_s_timeout_and_the_option_or_default_wins() {
     let server = Server::in_memory();
     let stack = five_seconds().layer(server.channel());
@@ -228,7 +230,7 @@ async fn the_earliest_of_the_caller_s_timeout_and_the_option_or_default_wins() {
 }
 
 // CONTRACT D6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_deadline_in_the_context_bounds_the_call_if_it_is_the_earlier() {
     let server = Server::in_memory();
     let stack = five_seconds().layer(server.channel());
@@ -243,7 +245,7 @@ async fn a_deadline_in_the_context_bounds_the_call_if_it_is_the_earlier() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn of_two_deadline_layers_the_earlier_one_ends_the_call_wherever_it_stands() {
     let short = || DeadlineLayer::new().default_timeout(SECOND);
     let server = Server::in_memory();
@@ -262,7 +264,7 @@ async fn of_two_deadline_layers_the_earlier_one_ends_the_call_wherever_it_stands
     assert_eq!(timeouts(&server.calls()), [Some(1_000_000); 2]);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_stream_without_a_timeout_outlives_the_layer_s_default() {
     let server = Server::in_memory();
     let full = Resilience::new()
@@ -293,7 +295,7 @@ async fn lives_on<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT D2, D7; PEER-CASES NET-deadline-overflow
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_timeout_past_the_grammar_is_sent_as_the_largest_that_fits() {
     let server = Server::in_memory();
     let stack = DeadlineLayer::new().layer(server.channel());
@@ -305,7 +307,7 @@ async fn a_timeout_past_the_grammar_is_sent_as_the_largest_that_fits() {
 }
 
 // CONTRACT D7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_longest_timeouts_overflow_nothing_and_end_nothing() {
     let server = Server::in_memory();
     let stack = DeadlineLayer::new()

@@ -83,7 +83,7 @@ fn resilience() -> Resilience {
 }
 
 // CONTRACT V3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_a_server_said_is_said_once() {
     let server = Server::in_memory();
     let stack = resilience().default_timeout(SECOND).wrap(server.channel());
@@ -118,7 +118,7 @@ async fn what_a_server_said_is_said_once() {
 }
 
 // CONTRACT V3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_expiry_names_the_last_failure_once() {
     let server = Server::in_memory();
     let answers = || {
@@ -163,6 +163,7 @@ async fn an_expiry_names_the_last_failure_once() {
 }
 
 // CONTRACT V3
+// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_can_take_no_call_is_named_once() {
     let down = Server::in_memory_unstarted();
@@ -190,7 +191,7 @@ async fn a_channel_that_can_take_no_call_is_named_once() {
 }
 
 // CONTRACT V3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_a_layer_decided_is_said_once() {
     let server = Server::in_memory();
     server
@@ -219,7 +220,7 @@ async fn what_a_layer_decided_is_said_once() {
 }
 
 // CONTRACT V3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_failures_of_a_hook_are_said_once_however_often_it_fails() {
     let secret = || {
         let mut status = Status::unavailable("no token now");
@@ -322,7 +323,7 @@ async fn a_foreign_error_is_said_once_and_its_metadata_never() {
 }
 
 // CONTRACT V3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_answer_that_breaks_off_is_said_once() {
     let server = Server::in_memory();
     server.script().otherwise(hang_after_message());
@@ -334,7 +335,7 @@ async fn an_answer_that_breaks_off_is_said_once() {
 }
 
 // CONTRACT V3: tonic's own `Display` shows its source behind the message
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_client_s_status_says_all_of_it_once_by_itself() {
     let server = Server::in_memory();
     server

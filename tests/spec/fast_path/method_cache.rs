@@ -303,6 +303,7 @@ async fn the_budget_hears_of_each_call_of_a_method_and_a_layer_below_sees_the_sa
     assert_eq!(seen, [expected; 3]);
 }
 
+// Over tonic alone: over ours the call ends, and its budget panics, in another place.
 #[tokio::test(start_paused = true)]
 async fn a_budget_that_panics_at_the_end_of_a_call_hears_no_more_of_it() {
     let told = Arc::new(Told::default());

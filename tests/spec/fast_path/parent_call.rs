@@ -37,7 +37,7 @@ async fn seen(
 }
 
 // CONTRACT D6, D10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn it_ends_as_one_through_all_layers_does() {
     let ends = [
         (None, ms(15)),
@@ -57,7 +57,7 @@ async fn it_ends_as_one_through_all_layers_does() {
 }
 
 /// That the test above compares two ways at all.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn nobody_writes_it_down_before_its_first_attempt_fails() {
     let echo = Server::in_memory();
     let followed = Arc::new(Mutex::new(Vec::new()));
@@ -113,7 +113,7 @@ impl http_body::Body for Unread {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn its_request_is_not_read_once_the_served_call_is_over() {
     let echo = Server::in_memory();
     let mut stack = Resilience::new().wrap(echo.channel());
@@ -127,7 +127,7 @@ async fn its_request_is_not_read_once_the_served_call_is_over() {
 }
 
 // Whoever waits for it hears at once that there is nobody any more.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn it_is_woken_when_the_served_call_is_over() {
     let echo = Server::in_memory();
     let stack = Resilience::new().wrap(echo.channel());

@@ -111,7 +111,7 @@ async fn a_body_at_its_end_says_so_and_is_not_polled_again() {
 }
 
 // DESIGN decision 1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_is_not_ordinary_goes_by_the_permit_that_was_its_own() {
     for is_listened_to in [false, true] {
         let server = Server::in_memory();

@@ -8,9 +8,9 @@ use grpc_resilience::{GiveUp, Resilience};
 use test_protos::EchoClient;
 use testing::{Server, method};
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
+use transports::Channel;
 
 use crate::support::{policy, unavailable, undeclared};
 
@@ -60,12 +60,12 @@ pub(super) fn layer() -> IdempotencyLayer {
 }
 
 // CONTRACT I2, I5: nothing declared, nothing repeated
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn nothing_is_repeated_by_default() {
     assert_eq!(repeated(layer()).await, [false; 4]);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_exact_path_declares_one_method() {
     let exact = layer().idempotent(method::UNARY_IDEMPOTENT).unwrap();
     assert_eq!(repeated(exact).await, [false, true, false, false]);
@@ -73,7 +73,7 @@ async fn an_exact_path_declares_one_method() {
     assert_eq!(repeated(exact).await, [false, false, false, true]);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_glob_declares_what_it_matches() {
     for (glob, expected) in [
         ("/test.v1.Echo/*", [true; 4]),
@@ -89,7 +89,7 @@ async fn a_glob_declares_what_it_matches() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_closure_declares_what_it_names() {
     let by = layer()
         .idempotent_if(|method| method.ends_with("Effects").then_some(Safety::NoSideEffects));
@@ -97,7 +97,7 @@ async fn a_closure_declares_what_it_names() {
 }
 
 // CONTRACT I5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_exact_path_beats_a_glob_and_a_glob_beats_a_closure() {
     let all = |_: &str| Some(Safety::Idempotent);
     let none = |_: &str| Some(Safety::Unknown);
@@ -138,7 +138,7 @@ async fn an_exact_path_beats_a_glob_and_a_glob_beats_a_closure() {
 }
 
 // CONTRACT I5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_not_idempotent_glob_beats_the_other_globs_whichever_was_added_first() {
     let wide = |layer: IdempotencyLayer| layer.idempotent("/test.v1.Echo/*").unwrap();
     let read_only = |layer: IdempotencyLayer| layer.no_side_effects("/**").unwrap();
@@ -161,7 +161,7 @@ async fn a_not_idempotent_glob_beats_the_other_globs_whichever_was_added_first()
 }
 
 // CONTRACT I5: the call's own word comes first
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_call_s_word_beats_the_layer_s() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("down"));
@@ -198,7 +198,7 @@ async fn the_call_s_word_beats_the_layer_s() {
 }
 
 // CONTRACT I5: a declaration beats an assumption
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_method_declared_not_idempotent_is_not_repeated_whatever_is_assumed() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("down"));
@@ -212,7 +212,7 @@ async fn a_method_declared_not_idempotent_is_not_repeated_whatever_is_assumed() 
 }
 
 // CONTRACT I5, I4: a declaration made further out stays, but an exception always wins
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn of_two_layers_the_outer_one_s_word_stays_unless_either_says_not_idempotent() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("down"));
@@ -242,7 +242,7 @@ async fn of_two_layers_the_outer_one_s_word_stays_unless_either_says_not_idempot
 }
 
 // CONTRACT I5, I4: a gateway that forwards the extensions of what it serves
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_declaration_that_leaks_through_a_gateway_does_not_repeat_what_is_not_idempotent() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("down"));
@@ -264,7 +264,7 @@ async fn a_declaration_that_leaks_through_a_gateway_does_not_repeat_what_is_not_
 }
 
 // it annotates; alone it changes nothing
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn alone_the_layer_changes_nothing() {
     let server = Server::in_memory();
     let down = || unavailable("down").metadata("x-zone", "b").pushback("5");
@@ -295,7 +295,7 @@ async fn alone_the_layer_changes_nothing() {
 }
 
 // What the layer writes is public, so that a user's own layer can act on it.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_is_declared_is_found_in_the_context() {
     use std::sync::{Arc, Mutex};
 
@@ -335,7 +335,7 @@ async fn what_is_declared_is_found_in_the_context() {
 }
 
 // CONTRACT I5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn of_the_globs_that_allow_it_the_first_one_added_is_told() {
     for (wide_first, expected) in [(true, Safety::Idempotent), (false, Safety::NoSideEffects)] {
         let wide = |layer: IdempotencyLayer| layer.idempotent("/test.v1.Echo/*").unwrap();

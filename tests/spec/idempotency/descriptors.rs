@@ -63,6 +63,7 @@ fn refusal(bytes: &[u8]) -> InvalidDescriptors {
 }
 
 // CONTRACT I2, I5: all that may have run and was declared by its proto, and nothing else
+// Over tonic alone: ours fails fast once two connections were lost unanswered.
 #[tokio::test(start_paused = true)]
 async fn what_its_proto_declares_is_repeated_and_the_rest_is_not() {
     let server = Server::in_memory();
@@ -96,7 +97,7 @@ async fn what_its_proto_declares_is_repeated_and_the_rest_is_not() {
 }
 
 // CONTRACT I5: code beats the proto, both ways
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_path_a_glob_and_a_closure_beat_the_proto() {
     assert_eq!(repeated(described()).await, [false, true, true, false]);
 
@@ -120,7 +121,7 @@ async fn a_path_a_glob_and_a_closure_beat_the_proto() {
 }
 
 // CONTRACT R6: its proto says that one message comes, so that the head is held for the trailers
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_status_in_trailers_is_retried_for_a_method_that_its_proto_calls_unary() {
     let late = || [Answer::status_in_trailers(Code::Unavailable, "late")];
     let server = Server::in_memory();
@@ -151,7 +152,7 @@ async fn a_status_in_trailers_is_retried_for_a_method_that_its_proto_calls_unary
 }
 
 // The same words from constants.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_table_of_constants_declares_as_descriptors_do() {
     let owned = layer().methods(TABLE).unwrap();
     assert_eq!(repeated(owned).await, [false, true, false, false]);

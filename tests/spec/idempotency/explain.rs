@@ -178,7 +178,7 @@ fn the_described_methods_that_nobody_annotated_are_listed() {
     assert_eq!(layer().unannotated_methods(), [""; 0]);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_method_that_is_called_and_unknown_to_everybody_is_listed() {
     let server = Server::in_memory();
     let orders = layer().methods(ORDERS).unwrap();
@@ -210,7 +210,7 @@ async fn a_method_that_is_called_and_unknown_to_everybody_is_listed() {
 
 // An exception is an annotation; so is a key, though this call got none, and the word of a layer
 // further out. Without descriptors nobody claims to know all methods.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_method_that_anybody_declared_is_not_listed() {
     let server = Server::in_memory();
     let undescribed = layer().idempotent(GET).unwrap();
@@ -229,7 +229,7 @@ async fn a_method_that_anybody_declared_is_not_listed() {
     assert_eq!(inner.unannotated_methods(), [""; 0]);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_builder_explains_and_lists_what_its_channels_do() {
     let server = Server::in_memory();
     let stack = Resilience::new()

@@ -43,7 +43,7 @@ fn with_key(value: &'static str) -> Request<EchoRequest> {
     request
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn all_attempts_of_a_call_carry_one_key_and_another_call_another() {
     let (server, mut client) = down(keyed(deduplicated()));
     client.unary(undeclared()).await.unwrap_err();
@@ -66,7 +66,7 @@ async fn all_attempts_of_a_call_carry_one_key_and_another_call_another() {
 }
 
 // CONTRACT I2, I4: a header alone makes nothing safe
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_key_promotes_only_if_the_user_says_that_the_server_deduplicates() {
     let (server, mut client) = down(keyed(IdempotencyKey::random()));
     let status = client.unary(undeclared()).await.unwrap_err();
@@ -75,7 +75,7 @@ async fn a_key_promotes_only_if_the_user_says_that_the_server_deduplicates() {
     assert_eq!(server.count(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn only_the_methods_of_the_pattern_carry_a_key() {
     let layer = layer().key(method::UNARY, deduplicated()).unwrap();
     let narrow = IdempotencyKey::random().header("x-once").unwrap();
@@ -92,7 +92,7 @@ async fn only_the_methods_of_the_pattern_carry_a_key() {
     assert!(first_glob[0].header("x-once").is_some());
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_key_which_the_caller_sends_is_kept_and_promotes_too() {
     let (server, mut client) = down(keyed(deduplicated()));
     client.unary(with_key("order-7")).await.unwrap_err();
@@ -108,7 +108,7 @@ async fn a_key_which_the_caller_sends_is_kept_and_promotes_too() {
     assert_eq!(keys(&server.calls()), [Some("")]);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_value_of_the_user_s_own_is_made_from_the_request_once_a_call() {
     let key = IdempotencyKey::from_request(|request| {
         let order = request.headers.get("x-order")?.to_str().ok()?;
@@ -136,7 +136,7 @@ async fn a_value_of_the_user_s_own_is_made_from_the_request_once_a_call() {
 }
 
 // CONTRACT I5: whoever says that a call is not to be repeated wins
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_exception_and_the_call_s_own_word_beat_the_promotion() {
     for pattern in [method::UNARY, "/test.v1.Echo/*"] {
         let layer = keyed(deduplicated()).not_idempotent(pattern).unwrap();
@@ -152,7 +152,7 @@ async fn an_exception_and_the_call_s_own_word_beat_the_promotion() {
     assert_eq!(server.count(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn redials_and_attempts_of_the_whole_stack_carry_one_key() {
     let server = Server::in_memory_unstarted();
     server.script().on(method::UNARY, failures(2));
@@ -169,7 +169,7 @@ async fn redials_and_attempts_of_the_whole_stack_carry_one_key() {
 }
 
 // Each attempt would carry its own, which is worse than none.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn below_a_retry_layer_no_key_is_made() {
     let by =
         IdempotencyKey::from_request(|_| Some(HeaderValue::from_static("mine"))).deduplicated();
@@ -190,7 +190,7 @@ async fn below_a_retry_layer_no_key_is_made() {
 }
 
 // A key needs no retry layer: a user's own loop sends it too.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn alone_the_layer_sends_a_key() {
     let server = Server::in_memory();
     let mut client = EchoClient::new(keyed(IdempotencyKey::random()).layer(server.channel()));

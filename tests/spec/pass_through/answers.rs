@@ -126,7 +126,7 @@ async fn is_transparent(answer: Answer) {
     let server = Server::in_memory();
     let channel = || {
         ServiceBuilder::new()
-            .map_response(|mut response: http::Response<tonic::body::Body>| {
+            .map_response(|mut response: http::Response<transports::ResponseBody>| {
                 response.extensions_mut().insert(Marker(7));
                 response
             })
@@ -143,7 +143,7 @@ async fn is_transparent(answer: Answer) {
 }
 
 // CONTRACT B1, B3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_ok_answer_goes_up_as_it_came() {
     is_transparent(
         Answer::handler()
@@ -154,7 +154,7 @@ async fn an_ok_answer_goes_up_as_it_came() {
 }
 
 // CONTRACT B1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_trailers_of_an_ok_answer_go_up_as_they_came() {
     let frame = grpc_frame(&EchoResponse {
         index: 9,
@@ -178,7 +178,7 @@ fn failure(answer: Answer) -> Answer {
 }
 
 // CONTRACT B1, R3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failure_in_the_head_shows_its_code_message_details_and_metadata() {
     is_transparent(failure(Answer::status(
         Code::FailedPrecondition,
@@ -188,7 +188,7 @@ async fn a_failure_in_the_head_shows_its_code_message_details_and_metadata() {
 }
 
 // CONTRACT B1, R3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failure_in_the_trailers_shows_its_code_message_details_and_metadata() {
     is_transparent(failure(Answer::status_in_trailers(
         Code::FailedPrecondition,
@@ -198,7 +198,7 @@ async fn a_failure_in_the_trailers_shows_its_code_message_details_and_metadata()
 }
 
 // CONTRACT B1, R3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failure_after_a_message_shows_the_message_and_then_itself() {
     let frame = grpc_frame(&EchoResponse {
         index: 9,
@@ -213,7 +213,7 @@ async fn a_failure_after_a_message_shows_the_message_and_then_itself() {
 }
 
 // CONTRACT B1, R3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failure_after_response_headers_shows_their_metadata_too() {
     let answer = Answer::status_in_trailers(Code::FailedPrecondition, "no");
     is_transparent(failure(answer).header_raw("x-head", "h")).await;

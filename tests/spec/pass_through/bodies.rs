@@ -52,7 +52,7 @@ async fn raw<T: Stack>(server: &Server, mut stack: T, answer: &Answer) -> String
 }
 
 // CONTRACT B1, B3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn frames_size_hints_and_ends_are_the_transport_s() {
     let server = Server::in_memory();
     let frame = |index| {

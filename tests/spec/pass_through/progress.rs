@@ -22,7 +22,7 @@ async fn ping_pong<T: Stack>(stack: T) {
 }
 
 // CONTRACT B4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_bidi_call_sends_one_gets_one_and_sends_the_next() {
     let server = Server::in_memory();
     let _ = for_each_stack!(server.channel(), |_name, stack| ping_pong(stack).await);
@@ -47,7 +47,7 @@ async fn upload<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT B4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_client_stream_arrives_message_by_message() {
     let server = Server::in_memory();
     let _ = for_each_stack!(server.channel(), |_name, stack| upload(&server, stack)
@@ -66,7 +66,7 @@ async fn drops_a_response<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT B5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn dropping_the_response_stream_cancels_the_call_at_the_server() {
     let server = Server::in_memory();
     server.script().otherwise(hang_after_message());
@@ -85,7 +85,7 @@ async fn drops_a_call<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT B5, R13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn dropping_the_call_cancels_it_at_the_server() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -115,7 +115,7 @@ async fn after_drop<T: Stack>(server: &Server, stack: T, drop_answers: bool) -> 
 }
 
 // CONTRACT B5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn dropping_either_side_of_a_bidi_call_has_the_effect_it_has_without_a_layer() {
     let server = Server::in_memory();
     for drop_answers in [true, false] {
@@ -144,7 +144,7 @@ async fn drops_the_call_with_its_request<T: Stack>(server: &Server, stack: T) ->
 }
 
 // CONTRACT B5; FIELD.md 1: without tonic's handle the server would see a proper end of the request
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_dropped_client_stream_does_not_look_like_a_complete_one() {
     let server = Server::in_memory();
     server

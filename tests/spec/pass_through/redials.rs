@@ -42,6 +42,7 @@ fn waiting() -> WaitForReadyLayer {
 }
 
 // CONTRACT B1, W2, R9
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_body_changed_between_retry_and_wait_for_ready_is_what_each_dial_sends() {
     for refusals in [0, 2] {
@@ -56,6 +57,7 @@ async fn a_body_changed_between_retry_and_wait_for_ready_is_what_each_dial_sends
 }
 
 // CONTRACT B1, W2: the context of the inbound call leaks into the call made for it
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_forwards_extensions_sends_the_message_of_its_own_call() {
     let server = Server::in_memory_unstarted();

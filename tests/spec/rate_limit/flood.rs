@@ -1,5 +1,7 @@
 //! A flood that leaves a line of promises which nobody keeps, and the honest callers after it.
 //! CONTRACT Q4.
+//!
+//! Over tonic alone: it loads the server, and the channel makes no difference.
 
 use std::time::Duration;
 

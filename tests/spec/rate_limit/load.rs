@@ -1,4 +1,6 @@
 //! A server limited to 500 requests a second, and clients that offer it 1,000.
+//!
+//! Over tonic alone: it loads the server, and the channel makes no difference.
 
 use std::time::Duration;
 

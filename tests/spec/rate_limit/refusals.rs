@@ -105,7 +105,7 @@ async fn without_hints_a_refusal_says_nothing_and_keeps_nothing() {
     assert_eq!(layer.snapshot().promised, 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_client_without_retries_sees_the_status_and_the_handler_is_not_called() {
     let server = serve(three_a_second(1));
     let mut client = client(server.channel());

@@ -29,7 +29,7 @@ fn watched(mut request: Request<EchoRequest>) -> (Request<EchoRequest>, CallRepo
     (request, report)
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_is_dropped_after_a_failed_attempt_was_cancelled_not_failed() {
     let server = Server::in_memory();
     let stack = || {
@@ -65,7 +65,7 @@ async fn a_call_that_is_dropped_after_a_failed_attempt_was_cancelled_not_failed(
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_the_deadline_cuts_is_among_those_that_failed() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));
@@ -83,7 +83,7 @@ async fn an_attempt_that_the_deadline_cuts_is_among_those_that_failed() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failure_after_the_answer_began_is_the_attempt_s_too() {
     let server = Server::in_memory();
     let broken = Answer::status_after_message(
@@ -121,7 +121,7 @@ impl<T> fmt::Display for BadAnswer<T> {
 
 impl<T> StdError for BadAnswer<T> {}
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_error_that_holds_a_response_of_ours_leaks_no_report() {
     let server = Server::in_memory();
     let marker = Arc::new(());
@@ -153,6 +153,7 @@ async fn an_error_that_holds_a_response_of_ours_leaks_no_report() {
     assert_eq!(Arc::strong_count(&marker), 1, "all that was kept is gone");
 }
 
+// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_fast_does_not_show_the_report_of_the_call_that_found_the_channel_down() {
     let server = Server::in_memory_unstarted();
@@ -165,7 +166,7 @@ async fn a_call_that_fails_fast_does_not_show_the_report_of_the_call_that_found_
     assert!(CallReport::find(&second).is_none());
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_answer_that_passes_keeps_its_reason_under_every_stack_with_a_retry_layer() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("no"));
@@ -179,7 +180,7 @@ async fn an_answer_that_passes_keeps_its_reason_under_every_stack_with_a_retry_l
     });
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hook_that_hangs_before_the_only_attempt_is_said_to_prepare_it() {
     let server = Server::in_memory();
     let hang = BeforeAttempt::new(|next: NextAttempt| async {
@@ -202,7 +203,7 @@ async fn a_hook_that_hangs_before_the_only_attempt_is_said_to_prepare_it() {
     assert_eq!(report.time_in(Phase::Attempt), Duration::ZERO);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_request_that_is_sent_again_from_further_out_begins_its_report_anew() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(4));
@@ -220,7 +221,7 @@ async fn a_request_that_is_sent_again_from_further_out_begins_its_report_anew() 
     assert!(report.last_failure().is_none());
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_inner_task_that_goes_on_after_the_expiry_writes_nothing_any_more() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());
@@ -240,7 +241,7 @@ async fn an_inner_task_that_goes_on_after_the_expiry_writes_nothing_any_more() {
 }
 
 // A call that did not wait says so, whatever others met.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_call_that_tests_a_channel_and_finds_it_ready_at_once_has_not_waited() {
     let server = Server::in_memory_unstarted();
     let patient = WaitForReadyLayer::new().fail_fast().backoff(every(SECOND));
@@ -254,7 +255,7 @@ async fn the_call_that_tests_a_channel_and_finds_it_ready_at_once_has_not_waited
 }
 
 // CONTRACT H2: media types have no case.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_case_of_a_content_type_says_nothing() {
     let server = Server::in_memory();
     let answer = grpc_frame(&EchoResponse::default());

@@ -11,7 +11,7 @@ use tower::{Layer as _, ServiceExt as _};
 use crate::support::{client, declared, for_each_stack, hello, policy, unavailable};
 
 // CONTRACT R12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_is_never_retried_says_so_when_its_connection_is_lost() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::drop_connection());
@@ -34,7 +34,7 @@ async fn a_call_that_is_never_retried_says_so_when_its_connection_is_lost() {
     assert_eq!(server.count(), 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_answer_to_a_call_that_is_never_retried_is_untouched_and_its_report_knows_why() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("no"));
@@ -49,6 +49,7 @@ async fn an_answer_to_a_call_that_is_never_retried_is_untouched_and_its_report_k
 }
 
 // PEER-CASES MW-chained; DESIGN decision 13
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn of_two_retry_layers_the_inner_one_stands_back_and_the_outer_one_says_why() {
     let server = Server::in_memory();
@@ -69,7 +70,7 @@ async fn of_two_retry_layers_the_inner_one_stands_back_and_the_outer_one_says_wh
 }
 
 // CONTRACT H2; FIELD.md 3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_proxy_s_page_is_the_code_of_its_http_status_under_every_layer_and_option() {
     let server = Server::in_memory();
     let page = Bytes::from_static(b"<html>no healthy upstream</html>");
@@ -96,7 +97,7 @@ async fn a_proxy_s_page_is_the_code_of_its_http_status_under_every_layer_and_opt
 }
 
 // CONTRACT R16: a page with 200 is no answer either.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_page_with_200_is_unknown_under_every_layer() {
     let server = Server::in_memory();
     let page = Answer::http(http::StatusCode::OK, "text/html", "<html>hello</html>");

@@ -26,7 +26,7 @@ fn watched(mut request: Request<EchoRequest>) -> (Request<EchoRequest>, CallRepo
     (request, report)
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_hangs_can_be_looked_at_and_says_how_long_it_hangs() {
     let server = Server::in_memory();
     let hang = Answer::hang();
@@ -58,6 +58,7 @@ async fn a_call_that_hangs_can_be_looked_at_and_says_how_long_it_hangs() {
     assert_eq!(report.give_up(), Some(GiveUp::Deadline));
 }
 
+// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
 #[tokio::test(start_paused = true)]
 async fn each_wait_of_a_call_is_a_phase_that_can_be_seen() {
     let server = Server::in_memory_unstarted();
@@ -100,7 +101,7 @@ async fn ends_with<T: Stack>(stack: T, name: &str, expected: (Code, Option<GiveU
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn every_layer_alone_writes_the_end_of_a_call_that_is_watched() {
     let server = Server::in_memory();
     for_each_stack!(server.channel(), |name, stack| {
@@ -111,7 +112,7 @@ async fn every_layer_alone_writes_the_end_of_a_call_that_is_watched() {
     });
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_is_dropped_was_cancelled_whatever_it_was_doing() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, Answer::hang());
@@ -135,7 +136,7 @@ async fn a_call_that_is_dropped_was_cancelled_whatever_it_was_doing() {
     assert_eq!(report.give_up(), Some(GiveUp::Cancelled));
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_request_that_is_refused_at_once_is_over_at_once() {
     let server = Server::in_memory();
     let (mut request, report) = watched(declared());

@@ -22,7 +22,7 @@ fn ten_to_fifty(jitter: Jitter) -> Exponential {
 }
 
 // CONTRACT R4, R14; PEER-CASES JAVA-backoff
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn waits_grow_by_the_multiplier_up_to_the_cap_and_none_follows_the_last_attempt() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, unavailable("down"));
@@ -73,7 +73,7 @@ async fn seven_attempts(jitter: Jitter, seed: u64) -> (Vec<(u32, Duration, Durat
 }
 
 // CONTRACT R4; PEER-CASES MW-jitter-bounds
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn each_jitter_is_waited_as_drawn_and_stays_within_its_bounds() {
     let bases = [100.0, 200.0, 400.0, 800.0, 800.0, 800.0];
     let scaled = |low: f64, high: f64| bases.map(|base| (base * low, base * high));
@@ -102,7 +102,7 @@ async fn each_jitter_is_waited_as_drawn_and_stays_within_its_bounds() {
 }
 
 // CONTRACT R4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn decorrelated_jitter_grows_from_what_was_waited_last() {
     let (said, _) = seven_attempts(Jitter::Decorrelated, 3).await;
     let numbers: Vec<_> = said.iter().map(|(retry, _, _)| *retry).collect();
@@ -113,7 +113,7 @@ async fn decorrelated_jitter_grows_from_what_was_waited_last() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_seed_repeats_its_waits_and_no_seed_does_not() {
     let run = |seed| seven_attempts(Jitter::Full, seed);
     assert_eq!(run(7).await, run(7).await);
@@ -147,7 +147,7 @@ fn timeouts(calls: &[Call]) -> Vec<u128> {
 }
 
 // CONTRACT R2, R14, D2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_caller_s_timeout_spans_all_attempts_without_a_deadline_layer() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, unavailable("down"));
@@ -169,7 +169,7 @@ async fn the_caller_s_timeout_spans_all_attempts_without_a_deadline_layer() {
 }
 
 // CONTRACT R14, R17; PEER-CASES NET-deadline-during-backoff, GAX-no-sleep-past-deadline
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_wait_past_the_deadline_returns_the_last_real_error_at_once() {
     let server = Server::in_memory();
     let answer = unavailable("down").metadata("x-zone", "b");
@@ -201,7 +201,7 @@ fn messages(status: &Status) -> Vec<String> {
 }
 
 // CONTRACT R17, D5, D11; DESIGN decision 12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_deadline_that_passes_during_an_attempt_has_the_last_real_error_as_its_source() {
     for last in [
         Answer::hang(),
@@ -231,7 +231,7 @@ async fn a_deadline_that_passes_during_an_attempt_has_the_last_real_error_as_its
 }
 
 // PEER-CASES CORE-per-attempt-timeout, GAX-attempt-timeout; a deadline layer below bounds each attempt
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_deadline_below_the_layer_is_the_attempt_s_and_retried_by_opt_in_only() {
     use grpc_resilience::deadline::DeadlineLayer;
 
@@ -267,7 +267,7 @@ async fn a_deadline_below_the_layer_is_the_attempt_s_and_retried_by_opt_in_only(
 }
 
 // CONTRACT D8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_s_deadline_exceeded_is_retried_by_opt_in_only() {
     for (policy, attempts) in [
         (policy(), 1),

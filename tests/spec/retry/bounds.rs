@@ -56,7 +56,7 @@ fn bucket(tokens: u32) -> Arc<TokenBucket> {
 }
 
 // CONTRACT T2, T4: whatever the code, and whatever the policy calls the retry
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_policy_escapes_the_budget() {
     for plan in [retry(ms(1)), transparent(ms(1))] {
         for code in [Code::Unavailable, Code::Aborted] {
@@ -68,7 +68,7 @@ async fn no_policy_escapes_the_budget() {
 }
 
 // CONTRACT R2, R14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_policy_waits_beyond_the_deadline() {
     for plan in [retry(ms(1_000)), transparent(ms(1_000))] {
         let mut request = declared();
@@ -79,7 +79,7 @@ async fn no_policy_waits_beyond_the_deadline() {
 }
 
 // CONTRACT R1, P3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_policy_overrules_the_caller_s_attempts_or_a_pushback_that_says_no() {
     for plan in [retry(ms(1)), transparent(ms(1))] {
         let mut request = declared();
@@ -94,7 +94,7 @@ async fn no_policy_overrules_the_caller_s_attempts_or_a_pushback_that_says_no() 
 }
 
 // CONTRACT R17, T2: a token that can't be had says nothing of the server, and hides nothing that it said
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failing_hook_costs_the_server_no_token_and_the_server_s_word_stays_in_the_chain() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("the server's word"));

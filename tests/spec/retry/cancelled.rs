@@ -6,7 +6,7 @@ use tokio::time::{sleep, timeout};
 use crate::support::{declared, every, failures, ms, policy, retrying};
 
 // PEER-CASES JAVA-cancel-while-backoff, CORE-cancel-during-delay
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_dropped_during_backoff_sends_nothing_afterwards() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));
@@ -29,7 +29,7 @@ async fn a_call_dropped_during_backoff_sends_nothing_afterwards() {
 }
 
 // PEER-CASES CORE-cancellation, JAVA-cancel-while-starting, JAVA-headers-then-cancel; CONTRACT B5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_dropped_during_an_attempt_is_cancelled_at_the_server() {
     for failed_before in 0..=2 {
         let server = Server::in_memory();
@@ -47,7 +47,7 @@ async fn a_call_dropped_during_an_attempt_is_cancelled_at_the_server() {
 }
 
 // CONTRACT B5; the head of a method that is known to answer once is held, and the caller goes away
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_dropped_while_its_head_is_held_is_cancelled_at_the_server() {
     use grpc_resilience::call::CallOptionsExt as _;
     use grpc_resilience::grpc::MethodKind;

@@ -34,7 +34,7 @@ async fn answered_with(
     (server.count(), call.unwrap_err())
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failure_that_the_predicate_names_is_retried_like_one_of_the_codes() {
     let server = Server::in_memory();
     let dropped = Answer::status(Code::Unknown, DROPPED);
@@ -60,7 +60,7 @@ async fn a_failure_that_the_predicate_names_is_retried_like_one_of_the_codes() {
 }
 
 // CONTRACT I2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_undeclared_call_is_not_repeated_by_it() {
     let answer = Answer::status(Code::Unknown, DROPPED);
     let (sent, status) = answered_with(answer, etcd(), undeclared()).await;
@@ -70,7 +70,7 @@ async fn an_undeclared_call_is_not_repeated_by_it() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn details_and_metadata_can_be_asked_about() {
     let by_details = || policy().retry_if(|status| status.details().ends_with(b"TRY_AGAIN"));
     let by_metadata = || policy().retry_if(|status| status.metadata().contains_key("x-again"));
@@ -87,7 +87,7 @@ async fn details_and_metadata_can_be_asked_about() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn several_predicates_add_up_and_a_veto_beats_them_and_the_codes() {
     let policy = || {
         etcd()
@@ -109,7 +109,7 @@ async fn several_predicates_add_up_and_a_veto_beats_them_and_the_codes() {
 }
 
 // CONTRACT R15, R16
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_cannot_be_cured_is_not_retried_whatever_a_predicate_says() {
     let all = || policy().retry_if(|_| true);
     let too_large = Answer::status(Code::ResourceExhausted, "message too large 9 > 8");
@@ -122,7 +122,7 @@ async fn what_cannot_be_cured_is_not_retried_whatever_a_predicate_says() {
 }
 
 // CONTRACT P3, R1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_server_s_no_and_the_caller_s_wishes_bind_it() {
     let dropped = || Answer::status(Code::Unknown, DROPPED);
     let (sent, status) = answered_with(dropped().pushback("-1"), etcd(), declared()).await;
@@ -145,7 +145,7 @@ async fn the_server_s_no_and_the_caller_s_wishes_bind_it() {
 }
 
 // CONTRACT P2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hint_on_such_a_failure_is_obeyed() {
     let server = Server::in_memory();
     let dropped = Answer::status(Code::Unknown, DROPPED).pushback("70");
@@ -154,7 +154,7 @@ async fn a_hint_on_such_a_failure_is_obeyed() {
     assert_eq!(waits(&server.calls()), [70]);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn it_is_asked_about_trailers_of_a_method_that_answers_once_and_in_the_whole_stack() {
     let server = Server::in_memory();
     let trailers = Answer::status_in_trailers(Code::Unknown, DROPPED);
@@ -177,7 +177,7 @@ async fn it_is_asked_about_trailers_of_a_method_that_answers_once_and_in_the_who
 }
 
 // CONTRACT T2: also where it is final, and after the answer began
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn such_a_failure_takes_a_token_each_time() {
     let head_first = || {
         let frame = grpc_frame(&EchoRequest::default());

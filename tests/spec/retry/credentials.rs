@@ -83,7 +83,7 @@ async fn second_after_refusal<S: Stack>(
 }
 
 // CONTRACT I6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_next_call_s_hook_is_told_whether_or_not_either_call_is_declared() {
     for requests in [
         [undeclared(), undeclared()],
@@ -98,7 +98,7 @@ async fn the_next_call_s_hook_is_told_whether_or_not_either_call_is_declared() {
 }
 
 // CONTRACT I6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn under_the_whole_stack_it_is_told_too() {
     let (server, tokens) = (Server::in_memory(), Tokens::default());
     let stack = Resilience::new()
@@ -108,7 +108,7 @@ async fn under_the_whole_stack_it_is_told_too() {
 }
 
 // CONTRACT I6, R12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn calls_that_are_never_retried_tell_it_and_are_told() {
     let never = || {
         let mut request = undeclared();
@@ -124,7 +124,7 @@ async fn calls_that_are_never_retried_tell_it_and_are_told() {
 }
 
 // CONTRACT I6: a server that sends its head first
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_refusal_in_trailers_is_told_too() {
     for (kind_is_known, never) in [(true, false), (false, false), (false, true)] {
         let (server, tokens) = (Server::in_memory(), Tokens::default());
@@ -146,7 +146,7 @@ async fn a_refusal_in_trailers_is_told_too() {
 }
 
 // CONTRACT I6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn it_is_told_until_it_has_run_with_success_and_then_no_more() {
     let (server, tokens) = (Server::in_memory(), Tokens::default());
     server.script().on(method::UNARY, [refused()]);
@@ -184,7 +184,7 @@ async fn it_is_told_until_it_has_run_with_success_and_then_no_more() {
 }
 
 // CONTRACT I6: those that were on their way with the old token
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn refusals_of_what_was_sent_before_the_renewal_fetch_no_second_token() {
     let (server, tokens) = (Server::in_memory(), Tokens::default());
     let late = refused().after(crate::support::ms(500));
@@ -205,7 +205,7 @@ async fn refusals_of_what_was_sent_before_the_renewal_fetch_no_second_token() {
 
 // CONTRACT I6: two runs of the hook are told the same, and the token of the first one is refused
 // too
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_renewal_does_not_hide_the_refusal_of_a_later_token() {
     let (server, tokens) = (Server::in_memory(), Tokens::default());
     let slow_hook = {
@@ -244,7 +244,7 @@ async fn a_renewal_does_not_hide_the_refusal_of_a_later_token() {
 }
 
 // CONTRACT I6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn other_failures_are_told_within_their_call_only() {
     let (server, tokens) = (Server::in_memory(), Tokens::default());
     let denied = Answer::status(Code::PermissionDenied, "no");
@@ -256,7 +256,7 @@ async fn other_failures_are_told_within_their_call_only() {
 }
 
 // CONTRACT I6: a refusal that the call itself mended is no news for the next
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_a_retry_renewed_is_not_told_again() {
     let (server, tokens) = (Server::in_memory(), Tokens::default());
     server.script().on(method::UNARY, [refused()]);
@@ -295,7 +295,7 @@ fn listening(fails: u32) -> (Refusals, BeforeAttempt) {
 }
 
 // CONTRACT I6: the hook failed once when it was told
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_second_attempt_is_told_of_refused_credentials_too() {
     for is_renewing in [false, true] {
         let server = Server::in_memory();
@@ -317,7 +317,7 @@ async fn a_second_attempt_is_told_of_refused_credentials_too() {
 }
 
 // CONTRACT I6: another call is refused while this one backs off for another reason
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retry_is_told_of_what_another_call_was_refused_meanwhile() {
     let server = Server::in_memory();
     let down = Answer::status(Code::Unavailable, "down");

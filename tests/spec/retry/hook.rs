@@ -13,9 +13,9 @@ use grpc_resilience::{BoxError, GiveUp};
 use test_protos::EchoClient;
 use testing::{Answer, Server, method};
 use tokio::time::{Instant, sleep, timeout};
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::{Layer as _, ServiceBuilder};
+use transports::Channel;
 
 use crate::support::{
     SECOND, Stack, client, declared, every, failures, ms, policy, previous_attempts, timeouts,
@@ -72,7 +72,7 @@ fn run(number: u32, failure: Option<&str>) -> (u32, String, Option<String>) {
 }
 
 // PEER-CASES MW-callback
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_hook_runs_before_every_attempt_and_knows_its_number_method_and_last_failure() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(2));
@@ -86,7 +86,7 @@ async fn the_hook_runs_before_every_attempt_and_knows_its_number_method_and_last
 }
 
 // CONTRACT R3; PEER-CASES MW-callback
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_hook_does_not_run_after_a_failure_that_is_final() {
     let fatal = Answer::status(Code::Internal, "broken");
     let server = Server::in_memory();
@@ -103,7 +103,7 @@ async fn the_hook_does_not_run_after_a_failure_that_is_final() {
 }
 
 // CONTRACT R12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_hook_runs_for_calls_that_are_never_retried_too_and_their_answer_comes_as_it_is() {
     for (policy, never) in [(RetryPolicy::never(), false), (RetryPolicy::new(), true)] {
         for fails in [false, true] {
@@ -137,7 +137,7 @@ async fn the_hook_runs_for_calls_that_are_never_retried_too_and_their_answer_com
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_headers_of_the_hook_reach_its_attempt_and_do_not_pile_up_on_the_next() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(3));
@@ -207,7 +207,7 @@ async fn counts_down<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT D2, R2, R10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_timeout_shrinks_by_the_hook_s_wait_and_the_attempts_are_counted_after_it() {
     let server = Server::in_memory();
     let stack = ServiceBuilder::new()
@@ -219,7 +219,7 @@ async fn the_timeout_shrinks_by_the_hook_s_wait_and_the_attempts_are_counted_aft
 }
 
 // CONTRACT R3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hook_that_fails_with_a_fatal_status_ends_the_call_with_it_and_nothing_is_sent() {
     let server = Server::in_memory();
     let (hook, runs) = failing(|_| {
@@ -243,7 +243,7 @@ async fn a_hook_that_fails_with_a_fatal_status_ends_the_call_with_it_and_nothing
 }
 
 // CONTRACT I1, R1: nothing was sent, so that nothing need be declared
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hook_that_fails_otherwise_is_unavailable_and_retried_whatever_is_declared() {
     for request in [undeclared as fn() -> _, declared] {
         let server = Server::in_memory();
@@ -271,7 +271,7 @@ fn expired_token() -> Answer {
 }
 
 // CONTRACT R3, R14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn unauthenticated_is_retried_once_and_at_once_if_the_hook_renews_credentials() {
     let server = Server::in_memory();
     let renewing = || recording().0.renews_credentials();
@@ -302,7 +302,7 @@ async fn unauthenticated_is_retried_once_and_at_once_if_the_hook_renews_credenti
 }
 
 // CONTRACT I3, R1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn unauthenticated_is_not_retried_undeclared_without_the_flag_or_beyond_the_attempts() {
     let renewing = recording().0.renews_credentials();
     let one_attempt = || {
@@ -331,7 +331,7 @@ async fn unauthenticated_is_not_retried_undeclared_without_the_flag_or_beyond_th
 }
 
 // CONTRACT D5, R17
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hook_that_hangs_ends_at_the_deadline_which_says_so() {
     for hangs_at in [1, 2] {
         let server = Server::in_memory();
@@ -368,6 +368,7 @@ impl Drop for Guard {
 }
 
 // CONTRACT R13
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn dropping_the_call_drops_what_the_hook_is_doing_and_nothing_is_sent() {
     let server = Server::in_memory();
@@ -434,7 +435,7 @@ async fn spends(budget: &Arc<Permits>, second: fn() -> BoxError) -> (Result<(), 
 }
 
 // CONTRACT T9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_permit_of_an_attempt_whose_hook_fails_is_given_back() {
     let budget = Permits::of(5);
     let fatal = || Status::unauthenticated("no token").into();
@@ -450,7 +451,7 @@ async fn the_permit_of_an_attempt_whose_hook_fails_is_given_back() {
 }
 
 // CONTRACT T9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_can_take_the_permit_again_that_its_own_failed_hook_gave_back() {
     let budget = Permits::of(1);
     let (call, sent) = spends(&budget, io_error).await;
@@ -460,7 +461,7 @@ async fn a_call_can_take_the_permit_again_that_its_own_failed_hook_gave_back() {
 }
 
 // CONTRACT R13, T9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_permit_of_a_call_that_is_dropped_while_its_hook_runs_is_given_back() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));
@@ -482,14 +483,13 @@ async fn the_permit_of_a_call_that_is_dropped_while_its_hook_runs_is_given_back(
 }
 
 // CONTRACT X3, R10: through the raw peer, for no server refuses a stream on demand
-#[tokio::test]
+#[transports::test]
 async fn before_a_transparent_retry_the_hook_runs_again_with_the_same_number() {
     use peer::{Connection, Peer, Stream};
 
     let peer = Peer::always(Connection::new().streams([Stream::refuse()])).await;
-    let endpoint = tonic::transport::Endpoint::from_shared(peer.uri()).unwrap();
     let (hook, runs) = recording();
-    let channel = layer(hook).layer(endpoint.connect_lazy());
+    let channel = layer(hook).layer(Channel::to(peer.uri()));
     EchoClient::new(channel).unary(undeclared()).await.unwrap();
     assert_eq!(peer.streams_seen().len(), 2);
     let runs = runs.lock().unwrap();

@@ -36,7 +36,7 @@ fn stack(
     server: &Server,
     policy: RetryPolicy,
     hook: BeforeAttempt,
-) -> EchoClient<Resilient<tonic::transport::Channel>> {
+) -> EchoClient<Resilient<transports::Channel>> {
     let retry = RetryLayer::new(policy).before_attempt(hook);
     EchoClient::new(Resilience::new().retry_layer(retry).wrap(server.channel()))
 }
@@ -128,7 +128,7 @@ fn a_hook_that_names_the_last_failure_as_its_cause_makes_no_chain_that_grows() {
 }
 
 // CONTRACT R1, R4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_failures_of_a_hook_are_attempts_backed_off_and_bounded_as_the_policy_says() {
     let server = Server::in_memory();
     let (hook, runs) = hook(|_| false);
@@ -152,7 +152,7 @@ async fn the_failures_of_a_hook_are_attempts_backed_off_and_bounded_as_the_polic
 }
 
 // CONTRACT R2, R14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hook_that_fails_until_the_deadline_ends_the_call_by_then() {
     let server = Server::in_memory();
     server.script().otherwise(Answer::hang());

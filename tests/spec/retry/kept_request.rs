@@ -21,7 +21,7 @@ use crate::support::{SECOND, client, hang_after_message, message, ms, policy, un
 struct Token(#[expect(dead_code, reason = "it only counts")] Arc<()>);
 
 // CONTRACT R7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_the_caller_put_into_the_request_is_let_go_with_the_head_of_the_answer() {
     let server = Server::in_memory();
     let hang = hang_after_message();
@@ -113,13 +113,13 @@ async fn leaks_nothing(with_extension: bool) {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_error_that_holds_a_response_leaks_nothing() {
     leaks_nothing(false).await;
     leaks_nothing(true).await;
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hook_sees_the_timeout_that_the_caller_set() {
     let server = Server::in_memory();
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -145,12 +145,11 @@ async fn a_hook_sees_the_timeout_that_the_caller_set() {
 }
 
 // CONTRACT R1
-#[tokio::test]
+#[transports::test]
 async fn a_hook_that_fails_after_a_transparent_retry_is_bounded_by_the_attempts() {
     use peer::{Connection, Peer, Stream};
 
     let peer = Peer::always(Connection::new().streams([Stream::refuse()])).await;
-    let endpoint = tonic::transport::Endpoint::from_shared(peer.uri()).unwrap();
     let runs = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&runs);
     let hook = BeforeAttempt::new(move |next: NextAttempt| {
@@ -165,7 +164,7 @@ async fn a_hook_that_fails_after_a_transparent_retry_is_bounded_by_the_attempts(
     });
     let stack = RetryLayer::new(policy())
         .before_attempt(hook)
-        .layer(endpoint.connect_lazy());
+        .layer(transports::Channel::to(peer.uri()));
     let ended = timeout(3 * SECOND, client(stack).unary(undeclared())).await;
     let runs = runs.load(Ordering::Relaxed);
     assert!(

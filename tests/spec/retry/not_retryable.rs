@@ -171,7 +171,7 @@ async fn answered_with(answer: Answer, policy: RetryPolicy) -> (usize, Status) {
 }
 
 // CONTRACT R15
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_is_over_a_size_limit_is_sent_once_whatever_library_says_so() {
     for (code, message) in OVER_A_LIMIT {
         let answer = Answer::status(code, message);
@@ -183,7 +183,7 @@ async fn what_is_over_a_size_limit_is_sent_once_whatever_library_says_so() {
 }
 
 // CONTRACT R15
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn overload_and_other_words_for_a_limit_are_retried() {
     for message in [
         "the queue is full",
@@ -203,7 +203,7 @@ async fn overload_and_other_words_for_a_limit_are_retried() {
 }
 
 // CONTRACT R15: hyper's server says so of a header list that is too large, and proxies of a request
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_http_status_for_what_is_too_large_is_not_retried() {
     use http::StatusCode;
 
@@ -219,7 +219,7 @@ async fn an_http_status_for_what_is_too_large_is_not_retried() {
 }
 
 // CONTRACT R15
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_size_limit_in_trailers_of_a_method_that_answers_once_is_final_too() {
     use grpc_resilience::call::CallOptionsExt as _;
 
@@ -252,7 +252,7 @@ const NO_CODES: [&str; 10] = [
 ];
 
 // CONTRACT R16
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_status_that_is_no_code_is_unknown_and_sent_once_whatever_is_retryable() {
     for text in NO_CODES {
         for policy in [policy(), policy().retry_on(Code::Unknown), everything()] {
@@ -265,7 +265,7 @@ async fn a_status_that_is_no_code_is_unknown_and_sent_once_whatever_is_retryable
 }
 
 // CONTRACT R16: one that is there twice is one code if it says the same
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_status_that_is_several_codes_is_sent_once() {
     use grpc_resilience::call::CallOptionsExt as _;
 
@@ -289,7 +289,7 @@ async fn a_status_that_is_several_codes_is_sent_once() {
 }
 
 // CONTRACT R16
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn unknown_itself_is_retried_where_the_policy_says_so() {
     let answer = Answer::status(Code::Unknown, "raft proposal dropped");
     let (sent, _) = answered_with(answer, policy().retry_on(Code::Unknown)).await;
@@ -297,7 +297,7 @@ async fn unknown_itself_is_retried_where_the_policy_says_so() {
 }
 
 // CONTRACT R16
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn neither_a_pushback_nor_retry_info_makes_it_retryable() {
     let answer = Answer::status(Code::Unavailable, "down").metadata("grpc-status", "99");
     for answer in [answer.clone().pushback("0"), answer.retry_info(ms(1))] {
@@ -324,7 +324,7 @@ impl Policy for Stubborn {
 }
 
 // CONTRACT R15, R16
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_policy_of_a_user_s_own_retries_what_cannot_be_cured() {
     let too_large = "Received message that decompresses to a size larger than 65536";
     for (answer, attempts) in [
@@ -345,7 +345,7 @@ async fn no_policy_of_a_user_s_own_retries_what_cannot_be_cured() {
 }
 
 // CONTRACT R15, R16: as an ordinary call
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_whole_stack_knows_them_too() {
     let too_large = "message too large 5118829 > 4194304";
     for (answer, attempts) in [

@@ -28,7 +28,7 @@ async fn tuned(answer: Answer, tune: impl FnOnce(&mut CallOptions)) -> (Status, 
     (status, calls)
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_sets_its_own_number_of_attempts() {
     for attempts in [1, 2, 7] {
         let (status, calls) = tuned(unavailable("down"), |options| {
@@ -40,7 +40,7 @@ async fn a_call_sets_its_own_number_of_attempts() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_adds_retryable_codes() {
     let aborted = Answer::status(Code::Aborted, "conflict");
     let (_, calls) = tuned(aborted.clone(), |_| {}).await;
@@ -59,7 +59,7 @@ async fn a_call_adds_retryable_codes() {
     assert_eq!(calls.len(), 4, "the layer's codes stay");
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_brings_its_own_backoff() {
     let (_, calls) = tuned(unavailable("down"), |options| {
         options.backoff(every(ms(70))).max_attempts(3);
@@ -69,7 +69,7 @@ async fn a_call_brings_its_own_backoff() {
 }
 
 // Bad configuration is a typed error at construction
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_of_no_attempt_is_the_caller_s_error_said_at_once() {
     let (status, calls) = tuned(unavailable("down"), |options| {
         options.max_attempts(0);

@@ -7,9 +7,9 @@ use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::retry::{Outcome, Plan, Policies, Policy, Retry, RetryLayer, RetryPolicy};
 use test_protos::{EchoClient, EchoRequest};
 use testing::{Answer, Call, Server, method};
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tower::Layer as _;
+use transports::Channel;
 
 use crate::support::{
     declared, every, failures, ms, policy, retrying, unavailable, undeclared, waits,
@@ -46,7 +46,7 @@ fn given_up(call: Result<(), Status>) -> Option<GiveUp> {
     GiveUp::find(&call.unwrap_err())
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn each_method_has_its_policy_an_exact_path_before_a_glob_the_first_glob_before_others() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("down"));
@@ -76,7 +76,7 @@ async fn each_method_has_its_policy_an_exact_path_before_a_glob_the_first_glob_b
     assert_eq!(server.count(), 5);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_in_backoff_keeps_the_policy_that_it_started_with_and_the_next_has_the_new_one() {
     let server = Server::in_memory();
     server.script().always(method::UNARY, unavailable("down"));
@@ -126,7 +126,7 @@ impl Policy for Cautious {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_policy_of_the_user_s_own_decides_and_leaves_the_rest_to_another() {
     let lost = || Answer::status(Code::DataLoss, "lost");
     let (call, calls) = play(Cautious(policy()), [lost(), lost()]).await;
@@ -161,7 +161,7 @@ impl Policy for Reckless {
 }
 
 // CONTRACT I2, I4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_policy_can_have_an_undeclared_call_repeated_that_may_have_run() {
     let retry = Plan::retry(Duration::ZERO);
     let transparent = Plan::transparent(Duration::ZERO);
@@ -202,7 +202,7 @@ impl Policy for Assuming {
 }
 
 // CONTRACT I2, I5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_policy_of_the_user_s_own_may_assume_idempotence_but_not_against_the_caller_s_word() {
     let (call, calls) = play_as(undeclared(), Assuming, [unavailable("down")]).await;
     call.unwrap();
@@ -214,7 +214,7 @@ async fn a_policy_of_the_user_s_own_may_assume_idempotence_but_not_against_the_c
 }
 
 // CONTRACT R12
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn under_the_policy_never_a_call_passes_as_without_the_layer() {
     for answer in [unavailable("down"), unavailable("down").pushback("0")] {
         let (call, calls) = play(RetryPolicy::never(), [answer]).await;
@@ -231,14 +231,13 @@ async fn under_the_policy_never_a_call_passes_as_without_the_layer() {
 }
 
 // CONTRACT R12, X2: through the raw peer, for no server refuses a stream on demand
-#[tokio::test]
+#[transports::test]
 async fn the_policy_never_makes_no_transparent_retry_either() {
     use peer::{Connection, Peer, Stream};
 
     for (policy, streams) in [(RetryPolicy::never(), 1), (policy(), 2)] {
         let peer = Peer::always(Connection::new().streams([Stream::refuse()])).await;
-        let endpoint = tonic::transport::Endpoint::from_shared(peer.uri()).unwrap();
-        let channel = RetryLayer::new(policy).layer(endpoint.connect_lazy());
+        let channel = RetryLayer::new(policy).layer(Channel::to(peer.uri()));
         let call = EchoClient::new(channel).unary(declared()).await;
         assert_eq!(call.is_err(), streams == 1);
         assert_eq!(peer.streams_seen().len(), streams);
@@ -246,7 +245,7 @@ async fn the_policy_never_makes_no_transparent_retry_either() {
 }
 
 // CONTRACT R4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_code_can_have_a_curve_of_its_own() {
     let aborted = || Answer::status(Code::Aborted, "conflict");
     let conflicts = policy().retry_on(Code::Aborted);
@@ -273,7 +272,7 @@ async fn a_code_can_have_a_curve_of_its_own() {
 }
 
 // CONTRACT P2, P8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn overload_without_a_hint_is_waited_for_ten_times_as_long() {
     let busy = || Answer::status(Code::ResourceExhausted, "busy");
     let overload = || policy().retry_on(Code::ResourceExhausted);
@@ -302,7 +301,7 @@ fn pushed(millis: u64) -> Answer {
 }
 
 // CONTRACT P10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hint_longer_than_the_policy_obeys_ends_the_call_and_a_shorter_one_is_obeyed() {
     let capped = || policy().max_hint(ms(200));
     for too_long in [pushed(201), unavailable("busy").retry_info(ms(201))] {
@@ -338,7 +337,7 @@ async fn a_hint_longer_than_the_policy_obeys_ends_the_call_and_a_shorter_one_is_
 }
 
 // CONTRACT P10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_caller_s_word_on_hints_beats_the_policy_s() {
     for (of_policy, of_call, hint, obeyed) in [
         (Some(200), 500, 500, true),
@@ -367,7 +366,7 @@ async fn the_caller_s_word_on_hints_beats_the_policy_s() {
 }
 
 // CONTRACT R3; PEER-CASES MW-override-per-call
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_can_name_the_only_codes_that_are_retried() {
     let server = Server::in_memory();
     let mut client = retrying(&server, policy());

@@ -24,7 +24,7 @@ async fn has_room<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT R8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_may_make_no_attempt_takes_nothing_of_the_replay_buffer() {
     let server = Server::in_memory();
     let stack = small().layer(server.channel());
@@ -37,7 +37,7 @@ async fn a_call_that_may_make_no_attempt_takes_nothing_of_the_replay_buffer() {
 }
 
 // CONTRACT R8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn calls_that_succeed_or_are_dropped_give_back_what_they_took_of_the_replay_buffer() {
     let server = Server::in_memory();
     let stack = Resilience::new()
@@ -83,7 +83,7 @@ async fn survives_panics<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT R8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_budget_that_panics_costs_nothing_of_the_replay_buffer() {
     let server = Server::in_memory();
     let whole = Resilience::new()

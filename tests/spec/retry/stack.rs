@@ -37,7 +37,7 @@ fn looking(seen: &Seen) -> impl Fn(Request<Body>) -> Request<Body> + Clone + use
 }
 
 // PEER-CASES CORE-send-initial-metadata
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn metadata_extensions_and_message_reach_every_attempt() {
     let server = Server::in_memory();
     server.script().on(
@@ -83,7 +83,7 @@ async fn metadata_extensions_and_message_reach_every_attempt() {
 }
 
 // PEER-CASES MW-chained
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn attempts_of_two_retry_layers_do_not_multiply() {
     for (outer, inner) in [(3, 5), (5, 3), (1, 4)] {
         let server = Server::in_memory();
@@ -123,7 +123,7 @@ macro_rules! survives {
 }
 
 // together, in any order that makes sense
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn works_in_every_order_that_makes_sense() {
     let server = Server::in_memory();
     let retry = || RetryLayer::new(policy());
@@ -170,7 +170,7 @@ async fn works_in_every_order_that_makes_sense() {
 }
 
 // The layers speak through the context, also past a foreign layer
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn works_among_a_third_party_s_layers() {
     let server = Server::in_memory();
     let foreign = |request: Request<Body>| request;
@@ -185,7 +185,7 @@ async fn works_among_a_third_party_s_layers() {
 }
 
 // CONTRACT R11: retries happen above whatever picks a connection
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn each_attempt_may_go_to_another_server() {
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -10,8 +10,8 @@ use test_protos::{EchoClient, EchoRequest};
 use testing::{Answer, Server, method};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tonic::transport::Channel;
 use tonic::{Request, Status};
+use transports::Channel;
 
 use crate::support::{SECOND, ms, policy, unavailable, waits};
 
@@ -81,7 +81,7 @@ async fn retried(server: &Server, client: &Client) -> Result<(), Option<GiveUp>>
 const FULL: Option<GiveUp> = Some(GiveUp::ReplayBufferFull);
 
 // CONTRACT R8a, P10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn calls_without_a_deadline_that_are_sent_away_for_days_end_at_once() {
     let server = Server::in_memory();
     let client = client(&server);
@@ -98,7 +98,7 @@ async fn calls_without_a_deadline_that_are_sent_away_for_days_end_at_once() {
 }
 
 // CONTRACT P10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn with_a_deadline_a_hint_is_as_long_as_that_allows() {
     let server = Server::in_memory();
     let client = client(&server);
@@ -114,7 +114,7 @@ async fn with_a_deadline_a_hint_is_as_long_as_that_allows() {
 }
 
 // CONTRACT R8a
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn calls_that_wait_for_long_hold_half_of_the_replay_buffer_and_others_are_retried() {
     let server = Server::in_memory();
     let client = client(&server);
@@ -134,7 +134,7 @@ async fn calls_that_wait_for_long_hold_half_of_the_replay_buffer_and_others_are_
 }
 
 // CONTRACT R8a
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn calls_that_wait_hold_three_quarters_of_the_replay_buffer() {
     let server = Server::in_memory();
     let client = client(&server);
@@ -151,7 +151,7 @@ async fn calls_that_wait_hold_three_quarters_of_the_replay_buffer() {
 }
 
 // CONTRACT R8a, R13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_is_dropped_while_it_waits_leaves_its_room() {
     let server = Server::in_memory();
     let client = client(&server);
@@ -164,7 +164,7 @@ async fn a_call_that_is_dropped_while_it_waits_leaves_its_room() {
 }
 
 // CONTRACT R8a, R17
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_without_room_to_wait_shows_what_the_server_said() {
     let server = Server::in_memory();
     let client = client(&server);

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::body::Body;
 use tonic::service::LayerExt as _;
-use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 use tower::{Layer as _, ServiceBuilder};
+use transports::Channel;
 
 pub(crate) type Reply = Result<EchoResponse, Status>;
 pub(crate) type Answers = Pin<Box<dyn Stream<Item = Reply> + Send>>;

@@ -91,7 +91,7 @@ impl Given {
 }
 
 // CONTRACT D6; an explicit `no_timeout()` lifts the layer's default and nothing else
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn of_all_deadlines_that_a_call_has_the_earliest_wins() {
     for served in [None, Some(1), Some(3), Some(5)] {
         let back = Server::in_memory();
@@ -128,7 +128,7 @@ async fn of_all_deadlines_that_a_call_has_the_earliest_wins() {
 }
 
 // CONTRACT D3, D6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn where_a_deadline_is_demanded_an_inherited_one_will_do() {
     let back = Server::in_memory();
     let strict = DeadlineLayer::new().forbid_missing_deadline();
@@ -142,7 +142,7 @@ async fn where_a_deadline_is_demanded_an_inherited_one_will_do() {
 }
 
 // CONTRACT D3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn where_a_deadline_is_demanded_a_call_without_one_fails_at_once_and_is_never_sent() {
     let server = Server::in_memory();
     let strict = DeadlineLayer::new().forbid_missing_deadline();

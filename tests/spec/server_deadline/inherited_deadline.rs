@@ -27,7 +27,7 @@ pub(super) fn within(timeout: Option<Duration>) -> Request<EchoRequest> {
 }
 
 // CONTRACT D6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn each_hop_gets_a_margin_less_than_the_one_before() {
     let last = Server::in_memory();
     let third = Front::passing_on(&calls_to(&last)).serve();
@@ -42,7 +42,7 @@ async fn each_hop_gets_a_margin_less_than_the_one_before() {
 }
 
 // CONTRACT D2, D6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_the_handler_took_is_gone_for_the_calls_that_it_makes() {
     let back = Server::in_memory();
     let to = calls_to(&back);
@@ -62,7 +62,7 @@ async fn what_the_handler_took_is_gone_for_the_calls_that_it_makes() {
 }
 
 // CONTRACT D6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn with_no_more_than_the_margin_left_no_call_is_made() {
     let back = Server::in_memory();
     let front = Front::passing_on(&calls_to(&back)).serve();
@@ -98,7 +98,7 @@ async fn spawned(how: Carried, mut to: Calls, request: Request<EchoRequest>) -> 
 }
 
 // CONTRACT D6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_spawned_task_inherits_what_it_carries_and_nothing_else() {
     for (how, expected) in [
         (Carried::InScope, Some(995_000)),
@@ -118,7 +118,7 @@ async fn a_spawned_task_inherits_what_it_carries_and_nothing_else() {
 }
 
 // CONTRACT D6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn calls_made_while_the_answer_is_streamed_inherit_too() {
     let back = Server::in_memory();
     let to = calls_to(&back);
@@ -140,7 +140,7 @@ async fn calls_made_while_the_answer_is_streamed_inherit_too() {
 }
 
 // CONTRACT D2, D6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn each_attempt_inherits_wherever_the_deadline_stands() {
     let back = Server::in_memory();
     let retry = || RetryLayer::new(RetryPolicy::new().assume_idempotent());

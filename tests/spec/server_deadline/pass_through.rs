@@ -193,7 +193,7 @@ async fn answers(server: &Server) -> String {
 }
 
 // CONTRACT B1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_client_sees_the_same_answers_with_the_layer_and_without() {
     let boxed = |response: Response<_>| response.map(Body::new);
     let layers = ServiceBuilder::new()

@@ -65,7 +65,7 @@ async fn bidi<T: Stack>(stack: T) -> Result<(), Status> {
 }
 
 // CONTRACT R13, B5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_dropped_in_any_phase_leaves_no_task_no_timer_and_no_call_at_the_server() {
     let server = Server::in_memory();
     let stack = stack(&server);
@@ -130,7 +130,7 @@ async fn read(mut to: Calls, within: Option<Duration>) -> Result<(), Status> {
 }
 
 // CONTRACT D10, B5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_served_call_dropped_in_any_phase_of_its_handler_takes_all_with_it() {
     let back = Server::in_memory();
     back.script().otherwise(Answer::handler().after(ms(5)));
@@ -169,7 +169,7 @@ async fn a_served_call_dropped_in_any_phase_of_its_handler_takes_all_with_it() {
 }
 
 // CONTRACT D6, D10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn over_three_hops_the_last_stops_first_and_no_task_is_left() {
     let stops = Stops::new();
     let until = stops.clone();

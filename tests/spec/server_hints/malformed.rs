@@ -11,7 +11,7 @@ use crate::support::{declared, policy, retrying, unavailable, undeclared};
 
 const MALFORMED: [&str; 4] = ["%%%", "a", "not base64!", "AQI=="];
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn in_a_head_they_do_not_hide_the_code() {
     for encoded in MALFORMED {
         let server = Server::in_memory();
@@ -24,7 +24,7 @@ async fn in_a_head_they_do_not_hide_the_code() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_final_status_keeps_code_message_and_metadata() {
     let wishes: [fn(&mut CallOptions); 3] = [
         |options| _ = options.idempotent(),
@@ -59,7 +59,7 @@ async fn a_final_status_keeps_code_message_and_metadata() {
 }
 
 // Passing through: a live bidi call is not retried, and must not panic either.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_bidi_call_that_passes_through_sees_the_code() {
     for answer in [
         unavailable("down"),
@@ -84,7 +84,7 @@ async fn a_bidi_call_that_passes_through_sees_the_code() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_stream_s_last_word_is_understood() {
     let server = Server::in_memory();
     let message = testing::grpc_frame(&test_protos::EchoResponse::default());

@@ -48,7 +48,7 @@ async fn wait_after(answer: Answer) -> u64 {
 }
 
 // SEEDS A2; CONTRACT P8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn retry_info_is_never_undercut_and_chance_adds_a_fifth_at_most() {
     let mut seen = Vec::new();
     for seed in 0..30 {
@@ -75,7 +75,7 @@ async fn retry_info_is_never_undercut_and_chance_adds_a_fifth_at_most() {
 }
 
 // CONTRACT P8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_longer_backoff_of_our_own_is_not_shortened_by_retry_info() {
     let server = Server::in_memory();
     let busy = unavailable("busy").retry_info(ms(20));
@@ -86,7 +86,7 @@ async fn a_longer_backoff_of_our_own_is_not_shortened_by_retry_info() {
 }
 
 // CONTRACT P5, DESIGN decision 9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn after_retry_info_the_backoff_starts_anew() {
     use grpc_resilience::backoff::{Exponential, Jitter};
 
@@ -104,7 +104,7 @@ async fn after_retry_info_the_backoff_starts_anew() {
 }
 
 // CONTRACT P7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_first_valid_retry_info_wins_in_any_position() {
     let wanted = retry_info_any(ms(300));
     let later = retry_info_any(ms(9_000));
@@ -120,7 +120,7 @@ async fn the_first_valid_retry_info_wins_in_any_position() {
 }
 
 // CONTRACT P7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_negative_absurd_or_zero_retry_info_means_the_normal_backoff() {
     for any in [
         info(-3, 0),
@@ -136,7 +136,7 @@ async fn a_negative_absurd_or_zero_retry_info_means_the_normal_backoff() {
 }
 
 // CONTRACT P7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn details_are_read_with_padding_and_without() {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -160,7 +160,7 @@ async fn details_are_read_with_padding_and_without() {
 }
 
 // CONTRACT P7, R6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn retry_info_in_trailers_is_obeyed_too() {
     let server = Server::in_memory();
     let busy = Answer::status_in_trailers(Code::Unavailable, "busy");
@@ -175,7 +175,7 @@ async fn retry_info_in_trailers_is_obeyed_too() {
 }
 
 // CONTRACT P8, P10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_chance_makes_a_call_give_up_whose_floor_fits_the_deadline() {
     let mut seen = Vec::new();
     for seed in 0..100 {

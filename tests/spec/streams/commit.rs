@@ -47,7 +47,7 @@ fn message(index: u32) -> bytes::Bytes {
 }
 
 // PEER-CASES GO-stream-one, CORE-streaming
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_stream_is_retried_until_it_is_committed() {
     let server = Server::in_memory();
     server.script().on(method::SERVER_STREAM, failures(2));
@@ -63,7 +63,7 @@ async fn a_server_stream_is_retried_until_it_is_committed() {
 }
 
 // PEER-CASES GO-stream-non-retriable, GO-stream-exceed, MW-stream-out-of-retries
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_stream_fails_as_a_unary_call_does() {
     for (code, attempts) in [(Code::Internal, 1), (Code::Unavailable, 4)] {
         let server = Server::in_memory();
@@ -79,7 +79,7 @@ async fn a_server_stream_fails_as_a_unary_call_does() {
 }
 
 // PEER-CASES GO-no-retry-after-header, NET-trailers-only-vs-headers, CORE-recv-initial-metadata
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn headers_commit_a_stream_and_a_method_of_unknown_kind() {
     let server = Server::in_memory();
     let answer = in_trailers("down").metadata("x-zone", "b");
@@ -105,7 +105,7 @@ async fn headers_commit_a_stream_and_a_method_of_unknown_kind() {
 }
 
 // CONTRACT R6, ours: a status in trailers counts where only one message can come; PEER-CASES LK-peek
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_status_in_trailers_is_retried_where_the_method_answers_once() {
     let server = Server::in_memory();
     let script = || {
@@ -142,7 +142,7 @@ async fn a_status_in_trailers_is_retried_where_the_method_answers_once() {
 }
 
 // CONTRACT R6: data commits, also where one message can come; PEER-CASES LK-peek
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_message_commits_whatever_the_kind() {
     let server = Server::in_memory();
     let answer = Answer::status_after_message(Code::Unavailable, "down", message(0));
@@ -158,7 +158,7 @@ async fn a_message_commits_whatever_the_kind() {
 }
 
 // CONTRACT R6, I3: what is held is an answer; undeclared it is not repeated
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_undeclared_status_in_trailers_is_returned_with_head_and_trailers() {
     let server = Server::in_memory();
     let answer = in_trailers("down")
@@ -176,7 +176,7 @@ async fn an_undeclared_status_in_trailers_is_returned_with_head_and_trailers() {
 }
 
 // PEER-CASES GO-no-retry-after-receiving, CORE-recv-message; CONTRACT B2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_status_after_the_first_message_is_not_retried_and_nothing_is_spliced() {
     let server = Server::in_memory();
     let begun = Answer::status_after_message(Code::Unavailable, "midway", message(7));
@@ -209,7 +209,7 @@ async fn a_status_after_the_first_message_is_not_retried_and_nothing_is_spliced(
 }
 
 // CONTRACT B2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn of_a_held_attempt_that_failed_nothing_reaches_the_caller() {
     let server = Server::in_memory();
     server.script().on(
@@ -237,7 +237,7 @@ async fn of_a_held_attempt_that_failed_nothing_reaches_the_caller() {
 }
 
 // CONTRACT R6, H4; PEER-CASES CORE-recv-trailing-metadata-error
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_connection_lost_midway_is_unavailable_and_not_retried() {
     let server = Server::in_memory();
     let begun = Answer::hang_after_head().frame(message(7));
@@ -255,7 +255,7 @@ async fn a_connection_lost_midway_is_unavailable_and_not_retried() {
 }
 
 // CONTRACT B5; PEER-CASES JAVA-headers-then-cancel, CORE-unref
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_response_that_is_dropped_cancels_its_attempt() {
     let server = Server::in_memory();
     let begun = Answer::hang_after_head().frame(message(7));

@@ -20,7 +20,7 @@ use super::{arrived, live, text, texts};
 use crate::support::{Stack, every, ms, policy, retrying, sources, unavailable};
 
 // PEER-CASES JAVA-cancel-while-backoff; CONTRACT R13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_stream_dropped_during_backoff_is_closed_and_nothing_is_sent_afterwards() {
     let server = Server::in_memory();
     let answer = unavailable("down").reading_messages(1);
@@ -78,7 +78,7 @@ async fn cancelled<T: Stack>(server: &Server, mut client: EchoClient<T>) -> (See
 }
 
 // CONTRACT R13, B5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn tonic_s_cancellation_handle_ends_the_attempt_as_without_the_layer() {
     let server = Server::in_memory();
     let (plain, _) = cancelled(&server, EchoClient::new(server.channel())).await;
@@ -92,7 +92,7 @@ async fn tonic_s_cancellation_handle_ends_the_attempt_as_without_the_layer() {
 }
 
 // CONTRACT R13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn tonic_s_cancellation_handle_ends_a_call_in_its_backoff_and_nothing_is_sent_afterwards() {
     let server = Server::in_memory();
     let down = unavailable("down").reading_messages(1);
@@ -131,7 +131,7 @@ async fn failing<T: Stack>(server: &Server, client: EchoClient<T>) -> (Seen, ton
 }
 
 // CONTRACT R15, B5; PEER-CASES CORE-send-op-fails: here the request fails by itself
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_stream_that_fails_by_itself_has_one_attempt() {
     let server = Server::in_memory();
     let (plain, _) = failing(&server, EchoClient::new(server.channel())).await;
@@ -142,7 +142,7 @@ async fn a_stream_that_fails_by_itself_has_one_attempt() {
 }
 
 // CONTRACT B5; PEER-CASES LK-11529, JAVA-message-available: a server that fails the call while the caller still sends
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_failed_reads_no_more_of_the_caller_s_stream() {
     let server = Server::in_memory();
     let down = unavailable("down").reading_messages(1);
@@ -165,7 +165,7 @@ async fn an_attempt_that_failed_reads_no_more_of_the_caller_s_stream() {
 }
 
 // CONTRACT R9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_the_caller_does_in_a_backoff_comes_after_what_is_replayed() {
     for more in [&[][..], &["2"], &["2", "3"]] {
         for ends in [true, false] {
@@ -202,7 +202,7 @@ async fn what_the_caller_does_in_a_backoff_comes_after_what_is_replayed() {
 }
 
 // CONTRACT T2: what the caller's own stream does says nothing of the server
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_stream_that_fails_by_itself_costs_the_server_no_token() {
     let server = Server::in_memory();
     let budget = Arc::new(TokenBucket::new(10, 0.1).unwrap());

@@ -6,8 +6,8 @@ use test_protos::{EchoClient, EchoRequest};
 use testing::{Answer, Outcome, Server, method};
 use tokio::time::{sleep, timeout};
 use tonic::Code;
-use tonic::transport::Channel;
 use tower::Layer as _;
+use transports::Channel;
 
 use super::{arrived, live, text, texts};
 use crate::support::{declared, ms, policy, previous_attempts, unavailable, undeclared};
@@ -26,7 +26,7 @@ fn sized(bytes: usize) -> EchoRequest {
 }
 
 // PEER-CASES GO-overflow, NET-large-stream; CONTRACT R8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_message_over_the_limit_arrives_and_is_not_sent_again() {
     let server = Server::in_memory();
     let answer = unavailable("down").reading_messages(1);
@@ -48,7 +48,7 @@ async fn a_message_over_the_limit_arrives_and_is_not_sent_again() {
 }
 
 // PEER-CASES JAVA-per-rpc-limit, CORE-exceeds-buffer in a later batch; CONTRACT R8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_limit_of_a_call_is_for_all_its_messages_together() {
     for (messages, attempts, reason) in [
         (2, 4, GiveUp::AttemptsExhausted),
@@ -75,7 +75,7 @@ async fn the_limit_of_a_call_is_for_all_its_messages_together() {
 }
 
 // PEER-CASES JAVA-channel-limit; CONTRACT R8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_finds_the_channel_s_buffer_full_is_sent_once_until_others_end() {
     let server = Server::in_memory();
     let down = || unavailable("down").reading_messages(1);
@@ -115,7 +115,7 @@ async fn a_call_that_finds_the_channel_s_buffer_full_is_sent_once_until_others_e
 }
 
 // CONTRACT R8a
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_live_requests_hold_that_wait_for_long_is_bounded() {
     let server = Server::in_memory();
     let sent_away = unavailable("later").reading_messages(1).pushback("60000");
@@ -140,7 +140,7 @@ async fn what_live_requests_hold_that_wait_for_long_is_bounded() {
 }
 
 // CONTRACT R7; PEER-CASES CORE-streaming-after-commit, NET-large-stream
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_long_stream_over_the_buffer_goes_on_and_leaves_the_room_to_others() {
     let server = Server::in_memory();
     let first = unavailable("down").reading_messages(1);
@@ -175,7 +175,7 @@ async fn a_long_stream_over_the_buffer_goes_on_and_leaves_the_room_to_others() {
 }
 
 // CONTRACT R7, R8: what outgrew the buffer before any answer goes on all the same
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_stream_that_outgrew_its_limit_before_an_answer_is_heard_to_its_end() {
     let server = Server::in_memory();
     let mut client = client(&server, &layer().replay_limit(200));
@@ -193,7 +193,7 @@ async fn a_stream_that_outgrew_its_limit_before_an_answer_is_heard_to_its_end() 
 }
 
 // PEER-CASES JAVA-headers-then-closed; CONTRACT R7, R9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn after_the_head_messages_and_the_end_go_to_that_attempt_alone() {
     let server = Server::in_memory();
     let down = || unavailable("down").reading_messages(1);
@@ -218,6 +218,7 @@ async fn after_the_head_messages_and_the_end_go_to_that_attempt_alone() {
 }
 
 // CONTRACT R8, I1: what was not read by any attempt can be sent, whatever its size
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_large_request_whose_connect_failed_is_retried() {
     let server = Server::in_memory_unstarted();
@@ -235,16 +236,15 @@ async fn a_large_request_whose_connect_failed_is_retried() {
 }
 
 // CONTRACT X2, X4: through the raw peer, for no server refuses a stream on demand
-#[tokio::test]
+#[transports::test]
 async fn a_refused_stream_is_sent_again_only_if_it_is_kept() {
     use peer::{Connection, Peer, Reason, Stream};
 
     for (bytes, is_ok, streams) in [(100, true, 2), (500, false, 1)] {
         let refusing = Stream::reset(Reason::REFUSED_STREAM);
         let peer = Peer::start([Connection::new().streams([refusing])]).await;
-        let endpoint = tonic::transport::Endpoint::from_shared(peer.uri()).unwrap();
         let layer = layer().replay_limit(200);
-        let mut client = EchoClient::new(layer.layer(endpoint.connect_lazy()));
+        let mut client = EchoClient::new(layer.layer(Channel::to(peer.uri())));
         let (sender, request) = live(1);
         sender.send(sized(bytes)).await.unwrap();
         let end = async {

@@ -27,7 +27,7 @@ const METHODS: [&str; 4] = [
 ];
 
 // CONTRACT B4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_bidi_call_makes_progress_message_by_message() {
     let server = Server::in_memory();
     let mut client = retrying(&server, policy());
@@ -49,7 +49,7 @@ async fn a_bidi_call_makes_progress_message_by_message() {
 }
 
 // CONTRACT B4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_client_stream_makes_progress_message_by_message() {
     let server = Server::in_memory();
     let mut client = retrying(&server, policy());
@@ -72,7 +72,7 @@ async fn a_client_stream_makes_progress_message_by_message() {
 }
 
 // CONTRACT R3, R6, R9; PEER-CASES GO-stream-one
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_stream_that_is_declared_is_retried_and_replayed() {
     for (answer, kind) in [
         (unavailable("down"), None),
@@ -105,7 +105,7 @@ async fn a_live_stream_that_is_declared_is_retried_and_replayed() {
 }
 
 // CONTRACT R6, I3, B5: one attempt, whose failure comes as it is
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_stream_that_may_not_be_repeated_is_sent_once_and_its_failure_comes_as_it_is() {
     let in_trailers = Answer::status_in_trailers(Code::Unavailable, "down");
     for (declared, answer, reason) in [
@@ -171,7 +171,7 @@ macro_rules! dropped {
 }
 
 // CONTRACT B5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_bidi_call_that_is_dropped_has_the_effect_it_has_without_the_layer() {
     let server = &Server::in_memory();
     let plain = dropped!(EchoClient::new(server.channel()), server);
@@ -181,7 +181,7 @@ async fn a_bidi_call_that_is_dropped_has_the_effect_it_has_without_the_layer() {
 }
 
 // CONTRACT R9; PEER-CASES GO-stream-multi, GO-replay-close
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_stream_that_is_complete_at_once_is_replayed_whole() {
     let server = Server::in_memory();
     let answer = unavailable("down").reading_request();
@@ -204,6 +204,7 @@ async fn a_stream_that_is_complete_at_once_is_replayed_whole() {
 }
 
 // CONTRACT R15; PEER-CASES CORE-send-op-fails: the request fails by itself
+// Over tonic alone: it counts or times its dials, which begin with a call.
 #[tokio::test(start_paused = true)]
 async fn a_message_that_the_client_can_not_send_fails_as_without_the_layer() {
     let server = Server::in_memory();
@@ -224,7 +225,7 @@ async fn a_message_that_the_client_can_not_send_fails_as_without_the_layer() {
 }
 
 // CONTRACT R3, I2: a call of any kind is retried if it is declared, and only then
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_is_retried_as_it_is_declared_whatever_its_kind() {
     for (declared, attempts, reason) in [
         (true, 4, GiveUp::AttemptsExhausted),

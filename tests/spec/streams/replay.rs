@@ -25,7 +25,7 @@ fn ok() -> Answer {
 }
 
 // PEER-CASES GO-stream-one
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_stream_that_failed_after_one_message_is_sent_again_and_answered() {
     let server = Server::in_memory();
     server.script().on(
@@ -47,7 +47,7 @@ async fn a_stream_that_failed_after_one_message_is_sent_again_and_answered() {
 }
 
 // PEER-CASES GO-stream-multi, GO-replay-close; CONTRACT R9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_was_sent_is_replayed_with_the_end_of_the_stream_if_that_was_sent_too() {
     for closes in [false, true] {
         let server = Server::in_memory();
@@ -88,7 +88,7 @@ async fn what_was_sent_is_replayed_with_the_end_of_the_stream_if_that_was_sent_t
 }
 
 // PEER-CASES GO-stream-growing
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_stream_that_grows_from_attempt_to_attempt_is_replayed_in_order_each_time() {
     let server = Server::in_memory();
     let last = ok().frame(answer(5)).reading_messages(3);
@@ -117,7 +117,7 @@ async fn a_stream_that_grows_from_attempt_to_attempt_is_replayed_in_order_each_t
 }
 
 // PEER-CASES GO-stream-exceed, CORE-too-many-attempts; CONTRACT R1, R10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_stream_fails_with_its_last_failure_when_its_attempts_are_spent() {
     let server = Server::in_memory();
     let failures = (1..=4).map(|it| unavailable(&format!("failure {it}")).reading_messages(1));
@@ -142,7 +142,7 @@ async fn a_live_stream_fails_with_its_last_failure_when_its_attempts_are_spent()
 }
 
 // PEER-CASES GO-stream-non-retryable, CORE-non-retriable
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_stream_that_fails_for_good_is_not_sent_again() {
     let server = Server::in_memory();
     let fatal = Answer::status(Code::Internal, "broken").reading_messages(1);
@@ -162,7 +162,7 @@ async fn a_live_stream_that_fails_for_good_is_not_sent_again() {
 }
 
 // PEER-CASES GO-no-retry-after-receiving, GO-no-retry-after-header; CONTRACT R6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_stream_is_not_sent_again_once_an_answer_began() {
     for messages in [vec![], vec![7]] {
         let server = Server::in_memory();

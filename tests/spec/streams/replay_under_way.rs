@@ -38,7 +38,7 @@ macro_rules! draining {
 }
 
 // PEER-CASES JAVA-operations-while-draining; CONTRACT R9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_the_caller_sends_while_a_replay_runs_arrives_after_it_in_order_and_once() {
     let server = Server::in_memory();
     let (sender, call) = draining!(server, Answer::handler().after(ms(500)));
@@ -58,7 +58,7 @@ async fn what_the_caller_sends_while_a_replay_runs_arrives_after_it_in_order_and
 }
 
 // PEER-CASES JAVA-cancel-while-draining; CONTRACT R13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_dropped_while_a_replay_runs_is_cancelled_at_the_server_and_sends_no_more() {
     let server = Server::in_memory();
     let (sender, call) = draining!(server, Answer::hang());
@@ -76,7 +76,7 @@ async fn a_call_dropped_while_a_replay_runs_is_cancelled_at_the_server_and_sends
 }
 
 // PEER-CASES CORE-succeeds-before-replay-finished
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_that_answers_ok_before_it_has_read_the_replay_ends_the_call() {
     let server = Server::in_memory();
     let answer = grpc_frame(&EchoResponse {

@@ -11,7 +11,7 @@ use tower::ServiceBuilder;
 use crate::support::{declared, policy, retrying, unavailable};
 
 // CONTRACT R8; PEER-CASES GO-overflow, NET-large-stream, JAVA-per-rpc-limit
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_request_over_the_replay_limit_is_sent_whole_and_not_repeated() {
     for (payload, attempts) in [(500, 1), (100, 4)] {
         let server = Server::in_memory();
@@ -38,7 +38,7 @@ async fn a_request_over_the_replay_limit_is_sent_whole_and_not_repeated() {
 }
 
 // CONTRACT R8
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_request_over_the_replay_limit_is_answered_as_any_other() {
     let server = Server::in_memory();
     let mut request = declared();
@@ -50,7 +50,7 @@ async fn a_request_over_the_replay_limit_is_answered_as_any_other() {
 }
 
 // CONTRACT B1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_ok_answer_is_handed_up_as_it_came() {
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use grpc_resilience::BoxError;
+use grpc_resilience::call;
 use testing::Server;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tower::Service;
+use transports::{Channel, ResponseBody};
 
 /// A service that takes its time to get ready, each time anew; `None` is for ever.
 pub(crate) struct Slow<S> {
@@ -99,8 +101,8 @@ impl<P> Service<http::Request<Body>> for TwoChannels<P>
 where
     P: FnMut(&http::Request<Body>) -> bool,
 {
-    type Response = http::Response<Body>;
-    type Error = tonic::transport::Error;
+    type Response = http::Response<ResponseBody>;
+    type Error = BoxError;
     type Future = <Channel as Service<http::Request<Body>>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -156,6 +158,8 @@ pub(crate) type Untimed =
 pub(crate) fn untimed(server: &Server) -> Untimed {
     tower::util::MapRequest::new(server.channel(), |mut request: http::Request<Body>| {
         request.headers_mut().remove("grpc-timeout");
+        // There this crate's channel finds the deadline.
+        request.extensions_mut().remove::<call::Context>();
         request
     })
 }

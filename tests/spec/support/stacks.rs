@@ -6,8 +6,8 @@ use test_protos::EchoClient;
 use testing::Server;
 use tonic::body::Body;
 use tonic::client::GrpcService;
-use tonic::transport::Channel;
 use tower::Layer as _;
+use transports::Channel;
 
 /// What a generated client takes, and a task may hold: any of our stacks.
 pub(crate) trait Stack:

@@ -61,6 +61,7 @@ async fn exhaust(backend: &Server) {
 }
 
 // CONTRACT I7
+// Over tonic alone: ours believes the server without a setting (I7).
 #[tokio::test(start_paused = true)]
 async fn what_a_limited_server_refuses_comes_back_undeclared_and_on_time() {
     let backend = backend();
@@ -78,7 +79,7 @@ async fn what_a_limited_server_refuses_comes_back_undeclared_and_on_time() {
 }
 
 // CONTRACT I7, I4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_forwarded_refusal_does_not_vouch_for_the_call_in_the_middle() {
     let bare = |backend: &Server| backend.channel();
     let ours = |backend: &Server| RetryLayer::new(RetryPolicy::never()).layer(backend.channel());
@@ -140,6 +141,7 @@ async fn a_forwarded_refusal_does_not_vouch_for_the_call_in_the_middle() {
 }
 
 // CONTRACT I7: what expired on its way was never begun
+// Over tonic alone: over ours a request without time never leaves.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_had_expired_when_it_came_goes_again_undeclared() {
     use grpc_resilience::retry::{BeforeAttempt, NextAttempt};

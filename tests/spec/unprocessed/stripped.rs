@@ -54,7 +54,7 @@ async fn hands_up_none<S: Stack>(name: &str, server: &Server, stack: S) {
 }
 
 // CONTRACT I7
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_layer_that_acts_hands_it_up_whether_it_acts_on_the_call_or_not() {
     let server = Server::in_memory();
     let stacks = for_each_stack!(server.channel(), |name, stack| {

@@ -1,4 +1,6 @@
 //! tonic's own balanced channel under a layer that was not told of its endpoints.
+//!
+//! Over tonic alone: this crate's channel knows its endpoints.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! A balanced channel: a failed connect says something of one endpoint only.
+//!
+//! Over tonic alone: this crate's channel knows its endpoints.
 
 use grpc_resilience::wait_for_ready::{InvalidWait, WaitForReadyLayer};
 use testing::Server;

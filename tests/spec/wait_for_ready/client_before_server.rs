@@ -54,6 +54,7 @@ async fn best(layer: impl Fn() -> WaitForReadyLayer, tell: bool) -> (Duration, u
 }
 
 // CONTRACT W2, W5
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test]
 async fn with_a_bound_on_the_backoff_the_first_call_is_answered_within_50_ms_of_the_server_s_start()
 {
@@ -65,6 +66,7 @@ async fn with_a_bound_on_the_backoff_the_first_call_is_answered_within_50_ms_of_
 }
 
 // CONTRACT W2, W5
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test]
 async fn told_of_the_server_s_start_the_first_call_is_answered_within_50_ms_of_it() {
     let slow = || WaitForReadyLayer::new().backoff(Exponential::grpc());

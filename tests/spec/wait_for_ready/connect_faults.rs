@@ -1,4 +1,6 @@
 //! Connections that can't be made for a reason that waiting rarely cures.
+//!
+//! Over tonic alone: the words are those of its connectors.
 
 use grpc_resilience::call::CallOptionsExt;
 use grpc_resilience::classify::ConnectFault;

@@ -42,6 +42,7 @@ fn with_timeout() -> tonic::Request<test_protos::EchoRequest> {
 }
 
 // CONTRACT W2, R17; SEEDS.md 1 (A1)
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn with_no_node_up_a_waiting_call_ends_at_its_deadline_and_says_it_never_got_ready() {
     let server = Server::in_memory_unstarted();
@@ -82,6 +83,7 @@ async fn a_handshake_that_fails_each_time_is_in_the_text_of_the_expiry() {
 }
 
 // CONTRACT W2, R2
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn without_a_deadline_layer_the_caller_s_timeout_bounds_the_wait() {
     let server = Server::in_memory_unstarted();
@@ -93,7 +95,7 @@ async fn without_a_deadline_layer_the_caller_s_timeout_bounds_the_wait() {
 }
 
 // SEEDS.md 1 (A1)
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn with_no_node_up_a_call_that_fails_fast_is_unavailable_at_once() {
     let server = Server::in_memory_unstarted();
     let full = Resilience::new()
@@ -108,6 +110,7 @@ async fn with_no_node_up_a_call_that_fails_fast_is_unavailable_at_once() {
 }
 
 // CONTRACT W2; SEEDS.md 1 (A1)
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_dial_that_hangs_at_the_deadline_still_says_that_the_channel_never_got_ready() {
     let server = Server::in_memory_unstarted();
@@ -129,7 +132,7 @@ async fn a_dial_that_hangs_at_the_deadline_still_says_that_the_channel_never_got
 }
 
 // CONTRACT D5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn once_the_server_has_the_request_an_expiry_no_longer_blames_the_channel() {
     let server = Server::in_memory_unstarted();
     server.script().otherwise(testing::Answer::hang());

@@ -94,7 +94,7 @@ async fn after_a_loss(forgotten: &'static [u32]) -> (std::time::Duration, u32) {
 }
 
 // CONTRACT W11
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_test_of_which_nothing_is_heard_after_a_loss_is_joined_by_another_call() {
     let (took, calls) = after_a_loss(&[3]).await;
     assert!(took <= ms(300), "{took:?}");
@@ -102,6 +102,7 @@ async fn a_test_of_which_nothing_is_heard_after_a_loss_is_joined_by_another_call
 }
 
 // CONTRACT W6: one more is enough to remind a transport; others would be further dials
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_test_of_which_nothing_is_heard_is_joined_once() {
     let (took, _) = after_a_loss(&[3, 4]).await;
@@ -109,7 +110,7 @@ async fn a_test_of_which_nothing_is_heard_is_joined_once() {
 }
 
 // CONTRACT W6, W11: the other call waits for the same dial
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_slow_dial_after_a_loss_is_not_doubled() {
     let server = Server::in_memory();
     let script = server.script();

@@ -12,6 +12,7 @@ use crate::support::{SECOND, by_turns, client, hello, ms, numbered, settle, spaw
 use super::layer;
 
 // CONTRACT W1, W6; FIELD.md 5: five calls took 0.3, 0.6, 0.9, 1.2 and 1.5 s
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn the_first_calls_of_a_channel_dial_as_one_and_their_dials_do_not_add_up() {
     let server = Server::in_memory_unstarted();
@@ -30,7 +31,7 @@ async fn the_first_calls_of_a_channel_dial_as_one_and_their_dials_do_not_add_up(
 }
 
 // CONTRACT W1, W6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_first_calls_of_a_channel_wait_for_the_first_of_them_and_then_all_go() {
     let server = Server::in_memory();
     server.set_dial_time(ms(300));
@@ -47,6 +48,7 @@ async fn the_first_calls_of_a_channel_wait_for_the_first_of_them_and_then_all_go
 }
 
 // CONTRACT W1, W6; FIELD.md 7: reconnect storms
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn after_a_lost_connection_a_hundred_calls_dial_as_one() {
     let server = Server::in_memory();
@@ -80,7 +82,7 @@ async fn after_a_lost_connection_a_hundred_calls_dial_as_one() {
 }
 
 // FIELD.md 5: a transport may keep the error of an old dial, and serve it after a success
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failed_connect_after_a_success_is_made_sure_of_before_it_is_believed() {
     let dead = Server::in_memory_unstarted();
     let live = Server::in_memory();
@@ -106,6 +108,7 @@ async fn a_failed_connect_after_a_success_is_made_sure_of_before_it_is_believed(
 }
 
 // DESIGN decision 14: of a single endpoint, an answer to an older call is an older connection's
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_of_an_old_connection_does_not_open_the_gate() {
     let server = Server::in_memory();

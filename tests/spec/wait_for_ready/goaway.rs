@@ -10,15 +10,15 @@ use grpc_resilience::classify::Progress;
 use grpc_resilience::grpc::MethodKind;
 use grpc_resilience::retry::{Outcome, Plan, Policy};
 use grpc_resilience::wait_for_ready::{ConnectivityState, WaitForReadyLayer};
-use grpc_resilience::{GiveUp, Resilience, RetryLayer, RetryPolicy};
+use grpc_resilience::{BoxError, GiveUp, Resilience, RetryLayer, RetryPolicy};
 use http::{Request, Response};
 use http_body_util::Full;
 use peer::{Connection, Gate, Headers, LastStream, Peer, Reason, Step, Stream};
 use testing::method;
 use tokio::time::{Instant, sleep};
 use tonic::body::Body;
-use tonic::transport::Endpoint;
 use tower::{Layer, ServiceBuilder, ServiceExt as _, service_fn};
+use transports::Channel;
 
 use crate::support::{SECOND, client, every, hello, ms};
 
@@ -38,8 +38,8 @@ fn stack() -> Resilience {
         .wait_for_ready(waiting())
 }
 
-fn channel(peer: &Peer) -> tonic::transport::Channel {
-    Endpoint::from_shared(peer.uri()).unwrap().connect_lazy()
+fn channel(peer: &Peer) -> Channel {
+    Channel::to(peer.uri())
 }
 
 /// What a stream meets that is above a graceful GOAWAY.
@@ -53,7 +53,7 @@ fn above() -> Stream {
 const SOON: Duration = Duration::from_secs(20);
 
 // CONTRACT W9
-#[tokio::test]
+#[transports::test]
 async fn a_first_call_above_a_graceful_goaway_goes_again_at_once() {
     let peer = Peer::start([Connection::new().streams([above()])]).await;
     let start = Instant::now();
@@ -63,7 +63,7 @@ async fn a_first_call_above_a_graceful_goaway_goes_again_at_once() {
 }
 
 // CONTRACT W9: nginx answers the calls up to its limit after it has refused those above
-#[tokio::test]
+#[transports::test]
 async fn a_call_above_a_graceful_goaway_goes_at_once_while_another_is_served() {
     let gate = Gate::new();
     let served = Stream::new()
@@ -85,6 +85,7 @@ async fn a_call_above_a_graceful_goaway_goes_at_once_while_another_is_served() {
 }
 
 // CONTRACT W9, W1
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test]
 async fn a_graceful_goaway_makes_no_transient_failure() {
     let peer = Peer::start([
@@ -112,7 +113,7 @@ async fn a_graceful_goaway_makes_no_transient_failure() {
 }
 
 // CONTRACT W9: as `keepalive_requests 4` does with eight callers
-#[tokio::test]
+#[transports::test]
 async fn a_proxy_that_closes_each_connection_after_a_few_calls_costs_no_backoff() {
     let answered = Stream::ok(b"");
     let few = || {
@@ -151,8 +152,8 @@ impl Policy for AfterRefusal {
     }
 }
 
-/// How tonic's channel says that a connection refused a call by a GOAWAY.
-async fn refusal() -> tonic::transport::Error {
+/// How the channel says that a connection refused a call by a GOAWAY.
+async fn refusal() -> BoxError {
     let peer = Peer::start([Connection::new().streams([above()])]).await;
     let request = Request::post(peer.uri() + method::UNARY);
     let request = request.body(Body::new(Full::from("0"))).unwrap();
@@ -196,14 +197,14 @@ async fn refused_among_others(times: usize) -> Duration {
 }
 
 // CONTRACT W8
-#[tokio::test]
+#[transports::test]
 async fn a_call_that_two_connections_refused_goes_where_others_are_served() {
     let took = refused_among_others(2).await;
     assert!(took >= ms(10) && took <= ms(20), "{took:?}");
 }
 
 // CONTRACT W8
-#[tokio::test]
+#[transports::test]
 async fn a_call_that_three_connections_refused_waits_for_a_fresh_one_while_others_are_served() {
     let took = refused_among_others(3).await;
     assert!(took >= ms(115) && took <= ms(125), "{took:?}");

@@ -12,7 +12,7 @@ use super::{lost, waiting};
 use crate::support::{SECOND, Slow, client, hello, ms, policy, timeouts, undeclared};
 
 // CONTRACT R2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_timeout_by_option_is_written_whether_the_gate_is_open_or_not() {
     let server = Server::in_memory();
     let stack = waiting().fail_fast().layer(server.channel());
@@ -30,7 +30,7 @@ async fn a_timeout_by_option_is_written_whether_the_gate_is_open_or_not() {
 }
 
 // CONTRACT D2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_is_sent_is_not_longer_than_what_is_left() {
     let server = Server::in_memory();
     let slow = Slow::by(ms(400), server.channel());
@@ -45,7 +45,7 @@ async fn what_is_sent_is_not_longer_than_what_is_left() {
 }
 
 // CONTRACT R17, W2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_expiry_after_a_slow_failed_dial_names_it() {
     let server = Arc::new(Server::in_memory());
     let stack = ServiceBuilder::new()
@@ -62,7 +62,7 @@ async fn an_expiry_after_a_slow_failed_dial_names_it() {
 }
 
 // DESIGN decision 13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_success_that_had_to_wait_for_its_dial_has_a_report() {
     let server = Server::in_memory();
     server.set_dial_time(3 * SECOND);

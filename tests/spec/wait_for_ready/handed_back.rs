@@ -20,6 +20,7 @@ use crate::support::{SECOND, client, hello, policy, previous_attempts, timeouts,
 struct Tenant(&'static str);
 
 // DESIGN decisions 5 and 7; CONTRACT I1, W2, T6
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_finds_the_channel_dead_waits_and_goes_once_as_the_caller_made_it() {
     let server = Arc::new(Server::in_memory());
@@ -63,7 +64,7 @@ async fn a_request_that_finds_the_channel_dead_waits_and_goes_once_as_the_caller
 }
 
 // CONTRACT R17, W2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_request_that_was_handed_back_still_ends_at_its_deadline() {
     let server = Arc::new(Server::in_memory());
     let stack = Resilience::new()
@@ -78,7 +79,7 @@ async fn a_request_that_was_handed_back_still_ends_at_its_deadline() {
     assert_eq!(server.count(), 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hook_runs_once_for_it_and_what_it_wrote_arrives() {
     let server = Arc::new(Server::in_memory());
     let runs = Arc::new(AtomicU32::new(0));
@@ -105,7 +106,7 @@ async fn a_hook_runs_once_for_it_and_what_it_wrote_arrives() {
 }
 
 // CONTRACT T2: what was spared the server says nothing of it
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn with_a_throttle_between_the_two_nothing_is_handed_back_and_it_hears_of_one_request() {
     let server = Arc::new(Server::in_memory());
     let throttle = AdaptiveThrottleLayer::new().shared();
@@ -120,7 +121,7 @@ async fn with_a_throttle_between_the_two_nothing_is_handed_back_and_it_hears_of_
 }
 
 // The caller's wish is for each attempt to fail at once, handed back or not
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_fails_fast_is_not_handed_back() {
     let server = Arc::new(Server::in_memory());
     let stack = Resilience::new()

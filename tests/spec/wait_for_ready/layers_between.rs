@@ -17,7 +17,7 @@ use super::{lost, waiting};
 use crate::support::{SECOND, client, policy, undeclared};
 
 // CONTRACT W2, I1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_layer_between_that_makes_a_status_of_errors_does_not_end_the_wait() {
     let server = Arc::new(Server::in_memory());
     let stack = ServiceBuilder::new()
@@ -30,7 +30,7 @@ async fn a_layer_between_that_makes_a_status_of_errors_does_not_end_the_wait() {
 }
 
 // CONTRACT W2, I1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_layer_between_with_errors_of_its_own_does_not_end_the_wait() {
     let server = Arc::new(Server::in_memory());
     let stack = ServiceBuilder::new()
@@ -42,7 +42,7 @@ async fn a_layer_between_with_errors_of_its_own_does_not_end_the_wait() {
     client(stack).unary(undeclared()).await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_layer_around_attempts_hears_of_no_failure_while_the_call_waits() {
     let server = Arc::new(Server::in_memory());
     let failures = Arc::new(AtomicU32::new(0));
@@ -98,7 +98,7 @@ where
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_breaker_that_repeats_an_error_is_not_asked_again_without_a_pause() {
     let server = Arc::new(Server::in_memory());
     let said = Arc::new(AtomicU32::new(0));

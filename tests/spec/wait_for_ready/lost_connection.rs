@@ -8,7 +8,7 @@ use peer::{Connection, Peer, Step, Stream};
 use testing::{Answer, Server, method};
 use tokio::time::{Instant, sleep};
 use tonic::Code;
-use tonic::transport::Endpoint;
+use transports::Channel;
 
 use crate::support::{SECOND, client, declared_hello, every, hello, ms, policy};
 
@@ -16,11 +16,12 @@ fn hangs_up() -> Stream {
     Stream::from([Step::AwaitRequest, Step::Abort])
 }
 
-fn channel(peer: &Peer) -> tonic::transport::Channel {
-    Endpoint::from_shared(peer.uri()).unwrap().connect_lazy()
+fn channel(peer: &Peer) -> Channel {
+    Channel::to(peer.uri())
 }
 
 // CONTRACT R19, W9
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test]
 async fn calls_that_wait_for_a_channel_that_hangs_up_hear_why() {
     let peer = Peer::always(Connection::new().other_streams(hangs_up())).await;
@@ -60,6 +61,7 @@ async fn calls_that_wait_for_a_channel_that_hangs_up_hear_why() {
 }
 
 // CONTRACT W9: one caller's request makes the server hang up, each time
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_poisonous_request_does_not_hold_up_others() {
     let server = Server::in_memory();
@@ -93,7 +95,7 @@ async fn a_poisonous_request_does_not_hold_up_others() {
 }
 
 // CONTRACT W9
-#[tokio::test]
+#[transports::test]
 async fn a_server_that_dies_under_its_first_call_and_is_back_is_found_at_once() {
     let server = Server::tcp().await;
     server

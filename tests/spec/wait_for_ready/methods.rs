@@ -40,6 +40,7 @@ async fn down(layer: WaitForReadyLayer) -> impl Stack {
 }
 
 // CONTRACT W4; PEER-CASES GO-service-config-ready
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_call_s_own_wish_beats_its_method_s_which_beats_the_layer_s() {
     let patient = || WaitForReadyLayer::new();

@@ -16,8 +16,8 @@ use testing::{Answer, Server, method};
 use tokio::time::{sleep, timeout};
 use tonic::Request;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
 use tower::{Layer, Service, ServiceExt as _};
+use transports::{Channel, ResponseBody};
 
 use crate::support::{
     SECOND, TwoChannels, client, hello, message, ms, numbered, paused_runtime, poll_once, settle,
@@ -26,7 +26,7 @@ use crate::support::{
 
 use super::layer;
 
-type Foreign = Pin<Box<dyn Future<Output = Result<http::Response<Body>, BoxError>> + Send>>;
+type Foreign = Pin<Box<dyn Future<Output = Result<http::Response<ResponseBody>, BoxError>> + Send>>;
 
 /// A layer of somebody else's that reads the whole request before it hands it on, as one that signs
 /// requests does.
@@ -34,7 +34,7 @@ type Foreign = Pin<Box<dyn Future<Output = Result<http::Response<Body>, BoxError
 struct Collecting(Channel);
 
 impl Service<http::Request<Body>> for Collecting {
-    type Response = http::Response<Body>;
+    type Response = http::Response<ResponseBody>;
     type Error = BoxError;
     type Future = Foreign;
 
@@ -50,7 +50,7 @@ impl Service<http::Request<Body>> for Collecting {
             let bytes = body.collect().await?.to_bytes();
             let body = Body::new(http_body_util::Full::new(bytes));
             let answer = channel.call(http::Request::from_parts(parts, body));
-            Ok(answer.await?)
+            answer.await
         })
     }
 }
@@ -69,12 +69,12 @@ async fn hanging_up() -> (Channel, Arc<AtomicUsize>) {
             }
         }
     });
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-    (endpoint.connect_lazy(), dials)
+    (Channel::to(format!("http://{address}")), dials)
 }
 
 // A proxy that accepts and hangs up is dialled as fast as it does so: no backoff,
 // and the queue drains into it, each call failing.
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test]
 async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule() {
     let (channel, dials) = hanging_up().await;
@@ -91,7 +91,7 @@ async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule() {
 }
 
 // Fail-fast mode: one caller in a loop.
-#[tokio::test]
+#[transports::test]
 async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule_by_one_that_fails_fast() {
     let (channel, dials) = hanging_up().await;
     let mut client = client(layer().fail_fast().layer(channel));
@@ -110,6 +110,7 @@ async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule_by_one_that_fail
 
 // Dials that take longer than the lease of 20 s (a dropped SYN takes 127 s on Linux)
 // never count: the channel stays in CONNECTING for ever.
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_dial_that_takes_longer_than_the_lease_counts_as_failed() {
     let server = Server::in_memory_unstarted();
@@ -130,6 +131,7 @@ async fn a_dial_that_takes_longer_than_the_lease_counts_as_failed() {
 }
 
 // And a call that fails fast never does. CONTRACT R19: it hears of the dial that takes so long.
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_fast_does_so_though_dials_take_longer_than_the_lease() {
     let server = Server::in_memory_unstarted();
@@ -155,6 +157,7 @@ async fn a_call_that_fails_fast_does_so_though_dials_take_longer_than_the_lease(
 // A call whose test was taken over, and then succeeded for another, has lost its place
 // (`release` removed it as "gone"), but still holds a `Seat`: when it comes back to wait, nobody
 // keeps its waker. It sleeps for ever.
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_test_that_was_taken_over_can_wait_again() {
     let server = Server::in_memory_unstarted();
@@ -189,6 +192,7 @@ async fn a_test_that_was_taken_over_can_wait_again() {
 
 // Where a layer below reads the request before it is sent, each failed dial "opens" the
 // channel first: hot loop of dials without any backoff.
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_layer_below_that_collects_the_request_does_not_undo_the_backoff() {
     let server = Server::in_memory_unstarted();
@@ -209,6 +213,7 @@ async fn a_layer_below_that_collects_the_request_does_not_undo_the_backoff() {
 // CONTRACT W5, I4c: nor does it dial for each call that waits, at first or later. A call whose
 // request was read before its dial failed may have been sent, and is not sent again; the others
 // wait.
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn under_a_layer_that_collects_requests_a_hundred_calls_dial_as_one() {
     for dial_time in [ms(0), ms(50)] {
@@ -231,7 +236,7 @@ async fn under_a_layer_that_collects_requests_a_hundred_calls_dial_as_one() {
 }
 
 // CONTRACT W5: where the dials take so long that the reading counts at first, it does so once
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_ready_that_no_answer_confirms_is_believed_once() {
     let server = Server::in_memory_unstarted();
     server.set_dial_time(ms(400));
@@ -244,7 +249,7 @@ async fn a_ready_that_no_answer_confirms_is_believed_once() {
 
 // An error of which nothing is known, tower's own timeout for one, counts as proof of a
 // connection: the gate opens over a dead channel and all who wait are released into it.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_local_timeout_below_does_not_show_the_channel_ready() {
     let server = Server::in_memory_unstarted();
     server.set_dial_time(3_600 * SECOND);
@@ -256,7 +261,7 @@ async fn a_local_timeout_below_does_not_show_the_channel_ready() {
 }
 
 // No one who waits for a change hears that a test began.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn whoever_waits_for_a_change_hears_that_a_call_connects() {
     let server = Server::in_memory_unstarted();
     server.set_dial_time(10 * SECOND);
@@ -272,7 +277,7 @@ async fn whoever_waits_for_a_change_hears_that_a_call_connects() {
 
 // Calls that fail fast wait while the channel connects, and their bodies count for
 // nothing, whatever their size: tonic's requests have no size hint.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn requests_that_fail_fast_count_while_they_wait() {
     let server = Server::in_memory();
     server.set_dial_time(10 * SECOND);
@@ -295,7 +300,7 @@ async fn requests_that_fail_fast_count_while_they_wait() {
 
 // Two calls at the head of the line that nobody polls (one slow task with several
 // calls, `buffered(2)`) keep all the others from ever testing the channel.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn two_first_in_line_that_nobody_polls_do_not_hold_the_others_for_ever() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
@@ -435,7 +440,7 @@ fn advance(by: Duration) {
 
 // On a balanced channel a waiting call repeats without any backoff as long as
 // others are answered, however often its own picks fail.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_of_a_balanced_channel_backs_off_however_the_others_fare() {
     let (dead, live) = (Server::in_memory_unstarted(), Server::in_memory());
     dead.set_dial_time(ms(1));

@@ -14,7 +14,7 @@ use crate::support::{
 use super::layer;
 
 // DESIGN decision 14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_handler_that_hangs_under_the_probe_does_not_hold_the_others() {
     let server = Server::in_memory_unstarted();
     holds_nobody(&server, layer().layer(server.channel()), false).await;
@@ -23,7 +23,7 @@ async fn a_handler_that_hangs_under_the_probe_does_not_hold_the_others() {
 }
 
 // DESIGN decision 14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_handler_that_hangs_under_a_probe_that_fails_fast_does_not_hold_the_others() {
     let server = Server::in_memory_unstarted();
     holds_nobody(&server, layer().layer(server.channel()), true).await;
@@ -62,7 +62,7 @@ async fn holds_nobody<T: Stack>(server: &Server, stack: T, probe_fails_fast: boo
 }
 
 // DESIGN decision 14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_probe_that_is_dropped_hands_over_to_the_next() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
@@ -85,7 +85,7 @@ async fn a_probe_that_is_dropped_hands_over_to_the_next() {
 }
 
 // DESIGN decision 14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_waiting_call_that_is_dropped_leaves_the_others_waiting_as_before() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
@@ -105,7 +105,7 @@ async fn a_waiting_call_that_is_dropped_leaves_the_others_waiting_as_before() {
 }
 
 // CONTRACT W3; DESIGN decision 14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_probe_that_the_server_answers_with_unavailable_opens_the_gate() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
@@ -122,6 +122,7 @@ async fn a_probe_that_the_server_answers_with_unavailable_opens_the_gate() {
 }
 
 // CONTRACT W11; DESIGN decision 14
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_probe_whose_owner_does_not_fetch_its_result_is_taken_over_after_the_backoff() {
     let server = Server::in_memory_unstarted();
@@ -161,6 +162,7 @@ async fn a_probe_whose_owner_does_not_fetch_its_result_is_taken_over_after_the_b
 }
 
 // CONTRACT W5, W6: nothing tells a silent dial from one that takes long, so it has its lease
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_is_silent_is_taken_over_when_its_lease_ends() {
     let server = Server::in_memory_unstarted();
@@ -179,6 +181,7 @@ async fn a_probe_that_is_silent_is_taken_over_when_its_lease_ends() {
 }
 
 // CONTRACT W5, W6
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_slow_dial_within_its_lease_is_the_only_one() {
     let server = Server::in_memory_unstarted();

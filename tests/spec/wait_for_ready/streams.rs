@@ -20,6 +20,7 @@ async fn close<T: Stack>(stack: &T) {
     settle().await;
 }
 
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_live_stream_waits_while_the_gate_is_closed() {
     let server = Server::in_memory_unstarted();
@@ -58,6 +59,7 @@ async fn waits<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT W2: the failed dial read nothing of it
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_live_stream_that_is_the_first_call_while_the_server_is_down_is_not_lost() {
     for early in [true, false] {
@@ -95,7 +97,7 @@ async fn a_live_stream_that_is_the_first_call_while_the_server_is_down_is_not_lo
 }
 
 // CONTRACT W1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_stream_that_fails_fast_does_so_while_the_server_is_down() {
     let server = Server::in_memory_unstarted();
     let mut client = client(layer().fail_fast().layer(server.channel()));
@@ -109,7 +111,7 @@ async fn a_live_stream_that_fails_fast_does_so_while_the_server_is_down() {
 }
 
 // DESIGN decision 14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_stream_that_tests_the_channel_does_not_hold_the_others_until_its_answer() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
@@ -137,7 +139,7 @@ async fn a_live_stream_that_tests_the_channel_does_not_hold_the_others_until_its
 }
 
 // CONTRACT B4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_stream_passes_an_open_gate_frame_by_frame() {
     let server = Server::in_memory();
     let mut client = client(layer().layer(server.channel()));

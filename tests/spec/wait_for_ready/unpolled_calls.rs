@@ -47,7 +47,7 @@ async fn behind<T: Stack>(server: &Server, stack: T, parked: Vec<Parked>) -> Dur
 }
 
 // CONTRACT W11
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_behind_any_number_that_nobody_polls_tests_the_channel_in_time() {
     for unpolled in [0, 1, 2, 7, 8, 9, 10, 20, 100, 1_000] {
         let server = Server::in_memory_unstarted();
@@ -65,7 +65,7 @@ async fn a_call_behind_any_number_that_nobody_polls_tests_the_channel_in_time() 
 }
 
 // CONTRACT W11
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_test_whose_failed_dial_nobody_fetches_holds_up_no_other_call() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());
@@ -76,7 +76,7 @@ async fn a_test_whose_failed_dial_nobody_fetches_holds_up_no_other_call() {
 }
 
 // CONTRACT W11: under a stack the first dial is made as the call is handed on
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_test_that_was_never_polled_holds_up_no_other_call() {
     let server = Server::in_memory_unstarted();
     let mut stack = layer().layer(server.channel());
@@ -91,7 +91,7 @@ async fn a_test_that_was_never_polled_holds_up_no_other_call() {
 }
 
 // CONTRACT W11: those in line are asleep as the one that tests is put aside
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn calls_asleep_behind_a_test_that_nobody_polls_any_more_are_woken() {
     for asleep in [1, 8, 9, 50] {
         let server = Server::in_memory_unstarted();
@@ -121,6 +121,7 @@ async fn calls_asleep_behind_a_test_that_nobody_polls_any_more_are_woken() {
 }
 
 // CONTRACT W6, W11: a dial that takes long is not doubled, however many wait for it
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_slow_dial_whose_owner_is_polled_is_not_taken_over() {
     let server = Server::in_memory();
@@ -136,7 +137,7 @@ async fn a_slow_dial_whose_owner_is_polled_is_not_taken_over() {
 }
 
 // CONTRACT W11: the dead ones were woken once, and stand in nobody's way from then on
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn calls_that_did_not_ask_when_they_were_woken_are_passed_over() {
     let server = Server::in_memory_unstarted();
     let stack = layer().layer(server.channel());

@@ -9,9 +9,9 @@ use peer::connector::Broken;
 use test_protos::EchoClient;
 use testing::{Answer, Server, method};
 use tokio::time::{Instant, sleep};
-use tonic::transport::Channel;
 use tonic::{Code, Request};
 use tower::{Layer, ServiceBuilder};
+use transports::Channel;
 
 use crate::support::{
     SECOND, Stack, client, every, has, hello, message, ms, settle, sources, spawn, unavailable,
@@ -28,6 +28,7 @@ fn failing_fast(server: &Server) -> EchoClient<WaitForReady<Channel>> {
 }
 
 // CONTRACT W1
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn while_the_channel_connects_for_the_first_time_a_call_waits_though_it_fails_fast() {
     let server = Server::in_memory();
@@ -38,6 +39,7 @@ async fn while_the_channel_connects_for_the_first_time_a_call_waits_though_it_fa
 }
 
 // CONTRACT W1; PEER-CASES CORE-lb-fail
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_fast_is_unavailable_at_once_after_a_failed_connect() {
     let server = Server::in_memory_unstarted();
@@ -58,6 +60,7 @@ async fn a_call_that_fails_fast_is_unavailable_at_once_after_a_failed_connect() 
 }
 
 // CONTRACT W2
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_waiting_call_goes_at_the_first_dial_after_the_server_is_back() {
     let server = Server::in_memory_unstarted();
@@ -89,7 +92,7 @@ async fn goes_when_back<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT W3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_server_that_answers_unavailable_is_not_a_channel_that_is_down() {
     let server = Server::in_memory();
     server.script().otherwise(unavailable("draining"));
@@ -104,7 +107,7 @@ async fn a_server_that_answers_unavailable_is_not_a_channel_that_is_down() {
 }
 
 // CONTRACT W3, D5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_connection_lost_under_a_call_is_its_failure_and_closes_no_gate() {
     let server = Server::in_memory();
     server.script().on(
@@ -124,6 +127,7 @@ async fn a_connection_lost_under_a_call_is_its_failure_and_closes_no_gate() {
 }
 
 // CONTRACT W9: a proxy without a server accepts, and hangs up
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn of_connections_lost_before_any_answer_the_first_is_replaced_at_once_and_the_second_is_not()
 {
@@ -143,6 +147,7 @@ async fn of_connections_lost_before_any_answer_the_first_is_replaced_at_once_and
 }
 
 // CONTRACT W4; PEER-CASES GO-service-config-ready
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_call_s_own_wish_wins_over_the_layer_s() {
     let server = Server::in_memory_unstarted();
@@ -173,6 +178,7 @@ async fn a_call_s_own_wish_wins_over_the_layer_s() {
 }
 
 // DESIGN decision 5
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_call_waits_whatever_its_idempotency_and_costs_no_attempt() {
     let server = Server::in_memory_unstarted();
@@ -192,7 +198,7 @@ async fn a_call_waits_whatever_its_idempotency_and_costs_no_attempt() {
 }
 
 // CONTRACT W2; FIELD.md 2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_large_request_waits_and_arrives_whole() {
     let server = Server::in_memory_unstarted();
     let mut client = waiting(&server);
@@ -208,7 +214,7 @@ async fn a_large_request_waits_and_arrives_whole() {
 }
 
 // DESIGN decision 5, CONTRACT R3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failed_connect_of_a_call_that_fails_fast_is_an_attempt_for_the_retry_policy() {
     let server = Server::in_memory_unstarted();
     let stack = ServiceBuilder::new()
@@ -245,6 +251,7 @@ async fn a_channel_whose_worker_is_gone_is_reported_and_not_waited_for() {
 }
 
 // CONTRACT W2
+// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
 #[tokio::test(start_paused = true)]
 async fn a_deadline_below_that_passes_while_dialling_is_no_sign_of_a_connection() {
     let server = Server::in_memory_unstarted();

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use grpc_resilience::channel;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -66,7 +67,7 @@ impl Address {
         lock(&self.state).dial_time = time;
     }
 
-    async fn dial(self: Arc<Self>) -> io::Result<TokioIo<DuplexStream>> {
+    async fn dial(self: Arc<Self>) -> io::Result<DuplexStream> {
         let time = {
             let mut state = lock(&self.state);
             state.dials += 1;
@@ -85,7 +86,7 @@ impl Address {
         answer.map_or(Err(io::ErrorKind::ConnectionRefused.into()), |it| it?)
     }
 
-    fn accept(&self) -> io::Result<TokioIo<DuplexStream>> {
+    fn accept(&self) -> io::Result<DuplexStream> {
         let state = lock(&self.state);
         let Some(accepting) = &state.accepting else {
             return Err(io::ErrorKind::ConnectionRefused.into());
@@ -94,7 +95,7 @@ impl Address {
         accepting
             .send(self.connections.admit(server))
             .map_err(|_| io::ErrorKind::ConnectionRefused)?;
-        Ok(TokioIo::new(client))
+        Ok(client)
     }
 }
 
@@ -110,7 +111,7 @@ impl Stream for Accepted {
     }
 }
 
-/// Dials an [`Address`], whatever the URI.
+/// Dials an [`Address`], whatever the URI or the channel's address.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialer(pub(crate) Arc<Address>);
 
@@ -124,6 +125,21 @@ impl Service<Uri> for Dialer {
     }
 
     fn call(&mut self, _uri: Uri) -> Self::Future {
+        let dial = Arc::clone(&self.0).dial();
+        Box::pin(async move { dial.await.map(TokioIo::new) })
+    }
+}
+
+impl Service<channel::Address> for Dialer {
+    type Response = DuplexStream;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _address: channel::Address) -> Self::Future {
         Box::pin(Arc::clone(&self.0).dial())
     }
 }

@@ -4,10 +4,8 @@ use std::{net::SocketAddr, sync::Mutex, time::Duration};
 
 use http::Uri;
 use tokio::task::JoinHandle;
-use tonic::{
-    service::Routes,
-    transport::{Channel, Endpoint},
-};
+use tonic::{service::Routes, transport::Endpoint};
+use transports::Channel;
 
 use crate::{
     Answer, Builder, Script, connection::Connections, layer::ScriptLayer, lock::lock, log::CallLog,
@@ -179,20 +177,23 @@ impl Server {
         Endpoint::from(self.uri())
     }
 
-    /// A channel to this server, which dials at the first call.
+    /// A channel to this server, over the transport of this test: tonic's dials at the first call.
     ///
     /// Needs a tokio runtime.
     #[must_use]
     pub fn channel(&self) -> Channel {
-        self.connect_lazy(&self.endpoint())
+        match transports::Transport::current() {
+            transports::Transport::Tonic => self.connect_lazy(&self.endpoint()).into(),
+            transports::Transport::Ours => self.transport.ours().into(),
+        }
     }
 
-    /// A channel with the endpoint's settings, which dials at the first call: over TCP wherever the endpoint says, in
+    /// tonic's channel with the endpoint's settings, which dials at the first call: over TCP wherever the endpoint says, in
     /// memory always this server.
     ///
     /// Needs a tokio runtime.
     #[must_use]
-    pub fn connect_lazy(&self, endpoint: &Endpoint) -> Channel {
+    pub fn connect_lazy(&self, endpoint: &Endpoint) -> tonic::transport::Channel {
         self.transport.connect_lazy(endpoint)
     }
 

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use grpc_resilience::channel as ours;
 use http::Uri;
 use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint};
@@ -79,5 +80,19 @@ impl Transport {
                 endpoint.connect_with_connector_lazy(Dialer(Arc::clone(address)))
             }
         }
+    }
+
+    /// This crate's channel, of one connection as tonic's.
+    #[expect(clippy::expect_used, reason = "the target of each transport is valid")]
+    pub(crate) fn ours(&self) -> ours::Channel {
+        let builder = match self {
+            Self::Tcp(_) => ours::Channel::builder(self.uri().to_string()),
+            // The connector does not look at the address.
+            Self::Memory(address) => ours::Channel::builder("unix:in-memory")
+                .connector(Dialer(Arc::clone(address)))
+                .origin(self.uri()),
+        };
+        let channel = builder.max_connections(1).build();
+        channel.expect("a server's target is valid")
     }
 }

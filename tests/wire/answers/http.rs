@@ -35,7 +35,7 @@ pub(super) fn bare(http: u16) -> Stream {
 }
 
 // FIELD 3, CONTRACT H2
-#[tokio::test]
+#[transports::test]
 async fn the_head_of_an_http_answer_says_the_code_with_a_page_or_without() {
     for (http, code) in CODES {
         for (stream, ends_there) in [(page(http), false), (bare(http), true)] {
@@ -50,7 +50,7 @@ async fn the_head_of_an_http_answer_says_the_code_with_a_page_or_without() {
 }
 
 // FIELD 3, CONTRACT H2
-#[tokio::test]
+#[transports::test]
 async fn a_grpc_status_counts_and_not_the_http_status() {
     for (http, _) in CODES {
         let head = Headers::http(http, "text/html").with("grpc-status", "5");
@@ -61,7 +61,7 @@ async fn a_grpc_status_counts_and_not_the_http_status() {
 }
 
 // FIELD 3: what it is without the retry layer.
-#[tokio::test]
+#[transports::test]
 async fn tonic_by_itself_calls_a_proxys_503_an_internal_error_about_compression() {
     let status = tonics(page(503)).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::Internal);
@@ -69,7 +69,7 @@ async fn tonic_by_itself_calls_a_proxys_503_an_internal_error_about_compression(
 }
 
 // FIELD 3, CONTRACT H2: the layers that judge answers say so; the others leave a page to tonic.
-#[tokio::test]
+#[transports::test]
 async fn a_page_is_the_code_of_its_http_status_under_a_layer_that_judges_answers() {
     use grpc_resilience::Resilience;
     use grpc_resilience::retry::RetryLayer;
@@ -93,7 +93,7 @@ async fn a_page_is_the_code_of_its_http_status_under_a_layer_that_judges_answers
 }
 
 // FIELD 3
-#[tokio::test]
+#[transports::test]
 async fn an_empty_answer_has_the_same_code_under_any_layer() {
     log::listen();
     for (http, code) in CODES {

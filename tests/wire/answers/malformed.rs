@@ -32,7 +32,7 @@ fn is_whole(status: &Status) {
 }
 
 // FIELD 3: why it is taken out.
-#[tokio::test]
+#[transports::test]
 async fn without_a_layer_tonics_client_panics() {
     for answer in answers(MALFORMED[0]) {
         let call = tokio::spawn(tonics(answer));
@@ -41,7 +41,7 @@ async fn without_a_layer_tonics_client_panics() {
 }
 
 // FIELD 3, DESIGN decision 17
-#[tokio::test]
+#[transports::test]
 async fn under_any_layer_the_client_gets_code_and_message_and_does_not_panic() {
     log::listen();
     for details in MALFORMED {

@@ -11,9 +11,9 @@ mod whole;
 use ::http::HeaderMap;
 use ::http::response::Parts;
 use bytes::Bytes;
-use grpc_resilience::__internal;
 use grpc_resilience::classify::Verdict;
 use grpc_resilience::grpc::{Code, Status as OurStatus};
+use grpc_resilience::{__internal, BoxError};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt as _;
 use peer::{Headers, Peer, Step, Stream};
@@ -35,7 +35,7 @@ struct Seen {
     is_end_stream: bool,
     data: Bytes,
     trailers: Option<HeaderMap>,
-    failed: Option<tonic::Status>,
+    failed: Option<BoxError>,
 }
 
 impl Seen {

@@ -27,7 +27,7 @@ pub(super) fn in_trailers(message: Option<&[u8]>) -> Stream {
 }
 
 // FIELD 3, CONTRACT P1, P9
-#[tokio::test]
+#[transports::test]
 async fn a_trailers_only_answer_has_all_of_it_in_the_head_and_ends_there() {
     let seen = Seen::of(trailers_only()).await;
     let (verdict, status) = seen.in_head().unwrap();
@@ -45,7 +45,7 @@ async fn a_trailers_only_answer_has_all_of_it_in_the_head_and_ends_there() {
 }
 
 // FIELD 3
-#[tokio::test]
+#[transports::test]
 async fn an_ok_in_the_head_is_no_failure_and_ends_there() {
     let seen = Seen::of(Stream::status(0, "")).await;
     assert!(seen.in_head().is_none());
@@ -53,7 +53,7 @@ async fn an_ok_in_the_head_is_no_failure_and_ends_there() {
 }
 
 // FIELD 3, CONTRACT P7
-#[tokio::test]
+#[transports::test]
 async fn after_a_head_the_status_is_in_the_trailers_with_a_message_before_it_or_without() {
     for (message, data) in [(None, &b""[..]), (Some(&b"hi"[..]), b"\0\0\0\0\x02hi")] {
         let seen = Seen::of(in_trailers(message)).await;
@@ -72,7 +72,7 @@ async fn after_a_head_the_status_is_in_the_trailers_with_a_message_before_it_or_
 }
 
 // FIELD 3
-#[tokio::test]
+#[transports::test]
 async fn an_ok_after_a_message_is_in_the_trailers() {
     let seen = Seen::of(Stream::ok(b"hi")).await;
     assert!(seen.in_head().is_none() && !seen.is_end_stream);

@@ -5,7 +5,7 @@ use peer::{Reason, Stream};
 use super::super::SERVER_FEATURE;
 use super::{Seen, ended, http, placed, tonics};
 
-#[tokio::test]
+#[transports::test]
 async fn the_answers_of_this_build() {
     println!("\ntonic with its server feature: {SERVER_FEATURE}");
     line("answer", "status", "ends", "code", "tonic's own code");

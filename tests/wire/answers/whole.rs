@@ -32,7 +32,7 @@ fn ok_then_closed() -> Stream {
 }
 
 // FIELD 3: h2 fails the body, though nothing of the answer is missing.
-#[tokio::test]
+#[transports::test]
 async fn the_channel_shows_a_failed_body_behind_a_status_in_the_head() {
     let peer = Peer::answering(ok_then_closed()).await;
     let channel = channel(&peer);
@@ -43,7 +43,7 @@ async fn the_channel_shows_a_failed_body_behind_a_status_in_the_head() {
 }
 
 // CONTRACT H7
-#[tokio::test]
+#[transports::test]
 async fn a_call_that_said_ok_in_its_head_has_succeeded_though_the_connection_is_lost_then() {
     let peer = Peer::answering(ok_then_closed()).await;
     under_each_layer!(&peer, |service| {

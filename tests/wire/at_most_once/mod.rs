@@ -31,7 +31,7 @@ use setup::{Calls, Pace, Setup};
 use stack::Stack;
 
 // CONTRACT I1, I2, I4, I4a, I4b, I7, X1, X2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_undeclared_call_begins_twice_and_what_provably_did_not_begin_succeeds() {
     let counts = Runs::of(2)
         .each(Stack::ALL, |seed, stack| {
@@ -47,7 +47,7 @@ async fn no_undeclared_call_begins_twice_and_what_provably_did_not_begin_succeed
 }
 
 // CONTRACT I4, I4b, D5, R13
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn no_undeclared_call_begins_twice_among_calls_that_are_dropped_expire_or_repeat() {
     let counts = Runs::of(2)
         .each(Stack::ALL, |seed, stack| {
@@ -61,7 +61,7 @@ async fn no_undeclared_call_begins_twice_among_calls_that_are_dropped_expire_or_
 
 // CONTRACT I2, R1, R9. After a head nothing is sent again (R6), so here an answer is one block, and
 // no fault comes after it.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn every_declared_call_succeeds() {
     let retrying = Stack::ALL.into_iter().filter(|stack| stack.retries());
     let counts = Runs::of(2)
@@ -75,7 +75,7 @@ async fn every_declared_call_succeeds() {
 }
 
 // CONTRACT I4, I4a, I4b. hyper's tasks race for a GOAWAY only where there are threads.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[transports::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_undeclared_call_begins_twice_where_threads_race() {
     let counts = Runs::of(1)
         .each(Stack::ALL, |seed, stack| {
@@ -86,7 +86,7 @@ async fn no_undeclared_call_begins_twice_where_threads_race() {
 }
 
 // CONTRACT I4, I4a, I4b
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[transports::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_undeclared_call_begins_twice_as_connections_age() {
     let counts = Runs::of(2)
         .each(Stack::ALL, |seed, stack| {

@@ -97,7 +97,7 @@ impl<'a> Judge<'a> {
 
     fn is_proof(&self, call: &Ended, told: Told) -> bool {
         let has_one_message = self.setup.knows_kinds && !call.call.kind.asks_in_a_stream();
-        told.is_proof(has_one_message, self.setup.trusts)
+        told.is_proof(has_one_message, self.setup.believes())
     }
 
     /// The last sending of a failed call is neither one that the peer disowned nor one that never

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use grpc_resilience::BoxError;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::{Channel, Error};
 use tower_service::Service;
+use transports::{Channel, ResponseBody};
 
 use super::call::CALL;
 use super::transport_word::Told;
@@ -61,11 +62,11 @@ impl Recorder {
 }
 
 impl Service<Request<Body>> for Recorder {
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+    type Response = Response<ResponseBody>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.channel.poll_ready(cx)
     }
 
@@ -86,7 +87,7 @@ impl Service<Request<Body>> for Recorder {
             let answer = answer.await;
             let told = match &answer {
                 Ok(answer) => Told::by_answer(&path, answer.headers()),
-                Err(error) => Told::by(error, is_read.load(Ordering::Relaxed)),
+                Err(error) => Told::by(&**error, is_read.load(Ordering::Relaxed)),
             };
             record.note(call, sending, told);
             answer

@@ -3,14 +3,17 @@
 use std::env::var;
 use std::time::Duration;
 
+use grpc_resilience::channel as ours;
 use peer::Peer;
 
-use super::super::support::channel;
+use transports::{Channel, Transport};
+
+use super::super::support::{channel, every, in_memory};
 use super::client::Client;
 use super::counts::Counts;
 use super::oracle::Judge;
 use super::recorder::{Record, Recorder};
-use super::setup::Setup;
+use super::setup::{Pace, Setup};
 use super::stack::Stack;
 
 const CALLS: u32 = 300;
@@ -64,6 +67,27 @@ fn for_so_long(time: Duration) -> impl Iterator<Item = u64> {
     (1..).take_while(move |_| start.elapsed() < time)
 }
 
+/// The longest that this crate's channel dials and waits between dials: stacks that do not wait for
+/// the channel ask it each millisecond meanwhile.
+const DIAL: Duration = Duration::from_millis(200);
+
+/// The channel below the stack. This crate's runs in memory where the clock is paused, and over
+/// sockets where threads race.
+fn connecting(peer: &Peer, pace: Pace) -> Channel {
+    if Transport::current() == Transport::Tonic {
+        return channel(peer);
+    }
+    let builder = if pace.is_exact {
+        in_memory(peer)
+    } else {
+        ours::Channel::builder(peer.uri()).max_connections(1)
+    };
+    let channel = builder
+        .connect_timeout(DIAL.min(4 * pace.stall))
+        .backoff(every(DIAL.min(pace.longest_wait)));
+    channel.build().unwrap().into()
+}
+
 async fn run(setup: &Setup, calls: u32) -> Counts {
     println!("GRPC_RESILIENCE_ORACLE_SEED={} {setup:?}", setup.seed);
     // More than the calls use up; what came after them would be fair.
@@ -72,7 +96,7 @@ async fn run(setup: &Setup, calls: u32) -> Counts {
     let connections = setup.weather.connections(setup.seed, pace.stall, count);
     let peer = Peer::start(connections).await;
     let record = Record::default();
-    let recorder = Recorder::new(channel(&peer), record.clone());
+    let recorder = Recorder::new(connecting(&peer, pace), record.clone());
     let client = Client::new(setup.stack.over(recorder, setup), setup, record);
     let ended = client.all(calls).await;
     assert!(peer.connections() < count, "fair at last");

@@ -6,6 +6,8 @@ use grpc_resilience::grpc::Code;
 use grpc_resilience::retry::{BeforeAttempt, NextAttempt, RetryLayer, RetryPolicy};
 use grpc_resilience::{BoxError, IdempotencyKey, IdempotencyLayer};
 
+use transports::Transport;
+
 use super::super::support::every;
 use super::call::{CALL, Declared, End};
 use super::faults::Weather;
@@ -98,6 +100,12 @@ impl Setup {
     /// Whether an attempt of such a call may be dropped.
     pub(super) fn may_be_dropped(&self, end: End) -> bool {
         end != End::Answer || self.stack == Stack::AttemptTimeout
+    }
+
+    /// Whether a server that vouches for a request without effect is believed: over this crate's
+    /// channel it is without a setting (CONTRACT I7).
+    pub(super) fn believes(&self) -> bool {
+        self.trusts || self.stack.retries() && Transport::current().is_ours()
     }
 
     pub(super) fn declarations(&self) -> IdempotencyLayer {

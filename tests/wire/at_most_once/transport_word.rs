@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use grpc_resilience::classify::{Progress, Reason, TransportError};
 use http::HeaderMap;
 
 /// What the client was told of a sending.
@@ -45,6 +46,9 @@ impl Told {
         let links = || std::iter::successors(Some(error), |error| (*error).source());
         let hyper = links().find_map(<dyn Error>::downcast_ref::<hyper::Error>);
         let h2 = links().find_map(<dyn Error>::downcast_ref::<h2::Error>);
+        if let Some(ours) = TransportError::find(error) {
+            return Self::by_ours(ours);
+        }
         if links().any(<dyn Error>::is::<tonic::ConnectError>) {
             return Self::Unconnected;
         }
@@ -65,6 +69,25 @@ impl Told {
             _ => {
                 let links: Vec<_> = links().map(ToString::to_string).collect();
                 println!("none of those that FIELD 4 lists: {}", links.join(": "));
+                Self::Odd
+            }
+        }
+    }
+
+    /// This crate's channel says itself how far the request got (CONTRACT C16).
+    fn by_ours(error: &TransportError) -> Self {
+        let verdict = error.verdict();
+        match (verdict.progress, verdict.reason) {
+            (Progress::NotSent, Reason::ConnectFailed) => Self::Unconnected,
+            (Progress::NotSent, _) => Self::Unsent,
+            (Progress::Refused, Reason::StreamRefused) => Self::Refused,
+            // It saw the GOAWAY itself, so whether the body was read does not matter.
+            (Progress::Refused, _) => Self::GoAway { read: true },
+            (_, Reason::StreamReset) => Self::Reset,
+            (_, Reason::TransportTimedOut) => Self::Expired,
+            (_, Reason::ConnectionLost | Reason::KeepaliveTimeout) => Self::Lost,
+            _ => {
+                println!("not a word of this crate's channel: {error:?}");
                 Self::Odd
             }
         }

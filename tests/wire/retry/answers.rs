@@ -28,7 +28,7 @@ fn proxy() -> Stream {
 }
 
 // CONTRACT H2, FIELD 3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_proxys_503_in_html_is_unavailable_and_not_about_compression() {
     let peer = Peer::always(Connection::new().other_streams(proxy())).await;
     let request = tonic::Request::new(Bytes::new());
@@ -41,7 +41,7 @@ async fn a_proxys_503_in_html_is_unavailable_and_not_about_compression() {
 }
 
 // CONTRACT H2, I2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_proxys_503_is_retried_for_a_declared_call() {
     let scripts = [proxy(), proxy(), Stream::ok(b"at last")];
     let peer = Peer::start([Connection::new().streams(scripts)]).await;
@@ -51,7 +51,7 @@ async fn a_proxys_503_is_retried_for_a_declared_call() {
 }
 
 // CONTRACT H2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn every_http_status_without_a_grpc_status_has_its_code_whatever_its_body_says() {
     for (http, code) in [
         (400, Code::Internal),
@@ -88,7 +88,7 @@ async fn cut_off(reason: Reason) -> Peer {
 }
 
 // CONTRACT H3, R6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_body_that_is_cancelled_is_cancelled_for_the_client_too() {
     let peer = cut_off(Reason::CANCEL).await;
     let mut request = tonic::Request::new(Bytes::new());
@@ -100,7 +100,7 @@ async fn a_body_that_is_cancelled_is_cancelled_for_the_client_too() {
 }
 
 // FIELD 3, CONTRACT R16: hyper ends such a body cleanly.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_body_that_is_reset_without_error_is_no_complete_answer() {
     let peer = cut_off(Reason::NO_ERROR).await;
     let client = Client::new(channel(&peer), policy(3));

@@ -13,8 +13,8 @@ use http::Request;
 use peer::{Connection, DeadPort, Headers, Peer, Reason, Step, Stream};
 use tokio::time::{Instant, sleep};
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tower::{ServiceBuilder, ServiceExt as _};
+use transports::Channel;
 
 use super::super::support::{channel, endpoint, request};
 use super::{Counter, declared};
@@ -68,11 +68,11 @@ async fn failing(streams: impl IntoIterator<Item = Stream>, policy: &Stubborn) -
 }
 
 /// Within a second.
-async fn failure(channel: Channel, policy: &Stubborn, request: Request<Body>) -> Error {
+async fn failure(channel: impl Into<Channel>, policy: &Stubborn, request: Request<Body>) -> Error {
     let service = ServiceBuilder::new()
         .layer(DeadlineLayer::new().default_timeout(Duration::from_secs(1)))
         .layer(RetryLayer::new(policy.clone()))
-        .service(channel);
+        .service(channel.into());
     let answer = service.oneshot(request).await;
     answer.map(drop).expect_err("the call fails")
 }
@@ -90,7 +90,7 @@ fn previous(peer: &Peer) -> Vec<u32> {
 }
 
 // CONTRACT P3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_pushback_that_says_no_ends_a_call_whatever_the_policy_says() {
     for plan in [RETRY, TRANSPARENT] {
         let head = Headers::trailers_only(14).with("grpc-retry-pushback-ms", "-1");
@@ -102,7 +102,7 @@ async fn a_pushback_that_says_no_ends_a_call_whatever_the_policy_says() {
 }
 
 // CONTRACT I2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_undeclared_call_that_was_answered_is_not_repeated_whatever_the_policy_says() {
     for plan in [RETRY, TRANSPARENT] {
         let policy = Stubborn::saying(plan);
@@ -114,7 +114,7 @@ async fn an_undeclared_call_that_was_answered_is_not_repeated_whatever_the_polic
 }
 
 // CONTRACT R14
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_wait_up_to_the_deadline_is_not_begun_whatever_the_policy_says() {
     let after = Duration::from_secs(1);
     for plan in [Plan::retry_as_hinted(after), Plan::transparent(after)] {
@@ -128,7 +128,7 @@ async fn a_wait_up_to_the_deadline_is_not_begun_whatever_the_policy_says() {
 }
 
 // CONTRACT D8, D11
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_cancellation_at_the_deadline_is_the_end_whatever_the_policy_says() {
     for plan in [RETRY, TRANSPARENT] {
         let policy = Stubborn::saying(plan);
@@ -143,7 +143,7 @@ async fn a_cancellation_at_the_deadline_is_the_end_whatever_the_policy_says() {
 }
 
 // CONTRACT X2, X5, T6
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_refused_stream_goes_once_for_nothing_and_then_as_an_attempt_that_is_paid_for() {
     let budget = Arc::new(Counter::default());
     let policy = Stubborn::saying(TRANSPARENT);
@@ -175,7 +175,7 @@ async fn a_request_that_never_leaves_goes_eight_times_for_nothing_and_then_as_an
 }
 
 // CONTRACT R1, R10, X3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_caller_s_attempts_bind_every_policy_and_what_was_answered_counts_as_one() {
     for plan in [RETRY, TRANSPARENT] {
         let policy = Stubborn::saying(plan);
@@ -189,7 +189,7 @@ async fn the_caller_s_attempts_bind_every_policy_and_what_was_answered_counts_as
 }
 
 // CONTRACT R13, D10: a deadline layer below the retry layer hears of the parent's end first
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_whose_parent_is_over_is_not_repeated_whatever_the_policy_says() {
     for plan in [RETRY, TRANSPARENT] {
         let policy = Stubborn::saying(plan);
@@ -213,7 +213,7 @@ async fn a_call_whose_parent_is_over_is_not_repeated_whatever_the_policy_says() 
 }
 
 // CONTRACT I4: a reset says nothing of whether the call ran
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_reset_stream_is_never_transparent_and_of_an_undeclared_call_never_repeated() {
     let reset = || Stream::reset(Reason::INTERNAL_ERROR);
     for (request, expected) in [(request(), vec![0]), (declared(request()), vec![0, 1])] {

@@ -30,7 +30,7 @@ fn proofs() -> [Step; 2] {
 }
 
 // CONTRACT X4, R6, PEER-CASES GO-transparent-committed, CORE-recv-initial-metadata
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn what_is_refused_after_the_head_is_not_sent_again_even_if_declared() {
     for proof in proofs() {
         let peer = headers_then(proof).await;
@@ -45,7 +45,7 @@ async fn what_is_refused_after_the_head_is_not_sent_again_even_if_declared() {
 }
 
 // CONTRACT R6, X4, I4: the head of a unary answer is held, and commits the call all the same
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_held_head_whose_body_breaks_goes_up_and_nothing_is_sent_again_declared_or_not() {
     for proof in proofs() {
         for is_declared in [true, false] {

@@ -216,7 +216,7 @@ async fn a_call_under_wait_for_ready_alone_runs_once_when_its_request_was_read()
 }
 
 // CONTRACT I4a, I4b
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_goaway_after_the_transport_read_the_request_refused_it_whatever_its_kind() {
     let mut errors = goaway_errors(5 * KINDS.len()).await;
     for kind in KINDS {
@@ -227,6 +227,7 @@ async fn a_goaway_after_the_transport_read_the_request_refused_it_whatever_its_k
 }
 
 // CONTRACT I4, I4b
+// Over tonic alone: I4b is about what hyper does at a GOAWAY.
 #[tokio::test(start_paused = true)]
 async fn a_goaway_before_the_transport_read_the_request_refuses_only_what_is_declared_to_ask_once()
 {
@@ -282,7 +283,7 @@ async fn the_hook_of_another_call_that_failed_says_nothing_of_this_one() {
 }
 
 // CONTRACT I1, I4c: between two attempts the request of the former one says nothing
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_hook_that_fails_after_a_refused_attempt_leaves_the_call_as_unsent_as_it_was() {
     let foreign = Foreign::new(Reads::Elsewhere, goaway_errors(1).await);
     let service = foreign.clone();

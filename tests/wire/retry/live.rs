@@ -31,7 +31,7 @@ fn early_failure() -> Stream {
 }
 
 // CONTRACT B5, R9, R13; PEER-CASES JAVA-cancel-while-draining
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_failed_early_is_reset_and_never_looks_complete() {
     let answered = Stream::from([
         Step::AwaitRequest,
@@ -62,7 +62,7 @@ async fn an_attempt_that_failed_early_is_reset_and_never_looks_complete() {
 }
 
 // CONTRACT R13; PEER-CASES JAVA-cancel-while-backoff, CORE-unref
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_call_dropped_in_its_backoff_sends_nothing_more_and_lets_go_of_its_stream() {
     let peer = Peer::start([Connection::new().other_streams(early_failure())]).await;
     let client = Client::new(channel(&peer), policy(4));
@@ -79,7 +79,7 @@ async fn a_live_call_dropped_in_its_backoff_sends_nothing_more_and_lets_go_of_it
 }
 
 // CONTRACT R8, X4
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_refused_stream_whose_request_outgrew_the_buffer_is_not_sent_again() {
     let refused = Stream::from([Step::AwaitRequest, Step::Reset(Reason::REFUSED_STREAM)]);
     let peer = Peer::start([Connection::new().other_streams(refused)]).await;
@@ -97,7 +97,7 @@ async fn a_refused_stream_whose_request_outgrew_the_buffer_is_not_sent_again() {
 }
 
 // CONTRACT R9; PEER-CASES NET-replay-after-partial-write
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_message_half_written_as_the_connection_died_is_replayed_whole() {
     let dies = Stream::from([Step::Settle, Step::Abort]);
     let answers = Stream::from([

@@ -18,18 +18,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grpc_resilience::__internal;
-use grpc_resilience::Error;
 use grpc_resilience::budget::BudgetLayer;
 use grpc_resilience::call::{AttemptKind, Budget, Permit};
 use grpc_resilience::classify::Progress;
 use grpc_resilience::retry::{RetryBody, RetryLayer, RetryPolicy};
+use grpc_resilience::{BoxError, Error};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 use tonic::body::Body;
-use tonic::transport::Channel;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tower_service::Service;
+use transports::{Channel, ResponseBody};
 
 use super::support::{declared, every, log, request};
 
@@ -41,7 +41,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-type Answer = Result<Response<RetryBody<Body>>, Error>;
+type Answer = Result<Response<RetryBody<ResponseBody>>, Error>;
 
 fn policy(max_attempts: u32) -> RetryPolicy {
     let policy = RetryPolicy::new().max_attempts(max_attempts).unwrap();
@@ -68,7 +68,8 @@ struct Sent {
 }
 
 impl Client {
-    fn new(channel: Channel, policy: RetryPolicy) -> Self {
+    fn new(channel: impl Into<Channel>, policy: RetryPolicy) -> Self {
+        let channel = channel.into();
         log::listen();
         Self {
             channel,
@@ -100,8 +101,8 @@ impl Client {
         &self,
     ) -> impl Service<
         Request<Body>,
-        Response = Response<Body>,
-        Error = tonic::transport::Error,
+        Response = Response<ResponseBody>,
+        Error = BoxError,
         Future: Send,
     > + Clone
     + use<> {
@@ -114,7 +115,7 @@ impl Client {
                 let failed = answer
                     .as_ref()
                     .err()
-                    .map(|error| __internal::failure(error));
+                    .map(|error| __internal::failure(&**error));
                 sent.lock().unwrap()[number].failed = failed.map(|verdict| verdict.progress);
                 answer
             }

@@ -12,7 +12,7 @@ async fn refusing(streams: impl IntoIterator<Item = Stream>) -> Peer {
 }
 
 // CONTRACT X2, X3, I1, PEER-CASES JAVA-refused-once, JAVA-no-early-commit
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_refused_call_goes_again_at_once_declared_or_not_and_counts_for_nothing() {
     let peer = refusing([Stream::refuse()]).await;
     let client = Client::new(channel(&peer), policy(1));
@@ -24,7 +24,7 @@ async fn a_refused_call_goes_again_at_once_declared_or_not_and_counts_for_nothin
 }
 
 // CONTRACT X2, R10, PEER-CASES JAVA-refused-once
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_refused_twice_falls_to_the_policy() {
     let peer = refusing([Stream::refuse(), Stream::refuse()]).await;
     let client = Client::new(channel(&peer), policy(2));
@@ -36,7 +36,7 @@ async fn a_call_refused_twice_falls_to_the_policy() {
 }
 
 // CONTRACT X2, R1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_refused_again_and_again_ends_after_the_policy_s_attempts() {
     // Not quite for ever, so that a client that spins does not spin for ever.
     let peer = refusing(vec![Stream::refuse(); 50]).await;
@@ -49,7 +49,7 @@ async fn a_call_refused_again_and_again_ends_after_the_policy_s_attempts() {
 }
 
 // CONTRACT X5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retry_that_is_refused_is_not_transparent_if_the_call_was_refused_before() {
     let unavailable = Stream::status(14, "later");
     let peer = refusing([Stream::refuse(), unavailable, Stream::refuse()]).await;
@@ -62,7 +62,7 @@ async fn a_retry_that_is_refused_is_not_transparent_if_the_call_was_refused_befo
 }
 
 // CONTRACT X2, X3, R10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retry_that_is_refused_first_goes_again_at_once_under_its_own_number() {
     let peer = refusing([Stream::status(14, "later"), Stream::refuse()]).await;
     let client = Client::new(channel(&peer), policy(2));
@@ -73,7 +73,7 @@ async fn a_retry_that_is_refused_first_goes_again_at_once_under_its_own_number()
 }
 
 // CONTRACT X2, PEER-CASES CORE-transparent-goaway
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_above_a_goaway_goes_again_at_once_over_a_new_connection() {
     for reason in [Reason::NO_ERROR, Reason::ENHANCE_YOUR_CALM] {
         let goaway = Step::GoAway(LastStream::Below, reason);
@@ -87,7 +87,7 @@ async fn a_call_above_a_goaway_goes_again_at_once_over_a_new_connection() {
 }
 
 // CONTRACT X2, PEER-CASES CORE-transparent-max-concurrent-streams
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_over_the_servers_limit_of_streams_is_refused_and_goes_again_when_there_is_a_slot() {
     let gate = Gate::new();
     let holds = Stream::from([

@@ -14,7 +14,7 @@ async fn meeting(streams: impl IntoIterator<Item = Stream>) -> Peer {
 }
 
 // CONTRACT X3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_transparent_retry_is_told_from_an_attempt() {
     let peer = meeting([
         Stream::refuse(),
@@ -50,7 +50,7 @@ async fn a_transparent_retry_is_told_from_an_attempt() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_reset_is_reported_with_its_code_and_reason() {
     let reset = Stream::from([Step::AwaitRequest, Step::Reset(Reason::INTERNAL_ERROR)]);
     let peer = meeting([reset]).await;
@@ -64,7 +64,7 @@ async fn a_reset_is_reported_with_its_code_and_reason() {
 }
 
 // FIELD 7.14, PEER-CASES MW-chained
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn the_inner_of_two_retry_layers_lets_its_calls_pass() {
     let peer = Peer::always(Connection::new().other_streams(Stream::status(14, "later"))).await;
     let twice = ServiceBuilder::new()

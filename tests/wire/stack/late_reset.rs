@@ -18,7 +18,7 @@ fn reset() -> Stream {
 }
 
 // Whether the reset or the timer of this side comes first, it is the same end.
-#[tokio::test]
+#[transports::test]
 async fn is_the_deadline() {
     for request in [request, declared] {
         let peer = then([reset(), reset()]).await;
@@ -32,7 +32,7 @@ async fn is_the_deadline() {
     }
 }
 
-#[tokio::test]
+#[transports::test]
 async fn is_the_end_of_its_attempt() {
     let peer = then([reset(), Stream::ok(b"")]).await;
     let stack = Resilience::new()

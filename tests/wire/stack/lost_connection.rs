@@ -26,7 +26,7 @@ fn assert_may_have_run(error: &Error) {
 }
 
 // CONTRACT I4, W3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_on_the_fast_path_is_not_handed_back_when_its_connection_is_lost() {
     for loss in losses() {
         for listens in [false, true] {
@@ -43,7 +43,7 @@ async fn a_call_on_the_fast_path_is_not_handed_back_when_its_connection_is_lost(
 }
 
 // CONTRACT I4, W3
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_would_wait_does_not_go_again_when_its_connection_is_lost() {
     for loss in losses() {
         let peer = then([loss.clone()]).await;
@@ -55,7 +55,7 @@ async fn a_call_that_would_wait_does_not_go_again_when_its_connection_is_lost() 
 }
 
 // CONTRACT I4, W3: here it is that very request that tests the channel
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_tests_the_channel_does_not_go_again_when_its_connection_is_lost() {
     use peer::{Connection, Peer};
     use tower::ServiceExt as _;

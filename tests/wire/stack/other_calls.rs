@@ -29,7 +29,7 @@ fn live() -> (mpsc::Sender<Bytes>, Request<Body>) {
 
 // CONTRACT R13: a request ends with its own call. The retry layer looks at a live one before it
 // sends it again, on the thread on which another call may begin next
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_is_not_cut_off_because_a_live_one_was_sent_again_and_is_over() {
     let fails_early = Stream::from([Step::Headers(Headers::trailers_only(14))]);
     let streams = [fails_early, Stream::stall(), Stream::ok(b"")];

@@ -33,7 +33,7 @@ fn keys(peer: &peer::Peer) -> Vec<Option<String>> {
 }
 
 // The page of `idempotency`: one key for all attempts of a call, another for each call
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_of_a_keyed_method_carries_its_key_and_is_repeated_under_it() {
     let peer = then([unavailable(), Stream::ok(b"")]).await;
     let key = IdempotencyKey::random().deduplicated();
@@ -60,7 +60,7 @@ async fn is_bounded(stack: Resilience, request: Request<Body>) {
 }
 
 // The page of `attempt_timeout`
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_is_bounded_by_the_layer_s_timeout_or_by_the_call_s() {
     let bound = AttemptTimeoutLayer::new(SECOND).unwrap();
     is_bounded(Resilience::new().attempt_timeout(bound), request()).await;
@@ -92,7 +92,7 @@ impl Budget for Told {
 }
 
 // FIELD 7.14; CONTRACT R1, R10
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn below_an_outer_retry_layer_a_stack_repeats_nothing_by_itself() {
     let peer = then([unavailable(), unavailable(), unavailable(), unavailable()]).await;
     let told = Arc::new(Told::default());
@@ -115,7 +115,7 @@ async fn below_an_outer_retry_layer_a_stack_repeats_nothing_by_itself() {
 }
 
 // The same; an outer stack whose call is on its own fast path writes nothing down
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn below_an_outer_stack_a_stack_repeats_nothing_by_itself() {
     let peer = then([unavailable(), unavailable(), unavailable(), unavailable()]).await;
     let inner = Resilience::new().retry(policy()).wrap(channel(&peer));
@@ -139,7 +139,7 @@ fn bounded<S>(stack: S) -> MapRequest<S, Bind> {
 }
 
 // CONTRACT D9, D5
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_deadline_that_a_layer_of_the_user_s_own_sets_ends_the_call() {
     // In its first attempt, and in a later one.
     for streams in [vec![], vec![unavailable()]] {
@@ -154,7 +154,7 @@ async fn a_deadline_that_a_layer_of_the_user_s_own_sets_ends_the_call() {
 }
 
 // CONTRACT R14, D9
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn below_an_outer_deadline_a_stack_begins_no_wait_that_would_pass_it() {
     let pushback = Headers::trailers_only(14).with("grpc-retry-pushback-ms", "1500");
     let peer = then([Stream::from([Step::Headers(pushback)])]).await;
@@ -169,7 +169,7 @@ async fn below_an_outer_deadline_a_stack_begins_no_wait_that_would_pass_it() {
 }
 
 // CONTRACT D2: each attempt is told what is left, not what there was
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn below_an_outer_deadline_each_attempt_is_told_what_is_left() {
     let peer = then([unavailable(), Stream::stall()]).await;
     let stack = DeadlineLayer::new()

@@ -46,7 +46,7 @@ pub(super) async fn cut(end: Step) -> BoxError {
 }
 
 // FIELD 4, CONTRACT H3, X4, PEER-CASES GO-transparent-committed
-#[tokio::test]
+#[transports::test]
 async fn a_reset_after_the_head_has_reached_the_application_and_the_code_of_the_table() {
     let refused = (0x7, "REFUSED_STREAM", Code::Unavailable);
     // NO_ERROR is hyper's clean end of a body, see `retry::answers`.
@@ -62,7 +62,7 @@ async fn a_reset_after_the_head_has_reached_the_application_and_the_code_of_the_
 }
 
 // FIELD 4, CONTRACT X4
-#[tokio::test]
+#[transports::test]
 async fn a_goaway_below_a_stream_that_has_answered_does_not_make_it_unprocessed() {
     // With NO_ERROR hyper ends the body cleanly.
     let goaway = Step::GoAway(LastStream::Below, peer::Reason::PROTOCOL_ERROR);
@@ -75,7 +75,7 @@ async fn a_goaway_below_a_stream_that_has_answered_does_not_make_it_unprocessed(
 }
 
 // FIELD 4, CONTRACT H4
-#[tokio::test]
+#[transports::test]
 async fn a_connection_that_ends_after_the_head_is_unavailable() {
     for end in [Step::Close, Step::Abort] {
         let error = error_after(None, [Step::Settle, end]).await;
@@ -88,6 +88,7 @@ async fn a_connection_that_ends_after_the_head_is_unavailable() {
 }
 
 // CONTRACT H4
+// Over tonic alone: the texts and types are hyper's.
 #[tokio::test]
 async fn the_transport_s_error_stays_the_cause_of_ours() {
     let error = reset(peer::Reason::REFUSED_STREAM).await;
@@ -103,6 +104,7 @@ async fn the_transport_s_error_stays_the_cause_of_ours() {
 }
 
 // CONTRACT H4
+// Over tonic alone: the texts and types are hyper's.
 #[tokio::test]
 async fn the_message_says_each_link_of_the_chain_once_and_not_what_tonic_makes_of_it() {
     let error = error_after(None, [Step::Reset(peer::Reason::CANCEL)]).await;

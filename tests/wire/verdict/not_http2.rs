@@ -36,6 +36,7 @@ pub(super) async fn before_the_request(bytes: &'static [u8]) -> BoxError {
 }
 
 // FIELD 4: never "refused"; the request was sent, and who knows what the peer did with it.
+// Over tonic alone: ours sends nothing before the SETTINGS and a PING's answer (C1).
 #[tokio::test]
 async fn http1_or_garbage_after_the_request_may_have_run() {
     for bytes in [HTTP1, BAD_FRAME, STUB] {
@@ -52,6 +53,7 @@ async fn http1_or_garbage_before_the_request_was_not_sent() {
 }
 
 // FIELD 4: in time with the request it is one of the two.
+// Over tonic alone: ours sends nothing before the SETTINGS and a PING's answer (C1).
 #[tokio::test]
 async fn an_answer_to_the_preface_that_is_not_http2_is_either_and_never_refused() {
     for connection in [
@@ -69,6 +71,7 @@ async fn an_answer_to_the_preface_that_is_not_http2_is_either_and_never_refused(
 const TLS_ALERT: &[u8] = b"\x15\x03\x01\0\x02\x02\x46";
 
 // CONTRACT R19: `http://` to a server that speaks TLS, or HTTP/1 only
+// Over tonic alone: ours sends nothing before the SETTINGS and a PING's answer (C1).
 #[tokio::test]
 async fn a_server_that_speaks_tls_or_http1_is_named_and_says_what_to_do() {
     for bytes in [TLS_ALERT, HTTP1] {

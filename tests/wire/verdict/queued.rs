@@ -71,6 +71,7 @@ async fn as_goaway_arrives_the_queue_was_not_sent_and_who_waits_for_a_slot_may_h
 }
 
 // FIELD 4, CONTRACT X1
+// Over tonic alone: ours gives no call to a connection with a GOAWAY.
 #[tokio::test]
 async fn the_first_call_after_a_graceful_goaway_was_not_sent() {
     for (last, reason) in [

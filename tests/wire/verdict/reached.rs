@@ -84,14 +84,14 @@ pub(super) async fn endpoint_timeout() -> BoxError {
 }
 
 // FIELD 4, CONTRACT H4
-#[tokio::test]
+#[transports::test]
 async fn a_connection_that_ends_mid_call_is_unavailable_and_may_have_run() {
     assert_eq!(verdict(&closed().await), LOST);
     assert_eq!(verdict(&aborted().await), LOST);
 }
 
 // FIELD 4, CONTRACT H4
-#[tokio::test]
+#[transports::test]
 async fn a_stream_at_the_last_id_of_a_goaway_may_have_run() {
     for reason in [
         peer::Reason::NO_ERROR,
@@ -105,13 +105,13 @@ async fn a_stream_at_the_last_id_of_a_goaway_may_have_run() {
 }
 
 // FIELD 4, CONTRACT H4: a GOAWAY that covers more than this stream proves nothing either.
-#[tokio::test]
+#[transports::test]
 async fn a_stream_below_the_last_id_of_a_goaway_may_have_run() {
     assert_eq!(verdict(&below_goaway().await), LOST);
 }
 
 // FIELD 4, CONTRACT H3
-#[tokio::test]
+#[transports::test]
 async fn a_reset_stream_may_have_run_and_its_code_is_that_of_the_table() {
     for (reason, name, code) in RESETS {
         let expected = (Progress::Reached, code, Reason::StreamReset);
@@ -132,7 +132,7 @@ async fn a_keepalive_that_is_not_answered_may_have_run() {
 }
 
 // FIELD 4, CONTRACT D5
-#[tokio::test]
+#[transports::test]
 async fn tonics_own_timer_is_the_deadline_and_may_have_run() {
     assert_eq!(verdict(&grpc_timeout().await), TIMED_OUT);
     assert_eq!(verdict(&endpoint_timeout().await), TIMED_OUT);

@@ -8,6 +8,7 @@ use super::super::SERVER_FEATURE;
 use super::{answered, connecting, not_http2, queued, reached, tonic_codes, unprocessed, verdict};
 use peer::connector::{Broken, nowhere};
 
+// Over tonic alone: the table is of tonic's errors.
 #[tokio::test]
 async fn the_verdicts_of_this_build() {
     println!("\ntonic with its server feature: {SERVER_FEATURE}");

@@ -11,6 +11,7 @@ pub(super) fn code(error: BoxError) -> Code {
 }
 
 // FIELD 4; also proves which of the two builds this is.
+// Over tonic alone: the table is of tonic's errors.
 #[tokio::test]
 async fn tonics_code_of_an_h2_error_is_unknown_without_its_server_feature() {
     let with_server = |code| if SERVER_FEATURE { code } else { Code::Unknown };
@@ -32,6 +33,7 @@ async fn tonics_code_of_an_h2_error_is_unknown_without_its_server_feature() {
 }
 
 // FIELD 4
+// Over tonic alone: the table is of tonic's errors.
 #[tokio::test]
 async fn tonics_code_of_a_lost_connection_is_unknown_and_of_an_unsent_call_cancelled() {
     assert_eq!(code(connecting::refused().await), Code::Unavailable);

@@ -15,7 +15,7 @@ pub(super) async fn above_goaway(reason: Reason) -> BoxError {
 }
 
 // FIELD 4, CONTRACT X2, H3
-#[tokio::test]
+#[transports::test]
 async fn a_refused_stream_was_not_processed() {
     assert_eq!(verdict(&refused().await), REFUSED);
     let whole = [Step::AwaitRequest, Step::Reset(Reason::REFUSED_STREAM)];
@@ -23,7 +23,7 @@ async fn a_refused_stream_was_not_processed() {
 }
 
 // FIELD 4, CONTRACT X2
-#[tokio::test]
+#[transports::test]
 async fn a_stream_above_the_last_id_of_a_goaway_was_not_processed_whatever_the_reason() {
     for reason in [
         Reason::NO_ERROR,
