@@ -162,7 +162,7 @@ impl Driver {
     /// Nobody else has to be told that the connection takes no new call.
     fn leave(&mut self) {
         self.is_leaving = true;
-        self.is_unproven = !self.connection.has_served();
+        self.is_unproven = !self.connection.facts.has_served();
         self.connection.notice();
         self.watcher.leaving(&self.connection);
         self.connection.retire();
@@ -195,16 +195,17 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if let Poll::Ready(end) = this.poll_connection(cx) {
+        let polled = this.poll_connection(cx);
+        if this.is_unproven && this.connection.facts.has_served() {
+            this.is_unproven = false;
+            this.watcher.served_late();
+        }
+        if let Poll::Ready(end) = polled {
             this.end(end);
             return Poll::Ready(());
         }
         if !this.is_leaving && !this.connection.is_open() {
             this.leave();
-        }
-        if this.is_unproven && this.connection.has_served() {
-            this.is_unproven = false;
-            this.watcher.served_late();
         }
         this.poll_pong(cx);
         // A timer that goes off too early is set anew then, and not with each call.

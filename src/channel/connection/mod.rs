@@ -1,5 +1,6 @@
 //! One HTTP/2 connection: dialled, driven, and used by calls.
 
+mod allowance;
 mod cell;
 mod dial_error;
 mod driver;
@@ -22,6 +23,7 @@ use super::queue::Queue;
 use crate::error::BoxError;
 use driver::Driver;
 
+pub(crate) use allowance::Allowance;
 pub use dial_error::DialError;
 pub(crate) use driver::Watcher;
 pub(crate) use facts::Facts;
@@ -36,6 +38,7 @@ pub(crate) use tap::Io;
 pub(crate) struct Plan {
     pub(crate) endpoint: Arc<str>,
     pub(crate) http2: Http2,
+    pub(crate) allowance: Allowance,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) max_idle: Option<Duration>,
     pub(crate) connect_timeout: Duration,
@@ -60,6 +63,7 @@ pub(crate) async fn connect(
                 plan.endpoint,
                 shaken,
                 plan.http2.max_streams,
+                plan.allowance,
                 runtime.clone(),
                 plan.queue,
             );

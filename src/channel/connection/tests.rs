@@ -45,6 +45,7 @@ async fn connected(told: &Arc<Told>) -> Arc<Connection> {
     let plan = Plan {
         endpoint: "test".into(),
         http2: Http2::default(),
+        allowance: Allowance::default(),
         keepalive: None,
         max_idle: None,
         connect_timeout: Duration::from_secs(5),

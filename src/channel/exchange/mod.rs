@@ -152,7 +152,6 @@ impl Exchange {
         let connection = Arc::clone(&slot.connection);
         Poll::Ready(match answer {
             Ok(response) => {
-                connection.serve();
                 let (mut parts, stream) = response.into_parts();
                 if stream.is_end_stream() && connection.facts.go_away().is_some() {
                     unmask(&mut parts.headers);

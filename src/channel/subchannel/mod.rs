@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::address::Address;
-use super::connection::{self, Connection, Keepalive, Plan, Watcher};
+use super::connection::{self, Allowance, Connection, Keepalive, Plan, Watcher};
 use super::connectivity::Connectivity;
 use super::shared::Shared;
 use super::view::View;
@@ -40,6 +40,7 @@ struct Inside {
     dial_number: u64,
     error: Option<SharedError>,
     keepalive: Option<Keepalive>,
+    allowance: Allowance,
     told: Connectivity,
 }
 
@@ -56,6 +57,7 @@ impl Subchannel {
             dial_number: 0,
             error: None,
             keepalive: settings.keepalive,
+            allowance: Allowance::default(),
             told: Connectivity::Idle,
         };
         Arc::new_cyclic(|me| Self {
@@ -193,6 +195,7 @@ impl Subchannel {
         Plan {
             endpoint: Arc::clone(&self.name),
             http2: settings.http2.clone(),
+            allowance: inside.allowance,
             keepalive: inside.keepalive,
             max_idle: match (settings.max_idle, spare) {
                 (Some(idle), Some(spare)) => Some(idle.min(spare)),
@@ -275,10 +278,14 @@ impl Watcher for Subchannel {
             {
                 events::too_many_pings(&self.name, time);
             }
+            if let Some(it) = go_away.filter(|it| it.code == 0) {
+                let opened = connection.streams();
+                inside.allowance = inside.allowance.went_away(opened, it.last);
+            }
             let was = Was {
                 ready_since: connection.started,
-                has_served: connection.has_served(),
-                is_graceful: go_away.is_some_and(|it| it.code == 0),
+                has_served: connection.facts.has_served(),
+                is_graceful: go_away.map_or(connection.is_spent(), |it| it.code == 0),
             };
             inside.machine.lost(was, now, unit)
         });
@@ -299,6 +306,10 @@ impl Watcher for Subchannel {
     }
 
     fn over(&self, connection: &Arc<Connection>, end: Result<(), h2::Error>) {
+        if connection.facts.go_away().is_none() {
+            let mut inside = self.inside.lock();
+            inside.allowance = inside.allowance.ended(connection.streams());
+        }
         if let Err(error) = end {
             let mut inside = self.inside.lock();
             if inside
