@@ -15,4 +15,5 @@ mod loss;
 mod slots;
 mod storm;
 mod streams;
+mod waiting;
 mod writes;
