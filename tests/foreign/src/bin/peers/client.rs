@@ -65,13 +65,13 @@ pub(crate) enum Over {
 impl Over {
     /// A client of this server over a channel as it is by default.
     pub(crate) fn client(self, told: Told, uri: &str) -> Result<Client, Failure> {
-        self.counting(told.stack()?, uri, &Arc::default())
+        self.counting(&told.stack()?, uri, &Arc::default())
     }
 
     /// The same under this stack, with a count of what is sent.
     pub(crate) fn counting(
         self,
-        stack: Resilience,
+        stack: &Resilience,
         uri: &str,
         sends: &Arc<Sends>,
     ) -> Result<Client, Failure> {
@@ -119,7 +119,7 @@ impl Sends {
 
 /// A client over this crate's channel, and the channel.
 pub(crate) fn ours(
-    stack: Resilience,
+    stack: &Resilience,
     builder: channel::Builder,
     sends: &Arc<Sends>,
 ) -> Result<(Client, Channel), Failure> {

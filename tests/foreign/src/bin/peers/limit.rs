@@ -87,7 +87,7 @@ async fn start(language: Language, places: &Places) -> Result<Server, Failure> {
 /// A channel of one connection, on which nothing was sent yet.
 fn one_connection(server: &Server, sends: &Arc<Sends>) -> Result<(Client, Channel), Failure> {
     let builder = Channel::builder(server.uri()).max_connections(1);
-    ours(Told::Nothing.stack()?, builder, sends)
+    ours(&Told::Nothing.stack()?, builder, sends)
 }
 
 /// A fresh channel does not send before it knows the limit: netty would end the connection, C-core
@@ -132,7 +132,7 @@ async fn loaded(
     let running = Mixed::start(&Load::new(CALLERS / 2), &client);
     sleep(LEARNT).await;
     let (sent, refused) = (sends.sent(), sends.refused());
-    sleep(TIME - LEARNT).await;
+    sleep(TIME.saturating_sub(LEARNT)).await;
     let (limit, tally) = (limit(&channel), running.stop().await?);
     let name = format!("{language} undeclared over ours, {STREAMS} streams");
     check(&name, &server, &tally, table, promises)?;

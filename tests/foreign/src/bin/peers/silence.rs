@@ -71,8 +71,8 @@ impl Silence {
 }
 
 fn signal(trials: &mut [Trial], signal: Signal) -> Result<(), Failure> {
-    let processes = trials.iter_mut().map(|it| it.server.process());
-    processes.map(|it| it.signal(signal)).collect()
+    let mut processes = trials.iter_mut().map(|it| it.server.process());
+    processes.try_for_each(|it| it.signal(signal))
 }
 
 /// Has the kernel drop what is sent to [`CLIENT`], or no longer.

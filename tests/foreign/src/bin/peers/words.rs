@@ -151,7 +151,7 @@ async fn call(
     let sends = Arc::<Sends>::default();
     let policy = RetryPolicy::new().retry_on(Code::ResourceExhausted);
     let stack = told.stack()?.retry(policy);
-    let mut client = over.counting(stack, &server.uri(), &sends)?;
+    let mut client = over.counting(&stack, &server.uri(), &sends)?;
     if word == Word::Decompressed {
         client = client.send_compressed(CompressionEncoding::Gzip);
     }
