@@ -20,6 +20,7 @@ pub(crate) struct Queue {
     waiting: AtomicUsize,
     /// All calls that wait, those that were woken among them.
     calls: AtomicUsize,
+    next: AtomicUsize,
     max: usize,
     /// A task looks after calls that are not polled.
     has_alarm: AtomicBool,
@@ -28,6 +29,8 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct Place {
+    /// In order of arrival.
+    number: usize,
     waker: Mutex<Option<Waker>>,
     state: AtomicU8,
 }
@@ -54,6 +57,7 @@ impl Queue {
             places: Mutex::default(),
             waiting: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
+            next: AtomicUsize::new(0),
             max,
             has_alarm: AtomicBool::new(false),
             runtime,
@@ -88,8 +92,11 @@ impl Queue {
             self.calls.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        let place = Arc::<Place>::default();
-        self.push(&place, VecDeque::push_back);
+        let place = Arc::new(Place {
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+            ..Place::default()
+        });
+        self.push(&place);
         let queue = Arc::clone(self);
         Some(Ticket { queue, place })
     }
@@ -146,9 +153,11 @@ impl Queue {
         });
     }
 
-    fn push(&self, place: &Arc<Place>, to: impl FnOnce(&mut VecDeque<Arc<Place>>, Arc<Place>)) {
+    /// In line by arrival: calls that were woken together and found no slot keep their order.
+    fn push(&self, place: &Arc<Place>) {
         let mut places = self.places.lock();
-        to(&mut places, Arc::clone(place));
+        let at = places.partition_point(|it| it.number < place.number);
+        places.insert(at, Arc::clone(place));
         self.waiting.store(places.len(), Ordering::Release);
     }
 }
@@ -182,10 +191,10 @@ impl Ticket {
         Poll::Pending
     }
 
-    /// There was no slot: it waits on, in front of all others.
+    /// There was no slot: it waits on, in front of those that came later.
     pub(crate) fn again(&self) {
         if self.place.state.swap(WAITS, Ordering::AcqRel) == WOKEN {
-            self.queue.push(&self.place, VecDeque::push_front);
+            self.queue.push(&self.place);
         }
     }
 
@@ -238,6 +247,21 @@ mod tests {
         assert!(is_ready(&tickets[0]), "it stays in front");
         queue.free(1);
         assert!(is_ready(&tickets[1]) && !is_ready(&tickets[2]));
+    }
+
+    // CONTRACT C8
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_are_woken_together_and_find_no_slot_keep_their_order() {
+        let queue = queue(10);
+        let tickets: Vec<_> = (0..3).map(|_| queue.enter().unwrap()).collect();
+        queue.wake_all();
+        tickets.iter().for_each(Ticket::again);
+        for served in 1..=3 {
+            queue.free(1);
+            let ready: Vec<_> = tickets.iter().map(is_ready).collect();
+            let expected: Vec<_> = (0..3).map(|it| it < served).collect();
+            assert_eq!(ready, expected);
+        }
     }
 
     // CONTRACT C8
