@@ -2,7 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 
-/// Kills a Raft leader again and again and shows how four gRPC clients get through it.
+/// Kills a Raft leader again and again and shows how five gRPC clients get through it.
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
     /// How often the leader is killed, per client.
@@ -36,6 +36,9 @@ pub(crate) enum Choice {
     /// 4: the same, under this crate tuned for the cluster.
     #[value(alias = "4")]
     Tuned,
+    /// 5: client 4 over this crate's own channel.
+    #[value(alias = "5")]
+    Own,
     /// One after the other.
     All,
 }
@@ -46,6 +49,7 @@ pub(crate) enum Client {
     Recipe,
     Readme,
     Tuned,
+    Own,
 }
 
 impl Client {
@@ -55,6 +59,7 @@ impl Client {
             Self::Recipe => "2 tonic, retry by hand",
             Self::Readme => "3 grpc-resilience, README",
             Self::Tuned => "4 grpc-resilience, tuned",
+            Self::Own => "5 grpc-resilience, own channel",
         }
     }
 }
@@ -66,7 +71,14 @@ impl Choice {
             Self::Recipe => &[Client::Recipe],
             Self::Readme => &[Client::Readme],
             Self::Tuned => &[Client::Tuned],
-            Self::All => &[Client::Tonic, Client::Recipe, Client::Readme, Client::Tuned],
+            Self::Own => &[Client::Own],
+            Self::All => &[
+                Client::Tonic,
+                Client::Recipe,
+                Client::Readme,
+                Client::Tuned,
+                Client::Own,
+            ],
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The channel that all clients share, and the retry loop of client 2.
+//! The channel that clients 1 to 4 share, and the retry loop of client 2.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::Failure;
 use crate::count::{Attempts, Counted};
 use crate::methods::Method;
 
-/// tonic's own balanced channel, with the attempts counted: what every client has below it.
+/// tonic's own balanced channel, with the attempts counted.
 pub(crate) fn balanced(
     nodes: &[SocketAddr],
     attempts: &Arc<Attempts>,

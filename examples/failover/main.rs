@@ -1,10 +1,10 @@
 //! Calls that survive the leader's death.
 //!
 //! Three openraft nodes in one process hold a replicated key-value store. Workers hammer it while
-//! the leader is killed and restarted again and again, by four clients one after the other on the
+//! the leader is killed and restarted again and again, by five clients one after the other on the
 //! same schedule: tonic alone, tonic in a retry loop written by hand, tonic under `grpc-resilience`
-//! as the README sets it up, and the same tuned for this cluster. Run it with
-//! `cargo run --release --example failover`.
+//! as the README sets it up, the same tuned for this cluster, and that over the channel of
+//! `grpc-resilience`. Run it with `cargo run --release --example failover`.
 
 mod args;
 mod clients;
@@ -17,6 +17,7 @@ mod methods;
 mod network;
 mod node;
 mod outcome;
+mod own;
 mod port;
 mod progress;
 mod proto;
@@ -61,8 +62,8 @@ async fn main() -> Result<ExitCode, Failure> {
     };
     for &client in args.client.clients() {
         let outcome = test(client, &args).await?;
-        if client == Client::Tuned {
-            report.broken_promises = broken_promises(&outcome);
+        if matches!(client, Client::Tuned | Client::Own) {
+            report.broken_promises.extend(broken_promises(&outcome));
         }
         report.clients.push(outcome);
     }
@@ -94,15 +95,23 @@ async fn test(client: Client, args: &Args) -> Result<Outcome, Failure> {
         referee,
         attempts: Arc::clone(&attempts),
     };
-    let channel = balanced(&nodes, &attempts)?;
+    let channel = || balanced(&nodes, &attempts);
     match client {
-        Client::Tonic => field.hammer(&channel, Recipe::Trust).await,
+        Client::Tonic => field.hammer(&channel()?, Recipe::Trust).await,
         Client::Recipe => {
             let recipe = Recipe::RetryByHand(tuned::pauses()?);
-            field.hammer(&channel, recipe).await
+            field.hammer(&channel()?, recipe).await
         }
-        Client::Readme => field.hammer(&readme::wrap(channel)?, Recipe::Trust).await,
-        Client::Tuned => field.hammer(&tuned::wrap(channel)?, Recipe::Trust).await,
+        Client::Readme => {
+            field
+                .hammer(&readme::wrap(channel()?)?, Recipe::Trust)
+                .await
+        }
+        Client::Tuned => field.hammer(&tuned::wrap(channel()?)?, Recipe::Trust).await,
+        Client::Own => {
+            let channel = own::wrap(&nodes, &attempts)?;
+            field.hammer(&channel, Recipe::Trust).await
+        }
     }
 }
 

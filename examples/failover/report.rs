@@ -1,4 +1,4 @@
-//! The table, the JSON, and the verdict on client 4.
+//! The table, the JSON, and the verdict on clients 4 and 5.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,19 @@ use crate::outcome::{Class, Outcome, Spread};
 
 /// What a reader asks of the clients and the figures.
 const CAPTION: &str = "\
-All four clients use the same generated code over the same balanced channel of tonic. Two of the three nodes refuse
-each call with UNAVAILABLE, since they do not lead, and the channel picks a node without knowing which one leads.
+All clients use the same generated code, clients 1 to 4 over the same balanced channel of tonic. Two of the three nodes
+refuse each call with UNAVAILABLE, since they do not lead, and the channel picks a node without knowing which one leads.
 
 1 tonic: no retries.
 2 tonic, retry by hand: a loop that repeats declared calls on UNAVAILABLE until their deadline, with the pauses of
   client 4. It is told nothing of connections, so it neither waits for a dial nor repeats what never left.
 3 grpc-resilience, README: the set-up that the README shows. Its retry budget expects most attempts to succeed. Where
   two of three are refused the budget is empty soon, and most declared calls fail with their first refusal.
-4 grpc-resilience, tuned: the settings below. The exit code of this program says whether it kept its promises:
-  no declared call failed, no acknowledged write is missing, no undeclared call reached a server twice.
+4 grpc-resilience, tuned: the settings below.
+5 grpc-resilience, own channel: the same policy over this crate's channel to the same three addresses. The channel waits
+  for connections itself, and a retry goes to a node at which the call has not failed yet.
+The exit code of this program says whether clients 4 and 5 kept their promises: no declared call failed, no
+acknowledged write is missing, no undeclared call reached a server twice.
 
 calls: each of the workers makes its next call when the last one has ended, for as long as the kills take. A client
   whose calls fail at once makes more calls in an outage; one whose calls wait for the next leader makes fewer.
@@ -66,6 +69,7 @@ impl Report {
             "\nThe settings of client 4:\n\n{}",
             crate::tuned::settings()
         );
+        println!("\nThose of client 5:\n\n{}", crate::own::settings());
     }
 }
 
@@ -129,22 +133,22 @@ fn by_code(failed: &BTreeMap<String, u64>) -> impl Iterator<Item = String> {
     failed.iter().map(|(code, times)| format!("{code} {times}"))
 }
 
-/// What client 4 promised and did not keep.
-pub(crate) fn broken_promises(tuned: &Outcome) -> Vec<String> {
+/// What client 4 or 5 promised and did not keep.
+pub(crate) fn broken_promises(client: &Outcome) -> Vec<String> {
     let promises = [
-        (tuned.declared.failed, "calls of declared methods failed"),
+        (client.declared.failed, "calls of declared methods failed"),
         (
-            tuned.acknowledged_writes_missing as u64,
+            client.acknowledged_writes_missing as u64,
             "acknowledged writes are missing on a node",
         ),
         (
-            tuned.undeclared_reached_a_server_more_than_once as u64,
+            client.undeclared_reached_a_server_more_than_once as u64,
             "calls of the undeclared method reached a server more than once",
         ),
     ];
     promises
         .into_iter()
         .filter(|(times, _)| *times > 0)
-        .map(|(times, what)| format!("{}: {times} {what}", tuned.client))
+        .map(|(times, what)| format!("{}: {times} {what}", client.client))
         .collect()
 }

@@ -42,8 +42,13 @@ pub(crate) fn wrap(channel: CountedChannel) -> Result<Resilient<CountedChannel>,
 
 /// The code above that sets the client up, as it stands there.
 pub(crate) fn settings() -> String {
-    let source = include_str!("tuned.rs");
-    let lines = ["    // pauses:\n", "    // settings:\n"]
+    let parts = ["    // pauses:\n", "    // settings:\n"];
+    shown(include_str!("tuned.rs"), &parts)
+}
+
+/// The lines of a source from each of these lines to the next `// end`.
+pub(crate) fn shown(source: &str, parts: &[&str]) -> String {
+    let lines = parts
         .iter()
         .filter_map(|begin| source.split_once(begin)?.1.split_once("    // end\n"))
         .flat_map(|(lines, _)| lines.lines());

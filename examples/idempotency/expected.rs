@@ -18,8 +18,8 @@ fn expected() -> [(Source, Becomes); 8] {
         (Source::Path, GivenUp),
         (Source::Closure(0), Answered),
         (Source::Key(KEY), Once),
-        (Source::Nobody, Answered),
-        (Source::Nobody, GivenUp),
+        (Source::Undeclared, Answered),
+        (Source::Undeclared, GivenUp),
     ]
 }
 

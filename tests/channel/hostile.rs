@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::Channel;
-use grpc_resilience::classify::Progress;
+use grpc_resilience::classify::{Progress, Reason};
 use grpc_resilience::grpc::Code;
 use peer::{Connection, Peer, Step, Stream};
 
@@ -156,6 +156,14 @@ async fn resets_of_unknown_streams_end_the_connection_and_not_the_channel() {
         .collect();
     let answer = met([Step::AwaitRequest, Step::Bytes(resets.into())]).await;
     assert_eq!(answer.unwrap_err().progress(), Progress::Reached);
+}
+
+// CONTRACT C16, C18
+#[tokio::test]
+async fn a_peer_that_closes_its_side_alone_loses_its_calls_at_once() {
+    let error = met([Step::AwaitRequest, Step::Close]).await.unwrap_err();
+    assert_eq!(error.progress(), Progress::Reached);
+    assert_eq!(error.verdict().reason, Reason::ConnectionLost);
 }
 
 // CONTRACT C18

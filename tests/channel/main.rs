@@ -24,4 +24,5 @@ mod storm;
 mod streams;
 mod tls;
 mod tls_reload;
+mod waiting;
 mod writes;

@@ -4,6 +4,7 @@ use tokio::io::duplex;
 use tokio::runtime::Handle;
 
 use super::*;
+use crate::ready::Bounds;
 use crate::channel::address::Address;
 use crate::channel::config::Config;
 use crate::channel::connect::OfService;
@@ -29,7 +30,7 @@ fn shared() -> Arc<Shared> {
     };
     let (settings, _) = Config::default().split();
     let connector = Arc::new(OfService(Mutex::new(connector)));
-    let lines = Arc::new(Lines::new(10, &Handle::current()));
+    let lines = Arc::new(Lines::new(Bounds::default(), &Handle::current()));
     let runtime = Handle::current();
     Arc::new(Shared::new(settings, connector, heads, runtime, lines))
 }

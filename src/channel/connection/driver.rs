@@ -146,7 +146,7 @@ impl Driver {
     /// The connection takes no new call from now on, and its watcher is told so, once.
     fn leave(&mut self) {
         self.is_leaving = true;
-        self.is_unproven = !self.connection.has_served();
+        self.is_unproven = !self.connection.facts.has_served();
         self.connection.notice();
         self.watcher.leaving(&self.connection);
         self.connection.retire();
@@ -182,7 +182,12 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if let Poll::Ready(end) = this.poll_connection(cx) {
+        let polled = this.poll_connection(cx);
+        if this.is_unproven && this.connection.facts.has_served() {
+            this.is_unproven = false;
+            this.watcher.served_late();
+        }
+        if let Poll::Ready(end) = polled {
             this.end(end);
             return Poll::Ready(());
         }
@@ -192,10 +197,6 @@ impl Future for Driver {
         }
         if !this.is_leaving && !this.connection.is_open() {
             this.leave();
-        }
-        if this.is_unproven && this.connection.has_served() {
-            this.is_unproven = false;
-            this.watcher.served_late();
         }
         this.poll_pings(cx);
         // A timer that goes off too early is set anew then, and not with each call.

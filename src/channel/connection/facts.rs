@@ -15,6 +15,8 @@ pub(crate) struct Facts {
     text: Mutex<String>,
     /// The highest stream whose HEADERS the transport below took whole.
     opened: AtomicU32,
+    /// A response has begun.
+    has_served: AtomicBool,
     /// The transport took less than it was given.
     is_blocked: AtomicBool,
     /// A write failed, so nothing more leaves.
@@ -50,6 +52,7 @@ impl Facts {
             go_away: AtomicU64::new(0),
             text: Mutex::default(),
             opened: AtomicU32::new(0),
+            has_served: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
@@ -102,6 +105,17 @@ impl Facts {
 
     pub(crate) fn add_opened(&self, stream: u32) {
         self.opened.fetch_max(stream, Ordering::AcqRel);
+    }
+
+    pub(crate) fn has_served(&self) -> bool {
+        self.has_served.load(Ordering::Acquire)
+    }
+
+    /// A head of this stream was read. A peer can invent one of a stream that was not opened.
+    pub(super) fn add_response(&self, stream: u32) {
+        if !self.has_served() && stream <= self.opened() {
+            self.has_served.store(true, Ordering::Release);
+        }
     }
 
     pub(crate) fn is_blocked(&self) -> bool {

@@ -11,6 +11,7 @@ mod frames;
 mod handshake;
 mod keepalive;
 mod limit;
+mod max_requests;
 mod pings;
 mod shared;
 mod slots;
@@ -34,6 +35,7 @@ pub(crate) use facts::Facts;
 pub use handshake::Phase;
 pub(crate) use handshake::{Http2, Most, Progress};
 pub(crate) use keepalive::Keepalive;
+pub(crate) use max_requests::MaxRequests;
 pub(crate) use shared::{Connection, First, Sent, Why};
 pub(crate) use tap::Io;
 
@@ -43,6 +45,7 @@ pub(crate) struct Plan {
     /// The endpoint's.
     pub(crate) load: Arc<Load>,
     pub(crate) http2: Http2,
+    pub(crate) max_requests: MaxRequests,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) max_idle: Option<Duration>,
     pub(crate) connect_timeout: Duration,
@@ -73,6 +76,7 @@ pub(crate) async fn connect(
                 plan.load,
                 shaken,
                 &plan.http2,
+                plan.max_requests,
                 runtime.clone(),
                 plan.queue,
                 plan.complaints,

@@ -15,6 +15,7 @@ use super::complaints::Complaints;
 use super::facts::Facts;
 use super::handshake::{Http2, Shaken};
 use super::limit::Limit;
+use super::max_requests::MaxRequests;
 use super::slots::Slots;
 use crate::channel::lines::Lines;
 use crate::channel::load::Load;
@@ -38,11 +39,11 @@ pub(crate) struct Connection {
     /// Requests queued since the connection was last polled.
     queued: AtomicU32,
     newest: AtomicU32,
+    /// At this stream it is replaced.
+    last_stream: u32,
     /// It is being replaced: no new call.
     is_retired: AtomicBool,
     is_noticed: AtomicBool,
-    /// A response has begun on it.
-    has_served: AtomicBool,
     /// Something was refused, so that all streams count for the own limit.
     is_lowered: AtomicBool,
     /// The SETTINGS frames that the limit is of.
@@ -109,6 +110,7 @@ impl Connection {
         load: Arc<Load>,
         shaken: Shaken,
         http2: &Http2,
+        max_requests: MaxRequests,
         runtime: Handle,
         queue: Arc<Lines>,
         complaints: Arc<Complaints>,
@@ -137,9 +139,9 @@ impl Connection {
             limits: Mutex::new(limits),
             queued: AtomicU32::new(0),
             newest: AtomicU32::new(0),
+            last_stream: max_requests.last_stream().min(LAST_STREAM),
             is_retired: AtomicBool::new(false),
             is_noticed: AtomicBool::new(false),
-            has_served: AtomicBool::new(false),
             is_lowered: AtomicBool::new(false),
             settings: AtomicU32::new(facts.settings()),
             taken: AtomicU64::new(0),
@@ -162,21 +164,6 @@ impl Connection {
             && self.facts.go_away().is_none()
     }
 
-    pub(crate) fn has_served(&self) -> bool {
-        self.has_served.load(Ordering::Relaxed)
-    }
-
-    /// A response has begun.
-    #[inline]
-    pub(crate) fn serve(&self) {
-        if !self.has_served() {
-            self.has_served.store(true, Ordering::Relaxed);
-            if !self.is_open() {
-                self.cell.wake();
-            }
-        }
-    }
-
     /// Takes no new call any more, and ends after its last one.
     pub(crate) fn retire(&self) {
         self.is_retired.store(true, Ordering::Release);
@@ -194,11 +181,6 @@ impl Connection {
     /// Nothing follows any more.
     pub(crate) fn is_over(&self) -> bool {
         self.cell.is_closed()
-    }
-
-    /// How many streams were opened on it.
-    pub(crate) fn streams(&self) -> u32 {
-        self.newest() / 2
     }
 
     /// Sends a head, and with [`First::Whole`] the body in the same write (CONTRACT C9).
@@ -246,9 +228,14 @@ impl Connection {
     }
 
     pub(super) fn opened(&self, stream: u32) {
-        if stream >= LAST_STREAM && !self.is_retired.swap(true, Ordering::AcqRel) {
+        if stream >= self.last_stream && !self.is_retired.swap(true, Ordering::AcqRel) {
             self.cell.wake();
         }
+    }
+
+    /// Whether it opened all streams that it may.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.newest() > self.last_stream
     }
 
     /// The caller that queues the K-th request since the last poll polls the connection itself, so
@@ -275,6 +262,7 @@ impl Connection {
         self.queued.store(0, Ordering::Relaxed);
         let cancelled = self.slots.cancelled();
         self.widen(turn);
+        let had_served = self.facts.has_served();
         let over = turn.poll();
         if cancelled > 0 && !self.facts.is_blocked() {
             // h2 has written all that it could write at once, the resets among it.
@@ -284,8 +272,11 @@ impl Connection {
         if self.facts.settings() != self.settings.load(Ordering::Acquire) {
             self.refresh_limit();
         }
-        if over.is_pending() && !self.is_open() && !self.is_noticed.load(Ordering::Acquire) {
-            self.cell.wake();
+        if over.is_pending() && !self.is_open() {
+            let is_news = !had_served && self.facts.has_served();
+            if is_news || !self.is_noticed.load(Ordering::Acquire) {
+                self.cell.wake();
+            }
         }
         over
     }
@@ -298,6 +289,11 @@ impl Connection {
     /// The id after that of the newest stream.
     pub(super) fn newest(&self) -> u32 {
         self.newest.load(Ordering::Relaxed)
+    }
+
+    /// How many streams were opened on it.
+    pub(crate) fn streams(&self) -> u32 {
+        self.newest() / 2
     }
 
     /// Reads the peer's limit anew.

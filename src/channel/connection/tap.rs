@@ -82,6 +82,7 @@ impl Tap {
                 SETTINGS if !is_ack => facts.add_settings(),
                 GO_AWAY => facts.add_go_away(frame.payload),
                 DATA => facts.add_data(frame.length),
+                HEADERS => facts.add_response(frame.stream),
                 _ => {}
             }
             has_news = true;

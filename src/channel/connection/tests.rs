@@ -47,6 +47,7 @@ async fn connected(told: &Arc<Told>) -> Arc<Connection> {
         endpoint: "test".into(),
         load: Arc::new(Load::new(tokio::time::Instant::now())),
         http2: Http2::default(),
+        max_requests: MaxRequests::default(),
         keepalive: None,
         max_idle: None,
         connect_timeout: Duration::from_secs(5),

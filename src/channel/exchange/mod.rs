@@ -181,7 +181,6 @@ impl Exchange {
         let connection = Arc::clone(&slot.connection);
         Poll::Ready(match answer {
             Ok(mut response) => {
-                connection.serve();
                 if response.body().is_end_stream() {
                     if connection.facts.go_away().is_some() {
                         unmask(response.headers_mut());

@@ -211,7 +211,12 @@ impl Machine {
             return None;
         }
         self.is_failing |= cannot_renew || (self.failures > 1 && !was.is_graceful);
-        let is_free = self.dial == Dial::None && !self.is_on_demand;
+        let is_free = match self.dial {
+            Dial::None => !self.is_on_demand,
+            // One more was wanted, and can wait: what is lost can't.
+            Dial::Planned(later) => at < later,
+            Dial::Running => false,
+        };
         self.plan_if(is_free, at)
     }
 

@@ -307,6 +307,21 @@ async fn a_dial_of_one_more_under_way_replaces_a_lost_one() {
     assert_eq!(run.state(), Ready);
 }
 
+// CONTRACT C8, W9
+#[tokio::test(start_paused = true)]
+async fn a_planned_dial_of_one_more_replaces_a_lost_one_at_once() {
+    let mut run = Run::new(2);
+    run.demand();
+    run.connect();
+    run.until(7).await;
+    assert_eq!(run.more(), Some(100), "100 ms after the last");
+    assert_eq!(run.lose(true), Some(7));
+    run.connect();
+    run.until(20).await;
+    assert_eq!(run.more(), Some(107));
+    assert_eq!(run.lose(false), Some(107), "it is due no sooner");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_closed_for_idleness_is_not_replaced() {
     let mut run = Run::new(4);

@@ -12,7 +12,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::connect::Dial;
-use super::connection::{self, Complaints, Connection, Keepalive, Plan, Progress, Watcher};
+use super::connection::{
+    self, Complaints, Connection, Keepalive, MaxRequests, Plan, Progress, Watcher,
+};
 use super::connectivity::Connectivity;
 use super::endpoint::ReadyEndpoint;
 use super::load::Load;
@@ -52,6 +54,7 @@ struct Inside {
     dial_number: u64,
     error: Option<SharedError>,
     keepalive: Option<Keepalive>,
+    max_requests: MaxRequests,
     told: Told,
     go_aways: u64,
 }
@@ -82,6 +85,7 @@ impl Subchannel {
             dial_number: 0,
             error: None,
             keepalive: settings.keepalive,
+            max_requests: MaxRequests::default(),
             told: Told::new(),
             go_aways: 0,
         };
@@ -243,6 +247,7 @@ impl Subchannel {
             endpoint: Arc::clone(self.name()),
             load: Arc::clone(self.endpoint.load()),
             http2: settings.http2.clone(),
+            max_requests: inside.max_requests,
             keepalive: inside.keepalive,
             max_idle: match (settings.max_idle, spare) {
                 (Some(idle), Some(spare)) => Some(idle.min(spare)),
@@ -317,8 +322,8 @@ fn was(connection: &Connection) -> Was {
     let go_away = connection.facts.go_away();
     Was {
         ready_since: connection.started,
-        has_served: connection.has_served(),
-        is_graceful: go_away.is_some_and(|it| it.code == 0),
+        has_served: connection.facts.has_served(),
+        is_graceful: go_away.map_or(connection.is_spent(), |it| it.code == 0),
     }
 }
 
@@ -341,6 +346,10 @@ impl Watcher for Subchannel {
             {
                 events::too_many_pings(self.name(), time);
             }
+            if let Some(it) = go_away.filter(|it| it.code == 0) {
+                let opened = connection.streams();
+                inside.max_requests = inside.max_requests.went_away(opened, it.last);
+            }
             (inside.machine.lost(was(connection), now, unit), true)
         });
     }
@@ -360,6 +369,10 @@ impl Watcher for Subchannel {
     }
 
     fn over(&self, connection: &Arc<Connection>, end: Result<(), h2::Error>) {
+        if connection.facts.go_away().is_none() {
+            let mut inside = self.inside.lock();
+            inside.max_requests = inside.max_requests.ended(connection.streams());
+        }
         if let Err(error) = end {
             let mut inside = self.inside.lock();
             if inside

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::load::CallId;
 use crate::oracle::Oracle;
 
-/// Answers unary calls, and notes the id of each that its handler begins.
+/// Answers unary calls and client streams, and notes the id of each whose handler has a message.
 #[must_use]
 pub fn service() -> (EchoServer<Noting>, Begun) {
     let begun = Begun::default();
@@ -49,8 +49,10 @@ pub struct Noting(Begun);
 type Unary = Result<Response<EchoResponse>, Status>;
 type Nothing = Empty<Result<EchoResponse, Status>>;
 
-fn only_unary<T>() -> Result<Response<T>, Status> {
-    Err(Status::unimplemented("this server answers unary calls"))
+fn neither<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented(
+        "this server answers unary calls and client streams",
+    ))
 }
 
 #[tonic::async_trait]
@@ -76,32 +78,40 @@ impl Echo for Noting {
     }
 
     async fn unary_no_side_effects(&self, _: Request<EchoRequest>) -> Unary {
-        only_unary()
+        neither()
     }
 
     async fn unary_unknown(&self, _: Request<EchoRequest>) -> Unary {
-        only_unary()
+        neither()
     }
 
     async fn server_stream(&self, _: Request<EchoRequest>) -> Result<Response<Nothing>, Status> {
-        only_unary()
+        neither()
     }
 
     async fn server_stream_idempotent(
         &self,
         _: Request<EchoRequest>,
     ) -> Result<Response<Nothing>, Status> {
-        only_unary()
+        neither()
     }
 
-    async fn client_stream(&self, _: Request<Streaming<EchoRequest>>) -> Unary {
-        only_unary()
+    // Messages run together are one message, and of a field's values the last counts.
+    async fn client_stream(&self, request: Request<Streaming<EchoRequest>>) -> Unary {
+        let id = CallId::of(request.metadata()).ok_or(Status::invalid_argument("no call id"))?;
+        self.0.note(id);
+        let mut requests = request.into_inner();
+        let mut answer = EchoResponse::default();
+        while let Some(EchoRequest { payload, text, .. }) = requests.message().await? {
+            (answer.payload, answer.text) = (payload, text);
+        }
+        Ok(Response::new(answer))
     }
 
     async fn bidi_stream(
         &self,
         _: Request<Streaming<EchoRequest>>,
     ) -> Result<Response<Nothing>, Status> {
-        only_unary()
+        neither()
     }
 }

@@ -58,7 +58,7 @@ fn of_two_sources_the_stronger_one_is_told_whichever_was_added_first() {
             }
         }
     }
-    assert_eq!(layer().explain(GET).source(), &Source::Nobody);
+    assert_eq!(layer().explain(GET).source(), &Source::Undeclared);
 }
 
 // The kind: what code says before what the proto says.
@@ -69,7 +69,7 @@ fn the_kind_is_told_by_its_path_then_a_glob_then_its_proto() {
         let said = layer.explain(GET);
         (said.kind(), said.kind_source().clone())
     };
-    assert_eq!(said(&layer()), (None, Source::Nobody));
+    assert_eq!(said(&layer()), (None, Source::Undeclared));
     assert_eq!(said(&told), (Some(MethodKind::Unary), Source::Proto));
     let told = told.kind("/**", MethodKind::BidiStreaming).unwrap();
     let glob = Source::Glob("/**".to_owned());
@@ -132,7 +132,7 @@ fn what_has_not_the_form_of_a_method_is_declared_by_nobody() {
         let said = all.explain(path);
         assert_eq!(said.method(), path);
         assert_eq!(said.safety(), Safety::Unknown, "{path}");
-        assert_eq!(said.source(), &Source::Nobody, "{path}");
+        assert_eq!(said.source(), &Source::Undeclared, "{path}");
         assert_eq!(said.kind(), None, "{path}");
     }
     let prefixed = all.explain("/cluster/shop.v1.Orders/Get");
@@ -246,7 +246,7 @@ async fn the_builder_explains_and_lists_what_its_channels_do() {
     let replaced = stack.idempotency(layer().idempotent(GET).unwrap());
     assert_eq!(replaced.explain(GET).source(), &Source::Path);
     let before = replaced.explain(method::UNARY_IDEMPOTENT);
-    assert_eq!(before.source(), &Source::Nobody);
+    assert_eq!(before.source(), &Source::Undeclared);
 }
 
 // CONTRACT V2

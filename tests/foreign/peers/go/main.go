@@ -47,6 +47,10 @@ func answer(ctx context.Context, request []byte) ([]byte, error) {
 	what, value, _ := strings.Cut(first(incoming, "x-answer"), " ")
 	retry := len(incoming.Get("grpc-previous-rpc-attempts")) > 0
 	switch {
+	case what == "wait":
+		after, err := strconv.Atoi(value)
+		time.Sleep(time.Duration(after) * time.Millisecond)
+		return request, err
 	case what == "large":
 		size, err := strconv.Atoi(value)
 		return message(size), err

@@ -29,7 +29,9 @@ function begin(call) {
 function answer(call, request, callback) {
   const [what, value] = String(call.metadata.get('x-answer')).split(' ', 2);
   const retry = call.metadata.get('grpc-previous-rpc-attempts').length > 0;
-  if (what === 'large') {
+  if (what === 'wait') {
+    setTimeout(() => callback(null, request), Number(value));
+  } else if (what === 'large') {
     callback(null, field(1, Buffer.alloc(Number(value), 'x')));
   } else if (what === 'retry-info' && !retry) {
     const metadata = new grpc.Metadata();

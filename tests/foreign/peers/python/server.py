@@ -7,6 +7,7 @@ import argparse
 import os
 import signal
 import threading
+import time
 from concurrent import futures
 
 import grpc
@@ -50,6 +51,8 @@ def answer(head, request, context):
     """Does what `x-answer` asks; without it the request comes back."""
     what, _, value = head.get("x-answer", "").partition(" ")
     retry = "grpc-previous-rpc-attempts" in head
+    if what == "wait":
+        time.sleep(int(value) / 1000)
     if what == "large":
         return message(int(value))
     if what == "retry-info" and not retry:
@@ -90,7 +93,9 @@ def main():
         settings.append(("grpc.max_connection_age_grace_ms", DRAIN * 1000))
     if args.streams:
         settings.append(("grpc.max_concurrent_streams", args.streams))
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=settings)
+    # A thread for each stream, so that the limit of streams is what counts.
+    workers = max(8, args.streams)
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=workers), options=settings)
     echo = Echo(log)
     # Without serializers messages stay as they are, so that no generated code is needed.
     methods = {

@@ -12,13 +12,13 @@ use grpc_resilience::GiveUp;
 use tokio::time::{Instant, sleep};
 use tonic::Code;
 
-use crate::client::{Mixed, Told};
+use crate::client::{Mixed, Over, Told};
 use crate::language::Language;
 use crate::server::{Places, Server, Settings};
 
 const KILLS: u32 = 3;
 
-/// Of each of the two clients; half of them make unary calls, half of them client streams.
+/// Of each client; half of them make unary calls, half of them client streams.
 const CALLERS: u32 = 16;
 
 /// How long after the end of a process the next one starts.
@@ -57,9 +57,10 @@ impl Dying {
     }
 }
 
-/// Ends a server three times by each signal, under declared and undeclared calls.
+/// Ends a server three times by each signal, under declared and undeclared calls over each channel.
 pub(crate) async fn show(
     language: Language,
+    overs: &[Over],
     places: &Places,
     table: &mut Table,
     promises: &mut Promises,
@@ -67,8 +68,13 @@ pub(crate) async fn show(
     for kill in [Kill::Term, Kill::Kill] {
         let mut server = Server::start(language, places, Settings::default()).await?;
         let load = Load::new(CALLERS / 2);
-        let undeclared = Mixed::start(&load, &Told::Nothing.client(&server.uri())?);
-        let declared = Mixed::start(&load, &Told::All.client(&server.uri())?);
+        let mut loads = Vec::new();
+        for &over in overs {
+            for told in [Told::All, Told::Nothing] {
+                let client = over.client(told, &server.uri())?;
+                loads.push((over, told, Mixed::start(&load, &client)));
+            }
+        }
         let mut deaths = Vec::new();
         for _ in 0..KILLS {
             sleep(up(language)).await;
@@ -80,18 +86,25 @@ pub(crate) async fn show(
             server.restart().await?;
         }
         sleep(up(language)).await;
-        let (undeclared, declared) = tokio::try_join!(undeclared.stop(), declared.stop())?;
+        let mut tallies = Vec::new();
+        for (over, told, load) in loads {
+            tallies.push((over, told, load.stop().await?));
+        }
         let oracle = server.oracle()?;
-
-        let trial = Trial {
-            language,
-            kill,
-            deaths,
-        };
-        table.add(&trial.name(Told::All), &declared, Some(&oracle));
-        trial.check_declared(&declared, promises);
-        table.add(&trial.name(Told::Nothing), &undeclared, Some(&oracle));
-        trial.check_undeclared(&undeclared, &oracle, promises);
+        for (over, told, tally) in tallies {
+            let deaths = deaths.clone();
+            let trial = Trial {
+                language,
+                over,
+                kill,
+                deaths,
+            };
+            table.add(&trial.name(told), &tally, Some(&oracle));
+            match told {
+                Told::All => trial.check_declared(&tally, promises),
+                Told::Nothing => trial.check_undeclared(&tally, &oracle, promises),
+            }
+        }
     }
     Ok(())
 }
@@ -115,6 +128,7 @@ async fn end(server: &mut Server, kill: Kill) -> Result<Dying, Failure> {
 #[derive(Debug)]
 struct Trial {
     language: Language,
+    over: Over,
     kill: Kill,
     deaths: Vec<Dying>,
 }
@@ -125,13 +139,14 @@ impl Trial {
             Kill::Term => "SIGTERM",
             Kill::Kill => "SIGKILL",
         };
-        format!("{} {}, {signal}", self.language, told.name())
+        format!("{} {} {}, {signal}", self.language, told.name(), self.over)
     }
 
     /// C-core answers calls that it accepted and gave to no handler with CANCELLED; over tonic's
-    /// channel that is a CANCELLED like any other (RULES R18).
+    /// channel that is a CANCELLED like any other, over ours it is UNAVAILABLE (CONTRACT R18).
     fn cancelled_by_core(&self, failed: &Failed) -> bool {
-        self.language == Language::Python
+        self.over == Over::Tonic
+            && self.language == Language::Python
             && self.kill == Kill::Term
             && failed.is(Code::Cancelled)
             && failed.message == "CANCELLED"

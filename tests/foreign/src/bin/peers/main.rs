@@ -1,5 +1,6 @@
-//! Calls servers of Go, Java, Node and Python under load, while their connections age and they die;
-//! and has clients of these languages call a server with quotas.
+//! Calls servers of Go, Java, Node and Python under load, while their connections age and they die,
+//! over tonic's channel and this crate's; and has clients of these languages call a server with
+//! quotas.
 //!
 //! `.ci/run peers` builds the servers and clients and runs this. Each promise is asserted, and the
 //! program exits non-zero if one does not hold. To run it for longer, once that has built the
@@ -14,8 +15,10 @@ mod ageing;
 mod client;
 mod kills;
 mod language;
+mod limit;
 mod quota;
 mod server;
+mod silence;
 mod words;
 
 use std::path::PathBuf;
@@ -27,8 +30,11 @@ use foreign::Failure;
 use foreign::promises::Promises;
 use foreign::table::Table;
 
+use crate::client::Over;
 use crate::language::Language;
+use crate::limit::Slowest;
 use crate::server::Places;
+use crate::silence::Silence;
 
 /// A call that takes longer was held up.
 const HELD_UP: Duration = Duration::from_millis(250);
@@ -44,12 +50,15 @@ struct Args {
     #[arg(long, default_value = "tests/foreign/peers")]
     sources: PathBuf,
     /// How long each load runs while connections age.
-    #[arg(long, default_value_t = 8.0)]
+    #[arg(long, default_value_t = 6.0)]
     seconds: f64,
     /// The languages; all of them, if none is given.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Language>,
-    /// What to show; all of it, if nothing is given.
+    /// Whose channels; both, if none is given.
+    #[arg(long, value_delimiter = ',')]
+    over: Vec<Over>,
+    /// What to show; all but `dropped`, if nothing is given.
     #[arg(long, value_delimiter = ',')]
     parts: Vec<Part>,
 }
@@ -62,6 +71,13 @@ enum Part {
     Ageing,
     /// Servers that are terminated or killed, and come back.
     Kills,
+    /// Servers that allow ten streams on a connection.
+    Limit,
+    /// Servers that are stopped and fall silent.
+    Stopped,
+    /// The same of a network that drops all that servers send. By its name only, and within a
+    /// network namespace, as `.ci/run peers` runs it.
+    Dropped,
     /// Clients whose retry policy a server with a quota tells when to come.
     Quota,
 }
@@ -75,25 +91,47 @@ async fn show(args: Args) -> Result<ExitCode, Failure> {
     let places = Places::new(&args.built, &args.sources)?;
     let time = Duration::from_secs_f64(args.seconds);
     let wants = |part| args.parts.is_empty() || args.parts.contains(&part);
+    let languages = given(&args.only);
+    let overs = given(&args.over);
     let (mut table, mut promises) = (Table::new(HELD_UP), Promises::default());
-    for &language in Language::value_variants() {
-        if !args.only.is_empty() && !args.only.contains(&language) {
-            continue;
-        }
+    let mut slowest = Slowest::default();
+    for &language in &languages {
         println!("== {language}");
-        if wants(Part::Words) {
-            words::show(language, &places, &mut promises).await?;
-        }
-        if wants(Part::Ageing) {
-            ageing::show(language, &places, time, &mut table, &mut promises).await?;
+        for &over in &overs {
+            if wants(Part::Words) {
+                words::show(language, over, &places, &mut promises).await?;
+            }
+            if wants(Part::Ageing) {
+                ageing::show(language, over, &places, time, &mut table, &mut promises).await?;
+            }
         }
         if wants(Part::Kills) {
-            kills::show(language, &places, &mut table, &mut promises).await?;
+            kills::show(language, &overs, &places, &mut table, &mut promises).await?;
+        }
+        if wants(Part::Limit) {
+            let (table, promises) = (&mut table, &mut promises);
+            limit::show(language, &overs, &places, &mut slowest, table, promises).await?;
         }
         if wants(Part::Quota) {
             quota::show(language, &places, &mut promises).await?;
         }
     }
+    slowest.check(&mut promises);
+    if wants(Part::Stopped) {
+        silence::show(&languages, Silence::Stopped, &places, &mut promises).await?;
+    }
+    if args.parts.contains(&Part::Dropped) {
+        silence::show(&languages, Silence::Dropped, &places, &mut promises).await?;
+    }
     println!("\n{table}");
     Ok(promises.verdict())
+}
+
+/// What was asked for, or all there is.
+fn given<T: ValueEnum + Clone>(asked: &[T]) -> Vec<T> {
+    let asked = match asked {
+        [] => T::value_variants(),
+        some => some,
+    };
+    asked.to_vec()
 }

@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) age: Option<Duration>,
     /// How many bytes a message may have.
     pub(crate) limit: Option<usize>,
+    /// How many streams a connection may have.
+    pub(crate) streams: Option<u32>,
 }
 
 /// A server in a process of its own, which logs the calls that begin.
@@ -115,6 +117,9 @@ async fn spawn(
     }
     if let Some(limit) = settings.limit {
         command.arg("--limit").arg(limit.to_string());
+    }
+    if let Some(streams) = settings.streams {
+        command.arg("--streams").arg(streams.to_string());
     }
     let mut process = Process::start(&language.to_string(), &mut command, folder)?;
     process.accepts(port).await?;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use foreign::Failure;
@@ -10,14 +9,12 @@ use foreign::load::CallId;
 use foreign::promises::Promises;
 use foreign::tally::Record;
 use grpc_resilience::{GiveUp, RetryPolicy};
-use test_protos::{EchoClient, EchoRequest};
+use test_protos::EchoRequest;
 use tokio::time::Instant;
 use tonic::codec::CompressionEncoding;
-use tonic::transport::Endpoint;
 use tonic::{Code, Request};
-use tower::ServiceBuilder;
 
-use crate::client::{Told, streamed};
+use crate::client::{Over, Sends, Told, streamed};
 use crate::language::Language;
 use crate::server::{Places, Server, Settings};
 
@@ -111,13 +108,14 @@ impl Word {
 #[derive(Debug)]
 struct Ended {
     record: Record,
-    sends: usize,
+    sends: u64,
     begun: u32,
 }
 
 /// Makes one call of each kind for each word, declared and not.
 pub(crate) async fn show(
     language: Language,
+    over: Over,
     places: &Places,
     promises: &mut Promises,
 ) -> Result<(), Failure> {
@@ -127,12 +125,12 @@ pub(crate) async fn show(
     };
     let server = Server::start(language, places, settings).await?;
     // A JVM takes its time for the first call.
-    call(&server, Word::Pushback, Kind::Unary, Told::All).await?;
+    call(&server, over, Word::Pushback, Kind::Unary, Told::All).await?;
     for word in WORDS.into_iter().filter(|it| it.spoken_by(language)) {
         for kind in [Kind::Unary, Kind::ClientStream] {
             for told in [Told::All, Told::Nothing] {
-                let ended = call(&server, word, kind, told).await?;
-                let name = format!("{language} {word:?} {kind:?} {}", told.name());
+                let ended = call(&server, over, word, kind, told).await?;
+                let name = format!("{language} {over} {word:?} {kind:?} {}", told.name());
                 println!("  {name}: {ended}");
                 let holds = holds(language, word, told, &ended);
                 promises.check(holds, format!("{name}: {ended}"));
@@ -143,17 +141,17 @@ pub(crate) async fn show(
 }
 
 /// A call on a channel of its own, which counts how often it is sent.
-async fn call(server: &Server, word: Word, kind: Kind, told: Told) -> Result<Ended, Failure> {
-    let sends = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&sends);
-    let channel = ServiceBuilder::new()
-        .map_request(move |request: http::Request<tonic::body::Body>| {
-            counted.fetch_add(1, Relaxed);
-            request
-        })
-        .service(Endpoint::from_shared(server.uri())?.connect_lazy());
+async fn call(
+    server: &Server,
+    over: Over,
+    word: Word,
+    kind: Kind,
+    told: Told,
+) -> Result<Ended, Failure> {
+    let sends = Arc::<Sends>::default();
     let policy = RetryPolicy::new().retry_on(Code::ResourceExhausted);
-    let mut client = EchoClient::new(told.stack()?.retry(policy).wrap(channel));
+    let stack = told.stack()?.retry(policy);
+    let mut client = over.counting(&stack, &server.uri(), &sends)?;
     if word == Word::Decompressed {
         client = client.send_compressed(CompressionEncoding::Gzip);
     }
@@ -169,7 +167,7 @@ async fn call(server: &Server, word: Word, kind: Kind, told: Told) -> Result<End
     };
     Ok(Ended {
         record: Record::new(id, start, &ended.map(drop)),
-        sends: sends.load(Relaxed),
+        sends: sends.sent(),
         begun: server.oracle()?.begun(id),
     })
 }

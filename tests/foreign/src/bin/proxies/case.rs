@@ -1,4 +1,4 @@
-//! The proxies with their settings, and how each is run.
+//! The proxies with their settings, the server without one, and how each is run.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,8 @@ use crate::client::{Client, Kind};
 use crate::envoy::{self, Ageing};
 use crate::nginx;
 use crate::proxy::Proxy;
-use crate::server::Server;
+use crate::server::{Ages, Server};
+use crate::storm;
 
 const CALLERS: u32 = 32;
 
@@ -20,14 +21,15 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// The same for all settings of one proxy.
     pub(crate) proxy: &'static str,
-    program: PathBuf,
     setting: Setting,
 }
 
 enum Setting {
-    /// nginx's `keepalive_requests`.
-    Requests(Option<u32>),
-    Envoy(Ageing),
+    /// No proxy: tonic's server, and how old its connections get.
+    Direct(Option<Ages>),
+    /// nginx and its `keepalive_requests`.
+    Nginx(PathBuf, Option<u32>),
+    Envoy(PathBuf, Ageing),
 }
 
 /// What became of the calls of a case.
@@ -47,16 +49,21 @@ impl Case {
                 format!("nginx, {it} requests")
             }),
             proxy: "nginx",
-            program: nginx.to_owned(),
-            setting: Setting::Requests(count),
+            setting: Setting::Nginx(nginx.to_owned(), count),
         };
         let ageing = |name: &str, ageing| Self {
             name: format!("envoy, {name}"),
             proxy: "envoy",
-            program: envoy.to_owned(),
-            setting: Setting::Envoy(ageing),
+            setting: Setting::Envoy(envoy.to_owned(), ageing),
+        };
+        let direct = |name: &str, ages| Self {
+            name: format!("tonic, {name}"),
+            proxy: "none",
+            setting: Setting::Direct(ages),
         };
         vec![
+            direct("no ageing", None),
+            direct("15 ms to 1 s", Some(15..1_000)),
             requests(None),
             requests(Some(10)),
             requests(Some(100)),
@@ -71,17 +78,30 @@ impl Case {
     pub(crate) fn is_plain(&self) -> bool {
         matches!(
             self.setting,
-            Setting::Requests(None) | Setting::Envoy(Ageing::Never)
+            Setting::Direct(None) | Setting::Nginx(_, None) | Setting::Envoy(_, Ageing::Never)
         )
+    }
+
+    /// Whether there is no proxy, so that no clients are compared.
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self.setting, Setting::Direct(_))
+    }
+
+    /// Makes so many calls over this crate's channel.
+    pub(crate) async fn storm(&self, calls: u64) -> Result<(Tally, Oracle), Failure> {
+        let (server, proxy) = self.start().await?;
+        let port = proxy.as_ref().map_or(server.port, |it| it.port);
+        let tally = storm::make(calls, port).await?;
+        Ok((tally, server.begun()))
     }
 
     /// Lets the clients take turns, each with a channel that it keeps.
     pub(crate) async fn run(&self, turns: usize, calls: u64) -> Result<Ran, Failure> {
-        let server = Server::start().await?;
-        let proxy = self.start(server.port).await?;
+        let (server, proxy) = self.start().await?;
+        let port = proxy.as_ref().map_or(server.port, |it| it.port);
         let mut clients = Vec::new();
         for kind in Kind::ALL {
-            clients.push((Client::new(kind, proxy.port)?, Vec::new()));
+            clients.push((Client::new(kind, port)?, Vec::new()));
         }
         for turn in 0..turns {
             // The client that comes first pays for a cold start: another one in each round.
@@ -106,10 +126,21 @@ impl Case {
         Ok(ran)
     }
 
-    async fn start(&self, server: u16) -> Result<Proxy, Failure> {
-        match &self.setting {
-            Setting::Requests(requests) => nginx::start(&self.program, server, *requests).await,
-            Setting::Envoy(ageing) => envoy::start(&self.program, server, ageing).await,
-        }
+    async fn start(&self) -> Result<(Server, Option<Proxy>), Failure> {
+        let ages = match &self.setting {
+            Setting::Direct(ages) => ages.clone(),
+            Setting::Nginx(..) | Setting::Envoy(..) => None,
+        };
+        let server = Server::start(ages).await?;
+        let proxy = match &self.setting {
+            Setting::Direct(_) => None,
+            Setting::Nginx(program, requests) => {
+                Some(nginx::start(program, server.port, *requests).await?)
+            }
+            Setting::Envoy(program, ageing) => {
+                Some(envoy::start(program, server.port, ageing).await?)
+            }
+        };
+        Ok((server, proxy))
     }
 }

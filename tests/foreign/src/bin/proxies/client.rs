@@ -5,7 +5,7 @@ use std::fmt;
 use foreign::load::{CallId, Load};
 use foreign::tally::Tally;
 use foreign::{Failure, hand_loop};
-use grpc_resilience::{Resilience, Resilient};
+use grpc_resilience::{Resilience, Resilient, channel};
 use test_protos::{EchoClient, EchoRequest, FILE_DESCRIPTOR_SET};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
@@ -13,10 +13,12 @@ use tonic::transport::{Channel, Endpoint};
 /// How a client makes its calls. It declares none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// This crate, as the README sets it up, without descriptors.
+    /// This crate over tonic's channel, as the README sets it up, without descriptors.
     Bare,
     /// The same with descriptors, which know the method to be unary.
     Described,
+    /// This crate over its own channel, without descriptors.
+    OwnChannel,
     /// A loop written by hand over tonic's channel, on UNAVAILABLE.
     HandLoop,
     /// The same on each failure of tonic's channel, whatever may have begun.
@@ -24,12 +26,17 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::HandLoop, Self::Bare, Self::Described, Self::EagerLoop];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::HandLoop,
+        Self::Bare,
+        Self::Described,
+        Self::OwnChannel,
+        Self::EagerLoop,
+    ];
 
     /// Whether this crate makes the calls.
     pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Bare | Self::Described)
+        matches!(self, Self::Bare | Self::Described | Self::OwnChannel)
     }
 }
 
@@ -38,6 +45,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Bare => "ours",
             Self::Described => "ours, descriptors",
+            Self::OwnChannel => "ours, own channel",
             Self::HandLoop => "hand loop",
             Self::EagerLoop => "eager loop",
         })
@@ -47,6 +55,7 @@ impl fmt::Display for Kind {
 /// A client that keeps its channel from turn to turn.
 pub(crate) enum Client {
     Ours(Kind, EchoClient<Resilient<Channel>>),
+    OwnChannel(EchoClient<Resilient<channel::Channel>>),
     Loop(Kind, EchoClient<Channel>),
 }
 
@@ -60,6 +69,10 @@ impl Client {
                 let ours = ours.descriptors(FILE_DESCRIPTOR_SET)?;
                 Self::Ours(kind, EchoClient::new(ours.wrap(channel)))
             }
+            Kind::OwnChannel => {
+                let own = channel::Channel::builder(format!("ipv4:127.0.0.1:{port}")).build()?;
+                Self::OwnChannel(EchoClient::new(ours.wrap(own)))
+            }
             Kind::HandLoop | Kind::EagerLoop => Self::Loop(kind, EchoClient::new(channel)),
         })
     }
@@ -67,6 +80,7 @@ impl Client {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Ours(kind, _) | Self::Loop(kind, _) => *kind,
+            Self::OwnChannel(_) => Kind::OwnChannel,
         }
     }
 
@@ -74,6 +88,14 @@ impl Client {
     pub(crate) async fn run(&self, load: &Load) -> Result<Tally, Failure> {
         match self {
             Self::Ours(_, client) => {
+                let client = client.clone();
+                let call = move |id: CallId| {
+                    let mut client = client.clone();
+                    async move { client.unary(id.request(message())).await.map(drop) }
+                };
+                load.run(call).await
+            }
+            Self::OwnChannel(client) => {
                 let client = client.clone();
                 let call = move |id: CallId| {
                     let mut client = client.clone();

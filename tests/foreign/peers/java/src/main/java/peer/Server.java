@@ -102,8 +102,19 @@ public final class Server {
       response.onError(
           Status.UNAVAILABLE.withDescription("pushed back").asRuntimeException(trailers));
     } else {
+      if (asked[0].equals("wait")) {
+        sleep(Long.parseLong(asked[1]));
+      }
       response.onNext(request);
       response.onCompleted();
+    }
+  }
+
+  private static void sleep(long milliseconds) {
+    try {
+      Thread.sleep(milliseconds);
+    } catch (InterruptedException error) {
+      Thread.currentThread().interrupt();
     }
   }
 
