@@ -8,6 +8,7 @@ mod frames;
 mod handshake;
 mod keepalive;
 mod limit;
+mod sent;
 mod shared;
 mod slots;
 mod tap;
@@ -30,7 +31,8 @@ pub use handshake::Phase;
 use handshake::Progress;
 pub(crate) use handshake::{Http2, Most};
 pub(crate) use keepalive::Keepalive;
-pub(crate) use shared::{Connection, First, Sent, Why};
+pub(crate) use sent::{First, Sent, Why};
+pub(crate) use shared::Connection;
 pub(crate) use tap::Io;
 
 /// What a connection is made of.
