@@ -215,7 +215,7 @@ async fn ten_thousand_updates_of_the_addresses_lose_no_call_and_leave_nothing() 
     let hosts: Vec<(String, Host)> = (0..4)
         .map(|number| {
             let name = format!("host-{number}");
-            let host = net.serve(&name);
+            let host = net.serve_as(&name, &Manner::taking(1));
             (name, host)
         })
         .collect();
@@ -231,15 +231,14 @@ async fn ten_thousand_updates_of_the_addresses_lose_no_call_and_leave_nothing() 
         let chosen = all.iter().enumerate();
         let chosen = chosen.filter(|(place, _)| mask >> place & 1 == 1);
         names.set(&chosen.map(|(_, name)| *name).collect::<Vec<_>>());
-        if update % 10 == 0 {
-            tokio::task::yield_now().await;
+        if update % 2 == 0 {
+            tokio::time::sleep(MS).await;
         }
     }
     names.set(&all);
-    // While calls go on without a pause, the clock stands still.
-    let calls = stopped(load).await;
     until_ready(&channel, 4).await;
-    assert!(calls > 1_000, "{calls}");
+    let calls = stopped(load).await;
+    assert!(calls > 300, "{calls}");
     until(|| in_flight(&channel) == 0 && channel.snapshot().endpoints.len() == 4).await;
     until(|| net.open() == 4).await;
     // The tasks of connections, on either side, as before.
@@ -384,7 +383,7 @@ async fn a_snapshot_shows_all_that_is_known_as_a_table() {
     tokio::time::sleep(5 * S).await;
     let a = snapshot_of(&channel, "a").unwrap();
     assert!(a.since >= 5 * S && a.share > 0.0 && a.share <= 1.0);
-    assert_eq!(a.latency.unwrap().as_millis() / 2, 5, "{:?}", a.latency);
+    assert!((9..=11).contains(&a.latency.unwrap().as_millis()), "{a:?}");
     assert!(a.connections[0].streams > 1 && a.in_flight == 1);
     let goes = snapshot_of(&channel, "goes").unwrap();
     assert_eq!(goes.go_aways, 1);

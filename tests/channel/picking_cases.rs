@@ -172,9 +172,10 @@ async fn a_channel_that_failed_stays_so_until_it_is_ready() {
     for is_first in [true, false] {
         let net = Net::default();
         let (_names, builder) = Names::new(&net, &["a", "b"]);
-        let builder = match is_first {
-            true => builder.picker(PickFirst::new()),
-            false => builder.picker(RoundRobin::new()),
+        let builder = if is_first {
+            builder.picker(PickFirst::new())
+        } else {
+            builder.picker(RoundRobin::new())
         };
         let channel = builder.build().unwrap();
         until(|| channel.state() == Connectivity::TransientFailure).await;
@@ -418,8 +419,7 @@ async fn a_server_that_goes_away_stops_and_is_back_fails_no_call() {
         net.refuse("a");
         stop.send(()).unwrap();
         tokio::time::sleep(50 * MS).await;
-        let next = net.serve_until("a");
-        (stop, host) = next;
+        (stop, host) = net.serve_until("a");
     }
     let before = calls.load(Ordering::Relaxed);
     until(|| calls.load(Ordering::Relaxed) > before).await;

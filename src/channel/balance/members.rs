@@ -102,7 +102,9 @@ impl Members {
 
     fn add(&mut self, address: &ResolvedAddress, diff: &mut Diff) -> u64 {
         let left = self.leaving.take(address);
-        left.iter().for_each(|it| it.revive());
+        if let Some(left) = &left {
+            left.revive();
+        }
         let subchannel = left.unwrap_or_else(|| {
             self.next_number += 1;
             let (number, shared) = (self.next_number, Arc::clone(&self.shared));

@@ -64,9 +64,13 @@ mod tests {
             (vec![Shutdown], Shutdown),
         ] {
             let mut tally = Tally::default();
-            states.iter().for_each(|state| tally.add(*state));
+            for state in &states {
+                tally.add(*state);
+            }
             assert_eq!(tally.state(), expected, "{states:?}");
-            states.iter().for_each(|state| tally.remove(*state));
+            for state in &states {
+                tally.remove(*state);
+            }
             assert_eq!(tally.state(), Shutdown);
         }
     }

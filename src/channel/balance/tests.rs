@@ -4,7 +4,6 @@ use tokio::io::duplex;
 use tokio::runtime::Handle;
 
 use super::*;
-use crate::ready::Bounds;
 use crate::channel::address::Address;
 use crate::channel::config::Config;
 use crate::channel::connect::OfService;
@@ -12,6 +11,7 @@ use crate::channel::exchange::Heads;
 use crate::channel::lines::Lines;
 use crate::channel::resolve::Fixed;
 use crate::kernel::sync::Mutex;
+use crate::ready::Bounds;
 
 /// What a channel shares, with servers in memory that accept all connections.
 fn shared() -> Arc<Shared> {

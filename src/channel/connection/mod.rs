@@ -13,6 +13,7 @@ mod keepalive;
 mod limit;
 mod max_requests;
 mod pings;
+mod sent;
 mod shared;
 mod slots;
 mod tap;
@@ -36,7 +37,8 @@ pub use handshake::Phase;
 pub(crate) use handshake::{Http2, Most, Progress};
 pub(crate) use keepalive::Keepalive;
 pub(crate) use max_requests::MaxRequests;
-pub(crate) use shared::{Connection, First, Sent, Why};
+pub(crate) use sent::{First, Sent, Why};
+pub(crate) use shared::Connection;
 pub(crate) use tap::Io;
 
 /// What a connection is made of.

@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use h2::SendStream;
-use h2::client::{ResponseFuture, SendRequest};
+use h2::client::SendRequest;
 use http::Request;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -16,6 +15,7 @@ use super::facts::Facts;
 use super::handshake::{Http2, Shaken};
 use super::limit::Limit;
 use super::max_requests::MaxRequests;
+use super::sent::{First, Sent, Unsent, Why, copy};
 use super::slots::Slots;
 use crate::channel::lines::Lines;
 use crate::channel::load::Load;
@@ -69,40 +69,6 @@ struct Limits {
 
 /// At 75 % of the ids that there are, a connection is replaced (CONTRACT C13).
 const LAST_STREAM: u32 = 0x6000_0000;
-
-/// A body frame that goes with the head.
-pub(crate) enum First {
-    /// The request has no body.
-    None,
-    /// All of the body.
-    Whole(Bytes),
-    /// The body follows.
-    Follows,
-}
-
-/// A request that was not given to h2, whole.
-pub(crate) struct Unsent {
-    pub(crate) head: Request<()>,
-    pub(crate) first: First,
-    pub(crate) why: Why,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// The connection takes no call any more.
-    Gone,
-    /// The peer has lowered its limit, and h2 holds a stream.
-    Held,
-}
-
-/// What became of a request.
-pub(crate) enum Sent {
-    /// h2 has it.
-    Yes(ResponseFuture, SendStream<Bytes>),
-    No(Box<Unsent>),
-    /// h2 refuses its head.
-    Malformed(h2::Error),
-}
 
 impl Connection {
     pub(super) fn new(
@@ -404,15 +370,6 @@ impl Connection {
 
 const STEP: u32 = 1 << 20;
 const MAX_WINDOW: u32 = 0x7fff_ffff;
-
-fn copy(head: &Request<()>) -> Request<()> {
-    let mut copy = Request::new(());
-    copy.method_mut().clone_from(head.method());
-    copy.uri_mut().clone_from(head.uri());
-    *copy.version_mut() = head.version();
-    copy.headers_mut().clone_from(head.headers());
-    copy
-}
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -197,7 +197,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_new_endpoint_gets_its_share_by_and_by_unless_all_are_new() {
         let all = endpoints(3);
-        all.iter().for_each(|it| it.load().set_ready(true));
+        for endpoint in &all {
+            endpoint.load().set_ready(true);
+        }
         let fresh = shares(&all, 0);
         assert!(fresh.iter().all(|share| *share > 5_000), "{fresh:?}");
         advance(Duration::from_secs(60)).await;

@@ -4,6 +4,7 @@ mod leave;
 mod machine;
 mod renewal;
 mod told;
+mod watch;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -21,10 +22,9 @@ use super::load::Load;
 use super::resolve::ResolvedAddress;
 use super::shared::Shared;
 use super::view::View;
-use crate::events;
 use crate::kernel::sync::Mutex;
 use crate::report::SharedError;
-use machine::{Machine, Was};
+use machine::Machine;
 use renewal::Renewal;
 use told::Told;
 
@@ -225,7 +225,7 @@ impl Subchannel {
             inside.error = None;
             if connection.is_over() {
                 // Its task was faster.
-                return inside.machine.lost(was(&connection), now, unit);
+                return inside.machine.lost(watch::was(&connection), now, unit);
             }
             inside.connections.push(connection);
             if generation != self.shared.connector.generation() {
@@ -313,82 +313,5 @@ impl Inside {
         let keepalive = self.keepalive.as_mut()?;
         keepalive.time = keepalive.time.saturating_mul(2);
         Some(keepalive.time)
-    }
-}
-
-const ENHANCE_YOUR_CALM: u32 = 11;
-
-fn was(connection: &Connection) -> Was {
-    let go_away = connection.facts.go_away();
-    Was {
-        ready_since: connection.started,
-        has_served: connection.facts.has_served(),
-        is_graceful: go_away.map_or(connection.is_spent(), |it| it.code == 0),
-    }
-}
-
-impl Watcher for Subchannel {
-    fn opened(&self) {
-        self.shared.opens();
-    }
-
-    fn leaving(&self, connection: &Arc<Connection>) {
-        let unit = self.shared.rng.unit();
-        self.change_or_stale(|inside, now| {
-            if !inside.remove(connection) {
-                return (None, false);
-            }
-            let go_away = connection.facts.go_away();
-            inside.go_aways += u64::from(go_away.is_some());
-            if go_away.is_some_and(|it| it.code == ENHANCE_YOUR_CALM)
-                && connection.facts.text() == "too_many_pings"
-                && let Some(time) = inside.calm_down()
-            {
-                events::too_many_pings(self.name(), time);
-            }
-            if let Some(it) = go_away.filter(|it| it.code == 0) {
-                let opened = connection.streams();
-                inside.max_requests = inside.max_requests.went_away(opened, it.last);
-            }
-            (inside.machine.lost(was(connection), now, unit), true)
-        });
-    }
-
-    fn served_late(&self) {
-        self.plan_dial(Machine::served_late);
-    }
-
-    fn idle(&self, connection: &Arc<Connection>) {
-        self.change(|inside, _| {
-            if inside.remove(connection) {
-                inside.machine.closed_idle();
-            }
-            None
-        });
-        connection.retire();
-    }
-
-    fn over(&self, connection: &Arc<Connection>, end: Result<(), h2::Error>) {
-        if connection.facts.go_away().is_none() {
-            let mut inside = self.inside.lock();
-            inside.max_requests = inside.max_requests.ended(connection.streams());
-        }
-        if let Err(error) = end {
-            let mut inside = self.inside.lock();
-            if inside
-                .connections
-                .iter()
-                .any(|it| Arc::ptr_eq(it, connection))
-            {
-                // A waiting call names the latest reason (CONTRACT R19).
-                inside.error = Some(Arc::new(error));
-            }
-        }
-        self.leaving(connection);
-        self.change(|inside, _| {
-            inside.draining.retain(|it| !Arc::ptr_eq(it, connection));
-            None
-        });
-        self.shared.closes();
     }
 }

@@ -83,7 +83,7 @@ where
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
-            if fails == 0 || number % fails != 0 {
+            if fails == 0 || !number.is_multiple_of(fails) {
                 return answer.await;
             }
             let failure = Response::builder()
