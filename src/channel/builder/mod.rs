@@ -1,3 +1,5 @@
+mod http2;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use super::balance::Balancer;
 use super::board::Board;
 use super::config::Config;
 use super::connect::{AnyConnector, OfService, PeerName, Tls, TlsConfig};
-use super::connection::{Http2, Keepalive, Most};
+
 use super::core::Core;
 use super::exchange::Heads;
 use super::fault::{Faults, InvalidChannel};
@@ -290,104 +292,6 @@ impl Builder {
     /// The local address of TCP connections. Default: the platform chooses.
     pub fn local_address(mut self, address: impl Into<Option<IpAddr>>) -> Self {
         self.config.sockets.local_address = address.into();
-        self
-    }
-
-    /// HTTP/2's flow-control window of a stream, in bytes. Default: 2 MiB.
-    pub fn initial_stream_window_size(mut self, bytes: impl Into<Option<u32>>) -> Self {
-        self.config.http2.stream_window = bytes.into().unwrap_or(Http2::default().stream_window);
-        self
-    }
-
-    /// HTTP/2's flow-control window of a connection, in bytes, besides what readers have not taken
-    /// yet. Default: 5 MiB.
-    pub fn initial_connection_window_size(mut self, bytes: impl Into<Option<u32>>) -> Self {
-        let default = Http2::default().connection_window;
-        self.config.http2.connection_window = bytes.into().unwrap_or(default);
-        self
-    }
-
-    /// Lets the flow-control windows grow with the connection: PINGs measure how much arrives within
-    /// a round trip, and a window that this fills is doubled, up to 16 MiB. The windows start at
-    /// their set sizes and never shrink. A PING is sent only after DATA was read, and while a window
-    /// stays as it is, only every 10 s at last, so servers do not count them as too many.
-    ///
-    /// Default: off. The default windows carry 2 MiB in a round trip on each stream, 1.6 Gbit/s over
-    /// 10 ms, and a larger window lets each reader that stops hold more memory. Turn it on for large
-    /// streams over long distances.
-    pub fn http2_adaptive_window(mut self, enabled: bool) -> Self {
-        self.config.http2.adaptive_window = enabled;
-        self
-    }
-
-    /// The largest frame that the server may send, in bytes, 16,384 to 16,777,215. Default: 16,384.
-    pub fn max_frame_size(mut self, bytes: impl Into<Option<u32>>) -> Self {
-        self.config.http2.max_frame_size = bytes.into();
-        self
-    }
-
-    /// How long nothing is read before a PING, while a call is open; at least 10 s. While nothing
-    /// but answers to PINGs arrive, further ones follow after 5 minutes, or this if it is longer,
-    /// because servers close connections that ping more often. Default: 30 s.
-    pub fn http2_keep_alive_interval(mut self, interval: Duration) -> Self {
-        self.keep_alive().time = interval;
-        self
-    }
-
-    /// How long the answer to a PING may take before the connection is closed. Default: 10 s.
-    pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
-        self.keep_alive().timeout = timeout;
-        self
-    }
-
-    /// Sends PINGs while no call is open, too; many servers do not permit that. Default: off.
-    pub fn keep_alive_while_idle(mut self, enabled: bool) -> Self {
-        self.keep_alive().while_idle = enabled;
-        self
-    }
-
-    /// Sends no PING to find out whether a connection is alive.
-    pub fn no_keep_alive(mut self) -> Self {
-        self.config.keepalive = None;
-        self
-    }
-
-    fn keep_alive(&mut self) -> &mut Keepalive {
-        self.config.keepalive.get_or_insert(Config::KEEPALIVE)
-    }
-
-    /// The size of HPACK's table for the headers of responses, in bytes. Default: 4,096.
-    pub fn http2_header_table_size(mut self, bytes: u32) -> Self {
-        self.config.http2.header_table_size = Some(bytes);
-        self
-    }
-
-    /// The most that the headers of a response may take, in bytes. Default: 16 KiB.
-    pub fn http2_max_header_list_size(mut self, bytes: u32) -> Self {
-        self.config.http2.max_header_list_size = bytes;
-        self
-    }
-
-    /// How many streams that this side has reset are remembered, so that late frames for them are
-    /// no fault of the server's. Default: h2's.
-    pub fn http2_max_concurrent_reset_streams(mut self, streams: usize) -> Self {
-        self.config.http2.max_concurrent_reset_streams = Some(streams);
-        self
-    }
-
-    /// How long they are remembered. Default: h2's.
-    pub fn http2_reset_stream_duration(mut self, duration: Duration) -> Self {
-        self.config.http2.reset_stream_duration = Some(duration);
-        self
-    }
-
-    /// How many streams this side may reset for the server's faults before it closes the
-    /// connection; `None` is without a limit. Default: h2's.
-    pub fn http2_max_local_error_reset_streams(
-        mut self,
-        streams: impl Into<Option<usize>>,
-    ) -> Self {
-        self.config.http2.max_local_error_reset_streams = Most::Is(streams.into());
         self
     }
 

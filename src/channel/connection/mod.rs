@@ -17,6 +17,7 @@ mod sent;
 mod shared;
 mod slots;
 mod tap;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;

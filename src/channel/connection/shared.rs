@@ -49,12 +49,12 @@ pub(crate) struct Connection {
     /// The SETTINGS frames that the limit is of.
     settings: AtomicU32,
     /// Bytes of DATA that readers took.
-    taken: AtomicU64,
-    window: AtomicU32,
-    base_window: AtomicU32,
+    pub(super) taken: AtomicU64,
+    pub(super) window: AtomicU32,
+    pub(super) base_window: AtomicU32,
     /// The window of a stream, and what the estimate wants it to be.
-    stream_window: AtomicU32,
-    wanted_window: AtomicU32,
+    pub(super) stream_window: AtomicU32,
+    pub(super) wanted_window: AtomicU32,
     is_adaptive: bool,
     queue: Arc<Lines>,
     complaints: Arc<Complaints>,
@@ -313,40 +313,6 @@ impl Connection {
         }
     }
 
-    /// A reader took this number of bytes of DATA.
-    #[inline]
-    pub(crate) fn took(&self, bytes: usize) {
-        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// What a reader leaves unread takes nothing of the other streams' window (CONTRACT C14).
-    fn widen(&self, turn: &mut Turn<'_>) {
-        let wanted = self.wanted_window.load(Ordering::Relaxed);
-        if self.stream_window.load(Ordering::Relaxed) != wanted && turn.set_stream_window(wanted) {
-            self.stream_window.store(wanted, Ordering::Relaxed);
-        }
-        let data = self.facts.data();
-        if self.slots.in_use() == 0 {
-            // What cancelled calls left unread, h2 has given back.
-            self.taken.store(data, Ordering::Relaxed);
-        }
-        let unread = data.saturating_sub(self.taken.load(Ordering::Relaxed));
-        let unread = u32::try_from(unread).unwrap_or(u32::MAX) & !(STEP - 1);
-        let base = self.base_window.load(Ordering::Relaxed);
-        let wanted = base.saturating_add(unread).min(MAX_WINDOW);
-        if self.window.load(Ordering::Relaxed) != wanted {
-            self.window.store(wanted, Ordering::Relaxed);
-            turn.set_window(wanted);
-        }
-    }
-
-    /// The estimate finds that the connection carries more than its windows allow.
-    pub(super) fn grow(&self, stream_window: u32) {
-        self.wanted_window.store(stream_window, Ordering::Relaxed);
-        self.base_window.fetch_max(stream_window, Ordering::Relaxed);
-        self.cell.wake();
-    }
-
     /// The peer may have broken HTTP/2 (CONTRACT C18).
     #[cold]
     pub(crate) fn complain(&self, error: &h2::Error) {
@@ -367,9 +333,6 @@ impl Connection {
         self.queue.free(1);
     }
 }
-
-const STEP: u32 = 1 << 20;
-const MAX_WINDOW: u32 = 0x7fff_ffff;
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
