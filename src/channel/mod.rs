@@ -24,7 +24,10 @@
 //!   a first PING: a TCP handshake alone proves nothing. Streams in flight stay within the server's
 //!   live limit, so a call without a stream waits here, and dropping it sends nothing. A request of
 //!   one message leaves in one write.
-//! - **Calls** go to the next ready endpoint. While a connection is being made, they wait; if none
+//! - **Addresses** come from a [resolver](resolve), and follow its answers: an address that stays
+//!   keeps its connection, and a removed one gets no new call while its running calls go on.
+//! - **Calls** go to the endpoint that a [picker](pick) chooses, by default the less loaded of two. A
+//!   retry avoids the endpoints where the call failed. While a connection is being made, they wait; if none
 //!   can be made, a call fails at once with UNAVAILABLE and the error of the last dial, or waits
 //!   until its deadline with `request.call_options().wait_for_ready()`. The deadline is that of the
 //!   call's context, its `grpc-timeout`, or [`Builder::timeout`], and bounds all of the call.
@@ -35,7 +38,7 @@
 //!   at once; streams that the server did not process are known. A Trailers-Only CANCELLED on such
 //!   a connection counts as UNAVAILABLE, for servers of the C core end calls so that they gave to
 //!   no handler.
-//! - **Limits.** Names are not resolved, there is no TLS yet, and no health check.
+//! - **Limits.** There is no TLS yet, and no health check.
 //!
 //! It lives on the runtime in which it was built, and nothing of it outlives its last clone and its
 //! last running call.
