@@ -24,10 +24,14 @@
 //!   a first PING: a TCP handshake alone proves nothing. Streams in flight stay within the server's
 //!   live limit, so a call without a stream waits here, and dropping it sends nothing. A request of
 //!   one message leaves in one write.
-//! - **Calls** go to the next ready endpoint. While a connection is being made, they wait; if none
-//!   can be made, a call fails at once with UNAVAILABLE and the error of the last dial, or waits
-//!   until its deadline with `request.call_options().wait_for_ready()`. The deadline is that of the
-//!   call's context, its `grpc-timeout`, or [`Builder::timeout`], and bounds all of the call.
+//! - **Addresses** come from a [resolver](resolve), and follow its answers: an address that stays
+//!   keeps its connection, and a removed one gets no new call while its running calls go on.
+//! - **Calls** go to the endpoint that a [picker](pick) chooses, by default the less loaded of two.
+//!   A retry avoids the endpoints where the call failed. While a connection is being made, calls
+//!   wait; if none can be made, a call fails at once with UNAVAILABLE and the error of the last
+//!   dial, or waits until its deadline with `request.call_options().wait_for_ready()`. The deadline
+//!   is that of the call's context, its `grpc-timeout`, or [`Builder::timeout`], and bounds all of
+//!   the call.
 //! - **Failures** are [`TransportError`](crate::classify::TransportError)s, typed by how far the
 //!   request provably got, with the endpoint. Every response names its endpoint in an extension,
 //!   [`Endpoint`](crate::classify::Endpoint).
@@ -45,7 +49,7 @@
 //! - **Memory.** An idle connection holds some 3.6 KB beyond what h2 holds for it, a waiting call
 //!   2.2 KB and a call in flight 1.8 KB, each with the task that awaits it and a request of five
 //!   bytes (CONTRACT C15, BENCHMARKS.md). An idle channel has no timer.
-//! - **Limits.** Names are not resolved, and there is no health check.
+//! - **Limits.** There is no health check.
 //!
 //! It lives on the runtime in which it was built, and nothing of it outlives its last clone and its
 //! last running call.

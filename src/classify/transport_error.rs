@@ -112,7 +112,11 @@ impl TransportError {
 fn fault(verdict: Verdict, cause: &(dyn Error + 'static)) -> Option<ConnectFault> {
     matches!(
         verdict.reason,
-        Reason::ConnectFailed | Reason::ConnectionLost | Reason::Queued | Reason::DeadlineExceeded
+        Reason::ConnectFailed
+            | Reason::ConnectionLost
+            | Reason::Queued
+            | Reason::DeadlineExceeded
+            | Reason::TransportTimedOut
     )
     .then(|| ConnectFault::of(cause))?
 }

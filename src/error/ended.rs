@@ -82,7 +82,10 @@ impl Error {
         let cause = self.cause().and_then(|it| TransportError::of_call(it));
         let dial = cause.and_then(TransportError::cause).map(display_chain);
         let dial = dial.map(|words| Arc::from(BoxError::from(words)));
-        Self::expired(deadline, phase, progress, dial).caused_by(Some(Arc::new(self)))
+        let endpoint = self.0.endpoint.clone();
+        let mut expired = Self::expired(deadline, phase, progress, dial);
+        expired.0.endpoint = endpoint;
+        expired.caused_by(Some(Arc::new(self)))
     }
 
     /// Keeps the guarantee of the answer that the request had no effect.

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::channel::resolve::ResolvedAddress;
 use crate::channel::subchannel::Subchannel;
 
-/// Removed endpoints: those whose calls go on (CONTRACT N10), and those of which a new dial would be
-/// too soon (CONTRACT C3).
+/// Removed endpoints: those whose calls go on (CONTRACT N10), and those of which a new dial would
+/// be too soon (CONTRACT C3).
 #[derive(Default)]
 pub(super) struct Leaving {
     by_number: FxHashMap<u64, Left>,

@@ -48,8 +48,8 @@ pub(super) trait Hands {
     fn stand_by(&mut self, number: u64);
 }
 
-/// How long the next address waits for an answer of the one before it (RFC 8305's connection attempt
-/// delay).
+/// How long the next address waits for an answer of the one before it (RFC 8305's connection
+/// attempt delay).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 impl Pass {

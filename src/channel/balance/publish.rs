@@ -36,7 +36,8 @@ pub(super) struct Publisher {
     next: Option<Instant>,
 }
 
-/// How long the next list waits for each endpoint of this one; making a list takes a fiftieth of it.
+/// How long the next list waits for each endpoint of this one; making a list takes a fiftieth of
+/// it.
 const PAUSE: Duration = Duration::from_micros(1);
 /// Shorter lists never wait.
 const SHORT: usize = 64;

@@ -21,8 +21,8 @@ pub(crate) struct Load {
     latency: Latency,
     failures: Decaying<FAILURE_TICK>,
     calls: Decaying<CALLS_TICK>,
-    /// When the endpoint became ready, in nanoseconds since the epoch; the ramp of its weight begins
-    /// then.
+    /// When the endpoint became ready, in nanoseconds since the epoch; the ramp of its weight
+    /// begins then.
     ready_at: AtomicU64,
     /// When it ceased to be ready, plus one; 0 if it never was, or is ready.
     lost_at: AtomicU64,

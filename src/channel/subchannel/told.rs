@@ -41,6 +41,8 @@ impl Told {
         let is_failure = view.state == Connectivity::TransientFailure;
         let error = view.error.as_deref().filter(|_| is_failure);
         let fault = error.and_then(|error| ConnectFault::of(error));
+        // The complaints of the connections tell of a peer that breaks HTTP/2 (CONTRACT C18).
+        let fault = fault.filter(|fault| *fault != ConnectFault::NotHttp2);
         let is_new_fault = fault.is_some() && fault != self.fault;
         if fault.is_some() || view.state == Connectivity::Ready {
             self.fault = fault;
