@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "deadline_chain/chain.proto",
         "failover/kv.proto",
         "failover/raft.proto",
+        "fleet/fleet.proto",
         "idempotency/depot.proto",
         "orders/orders.proto",
         "policy/auction.proto",

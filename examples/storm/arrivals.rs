@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::series::Series;
+use grpc_resilience_examples::show::series::Series;
 
 /// All attempts that arrived.
 #[derive(Clone, Debug, Default)]

@@ -7,10 +7,10 @@ use crate::args::Args;
 use crate::clients::{ATTEMPTS, Client};
 use crate::faults::Faults;
 use crate::load::Load;
-use crate::promise::Promise;
-use crate::series::ratio;
-use crate::table::{Row, compare, counts};
 use crate::trial::{Run, Trial};
+use grpc_resilience_examples::show::promise::Promise;
+use grpc_resilience_examples::show::series::ratio;
+use grpc_resilience_examples::show::table::{Row, compare, counts};
 
 const NAME: &str = "flaky";
 const PER_SECOND: u32 = 2_000;

@@ -14,20 +14,18 @@ mod flaky;
 mod limited;
 mod load;
 mod outage;
-mod plot;
 mod progress;
-mod promise;
 mod proto;
 mod record;
-mod series;
 mod server;
-mod table;
 mod trial;
 mod waiting;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use grpc_resilience_examples::show::promise::conclude;
 
 use crate::args::{Args, Experiment};
 use crate::clients::Client;
@@ -53,11 +51,5 @@ async fn main() -> Result<ExitCode, Failure> {
             println!("{}: {}.", client.name(), client.settings());
         }
     }
-    println!("\n{}", promise::verdict(&promises));
-    let is_kept = promises.iter().all(|promise| promise.kept);
-    Ok(if is_kept {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(conclude(&promises))
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::series::Series;
+use grpc_resilience_examples::show::series::Series;
 
 /// A call that ended.
 #[derive(Clone, Copy, Debug)]

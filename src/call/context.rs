@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{Extensions, Request};
 use tokio::time::Instant;
@@ -37,7 +38,19 @@ pub struct Context {
     /// Set for a request that may still exceed the replay limits.
     loss: Option<LossNotice>,
     above: Above,
+    /// Set while a wait-for-ready layer does not know the channel yet.
+    channel: Option<ChannelMark>,
     trace: Option<Trace>,
+}
+
+/// Says whether a call reached a channel that answers for its own readiness.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ChannelMark(Arc<AtomicBool>);
+
+impl ChannelMark {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What outer layers do with the request; used to detect layers in a wrong order.
@@ -80,6 +93,21 @@ impl Context {
     #[must_use]
     pub fn options(&self) -> &CallOptions {
         self.options.as_deref().unwrap_or(CallOptions::unset())
+    }
+
+    /// Asks the channel below whether it answers for its own readiness.
+    #[cold]
+    pub(crate) fn ask_channel(&mut self) -> ChannelMark {
+        self.channel.get_or_insert_default().clone()
+    }
+
+    /// The call has reached a channel that answers for its own readiness.
+    #[cfg(feature = "channel")]
+    #[inline]
+    pub(crate) fn reach_channel(&self) {
+        if let Some(ChannelMark(mark)) = &self.channel {
+            mark.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Records that a layer which acts on options has the call.

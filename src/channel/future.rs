@@ -188,7 +188,6 @@ impl<B: Body> ResponseFuture<B> {
                 waiter.again();
                 is_first_look = false;
             } else {
-                self.stage.look(cx);
                 let Some(waiter) = lines.enter(is_pinned, self.stage.bytes()) else {
                     return Poll::Ready(Err(queue_full(lines.calls(), lines.bytes())));
                 };

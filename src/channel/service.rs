@@ -151,6 +151,7 @@ where
         if let Some(context) = context {
             context.seen_by(call::Reader::Wait);
             context.seen_by(call::Reader::Channel);
+            context.reach_channel();
         }
         let is_timed = |it: &call::Context| it.is_timed() && it.deadline() == deadline;
         let terms = Terms {

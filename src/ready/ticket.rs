@@ -64,6 +64,15 @@ impl Ticket {
         error.before_any_answer()
     }
 
+    /// The channel below answers for its own readiness: calls go there without asking.
+    #[cold]
+    pub(crate) fn stand_idle(&mut self) {
+        let Gate { state, settings } = &*self.gate;
+        self.generation = self.number();
+        self.probe = None;
+        state.answered(self.generation, &settings.policy);
+    }
+
     /// Records that the attempt failed, the `own`-th time in a row for its call. Returns the
     /// evidence.
     pub(crate) fn failed(&mut self, error: &Error, own: u32) -> Evidence {

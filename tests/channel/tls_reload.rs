@@ -67,7 +67,7 @@ fn shows(server: &Served, certificate: &Signed) -> bool {
     newest == Some(certificate.der())
 }
 
-// CONTRACT C2
+// CONTRACT C2, C21
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_fails_while_certificates_are_replaced_under_load() {
     let authority = Authority::new();
@@ -107,6 +107,7 @@ async fn no_call_fails_while_certificates_are_replaced_under_load() {
     assert!(server.shown().len() >= 21);
 }
 
+// CONTRACT C21
 #[tokio::test(start_paused = true)]
 async fn a_call_under_way_stays_on_the_connection_that_is_replaced() {
     let setup = Setup::new();

@@ -192,7 +192,7 @@ async fn a_report_is_one_line_for_a_log() {
     assert!(tail.starts_with(counts), "{line}");
     assert!(tail.contains("; waited between attempts 1"), "{line}");
     assert!(
-        tail.contains("attempt 1: UNAVAILABLE (answered) after "),
+        tail.contains("attempt 1") && tail.contains(": UNAVAILABLE (answered) after "),
         "{line}"
     );
     assert!(!line.contains('\n'));

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use grpc_resilience::rate_limit::RateLimitSnapshot;
 
-use crate::promise::Promise;
-use crate::series::ratio;
-use crate::table::{Row, counts};
+use grpc_resilience_examples::show::promise::Promise;
+use grpc_resilience_examples::show::series::ratio;
+use grpc_resilience_examples::show::table::{Row, counts};
 
 use super::{LOAD, NAME, QUOTA, Run};
 

@@ -15,15 +15,15 @@ use crate::arrivals::Arrivals;
 use crate::clients::{Caller, connect};
 use crate::faults::Faults;
 use crate::load::Load;
-use crate::plot::{Line, Plot, points};
 use crate::progress::Progress;
-use crate::promise::Promise;
 use crate::proto::storm_client::StormClient;
 use crate::record::Record;
-use crate::series::BUCKET;
 use crate::server::{Server, Setup};
-use crate::table::compare;
 use crate::trial::LEAD;
+use grpc_resilience_examples::show::plot::{Line, Plot, points};
+use grpc_resilience_examples::show::promise::Promise;
+use grpc_resilience_examples::show::series::BUCKET;
+use grpc_resilience_examples::show::table::compare;
 
 use figures::{Figures, ROWS};
 

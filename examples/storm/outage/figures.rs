@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::{NAME, PER_SECOND, SECOND, Timeline};
 use crate::load::Load;
-use crate::promise::Promise;
-use crate::series::{BUCKET, ratio};
-use crate::table::{Row, counts};
 use crate::trial::Run;
+use grpc_resilience_examples::show::promise::Promise;
+use grpc_resilience_examples::show::series::{BUCKET, ratio};
+use grpc_resilience_examples::show::table::{Row, counts};
 
 const MOST_ATTEMPTS: f64 = 1.02;
 const MOST_ATTEMPTS_AT_FIRST: f64 = 1.1;

@@ -9,10 +9,10 @@ use crate::args::Args;
 use crate::clients::Client;
 use crate::faults::Faults;
 use crate::load::Load;
-use crate::plot::{Line, Plot, points};
-use crate::promise::Promise;
-use crate::table::compare;
 use crate::trial::{Run, Trial};
+use grpc_resilience_examples::show::plot::{Line, Plot, points};
+use grpc_resilience_examples::show::promise::Promise;
+use grpc_resilience_examples::show::table::compare;
 
 use figures::{Figures, ROWS};
 

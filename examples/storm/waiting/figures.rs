@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::promise::Promise;
-use crate::series::Series;
-use crate::table::Row;
+use grpc_resilience_examples::show::promise::Promise;
+use grpc_resilience_examples::show::series::Series;
+use grpc_resilience_examples::show::table::Row;
 
 use super::callers::RATE;
 use super::{CALLS, DOWN, NAME, Run};

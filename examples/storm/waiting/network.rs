@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
 use crate::Failure;
-use crate::series::Series;
+use grpc_resilience_examples::show::series::Series;
 
 const BACKLOG: u32 = 1_024;
 

@@ -54,7 +54,8 @@ pub(crate) struct Outgoing<B: Body> {
 }
 
 impl<B: Body> Outgoing<B> {
-    /// The size of the headers, and of what is there of the body.
+    /// The size of the headers, and of the body as far as it is known without reading it: a body
+    /// that was read could not go elsewhere if the call is not sent.
     pub(crate) fn bytes(&self) -> usize {
         let headers = self.head.iter().flat_map(|head| head.headers());
         let headers: usize = headers
@@ -62,14 +63,16 @@ impl<B: Body> Outgoing<B> {
             .sum();
         let frame = |frame: &http_body::Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
         let body = match &self.ready {
-            Ready::Nothing => 0,
+            Ready::Nothing => self.body.as_ref().map_or(0, |body| {
+                usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)
+            }),
             Ready::Whole(bytes) => bytes.len(),
             Ready::Part(first, next) => {
                 let next = next.as_ref().and_then(|it| it.as_ref().ok());
                 first.as_ref().map_or(0, Bytes::len) + next.map_or(0, frame)
             }
         };
-        headers + body
+        headers.saturating_add(body)
     }
 }
 

@@ -159,6 +159,7 @@ impl<S: Clone> WaitForReady<S> {
             let settings = &self.gate.settings;
             settings.below_another.say(events::wait_below_wait);
         }
+        let mark = context.ask_channel();
         // The gate may keep the request from the layers below.
         hold(&request, true);
         let trace = recorder.trace().cloned();
@@ -170,6 +171,10 @@ impl<S: Clone> WaitForReady<S> {
                 hold(&request, false);
                 let _polled = ticket.probe.as_ref().map(Polled::now);
                 let attempt = self.inner.attempt(request, recorder.trace(), Instant::now);
+                if mark.is_set() {
+                    // The calls that follow need not wait for this one.
+                    ticket.stand_idle();
+                }
                 ResponseFuture::going(attempt, ticket, Some(call), recorder)
             }
             Step::Wait(_) => {

@@ -84,7 +84,7 @@ async fn each_jitter_is_waited_as_drawn_and_stays_within_its_bounds() {
         (Jitter::A6, scaled(0.8, 1.2)),
         (Jitter::Decorrelated, [(100.0, 800.0); 6]),
     ] {
-        for seed in 0..20 {
+        for seed in 0..100 {
             let (said, seen) = seven_attempts(jitter, seed).await;
             assert_eq!(said.len(), 6);
             for (((_, _, delay), seen), (low, high)) in said.iter().zip(&seen).zip(bounds) {

@@ -51,7 +51,7 @@ async fn wait_after(answer: Answer) -> u64 {
 #[transports::test(start_paused = true)]
 async fn retry_info_is_never_undercut_and_chance_adds_a_fifth_at_most() {
     let mut seen = Vec::new();
-    for seed in 0..30 {
+    for seed in 0..100 {
         let server = Server::in_memory();
         let busy = Answer::status(Code::ResourceExhausted, "busy").retry_info(ms(300));
         server.script().on(method::UNARY, [busy.clone(), busy]);

@@ -249,7 +249,8 @@ async fn a_ready_that_no_answer_confirms_is_believed_once() {
 
 // An error of which nothing is known, tower's own timeout for one, counts as proof of a
 // connection: the gate opens over a dead channel and all who wait are released into it.
-#[transports::test(start_paused = true)]
+// Over tonic alone: over our channel the layer stands idle, and the wait is the channel's.
+#[tokio::test(start_paused = true)]
 async fn a_local_timeout_below_does_not_show_the_channel_ready() {
     let server = Server::in_memory_unstarted();
     server.set_dial_time(3_600 * SECOND);
@@ -261,7 +262,8 @@ async fn a_local_timeout_below_does_not_show_the_channel_ready() {
 }
 
 // No one who waits for a change hears that a test began.
-#[transports::test(start_paused = true)]
+// Over tonic alone: over our channel the layer stands idle, and the wait is the channel's.
+#[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_change_hears_that_a_call_connects() {
     let server = Server::in_memory_unstarted();
     server.set_dial_time(10 * SECOND);
@@ -277,7 +279,8 @@ async fn whoever_waits_for_a_change_hears_that_a_call_connects() {
 
 // Calls that fail fast wait while the channel connects, and their bodies count for
 // nothing, whatever their size: tonic's requests have no size hint.
-#[transports::test(start_paused = true)]
+// Over tonic alone: over our channel the layer stands idle, and the wait is the channel's.
+#[tokio::test(start_paused = true)]
 async fn requests_that_fail_fast_count_while_they_wait() {
     let server = Server::in_memory();
     server.set_dial_time(10 * SECOND);

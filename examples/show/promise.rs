@@ -1,4 +1,6 @@
-//! What the crate promises of its defaults, and whether a run kept it.
+//! What the crate promises, and whether a run kept it.
+
+use std::process::ExitCode;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -7,15 +9,19 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 const LEAST_OFFERED: f64 = 0.99;
 
 /// A promise, and the figure that was seen.
-pub(crate) struct Promise {
+pub struct Promise {
     experiment: &'static str,
     promised: String,
     seen: String,
-    pub(crate) kept: bool,
+    /// Whether the run kept it.
+    pub kept: bool,
+    /// Whether it is about times, which a busy machine makes longer.
+    pub is_time: bool,
 }
 
 impl Promise {
-    pub(crate) fn new(
+    /// What an experiment promised, and what was seen of it.
+    pub fn new(
         experiment: &'static str,
         promised: impl Into<String>,
         seen: impl Into<String>,
@@ -26,11 +32,22 @@ impl Promise {
             promised: promised.into(),
             seen: seen.into(),
             kept,
+            is_time: false,
+        }
+    }
+
+    /// The same, about times.
+    #[must_use]
+    pub fn of_times(self) -> Self {
+        Self {
+            is_time: true,
+            ..self
         }
     }
 
     /// None of the crate's: that the load was what it should be.
-    pub(crate) fn offered(experiment: &'static str, rate: f64, per_second: u32) -> Self {
+    #[must_use]
+    pub fn offered(experiment: &'static str, rate: f64, per_second: u32) -> Self {
         let least = LEAST_OFFERED * f64::from(per_second);
         Self::new(
             experiment,
@@ -38,11 +55,13 @@ impl Promise {
             format!("{rate:.0} calls/s"),
             rate >= least,
         )
+        .of_times()
     }
 }
 
 /// One line a promise.
-pub(crate) fn verdict(promises: &[Promise]) -> Table {
+#[must_use]
+pub fn verdict(promises: &[Promise]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header([
@@ -61,4 +80,15 @@ pub(crate) fn verdict(promises: &[Promise]) -> Table {
         ]);
     }
     table
+}
+
+/// Prints the table, and says how the program ends: with success if all promises were kept.
+#[must_use]
+pub fn conclude(promises: &[Promise]) -> ExitCode {
+    println!("\n{}", verdict(promises));
+    if promises.iter().all(|promise| promise.kept) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

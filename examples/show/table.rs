@@ -6,10 +6,11 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 
 /// What a row is called, and what stands in it.
-pub(crate) type Row<F> = (&'static str, fn(&F) -> String);
+pub type Row<F> = (&'static str, fn(&F) -> String);
 
 /// Each column has a name and its figures.
-pub(crate) fn compare<F>(title: &str, columns: &[(&str, F)], rows: &[Row<F>]) -> Table {
+#[must_use]
+pub fn compare<F>(title: &str, columns: &[(&str, F)], rows: &[Row<F>]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     let names = columns.iter().map(|(name, _)| *name);
@@ -24,7 +25,8 @@ pub(crate) fn compare<F>(title: &str, columns: &[(&str, F)], rows: &[Row<F>]) ->
 }
 
 /// Counts by number, as `0: 24000, 1: 149`.
-pub(crate) fn counts(of: &BTreeMap<u32, u32>) -> String {
+#[must_use]
+pub fn counts(of: &BTreeMap<u32, u32>) -> String {
     let counts = of
         .iter()
         .map(|(number, count)| format!("{number}: {count}"));

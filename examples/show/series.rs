@@ -4,46 +4,53 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-pub(crate) const BUCKET: Duration = Duration::from_millis(100);
+/// The width of a bucket.
+pub const BUCKET: Duration = Duration::from_millis(100);
 
 /// How many events there were in each 100 ms since the load began.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Series {
+pub struct Series {
     buckets: BTreeMap<u32, u32>,
     ends: Option<(Duration, Duration)>,
 }
 
 impl Series {
-    pub(crate) fn add(&mut self, at: Duration) {
+    /// Counts an event at a time.
+    pub fn add(&mut self, at: Duration) {
         *self.buckets.entry(bucket(at)).or_default() += 1;
         let (first, last) = self.ends.unwrap_or((at, at));
         self.ends = Some((first.min(at), last.max(at)));
     }
 
     /// When the first event was and when the last, exactly; `None` if there was none.
-    pub(crate) fn ends(&self) -> Option<(Duration, Duration)> {
+    #[must_use]
+    pub fn ends(&self) -> Option<(Duration, Duration)> {
         self.ends
     }
 
     /// The most events of a bucket.
-    pub(crate) fn fullest(&self) -> u32 {
+    #[must_use]
+    pub fn fullest(&self) -> u32 {
         self.buckets.values().copied().max().unwrap_or(0)
     }
 
     /// The events of a time; its ends lie between buckets.
-    pub(crate) fn within(&self, time: Range<Duration>) -> u32 {
+    #[must_use]
+    pub fn within(&self, time: Range<Duration>) -> u32 {
         self.buckets
             .range(bucket(time.start)..bucket(time.end))
             .map(|(_, events)| events)
             .sum()
     }
 
-    pub(crate) fn total(&self) -> u32 {
+    /// All events.
+    #[must_use]
+    pub fn total(&self) -> u32 {
         self.buckets.values().sum()
     }
 
     /// Each bucket of a time, empty ones too: when it begins, and its events.
-    pub(crate) fn each(&self, time: Range<Duration>) -> impl Iterator<Item = (Duration, u32)> {
+    pub fn each(&self, time: Range<Duration>) -> impl Iterator<Item = (Duration, u32)> {
         (bucket(time.start)..bucket(time.end)).map(|bucket| {
             (
                 BUCKET * bucket,
@@ -66,6 +73,7 @@ fn bucket(at: Duration) -> u32 {
 }
 
 /// `part` of `whole`; of nothing it is 0.
-pub(crate) fn ratio(part: u32, whole: u32) -> f64 {
+#[must_use]
+pub fn ratio(part: u32, whole: u32) -> f64 {
     f64::from(part) / f64::from(whole.max(1))
 }

@@ -10,8 +10,8 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::series::{BUCKET, Series};
 use crate::Failure;
-use crate::series::{BUCKET, Series};
 
 const SIZE: (u32, u32) = (1_000, 520);
 const FONT: &str = "sans-serif";
@@ -29,14 +29,18 @@ const OTHERS: [RGBColor; 3] = [
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// A line of points.
-pub(crate) struct Line {
-    pub(crate) name: &'static str,
-    pub(crate) is_ours: bool,
-    pub(crate) points: Vec<(f64, f64)>,
+pub struct Line {
+    /// In the legend.
+    pub name: &'static str,
+    /// Whether it is drawn on top, in the first colour.
+    pub is_ours: bool,
+    /// From left to right.
+    pub points: Vec<(f64, f64)>,
 }
 
 /// The events of each 100 ms up to an end, at the middle of them.
-pub(crate) fn points(series: &Series, end: Duration) -> Vec<(f64, f64)> {
+#[must_use]
+pub fn points(series: &Series, end: Duration) -> Vec<(f64, f64)> {
     series
         .each(Duration::ZERO..end)
         .map(|(at, events)| ((at + BUCKET / 2).as_secs_f64(), f64::from(events)))
@@ -44,18 +48,26 @@ pub(crate) fn points(series: &Series, end: Duration) -> Vec<(f64, f64)> {
 }
 
 /// Lines over the same axes; both begin at 0.
-pub(crate) struct Plot {
-    pub(crate) title: String,
-    pub(crate) x: &'static str,
-    pub(crate) y: &'static str,
+pub struct Plot {
+    /// Above the plot.
+    pub title: String,
+    /// What the x axis counts.
+    pub x: &'static str,
+    /// What the y axis counts.
+    pub y: &'static str,
     /// From where to where, and what it is.
-    pub(crate) shaded: Option<(Range<f64>, &'static str)>,
-    pub(crate) lines: Vec<Line>,
+    pub shaded: Option<(Range<f64>, &'static str)>,
+    /// In the order of the legend.
+    pub lines: Vec<Line>,
 }
 
 impl Plot {
     /// Makes the folder if there is none; where the file is.
-    pub(crate) fn write(&self, folder: &Path, name: &str) -> Result<PathBuf, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// The plot could not be drawn, or the file not be written.
+    pub fn write(&self, folder: &Path, name: &str) -> Result<PathBuf, Failure> {
         fs::create_dir_all(folder)?;
         let path = folder.join(name);
         let mut svg = String::new();
