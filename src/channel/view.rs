@@ -7,8 +7,9 @@ use crate::report::SharedError;
 #[derive(Clone, Debug)]
 pub(super) struct View {
     pub(super) state: Connectivity,
-    /// How many connections take calls.
-    pub(super) connections: usize,
+    /// How many connections were made so far, and not how many there are: while the balancer looks
+    /// elsewhere, one may leave and another come.
+    pub(super) made: u64,
     /// Why the last dial failed, or the last connection was lost.
     pub(super) error: Option<SharedError>,
     /// A dial is under way or planned.

@@ -38,9 +38,42 @@ impl Member {
         let is_same = |a: &SharedError| before.error.as_ref().is_some_and(|b| Arc::ptr_eq(a, b));
         Change {
             is_listed: is_ready(&before) != is_ready(now),
-            is_news: before.state != now.state || now.connections > before.connections,
+            is_news: is_news(&before, now),
             error: now.error.clone().filter(|error| !is_same(error)),
             has_left: false,
         }
+    }
+}
+
+fn is_news(before: &View, now: &View) -> bool {
+    before.state != now.state || now.made > before.made
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn view(state: Connectivity, made: u64) -> View {
+        View {
+            state,
+            made,
+            error: None,
+            is_dialling: false,
+            is_at_rest: false,
+            next_dial: None,
+            since: Instant::now(),
+            go_aways: 0,
+        }
+    }
+
+    // CONTRACT W11, L7
+    #[test]
+    fn a_connection_that_came_as_another_left_wakes_the_calls_that_wait() {
+        use Connectivity::{Ready, TransientFailure};
+        assert!(is_news(&view(Ready, 1), &view(Ready, 2)));
+        assert!(is_news(&view(Ready, 1), &view(TransientFailure, 1)));
+        assert!(!is_news(&view(Ready, 2), &view(Ready, 2)));
     }
 }

@@ -57,6 +57,8 @@ struct Inside {
     max_requests: MaxRequests,
     told: Told,
     go_aways: u64,
+    /// Connections that were made.
+    made: u64,
 }
 
 /// How long a connection beyond the first may be without calls.
@@ -88,6 +90,7 @@ impl Subchannel {
             max_requests: MaxRequests::default(),
             told: Told::new(),
             go_aways: 0,
+            made: 0,
         };
         let load = Load::new(shared.epoch);
         Arc::new_cyclic(|me| Self {
@@ -228,6 +231,7 @@ impl Subchannel {
                 return inside.machine.lost(watch::was(&connection), now, unit);
             }
             inside.connections.push(connection);
+            inside.made += 1;
             if generation != self.shared.connector.generation() {
                 return inside.renew(now);
             }
@@ -285,7 +289,7 @@ impl Inside {
     fn view(&self) -> View {
         View {
             state: self.machine.state(),
-            connections: self.connections.len(),
+            made: self.made,
             error: self.error.clone(),
             is_dialling: self.machine.is_dialling(),
             is_at_rest: self.machine.is_at_rest(),
