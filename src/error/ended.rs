@@ -81,7 +81,10 @@ impl Error {
         let (progress, phase) = (self.verdict().progress, self.phase_of_channel(phase));
         let cause = self.cause().and_then(|it| TransportError::of_call(it));
         let dial = cause.and_then(TransportError::cause).map(display_chain);
-        let dial = dial.map(|words| Arc::from(BoxError::from(words)));
+        let dial = dial.map(|words| match self.connect_fault() {
+            Some(fault) => Arc::from(BoxError::from(format!("{words}; {fault}"))),
+            None => Arc::from(BoxError::from(words)),
+        });
         let endpoint = self.0.endpoint.clone();
         let mut expired = Self::expired(deadline, phase, progress, dial);
         expired.0.endpoint = endpoint;

@@ -52,7 +52,8 @@ async fn works<T: Stack>(server: &Server, stack: T) {
         .collect();
     assert_eq!(attempts, [None, Some("1"), Some("2")]);
     let backoffs = [0, 10, 20].map(ms);
-    let left = backoffs.map(|passed| Some((5 * SECOND - (took - ms(20)) - passed).as_micros()));
+    let rest = (5 * SECOND).saturating_sub(took.saturating_sub(ms(20)));
+    let left = backoffs.map(|passed| Some(rest.saturating_sub(passed).as_micros()));
     assert_eq!(timeouts(&calls), left);
 
     let answers = client(stack.clone())

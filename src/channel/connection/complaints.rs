@@ -12,21 +12,21 @@ impl Complaints {
     /// An event, if the peer is at fault and was not for this cause before.
     pub(crate) fn hear(&self, endpoint: &str, error: &h2::Error) {
         if is_peer_s_fault(error) {
-            self.tell(endpoint, error.to_string());
+            self.tell(endpoint, &error.to_string());
         }
     }
 
     #[cold]
-    fn tell(&self, endpoint: &str, cause: String) {
+    fn tell(&self, endpoint: &str, cause: &str) {
         let mut last = self.last.lock();
-        if last.as_ref() == Some(&cause) {
+        if last.as_deref() == Some(cause) {
             return;
         }
-        let before = last.replace(cause.clone());
+        let before = last.replace(cause.to_owned());
         // A subscriber may run any code.
         drop(last);
         drop(before);
-        events::hostile_peer(endpoint, &cause);
+        events::hostile_peer(endpoint, cause);
     }
 }
 

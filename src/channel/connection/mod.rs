@@ -74,16 +74,7 @@ pub(crate) async fn connect(
                 .http2
                 .adaptive_window
                 .then_some(plan.http2.stream_window);
-            let connection = Connection::new(
-                plan.endpoint,
-                plan.load,
-                shaken,
-                &plan.http2,
-                plan.max_requests,
-                runtime.clone(),
-                plan.queue,
-                plan.complaints,
-            );
+            let connection = Connection::new(&plan, shaken, runtime.clone());
             let connection = Arc::new(connection);
             watcher.opened();
             runtime.spawn(Driver::new(

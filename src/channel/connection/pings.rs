@@ -10,7 +10,7 @@ use super::keepalive::{Heard, Keepalive, Pinger, Step};
 /// The PINGs of a connection. h2 has one under way at a time, which the keepalive and the estimate
 /// of the window share: the answer to one is an answer to both.
 pub(super) struct Pings {
-    pings: PingPong,
+    h2: PingPong,
     keepalive: Option<Pinger>,
     estimate: Option<Estimate>,
     is_under_way: bool,
@@ -24,7 +24,7 @@ impl Pings {
         now: Instant,
     ) -> Self {
         Self {
-            pings,
+            h2: pings,
             keepalive: keepalive.map(|settings| Pinger::new(settings, now)),
             estimate: adaptive_window.map(Estimate::new),
             is_under_way: false,
@@ -51,7 +51,7 @@ impl Pings {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, facts: &Facts) -> Option<u32> {
         let mut grown = None;
         if self.is_under_way
-            && let Poll::Ready(Ok(_)) = self.pings.poll_pong(cx)
+            && let Poll::Ready(Ok(_)) = self.h2.poll_pong(cx)
         {
             self.is_under_way = false;
             if let Some(pinger) = &mut self.keepalive {
@@ -68,13 +68,13 @@ impl Pings {
         {
             self.send();
             // It registers for the answer.
-            let _ = self.pings.poll_pong(cx);
+            let _ = self.h2.poll_pong(cx);
         }
         grown
     }
 
     fn send(&mut self) {
         // A PING of the other one that is under way serves as well.
-        self.is_under_way |= self.pings.send_ping(Ping::opaque()).is_ok();
+        self.is_under_way |= self.h2.send_ping(Ping::opaque()).is_ok();
     }
 }

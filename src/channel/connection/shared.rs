@@ -9,12 +9,12 @@ use http::Request;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::Plan;
 use super::cell::{Cell, Turn};
 use super::complaints::Complaints;
 use super::facts::Facts;
-use super::handshake::{Http2, Shaken};
+use super::handshake::Shaken;
 use super::limit::Limit;
-use super::max_requests::MaxRequests;
 use super::sent::{First, Sent, Unsent, Why, copy};
 use super::slots::Slots;
 use crate::channel::lines::Lines;
@@ -71,16 +71,12 @@ struct Limits {
 const LAST_STREAM: u32 = 0x6000_0000;
 
 impl Connection {
-    pub(super) fn new(
-        endpoint: Arc<str>,
-        load: Arc<Load>,
-        shaken: Shaken,
-        http2: &Http2,
-        max_requests: MaxRequests,
-        runtime: Handle,
-        queue: Arc<Lines>,
-        complaints: Arc<Complaints>,
-    ) -> Self {
+    pub(super) fn new(plan: &Plan, shaken: Shaken, runtime: Handle) -> Self {
+        let Plan {
+            http2,
+            max_requests,
+            ..
+        } = plan;
         let Shaken {
             send,
             connection,
@@ -95,8 +91,8 @@ impl Connection {
             configured,
         };
         Self {
-            endpoint,
-            load,
+            endpoint: Arc::clone(&plan.endpoint),
+            load: Arc::clone(&plan.load),
             slots: Slots::new(peer_limit.min(configured)),
             started: Instant::now(),
             runtime,
@@ -116,8 +112,8 @@ impl Connection {
             stream_window: AtomicU32::new(http2.stream_window),
             wanted_window: AtomicU32::new(http2.stream_window),
             is_adaptive: http2.adaptive_window,
-            queue,
-            complaints,
+            queue: Arc::clone(&plan.queue),
+            complaints: Arc::clone(&plan.complaints),
             facts,
         }
     }

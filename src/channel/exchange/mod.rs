@@ -57,7 +57,7 @@ impl<B: Body> Outgoing<B> {
     /// The size of the headers, and of the body as far as it is known without reading it: a body
     /// that was read could not go elsewhere if the call is not sent.
     pub(crate) fn bytes(&self) -> usize {
-        let headers = self.head.iter().flat_map(|head| head.headers());
+        let headers = self.head.iter().flat_map(http::Request::headers);
         let headers: usize = headers
             .map(|(name, value)| name.as_str().len() + value.len())
             .sum();

@@ -35,7 +35,7 @@ fn request() -> Request<Body> {
 }
 
 async fn connected() -> Channel {
-    let channel = channel(|raw| raw.silent()).build().unwrap();
+    let channel = channel(super::raw::Raw::silent).build().unwrap();
     channel.connected(SECOND).await.unwrap();
     channel
 }

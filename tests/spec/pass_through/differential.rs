@@ -98,7 +98,7 @@ fn play(who: Retrier, script: &[Code], attempts: u32) -> (Code, Vec<Bytes>) {
                 let retries = attempts - 1;
                 let mut service = tower::retry::Retry::new(Towers { retries }, channel);
                 let outcome = service.ready().await.unwrap().call(unary()).await;
-                code(outcome.map_err(Into::into))
+                code(outcome)
             }
             Retrier::Ours => {
                 let policy = RetryPolicy::new().max_attempts(attempts).unwrap();

@@ -52,7 +52,7 @@ async fn metadata_extensions_and_message_reach_every_attempt() {
         .map_request(looking(&seen))
         .service(server.channel());
     let mut request = declared();
-    request.get_mut().text = "hello".to_owned();
+    "hello".clone_into(&mut request.get_mut().text);
     request
         .metadata_mut()
         .insert("x-user", "ann".parse().unwrap());

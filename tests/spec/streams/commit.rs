@@ -222,7 +222,7 @@ async fn of_a_held_attempt_that_failed_nothing_reaches_the_caller() {
         ],
     );
     let mut request = of_kind(MethodKind::Unary);
-    request.get_mut().text = "hello".to_owned();
+    "hello".clone_into(&mut request.get_mut().text);
     let call = retrying(&server, policy()).unary(request).await;
     let answer = call.unwrap();
     let from: Vec<_> = answer

@@ -11,8 +11,9 @@ use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use test_protos::{EchoClient, EchoRequest};
 use testing::{Server, grpc_frame, message, method};
-use tonic::{body::Body, transport::Channel};
+use tonic::body::Body;
 use tower::{Service as _, ServiceExt as _};
+use transports::Channel;
 
 /// Runs a test on an echo server over TCP, then on one in memory.
 pub async fn both(test: impl AsyncFn(Server)) {
@@ -44,7 +45,8 @@ pub async fn raw_unary(server: &Server) -> Response<Body> {
         .body(Body::new(body))
         .unwrap();
     let mut channel = server.channel();
-    channel.ready().await.unwrap().call(request).await.unwrap()
+    let answer = channel.ready().await.unwrap().call(request).await;
+    answer.unwrap().map(Body::new)
 }
 
 /// What followed the head of a response.
