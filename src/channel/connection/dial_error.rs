@@ -17,7 +17,11 @@ use crate::error::BoxError;
 ///
 /// let channel = Channel::builder("unix:/no/such/socket").build()?;
 /// let error = channel.connected(Duration::from_secs(1)).await.unwrap_err();
-/// let dial = error.source().unwrap().downcast_ref::<DialError>().unwrap();
+/// let mut link: &(dyn Error + 'static) = &error;
+/// while !link.is::<DialError>() {
+///     link = link.source().ok_or("no dial failed")?;
+/// }
+/// let dial = link.downcast_ref::<DialError>().ok_or("no dial failed")?;
 /// assert_eq!((dial.endpoint(), dial.phase()), ("unix:/no/such/socket", Phase::Connect));
 /// assert!(!dial.is_timeout());
 /// # Ok(())
