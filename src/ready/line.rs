@@ -66,11 +66,6 @@ impl<T> Line<T> {
         self.places.len() + self.out.len()
     }
 
-    /// The calls that wait for their turn.
-    pub(crate) fn in_line(&self) -> usize {
-        self.places.len()
-    }
-
     /// The size of the requests of all calls.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -106,19 +101,6 @@ impl<T> Line<T> {
         Some(place.call)
     }
 
-    /// It is the first call's turn. It keeps its number, so it can step back in where it was.
-    pub(crate) fn step_out(&mut self) -> Option<&T> {
-        let (number, place) = self.places.pop_first()?;
-        Some(&self.out.entry(number).or_insert(place).call)
-    }
-
-    /// The call waits on, ahead of all calls that came after it.
-    pub(crate) fn step_in(&mut self, number: Number) {
-        if let Some(place) = self.out.remove(&number) {
-            self.places.insert(number, place);
-        }
-    }
-
     pub(crate) fn has(&self, number: Number) -> bool {
         self.places.contains_key(&number)
     }
@@ -140,6 +122,28 @@ impl<T> Line<T> {
     /// The calls that wait for their turn, in order.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.places.values_mut().map(|place| &mut place.call)
+    }
+}
+
+/// For calls that are woken to look for a stream, and find none.
+#[cfg(feature = "channel")]
+impl<T> Line<T> {
+    /// The calls that wait for their turn.
+    pub(crate) fn in_line(&self) -> usize {
+        self.places.len()
+    }
+
+    /// It is the first call's turn. It keeps its number, so it can step back in where it was.
+    pub(crate) fn step_out(&mut self) -> Option<&T> {
+        let (number, place) = self.places.pop_first()?;
+        Some(&self.out.entry(number).or_insert(place).call)
+    }
+
+    /// The call waits on, ahead of all calls that came after it.
+    pub(crate) fn step_in(&mut self, number: Number) {
+        if let Some(place) = self.out.remove(&number) {
+            self.places.insert(number, place);
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) type Dialled = Pin<Box<dyn Future<Output = Result<Box<dyn Io>, BoxErr
 pub(super) struct Dial {
     pub(super) address: Address,
     /// The name for which this server's certificate has to be valid, if it has one of its own.
+    #[cfg(feature = "_tls-any")]
     pub(super) server_name: Option<Arc<str>>,
     /// How far it has got.
     pub(super) progress: Arc<Progress>,

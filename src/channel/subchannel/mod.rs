@@ -187,6 +187,7 @@ impl Subchannel {
         let generation = connector.generation();
         let io = connector.connect(Dial {
             address: self.address.address.clone(),
+            #[cfg(feature = "_tls-any")]
             server_name: self.address.server_name.clone(),
             progress: Arc::clone(&progress),
         });
