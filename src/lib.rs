@@ -42,15 +42,15 @@
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
 //!
-//! The features `tonic` (default) supports tonic's bodies, errors and `Request`; `channel` (default)
-//! adds the channel; `dns` lets it look names up by hickory, which knows their TTL; `server` adds
-//! the last two modules and enables tonic's own `server` feature.
+//! The features `tonic` (default) supports tonic's bodies, errors and `Request`; `channel`
+//! (default) adds the channel; `dns` lets it look names up by hickory, which knows their TTL;
+//! `server` adds the last two modules and enables tonic's own `server` feature.
 //!
-//! TLS of the channel is off by default, as in tonic, and its features have tonic's names: `tls-ring`
-//! or `tls-aws-lc` for the cryptography, `tls-native-roots` and `tls-webpki-roots` for roots that
-//! need not be given, and `tls-connect-info`, which lets a tonic server know its peers' addresses
-//! where it accepts TLS connections by itself, and which the others include. `hyper-util` adapts the
-//! connectors of hyper-util, such as those to proxies.
+//! TLS of the channel is off by default, as in tonic, and its features have tonic's names:
+//! `tls-ring` or `tls-aws-lc` for the cryptography, `tls-native-roots` and `tls-webpki-roots` for
+//! roots that need not be given, and `tls-connect-info`, which lets a tonic server know its peers'
+//! addresses where it accepts TLS connections by itself, and which the others include. `hyper-util`
+//! adapts the connectors of hyper-util, such as those to proxies.
 //!
 //! # What it logs
 //!

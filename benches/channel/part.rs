@@ -17,7 +17,8 @@ use crate::turn::Load;
 /// A part of the bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// Client and server have a thread each; our channel, our layers over it, and what others offer.
+    /// Client and server have a thread each; our channel, our layers over it, and what others
+    /// offer.
     Calls,
     /// The client has two worker threads.
     Workers,

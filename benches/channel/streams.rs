@@ -18,8 +18,8 @@ mod call;
 #[path = "../streaming/streams.rs"]
 mod service;
 
-/// Each is as fast as the kernel's buffers for it happened to grow, so there are many, one after the
-/// other.
+/// Each is as fast as the kernel's buffers for it happened to grow, so there are many, one after
+/// the other.
 const CONNECTIONS: usize = 6;
 /// On each connection.
 const ROUNDS: usize = 4;

@@ -1,7 +1,7 @@
 //! Connections that are there before the call, wherever the servers move.
 //!
-//! Real servers, each a process of its own, behind a name of a DNS server on loopback, under load by
-//! this crate's channel, beside tonic's `balance_list` and `warm_channels`. Run it with
+//! Real servers, each a process of its own, behind a name of a DNS server on loopback, under load
+//! by this crate's channel, beside tonic's `balance_list` and `warm_channels`. Run it with
 //! `cargo run --release --example warm`; it ends with one table of what was promised and what was
 //! seen, and exits non-zero if a promise is broken. `--only` names experiments, `--quick` shortens
 //! them.

@@ -278,8 +278,8 @@ impl CallOptions {
     /// `unix:/run/orders.sock`, or an [`Endpoint`] that answered before.
     ///
     /// While the endpoint is not ready, the call waits or fails as it would for a channel with this
-    /// endpoint alone. If the target has no such address, it fails with FAILED_PRECONDITION. Retries
-    /// go there, too.
+    /// endpoint alone. If the target has no such address, it fails with FAILED_PRECONDITION.
+    /// Retries go there, too.
     ///
     /// ```
     /// use grpc_resilience::call::CallOptionsExt;

@@ -139,8 +139,8 @@ impl<B: Body> ResponseFuture<B> {
         let avoided = wishes.and_then(|it| it.avoided.as_ref());
         let is_pinned = options.chosen_endpoint().is_some();
         let lines = &core.shared.lines;
-        // A call that is alone in its line looks once more: a slot may have been freed before it was
-        // in it.
+        // A call that is alone in its line looks once more: a slot may have been freed before it
+        // was in it.
         let mut is_first_look = self.waiter.is_none() && lines.is_free(is_pinned);
         loop {
             if let Some(waiter) = &self.waiter

@@ -291,7 +291,8 @@ impl<A> Resilience<A> {
     }
 
     /// Trusts a server that marks a failed request as without effect; see
-    /// [`RetryLayer::trust_unprocessed`]. Default: on over this crate's own channel, off over others.
+    /// [`RetryLayer::trust_unprocessed`]. Default: on over this crate's own channel, off over
+    /// others.
     #[must_use]
     pub fn trust_unprocessed(mut self) -> Self {
         self.retry = self.retry.trust_unprocessed();

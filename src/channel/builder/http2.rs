@@ -21,14 +21,15 @@ impl Builder {
         self
     }
 
-    /// Lets the flow-control windows grow with the connection: PINGs measure how much arrives within
-    /// a round trip, and a window that this fills is doubled, up to 16 MiB. The windows start at
-    /// their set sizes and never shrink. A PING is sent only after DATA was read, and while a window
-    /// stays as it is, only every 10 s at last, so servers do not count them as too many.
+    /// Lets the flow-control windows grow with the connection: PINGs measure how much arrives
+    /// within a round trip, and a window that this fills is doubled, up to 16 MiB. The windows
+    /// start at their set sizes and never shrink. A PING is sent only after DATA was read, and
+    /// while a window stays as it is, only every 10 s at last, so servers do not count them as too
+    /// many.
     ///
-    /// Default: off. The default windows carry 2 MiB in a round trip on each stream, 1.6 Gbit/s over
-    /// 10 ms, and a larger window lets each reader that stops hold more memory. Turn it on for large
-    /// streams over long distances.
+    /// Default: off. The default windows carry 2 MiB in a round trip on each stream, 1.6 Gbit/s
+    /// over 10 ms, and a larger window lets each reader that stops hold more memory. Turn it on for
+    /// large streams over long distances.
     pub fn http2_adaptive_window(mut self, enabled: bool) -> Self {
         self.config.http2.adaptive_window = enabled;
         self

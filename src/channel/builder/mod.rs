@@ -132,7 +132,8 @@ impl Builder {
     }
 
     /// The `:scheme` and `:authority` of requests; with TLS, servers' certificates must be for its
-    /// host unless a [`domain_name`](TlsConfig::domain_name) is set. Default: `https` with TLS, else
+    /// host unless a [`domain_name`](TlsConfig::domain_name) is set. Default: `https` with TLS,
+    /// else
     /// `http`, and the target's host, its first address, or `localhost` for a Unix socket.
     pub fn origin(mut self, origin: Uri) -> Self {
         self.origin = Some(origin);
@@ -150,8 +151,8 @@ impl Builder {
         self
     }
 
-    /// Speaks TLS, with these settings. Default: TLS for a target that begins with `https:`, with the
-    /// roots of [`TlsConfig::with_enabled_roots`].
+    /// Speaks TLS, with these settings. Default: TLS for a target that begins with `https:`, with
+    /// the roots of [`TlsConfig::with_enabled_roots`].
     ///
     /// For a target that begins with `http:` it is a fault, and so is TLS without the feature
     /// `tls-ring` or `tls-aws-lc`.
@@ -160,15 +161,16 @@ impl Builder {
         self
     }
 
-    /// The same, with settings that may change: a certificate that is renewed, a root that is added.
+    /// The same, with settings that may change: a certificate that is renewed, a root that is
+    /// added.
     ///
     /// The receiver's value counts when the channel is built. Each later value counts for the next
     /// dial, and the connections that were made with earlier ones are replaced: each endpoint makes
     /// a new one, and closes the others after their last calls. No call fails by it.
     ///
     /// Settings that would be faults of [`build`](Self::build) change nothing, and are an event
-    /// (WARN, once per cause). If no connection can be made with new settings, the connections there
-    /// are stay, which is such an event, too.
+    /// (WARN, once per cause). If no connection can be made with new settings, the connections
+    /// there are stay, which is such an event, too.
     ///
     /// ```no_run
     /// # #[tokio::main(flavor = "current_thread")]
@@ -420,8 +422,8 @@ impl Channel {
     /// | `unix-abstract:orders` | a Unix socket in Linux's abstract namespace |
     /// | `multi:///a:1,dns:///b` | all addresses of these targets |
     ///
-    /// The default port is 443 with TLS, else 80. How names are looked up, [`resolve`](super::resolve)
-    /// says; for addresses from elsewhere see [`Builder::resolver`].
+    /// The default port is 443 with TLS, else 80. How names are looked up,
+    /// [`resolve`](super::resolve) says; for addresses from elsewhere see [`Builder::resolver`].
     pub fn builder(target: impl Into<String>) -> Builder {
         Builder::new(target.into())
     }

@@ -107,8 +107,8 @@ impl Server {
         })
     }
 
-    /// The `domain_name`, else the endpoint's own name, else the channel's. For an IP address, rustls
-    /// sends no SNI (RFC 6066 section 3).
+    /// The `domain_name`, else the endpoint's own name, else the channel's. For an IP address,
+    /// rustls sends no SNI (RFC 6066 section 3).
     fn name_of(&self, dial: &Dial) -> Result<ServerName<'static>, BoxError> {
         let Some(peer) = &self.of_target else {
             return Ok(self.name.clone());

@@ -124,8 +124,8 @@ impl ResponseBody {
         }
     }
 
-    /// A server that ends the stream with `NO_ERROR` has said all that it says, as hyper has it too:
-    /// the layers and the generated client miss a status. CANCEL is a failure (CONTRACT H3).
+    /// A server that ends the stream with `NO_ERROR` has said all that it says, as hyper has it
+    /// too: the layers and the generated client miss a status. CANCEL is a failure (CONTRACT H3).
     fn fail(&mut self, error: h2::Error) -> Option<Result<Frame<Bytes>, TransportError>> {
         let (State::Data(it) | State::Trailers(it)) =
             std::mem::replace(&mut self.state, State::Over)

@@ -4,8 +4,8 @@ use super::{Call, Connect, Picker, Ready};
 ///
 /// The addresses are tried in the resolver's order, those of IPv6 and IPv4 in turn. The next one is
 /// tried when one has failed, or has not answered within 250 ms; the first that is ready gets all
-/// calls, and the other dials end (gRFC A61, RFC 8305). Once all have failed, the backoff begins, and
-/// after it the next pass, from the first again.
+/// calls, and the other dials end (gRFC A61, RFC 8305). Once all have failed, the backoff begins,
+/// and after it the next pass, from the first again.
 ///
 /// A connection that is lost is replaced at once, from the first address on, whether or not calls
 /// come; gRPC's `pick_first` waits for a call. A new set of addresses keeps the connection if its

@@ -7,9 +7,9 @@ use crate::kernel::rng;
 /// - **Load** is the number of calls in flight; if both have as many, the one whose calls took less
 ///   time lately is picked.
 /// - **A failed call** counts as one more that is still in flight, half as much every second, so an
-///   endpoint that fails fast is not taken for one that is free. Failed are lost connections, refused
-///   or reset streams, and answers of UNAVAILABLE, RESOURCE_EXHAUSTED, INTERNAL, UNKNOWN, DATA_LOSS and
-///   DEADLINE_EXCEEDED.
+///   endpoint that fails fast is not taken for one that is free. Failed are lost connections,
+///   refused or reset streams, and answers of UNAVAILABLE, RESOURCE_EXHAUSTED, INTERNAL, UNKNOWN,
+///   DATA_LOSS and DEADLINE_EXCEEDED.
 /// - **A slow endpoint** is tried again: its latency counts half as much every second without a
 ///   call, and one pick in 64 goes to any endpoint.
 /// - **A new endpoint** gets its whole share after 2 s: it has no calls in flight at first, and

@@ -189,7 +189,8 @@ impl Machine {
     /// A connection takes no call any more.
     pub(super) fn lost(&mut self, was: Was, now: Instant, unit: f64) -> Option<Instant> {
         self.ready = self.ready.saturating_sub(1);
-        // No connection can be made with the new settings, and now those with earlier ones are gone.
+        // No connection can be made with the new settings, and now those with earlier ones are
+        // gone.
         let is_backing_off = self.not_before.is_some_and(|at| at > now);
         let cannot_renew = self.is_renewing && is_backing_off;
         let is_proven = was.has_served || now >= was.ready_since + PROVEN;

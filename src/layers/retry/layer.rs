@@ -81,8 +81,8 @@ impl RetryLayer {
 
     /// Believes a server that says with a failure that the request had no effect: the trailer
     /// `grpc-resilience-unprocessed` with the call's own path, in a
-    /// Trailers-Only answer. Default: on over this crate's own channel, which knows its servers, and
-    /// off over all others, which may lead anywhere (CONTRACT I7).
+    /// Trailers-Only answer. Default: on over this crate's own channel, which knows its servers,
+    /// and off over all others, which may lead anywhere (CONTRACT I7).
     ///
     /// [`ServerRateLimitLayer`](crate::ServerRateLimitLayer) sends the trailer with its refusals,
     /// and [`ServerDeadlineLayer`](crate::ServerDeadlineLayer) with calls that arrive after their

@@ -2,7 +2,8 @@
 
 use tokio::runtime::{Builder, Runtime};
 
-/// A runtime on this thread whose clock is paused, as `#[transports::test(start_paused = true)]` has it.
+/// A runtime on this thread whose clock is paused, as `#[transports::test(start_paused = true)]`
+/// has it.
 pub(crate) fn paused_runtime() -> Runtime {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().start_paused(true).build().unwrap()

@@ -12,7 +12,8 @@ use crate::{
     transport::Transport,
 };
 
-/// A real tonic server whose answers a [`Script`] decides, and which remembers every [`Call`](crate::Call).
+/// A real tonic server whose answers a [`Script`] decides, and which remembers every
+/// [`Call`](crate::Call).
 ///
 /// It runs on the runtime it was started in, and stops when it is dropped.
 #[derive(Debug)]
@@ -171,7 +172,8 @@ impl Server {
         self.transport.uri()
     }
 
-    /// An endpoint for this server, to be refined and given to [`connect_lazy`](Self::connect_lazy).
+    /// An endpoint for this server, to be refined and given to
+    /// [`connect_lazy`](Self::connect_lazy).
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         Endpoint::from(self.uri())
@@ -188,8 +190,8 @@ impl Server {
         }
     }
 
-    /// tonic's channel with the endpoint's settings, which dials at the first call: over TCP wherever the endpoint says, in
-    /// memory always this server.
+    /// tonic's channel with the endpoint's settings, which dials at the first call: over TCP
+    /// wherever the endpoint says, in memory always this server.
     ///
     /// Needs a tokio runtime.
     #[must_use]
@@ -197,15 +199,15 @@ impl Server {
         self.transport.connect_lazy(endpoint)
     }
 
-    /// How often a client tried to connect: in memory every time, refused or not; over TCP only the connections that
-    /// were accepted, for the server does not hear of others.
+    /// How often a client tried to connect: in memory every time, refused or not; over TCP only the
+    /// connections that were accepted, for the server does not hear of others.
     #[must_use]
     pub fn dials(&self) -> u64 {
         self.transport.dials().unwrap_or_else(|| self.connections())
     }
 
-    /// In memory, lets each attempt to connect take this long, on tokio's clock, before it succeeds or is refused. Over
-    /// TCP it changes nothing.
+    /// In memory, lets each attempt to connect take this long, on tokio's clock, before it succeeds
+    /// or is refused. Over TCP it changes nothing.
     pub fn set_dial_time(&self, time: Duration) {
         self.transport.set_dial_time(time);
     }
