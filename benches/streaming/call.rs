@@ -14,7 +14,7 @@ use tower::{Service, ServiceExt};
 
 /// How many messages the server shall send.
 pub(crate) const WANTED: &str = "x-messages";
-/// And of which size.
+/// The size of each message, in bytes.
 pub(crate) const SIZE: &str = "x-size";
 
 /// The size of a message.
@@ -68,7 +68,7 @@ impl Direction {
     }
 }
 
-/// So many messages, each in a frame; then trailers, if any.
+/// A body of this number of messages, each in a frame, and then of trailers, if there are any.
 pub(crate) struct Messages {
     pub(crate) left: u32,
     pub(crate) size: Size,

@@ -1,4 +1,4 @@
-//! The clients: this crate's channel under `Resilience`, and tonic's balanced channel by itself.
+//! The clients: this crate's channel under `Resilience`, and tonic's balanced channel alone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub const TONIC: &str = "tonic";
 
 /// The longest that connecting may take before a run begins.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many successes are enough to say that a client is connected.
+/// How many calls must succeed before a client counts as connected.
 const WARM_UP: u32 = 30;
 
 /// This crate's client.
@@ -37,7 +37,7 @@ pub fn declared() -> Result<Resilience, Failure> {
     Ok(resilience.idempotent("/**")?)
 }
 
-/// A client of these layers, once its channel is connected to so many servers; and its attempts.
+/// A client of these layers and its attempts, once its channel has this number of connections.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ pub async fn ours(
     Ok((FleetClient::new(resilience.wrap(counted)), attempts))
 }
 
-/// Waits until so many endpoints have a connection.
+/// Waits until this number of endpoints has a connection.
 ///
 /// # Errors
 ///

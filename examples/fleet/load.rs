@@ -31,7 +31,7 @@ impl<T: Transport + Sync> Caller for FleetClient<T> {
     }
 }
 
-/// So many workers, each of which makes one call after another for this long.
+/// Runs this number of workers for this time; each makes one call after another.
 pub async fn workers(
     caller: &impl Caller,
     count: u32,
@@ -55,7 +55,7 @@ pub async fn workers(
     collect(calls).await
 }
 
-/// So many workers, which make this many calls together.
+/// Runs this number of workers, which make this number of calls together.
 pub async fn each(caller: &impl Caller, count: u32, calls: u32) -> Record {
     let (log, made) = unbounded_channel();
     let opening = Instant::now();
@@ -71,7 +71,7 @@ pub async fn each(caller: &impl Caller, count: u32, calls: u32) -> Record {
     collect(made).await
 }
 
-/// So many calls a second, for this long, whatever becomes of the earlier ones.
+/// Makes this number of calls a second for this time, whether or not earlier ones have ended.
 pub async fn open(
     caller: &impl Caller,
     per_second: u32,

@@ -26,7 +26,7 @@ pub use server::Server;
 
 use crate::Failure;
 
-/// So many servers on loopback, of one nature.
+/// A number of servers on loopback that behave alike.
 ///
 /// # Errors
 ///

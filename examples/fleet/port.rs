@@ -25,7 +25,7 @@ impl Port {
         Self::at((Ipv4Addr::LOCALHOST, 0).into())
     }
 
-    /// The same port at each of so many addresses of loopback, as servers behind a name have.
+    /// One port at this number of addresses of loopback, as servers behind a name have.
     ///
     /// # Errors
     ///

@@ -29,7 +29,7 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// So many run; there is no such name.
+    /// Starts this number of servers; no name leads to them yet.
     pub(crate) async fn of(count: u8) -> Result<Self, Failure> {
         let mut servers = Vec::new();
         for (index, port) in (0..).zip(Port::reserve_same(count)?) {

@@ -39,7 +39,7 @@ fn declared<T>(message: impl IntoRequest<T>) -> tonic::Request<T> {
     request
 }
 
-/// So many attempts on this code and no other, each after the same wait.
+/// A policy with this number of attempts, on this code alone, with one wait between them.
 fn policy(attempts: u32, code: Code, wait: Duration) -> RetryPolicy {
     let every = Exponential::new(wait).unwrap().multiplier(1.0).unwrap();
     let policy = RetryPolicy::new().max_attempts(attempts).unwrap();
@@ -163,8 +163,8 @@ async fn nothing_is_sent_of_a_call_that_is_over_while_it_waits_for_a_stream() {
     assert_eq!(bounded, 1);
 }
 
-/// How many calls 64 callers make in 200 ms over so many connections, to a server that allows ten
-/// streams on each and takes 10 ms for a call.
+/// How many calls 64 callers make in 200 ms over this number of connections, to a server that
+/// allows ten streams on each and takes 10 ms for a call.
 async fn calls_over(max_connections: u32) -> usize {
     let net = Net::default();
     let accepted = UnboundedReceiverStream::new(net.accept("host")).map(std::io::Result::Ok);

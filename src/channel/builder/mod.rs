@@ -133,8 +133,7 @@ impl Builder {
 
     /// The `:scheme` and `:authority` of requests; with TLS, servers' certificates must be for its
     /// host unless a [`domain_name`](TlsConfig::domain_name) is set. Default: `https` with TLS,
-    /// else
-    /// `http`, and the target's host, its first address, or `localhost` for a Unix socket.
+    /// else `http`, and the target's host, its first address, or `localhost` for a Unix socket.
     pub fn origin(mut self, origin: Uri) -> Self {
         self.origin = Some(origin);
         // All servers are of that name.

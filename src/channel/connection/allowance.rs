@@ -13,13 +13,13 @@ use super::frames::{DATA, END_STREAM, Frame, HEADERS, RST_STREAM, SETTINGS, WIND
 
 /// What a peer may spend at once.
 const BURST: u64 = 1_000;
-/// What it may spend in a second from then on. h2 handles a frame within 10 us on any machine that
-/// it runs on, so these take less than 1 % of a core.
+/// What it may spend in a second from then on. At 10 us for a frame that is 1 % of a core.
 const A_SECOND: u64 = 1_000;
-/// For each frame that this side sends the peer may answer with so many: window updates of the
-/// stream and the connection, a PING to measure the round trip, a reset ..
+/// How many frames the peer may answer to each frame that this side sends: window updates of the
+/// stream and the connection, a PING to measure the round trip, a reset.
 const FOR_A_FRAME: u64 = 4;
-/// .. and with one for each of so many bytes, as peers with small buffers do.
+/// The peer may answer one frame more for each time this number of bytes is sent, as peers with
+/// small buffers do.
 const FOR_BYTES: usize = 1_024;
 /// What is due for frames of this side is not saved up beyond this.
 const MOST_DUE: u64 = 1 << 17;

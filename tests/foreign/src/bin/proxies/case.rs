@@ -87,7 +87,7 @@ impl Case {
         matches!(self.setting, Setting::Direct(_))
     }
 
-    /// Makes so many calls over this crate's channel.
+    /// Makes this number of calls over this crate's channel.
     pub(crate) async fn storm(&self, calls: u64) -> Result<(Tally, Oracle), Failure> {
         let (server, proxy) = self.start().await?;
         let port = proxy.as_ref().map_or(server.port, |it| it.port);

@@ -27,7 +27,7 @@ const HELD_UP_SHARE: f64 = 0.000_1;
 
 type Client = EchoClient<Resilient<Channel>>;
 
-/// Makes so many calls to a server or proxy on this port.
+/// Makes this number of calls to a server or proxy on this port.
 pub(crate) async fn make(calls: u64, port: u16) -> Result<Tally, Failure> {
     let channel = Channel::builder(format!("ipv4:127.0.0.1:{port}")).build()?;
     let stack = Resilience::new().default_timeout(hand_loop::TIMEOUT);
