@@ -5,12 +5,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
-use tokio::time::Instant;
 
 use super::connection::Why;
 use super::core::Core;
 use super::errors::{closed, queue_full};
-use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look};
+use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look, stamp};
 use super::look::{Picked, Wish};
 use super::timing::Deadlined;
 use crate::call::{CallOptions, Deadline};
@@ -214,7 +213,7 @@ impl<B: Body> ResponseFuture<B> {
         };
         if let (true, Some(deadline), Some(head)) = (has_waited, self.terms.deadline, &mut out.head)
         {
-            deadline.stamp(head.headers_mut(), Instant::now());
+            stamp(head, deadline);
         }
         match Exchange::begin(out, slot, cx) {
             Begun::Exchange(exchange) => self.stage = Stage::Sent(exchange),

@@ -50,7 +50,15 @@ impl Cell {
         }
     }
 
-    /// The connection for oneself; `None`, and a mark, if another thread polls it.
+    /// The connection for oneself; `None` if another thread has it.
+    #[inline]
+    pub(super) fn try_enter(&self) -> Option<Turn<'_>> {
+        let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
+        let is_mine = self.word.compare_exchange(IDLE, BUSY, success, failure);
+        is_mine.is_ok().then(|| Turn { cell: self })
+    }
+
+    /// The connection for oneself; `None`, and a mark, if another thread has it.
     #[inline]
     pub(super) fn enter(&self) -> Option<Turn<'_>> {
         loop {

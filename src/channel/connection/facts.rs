@@ -3,12 +3,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::channel::load::since;
 use crate::kernel::sync::Mutex;
 
 /// What is known of one connection from the frames that passed.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    started: Instant,
+    /// The channel's, so that a time of reading is one of the endpoint's load, too.
+    epoch: Instant,
     /// SETTINGS frames of the peer.
     settings: AtomicU32,
     go_away: AtomicU64,
@@ -25,7 +27,7 @@ pub(crate) struct Facts {
     is_silent: AtomicBool,
     /// The endpoint was removed, and its calls have had their time.
     is_cut: AtomicBool,
-    /// When the last byte was read, in nanoseconds since the start.
+    /// When the last byte was read, in nanoseconds since the epoch.
     read_at: AtomicU64,
     /// When the last frame other than a PONG was read.
     heard_at: AtomicU64,
@@ -45,9 +47,11 @@ pub(crate) struct GoAway {
 const PRESENT: u64 = 1 << 63;
 
 impl Facts {
-    pub(crate) fn new(now: Instant) -> Self {
+    /// Those of a connection that begins now.
+    pub(crate) fn new(epoch: Instant) -> Self {
+        let now = since(epoch);
         Self {
-            started: now,
+            epoch,
             settings: AtomicU32::new(0),
             go_away: AtomicU64::new(0),
             text: Mutex::default(),
@@ -57,8 +61,8 @@ impl Facts {
             is_broken: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
-            read_at: AtomicU64::new(0),
-            heard_at: AtomicU64::new(0),
+            read_at: AtomicU64::new(now),
+            heard_at: AtomicU64::new(now),
             data: AtomicU64::new(0),
         }
     }
@@ -151,16 +155,22 @@ impl Facts {
     }
 
     pub(crate) fn read_at(&self) -> Instant {
-        self.started + Duration::from_nanos(self.read_at.load(Ordering::Relaxed))
+        self.epoch + Duration::from_nanos(self.read_nanos())
+    }
+
+    /// When the last byte was read, by the clock of the endpoint's load.
+    #[inline]
+    pub(crate) fn read_nanos(&self) -> u64 {
+        self.read_at.load(Ordering::Relaxed)
     }
 
     pub(crate) fn heard_at(&self) -> Instant {
-        self.started + Duration::from_nanos(self.heard_at.load(Ordering::Relaxed))
+        self.epoch + Duration::from_nanos(self.heard_at.load(Ordering::Relaxed))
     }
 
     /// Bytes were read just now; whether a frame other than a PONG was among them.
     pub(super) fn add_read(&self, has_news: bool, now: Instant) {
-        let passed = now.saturating_duration_since(self.started);
+        let passed = now.saturating_duration_since(self.epoch);
         let nanos = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
         self.read_at.store(nanos, Ordering::Relaxed);
         if has_news {

@@ -147,10 +147,11 @@ pub(super) struct Shaken {
 pub(super) async fn shake(
     io: Box<dyn Io>,
     http2: &Http2,
+    epoch: Instant,
     progress: &Progress,
 ) -> Result<(Shaken, PingPong), BoxError> {
     progress.set(Phase::Settings);
-    let facts = Arc::new(Facts::new(Instant::now()));
+    let facts = Arc::new(Facts::new(epoch));
     let tap = Tap::new(io, Arc::clone(&facts));
     let (send, mut connection) = http2.builder().handshake::<_, Bytes>(tap).await?;
     let mut pings = connection.ping_pong().ok_or("no PING can be sent")?;

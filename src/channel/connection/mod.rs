@@ -65,7 +65,7 @@ pub(crate) async fn connect(
     watcher: Arc<dyn Watcher>,
 ) -> Result<Arc<Connection>, DialError> {
     let shaken = timeout(plan.connect_timeout, async {
-        handshake::shake(io.await?, &plan.http2, progress).await
+        handshake::shake(io.await?, &plan.http2, plan.load.epoch(), progress).await
     });
     let cause = match shaken.await {
         Ok(Ok((shaken, pings))) => {

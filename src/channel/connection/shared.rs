@@ -149,7 +149,7 @@ impl Connection {
     pub(crate) fn send(&self, head: Request<()>, first: First) -> Sent {
         // While this thread has the connection, it can't end between the question whether it is
         // open and the request. If another thread has it, a copy of the head remains.
-        let turn = self.cell.enter();
+        let turn = self.cell.try_enter();
         let mut handle = self.send.lock();
         let why = match &mut *handle {
             Some(send) if self.is_open() => {
@@ -208,7 +208,8 @@ impl Connection {
         if queued < enough {
             return;
         }
-        if let Some(mut turn) = turn {
+        // A thread that has it now may have begun before this request was queued.
+        if let Some(mut turn) = turn.or_else(|| self.cell.enter()) {
             let data = self.facts.data();
             let is_over = self.poll(&mut turn).is_ready();
             let has_sample = self.is_adaptive && data != self.facts.data();

@@ -2,6 +2,10 @@ use http::header::{CONNECTION, HeaderName, HeaderValue, TE, USER_AGENT};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request, Uri, Version};
+use tokio::time::Instant;
+
+use crate::call::Deadline;
+use crate::grpc::TIMEOUT;
 
 /// What a request's head becomes on the wire.
 #[derive(Clone, Debug)]
@@ -21,11 +25,16 @@ const STRIPPED: [&str; 6] = [
     "proxy-connection",
 ];
 
+/// Headers with another value in each call. As sensitive ones they are never put into HPACK's
+/// dynamic table, where each new value would drive out the headers that repeat, and where the
+/// encoder compares it with all former ones: some 4,000 instructions of a call.
+const UNIQUE: [&str; 3] = ["grpc-timeout", "traceparent", "x-request-id"];
+
 impl Heads {
     /// The head as h2 sends it: with the origin of the channel, without headers of a connection,
     /// and with the user's `user-agent` first (CONTRACT C12).
     pub(crate) fn prepare(&self, mut parts: Parts) -> Request<()> {
-        let given = Given::of(&parts.headers);
+        let given = Given::of(&mut parts.headers);
         given.strip(&mut parts.headers);
         self.sign(&mut parts.headers, &given);
         parts.uri = self.place(parts.uri);
@@ -57,6 +66,14 @@ impl Heads {
     }
 }
 
+/// Writes what is left of the call's time, after it has waited.
+pub(crate) fn stamp(head: &mut Request<()>, deadline: Deadline) {
+    deadline.stamp(head.headers_mut(), Instant::now());
+    if let Some(value) = head.headers_mut().get_mut(TIMEOUT) {
+        value.set_sensitive(true);
+    }
+}
+
 /// Which headers of a request the channel writes or strips, found in one pass: most requests have
 /// none of them.
 #[derive(Default)]
@@ -67,13 +84,19 @@ struct Given {
 }
 
 impl Given {
-    fn of(headers: &HeaderMap) -> Self {
+    /// Marks the [`UNIQUE`] ones in the same pass.
+    fn of(headers: &mut HeaderMap) -> Self {
         let mut given = Self::default();
         for (name, value) in headers {
             match name.as_str() {
                 "te" => given.has_other_te |= value != "trailers",
                 "user-agent" => given.has_agent = true,
-                name => given.is_stripped |= STRIPPED.contains(&name),
+                name => {
+                    given.is_stripped |= STRIPPED.contains(&name);
+                    if UNIQUE.contains(&name) {
+                        value.set_sensitive(true);
+                    }
+                }
             }
         }
         given
@@ -106,6 +129,8 @@ impl Given {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn prepared(headers: &[(&'static str, &'static str)]) -> Request<()> {
@@ -155,6 +180,18 @@ mod tests {
             prepared(&[("te", "gzip, trailers")]).headers()[TE],
             "trailers"
         );
+    }
+
+    #[test]
+    fn headers_that_differ_in_each_call_stay_out_of_the_table_of_headers() {
+        let mut head = prepared(&[("grpc-timeout", "29999871u"), ("x-kept", "1")]);
+        assert!(head.headers()["grpc-timeout"].is_sensitive());
+        assert!(!head.headers()["x-kept"].is_sensitive());
+        stamp(
+            &mut head,
+            Deadline::after(Instant::now(), Duration::from_secs(9)),
+        );
+        assert!(head.headers()["grpc-timeout"].is_sensitive());
     }
 
     // CONTRACT C12

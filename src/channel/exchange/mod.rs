@@ -27,7 +27,7 @@ use pump::Pump;
 use slot::Held;
 
 pub(crate) use first::{Look, look};
-pub(crate) use head::Heads;
+pub(crate) use head::{Heads, stamp};
 pub use response::ResponseBody;
 pub(crate) use slot::Slot;
 
@@ -181,27 +181,29 @@ impl Exchange {
         let Some(slot) = self.slot.take() else {
             return Poll::Pending;
         };
-        let connection = Arc::clone(&slot.connection);
         Poll::Ready(match answer {
             Ok(mut response) => {
-                if response.body().is_end_stream() {
-                    if connection.facts.go_away().is_some() {
+                let is_over = response.body().is_end_stream();
+                if is_over {
+                    if slot.connection.facts.go_away().is_some() {
                         unmask(response.headers_mut());
                     }
                     slot.answered_with(response.headers());
+                    slot.answered();
                 }
-                let endpoint = Arc::clone(&connection.endpoint);
+                let endpoint = Arc::clone(&slot.connection.endpoint);
                 self.extensions.insert(Endpoint::new(endpoint));
                 let extensions = response.extensions_mut();
                 std::mem::swap(extensions, &mut self.extensions);
-                Ok(response.map(|stream| {
-                    ResponseBody::new(stream, self.upload.take(), slot, deadline.take())
+                Ok(response.map(|stream| match is_over {
+                    true => ResponseBody::default(),
+                    false => ResponseBody::new(stream, self.upload.take(), slot, deadline.take()),
                 }))
             }
             Err(error) => {
                 slot.ended();
                 let id = self.response.stream_id().as_u32();
-                let error = failure(id, error, &connection);
+                let error = failure(id, error, &slot.connection);
                 if error.verdict().reason != Reason::GoAway {
                     slot.failed();
                 }

@@ -50,6 +50,8 @@ enum State {
 #[derive(Debug)]
 struct Stream {
     frames: RecvStream,
+    /// To its end.
+    is_read: bool,
     /// The pump of the request ends with the call.
     _upload: Option<oneshot::Sender<()>>,
     slot: Held,
@@ -66,20 +68,17 @@ impl Default for ResponseBody {
 }
 
 impl ResponseBody {
-    /// It has to end by the deadline.
+    /// One that is not over yet; it has to end by the deadline.
     pub(super) fn new(
         stream: RecvStream,
         upload: Option<oneshot::Sender<()>>,
         slot: Held,
         deadline: Option<Deadlined>,
     ) -> Self {
-        if stream.is_end_stream() {
-            slot.answered();
-            return Self::default();
-        }
         Self {
             state: State::Data(Stream {
                 frames: stream,
+                is_read: false,
                 _upload: upload,
                 slot,
             }),
@@ -115,6 +114,7 @@ impl ResponseBody {
                 if let Some(trailers) = &trailers {
                     it.slot.answered_with(trailers);
                 }
+                it.is_read = true;
                 it.slot.answered();
                 self.state = State::Over;
                 self.deadline = None;
@@ -152,6 +152,9 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        if self.is_read {
+            return;
+        }
         let unread = self.frames.flow_control().used_capacity();
         if unread > 0 {
             self.slot.connection.took(unread);

@@ -79,12 +79,13 @@ impl Slot {
     }
 
     /// A message came: the latency of a call is that of its first one, for a stream may go on for
-    /// hours.
+    /// hours. It came with the last bytes of the connection, or before them.
     #[inline]
     pub(super) fn message(&self) {
         if !self.is_measured.load(Ordering::Relaxed) {
             self.is_measured.store(true, Ordering::Relaxed);
-            self.connection.load.answered(self.start);
+            let Connection { load, facts, .. } = &*self.connection;
+            load.answered(self.start, facts.read_nanos());
         }
     }
 

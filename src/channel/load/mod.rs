@@ -62,6 +62,11 @@ impl Load {
         }
     }
 
+    /// What its times count from.
+    pub(crate) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
     /// Nanoseconds since the channel's epoch.
     #[inline]
     pub(crate) fn now(&self) -> u64 {
@@ -75,10 +80,9 @@ impl Load {
         self.calls.add(now);
     }
 
-    /// The first message of an answer came, to a call that began at `start`.
+    /// The first message of an answer came at `now`, to a call that began at `start`.
     #[inline]
-    pub(crate) fn answered(&self, start: u64) {
-        let now = self.now();
+    pub(crate) fn answered(&self, start: u64, now: u64) {
         self.latency.add(now, now.saturating_sub(start));
     }
 
@@ -203,7 +207,7 @@ mod tests {
         advance(Duration::from_millis(8)).await;
         load.end(0, false, Ended::Well);
         assert_eq!(last(), Some(8));
-        load.answered(0);
+        load.answered(0, load.now());
         advance(Duration::from_secs(3_600)).await;
         load.end(0, true, Ended::Well);
         load.end(0, true, Ended::Dropped);

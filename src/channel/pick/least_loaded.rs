@@ -163,13 +163,13 @@ mod tests {
         advance(Duration::from_secs(1_000)).await;
         let now = || all[0].load().now();
         for (endpoint, millis) in all.iter().zip([5, 500]) {
-            endpoint.load().answered(now() - millis * MS);
+            endpoint.load().answered(now() - millis * MS, now());
         }
         let soon = shares(&all, now());
         assert!(soon[1] < 300, "{soon:?}");
         // The fast one goes on; the slow one is not called, and counts for less and less.
         advance(Duration::from_secs(10)).await;
-        all[0].load().answered(now() - 5 * MS);
+        all[0].load().answered(now() - 5 * MS, now());
         let later = shares(&all, now());
         assert!(later[0] < 300, "{later:?}");
     }
