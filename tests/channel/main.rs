@@ -12,6 +12,7 @@ mod hostile;
 mod idle;
 mod keepalive;
 mod layers;
+mod leader;
 mod lifetime;
 mod loss;
 mod names;
