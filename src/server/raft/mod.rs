@@ -38,7 +38,20 @@ use crate::grpc::{Code, NoEffect};
 /// This server is not the leader, and has not done anything for the request (CONTRACT E6).
 ///
 /// `leader` is the leader's address as clients connect to it, such as `10.0.0.2:50051`, if it is
-/// known. The status names it in its details, a `google.rpc.ErrorInfo` of the reason `NOT_LEADER`.
+/// known. The status names it in its details, a `google.rpc.ErrorInfo` with the reason `NOT_LEADER`,
+/// the domain `grpc-resilience` and the metadata `leader`. Over this crate's own channel a retry of
+/// the call goes there first, if the channel has a ready endpoint of this very name.
+///
+/// ```
+/// use grpc_resilience::raft;
+///
+/// let status = raft::not_leader(Some("10.0.0.2:50051"));
+/// assert_eq!(status.code(), tonic::Code::Unavailable);
+/// assert_eq!(
+///     status.message(),
+///     "this server is not the leader; the leader is 10.0.0.2:50051"
+/// );
+/// ```
 #[must_use]
 pub fn not_leader(leader: Option<&str>) -> tonic::Status {
     let message = match leader {
@@ -59,6 +72,20 @@ pub fn not_leader(leader: Option<&str>) -> tonic::Status {
 
 /// The entry of the request was proposed, and it is not known whether it is or will be applied: the
 /// leadership was lost, or the server stops (CONTRACT E6).
+///
+/// The status is UNAVAILABLE and promises nothing, so that a client repeats the call only if it is
+/// declared idempotent. Use it for each failure of a proposal after which the entry may still be in
+/// the log of any node: a Raft library that reports a lost leadership with the same error as a
+/// request to a follower says `lost` by it, unless this server knew before the proposal that it was
+/// not the leader.
+///
+/// ```
+/// use grpc_resilience::raft;
+///
+/// let status = raft::lost("this server stops");
+/// assert_eq!(status.code(), tonic::Code::Unavailable);
+/// assert_eq!(status.message(), "the request may have been applied: this server stops");
+/// ```
 #[must_use]
 pub fn lost(reason: impl Into<String>) -> tonic::Status {
     let reason = reason.into();
