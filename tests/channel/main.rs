@@ -8,6 +8,8 @@ mod balance;
 mod call;
 mod connecting;
 mod goaway;
+mod health_ends;
+mod health_gate;
 mod hostile;
 mod idle;
 mod keepalive;
