@@ -41,10 +41,12 @@
 //! | `channel` | this crate's own channel, which knows its connections |
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
+//! | `leader_health` | a server's health says whether it is the leader |
+//! | `raft` | statuses that say whether a request may have been applied |
 //!
 //! The features `tonic` (default) supports tonic's bodies, errors and `Request`; `channel`
 //! (default) adds the channel; `dns` lets it look names up by hickory, which knows their TTL;
-//! `server` adds the last two modules and enables tonic's own `server` feature.
+//! `server` adds the last four modules and enables tonic's own `server` feature.
 //!
 //! TLS of the channel is off by default, as in tonic, and its features have tonic's names:
 //! `tls-ring` or `tls-aws-lc` for the cryptography, `tls-native-roots` and `tls-webpki-roots` for
@@ -152,6 +154,7 @@ pub use retry::{RetryLayer, RetryPolicy};
 #[cfg(feature = "server")]
 pub use server::{
     deadline::{self as server_deadline, ServerDeadlineLayer},
+    leader_health, raft,
     rate_limit::{self, ServerRateLimitLayer},
 };
 pub use stack::{Resilience, Resilient};

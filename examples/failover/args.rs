@@ -5,19 +5,22 @@ use clap::{Parser, ValueEnum};
 /// Kills a Raft leader again and again and shows how five gRPC clients get through it.
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
-    /// How often the leader is killed, per client.
+    /// How often the leader is killed, per client and seed.
     #[arg(long, default_value_t = 20)]
     pub(crate) kills: u32,
     /// How many workers call at the same time.
     #[arg(long, default_value_t = 10)]
     pub(crate) workers: u32,
-    /// Decides the calls each worker makes, and when the leader is killed.
+    /// The first seed. A seed decides the calls each worker makes, and when the leader is killed.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// How many seeds to run, one after the other.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seeds: u64,
     /// Which client to run.
     #[arg(long, value_enum, default_value_t = Choice::All)]
     pub(crate) client: Choice,
-    /// Print JSON instead of the table.
+    /// Print JSON instead of the tables: a list with a report for each seed.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -29,16 +32,16 @@ pub(crate) enum Choice {
     Tonic,
     /// 2: the same, in a retry loop written by hand.
     #[value(alias = "2")]
-    Recipe,
-    /// 3: the same, under this crate as the README sets it up.
+    Loop,
+    /// 3: tonic's `balance_channel`, gated by health and retried as raft-grpc-leader-rpc advises.
     #[value(alias = "3")]
-    Readme,
-    /// 4: the same, under this crate tuned for the cluster.
+    Recipe,
+    /// 4: this crate's layers over tonic's `balance_list`.
     #[value(alias = "4")]
-    Tuned,
-    /// 5: client 4 over this crate's own channel.
+    Layers,
+    /// 5: this crate's layers over its own channel, as the README sets them up.
     #[value(alias = "5")]
-    Own,
+    Channel,
     /// One after the other.
     All,
 }
@@ -46,20 +49,20 @@ pub(crate) enum Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     Tonic,
+    Loop,
     Recipe,
-    Readme,
-    Tuned,
-    Own,
+    Layers,
+    Channel,
 }
 
 impl Client {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tonic => "1 tonic",
-            Self::Recipe => "2 tonic, retry by hand",
-            Self::Readme => "3 grpc-resilience, README",
-            Self::Tuned => "4 grpc-resilience, tuned",
-            Self::Own => "5 grpc-resilience, own channel",
+            Self::Loop => "2 tonic, loop",
+            Self::Recipe => "3 tonic, health by hand",
+            Self::Layers => "4 layers over tonic",
+            Self::Channel => "5 grpc-resilience",
         }
     }
 }
@@ -68,17 +71,23 @@ impl Choice {
     pub(crate) const fn clients(self) -> &'static [Client] {
         match self {
             Self::Tonic => &[Client::Tonic],
+            Self::Loop => &[Client::Loop],
             Self::Recipe => &[Client::Recipe],
-            Self::Readme => &[Client::Readme],
-            Self::Tuned => &[Client::Tuned],
-            Self::Own => &[Client::Own],
+            Self::Layers => &[Client::Layers],
+            Self::Channel => &[Client::Channel],
             Self::All => &[
                 Client::Tonic,
+                Client::Loop,
                 Client::Recipe,
-                Client::Readme,
-                Client::Tuned,
-                Client::Own,
+                Client::Layers,
+                Client::Channel,
             ],
         }
+    }
+}
+
+impl Args {
+    pub(crate) fn seeds(&self) -> impl Iterator<Item = u64> {
+        (0..self.seeds).map(|number| self.seed.wrapping_add(number))
     }
 }

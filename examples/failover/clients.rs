@@ -1,17 +1,17 @@
-//! The channel that clients 1 to 4 share, and the retry loop of client 2.
+//! tonic's channels, and the loops around calls over them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpc_resilience::backoff::{self, Backoff, Exponential};
+use grpc_resilience::backoff::{self, Backoff, Exponential, InvalidBackoff, Jitter};
 use tokio::time::{Instant, sleep};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::Failure;
 use crate::count::{Attempts, Counted};
 use crate::methods::Method;
+use grpc_resilience_examples::Failure;
 
 /// tonic's own balanced channel, with the attempts counted.
 pub(crate) fn balanced(
@@ -28,7 +28,7 @@ pub(crate) fn balanced(
     ))
 }
 
-fn endpoint(node: SocketAddr) -> Result<Endpoint, Failure> {
+pub(crate) fn endpoint(node: SocketAddr) -> Result<Endpoint, Failure> {
     Ok(Endpoint::from_shared(format!("http://{node}"))?
         .connect_timeout(Duration::from_millis(500))
         .http2_keep_alive_interval(Duration::from_secs(2))
@@ -37,49 +37,76 @@ fn endpoint(node: SocketAddr) -> Result<Endpoint, Failure> {
         .tcp_nodelay(true))
 }
 
-/// What the calling code itself does about failures.
+/// What the calling code itself does about deadlines and failures.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Recipe {
-    /// Nothing: the first answer counts.
+    /// Nothing: the layers below do.
+    Layered,
+    /// It sets a timeout; the first answer counts.
     Trust,
-    /// A loop on UNAVAILABLE until the deadline, with the pauses of client 4; never for `Append`.
-    RetryByHand(Exponential),
+    /// A loop on UNAVAILABLE until the deadline, for the methods that may be repeated.
+    Loop(Exponential),
+    /// raft-grpc-leader-rpc's: five retries of each call, 100 ms doubling, on UNAVAILABLE and
+    /// RESOURCE_EXHAUSTED. Its middleware knows no methods.
+    Middleware(Exponential),
 }
 
+/// How often the middleware retries.
+const RETRIES: u32 = 5;
+
 impl Recipe {
-    /// Makes attempts until one counts; each is told how much of the deadline is left.
+    /// A loop with the pauses that are this crate's default.
+    pub(crate) fn by_hand() -> Result<Self, InvalidBackoff> {
+        let pauses = Exponential::new(Duration::from_millis(100))?.max(Duration::from_secs(1))?;
+        Ok(Self::Loop(pauses))
+    }
+
+    pub(crate) fn middleware() -> Result<Self, InvalidBackoff> {
+        let longest = Duration::from_secs(10);
+        let pauses = Exponential::new(Duration::from_millis(100))?.max(longest)?;
+        Ok(Self::Middleware(pauses.jitter(Jitter::None)))
+    }
+
+    /// Makes attempts until one counts. Each is told how much of the deadline is left, if that is
+    /// for the calling code to say.
     pub(crate) async fn follow<F>(
         self,
         method: Method,
         deadline: Instant,
-        mut attempt: impl FnMut(Duration) -> F,
+        mut attempt: impl FnMut(Option<Duration>) -> F,
     ) -> Result<(), Status>
     where
         F: Future<Output = Result<(), Status>>,
     {
-        let Some(backoff) = self.backoff_of(method) else {
-            return attempt(deadline - Instant::now()).await;
-        };
+        if let Self::Layered = self {
+            return attempt(None).await;
+        }
         let (mut retry, mut pause) = (0, Duration::ZERO);
         loop {
-            match attempt(deadline - Instant::now()).await {
-                Err(status) if status.code() == Code::Unavailable => {
-                    retry += 1;
-                    pause = backoff.delay(&backoff::Retry::new(retry, pause, rand::random()));
-                    if Instant::now() + pause >= deadline {
-                        return Err(status);
-                    }
-                }
-                outcome => return outcome,
+            let outcome = attempt(Some(deadline - Instant::now())).await;
+            retry += 1;
+            let Err(status) = &outcome else {
+                return outcome;
+            };
+            let Some(backoff) = self.repeats(method, status, retry) else {
+                return outcome;
+            };
+            pause = backoff.delay(&backoff::Retry::new(retry, pause, rand::random()));
+            if Instant::now() + pause >= deadline {
+                return outcome;
             }
             sleep(pause).await;
         }
     }
 
-    const fn backoff_of(self, method: Method) -> Option<Exponential> {
-        match self {
-            Self::RetryByHand(backoff) if method.is_declared() => Some(backoff),
-            Self::RetryByHand(_) | Self::Trust => None,
+    /// The pauses, if a call that failed so is repeated for this time.
+    fn repeats(self, method: Method, status: &Status, retry: u32) -> Option<Exponential> {
+        match (self, status.code()) {
+            (Self::Loop(backoff), Code::Unavailable) => method.is_declared().then_some(backoff),
+            (Self::Middleware(backoff), Code::Unavailable | Code::ResourceExhausted) => {
+                (retry <= RETRIES).then_some(backoff)
+            }
+            _ => None,
         }
     }
 }

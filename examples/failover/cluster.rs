@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use openraft::{BasicNode, RaftMetrics, ServerState};
+use openraft::BasicNode;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::Failure;
 use crate::disk::Disk;
-use crate::node::{Identity, Node};
+use crate::node::{Identity, Node, leads};
 use crate::port::Port;
 use crate::referee::Referee;
 use crate::store::NodeId;
+use grpc_resilience_examples::Failure;
 
 pub(crate) const NODES: NodeId = 3;
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -109,11 +109,32 @@ impl Cluster {
         Ok(killed_at)
     }
 
-    /// Starts a killed node again on its old port and its old disk.
+    /// Waits until nothing of a killed node runs any more, and returns when that was.
+    pub(crate) async fn wait_until_dead(&self, id: NodeId) -> Result<Instant, Failure> {
+        let member = self.members.get(&id).ok_or("no such node")?;
+        until(|| member.identity.disk.is_held_by_nobody_else()).await?;
+        Ok(Instant::now())
+    }
+
+    /// Kills every node, and returns once nothing of them runs any more.
+    pub(crate) async fn kill_all(&mut self) -> Result<(), Failure> {
+        for member in self.members.values_mut() {
+            member.node = None;
+        }
+        for id in self.members.keys() {
+            self.wait_until_dead(*id).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn address(&self, id: NodeId) -> Result<SocketAddr, Failure> {
+        let member = self.members.get(&id).ok_or("no such node")?;
+        Ok(member.identity.address)
+    }
+
+    /// Starts a dead node again on its old port and its old disk.
     pub(crate) async fn restart(&mut self, id: NodeId) -> Result<(), Failure> {
         let member = self.member(id)?;
-        let disk = &member.identity.disk;
-        until(|| disk.is_held_by_nobody_else()).await?;
         member.node = Some(Node::start(member.identity.clone()).await?);
         Ok(())
     }
@@ -178,10 +199,6 @@ impl Member {
             _port: port,
         })
     }
-}
-
-fn leads(metrics: &RaftMetrics<NodeId, BasicNode>) -> bool {
-    metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id)
 }
 
 async fn until(done: impl Fn() -> bool) -> Result<(), Failure> {

@@ -35,9 +35,6 @@ impl Attempts {
     }
 }
 
-/// tonic's channel whose calls are counted.
-pub(crate) type CountedChannel = Counted<tonic::transport::Channel>;
-
 /// A service whose calls are counted.
 #[derive(Clone, Debug)]
 pub(crate) struct Counted<S> {

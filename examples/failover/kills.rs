@@ -1,14 +1,15 @@
 //! The schedule: kill the leader, wait for the next one, restart the killed one, wait until it has rejoined; repeat.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::Failure;
 use crate::cluster::Cluster;
 use crate::progress::Progress;
+use grpc_resilience_examples::Failure;
 
 const CALM_AT_START: Duration = Duration::from_millis(500);
 const BETWEEN_KILLS_MS: std::ops::Range<u64> = 1500..1700;
@@ -54,19 +55,27 @@ impl Schedule {
 /// One death of a leader.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failover {
+    pub(crate) killed: SocketAddr,
     pub(crate) killed_at: Instant,
+    /// Nothing of the node runs any more.
+    pub(crate) dead_at: Instant,
     pub(crate) elected_at: Instant,
 }
 
 async fn fail_over(cluster: &mut Cluster) -> Result<Failover, Failure> {
     let old = cluster.leader_after_term(0).await?;
     let killed_at = cluster.kill(old.id)?;
-    let new = cluster.leader_after_term(old.term).await?;
+    let (dead_at, new) = tokio::try_join!(
+        cluster.wait_until_dead(old.id),
+        cluster.leader_after_term(old.term)
+    )?;
     sleep_until(new.seen_at + DEAD_AFTER_ELECTION).await;
     cluster.restart(old.id).await?;
     cluster.wait_until_rejoined(old.id).await?;
     Ok(Failover {
+        killed: cluster.address(old.id)?,
         killed_at,
+        dead_at,
         elected_at: new.seen_at,
     })
 }

@@ -1,7 +1,7 @@
-//! The key-value service of one node: only the leader serves, everyone else refuses before doing anything.
+//! The key-value service of one node: only the leader serves, all others refuse before doing anything.
 
+use grpc_resilience::raft;
 use openraft::Raft;
-use openraft::error::{ClientWriteError, RaftError};
 use tonic::{Request, Response, Status};
 
 use crate::disk::Disk;
@@ -23,21 +23,16 @@ impl Kv for KvService {
         let PutRequest { stamp, key, value } = request.into_inner();
         let stamp = required(stamp)?;
         self.refuse_unless_leader()?;
-        let written = self
-            .replicate(Write {
-                stamp,
-                key,
-                change: Change::Put(value),
-            })
-            .await;
-        written.map_err(|e| Status::unavailable(e.to_string()))?;
+        let change = Change::Put(value);
+        self.replicate(Write { stamp, key, change }).await?;
         Ok(Response::new(PutReply {}))
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetReply>, Status> {
         self.refuse_unless_leader()?;
+        // Whatever the error is, a read has no effect.
         let fresh = self.raft.ensure_linearizable().await;
-        fresh.map_err(|e| Status::unavailable(e.to_string()))?;
+        fresh.map_err(|_| self.not_leader())?;
         let key = request.into_inner().key;
         Ok(Response::new(GetReply {
             value: self.disk.with_store(|store| store.get(&key)),
@@ -50,33 +45,37 @@ impl Kv for KvService {
     ) -> Result<Response<AppendReply>, Status> {
         let AppendRequest { stamp, key, value } = request.into_inner();
         let stamp = required(stamp)?;
-        self.referee.saw_undeclared_call(stamp);
         self.refuse_unless_leader()?;
-        let written = self
-            .replicate(Write {
-                stamp,
-                key,
-                change: Change::Append(value),
-            })
-            .await;
-        written.map_err(why_an_append_failed)?;
+        self.referee.saw_undeclared_call(stamp);
+        let change = Change::Append(value);
+        self.replicate(Write { stamp, key, change }).await?;
         Ok(Response::new(AppendReply {}))
     }
 }
-
-type Replicated = Result<(), RaftError<NodeId, ClientWriteError<NodeId, openraft::BasicNode>>>;
 
 impl KvService {
     fn refuse_unless_leader(&self) -> Result<(), Status> {
         if self.raft.metrics().borrow().current_leader == Some(self.id) {
             Ok(())
         } else {
-            Err(Status::unavailable("not the leader"))
+            Err(self.not_leader())
         }
     }
 
-    async fn replicate(&self, write: Write) -> Replicated {
-        self.raft.client_write(write).await.map(drop)
+    /// Names the leader by its address, if this node knows it.
+    fn not_leader(&self) -> Status {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let mut nodes = metrics.membership_config.nodes();
+        let leader = nodes.find(|(id, _)| metrics.current_leader == Some(**id));
+        raft::not_leader(leader.map(|(_, node)| &*node.addr))
+    }
+
+    /// openraft reports an entry that it removed, because the leadership was lost, with the error of
+    /// a request to a follower. The entry may still be in another node's log, and so be applied.
+    async fn replicate(&self, write: Write) -> Result<(), Status> {
+        let written = self.raft.client_write(write).await;
+        written.map(drop).map_err(|e| raft::lost(e.to_string()))
     }
 }
 
@@ -84,16 +83,4 @@ fn required(stamp: Option<proto::Stamp>) -> Result<Stamp, Status> {
     let proto::Stamp { client, serial } =
         stamp.ok_or_else(|| Status::invalid_argument("a write needs a stamp"))?;
     Ok(Stamp { client, serial })
-}
-
-/// A lost leadership is the usual UNAVAILABLE; anything else leaves open whether the append will be applied.
-fn why_an_append_failed(
-    error: RaftError<NodeId, ClientWriteError<NodeId, openraft::BasicNode>>,
-) -> Status {
-    match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(e)) => {
-            Status::unavailable(e.to_string())
-        }
-        other => Status::unknown(other.to_string()),
-    }
 }

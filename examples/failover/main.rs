@@ -2,22 +2,24 @@
 //!
 //! Three openraft nodes in one process hold a replicated key-value store. Workers hammer it while
 //! the leader is killed and restarted again and again, by five clients one after the other on the
-//! same schedule: tonic alone, tonic in a retry loop written by hand, tonic under `grpc-resilience`
-//! as the README sets it up, the same tuned for this cluster, and that over the channel of
-//! `grpc-resilience`. Run it with `cargo run --release --example failover`.
+//! same schedule: tonic alone, tonic in a retry loop written by hand, tonic gated by health as
+//! raft-grpc-leader-rpc advises, the layers of `grpc-resilience` over tonic, and `grpc-resilience`
+//! as the README sets it up. Run it with `cargo run --release --example failover`. It exits
+//! non-zero if the last client broke a promise.
 
 mod args;
 mod clients;
 mod cluster;
 mod count;
 mod disk;
+mod down;
+mod gated;
 mod kills;
 mod kv_service;
 mod methods;
 mod network;
 mod node;
 mod outcome;
-mod own;
 mod port;
 mod progress;
 mod proto;
@@ -27,70 +29,89 @@ mod referee;
 mod report;
 mod storage;
 mod store;
-mod tuned;
+mod verdict;
 mod workload;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use grpc_resilience_examples::Transport;
+use grpc_resilience_examples::show::again::unless_busy;
+use grpc_resilience_examples::show::promise::{Promise, conclude};
+use grpc_resilience_examples::{Failure, Transport};
 use tokio::time::Instant;
 
 use crate::args::{Args, Client};
 use crate::clients::{Recipe, balanced};
 use crate::cluster::Cluster;
-use crate::count::Attempts;
+use crate::count::{Attempts, Counted};
 use crate::kills::Schedule;
 use crate::outcome::{Outcome, Run};
 use crate::progress::Progress;
 use crate::referee::Referee;
-use crate::report::{Report, broken_promises};
+use crate::report::{Report, print_caption};
 use crate::workload::{Crew, Orders};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<ExitCode, Failure> {
     let args = Args::parse();
-    let mut report = Report {
-        kills: args.kills,
-        workers: args.workers,
-        seed: args.seed,
-        clients: Vec::new(),
-        broken_promises: Vec::new(),
-    };
-    for &client in args.client.clients() {
-        let outcome = test(client, &args).await?;
-        if matches!(client, Client::Tuned | Client::Own) {
-            report.broken_promises.extend(broken_promises(&outcome));
+    let (mut reports, mut promises) = (Vec::new(), Vec::new());
+    for seed in args.seeds() {
+        let (report, of_seed) = run(&args, seed).await?;
+        if !args.json {
+            report.print_table();
         }
-        report.clients.push(outcome);
+        reports.push(report);
+        promises.extend(of_seed);
     }
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        report.print_table();
+    if !args.json {
+        print_caption();
+        return Ok(conclude(&promises));
     }
-    for promise in &report.broken_promises {
-        eprintln!("broken promise: {promise}");
-    }
-    Ok(if report.broken_promises.is_empty() {
+    println!("{}", serde_json::to_string_pretty(&reports)?);
+    Ok(if promises.iter().all(|it| it.kept) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
+/// Runs the clients one after the other.
+async fn run(args: &Args, seed: u64) -> Result<(Report, Vec<Promise>), Failure> {
+    let (mut clients, mut promises) = (Vec::new(), Vec::new());
+    for &client in args.client.clients() {
+        let mut outcome = None;
+        let of_client = unless_busy(async || {
+            let seen = outcome.insert(test(client, args, seed).await?);
+            Ok(match client {
+                Client::Channel => verdict::promises(seen, args.kills, seed),
+                _ => Vec::new(),
+            })
+        });
+        promises.extend(of_client.await?);
+        clients.extend(outcome);
+    }
+    let broken = promises.iter().filter(|it| !it.kept);
+    let report = Report {
+        kills: args.kills,
+        workers: args.workers,
+        seed,
+        clients,
+        broken_promises: broken.map(ToString::to_string).collect(),
+    };
+    Ok((report, promises))
+}
+
 /// Runs one client against a cluster of its own.
-async fn test(client: Client, args: &Args) -> Result<Outcome, Failure> {
+async fn test(client: Client, args: &Args, seed: u64) -> Result<Outcome, Failure> {
     let referee = Referee::default();
     let cluster = Cluster::start(&referee).await?;
     let attempts = Arc::<Attempts>::default();
     let nodes = cluster.endpoints();
-    let field = Field {
+    let mut field = Field {
         client,
         args,
+        seed,
         cluster,
         referee,
         attempts: Arc::clone(&attempts),
@@ -98,19 +119,24 @@ async fn test(client: Client, args: &Args) -> Result<Outcome, Failure> {
     let channel = || balanced(&nodes, &attempts);
     match client {
         Client::Tonic => field.hammer(&channel()?, Recipe::Trust).await,
+        Client::Loop => field.hammer(&channel()?, Recipe::by_hand()?).await,
         Client::Recipe => {
-            let recipe = Recipe::RetryByHand(tuned::pauses()?);
-            field.hammer(&channel()?, recipe).await
+            let (channel, _watches) = gated::channel(&nodes, &attempts)?;
+            field.hammer(&channel, Recipe::middleware()?).await
         }
-        Client::Readme => {
-            field
-                .hammer(&readme::wrap(channel()?)?, Recipe::Trust)
-                .await
+        Client::Layers => {
+            let channel = readme::layers(channel()?)?;
+            field.hammer(&channel, Recipe::Layered).await
         }
-        Client::Tuned => field.hammer(&tuned::wrap(channel()?)?, Recipe::Trust).await,
-        Client::Own => {
-            let channel = own::wrap(&nodes, &attempts)?;
-            field.hammer(&channel, Recipe::Trust).await
+        Client::Channel => {
+            let channel = readme::channel(&nodes)?;
+            let channel = readme::layers(Counted::new(channel, attempts))?;
+            let outcome = field.hammer(&channel, Recipe::Layered).await?;
+            let down = down::calls(&mut field.cluster, &channel).await?;
+            Ok(Outcome {
+                down: Some(down),
+                ..outcome
+            })
         }
     }
 }
@@ -119,6 +145,7 @@ async fn test(client: Client, args: &Args) -> Result<Outcome, Failure> {
 struct Field<'a> {
     client: Client,
     args: &'a Args,
+    seed: u64,
     cluster: Cluster,
     referee: Referee,
     attempts: Arc<Attempts>,
@@ -126,28 +153,23 @@ struct Field<'a> {
 
 impl Field<'_> {
     async fn hammer(
-        mut self,
+        &mut self,
         channel: &impl Transport,
         recipe: Recipe,
     ) -> Result<Outcome, Failure> {
-        let Args {
-            kills,
-            workers,
-            seed,
-            ..
-        } = *self.args;
+        let Args { kills, workers, .. } = *self.args;
         let progress = Progress::start(self.client.name(), kills)?;
         let started = Instant::now();
         let crew = Crew::start(
             workers,
             channel,
             &Orders {
-                seed,
+                seed: self.seed,
                 recipe,
                 progress: progress.clone(),
             },
         );
-        let failovers = Schedule::new(kills, seed)
+        let failovers = Schedule::new(kills, self.seed)
             .carry_out(&mut self.cluster, &progress)
             .await?;
         let record = crew.stop().await?;

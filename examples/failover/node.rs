@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use openraft::{BasicNode, Config, Raft, RaftMetrics, SnapshotPolicy};
+use grpc_resilience::ServerDeadlineLayer;
+use grpc_resilience::leader_health::LeaderHealth;
+use openraft::{BasicNode, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use crate::Failure;
 use crate::disk::Disk;
 use crate::kv_service::KvService;
 use crate::network::{PeerService, Peers};
@@ -18,6 +19,7 @@ use crate::proto::kv_server::KvServer;
 use crate::proto::raft_peer_server::RaftPeerServer;
 use crate::referee::Referee;
 use crate::store::{NodeId, TypeConfig};
+use grpc_resilience_examples::Failure;
 
 const HEARTBEAT_MS: u64 = 50;
 
@@ -117,12 +119,39 @@ async fn serve(identity: Identity) -> Result<Raft<TypeConfig>, Failure> {
         disk,
         referee,
     };
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let health_of_leader =
+        LeaderHealth::start(reporter, ["failover.v1.Kv"], leadership(&raft)).await;
+    // The layer writes the promise of `raft::not_leader` into answers.
     let server = Server::builder()
+        .layer(ServerDeadlineLayer::new())
+        .add_service(health)
         .add_service(KvServer::new(kv))
         .add_service(RaftPeerServer::new(PeerService { raft: raft.clone() }))
         .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-    tokio::spawn(server);
+    tokio::spawn(async move {
+        let _until_the_server_ends = health_of_leader;
+        server.await
+    });
     Ok(raft)
+}
+
+/// Whether the node leads.
+pub(crate) fn leads(metrics: &RaftMetrics<NodeId, BasicNode>) -> bool {
+    metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id)
+}
+
+/// That, and each change of it, until the node dies.
+fn leadership(raft: &Raft<TypeConfig>) -> watch::Receiver<bool> {
+    let mut metrics = raft.metrics();
+    let (leadership, follows) = watch::channel(leads(&metrics.borrow_and_update()));
+    tokio::spawn(async move {
+        while metrics.changed().await.is_ok() {
+            let leads = leads(&metrics.borrow_and_update());
+            leadership.send_if_modified(|it| std::mem::replace(it, leads) != leads);
+        }
+    });
+    follows
 }
 
 /// No node ever lags so far that a snapshot would be cheaper than the log.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::Failure;
 use crate::cluster::Cluster;
 use crate::count::Attempts;
+use crate::down::Down;
 use crate::kills::Failover;
-use crate::record::{Record, Tally};
+use crate::record::{Failed, Record, Tally};
 use crate::referee::{Referee, applied_more_than_once, missing_on_any};
+use grpc_resilience_examples::Failure;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Outcome {
@@ -29,7 +30,9 @@ pub(crate) struct Outcome {
     pub(crate) acknowledged_writes_missing: usize,
     pub(crate) puts_applied_more_than_once: usize,
     pub(crate) undeclared_applied_more_than_once: usize,
-    pub(crate) undeclared_reached_a_server_more_than_once: usize,
+    pub(crate) undeclared_begun_more_than_once: usize,
+    pub(crate) undeclared_failed_elsewhere: usize,
+    pub(crate) down: Option<Down>,
 }
 
 /// Calls of the declared methods, or of the undeclared one.
@@ -40,6 +43,7 @@ pub(crate) struct Class {
     pub(crate) failed_by_code: BTreeMap<String, u64>,
     pub(crate) attempts: u64,
     pub(crate) attempts_per_call: f64,
+    pub(crate) longest_ms: f64,
 }
 
 /// Over all kills.
@@ -75,6 +79,8 @@ impl Run<'_> {
             .iter()
             .map(|f| f.elected_at - f.killed_at)
             .collect();
+        let failed = record.failed_appends.iter();
+        let elsewhere = failed.filter(|call| !failovers.iter().any(|it| it.had(call)));
         let waits = first_success_after_each(&failovers, record.successes, self.ended);
         Ok(Outcome {
             client: self.client,
@@ -91,8 +97,20 @@ impl Run<'_> {
             acknowledged_writes_missing: missing_on_any(&disks, &record.acknowledged),
             puts_applied_more_than_once: applied_more_than_once(&disks, &record.puts),
             undeclared_applied_more_than_once: applied_more_than_once(&disks, &record.appends),
-            undeclared_reached_a_server_more_than_once: referee.calls_that_arrived_more_than_once(),
+            undeclared_begun_more_than_once: referee.calls_that_began_more_than_once(),
+            undeclared_failed_elsewhere: elsewhere.count(),
+            down: None,
         })
+    }
+}
+
+impl Failover {
+    /// Whether the call was in flight on the killed node.
+    fn had(&self, call: &Failed) -> bool {
+        let killed = self.killed.to_string();
+        call.started <= self.dead_at
+            && self.killed_at <= call.ended
+            && call.node.as_ref().is_none_or(|node| *node == killed)
     }
 }
 
@@ -106,6 +124,7 @@ impl Class {
             failed_by_code: tally.failed,
             attempts,
             attempts_per_call: per_call,
+            longest_ms: tally.longest.as_secs_f64() * 1000.0,
         })
     }
 }

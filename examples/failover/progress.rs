@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::Failure;
+use grpc_resilience_examples::Failure;
 
 const TEMPLATE: &str = "{prefix:<24} [{bar:24}] {pos:>2}/{len} kills  {calls:>7} calls  {failed:>6} declared ones failed  {elapsed}";
 

@@ -1,20 +1,31 @@
 //! What workers write down about their calls.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::Failure;
 use crate::methods::Method;
 use crate::store::Stamp;
+use grpc_resilience_examples::Failure;
 
 /// Calls of one class of methods, and the codes of those that failed.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) calls: u64,
     pub(crate) failed: BTreeMap<String, u64>,
+    pub(crate) longest: Duration,
+}
+
+/// A call that failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) started: Instant,
+    pub(crate) ended: Instant,
+    /// The node that had the call, if the channel says so.
+    pub(crate) node: Option<String>,
 }
 
 #[derive(Debug)]
@@ -28,6 +39,7 @@ pub(crate) struct Record {
     pub(crate) acknowledged: Vec<Stamp>,
     pub(crate) puts: Vec<Stamp>,
     pub(crate) appends: Vec<Stamp>,
+    pub(crate) failed_appends: Vec<Failed>,
 }
 
 impl Record {
@@ -40,6 +52,7 @@ impl Record {
             acknowledged: Vec::new(),
             puts: Vec::new(),
             appends: Vec::new(),
+            failed_appends: Vec::new(),
         }
     }
 
@@ -58,6 +71,14 @@ impl Record {
             Method::Append => self.appends.push(stamp),
             Method::Get => {}
         }
+        if let (Method::Append, Err(status)) = (method, &outcome) {
+            let endpoint = grpc_resilience::Error::find(status).and_then(|it| it.endpoint());
+            self.failed_appends.push(Failed {
+                started,
+                ended,
+                node: endpoint.map(|it| it.name().to_owned()),
+            });
+        }
         if outcome.is_ok() && method.is_declared() {
             self.successes.push(ended);
         }
@@ -69,7 +90,7 @@ impl Record {
         } else {
             &mut self.undeclared
         };
-        tally.add(outcome);
+        tally.add(outcome, ended - started);
         Ok(())
     }
 
@@ -81,6 +102,7 @@ impl Record {
         self.acknowledged.extend(other.acknowledged);
         self.puts.extend(other.puts);
         self.appends.extend(other.appends);
+        self.failed_appends.extend(other.failed_appends);
         Ok(())
     }
 }
@@ -90,8 +112,9 @@ impl Tally {
         self.failed.values().sum()
     }
 
-    fn add(&mut self, outcome: Result<(), Status>) {
+    fn add(&mut self, outcome: Result<(), Status>, took: Duration) {
         self.calls += 1;
+        self.longest = self.longest.max(took);
         if let Err(status) = outcome {
             *self
                 .failed
@@ -102,6 +125,7 @@ impl Tally {
 
     fn merge(&mut self, other: Self) {
         self.calls += other.calls;
+        self.longest = self.longest.max(other.longest);
         for (code, times) in other.failed {
             *self.failed.entry(code).or_default() += times;
         }

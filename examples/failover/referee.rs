@@ -1,4 +1,4 @@
-//! The referee sees every call of the undeclared method that reaches any node, and checks the nodes when all is quiet.
+//! The referee sees every call of the undeclared method that begins on any node, and checks the nodes when all is quiet.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use parking_lot::Mutex;
 use crate::disk::Disk;
 use crate::store::Stamp;
 
-/// Counts arrivals of undeclared calls; clones share the count.
+/// Counts how often undeclared calls began; clones share the count.
 #[derive(Clone, Default)]
 pub(crate) struct Referee {
-    arrivals: Arc<Mutex<HashMap<Stamp, u32>>>,
+    begun: Arc<Mutex<HashMap<Stamp, u32>>>,
 }
 
 impl Referee {
-    /// To be called first thing in the handler, before it decides anything.
+    /// To be called once the handler does not refuse the call, and before it does anything else.
     pub(crate) fn saw_undeclared_call(&self, stamp: Stamp) {
-        *self.arrivals.lock().entry(stamp).or_default() += 1;
+        *self.begun.lock().entry(stamp).or_default() += 1;
     }
 
-    pub(crate) fn calls_that_arrived_more_than_once(&self) -> usize {
-        self.arrivals
+    pub(crate) fn calls_that_began_more_than_once(&self) -> usize {
+        self.begun
             .lock()
             .values()
             .filter(|&&times| times > 1)

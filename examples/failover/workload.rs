@@ -1,4 +1,4 @@
-//! The workers: each makes one call after the other until told to stop, and writes down what became of it.
+//! The workers: each makes one call after the other until told to stop, and writes down how it ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,7 +11,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Request, Status};
 
-use crate::Failure;
 use crate::clients::Recipe;
 use crate::methods::Method;
 use crate::progress::Progress;
@@ -19,6 +18,7 @@ use crate::proto::kv_client::KvClient;
 use crate::proto::{AppendRequest, GetRequest, PutRequest, Stamp as ProtoStamp};
 use crate::record::Record;
 use crate::store::Stamp;
+use grpc_resilience_examples::Failure;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 /// A channel that ignores the deadline is not waited for much longer.
@@ -137,7 +137,7 @@ async fn attempt<T: Transport>(
     stamp: Stamp,
     key: String,
     value: String,
-    left: Duration,
+    left: Option<Duration>,
 ) -> Result<(), Status> {
     let stamp = Some(ProtoStamp {
         client: stamp.client,
@@ -156,8 +156,10 @@ async fn attempt<T: Transport>(
     }
 }
 
-fn within<M>(left: Duration, message: M) -> Request<M> {
+fn within<M>(left: Option<Duration>, message: M) -> Request<M> {
     let mut request = Request::new(message);
-    request.set_timeout(left);
+    if let Some(left) = left {
+        request.set_timeout(left);
+    }
     request
 }

@@ -1,5 +1,6 @@
 //! What the crate promises, and whether a run kept it.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use comfy_table::Table;
@@ -56,6 +57,12 @@ impl Promise {
             rate >= least,
         )
         .of_times()
+    }
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.experiment, self.promised, self.seen)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::report::Trace;
 
 #[cfg(feature = "channel")]
 use super::WaitMode;
-use super::{Budget, CallOptions, Deadline, Reader, Safety, Timeout};
+use super::{Budget, CallOptions, Deadline, Earlier, Reader, Safety, Timeout};
 
 /// The request extension through which layers exchange information; see the [module](super).
 ///
@@ -33,8 +33,8 @@ pub struct Context {
     attempt: Option<u32>,
     returns: u32,
     is_last: bool,
-    /// The endpoints at which attempts of the call failed.
-    avoided: Option<Arc<Vec<Endpoint>>>,
+    /// What earlier attempts of the call have shown.
+    earlier: Option<Arc<Earlier>>,
     /// Set for a request that may still exceed the replay limits.
     loss: Option<LossNotice>,
     above: Above,
@@ -293,18 +293,16 @@ impl Context {
         self.returns
     }
 
-    /// Records that an attempt of the call failed at this endpoint (CONTRACT L2).
-    pub(crate) fn avoid(&mut self, endpoint: &Endpoint) {
-        let avoided = Arc::make_mut(self.avoided.get_or_insert_default());
-        if !avoided.contains(endpoint) {
-            avoided.push(endpoint.clone());
-        }
+    /// Records that an attempt of the call failed at this endpoint (CONTRACT L2), with an answer
+    /// that may have named the leader (CONTRACT E6).
+    pub(crate) fn failed_at(&mut self, endpoint: &Endpoint, leader: Option<Endpoint>) {
+        Arc::make_mut(self.earlier.get_or_insert_default()).add(endpoint, leader);
     }
 
-    /// The endpoints at which attempts of the call failed.
+    /// What earlier attempts of the call have shown about endpoints.
     #[cfg(feature = "channel")]
-    pub(crate) fn avoided(&self) -> Option<Arc<Vec<Endpoint>>> {
-        self.avoided.clone()
+    pub(crate) fn earlier(&self) -> Option<Arc<Earlier>> {
+        self.earlier.clone()
     }
 
     /// Lets the channel wait with the request, as wait-for-ready does over a channel that does not

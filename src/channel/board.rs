@@ -32,6 +32,8 @@ pub(super) struct Published {
     pub(super) error: Option<SharedError>,
     /// An endpoint has no connection and makes none until a call wants one.
     pub(super) is_idle: bool,
+    /// Endpoints that are not healthy are listed, too (CONTRACT L8).
+    pub(super) is_health_ignored: bool,
     /// Those that take calls.
     pub(super) ready: Ready,
     /// All addresses.
@@ -135,6 +137,7 @@ impl Published {
             state,
             error: None,
             is_idle: false,
+            is_health_ignored: false,
             ready: Ready::default(),
             set: Arc::default(),
             draining: Arc::default(),

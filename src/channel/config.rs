@@ -20,6 +20,10 @@ pub(super) struct Settings {
     pub(super) drain_timeout: Option<Duration>,
     /// The longest time that a call may take.
     pub(super) timeout: Option<Duration>,
+    /// The service whose health is asked for.
+    pub(super) health_check: Option<Arc<str>>,
+    /// The fraction of healthy endpoints below which health does not count.
+    pub(super) panic_below: Option<f64>,
 }
 
 /// What a builder was given, not checked yet.
@@ -35,6 +39,8 @@ pub(super) struct Config {
     pub(super) max_idle: Option<Duration>,
     pub(super) drain_timeout: Option<Duration>,
     pub(super) waiting: Bounds,
+    pub(super) health_check: Option<Arc<str>>,
+    pub(super) panic_below: Option<f64>,
 }
 
 /// The least time before a PING: servers cut off clients that ping more often.
@@ -61,6 +67,8 @@ impl Default for Config {
             max_idle: None,
             drain_timeout: None,
             waiting: Bounds::default(),
+            health_check: None,
+            panic_below: None,
         }
     }
 }
@@ -84,6 +92,8 @@ impl Config {
             max_idle: self.max_idle,
             drain_timeout: self.drain_timeout,
             timeout: self.timeout,
+            health_check: self.health_check,
+            panic_below: self.panic_below,
         };
         (settings, self.sockets)
     }

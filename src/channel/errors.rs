@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::connectivity::Connectivity;
+use super::health::Unhealthy;
 use crate::classify::{Progress, Reason, TransportError, Verdict, display_chain};
 use crate::grpc::Code;
 use crate::report::SharedError;
@@ -22,9 +23,17 @@ pub(super) fn failed(
 /// No connection is ready, and the call does not wait.
 #[cold]
 pub(super) fn not_ready(state: Connectivity, error: Option<SharedError>) -> TransportError {
-    let verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::ConnectFailed);
     let message = format!("no connection is ready ({state}), and the call does not wait for one");
-    failed(verdict, None, message, error)
+    failed(unready(error.as_ref()), None, message, error)
+}
+
+/// No connection was made, or there is one to a server that is not healthy.
+fn unready(error: Option<&SharedError>) -> Verdict {
+    let reason = match error.is_some_and(|error| error.is::<Unhealthy>()) {
+        true => Reason::NotReady,
+        false => Reason::ConnectFailed,
+    };
+    Verdict::new(Progress::NotSent, Code::Unavailable, reason)
 }
 
 /// The endpoint that the call names is not ready, and the call does not wait.
@@ -34,7 +43,7 @@ pub(super) fn not_ready_there(
     state: Connectivity,
     error: Option<SharedError>,
 ) -> TransportError {
-    let verdict = Verdict::new(Progress::NotSent, Code::Unavailable, Reason::ConnectFailed);
+    let verdict = unready(error.as_ref());
     let message = format!(
         "the endpoint `{name}`, which the call names, is not ready ({state}), and the call does \
          not wait for it"

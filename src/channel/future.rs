@@ -12,8 +12,8 @@ use super::errors::{closed, queue_full};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look, stamp};
 use super::look::{Picked, Wish};
 use super::timing::Deadlined;
-use crate::call::{CallOptions, Deadline};
-use crate::classify::{Endpoint, TransportError};
+use crate::call::{CallOptions, Deadline, Earlier};
+use crate::classify::TransportError;
 use crate::error::BoxError;
 use crate::ready::Waiter;
 
@@ -54,8 +54,8 @@ pub(super) struct Terms {
 /// What few calls want of their endpoint.
 #[derive(Default)]
 pub(super) struct Wishes {
-    /// Endpoints at which attempts of the call failed.
-    pub(super) avoided: Option<Arc<Vec<Endpoint>>>,
+    /// What earlier attempts of the call have shown.
+    pub(super) earlier: Option<Arc<Earlier>>,
     /// The caller's choices among them.
     pub(super) options: Option<Arc<CallOptions>>,
 }
@@ -135,7 +135,7 @@ impl<B: Body> ResponseFuture<B> {
         let wishes = self.terms.wishes.as_deref();
         let options = wishes.and_then(|it| it.options.as_deref());
         let options = options.unwrap_or(CallOptions::unset());
-        let avoided = wishes.and_then(|it| it.avoided.as_ref());
+        let earlier = wishes.and_then(|it| it.earlier.as_deref());
         let is_pinned = options.chosen_endpoint().is_some();
         let lines = &core.shared.lines;
         // A call that is alone in its line looks once more: a slot may have been freed before it
@@ -164,7 +164,7 @@ impl<B: Body> ResponseFuture<B> {
                 let wish = Wish {
                     head,
                     reserved,
-                    avoided: avoided.map_or(&[], |it| it.as_slice()),
+                    earlier: earlier.unwrap_or(Earlier::NONE),
                     options,
                     now: core.now(),
                     has_more: core.has_more(),

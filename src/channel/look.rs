@@ -10,7 +10,7 @@ use super::connectivity::Connectivity;
 use super::exchange::Slot;
 use super::pick::{Call, Picker, Ready};
 use super::subchannel::Subchannel;
-use crate::call::CallOptions;
+use crate::call::{CallOptions, Earlier};
 use crate::classify::Endpoint;
 
 /// The number of calls on the first connection of an endpoint before the second one is used
@@ -38,8 +38,9 @@ pub(super) struct Wish<'a> {
     pub(super) head: &'a Request<()>,
     /// More slots have to be free: these are for calls before this one.
     pub(super) reserved: u32,
-    /// Not where an attempt of the call failed, while others are ready (CONTRACT L2).
-    pub(super) avoided: &'a [Endpoint],
+    /// Not where an attempt of the call failed, while others are ready (CONTRACT L2); first to the
+    /// leader that a server has named (CONTRACT E6).
+    pub(super) earlier: &'a Earlier,
     /// What the caller chose.
     pub(super) options: &'a CallOptions,
     /// By the clock of the endpoints' loads.
@@ -51,14 +52,20 @@ pub(super) struct Wish<'a> {
 impl Wish<'_> {
     fn avoids(&self, name: &str) -> bool {
         let chosen = self.options.chosen_avoided();
-        self.avoided
-            .iter()
-            .chain(chosen)
-            .any(|it| it.name() == name)
+        let failed_at = self.earlier.failed_at();
+        failed_at.iter().chain(chosen).any(|it| it.name() == name)
     }
 
     fn avoids_any(&self) -> bool {
-        !self.avoided.is_empty() || !self.options.chosen_avoided().is_empty()
+        !self.earlier.failed_at().is_empty() || !self.options.chosen_avoided().is_empty()
+    }
+
+    /// The leader, unless the caller avoids it. That an attempt failed there counts less: the word
+    /// of the server is newer.
+    fn leader(&self) -> Option<&Endpoint> {
+        let leader = self.earlier.leader()?;
+        let is_avoided = self.options.chosen_avoided().contains(leader);
+        (!is_avoided).then_some(leader)
     }
 }
 
@@ -72,6 +79,9 @@ pub(super) fn look(published: &Published, picker: &dyn Picker, wish: &Wish<'_>) 
     // Places that are not asked. It takes memory only for a retry, or if an endpoint is full.
     let mut without = Vec::new();
     if all.len() > 1 {
+        if let Some(slot) = wish.leader().and_then(|it| take_named(ready, it, wish)) {
+            return Picked::Slot(slot);
+        }
         if wish.avoids_any() {
             let places = 0..all.len();
             let is_avoided = |place: &usize| {
@@ -114,6 +124,14 @@ pub(super) fn look_at(subchannel: &Subchannel, wish: &Wish<'_>) -> Picked {
         Connectivity::Ready => full([subchannel]),
         state => Picked::NotReady(state),
     }
+}
+
+/// A slot on the endpoint of this name, if it is ready.
+#[cold]
+fn take_named(ready: &Listed, name: &Endpoint, wish: &Wish<'_>) -> Option<Slot> {
+    let mut endpoints = ready.endpoints.iter();
+    let place = endpoints.position(|it| it.name() == name.name())?;
+    take_at(ready, place, wish)
 }
 
 fn take_at(ready: &Listed, place: usize, wish: &Wish<'_>) -> Option<Slot> {

@@ -27,11 +27,11 @@
 //! - **Addresses** come from a [resolver](resolve), and follow its answers: an address that stays
 //!   keeps its connection, and a removed one gets no new call while its running calls go on.
 //! - **Calls** go to the endpoint that a [picker](pick) chooses, by default the less loaded of two.
-//!   A retry avoids the endpoints where the call failed. While a connection is being made, calls
-//!   wait; if none can be made, a call fails at once with UNAVAILABLE and the error of the last
-//!   dial, or waits until its deadline with `request.call_options().wait_for_ready()`. The deadline
-//!   is that of the call's context, its `grpc-timeout`, or [`Builder::timeout`], and bounds all of
-//!   the call.
+//!   A retry avoids the endpoints where the call failed, and goes first to the leader that a server
+//!   has named by `raft::not_leader`. While a connection is being made, calls wait; if none can be
+//!   made, a call fails at once with UNAVAILABLE and the error of the last dial, or waits until its
+//!   deadline with `request.call_options().wait_for_ready()`. The deadline is that of the call's
+//!   context, its `grpc-timeout`, or [`Builder::timeout`], and bounds all of the call.
 //! - **Failures** are [`TransportError`](crate::classify::TransportError)s, typed by how far the
 //!   request provably got, with the endpoint. Every response names its endpoint in an extension,
 //!   [`Endpoint`](crate::classify::Endpoint).
@@ -69,6 +69,7 @@ mod errors;
 mod exchange;
 mod fault;
 mod future;
+mod health;
 mod lines;
 mod load;
 mod look;
@@ -94,5 +95,6 @@ pub use connectivity::Connectivity;
 pub use exchange::ResponseBody;
 pub use fault::{Fault, InvalidChannel};
 pub use future::ResponseFuture;
+pub use health::{Health, Unhealthy};
 pub use service::Channel;
-pub use snapshot::{ChannelSnapshot, ConnectionSnapshot, EndpointSnapshot};
+pub use snapshot::{ChannelSnapshot, ConnectionSnapshot, EndpointSnapshot, HealthSnapshot};

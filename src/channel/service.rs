@@ -177,12 +177,12 @@ where
 #[inline]
 fn wishes(context: &call::Context) -> Option<Box<Wishes>> {
     let options = context.options();
-    let avoided = context.avoided();
-    if avoided.is_none() && !options.chooses_endpoint() {
+    let earlier = context.earlier();
+    if earlier.is_none() && !options.chooses_endpoint() {
         return None;
     }
     Some(Box::new(Wishes {
-        avoided,
+        earlier,
         options: context.shared_options(),
     }))
 }

@@ -10,6 +10,7 @@ use super::changes::Changes;
 use super::config::Settings;
 use super::connect::AnyConnector;
 use super::exchange::Heads;
+use super::health::Check;
 use super::lines::Lines;
 use crate::kernel::rng::Rng;
 use crate::kernel::timer::Home;
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) connector: AnyConnector,
     pub(super) heads: Heads,
+    pub(super) health: Option<Arc<Check>>,
     pub(super) runtime: Handle,
     pub(super) home: Home,
     pub(super) rng: Rng,
@@ -38,7 +40,10 @@ impl Shared {
         runtime: Handle,
         lines: Arc<Lines>,
     ) -> Self {
+        let service = settings.health_check.clone();
+        let check = |service| Check::new(service, |parts| heads.prepare(parts));
         Self {
+            health: service.map(check).map(Arc::new),
             settings,
             connector,
             heads,

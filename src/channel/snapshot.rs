@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::connectivity::Connectivity;
 use super::core::Core;
+use super::health::Health;
 use super::subchannel::Subchannel;
 use crate::classify::display_chain;
 
@@ -29,6 +30,9 @@ pub struct ChannelSnapshot {
     pub target: String,
     /// The state of the best endpoint.
     pub state: Connectivity,
+    /// Endpoints that are not healthy get calls, too; see
+    /// [`Builder::panic_below`](super::Builder::panic_below).
+    pub is_health_ignored: bool,
     /// Calls that wait for a connection or a stream.
     pub waiting: usize,
     /// The bytes of their requests, as far as they are known.
@@ -59,6 +63,9 @@ pub struct EndpointSnapshot {
     pub state: Connectivity,
     /// How long it has been in this state.
     pub since: Duration,
+    /// What its server says of its health, of a channel with a
+    /// [`health_check`](super::Builder::health_check) and an endpoint with a connection.
+    pub health: Option<HealthSnapshot>,
     /// The resolver does not name it any more: it takes no call, and ends with those that it has.
     pub is_removed: bool,
     /// Calls on it.
@@ -71,7 +78,7 @@ pub struct EndpointSnapshot {
     pub recent_failures: f64,
     /// Connections that received a GOAWAY.
     pub go_aways: u64,
-    /// The connections that take calls, the oldest first.
+    /// The connections that take calls, or would if the server were healthy; the oldest first.
     pub connections: Vec<ConnectionSnapshot>,
     /// Connections that take no new call, and end with those that they have.
     pub draining: Vec<ConnectionSnapshot>,
@@ -97,10 +104,31 @@ pub struct ConnectionSnapshot {
     pub in_flight: u32,
     /// The most at a time: the server's limit, or a lower one of this side.
     pub limit: u32,
-    /// How many streams were opened on it.
+    /// How many streams were opened on it, health watches aside.
     pub streams: u32,
     /// How long it has been ready.
     pub age: Duration,
+}
+
+/// What a channel knows of the health of an endpoint: [`EndpointSnapshot::health`].
+///
+/// ```
+/// use grpc_resilience::channel::HealthSnapshot;
+///
+/// fn show(health: &HealthSnapshot) -> String {
+///     format!("{} for {:?}: {}", health.status, health.since, health.words)
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HealthSnapshot {
+    /// What its server says; with several connections, the best that it says on one of them.
+    pub status: Health,
+    /// How long it has been so.
+    pub since: Duration,
+    /// The server's words, such as `NOT_SERVING` or `NOT_FOUND: unknown service`, or the reason why
+    /// its health can't be checked.
+    pub words: String,
 }
 
 impl ChannelSnapshot {
@@ -121,6 +149,7 @@ impl ChannelSnapshot {
         Self {
             target: core.target().to_owned(),
             state: published.state,
+            is_health_ignored: published.is_health_ignored,
             waiting: core.shared.lines.calls(),
             waiting_bytes: core.shared.lines.bytes(),
             error: published.error.as_deref().map(|error| display_chain(error)),
@@ -141,6 +170,11 @@ fn endpoint(subchannel: &Subchannel) -> EndpointSnapshot {
         name: endpoint.name().to_owned(),
         state: view.state,
         since: now.saturating_duration_since(view.since),
+        health: view.health.map(|it| HealthSnapshot {
+            status: it.answer.health,
+            since: now.saturating_duration_since(it.since),
+            words: it.answer.words.to_string(),
+        }),
         is_removed: false,
         in_flight: endpoint.in_flight(),
         latency: endpoint.latency(),
@@ -158,16 +192,20 @@ fn connection(connection: &Connection, now: Instant) -> ConnectionSnapshot {
     ConnectionSnapshot {
         in_flight: connection.slots.in_use(),
         limit: connection.slots.limit(),
-        streams: connection.streams(),
+        streams: connection.calls(),
         age: now.saturating_duration_since(connection.started),
     }
 }
 
+/// It is a column only of a channel that knows the health of an endpoint.
+const HEALTH: &str = "health";
+
 /// The columns of the table; the last error follows, as it may be long.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "endpoint",
     "state",
     "for",
+    HEALTH,
     "in flight",
     "share",
     "latency",
@@ -193,6 +231,9 @@ impl fmt::Display for ChannelSnapshot {
         {
             write!(f, ", last error: {error}")?;
         }
+        if self.is_health_ignored {
+            f.write_str(", too few endpoints are healthy, so the others are used, too")?;
+        }
         let rows: Vec<_> = self.endpoints.iter().map(EndpointSnapshot::cells).collect();
         let header = COLUMNS.map(str::to_owned);
         let all = || std::iter::once(&header).chain(&rows);
@@ -201,10 +242,12 @@ impl fmt::Display for ChannelSnapshot {
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<_> = (0..COLUMNS.len()).map(width).collect();
+        let has_health = self.endpoints.iter().any(|it| it.health.is_some());
         let errors = self.endpoints.iter().map(|it| it.error.as_deref());
         for (row, error) in all().zip(std::iter::once(Some("last error")).chain(errors)) {
             let mut line = String::from("\n ");
-            for (cell, width) in row.iter().zip(&widths) {
+            let cells = row.iter().zip(&widths).zip(COLUMNS);
+            for ((cell, width), _) in cells.filter(|(_, name)| *name != HEALTH || has_health) {
                 line = format!("{line} {cell:<width$} ");
             }
             f.write_str(format!("{line} {}", error.unwrap_or_default()).trim_end_matches(' '))?;
@@ -234,6 +277,9 @@ impl EndpointSnapshot {
                 self.state.to_string()
             },
             shown(self.since),
+            self.health
+                .as_ref()
+                .map_or_else(dash, HealthSnapshot::to_string),
             self.in_flight.to_string(),
             format!("{:.0} %", self.share * 100.0),
             self.latency.map_or_else(dash, shown),
@@ -243,6 +289,21 @@ impl EndpointSnapshot {
             self.next_dial
                 .map_or_else(dash, |it| format!("in {it:.1?}")),
         ]
+    }
+}
+
+impl fmt::Display for HealthSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            status,
+            since,
+            words,
+        } = self;
+        match status {
+            Health::Ended | Health::Unchecked => write!(f, "{status} ({words})")?,
+            _ => f.write_str(words)?,
+        }
+        write!(f, " for {since:.1?}")
     }
 }
 

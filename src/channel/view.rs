@@ -1,6 +1,7 @@
 use tokio::time::Instant;
 
 use super::connectivity::Connectivity;
+use super::health::Answer;
 use crate::report::SharedError;
 
 /// What the balancer has to know of an endpoint.
@@ -10,6 +11,10 @@ pub(super) struct View {
     /// How many connections were made so far, and not how many there are: while the balancer looks
     /// elsewhere, one may leave and another come.
     pub(super) made: u64,
+    /// It has a connection, healthy or not.
+    pub(super) is_connected: bool,
+    /// Of a channel with a health check.
+    pub(super) health: Option<HealthView>,
     /// Why the last dial failed, or the last connection was lost.
     pub(super) error: Option<SharedError>,
     /// A dial is under way or planned.
@@ -21,4 +26,11 @@ pub(super) struct View {
     pub(super) since: Instant,
     /// How many connections received a GOAWAY.
     pub(super) go_aways: u64,
+}
+
+/// What the watches of an endpoint have found.
+#[derive(Clone, Debug)]
+pub(super) struct HealthView {
+    pub(super) answer: Answer,
+    pub(super) since: Instant,
 }

@@ -17,7 +17,6 @@ use std::sync::Arc;
 pub struct Endpoint(Arc<str>);
 
 impl Endpoint {
-    #[cfg(feature = "channel")]
     pub(crate) fn new(name: Arc<str>) -> Self {
         Self(name)
     }

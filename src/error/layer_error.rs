@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use crate::classify::{self, ConnectFault, Endpoint, Reason, Verdict, display_chain};
 use crate::events::Failed;
-use crate::grpc::{Code, Status, Vouched};
+use crate::grpc::{Code, Status, Vouched, leader_hint};
 use crate::report::{CallReport, SharedError};
 
 use super::shown::{Shown, foreign_status, is_foreign_status, shown};
@@ -152,6 +152,12 @@ impl Error {
     #[must_use]
     pub fn endpoint(&self) -> Option<&Endpoint> {
         self.0.endpoint.as_ref()
+    }
+
+    /// The leader, where a server that is not the leader named it (CONTRACT E6).
+    pub(crate) fn leader(&self) -> Option<Endpoint> {
+        let leader = leader_hint(self.0.status.details())?;
+        Some(Endpoint::new(leader.into()))
     }
 
     /// The classification of the failure.

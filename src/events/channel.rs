@@ -61,3 +61,26 @@ pub(crate) fn tls_config_refused(error: &str) {
         "the new TLS settings of a channel are of no use, so those before them stay"
     );
 }
+
+/// Fewer endpoints are healthy than the fraction `panic_below`, or as many again.
+#[cold]
+#[cfg(feature = "channel")]
+pub(crate) fn health_ignored(
+    target: &str,
+    healthy: usize,
+    connected: usize,
+    panic_below: f64,
+    is_ignored: bool,
+) {
+    if is_ignored {
+        tracing::warn!(
+            target: TARGET, channel = target, healthy, connected, panic_below,
+            "too few of the connected endpoints are healthy, so those that are not get calls, too"
+        );
+    } else {
+        tracing::info!(
+            target: TARGET, channel = target, healthy, connected, panic_below,
+            "enough of the connected endpoints are healthy again: the others get no call"
+        );
+    }
+}

@@ -57,3 +57,22 @@ pub(crate) fn hostile_peer(endpoint: &str, reason: &str) {
          attacker is in the way"
     );
 }
+
+/// The health of this endpoint changed; `before` if it was known.
+#[cold]
+pub(crate) fn health_changed(endpoint: &str, service: &str, before: Option<&str>, health: &str) {
+    tracing::info!(
+        target: TARGET, endpoint, service, before, health,
+        "the health of an endpoint changed"
+    );
+}
+
+/// The health of this endpoint can't be checked.
+#[cold]
+pub(crate) fn health_unchecked(endpoint: &str, service: &str, reason: &str) {
+    tracing::warn!(
+        target: TARGET, endpoint, service, reason,
+        "the health of an endpoint can't be checked, so it counts as healthy: let the server have \
+         a health service and room for the watch, or remove the health_check"
+    );
+}

@@ -16,12 +16,15 @@ pub(crate) mod server;
 
 pub(crate) use budget::{budget_is_back, budget_is_empty};
 pub(crate) use call::{Failed, gave_up, retries, waits};
-#[cfg(feature = "channel")]
-pub(crate) use channel::tls_config_refused;
 pub(crate) use channel::{calls_released, channel_is_back, channel_is_down, channel_is_shut_down};
+#[cfg(feature = "channel")]
+pub(crate) use channel::{health_ignored, tls_config_refused};
 pub(crate) use configuration::*;
 #[cfg(feature = "channel")]
-pub(crate) use endpoint::{connection_not_renewed, endpoint_state, hostile_peer, too_many_pings};
+pub(crate) use endpoint::{
+    connection_not_renewed, endpoint_state, health_changed, health_unchecked, hostile_peer,
+    too_many_pings,
+};
 pub(crate) use once::Once;
 #[cfg(feature = "channel")]
 pub(crate) use resolution::{

@@ -6,6 +6,7 @@
 mod code;
 mod code_set;
 pub(crate) mod headers;
+mod leader_hint;
 mod method;
 pub(crate) mod pushback;
 #[cfg(feature = "server")]
@@ -23,6 +24,7 @@ pub use code_set::CodeSet;
 pub(crate) use headers::{
     DETAILS, MESSAGE, PREVIOUS_ATTEMPTS, PUSHBACK, STATUS, TIMEOUT, UNPROCESSED, find, is_repeated,
 };
+pub(crate) use leader_hint::leader_hint;
 pub use method::MethodKind;
 pub(crate) use pushback::Pushback;
 pub(crate) use retry_info::retry_delay;
@@ -30,4 +32,6 @@ pub use status::Status;
 pub(crate) use status::remove_malformed_details;
 pub(crate) use status_headers::StatusHeaders;
 pub(crate) use timeout::{InvalidTimeout, parse_timeout, render_timeout};
+#[cfg(feature = "server")]
+pub(crate) use unprocessed::NoEffect;
 pub(crate) use unprocessed::Vouched;

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Response, Uri};
 use http_body::Frame;
 use prost::Message;
 
 use super::headers::find;
+use super::leader_hint::{ERROR_INFO, ErrorInfo};
 use super::retry_info::{MAX_SECONDS, RETRY_INFO, RetryInfo};
+use super::tonic::has_no_effect;
 use super::unprocessed::path_of;
 use super::{Code, Status, UNPROCESSED};
 
@@ -36,14 +39,26 @@ pub(crate) fn retry_info_details(code: Code, message: &str, delay: Duration) -> 
         seconds: delay.as_secs().cast_signed(),
         nanos: delay.subsec_nanos().cast_signed(),
     });
-    let info = prost_types::Any {
-        type_url: format!("type.googleapis.com/{RETRY_INFO}"),
-        value: RetryInfo { retry_delay }.encode_to_vec(),
+    details(code, message, RETRY_INFO, &RetryInfo { retry_delay })
+}
+
+/// A serialised `google.rpc.Status` with a `google.rpc.ErrorInfo` that names the leader, as
+/// [`leader_hint`](super::leader_hint) reads it.
+#[must_use]
+pub(crate) fn leader_details(code: Code, message: &str, leader: &str) -> Bytes {
+    details(code, message, ERROR_INFO, &ErrorInfo::of_leader(leader))
+}
+
+/// A serialised `google.rpc.Status` with this detail.
+fn details(code: Code, message: &str, name: &str, detail: &impl Message) -> Bytes {
+    let detail = prost_types::Any {
+        type_url: format!("type.googleapis.com/{name}"),
+        value: detail.encode_to_vec(),
     };
     let status = WrittenStatus {
         code: i32::from(code as u8),
         message: message.to_owned(),
-        details: vec![info],
+        details: vec![detail],
     };
     status.encode_to_vec().into()
 }
@@ -74,13 +89,20 @@ impl Status {
     }
 }
 
-/// Removes the mark "unprocessed" from the head of a handler's response: the handler may pass on
-/// the status of another call.
-pub(crate) fn strip_head<B>(response: &mut Response<B>) {
-    if find(response.headers(), &UNPROCESSED).is_some()
-        && response.extensions().get::<Own>().is_none()
-    {
+/// Writes the mark "unprocessed" into the head of a handler's response where the handler says so,
+/// and removes it elsewhere: the handler may pass on the status of another call.
+pub(crate) fn settle_head<B>(response: &mut Response<B>, path: Option<&PathAndQuery>) {
+    if response.extensions().get::<Own>().is_some() {
+        return;
+    }
+    if find(response.headers(), &UNPROCESSED).is_some() {
         response.headers_mut().remove(UNPROCESSED);
+    }
+    if has_no_effect(response.extensions())
+        && let Some(path) = path.and_then(|path| HeaderValue::from_str(path.as_str()).ok())
+    {
+        response.headers_mut().insert(UNPROCESSED, path);
+        response.extensions_mut().insert(Own);
     }
 }
 

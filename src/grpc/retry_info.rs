@@ -30,13 +30,21 @@ pub(super) const MAX_SECONDS: u64 = 315_576_000_000;
 /// [proto]: https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
 #[must_use]
 pub fn retry_delay(details: &[u8]) -> Option<Duration> {
-    RpcStatus::decode(details)
-        .ok()?
+    find_detail(details, RETRY_INFO, valid_delay).filter(|delay| !delay.is_zero())
+}
+
+/// The first detail of this type that can be read.
+pub(super) fn find_detail<T>(
+    details: &[u8],
+    name: &str,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Option<T> {
+    let status = RpcStatus::decode(details).ok()?;
+    let mut named = status
         .details
         .iter()
-        .filter(|any| any.type_url.rsplit('/').next() == Some(RETRY_INFO))
-        .find_map(|any| valid_delay(&any.value))
-        .filter(|delay| !delay.is_zero())
+        .filter(|any| any.type_url.rsplit('/').next() == Some(name));
+    named.find_map(|any| read(&any.value))
 }
 
 fn valid_delay(value: &[u8]) -> Option<Duration> {

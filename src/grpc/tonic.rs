@@ -10,6 +10,15 @@ impl From<&tonic::Status> for Status {
     }
 }
 
+/// Whether the status of a handler, which tonic leaves in the extensions of its answer, says that
+/// the request had no effect.
+#[cfg(feature = "server")]
+pub(super) fn has_no_effect(extensions: &http::Extensions) -> bool {
+    let status = extensions.get::<tonic::Status>();
+    let source = status.and_then(std::error::Error::source);
+    source.is_some_and(<dyn std::error::Error>::is::<super::NoEffect>)
+}
+
 impl From<&Status> for tonic::Status {
     fn from(status: &Status) -> Self {
         let metadata = tonic::metadata::MetadataMap::from_headers(status.metadata().clone());

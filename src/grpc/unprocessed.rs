@@ -49,6 +49,13 @@ impl Vouched {
     }
 }
 
+/// The source of a status by which a handler says that the request had no effect. Nothing on the
+/// wire can make one, so a status of another server can't say it.
+#[cfg(feature = "server")]
+#[derive(Debug, thiserror::Error)]
+#[error("the request had no effect")]
+pub(crate) struct NoEffect;
+
 #[cfg(test)]
 mod tests {
     use super::*;

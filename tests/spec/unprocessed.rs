@@ -1,6 +1,7 @@
 //! The server's word that a request had no effect (CONTRACT I7).
 
 mod hops;
+mod raft;
 mod stripped;
 mod written;
 

@@ -37,7 +37,8 @@ impl Member {
         let is_ready = |view: &View| view.state == Connectivity::Ready;
         let is_same = |a: &SharedError| before.error.as_ref().is_some_and(|b| Arc::ptr_eq(a, b));
         Change {
-            is_listed: is_ready(&before) != is_ready(now),
+            is_listed: is_ready(&before) != is_ready(now)
+                || before.is_connected != now.is_connected,
             is_news: is_news(&before, now),
             error: now.error.clone().filter(|error| !is_same(error)),
             has_left: false,
@@ -59,6 +60,8 @@ mod tests {
         View {
             state,
             made,
+            is_connected: false,
+            health: None,
             error: None,
             is_dialling: false,
             is_at_rest: false,

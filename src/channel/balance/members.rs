@@ -10,10 +10,12 @@ use super::pass::{Hands, Pass, Seen};
 use super::tally::Tally;
 use crate::channel::board::{Ready, Set};
 use crate::channel::connectivity::Connectivity;
+use crate::channel::health::Panic;
 use crate::channel::pick::Connect;
 use crate::channel::resolve::ResolvedAddress;
 use crate::channel::shared::Shared;
 use crate::channel::subchannel::Subchannel;
+use crate::events;
 use crate::kernel::rng;
 
 /// All addresses of the target, and what is left of those that were removed.
@@ -24,6 +26,7 @@ pub(super) struct Members {
     by_number: FxHashMap<u64, Member>,
     by_address: FxHashMap<ResolvedAddress, u64>,
     tally: Tally,
+    panic: Panic,
     leaving: Leaving,
     next_number: u64,
     connect: Connect,
@@ -47,6 +50,7 @@ impl Diff {
 impl Members {
     pub(super) fn new(shared: Arc<Shared>, connect: Connect) -> Self {
         Self {
+            panic: Panic::new(shared.settings.panic_below),
             shared,
             order: Vec::new(),
             by_number: FxHashMap::default(),
@@ -117,15 +121,17 @@ impl Members {
             // Warm from the beginning.
             subchannel.demand();
         }
+        subchannel.ignore_health(self.panic.is_on());
         let member = Member::new(subchannel);
-        self.tally.add(member.seen.state);
+        self.tally.add(member.seen.state, member.seen.is_connected);
         self.by_number.insert(number, member);
         number
     }
 
     fn remove(&mut self, address: ResolvedAddress, number: u64, now: Instant) -> Option<Arc<str>> {
         let member = self.by_number.remove(&number)?;
-        self.tally.remove(member.seen.state);
+        self.tally
+            .remove(member.seen.state, member.seen.is_connected);
         member.subchannel.shut();
         let name = Arc::clone(member.subchannel.name());
         let drain_timeout = self.shared.settings.drain_timeout;
@@ -137,9 +143,10 @@ impl Members {
     /// Looks at an endpoint that has changed.
     pub(super) fn changed(&mut self, number: u64, now: Instant) -> Option<Change> {
         if let Some(member) = self.by_number.get_mut(&number) {
-            self.tally.remove(member.seen.state);
+            self.tally
+                .remove(member.seen.state, member.seen.is_connected);
             let change = member.look();
-            self.tally.add(member.seen.state);
+            self.tally.add(member.seen.state, member.seen.is_connected);
             return Some(change);
         }
         self.leaving.changed(number, now).then(|| Change {
@@ -182,6 +189,9 @@ impl Members {
     pub(super) fn state(&self) -> Connectivity {
         if self.is_to_first() {
             self.pass.state()
+        } else if self.panic.is_on() {
+            // Some endpoint is connected, and takes calls.
+            Connectivity::Ready
         } else {
             self.tally.state()
         }
@@ -213,7 +223,8 @@ impl Members {
     pub(super) fn ready(&self) -> Ready {
         let is_listed = |number: u64, member: &Member| {
             let is_used = !self.is_to_first() || self.pass.used() == Some(number);
-            is_used && member.seen.state == Connectivity::Ready
+            let is_ignored = self.panic.is_on() && member.seen.is_connected;
+            is_used && (member.seen.state == Connectivity::Ready || is_ignored)
         };
         let subchannels: Arc<[Arc<Subchannel>]> = self.subchannels(is_listed).cloned().collect();
         let endpoints = subchannels.iter().map(|it| Arc::clone(&it.endpoint));
@@ -233,6 +244,25 @@ impl Members {
         });
         let wanted = members.filter(move |(number, member)| is_wanted(*number, member));
         wanted.map(|(_, member)| &member.subchannel)
+    }
+
+    /// Whether too few endpoints are healthy began or ended just now (CONTRACT L8); then all are
+    /// told so.
+    pub(super) fn look_at_health(&mut self, target: &str) -> bool {
+        let (healthy, connected) = self.tally.health();
+        let Some(below) = self.panic.look(healthy, connected) else {
+            return false;
+        };
+        let is_on = self.panic.is_on();
+        events::health_ignored(target, healthy, connected, below, is_on);
+        for member in self.by_number.values() {
+            member.subchannel.ignore_health(is_on);
+        }
+        true
+    }
+
+    pub(super) fn is_health_ignored(&self) -> bool {
+        self.panic.is_on()
     }
 
     /// The channel is closed.
@@ -256,6 +286,7 @@ impl Hands for ByNumber<'_> {
         Seen {
             is_ready: view.as_ref().is_some_and(is_ready),
             is_dialling: view.as_ref().is_some_and(|it| it.is_dialling),
+            is_connected: view.as_ref().is_some_and(|it| it.is_connected),
             is_at_rest: view.as_ref().is_some_and(|it| it.is_at_rest),
         }
     }

@@ -193,6 +193,9 @@ impl Balancer {
         }
         let connect = self.members.connect(now);
         let leave = self.members.pass(now);
+        if self.members.look_at_health(&self.target) {
+            self.publisher.relist();
+        }
         let publish = self.publisher.publish(&mut self.members, now);
         let again = self.again.due().filter(|_| self.resolver.is_some());
         let lapse = self.latest.lapses_at();

@@ -33,6 +33,8 @@ pub(super) struct Seen {
     pub(super) is_ready: bool,
     /// A dial is under way or planned.
     pub(super) is_dialling: bool,
+    /// It has a connection, healthy or not.
+    pub(super) is_connected: bool,
     /// Its last connection was closed because no call came.
     pub(super) is_at_rest: bool,
 }
@@ -114,7 +116,7 @@ impl Pass {
         self.tried.clear();
         for number in self.order.iter().filter(|number| **number != used) {
             let seen = hands.seen(*number);
-            if seen.is_ready || seen.is_dialling {
+            if seen.is_connected || seen.is_dialling {
                 hands.stand_by(*number);
             }
         }
@@ -135,10 +137,12 @@ impl Pass {
                     if !self.tried.iter().all(is_over) {
                         return None;
                     }
-                    // All have failed: the next pass begins with the backoff of the first.
+                    // All have failed, or are not healthy: the next pass begins with the backoff
+                    // of the first that has no connection.
                     self.is_failing = !self.order.is_empty();
-                    self.tried.clear();
-                    *self.order.first()?
+                    let is_connected = |number: u64| hands.seen(number).is_connected;
+                    self.tried.retain(|it| is_connected(it.number));
+                    self.order.iter().copied().find(|it| !is_connected(*it))?
                 }
             };
             let begins = hands.dial(number);

@@ -33,6 +33,7 @@ impl Hands for Fake {
 const REST: Seen = Seen {
     is_ready: false,
     is_dialling: false,
+    is_connected: false,
     is_at_rest: false,
 };
 
@@ -75,7 +76,7 @@ impl World {
 
     fn connect(&mut self, number: u64) {
         let seen = self.fake.seen.get_mut(&number).unwrap();
-        (seen.is_ready, seen.is_dialling) = (true, false);
+        (seen.is_ready, seen.is_dialling, seen.is_connected) = (true, false, true);
     }
 
     fn log(&mut self) -> Vec<String> {

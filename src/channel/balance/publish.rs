@@ -79,6 +79,12 @@ impl Publisher {
         }
     }
 
+    /// Other endpoints are listed from now on, and calls that wait are to look.
+    pub(super) fn relist(&mut self) {
+        self.is_listed = true;
+        self.is_news = true;
+    }
+
     /// Shows what changed; when to come back, if that is too soon.
     pub(super) fn publish(&mut self, members: &mut Members, now: Instant) -> Option<Instant> {
         let used = members.used();
@@ -109,6 +115,7 @@ impl Publisher {
     fn show(&mut self, members: &Members, state: Connectivity, is_idle: bool, now: Instant) {
         let shown = &mut self.shown;
         (shown.state, shown.is_idle) = (state, is_idle);
+        shown.is_health_ignored = members.is_health_ignored();
         shown.error.clone_from(&self.error);
         if std::mem::take(&mut self.is_replaced) {
             self.is_listed = true;

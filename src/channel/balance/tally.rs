@@ -2,7 +2,11 @@ use crate::channel::connectivity::Connectivity;
 
 /// How many endpoints are in each state, so that the state of all is known without looking at all.
 #[derive(Debug, Default)]
-pub(super) struct Tally([usize; 5]);
+pub(super) struct Tally {
+    states: [usize; 5],
+    /// Endpoints with a connection, healthy or not.
+    connected: usize,
+}
 
 fn place(state: Connectivity) -> usize {
     match state {
@@ -16,23 +20,33 @@ fn place(state: Connectivity) -> usize {
 
 impl Tally {
     fn count(&mut self, state: Connectivity) -> Option<&mut usize> {
-        self.0.get_mut(place(state))
+        self.states.get_mut(place(state))
     }
 
-    pub(super) fn add(&mut self, state: Connectivity) {
+    pub(super) fn add(&mut self, state: Connectivity, is_connected: bool) {
+        self.connected += usize::from(is_connected);
         if let Some(count) = self.count(state) {
             *count += 1;
         }
     }
 
-    pub(super) fn remove(&mut self, state: Connectivity) {
+    pub(super) fn remove(&mut self, state: Connectivity, is_connected: bool) {
+        self.connected = self.connected.saturating_sub(usize::from(is_connected));
         if let Some(count) = self.count(state) {
             *count = count.saturating_sub(1);
         }
     }
 
     pub(super) fn has(&self, state: Connectivity) -> bool {
-        self.0.get(place(state)).is_some_and(|count| *count > 0)
+        self.states
+            .get(place(state))
+            .is_some_and(|count| *count > 0)
+    }
+
+    /// How many endpoints are healthy, and how many have a connection (CONTRACT L8).
+    pub(super) fn health(&self) -> (usize, usize) {
+        let [ready, ..] = self.states;
+        (ready, self.connected)
     }
 
     /// gRPC's rule for the state of several endpoints.
@@ -65,11 +79,11 @@ mod tests {
         ] {
             let mut tally = Tally::default();
             for state in &states {
-                tally.add(*state);
+                tally.add(*state, false);
             }
             assert_eq!(tally.state(), expected, "{states:?}");
             for state in &states {
-                tally.remove(*state);
+                tally.remove(*state, false);
             }
             assert_eq!(tally.state(), Shutdown);
         }

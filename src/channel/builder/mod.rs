@@ -1,3 +1,4 @@
+mod health;
 mod http2;
 
 use std::fmt;
@@ -322,6 +323,7 @@ impl Builder {
             tls.check(is_plain, PeerName::of(origin, authority), &mut faults)
         });
         self.config.check(&mut faults);
+        self.check_health(&mut faults);
         self.resolve.check(&mut faults);
         let runtime = Handle::try_current();
         faults.check("build", runtime.is_ok(), || {

@@ -47,7 +47,7 @@ pub(super) struct Driver {
 /// no call has to note its end.
 struct Idle {
     max: Duration,
-    newest: u32,
+    calls: u32,
     had_calls: bool,
     since: Instant,
 }
@@ -72,7 +72,7 @@ impl Driver {
             pings,
             idle: max_idle.map(|max| Idle {
                 max,
-                newest: 0,
+                calls: 0,
                 had_calls: false,
                 since: now,
             }),
@@ -95,7 +95,7 @@ impl Driver {
     fn keepalive(&mut self, now: Instant) -> Result<Option<Instant>, Over> {
         let facts = &self.connection.facts;
         loop {
-            let has_calls = self.connection.slots.in_use() > 0;
+            let has_calls = self.connection.slots.in_use() > 0 || self.connection.is_watched();
             match self.pings.keep_alive(now, facts, has_calls) {
                 Step::Rest => return Ok(None),
                 Step::Wait(until) => return Ok(Some(until)),
@@ -122,11 +122,11 @@ impl Driver {
 
     fn idle(&mut self, now: Instant) -> Option<Instant> {
         let idle = self.idle.as_mut()?;
-        let newest = self.connection.newest();
+        let calls = self.connection.calls();
         let has_calls = self.connection.slots.in_use() > 0;
         // Calls may have ended any time since the last look: then the time begins now.
-        if has_calls || idle.had_calls || newest != idle.newest {
-            (idle.newest, idle.since) = (newest, now);
+        if has_calls || idle.had_calls || calls != idle.calls {
+            (idle.calls, idle.since) = (calls, now);
         }
         idle.had_calls = has_calls;
         if now < idle.since + idle.max {

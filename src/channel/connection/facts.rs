@@ -17,7 +17,9 @@ pub(crate) struct Facts {
     text: Mutex<String>,
     /// The highest stream whose HEADERS the transport below took whole.
     opened: AtomicU32,
-    /// A response has begun.
+    /// The stream of the health watch; 0: none.
+    watch: AtomicU32,
+    /// A response to a call has begun.
     has_served: AtomicBool,
     /// The transport took less than it was given.
     is_blocked: AtomicBool,
@@ -56,6 +58,7 @@ impl Facts {
             go_away: AtomicU64::new(0),
             text: Mutex::default(),
             opened: AtomicU32::new(0),
+            watch: AtomicU32::new(0),
             has_served: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
@@ -117,9 +120,15 @@ impl Facts {
 
     /// A head of this stream was read. A peer can invent one of a stream that was not opened.
     pub(super) fn add_response(&self, stream: u32) {
-        if !self.has_served() && stream <= self.opened() {
+        let is_call = stream != self.watch.load(Ordering::Acquire);
+        if !self.has_served() && stream <= self.opened() && is_call {
             self.has_served.store(true, Ordering::Release);
         }
+    }
+
+    /// This stream is no call.
+    pub(super) fn set_watch(&self, stream: u32) {
+        self.watch.store(stream, Ordering::Release);
     }
 
     pub(crate) fn is_blocked(&self) -> bool {

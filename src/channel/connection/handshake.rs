@@ -98,6 +98,9 @@ pub enum Phase {
     Ping,
     /// The dial waits for the server to allow a stream, after SETTINGS that allow none.
     Streams,
+    /// The dial waits for the first answer of the server's health service, of a channel with a
+    /// [`health_check`](super::Builder::health_check).
+    Health,
 }
 
 impl fmt::Display for Phase {
@@ -108,6 +111,7 @@ impl fmt::Display for Phase {
             Self::Settings => "waiting for the server's HTTP/2 SETTINGS",
             Self::Ping => "waiting for the answer to the first PING",
             Self::Streams => "waiting for the server to allow a stream",
+            Self::Health => "waiting for the server's first health answer",
         })
     }
 }
@@ -193,7 +197,7 @@ pub(super) async fn shake(
 }
 
 /// Why a connection ended before it was ready.
-fn refusal(end: Result<(), h2::Error>, facts: &Facts) -> BoxError {
+pub(super) fn refusal(end: Result<(), h2::Error>, facts: &Facts) -> BoxError {
     if let Some(go_away) = facts.go_away() {
         let (code, text) = (h2::Reason::from(go_away.code), facts.text());
         return format!("the server sent GOAWAY ({code}) {text:?}").into();

@@ -17,6 +17,7 @@ mod sent;
 mod shared;
 mod slots;
 mod tap;
+mod watched;
 mod window;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub(crate) use max_requests::MaxRequests;
 pub(crate) use sent::{First, Sent, Why};
 pub(crate) use shared::Connection;
 pub(crate) use tap::Io;
+pub(crate) use watched::Unwatched;
 
 /// What a connection is made of.
 pub(crate) struct Plan {
@@ -49,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) load: Arc<Load>,
     pub(crate) http2: Http2,
     pub(crate) max_requests: MaxRequests,
+    /// One stream is for the health watch.
+    pub(crate) has_watch: bool,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) max_idle: Option<Duration>,
     pub(crate) connect_timeout: Duration,
@@ -100,6 +104,22 @@ pub(crate) async fn connect(
         plan.connect_timeout,
         cause,
     ))
+}
+
+/// The dial got as far as the first health answer, and no further: the connect timeout has passed,
+/// or the connection was lost.
+pub(crate) fn unanswered(
+    connection: &Connection,
+    connect_timeout: Duration,
+    is_late: bool,
+) -> DialError {
+    let lost = || handshake::refusal(Ok(()), &connection.facts);
+    DialError::new(
+        Arc::clone(&connection.endpoint),
+        Phase::Health,
+        connect_timeout,
+        (!is_late).then(lost),
+    )
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::handshake::Shaken;
 use super::limit::Limit;
 use super::sent::{First, Sent, Unsent, Why, copy};
 use super::slots::Slots;
+use super::watched::Watched;
 use crate::channel::lines::Lines;
 use crate::channel::load::Load;
 use crate::kernel::sync::Mutex;
@@ -36,6 +37,7 @@ pub(crate) struct Connection {
     /// `None` once the connection takes no call any more: h2 closes it after its last stream.
     send: Mutex<Option<SendRequest<Bytes>>>,
     limits: Mutex<Limits>,
+    pub(super) watched: Watched,
     /// Requests queued since the connection was last polled.
     queued: AtomicU32,
     newest: AtomicU32,
@@ -65,6 +67,22 @@ struct Limits {
     peer: u32,
     own: Limit,
     configured: u32,
+    /// One stream is for the health watch, which is no call (CONTRACT G4).
+    has_watch: bool,
+}
+
+impl Limits {
+    /// How many calls may be open.
+    fn calls(&self) -> u32 {
+        let streams = self.own.of(self.peer);
+        let has_watch = self.has_watch && streams < u32::MAX && self.has_room_for_watch();
+        (streams.saturating_sub(u32::from(has_watch))).min(self.configured)
+    }
+
+    /// A limit of 0 ends no stream that is open.
+    fn has_room_for_watch(&self) -> bool {
+        self.own.of(self.peer) != 1
+    }
 }
 
 /// At 75 % of the ids that there are, a connection is replaced (CONTRACT C13).
@@ -89,16 +107,18 @@ impl Connection {
             peer: peer_limit,
             own: Limit::default(),
             configured,
+            has_watch: plan.has_watch,
         };
         Self {
             endpoint: Arc::clone(&plan.endpoint),
             load: Arc::clone(&plan.load),
-            slots: Slots::new(peer_limit.min(configured)),
+            slots: Slots::new(limits.calls()),
             started: Instant::now(),
             runtime,
             cell: Cell::new(connection),
             send: Mutex::new(Some(send)),
             limits: Mutex::new(limits),
+            watched: Watched::default(),
             queued: AtomicU32::new(0),
             newest: AtomicU32::new(0),
             last_stream: max_requests.last_stream().min(LAST_STREAM),
@@ -132,6 +152,7 @@ impl Connection {
         let send = self.send.lock().take();
         drop(send);
         self.cell.wake();
+        self.watched.wake();
     }
 
     /// Ends at once, with its calls.
@@ -259,6 +280,28 @@ impl Connection {
         self.newest() / 2
     }
 
+    /// How many of them were calls.
+    pub(crate) fn calls(&self) -> u32 {
+        self.streams().saturating_sub(self.watched.streams())
+    }
+
+    /// Whether a health watch is open.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.is_open()
+    }
+
+    /// Whether a health watch leaves room for a call (CONTRACT G5).
+    pub(crate) fn has_room_for_watch(&self) -> bool {
+        self.limits.lock().has_room_for_watch()
+    }
+
+    /// No watch follows: calls get its stream.
+    pub(crate) fn watch_no_more(&self) {
+        let mut limits = self.limits.lock();
+        limits.has_watch = false;
+        self.apply(&limits);
+    }
+
     /// Reads the peer's limit anew.
     #[cold]
     pub(crate) fn refresh_limit(&self) {
@@ -278,7 +321,8 @@ impl Connection {
     }
 
     fn apply(&self, limits: &Limits) {
-        let limit = limits.own.of(limits.peer).min(limits.configured);
+        let limit = limits.calls();
+        self.watched.wake();
         self.is_lowered
             .store(limits.own.is_lowered(), Ordering::Relaxed);
         if self.slots.set_limit(limit) {

@@ -47,6 +47,7 @@ async fn connected(told: &Arc<Told>) -> Arc<Connection> {
         endpoint: "test".into(),
         load: Arc::new(Load::new(tokio::time::Instant::now())),
         http2: Http2::default(),
+        has_watch: false,
         max_requests: MaxRequests::default(),
         keepalive: None,
         max_idle: None,

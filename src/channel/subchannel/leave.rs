@@ -29,7 +29,11 @@ impl Subchannel {
         }
         let connections = std::mem::take(&mut inside.connections);
         inside.draining.extend(connections.iter().cloned());
+        for connection in &connections {
+            inside.checked.forget(connection);
+        }
         inside.renewal = Renewal::default();
+        self.look_at_health(&mut inside, Instant::now());
         self.endpoint.set_connections(Vec::new());
         self.tell(&mut inside, false);
         drop(inside);

@@ -30,8 +30,10 @@ pub(super) struct Was {
 )]
 pub(super) struct Machine {
     backoff: Arc<dyn Backoff>,
-    /// Connections that take calls.
+    /// Connections that take calls while they are healthy.
     ready: u32,
+    /// Those of them that are not healthy (CONTRACT G1).
+    unhealthy: u32,
     max: u32,
     dial: Dial,
     /// Failed dials in a row, connections that were lost too early among them.
@@ -64,6 +66,7 @@ impl Machine {
         Self {
             backoff,
             ready: 0,
+            unhealthy: 0,
             max,
             dial: Dial::None,
             failures: 0,
@@ -88,7 +91,7 @@ impl Machine {
     pub(super) fn state(&self) -> Connectivity {
         if self.is_shut {
             Connectivity::Shutdown
-        } else if self.ready > 0 {
+        } else if self.ready > self.unhealthy {
             Connectivity::Ready
         } else if self.is_failing {
             Connectivity::TransientFailure
@@ -136,7 +139,9 @@ impl Machine {
     /// One more connection is wanted (CONTRACT C8).
     pub(super) fn demand_more(&mut self, now: Instant) -> Option<Instant> {
         let is_due = self.not_before.is_none_or(|at| at <= now);
-        let has_room = self.ready > 0 && self.ready < self.max && self.dial == Dial::None;
+        // Beside one that is not healthy, another would hardly be.
+        let is_healthy = self.ready > 0 && self.unhealthy == 0;
+        let has_room = is_healthy && self.ready < self.max && self.dial == Dial::None;
         self.plan_if(has_room && is_due, now)
     }
 
@@ -234,6 +239,17 @@ impl Machine {
     pub(super) fn closed_idle(&mut self) {
         self.ready = self.ready.saturating_sub(1);
         self.is_at_rest = self.ready == 0;
+        // One that was not healthy has not failed: the next call wants another.
+        self.is_failing &= self.ready > 0;
+    }
+
+    /// So many of the connections are not healthy. If none is, that is a failure, which lasts
+    /// until one is (CONTRACT C4, G1).
+    pub(super) fn set_unhealthy(&mut self, unhealthy: usize) {
+        self.unhealthy = u32::try_from(unhealthy).unwrap_or(u32::MAX);
+        if self.ready > 0 {
+            self.is_failing = self.ready <= self.unhealthy;
+        }
     }
 
     /// A connection takes no call any more, since another replaces it.

@@ -1,5 +1,6 @@
 //! One address: its state machine, and what carries it out.
 
+mod health;
 mod leave;
 mod machine;
 mod renewal;
@@ -24,6 +25,7 @@ use super::shared::Shared;
 use super::view::View;
 use crate::kernel::sync::Mutex;
 use crate::report::SharedError;
+use health::{Checked, Fresh};
 use machine::Machine;
 use renewal::Renewal;
 use told::Told;
@@ -43,8 +45,9 @@ pub(super) struct Subchannel {
 
 struct Inside {
     machine: Machine,
-    /// Those that take calls.
+    /// Those that take calls while they are healthy.
     connections: Vec<Arc<Connection>>,
+    checked: Checked,
     renewal: Renewal,
     /// Those that take no new call, and are not over.
     draining: Vec<Arc<Connection>>,
@@ -81,6 +84,7 @@ impl Subchannel {
                 machine
             },
             connections: Vec::new(),
+            checked: Checked::default(),
             renewal: Renewal::default(),
             draining: Vec::new(),
             dial: None,
@@ -148,12 +152,14 @@ impl Subchannel {
     /// The same; whether the address may be stale comes with it.
     fn change_or_stale(&self, what: impl FnOnce(&mut Inside, Instant) -> (Option<Instant>, bool)) {
         let mut inside = self.inside.lock();
-        let (at, is_stale) = what(&mut inside, Instant::now());
+        let now = Instant::now();
+        let (at, is_stale) = what(&mut inside, now);
+        self.look_at_health(&mut inside, now);
         if let Some(at) = at {
             self.dial_at(&mut inside, at);
         }
         // Calls see at once which connections there are; in order, for another change may follow.
-        self.endpoint.set_connections(inside.connections.clone());
+        self.endpoint.set_connections(inside.offered());
         self.tell(&mut inside, is_stale);
     }
 
@@ -184,7 +190,7 @@ impl Subchannel {
         };
         let broken_off = BrokenOff(&self, number);
         let (connector, progress) = (&self.shared.connector, Arc::<Progress>::default());
-        let generation = connector.generation();
+        let (generation, begun) = (connector.generation(), Instant::now());
         let io = connector.connect(Dial {
             address: self.address.address.clone(),
             #[cfg(feature = "_tls-any")]
@@ -192,10 +198,13 @@ impl Subchannel {
             progress: Arc::clone(&progress),
         });
         let watcher: Arc<dyn Watcher> = Arc::clone(&self) as _;
-        let outcome = connection::connect(plan, &progress, io, watcher).await;
+        let outcome = match connection::connect(plan, &progress, io, watcher).await {
+            Ok(connection) => self.ask(connection, begun).await,
+            Err(error) => Err(error),
+        };
         std::mem::forget(broken_off);
         match outcome {
-            Ok(connection) => self.dialled(connection, number, generation),
+            Ok(fresh) => self.dialled(fresh, number, generation),
             Err(error) => self.failed(Arc::new(error), number),
         }
     }
@@ -214,7 +223,11 @@ impl Subchannel {
     }
 
     /// The dial of this number made a connection, with settings of this generation.
-    fn dialled(&self, connection: Arc<Connection>, number: u64, generation: u64) {
+    fn dialled(&self, mut fresh: Fresh, number: u64, generation: u64) {
+        let Some(connection) = fresh.take() else {
+            return;
+        };
+        let (watch, answer) = fresh.watch.take().unzip();
         let unit = self.shared.rng.unit();
         let mut replaced = Vec::new();
         self.change(|inside, now| {
@@ -227,10 +240,15 @@ impl Subchannel {
             inside.dial = None;
             inside.machine.dialled();
             inside.error = None;
-            if connection.is_over() {
+            if !connection.is_open() {
                 // Its task was faster.
-                return inside.machine.lost(watch::was(&connection), now, unit);
+                let was = watch::was(&connection);
+                if !connection.is_over() {
+                    inside.draining.push(connection);
+                }
+                return inside.machine.lost(was, now, unit);
             }
+            inside.checked(&connection, answer);
             inside.connections.push(connection);
             inside.made += 1;
             if generation != self.shared.connector.generation() {
@@ -243,6 +261,9 @@ impl Subchannel {
         for connection in replaced {
             connection.retire();
         }
+        if let Some(watch) = watch {
+            self.follow(watch);
+        }
     }
 
     fn plan(&self, inside: &Inside) -> Plan {
@@ -253,6 +274,7 @@ impl Subchannel {
             load: Arc::clone(self.endpoint.load()),
             http2: settings.http2.clone(),
             max_requests: inside.max_requests,
+            has_watch: self.shared.health.is_some(),
             keepalive: inside.keepalive,
             max_idle: match (settings.max_idle, spare) {
                 (Some(idle), Some(spare)) => Some(idle.min(spare)),
@@ -291,6 +313,8 @@ impl Inside {
         View {
             state: self.machine.state(),
             made: self.made,
+            is_connected: !self.connections.is_empty(),
+            health: self.checked.view(),
             error: self.error.clone(),
             is_dialling: self.machine.is_dialling(),
             is_at_rest: self.machine.is_at_rest(),
@@ -310,6 +334,7 @@ impl Inside {
         let was_there = removed.is_some();
         self.draining.extend(removed);
         self.renewal.remove(connection);
+        self.checked.forget(connection);
         was_there
     }
 

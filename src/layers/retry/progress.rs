@@ -163,7 +163,7 @@ impl CallProgress {
             )
             && let Some(endpoint) = failure.endpoint()
         {
-            context.avoid(endpoint);
+            context.failed_at(endpoint, failure.leader());
         }
         context.set_attempt(self.attempts, false);
         context.came_back(returns);

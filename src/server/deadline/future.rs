@@ -3,10 +3,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::Response;
+use http::uri::PathAndQuery;
 use pin_project::pin_project;
 
 use crate::grpc::Status;
-use crate::grpc::refusal::strip_head;
+use crate::grpc::refusal::settle_head;
 
 use super::ServerDeadlineBody;
 use super::watch::{Step, Watch};
@@ -16,6 +17,7 @@ use super::watch::{Step, Watch};
 pub struct ResponseFuture<F> {
     #[pin]
     state: State<F>,
+    path: Option<PathAndQuery>,
     watch: Option<Watch>,
 }
 
@@ -27,9 +29,10 @@ enum State<F> {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn serving(future: F, watch: Watch) -> Self {
+    pub(super) fn serving(future: F, path: Option<PathAndQuery>, watch: Watch) -> Self {
         Self {
             state: State::Serving(future),
+            path,
             watch: Some(watch),
         }
     }
@@ -37,6 +40,7 @@ impl<F> ResponseFuture<F> {
     pub(super) fn answered(status: Status) -> Self {
         Self {
             state: State::Answered(Some(status)),
+            path: None,
             watch: None,
         }
     }
@@ -56,8 +60,10 @@ where
                     Poll::Ready(Step::Done(outcome)) => {
                         let watch = this.watch.take();
                         let body = |inner| ServerDeadlineBody::new(inner, watch);
-                        let mut outcome = outcome;
-                        outcome.iter_mut().for_each(strip_head);
+                        let outcome = outcome.map(|mut response| {
+                            settle_head(&mut response, this.path.as_ref());
+                            response
+                        });
                         return Poll::Ready(outcome.map(|response| response.map(body)));
                     }
                     Poll::Ready(Step::Expired(status)) => status,

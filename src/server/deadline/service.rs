@@ -83,13 +83,14 @@ where
         let calls = calls.map(|timeout| Deadline::after(now, timeout));
         let (served, over) = ParentCall::begin(calls);
         request.extensions_mut().insert(served.clone());
+        let path = request.uri().path_and_query().cloned();
         let until = handler.map(|timeout| {
-            let path = request.uri().path_and_query();
             let deadline = Deadline::after(now, timeout);
             Until {
                 deadline,
                 timer: self.home.timer(deadline.at()),
                 path: path
+                    .as_ref()
                     .filter(|_| events::server::hears_of_handlers())
                     .cloned(),
             }
@@ -97,6 +98,6 @@ where
         // A timeout such as `1n` may pass before the handler is polled. That answer has no mark:
         // the service below has the request, and may have started to work on it in `call`.
         let future = served.step(|| self.inner.call(request));
-        ResponseFuture::serving(future, Watch::new(served, over, until))
+        ResponseFuture::serving(future, path, Watch::new(served, over, until))
     }
 }

@@ -2,19 +2,24 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::uri::PathAndQuery;
 use http::{Request, Response};
 use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::grpc::Status;
-use crate::grpc::refusal::strip_head;
+use crate::grpc::refusal::settle_head;
 use crate::kernel::timer::Timer;
 
 use super::ServerRateLimitBody;
 
 /// The future of [`ServerRateLimit`](super::ServerRateLimit).
 #[pin_project]
-pub struct ResponseFuture<S: Service<Request<B>>, B>(#[pin] State<S, B>);
+pub struct ResponseFuture<S: Service<Request<B>>, B> {
+    path: Option<PathAndQuery>,
+    #[pin]
+    state: State<S, B>,
+}
 
 #[pin_project(project = StateProj)]
 enum State<S: Service<Request<B>>, B> {
@@ -25,17 +30,21 @@ enum State<S: Service<Request<B>>, B> {
 }
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
-    pub(super) fn admitted(future: S::Future) -> Self {
-        Self(State::Admitted(future))
+    pub(super) fn admitted(future: S::Future, path: Option<PathAndQuery>) -> Self {
+        let state = State::Admitted(future);
+        Self { path, state }
     }
 
     pub(super) fn waiting(timer: Timer, ready: S, request: Request<B>) -> Self {
+        let path = request.uri().path_and_query().cloned();
         let call = Some(Box::new((ready, request)));
-        Self(State::Waiting(Box::new(timer), call))
+        let state = State::Waiting(Box::new(timer), call);
+        Self { path, state }
     }
 
     pub(super) fn refused(status: Status) -> Self {
-        Self(State::Refused(Some(status)))
+        let state = State::Refused(Some(status));
+        Self { path: None, state }
     }
 }
 
@@ -47,14 +56,14 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let mut state = self.as_mut().project().0;
+            let this = self.as_mut().project();
+            let (path, mut state) = (this.path, this.state);
             let admitted = match state.as_mut().project() {
                 StateProj::Admitted(future) => {
-                    let mut outcome = ready!(future.poll(cx));
-                    outcome.iter_mut().for_each(strip_head);
-                    return Poll::Ready(
-                        outcome.map(|response| response.map(ServerRateLimitBody::passed)),
-                    );
+                    return Poll::Ready(ready!(future.poll(cx)).map(|mut response| {
+                        settle_head(&mut response, path.as_ref());
+                        response.map(ServerRateLimitBody::passed)
+                    }));
                 }
                 StateProj::Waiting(timer, call) => {
                     // Without a timer the request is sent at once: its cell is the next one.

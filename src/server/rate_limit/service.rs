@@ -62,8 +62,9 @@ where
         let now = Instant::now();
         match self.limits.check(&mut parts, now) {
             Ok(Duration::ZERO) => {
+                let path = parts.uri.path_and_query().cloned();
                 let request = Request::from_parts(parts, body);
-                ResponseFuture::admitted(self.inner.call(request))
+                ResponseFuture::admitted(self.inner.call(request), path)
             }
             Ok(wait) => {
                 let request = Request::from_parts(parts, body);

@@ -74,6 +74,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.uri().path().starts_with("/grpc.health.") {
+            return Box::pin(self.inner.call(request));
+        }
         let manner = Arc::clone(&self.manner.0);
         let number = manner.calls.fetch_add(1, Ordering::Relaxed);
         let delay = Duration::from_millis(manner.delay.load(Ordering::Relaxed));

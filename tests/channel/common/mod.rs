@@ -1,5 +1,6 @@
 //! Channels, calls and transports for the tests of this folder.
 
+pub(crate) mod health;
 pub(crate) mod log;
 pub(crate) mod manner;
 pub(crate) mod names;

@@ -131,7 +131,11 @@ impl Net {
         (stop, host)
     }
 
-    fn host(&self, name: &str, serve: impl Future<Output = ()> + Send + 'static) -> Host {
+    pub(crate) fn host(
+        &self,
+        name: &str,
+        serve: impl Future<Output = ()> + Send + 'static,
+    ) -> Host {
         let task = tokio::spawn(serve);
         let line = Arc::clone(&self.hosts.lock().unwrap()[name].1);
         Host { task, line }
