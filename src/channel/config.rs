@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::connect::Sockets;
 use super::connection::{Http2, Keepalive};
+use super::eject::{Ejection, Rules};
 use super::fault::Faults;
 use crate::backoff::{Backoff, ConnectionBackoff};
 use crate::ready::Bounds;
@@ -20,6 +21,8 @@ pub(super) struct Settings {
     pub(super) drain_timeout: Option<Duration>,
     /// The longest time that a call may take.
     pub(super) timeout: Option<Duration>,
+    /// When endpoints are ejected.
+    pub(super) ejection: Option<Rules>,
 }
 
 /// What a builder was given, not checked yet.
@@ -35,6 +38,7 @@ pub(super) struct Config {
     pub(super) max_idle: Option<Duration>,
     pub(super) drain_timeout: Option<Duration>,
     pub(super) waiting: Bounds,
+    pub(super) ejection: Option<Ejection>,
 }
 
 /// The least time before a PING: servers cut off clients that ping more often.
@@ -61,6 +65,7 @@ impl Default for Config {
             max_idle: None,
             drain_timeout: None,
             waiting: Bounds::default(),
+            ejection: Some(Ejection::new()),
         }
     }
 }
@@ -84,11 +89,15 @@ impl Config {
             max_idle: self.max_idle,
             drain_timeout: self.drain_timeout,
             timeout: self.timeout,
+            ejection: self.ejection.map(|it| it.rules()),
         };
         (settings, self.sockets)
     }
 
     pub(super) fn check(&self, faults: &mut Faults) {
+        if let Some(ejection) = &self.ejection {
+            ejection.check(faults);
+        }
         for (setter, duration) in [
             ("timeout", self.timeout),
             ("connect_timeout", Some(self.connect_timeout)),

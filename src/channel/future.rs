@@ -13,7 +13,7 @@ use super::errors::{closed, queue_full};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look};
 use super::look::{Picked, Wish};
 use super::timing::Deadlined;
-use crate::call::{CallOptions, Deadline};
+use crate::call::{AttemptEnd, CallOptions, Deadline};
 use crate::classify::{Endpoint, TransportError};
 use crate::error::BoxError;
 use crate::ready::Waiter;
@@ -50,6 +50,10 @@ pub(super) struct Terms {
     /// It waits for a connection even if none can be made.
     pub(super) is_patient: bool,
     pub(super) wishes: Option<Box<Wishes>>,
+    /// It may be repeated if it fails.
+    pub(super) may_repeat: bool,
+    /// When a layer above ends this attempt of the call.
+    pub(super) attempt: Option<AttemptEnd>,
 }
 
 /// What few calls want of their endpoint.
@@ -166,6 +170,7 @@ impl<B: Body> ResponseFuture<B> {
                     head,
                     reserved,
                     avoided: avoided.map_or(&[], |it| it.as_slice()),
+                    may_repeat: self.terms.may_repeat,
                     options,
                     now: core.now(),
                     has_more: core.has_more(),
@@ -200,7 +205,7 @@ impl<B: Body> ResponseFuture<B> {
     /// Sends the request, or leaves it for another connection.
     fn begin(
         &mut self,
-        slot: Slot,
+        mut slot: Slot,
         has_waited: bool,
         cx: &mut Context<'_>,
     ) -> Result<(), TransportError>
@@ -216,6 +221,7 @@ impl<B: Body> ResponseFuture<B> {
         {
             deadline.stamp(head.headers_mut(), Instant::now());
         }
+        slot.ends_by(self.terms.attempt);
         match Exchange::begin(out, slot, cx) {
             Begun::Exchange(exchange) => self.stage = Stage::Sent(exchange),
             Begun::Back(Why::Gone) => {}

@@ -7,6 +7,8 @@ mod call;
 mod channel;
 mod configuration;
 #[cfg(feature = "channel")]
+mod ejection;
+#[cfg(feature = "channel")]
 mod endpoint;
 mod once;
 #[cfg(feature = "channel")]
@@ -20,6 +22,11 @@ pub(crate) use call::{Failed, gave_up, retries, waits};
 pub(crate) use channel::tls_config_refused;
 pub(crate) use channel::{calls_released, channel_is_back, channel_is_down, channel_is_shut_down};
 pub(crate) use configuration::*;
+#[cfg(feature = "channel")]
+pub(crate) use ejection::{
+    Numbers, ejection_panic, endpoint_ejected, endpoint_probed, endpoint_returned,
+    endpoint_still_ejected,
+};
 #[cfg(feature = "channel")]
 pub(crate) use endpoint::{connection_not_renewed, endpoint_state, hostile_peer, too_many_pings};
 pub(crate) use once::Once;

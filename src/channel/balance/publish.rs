@@ -70,6 +70,12 @@ impl Publisher {
         self.error = Some(error);
     }
 
+    /// An endpoint was ejected, is to be probed, or is back: calls that wait may go there.
+    pub(super) fn moved(&mut self) {
+        self.is_listed = true;
+        self.is_news = true;
+    }
+
     pub(super) fn changed(&mut self, change: Change) {
         self.is_listed |= change.is_listed;
         self.is_news |= change.is_news;

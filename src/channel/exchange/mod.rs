@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Extensions, HeaderValue, Response};
+use http::{Extensions, HeaderValue, Response, StatusCode};
 use http_body::Body;
 use tokio::sync::oneshot;
 
@@ -184,6 +184,10 @@ impl Exchange {
         let connection = Arc::clone(&slot.connection);
         Poll::Ready(match answer {
             Ok(mut response) => {
+                slot.headed();
+                if response.status() != StatusCode::OK {
+                    slot.refused(&response);
+                }
                 if response.body().is_end_stream() {
                     if connection.facts.go_away().is_some() {
                         unmask(response.headers_mut());
@@ -203,7 +207,7 @@ impl Exchange {
                 let id = self.response.stream_id().as_u32();
                 let error = failure(id, error, &connection);
                 if error.verdict().reason != Reason::GoAway {
-                    slot.failed();
+                    slot.broken(&error.verdict());
                 }
                 Err(error)
             }
