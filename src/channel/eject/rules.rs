@@ -177,10 +177,11 @@ pub(super) mod tests {
     fn a_rate_is_compared_with_one_that_is_known_as_well() {
         let better = |other, bad| rules().is_better(&other, &bad, Why::Rate);
         for (other, expected) in [
-            ((0, 31), true),
-            ((0, 26), false),
+            ((0, 26), true),
+            ((0, 25), false),
             ((5, 100), true),
-            ((7, 100), false),
+            ((7, 100), true),
+            ((8, 100), false),
             ((30, 100), false),
         ] {
             let bad = record(0, 30, 100);

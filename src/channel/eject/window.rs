@@ -10,6 +10,9 @@ pub(super) struct Window([AtomicU64; SLOTS]);
 const SLOTS: usize = 10;
 const COUNT_BITS: u32 = 24;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
+/// By so many seconds a slot can be ahead of a call. One that seems to be further ahead has not been
+/// used for hours.
+const PAST: u64 = 60;
 const SECOND_SHIFT: u32 = 2 * COUNT_BITS;
 
 /// Calls that ended, and failed ones among them.
@@ -48,9 +51,9 @@ impl Window {
             if before == second {
                 return Some(word + one);
             }
-            // A call of an hour ago has nothing to say of now.
-            let is_later = second.wrapping_sub(before) & 0xffff < 0x8000;
-            is_later.then_some(second << SECOND_SHIFT | one)
+            // The time of this call may be an earlier one: then it is not of these ten seconds.
+            let is_past = before.wrapping_sub(second) & 0xffff < PAST;
+            (!is_past).then_some(second << SECOND_SHIFT | one)
         };
         let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
