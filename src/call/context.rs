@@ -11,7 +11,7 @@ use crate::report::Trace;
 
 #[cfg(feature = "channel")]
 use super::WaitMode;
-use super::{Budget, CallOptions, Deadline, Earlier, Reader, Safety, Timeout};
+use super::{AttemptEnd, Budget, CallOptions, Deadline, Earlier, Reader, Safety, Timeout};
 
 /// The request extension through which layers exchange information; see the [module](super).
 ///
@@ -31,6 +31,8 @@ pub struct Context {
     paid_in: bool,
     is_kept: bool,
     attempt: Option<u32>,
+    /// When an attempt timeout layer ends the attempt.
+    attempt_end: Option<AttemptEnd>,
     returns: u32,
     is_last: bool,
     /// What earlier attempts of the call have shown.
@@ -352,8 +354,15 @@ impl Context {
     }
 
     /// Records that an attempt timeout layer ends the request.
-    pub(crate) fn end_as_attempt(&mut self) {
+    pub(crate) fn end_as_attempt(&mut self, end: AttemptEnd) {
         self.above.ends = true;
+        self.attempt_end = Some(end);
+    }
+
+    /// When an attempt timeout layer ends the attempt, if it does.
+    #[cfg(feature = "channel")]
+    pub(crate) fn attempt_end(&self) -> Option<AttemptEnd> {
+        self.attempt_end
     }
 
     /// Whether an outer attempt timeout layer ends the request.
@@ -364,6 +373,7 @@ impl Context {
     /// Whether an outer attempt timeout layer ends the whole call. Resets the mark, because it does
     /// not hold for the attempts below.
     pub(crate) fn take_attempt_end(&mut self) -> bool {
+        self.attempt_end = None;
         std::mem::take(&mut self.above.ends)
     }
 

@@ -15,6 +15,7 @@
 //! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
 //! | the report | retry, deadline, the caller's `call_report()` | every layer that acts on the call | no report is kept |
 
+mod attempt_end;
 mod attempt_kind;
 mod budget;
 mod budget_snapshot;
@@ -30,6 +31,7 @@ mod safety;
 mod seen;
 mod served;
 
+pub(crate) use attempt_end::AttemptEnd;
 pub use attempt_kind::AttemptKind;
 pub(crate) use attempt_kind::PerKind;
 pub use budget::{Budget, Permit};

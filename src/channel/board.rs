@@ -47,6 +47,8 @@ pub(super) struct Published {
 pub(super) struct Ready {
     pub(super) endpoints: Arc<[Arc<ReadyEndpoint>]>,
     pub(super) subchannels: Arc<[Arc<Subchannel>]>,
+    /// Ready ones whose ejection is over: one call decides about each (CONTRACT O3).
+    pub(super) probed: Arc<[Arc<Subchannel>]>,
 }
 
 /// All addresses of the target.

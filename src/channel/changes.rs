@@ -9,6 +9,8 @@ pub(super) struct Changes {
     inside: Mutex<Inside>,
     /// A call found an idle endpoint. Asked by each call, so it is no part of what the lock guards.
     is_wanted: AtomicBool,
+    /// An endpoint fails too many calls.
+    is_suspect: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +29,8 @@ pub(super) struct Changed {
     pub(super) is_stale: bool,
     /// Idle endpoints are to connect.
     pub(super) is_wanted: bool,
+    /// Ejection has to decide.
+    pub(super) is_suspect: bool,
 }
 
 impl Changes {
@@ -42,7 +46,16 @@ impl Changes {
 
     /// Idle endpoints are to connect.
     pub(super) fn want(&self) {
-        if !self.is_wanted.swap(true, Ordering::AcqRel) {
+        self.wake_by(&self.is_wanted);
+    }
+
+    /// An endpoint fails too many calls, or a call that probed one has ended.
+    pub(super) fn judge(&self) {
+        self.wake_by(&self.is_suspect);
+    }
+
+    fn wake_by(&self, what: &AtomicBool) {
+        if !what.swap(true, Ordering::AcqRel) {
             let task = self.inside.lock().task.take();
             task.into_iter().for_each(Waker::wake);
         }
@@ -56,6 +69,7 @@ impl Changes {
             endpoints: std::mem::take(&mut inside.changed),
             is_stale: std::mem::take(&mut inside.is_stale),
             is_wanted: self.is_wanted.swap(false, Ordering::AcqRel),
+            is_suspect: self.is_suspect.swap(false, Ordering::AcqRel),
         }
     }
 }
@@ -91,11 +105,16 @@ mod tests {
             endpoints: vec![1, 2],
             is_stale: true,
             is_wanted: true,
+            is_suspect: false,
         };
         assert_eq!(changes.take(&cx), expected);
         changes.want();
         changes.want();
         assert_eq!(woken.0.load(Ordering::Relaxed), 2);
         assert!(changes.take(&cx).is_wanted);
+        changes.judge();
+        changes.judge();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 3);
+        assert!(changes.take(&cx).is_suspect);
     }
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::connect::Sockets;
 use super::connection::{Http2, Keepalive};
+use super::eject::{Ejection, Rules};
 use super::fault::Faults;
 use crate::backoff::{Backoff, ConnectionBackoff};
 use crate::ready::Bounds;
@@ -24,6 +25,8 @@ pub(super) struct Settings {
     pub(super) health_check: Option<Arc<str>>,
     /// The fraction of healthy endpoints below which health does not count.
     pub(super) panic_below: Option<f64>,
+    /// When endpoints are ejected.
+    pub(super) ejection: Option<Rules>,
 }
 
 /// What a builder was given, not checked yet.
@@ -41,6 +44,7 @@ pub(super) struct Config {
     pub(super) waiting: Bounds,
     pub(super) health_check: Option<Arc<str>>,
     pub(super) panic_below: Option<f64>,
+    pub(super) ejection: Option<Ejection>,
 }
 
 /// The least time before a PING: servers cut off clients that ping more often.
@@ -69,6 +73,7 @@ impl Default for Config {
             waiting: Bounds::default(),
             health_check: None,
             panic_below: None,
+            ejection: Some(Ejection::new()),
         }
     }
 }
@@ -94,11 +99,15 @@ impl Config {
             timeout: self.timeout,
             health_check: self.health_check,
             panic_below: self.panic_below,
+            ejection: self.ejection.map(|it| it.rules()),
         };
         (settings, self.sockets)
     }
 
     pub(super) fn check(&self, faults: &mut Faults) {
+        if let Some(ejection) = &self.ejection {
+            ejection.check(faults);
+        }
         for (setter, duration) in [
             ("timeout", self.timeout),
             ("connect_timeout", Some(self.connect_timeout)),

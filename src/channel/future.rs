@@ -12,7 +12,7 @@ use super::errors::{closed, queue_full};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look, stamp};
 use super::look::{Picked, Wish};
 use super::timing::Deadlined;
-use crate::call::{CallOptions, Deadline, Earlier};
+use crate::call::{AttemptEnd, CallOptions, Deadline, Earlier};
 use crate::classify::TransportError;
 use crate::error::BoxError;
 use crate::ready::Waiter;
@@ -49,6 +49,10 @@ pub(super) struct Terms {
     /// It waits for a connection even if none can be made.
     pub(super) is_patient: bool,
     pub(super) wishes: Option<Box<Wishes>>,
+    /// It may be repeated if it fails.
+    pub(super) may_repeat: bool,
+    /// When a layer above ends this attempt of the call.
+    pub(super) attempt: Option<AttemptEnd>,
 }
 
 /// What few calls want of their endpoint.
@@ -165,6 +169,7 @@ impl<B: Body> ResponseFuture<B> {
                     head,
                     reserved,
                     earlier: earlier.unwrap_or(Earlier::NONE),
+                    may_repeat: self.terms.may_repeat,
                     options,
                     now: core.now(),
                     has_more: core.has_more(),
@@ -199,7 +204,7 @@ impl<B: Body> ResponseFuture<B> {
     /// Sends the request, or leaves it for another connection.
     fn begin(
         &mut self,
-        slot: Slot,
+        mut slot: Slot,
         has_waited: bool,
         cx: &mut Context<'_>,
     ) -> Result<(), TransportError>
@@ -215,6 +220,7 @@ impl<B: Body> ResponseFuture<B> {
         {
             stamp(head, deadline);
         }
+        slot.ends_by(self.terms.attempt);
         match Exchange::begin(out, slot, cx) {
             Begun::Exchange(exchange) => self.stage = Stage::Sent(exchange),
             Begun::Back(Why::Gone) => {}

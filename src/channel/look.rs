@@ -41,6 +41,8 @@ pub(super) struct Wish<'a> {
     /// Not where an attempt of the call failed, while others are ready (CONTRACT L2); first to the
     /// leader that a server has named (CONTRACT E6).
     pub(super) earlier: &'a Earlier,
+    /// It may be repeated: it may probe an endpoint at once.
+    pub(super) may_repeat: bool,
     /// What the caller chose.
     pub(super) options: &'a CallOptions,
     /// By the clock of the endpoints' loads.
@@ -75,6 +77,11 @@ pub(super) fn look(published: &Published, picker: &dyn Picker, wish: &Wish<'_>) 
     let all = &*ready.endpoints;
     if all.is_empty() {
         return Picked::NotReady(published.state);
+    }
+    if !ready.probed.is_empty()
+        && let Some(slot) = probe(&ready.probed, wish)
+    {
+        return Picked::Slot(slot);
     }
     // Places that are not asked. It takes memory only for a retry, or if an endpoint is full.
     let mut without = Vec::new();
@@ -132,6 +139,23 @@ fn take_named(ready: &Listed, name: &Endpoint, wish: &Wish<'_>) -> Option<Slot> 
     let mut endpoints = ready.endpoints.iter();
     let place = endpoints.position(|it| it.name() == name.name())?;
     take_at(ready, place, wish)
+}
+
+/// A slot on an endpoint about which the call decides (CONTRACT O3).
+#[cold]
+fn probe(probed: &[Arc<Subchannel>], wish: &Wish<'_>) -> Option<Slot> {
+    let wanted = probed.iter().filter(|it| !wish.avoids(it.name()));
+    wanted.into_iter().find_map(|subchannel| {
+        let tally = subchannel.endpoint.load().tally()?;
+        if !tally.takes_probe(wish.now, wish.may_repeat) {
+            return None;
+        }
+        let slot = take(subchannel, wish);
+        if slot.is_none() {
+            tally.no_probe(wish.now);
+        }
+        slot.map(Slot::probing)
+    })
 }
 
 fn take_at(ready: &Listed, place: usize, wish: &Wish<'_>) -> Option<Slot> {

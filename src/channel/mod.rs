@@ -32,6 +32,8 @@
 //!   made, a call fails at once with UNAVAILABLE and the error of the last dial, or waits until its
 //!   deadline with `request.call_options().wait_for_ready()`. The deadline is that of the call's
 //!   context, its `grpc-timeout`, or [`Builder::timeout`], and bounds all of the call.
+//! - **Ejection.** An endpoint that fails calls which others answer gets none for a second, and
+//!   longer if it goes on; see [`Ejection`].
 //! - **Failures** are [`TransportError`](crate::classify::TransportError)s, typed by how far the
 //!   request provably got, with the endpoint. Every response names its endpoint in an extension,
 //!   [`Endpoint`](crate::classify::Endpoint).
@@ -64,6 +66,7 @@ mod connect;
 mod connection;
 mod connectivity;
 mod core;
+mod eject;
 mod endpoint;
 mod errors;
 mod exchange;
@@ -92,6 +95,7 @@ pub use connect::HyperConnector;
 pub use connect::{Certificate, Identity, TlsConfig};
 pub use connection::{DialError, Phase};
 pub use connectivity::Connectivity;
+pub use eject::Ejection;
 pub use exchange::ResponseBody;
 pub use fault::{Fault, InvalidChannel};
 pub use future::ResponseFuture;

@@ -159,6 +159,8 @@ where
             is_timed: context.is_some_and(is_timed),
             is_patient: context.is_some_and(call::Context::is_patient),
             wishes: context.and_then(wishes),
+            may_repeat: context.is_some_and(|it| it.safety().may_repeat()),
+            attempt: context.and_then(call::Context::attempt_end),
         };
         let (mut parts, body) = request.into_parts();
         let mut extensions = std::mem::take(&mut parts.extensions);

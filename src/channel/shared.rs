@@ -25,7 +25,7 @@ pub(super) struct Shared {
     pub(super) home: Home,
     pub(super) rng: Rng,
     pub(super) lines: Arc<Lines>,
-    pub(super) changes: Changes,
+    pub(super) changes: Arc<Changes>,
     /// The clock of the endpoints' loads counts from it.
     pub(super) epoch: Instant,
     /// Connections that are not over.
@@ -51,7 +51,7 @@ impl Shared {
             home: Home::here(),
             rng: Rng::default(),
             lines,
-            changes: Changes::default(),
+            changes: Arc::default(),
             epoch: Instant::now(),
             open: watch::Sender::new(0),
         }

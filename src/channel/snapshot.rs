@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::connectivity::Connectivity;
 use super::core::Core;
+use super::eject::Tally;
 use super::health::Health;
 use super::subchannel::Subchannel;
 use crate::classify::display_chain;
@@ -76,6 +77,16 @@ pub struct EndpointSnapshot {
     pub share: f64,
     /// Calls that failed lately: those of a second ago count half.
     pub recent_failures: f64,
+    /// How long it is still ejected; zero if a call is to decide whether it is back, `None` if it is
+    /// not ejected. See [`Ejection`](super::Ejection).
+    pub ejected_for: Option<Duration>,
+    /// How often it was ejected in a row, this time included; 0 if it is not ejected.
+    pub times_ejected: u32,
+    /// Calls that failed since the last one that went well, as ejection counts them.
+    pub consecutive_failures: u32,
+    /// The part of its calls in the last 10 s that failed, 0 to 1, as ejection counts them; `None`
+    /// without such calls, or without ejection.
+    pub failure_rate: Option<f64>,
     /// Connections that received a GOAWAY.
     pub go_aways: u64,
     /// The connections that take calls, or would if the server were healthy; the oldest first.
@@ -166,6 +177,11 @@ fn endpoint(subchannel: &Subchannel) -> EndpointSnapshot {
         each.collect()
     };
     let endpoint = &subchannel.endpoint;
+    let load = endpoint.load();
+    let clock = load.now();
+    let record = load.tally().map(|it| it.record(clock));
+    let standing = load.tally().map(Tally::standing);
+    let left = |until: u64| Duration::from_nanos(until.saturating_sub(clock));
     EndpointSnapshot {
         name: endpoint.name().to_owned(),
         state: view.state,
@@ -180,6 +196,10 @@ fn endpoint(subchannel: &Subchannel) -> EndpointSnapshot {
         latency: endpoint.latency(),
         share: 0.0,
         recent_failures: endpoint.recent_failures(),
+        ejected_for: standing.and_then(|it| it.out_until).map(left),
+        times_ejected: standing.map_or(0, |it| it.times),
+        consecutive_failures: record.map_or(0, |it| it.in_a_row),
+        failure_rate: record.filter(|it| it.calls > 0).map(|it| it.rate()),
         go_aways: view.go_aways,
         connections: of(connections),
         draining: of(draining),
@@ -201,7 +221,7 @@ fn connection(connection: &Connection, now: Instant) -> ConnectionSnapshot {
 const HEALTH: &str = "health";
 
 /// The columns of the table; the last error follows, as it may be long.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 13] = [
     "endpoint",
     "state",
     "for",
@@ -209,6 +229,8 @@ const COLUMNS: [&str; 11] = [
     "in flight",
     "share",
     "latency",
+    "failures",
+    "ejected",
     "connections",
     "streams",
     "GOAWAYs",
@@ -257,6 +279,27 @@ impl fmt::Display for ChannelSnapshot {
 }
 
 impl EndpointSnapshot {
+    /// Such as `3 in a row, 12 %`.
+    fn failures(&self) -> Option<String> {
+        let rate = self.failure_rate.filter(|rate| *rate > 0.0);
+        let rate = rate.map(|rate| format!("{:.0} %", rate * 100.0));
+        let row = self.consecutive_failures;
+        let row = (row > 0).then(|| format!("{row} in a row"));
+        let both: Vec<_> = row.into_iter().chain(rate).collect();
+        (!both.is_empty()).then(|| both.join(", "))
+    }
+
+    /// Such as `for 1.5s, 2 times`.
+    fn ejection(&self) -> Option<String> {
+        let left = self.ejected_for?;
+        let times = self.times_ejected;
+        Some(if left.is_zero() {
+            format!("until probed, {times} times")
+        } else {
+            format!("for {left:.1?}, {times} times")
+        })
+    }
+
     fn cells(&self) -> [String; COLUMNS.len()] {
         let dash = || "-".to_owned();
         let shown = |duration: Duration| format!("{duration:.1?}");
@@ -283,6 +326,8 @@ impl EndpointSnapshot {
             self.in_flight.to_string(),
             format!("{:.0} %", self.share * 100.0),
             self.latency.map_or_else(dash, shown),
+            self.failures().unwrap_or_else(dash),
+            self.ejection().unwrap_or_else(dash),
             connections,
             streams.to_string(),
             self.go_aways.to_string(),

@@ -7,6 +7,8 @@ mod call;
 mod channel;
 mod configuration;
 #[cfg(feature = "channel")]
+mod ejection;
+#[cfg(feature = "channel")]
 mod endpoint;
 mod once;
 #[cfg(feature = "channel")]
@@ -20,6 +22,11 @@ pub(crate) use channel::{calls_released, channel_is_back, channel_is_down, chann
 #[cfg(feature = "channel")]
 pub(crate) use channel::{health_ignored, tls_config_refused};
 pub(crate) use configuration::*;
+#[cfg(feature = "channel")]
+pub(crate) use ejection::{
+    Numbers, ejection_panic, endpoint_ejected, endpoint_probed, endpoint_returned,
+    endpoint_still_ejected,
+};
 #[cfg(feature = "channel")]
 pub(crate) use endpoint::{
     connection_not_renewed, endpoint_state, health_changed, health_unchecked, hostile_peer,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grpc_resilience::call::CallOptionsExt as _;
-use grpc_resilience::channel::Channel;
 use grpc_resilience::channel::pick::{Call, LeastLoaded, Picker, Random, Ready, RoundRobin, Shard};
+use grpc_resilience::channel::{Builder, Channel};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -19,6 +19,13 @@ const S: Duration = Duration::from_secs(1);
 /// Servers of these manners, and a channel that is connected to all of them, long enough for all
 /// to have their whole weight.
 async fn cluster(manners: &[Manner], picker: impl Picker) -> (Channel, Vec<Host>) {
+    cluster_of(manners, |builder| builder.picker(picker)).await
+}
+
+async fn cluster_of(
+    manners: &[Manner],
+    configure: impl FnOnce(Builder) -> Builder,
+) -> (Channel, Vec<Host>) {
     let net = Net::default();
     let name = |number| format!("host-{number}");
     let hosts = manners.iter().enumerate();
@@ -27,7 +34,7 @@ async fn cluster(manners: &[Manner], picker: impl Picker) -> (Channel, Vec<Host>
         .collect();
     let names: Vec<_> = (0..manners.len()).map(name).collect();
     let (these, builder) = Names::new(&net, &names);
-    let channel = builder.picker(picker).build().unwrap();
+    let channel = configure(builder).build().unwrap();
     until_ready(&channel, manners.len()).await;
     tokio::time::sleep(3 * S).await;
     // The last set stays.
@@ -98,17 +105,36 @@ async fn a_server_that_was_slow_once_has_its_share_again_within_10_s() {
     }
 }
 
+/// Which part of the calls goes to one of five servers that fails one call in two within 1 ms, once
+/// a second has passed, by the number of callers.
+async fn share_of_one_that_fails_fast(
+    callers: usize,
+    configure: impl FnOnce(Builder) -> Builder,
+) -> f64 {
+    let mut manners = [10; 5].map(Manner::taking);
+    manners[0] = Manner::taking(1).failing_one_in(2);
+    let (channel, _hosts) = cluster_of(&manners, configure).await;
+    called_for(&channel, callers, S).await;
+    let shares = shares(&channel, &manners, callers, 2 * S).await;
+    println!("{callers} callers: {:.4}", shares[0]);
+    shares[0]
+}
+
 // CONTRACT L3; issue 22: one that fails fast gets at most 5 % of picks after 1 s
 #[tokio::test(start_paused = true)]
 async fn a_server_that_fails_fast_is_not_taken_for_one_that_is_free() {
     for callers in [1, 16] {
-        let mut manners = [10; 5].map(Manner::taking);
-        manners[0] = Manner::taking(1).failing_one_in(2);
-        let (channel, _hosts) = cluster(&manners, LeastLoaded::new()).await;
-        called_for(&channel, callers, S).await;
-        let shares = shares(&channel, &manners, callers, 2 * S).await;
-        println!("{callers} callers: {:.4}", shares[0]);
-        assert!(shares[0] <= 0.05, "{callers} callers: {shares:?}");
+        let share = share_of_one_that_fails_fast(callers, Builder::no_ejection).await;
+        assert!(share <= 0.05, "{callers} callers: {share}");
+    }
+}
+
+// CONTRACT L3, O2; issue 22: the same with ejection, which is on by default
+#[tokio::test(start_paused = true)]
+async fn a_server_that_fails_fast_gets_few_calls_with_ejection_too() {
+    for callers in [1, 16] {
+        let share = share_of_one_that_fails_fast(callers, |builder| builder).await;
+        assert!(share <= 0.05, "{callers} callers: {share}");
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::time::Instant;
 
+use super::eject::Ejecting;
 use super::leaving::Leaving;
 use super::member::{Change, Member};
 use super::order::{interleaved, shuffled};
@@ -32,6 +33,8 @@ pub(super) struct Members {
     connect: Connect,
     /// Of a channel that connects to one address only.
     pass: Pass,
+    /// `None` if no endpoint is ejected.
+    ejecting: Option<Ejecting>,
 }
 
 /// What an update of the set changed.
@@ -49,8 +52,13 @@ impl Diff {
 
 impl Members {
     pub(super) fn new(shared: Arc<Shared>, connect: Connect) -> Self {
+        let rules = shared.settings.ejection;
         Self {
             panic: Panic::new(shared.settings.panic_below),
+            // Of a channel that connects to one address, this is the last ready one.
+            ejecting: rules
+                .filter(|_| connect == Connect::ToAll)
+                .map(Ejecting::new),
             shared,
             order: Vec::new(),
             by_number: FxHashMap::default(),
@@ -98,6 +106,7 @@ impl Members {
             order.push(number);
         }
         self.order.clone_from(&order);
+        self.suspect();
         if self.is_to_first() {
             self.pass.replace(order);
         }
@@ -108,6 +117,10 @@ impl Members {
         let left = self.leaving.take(address);
         if let Some(left) = &left {
             left.revive();
+            // A removed endpoint loses its ejection (CONTRACT O5).
+            if let Some(tally) = left.endpoint.load().tally() {
+                tally.clear();
+            }
         }
         let subchannel = left.unwrap_or_else(|| {
             self.next_number += 1;
@@ -147,6 +160,11 @@ impl Members {
                 .remove(member.seen.state, member.seen.is_connected);
             let change = member.look();
             self.tally.add(member.seen.state, member.seen.is_connected);
+            if change.is_listed
+                && let Some(ejecting) = &mut self.ejecting
+            {
+                ejecting.changed();
+            }
             return Some(change);
         }
         self.leaving.changed(number, now).then(|| Change {
@@ -185,6 +203,22 @@ impl Members {
         self.leaving.pass(now)
     }
 
+    /// An endpoint may have failed too much, or there are others now.
+    pub(super) fn suspect(&mut self) {
+        if let Some(ejecting) = &mut self.ejecting {
+            ejecting.suspect();
+        }
+    }
+
+    /// Ejects what fails, and takes back what does not; whether it did so, and when to come back.
+    pub(super) fn eject(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let Some(ejecting) = &mut self.ejecting else {
+            return (false, None);
+        };
+        let is_moved = ejecting.pass(&self.by_number, now, &self.shared);
+        (is_moved, ejecting.due())
+    }
+
     /// The state of the channel.
     pub(super) fn state(&self) -> Connectivity {
         if self.is_to_first() {
@@ -221,15 +255,25 @@ impl Members {
 
     /// Those that calls may pick.
     pub(super) fn ready(&self) -> Ready {
-        let is_listed = |number: u64, member: &Member| {
+        let is_ready = |number: u64, member: &Member| {
             let is_used = !self.is_to_first() || self.pass.used() == Some(number);
             let is_ignored = self.panic.is_on() && member.seen.is_connected;
             is_used && (member.seen.state == Connectivity::Ready || is_ignored)
         };
+        let is_let_in = |number| match &self.ejecting {
+            Some(ejecting) => ejecting.lets_in(number),
+            None => true,
+        };
+        let is_listed = |number, member: &Member| is_ready(number, member) && is_let_in(number);
         let subchannels: Arc<[Arc<Subchannel>]> = self.subchannels(is_listed).cloned().collect();
         let endpoints = subchannels.iter().map(|it| Arc::clone(&it.endpoint));
+        let probed = self.ejecting.iter().flat_map(|it| {
+            let is_probed = |number, member: &Member| is_ready(number, member) && it.probes(number);
+            self.subchannels(is_probed).cloned()
+        });
         Ready {
             endpoints: endpoints.collect(),
+            probed: probed.collect(),
             subchannels: Arc::clone(&subchannels),
         }
     }

@@ -26,9 +26,10 @@
 //! time in proportion to its length, unless no call could go, or the addresses changed. A thousand
 //! endpoints that become ready one by one are so published in a few lists rather than a thousand.
 //!
-//! **Which endpoints are listed** is decided in [`members`]: those in READY today; a later ejection
-//! or health check takes more of them off the list, and needs nothing of the calls.
+//! **Which endpoints are listed** is decided in [`members`]: those in READY that are not ejected. A
+//! later health check takes more of them off the list, and needs nothing of the calls.
 
+mod eject;
 mod leaving;
 mod member;
 mod members;
@@ -181,6 +182,9 @@ impl Balancer {
                 self.publisher.changed(change);
             }
         }
+        if changed.is_suspect {
+            self.members.suspect();
+        }
         if changed.is_wanted {
             self.members.want();
         }
@@ -193,13 +197,15 @@ impl Balancer {
         }
         let connect = self.members.connect(now);
         let leave = self.members.pass(now);
-        if self.members.look_at_health(&self.target) {
+        let is_panicking = self.members.look_at_health(&self.target);
+        let (is_moved, eject) = self.members.eject(now);
+        if is_panicking || is_moved {
             self.publisher.relist();
         }
         let publish = self.publisher.publish(&mut self.members, now);
         let again = self.again.due().filter(|_| self.resolver.is_some());
         let lapse = self.latest.lapses_at();
-        [connect, leave, publish, again, lapse]
+        [connect, leave, eject, publish, again, lapse]
             .into_iter()
             .flatten()
             .min()

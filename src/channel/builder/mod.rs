@@ -19,6 +19,7 @@ use super::config::Config;
 use super::connect::{AnyConnector, OfService, PeerName, Tls, TlsConfig};
 
 use super::core::Core;
+use super::eject::Ejection;
 use super::exchange::Heads;
 use super::fault::{Faults, InvalidChannel};
 use super::lines::Lines;
@@ -129,6 +130,19 @@ impl Builder {
     /// its calls are not ended.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.config.drain_timeout = Some(timeout);
+        self
+    }
+
+    /// When an endpoint that fails calls which others answer is left out, and for how long. Default:
+    /// [`Ejection::new`], because one bad server of several must not cost a part of all calls.
+    pub fn ejection(mut self, ejection: Ejection) -> Self {
+        self.config.ejection = Some(ejection);
+        self
+    }
+
+    /// No endpoint is left out, whatever its calls end with.
+    pub fn no_ejection(mut self) -> Self {
+        self.config.ejection = None;
         self
     }
 

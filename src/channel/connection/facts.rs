@@ -29,6 +29,8 @@ pub(crate) struct Facts {
     is_silent: AtomicBool,
     /// The endpoint was removed, and its calls have had their time.
     is_cut: AtomicBool,
+    /// A call has failed because the connection was lost.
+    is_loss_told: AtomicBool,
     /// When the last byte was read, in nanoseconds since the epoch.
     read_at: AtomicU64,
     /// When the last frame other than a PONG was read.
@@ -64,6 +66,7 @@ impl Facts {
             is_broken: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
+            is_loss_told: AtomicBool::new(false),
             read_at: AtomicU64::new(now),
             heard_at: AtomicU64::new(now),
             data: AtomicU64::new(0),
@@ -85,6 +88,16 @@ impl Facts {
             last: u32::try_from(word & 0x7fff_ffff).unwrap_or(u32::MAX),
             code: u32::try_from(word >> 31 & 0xffff_ffff).unwrap_or(u32::MAX),
         })
+    }
+
+    /// The peer closes the connection, and not because of an error.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.go_away().is_some_and(|it| it.code == 0)
+    }
+
+    /// Whether the call that asks is the first to fail by the loss of the connection.
+    pub(crate) fn is_first_loss(&self) -> bool {
+        !self.is_loss_told.swap(true, Ordering::Relaxed)
     }
 
     /// A GOAWAY with this payload arrived. A later one never raises the last stream (RFC 9113

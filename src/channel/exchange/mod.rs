@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Extensions, HeaderValue, Response};
+use http::{Extensions, HeaderValue, Response, StatusCode};
 use http_body::Body;
 use tokio::sync::oneshot;
 
@@ -183,6 +183,10 @@ impl Exchange {
         };
         Poll::Ready(match answer {
             Ok(mut response) => {
+                slot.headed();
+                if response.status() != StatusCode::OK {
+                    slot.refused(&response);
+                }
                 let is_over = response.body().is_end_stream();
                 if is_over {
                     if slot.connection.facts.go_away().is_some() {
@@ -205,7 +209,7 @@ impl Exchange {
                 let id = self.response.stream_id().as_u32();
                 let error = failure(id, error, &slot.connection);
                 if error.verdict().reason != Reason::GoAway {
-                    slot.failed();
+                    slot.broken(&error.verdict());
                 }
                 Err(error)
             }

@@ -137,9 +137,10 @@ impl ResponseBody {
         if error.is_reset() && error.reason() == Some(H2Reason::NO_ERROR) {
             return None;
         }
-        it.slot.failed();
         let id = it.frames.stream_id().as_u32();
-        Some(Err(failure(id, error, &it.slot.connection).after_headers()))
+        let error = failure(id, error, &it.slot.connection);
+        it.slot.broken(&error.verdict());
+        Some(Err(error.after_headers()))
     }
 }
 

@@ -1,12 +1,16 @@
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use http::HeaderMap;
+use http::{HeaderMap, Response};
+use tokio::time::Instant;
 
+use crate::call::AttemptEnd;
 use crate::channel::connection::Connection;
+use crate::channel::eject::Blame;
 use crate::channel::load::Ended;
-use crate::grpc::Code;
+use crate::classify::{Reason, Verdict};
+use crate::grpc::{Code, Status};
 
 /// A stream's slot on a connection, given back on drop.
 ///
@@ -19,8 +23,14 @@ pub(crate) struct Slot {
     is_answered: AtomicBool,
     /// It was used for a stream.
     is_used: AtomicBool,
-    /// The endpoint failed the call.
-    is_failed: AtomicBool,
+    /// The endpoint failed the call: what ejection takes that for.
+    blame: AtomicU8,
+    /// The response began.
+    has_head: AtomicBool,
+    /// It decides whether the endpoint is back (CONTRACT O3).
+    is_probe: bool,
+    /// When the attempt of which it is ends.
+    attempt: Option<AttemptEnd>,
     /// Its latency is in the endpoint's load already.
     is_measured: AtomicBool,
     /// When the call began, by the clock of the endpoint's load.
@@ -34,7 +44,10 @@ impl Slot {
         connection.load.begin(now);
         Self {
             connection,
-            is_failed: AtomicBool::new(false),
+            blame: AtomicU8::new(0),
+            has_head: AtomicBool::new(false),
+            is_probe: false,
+            attempt: None,
             start: now,
             is_measured: AtomicBool::new(false),
             is_sent: AtomicBool::new(false),
@@ -63,9 +76,25 @@ impl Slot {
         self.answered();
     }
 
+    /// This call decides whether the endpoint is back.
+    pub(crate) fn probing(mut self) -> Self {
+        self.is_probe = true;
+        self
+    }
+
+    /// A layer above ends the call then.
+    pub(crate) fn ends_by(&mut self, attempt: Option<AttemptEnd>) {
+        self.attempt = attempt;
+    }
+
+    /// The response began.
+    pub(super) fn headed(&self) {
+        self.has_head.store(true, Ordering::Relaxed);
+    }
+
     /// The endpoint failed the call, which weighs as a slow one (CONTRACT L3).
-    pub(super) fn failed(&self) {
-        self.is_failed.store(true, Ordering::Relaxed);
+    pub(super) fn failed(&self, blame: Blame) {
+        self.blame.store(word(blame), Ordering::Relaxed);
     }
 
     /// The call ended with the status in these headers.
@@ -74,7 +103,51 @@ impl Slot {
         if let Some(code) = Code::from_headers(headers)
             && is_failure(code)
         {
-            self.failed();
+            self.failed_with(code);
+        }
+    }
+
+    /// The answer is a proxy's page, unless it has a status of gRPC.
+    #[cold]
+    pub(super) fn refused<B>(&self, response: &Response<B>) {
+        if Code::from_headers(response.headers()).is_none() {
+            let status = Status::from_http(response.status(), response.headers());
+            if is_failure(status.code()) {
+                self.failed_with(status.code());
+            }
+        }
+    }
+
+    /// The call ended with this code, a failure.
+    #[cold]
+    pub(super) fn failed_with(&self, code: Code) {
+        let blame = match Blame::of(code) {
+            // What a server says while it goes away is no failure (CONTRACT C5).
+            Blame::Rate | Blame::Both if self.connection.facts.is_leaving() => Blame::None,
+            blame => blame,
+        };
+        self.failed(blame);
+    }
+
+    /// The call ended without a status.
+    #[cold]
+    pub(super) fn broken(&self, verdict: &Verdict) {
+        let facts = &self.connection.facts;
+        match verdict.reason {
+            Reason::StreamReset => self.failed_with(verdict.code),
+            Reason::ConnectionLost
+            | Reason::KeepaliveTimeout
+            | Reason::GoAwayError
+            | Reason::Queued => {
+                let is_own = facts.is_cut() || facts.is_leaving();
+                // However many calls were on it, one connection was lost.
+                self.failed(if !is_own && facts.is_first_loss() {
+                    Blame::Both
+                } else {
+                    Blame::None
+                });
+            }
+            _ => self.failed(Blame::None),
         }
     }
 
@@ -86,19 +159,68 @@ impl Slot {
             self.is_measured.store(true, Ordering::Relaxed);
             let Connection { load, facts, .. } = &*self.connection;
             load.answered(self.start, facts.read_nanos());
+            if self.is_probe {
+                // A stream may go on for hours.
+                self.probed(Ended::Well);
+            }
         }
     }
 
     /// Notes the end of the call in the endpoint's load.
     #[inline]
     fn note(&mut self) {
-        let ended = match (*self.is_failed.get_mut(), *self.is_answered.get_mut()) {
-            (true, _) => Ended::Failed,
-            (false, true) => Ended::Well,
-            (false, false) => Ended::Dropped,
+        let ended = match (*self.blame.get_mut(), *self.is_answered.get_mut()) {
+            (0, true) => Ended::Well,
+            (0, false) => self.dropped(),
+            (failed, _) => Ended::Failed(blame_of(failed)),
         };
         let is_measured = *self.is_measured.get_mut();
         self.connection.load.end(self.start, is_measured, ended);
+        if self.is_probe {
+            self.probed(ended);
+        }
+    }
+
+    /// The caller gave it up, or a layer did at the end of the attempt (CONTRACT O2).
+    fn dropped(&mut self) -> Ended {
+        let (has_head, is_measured) = (*self.has_head.get_mut(), *self.is_measured.get_mut());
+        let is_over = |it: AttemptEnd| it.is_over(Instant::now(), has_head, is_measured);
+        if self.attempt.is_some_and(is_over) {
+            Ended::Failed(Blame::Both)
+        } else {
+            Ended::Dropped
+        }
+    }
+
+    #[cold]
+    fn probed(&self, ended: Ended) {
+        let Some(tally) = self.connection.load.tally() else {
+            return;
+        };
+        match ended {
+            Ended::Well | Ended::Failed(Blame::Answered) => tally.probed(self.start, true),
+            Ended::Failed(Blame::None) | Ended::Dropped => tally.no_probe(self.start),
+            Ended::Failed(Blame::Rate | Blame::Both) => tally.probed(self.start, false),
+        }
+    }
+}
+
+/// How a slot notes it; 0 is no failure.
+fn word(blame: Blame) -> u8 {
+    match blame {
+        Blame::Answered => 1,
+        Blame::None => 2,
+        Blame::Rate => 3,
+        Blame::Both => 4,
+    }
+}
+
+fn blame_of(word: u8) -> Blame {
+    match word {
+        1 => Blame::Answered,
+        3 => Blame::Rate,
+        4 => Blame::Both,
+        _ => Blame::None,
     }
 }
 
@@ -118,6 +240,9 @@ fn is_failure(code: Code) -> bool {
 impl Drop for Slot {
     fn drop(&mut self) {
         if !*self.is_used.get_mut() {
+            if self.is_probe {
+                self.probed(Ended::Dropped);
+            }
             self.connection.load.unsent();
             return self.connection.free_slot();
         }

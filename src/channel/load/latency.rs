@@ -11,8 +11,21 @@ pub(super) struct Latency(AtomicU64);
 const HALF_LIFE: u64 = 1_024;
 
 impl Latency {
-    fn millis(now: u64) -> u64 {
+    fn cut(now: u64) -> u64 {
         (now / 1_000_000) & u64::from(u32::MAX)
+    }
+
+    /// A time in milliseconds, cut off to 32 bits.
+    #[inline]
+    pub(super) fn millis(now: u64) -> u32 {
+        u32::try_from(Self::cut(now)).unwrap_or(0)
+    }
+
+    /// When the last call counted, in such milliseconds.
+    #[inline]
+    pub(super) fn last_millis(&self) -> u32 {
+        let word = self.0.load(Ordering::Relaxed) & u64::from(u32::MAX);
+        u32::try_from(word).unwrap_or(0)
     }
 
     /// A call took `nanos`, and ended at `now`. The average goes half of the way up and an eighth
@@ -31,8 +44,7 @@ impl Latency {
             average - (average - sample).div_ceil(8)
         };
         // Of two calls that end at once, one may be lost: the average does not need it.
-        self.0
-            .store(next << 32 | Self::millis(now), Ordering::Relaxed);
+        self.0.store(next << 32 | Self::cut(now), Ordering::Relaxed);
     }
 
     /// A call took at least this long; it says nothing if calls take longer anyway.
@@ -44,7 +56,7 @@ impl Latency {
 
     /// The average as it counts at `now`, and the milliseconds since the last call.
     fn at(word: u64, now: u64) -> (u64, u64) {
-        let idle = Self::millis(now).wrapping_sub(word) & u64::from(u32::MAX);
+        let idle = Self::cut(now).wrapping_sub(word) & u64::from(u32::MAX);
         if idle > u64::from(u32::MAX / 2) {
             // Another thread's clock was ahead.
             return (word >> 32, 0);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::eject::{Blame, Tally};
 use decaying::Decaying;
 use latency::Latency;
 
@@ -28,6 +29,8 @@ pub(crate) struct Load {
     lost_at: AtomicU64,
     /// The channel's, so that one reading of the clock does for all endpoints.
     epoch: Instant,
+    /// `None` if no endpoint is ejected.
+    tally: Option<Tally>,
 }
 
 /// A 16th of the half-life of a failure: 1 s.
@@ -43,8 +46,8 @@ const REPLACED: u64 = 1_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     Well,
-    /// It weighs as a slow one.
-    Failed,
+    /// It weighs as a slow one. What ejection takes it for.
+    Failed(Blame),
     /// The caller gave it up.
     Dropped,
 }
@@ -59,12 +62,22 @@ impl Load {
             ready_at: AtomicU64::new(0),
             lost_at: AtomicU64::new(0),
             epoch,
+            tally: None,
         }
     }
 
     /// What its times count from.
     pub(crate) fn epoch(&self) -> Instant {
         self.epoch
+    }
+
+    /// Counts for ejection, too.
+    pub(crate) fn counted(self, tally: Option<Tally>) -> Self {
+        Self { tally, ..self }
+    }
+
+    pub(crate) fn tally(&self) -> Option<&Tally> {
+        self.tally.as_ref()
     }
 
     /// Nanoseconds since the channel's epoch.
@@ -90,8 +103,16 @@ impl Load {
     #[inline]
     pub(crate) fn end(&self, start: u64, is_measured: bool, ended: Ended) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if ended != Ended::Failed && is_measured {
-            return;
+        match (is_measured, ended) {
+            (true, Ended::Well) => {
+                if let Some(tally) = &self.tally {
+                    // Its message has just come, or another call's has: the clock is not read.
+                    tally.answered(self.latency.last_millis());
+                }
+                return;
+            }
+            (true, Ended::Dropped) => return,
+            _ => {}
         }
         let now = self.now();
         let took = now.saturating_sub(start);
@@ -100,8 +121,15 @@ impl Load {
             (false, _) => self.latency.add_at_least(now, took),
             (true, _) => {}
         }
-        if ended == Ended::Failed {
-            self.failures.add(now);
+        match (ended, &self.tally) {
+            (Ended::Well, Some(tally)) => tally.answered(Latency::millis(now)),
+            (Ended::Failed(blame), tally) => {
+                self.failures.add(now);
+                if let Some(tally) = tally {
+                    tally.failed(now, blame);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -155,6 +183,11 @@ impl Load {
         }
     }
 
+    /// The endpoint is in the set again: its weight rises as that of a new one.
+    pub(crate) fn begin_anew(&self) {
+        self.ready_at.store(self.now(), Ordering::Relaxed);
+    }
+
     /// How much of its weight a new endpoint has, in 256ths; `None` once it has all of it.
     #[inline]
     pub(crate) fn ramp(&self, now: u64) -> Option<u32> {
@@ -190,7 +223,7 @@ mod tests {
         load.begin(0);
         load.begin(0);
         assert_eq!(load.weighed(0), 2);
-        load.end(0, false, Ended::Failed);
+        load.end(0, false, Ended::Failed(Blame::None));
         assert_eq!((load.in_flight(), load.weighed(0)), (1, 2));
         load.end(0, true, Ended::Well);
         assert_eq!((load.in_flight(), load.weighed(0)), (0, 1));
@@ -211,7 +244,7 @@ mod tests {
         advance(Duration::from_secs(3_600)).await;
         load.end(0, true, Ended::Well);
         load.end(0, true, Ended::Dropped);
-        load.end(0, true, Ended::Failed);
+        load.end(0, true, Ended::Failed(Blame::None));
         assert_eq!(
             last(),
             Some(8),
@@ -220,13 +253,13 @@ mod tests {
         let start = load.now();
         advance(Duration::from_millis(4)).await;
         load.end(start, false, Ended::Dropped);
-        load.end(start, false, Ended::Failed);
+        load.end(start, false, Ended::Failed(Blame::None));
         // After an hour the average counts for nothing, and these calls are the news.
         assert_eq!(last(), Some(4));
         advance(Duration::from_millis(2)).await;
         let fast = load.now();
         load.end(fast, false, Ended::Dropped);
-        load.end(fast, false, Ended::Failed);
+        load.end(fast, false, Ended::Failed(Blame::None));
         assert_eq!(last(), Some(4), "a call that ends early is not fast");
     }
 

@@ -106,6 +106,7 @@ mod tests {
 
     use super::super::ready::tests::{LATER, endpoints};
     use super::*;
+    use crate::channel::eject::Blame;
     use crate::channel::endpoint::ReadyEndpoint;
     use crate::channel::load::Ended;
 
@@ -184,7 +185,7 @@ mod tests {
         all[0].load().begin(now());
         for _ in 0..3 {
             all[1].load().begin(now());
-            all[1].load().end(now(), false, Ended::Failed);
+            all[1].load().end(now(), false, Ended::Failed(Blame::None));
         }
         let soon = shares(&all, now());
         assert!(soon[1] < 300, "{soon:?}");

@@ -18,6 +18,7 @@ use super::connection::{
     self, Complaints, Connection, Keepalive, MaxRequests, Plan, Progress, Watcher,
 };
 use super::connectivity::Connectivity;
+use super::eject::Tally;
 use super::endpoint::ReadyEndpoint;
 use super::load::Load;
 use super::resolve::ResolvedAddress;
@@ -96,7 +97,8 @@ impl Subchannel {
             go_aways: 0,
             made: 0,
         };
-        let load = Load::new(shared.epoch);
+        let tally = |rules| Tally::new(rules, Arc::clone(&shared.changes));
+        let load = Load::new(shared.epoch).counted(settings.ejection.map(tally));
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             number,

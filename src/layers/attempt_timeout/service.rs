@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::call::{self, Deadline, Timeout};
+use crate::call::{self, AttemptEnd, Deadline, Timeout};
 use crate::classify::Reason;
 use crate::dispatch::{Readied, Recorder, always_guard, guard};
 use crate::error::{BoxError, Error, GiveUp};
@@ -146,9 +146,10 @@ impl<S> AttemptTimeout<S> {
         let bounds = self.policy.bound(timeout, remaining, is_last, kind);
         let bounds = bounds.filter(|_| !is_malformed)?;
         let loss = context.loss().filter(|_| remaining.is_some()).cloned();
-        context.end_as_attempt();
         let trace = context.trace().cloned();
         let mut end = Deadline::after(now, timeout);
+        let covers_message = bounds.is_told || bounds.until_first_message;
+        context.end_as_attempt(AttemptEnd::new(end.at(), covers_message));
         let timer = self.home.timer(end.at());
         if bounds.is_told {
             let rest = remaining.map_or(Duration::MAX, |left| left.saturating_sub(end.timeout()));

@@ -1,0 +1,361 @@
+use proptest::prelude::*;
+
+use super::super::rules::tests::{record, rules};
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Endpoints on a clock, of which the test says how their calls went.
+struct Run {
+    ejections: Ejections,
+    all: Vec<Seen>,
+    start: Instant,
+    now: Instant,
+}
+
+fn good() -> Record {
+    record(0, 0, 50)
+}
+
+fn down() -> Record {
+    record(5, 5, 5)
+}
+
+fn poor() -> Record {
+    record(0, 30, 100)
+}
+
+impl Run {
+    fn new(records: &[Record]) -> Self {
+        let start = Instant::now();
+        let seen = |(number, record): (u64, &Record)| Seen {
+            number,
+            is_ready: true,
+            was_ready: true,
+            record: *record,
+            verdict: None,
+        };
+        Self {
+            ejections: Ejections::new(rules()),
+            all: (1..).zip(records).map(seen).collect(),
+            start,
+            now: start,
+        }
+    }
+
+    fn pass(&mut self) -> Vec<Step> {
+        // Records are of the first seconds.
+        let steps = self.ejections.pass(&self.all, self.now, 2_000, || 0.5);
+        for seen in &mut self.all {
+            seen.verdict = None;
+            let is_back = |step: &Step| matches!(step, Step::Returned { number, .. } if *number == seen.number);
+            if steps.iter().any(is_back) {
+                seen.record = Record::default();
+            }
+        }
+        steps
+    }
+
+    /// At this time, in ms from the start.
+    fn at(&mut self, ms: u32) -> Vec<Step> {
+        self.now = self.start + ms * MS;
+        self.pass()
+    }
+
+    fn due(&self) -> Option<u128> {
+        let due = self.ejections.due();
+        due.map(|due| (due - self.start).as_millis())
+    }
+
+    fn out(&self) -> Vec<u64> {
+        let numbers = self.all.iter().map(|it| it.number);
+        numbers.filter(|it| self.ejections.has(*it)).collect()
+    }
+}
+
+// CONTRACT O1, O2
+#[tokio::test(start_paused = true)]
+async fn one_of_four_that_is_down_is_ejected_with_the_numbers_that_decided() {
+    let mut run = Run::new(&[good(), down(), good(), good()]);
+    let ejected = Ejected {
+        number: 2,
+        why: Why::InARow,
+        record: down(),
+        better_rate: 0.0,
+        times: 1,
+        lasts: 1_000 * MS,
+        ejected: 1,
+        most: 2,
+    };
+    assert_eq!(run.pass(), [Step::Ejected(ejected)]);
+    assert_eq!(run.pass(), []);
+    assert_eq!((run.out(), run.due()), (vec![2], Some(1_000)));
+    assert!(!run.ejections.lets_in(2) && run.ejections.lets_in(1));
+}
+
+// CONTRACT O1, L8
+#[tokio::test(start_paused = true)]
+async fn where_all_fail_none_is_ejected_and_that_is_said_once() {
+    for bad in [down(), poor()] {
+        let mut run = Run::new(&[bad; 4]);
+        let panic = |is_on, failing| Step::Panic {
+            is_on,
+            ready: 4,
+            ejected: 0,
+            failing,
+        };
+        assert_eq!(run.pass(), [panic(true, 4)]);
+        assert_eq!(run.pass(), []);
+        assert_eq!((run.out(), run.due()), (vec![], Some(1_000)));
+        run.all[3].record = good();
+        run.all[0].record = good();
+        run.all[1].record = good();
+        let steps = run.pass();
+        assert_eq!(
+            steps[1],
+            Step::Panic {
+                is_on: false,
+                ready: 4,
+                ejected: 1,
+                failing: 0
+            }
+        );
+        assert_eq!((run.out(), run.due()), (vec![3], Some(1_000)));
+    }
+}
+
+// CONTRACT O4
+#[tokio::test(start_paused = true)]
+async fn the_worst_ones_go_and_never_over_half_nor_the_last_ready_one() {
+    let mut run = Run::new(&[down(), poor(), down(), good(), poor()]);
+    run.pass();
+    assert_eq!(run.out(), [1, 3]);
+    let mut run = Run::new(&[poor(), good()]);
+    run.pass();
+    assert_eq!(run.out(), [1]);
+    let mut run = Run::new(&[down(), good(), good(), good()]);
+    run.all
+        .iter_mut()
+        .skip(1)
+        .for_each(|it| it.is_ready = false);
+    assert_eq!(run.pass(), [], "it is the last ready one");
+    let mut run = Run::new(&[down(), good(), good(), good()]);
+    run.all.iter_mut().skip(2).for_each(|it| {
+        (it.is_ready, it.was_ready) = (false, false);
+    });
+    run.pass();
+    assert_eq!(run.out(), [1], "one of two may go");
+    run.all[1].record = down();
+    run.pass();
+    assert_eq!(run.out(), [1]);
+}
+
+// CONTRACT O3
+#[tokio::test(start_paused = true)]
+async fn a_call_decides_after_the_time_and_each_failure_doubles_it() {
+    let mut run = Run::new(&[down(), good(), good()]);
+    run.pass();
+    assert_eq!(run.at(999), []);
+    let probing = |was_out: u32| Step::Probing {
+        number: 1,
+        was_out: was_out * MS,
+    };
+    assert_eq!(run.at(1_000), [probing(1_000)]);
+    assert!(run.ejections.is_probing(1) && run.out() == [1]);
+    assert_eq!(run.due(), None, "it waits for a call");
+    assert_eq!(run.at(50_000), []);
+    run.all[0].verdict = Some(false);
+    let again = |times, lasts: u32| Step::OutAgain {
+        number: 1,
+        times,
+        lasts: lasts * MS,
+    };
+    assert_eq!(run.at(60_000), [again(2, 2_000)]);
+    assert_eq!(run.at(62_000), [probing(62_000)]);
+    run.all[0].verdict = Some(false);
+    assert_eq!(run.at(62_001), [again(3, 4_000)]);
+    assert_eq!(run.at(66_001), [probing(66_001)]);
+    run.all[0].verdict = Some(true);
+    let back = Step::Returned {
+        number: 1,
+        why: Back::Probed,
+        was_out: 66_002 * MS,
+    };
+    assert_eq!(run.at(66_002), [back]);
+    assert_eq!((run.out(), run.due()), (vec![], None));
+    // Ten seconds forget one of three.
+    run.all[0].record = down();
+    run.at(77_000);
+    assert_eq!(run.due(), Some(81_000));
+}
+
+// CONTRACT O3
+#[tokio::test(start_paused = true)]
+async fn what_an_endpoint_did_before_its_ejection_does_not_eject_it_again() {
+    let mut run = Run::new(&[down(), good(), good()]);
+    run.pass();
+    run.at(1_000);
+    run.all[0].verdict = Some(true);
+    assert_eq!(run.at(1_001).len(), 1, "back, and not out again");
+    assert_eq!(run.out(), [0; 0]);
+}
+
+// CONTRACT O5
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_stays_keeps_its_ejection_and_a_removed_one_loses_it() {
+    let mut run = Run::new(&[down(), good(), good()]);
+    run.pass();
+    let other = run.all.pop().unwrap();
+    run.at(100);
+    assert_eq!(run.out(), [1]);
+    let removed = run.all.remove(0);
+    run.all.push(other);
+    assert_eq!(run.at(200), []);
+    assert_eq!(run.due(), None);
+    run.all.push(Seen {
+        record: Record::default(),
+        ..removed
+    });
+    assert_eq!(run.at(300), []);
+    assert_eq!(run.out(), [0; 0]);
+}
+
+// CONTRACT O4
+#[tokio::test(start_paused = true)]
+async fn if_endpoints_are_removed_those_beyond_half_come_back() {
+    let mut run = Run::new(&[down(), good(), good(), good()]);
+    run.pass();
+    run.at(100);
+    run.all[1].record = down();
+    run.at(200);
+    assert_eq!(run.out(), [1, 2]);
+    run.all.pop();
+    let back = |number, ms: u32| Step::Returned {
+        number,
+        why: Back::TooMany,
+        was_out: ms * MS,
+    };
+    assert_eq!(run.at(300), [back(1, 300)], "it would have come back first");
+    run.all.remove(2);
+    run.all.remove(0);
+    assert_eq!(run.at(400), [back(2, 200)], "it is alone");
+}
+
+// CONTRACT L8
+#[tokio::test(start_paused = true)]
+async fn ejected_endpoints_are_used_while_no_other_one_is_ready() {
+    let mut run = Run::new(&[down(), good(), good()]);
+    run.pass();
+    run.all[1].is_ready = false;
+    run.all[2].is_ready = false;
+    let panic = |is_on, ready| Step::Panic {
+        is_on,
+        ready,
+        ejected: 1,
+        failing: 0,
+    };
+    assert_eq!(run.at(100), [panic(true, 1)]);
+    assert!(run.ejections.lets_in(1));
+    assert_eq!(run.due(), Some(1_000), "its time goes on");
+    run.all[2].is_ready = true;
+    assert_eq!(run.at(200), [panic(false, 2)]);
+    assert!(!run.ejections.lets_in(1));
+}
+
+// CONTRACT L8
+#[tokio::test(start_paused = true)]
+async fn ejected_endpoints_are_used_again_once_the_others_are_down_too() {
+    let mut run = Run::new(&[down(), good()]);
+    run.pass();
+    run.all[1].record = poor();
+    assert_eq!(run.at(100), [], "it answers some calls");
+    run.all[1].record = down();
+    let steps = run.at(200);
+    assert_eq!(
+        steps,
+        [Step::Panic {
+            is_on: true,
+            ready: 2,
+            ejected: 1,
+            failing: 1
+        }]
+    );
+    assert!(run.ejections.lets_in(1) && run.ejections.lets_in(2));
+}
+
+// CONTRACT L8
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_over_once_no_call_fails_any_more() {
+    let mut run = Run::new(&[down(), down()]);
+    assert_eq!(run.pass().len(), 1);
+    assert!(run.ejections.is_active());
+    // The records' failures are of the second 1.
+    let steps = run.ejections.pass(&run.all, run.now, 11_100, || 0.5);
+    assert_eq!(
+        steps,
+        [Step::Panic {
+            is_on: false,
+            ready: 2,
+            ejected: 0,
+            failing: 0
+        }]
+    );
+    assert_eq!(run.due(), None, "a channel at rest has no timer");
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    let record = prop_oneof![
+        Just(good()),
+        Just(down()),
+        Just(poor()),
+        Just(Record::default()),
+    ];
+    let verdict = prop_oneof![Just(None), any::<bool>().prop_map(Some)];
+    (1_u64..8, 0..4_u8, record, verdict).prop_map(|(number, ready, record, verdict)| Seen {
+        number,
+        is_ready: ready > 1,
+        was_ready: ready > 0,
+        record,
+        verdict,
+    })
+}
+
+proptest! {
+    // CONTRACT O1, O4, L8
+    #[test]
+    fn whatever_happens_at_most_half_are_out_and_one_that_is_ready_is_in(
+        rounds in prop::collection::vec((prop::collection::vec(seen(), 0..8), 0_u64..3_000), 1..40),
+        unit in 0.0..1.0_f64,
+    ) {
+        let mut ejections = Ejections::new(rules());
+        let mut now = Instant::now();
+        for (mut all, pause) in rounds {
+            all.sort_by_key(|it| it.number);
+            all.dedup_by_key(|it| it.number);
+            now += Duration::from_millis(pause);
+            let before: Vec<bool> = all.iter().map(|it| ejections.has(it.number)).collect();
+            let steps = ejections.pass(&all, now, 2_000, || unit);
+            let is_out = |it: &&Seen| ejections.has(it.number);
+            let out = all.iter().filter(is_out).count();
+            let connected = all.iter().filter(|it| it.was_ready).count();
+            prop_assert!(out <= rules().most_of(connected));
+            let ready: Vec<_> = all.iter().filter(|it| it.is_ready).collect();
+            let used = ready.iter().filter(|it| ejections.lets_in(it.number)).count();
+            prop_assert!(ready.is_empty() || used > 0);
+            for (seen, was_out) in all.iter().zip(before) {
+                let is_new = ejections.has(seen.number) && !was_out;
+                let ejected = steps.iter().any(
+                    |step| matches!(step, Step::Ejected(it) if it.number == seen.number),
+                );
+                prop_assert_eq!(is_new, ejected);
+                // Another ready one works.
+                let works = |it: &&&Seen| {
+                    let answers = it.record == good() || it.record == poor();
+                    answers && !ejections.has(it.number)
+                };
+                prop_assert!(!is_new || ready.iter().filter(works).count() > 0);
+            }
+            prop_assert!(ejections.due().is_none_or(|due| due > now));
+        }
+    }
+}
