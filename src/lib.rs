@@ -39,11 +39,13 @@
 //! | [`adaptive_throttle`] | holds back calls that the server would reject |
 //! | [`stack`] | [`Resilience`]: all of the above except adaptive throttling |
 //! | `channel` | this crate's own channel, which knows its connections |
+//! | `consul` | registers servers with Consul, where the channel finds them |
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
 //!
 //! The features `tonic` (default) supports tonic's bodies, errors and `Request`; `channel`
 //! (default) adds the channel; `dns` lets it look names up by hickory, which knows their TTL;
+//! `consul` lets it follow a service in Consul, and adds the module of that name;
 //! `server` adds the last two modules and enables tonic's own `server` feature.
 //!
 //! TLS of the channel is off by default, as in tonic, and its features have tonic's names:
@@ -108,6 +110,8 @@ pub mod call;
 #[cfg(feature = "channel")]
 pub mod channel;
 pub mod classify;
+#[cfg(feature = "consul")]
+pub mod consul;
 mod dispatch;
 pub mod error;
 mod events;

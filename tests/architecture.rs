@@ -28,7 +28,7 @@ const WINGS: [&str; 2] = ["layers", "server"];
 
 /// The floors, lowest first. A room may name itself and the rooms of lower floors; never one that
 /// stands beside it, never one above.
-const FLOORS: [(&str, &[&str]); 13] = [
+const FLOORS: [(&str, &[&str]); 14] = [
     // All `tracing` events. Private.
     ("events", &["events"]),
     // Locks and atomics, real or loom's; random numbers; timers. Private.
@@ -51,6 +51,8 @@ const FLOORS: [(&str, &[&str]); 13] = [
     ("readiness", &["ready"]),
     // How a layer hands a request to the inner service. Private.
     ("handover", &["dispatch"]),
+    // An agent's HTTP interface: the channel asks it for servers, and servers register with it.
+    ("Consul", &["consul"]),
     // The layers speak through `call::Context`, never to each other, and never to the channel.
     (
         "layers",

@@ -6,6 +6,8 @@ mod budget;
 mod call;
 mod channel;
 mod configuration;
+#[cfg(feature = "consul")]
+mod consul;
 #[cfg(feature = "channel")]
 mod endpoint;
 mod once;
@@ -20,6 +22,8 @@ pub(crate) use call::{Failed, gave_up, retries, waits};
 pub(crate) use channel::tls_config_refused;
 pub(crate) use channel::{calls_released, channel_is_back, channel_is_down, channel_is_shut_down};
 pub(crate) use configuration::*;
+#[cfg(feature = "consul")]
+pub(crate) use consul::*;
 #[cfg(feature = "channel")]
 pub(crate) use endpoint::{connection_not_renewed, endpoint_state, hostile_peer, too_many_pings};
 pub(crate) use once::Once;
