@@ -31,11 +31,9 @@ fn follow(agent: &ConsulAgent) -> Channel {
 }
 
 fn endpoints(channel: &Channel) -> Vec<String> {
-    let endpoints = channel.snapshot().endpoints;
-    let mut names: Vec<_> = endpoints
-        .into_iter()
-        .map(|it| it.name.to_string())
-        .collect();
+    let endpoints = channel.snapshot().endpoints.into_iter();
+    let present = endpoints.filter(|it| !it.is_removed);
+    let mut names: Vec<_> = present.map(|it| it.name.to_string()).collect();
     names.sort();
     names
 }
