@@ -64,6 +64,7 @@ const FLOORS: [(&str, &[&str]); 13] = [
             "layers/adaptive_throttle",
             "server/deadline",
             "server/rate_limit",
+            "server/drain",
             "channel",
         ],
     ),

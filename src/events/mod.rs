@@ -6,6 +6,8 @@ mod budget;
 mod call;
 mod channel;
 mod configuration;
+#[cfg(feature = "server")]
+pub(crate) mod drain;
 #[cfg(feature = "channel")]
 mod endpoint;
 mod once;
