@@ -42,11 +42,12 @@
 //! | `consul` | registers servers with Consul, where the channel finds them |
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
+//! | `drain` | stops a server without losing a call, and ends its connections by age |
 //!
 //! The features `tonic` (default) supports tonic's bodies, errors and `Request`; `channel`
 //! (default) adds the channel; `dns` lets it look names up by hickory, which knows their TTL;
 //! `consul` lets it follow a service in Consul, and adds the module of that name;
-//! `server` adds the last two modules and enables tonic's own `server` feature.
+//! `server` adds the last three modules and enables tonic's own `server` feature.
 //!
 //! TLS of the channel is off by default, as in tonic, and its features have tonic's names:
 //! `tls-ring` or `tls-aws-lc` for the cryptography, `tls-native-roots` and `tls-webpki-roots` for
@@ -156,6 +157,7 @@ pub use retry::{RetryLayer, RetryPolicy};
 #[cfg(feature = "server")]
 pub use server::{
     deadline::{self as server_deadline, ServerDeadlineLayer},
+    drain::{self, Drain},
     rate_limit::{self, ServerRateLimitLayer},
 };
 pub use stack::{Resilience, Resilient};

@@ -66,6 +66,7 @@ const FLOORS: [(&str, &[&str]); 14] = [
             "layers/adaptive_throttle",
             "server/deadline",
             "server/rate_limit",
+            "server/drain",
             "channel",
         ],
     ),

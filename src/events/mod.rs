@@ -8,6 +8,8 @@ mod channel;
 mod configuration;
 #[cfg(feature = "consul")]
 mod consul;
+#[cfg(feature = "server")]
+pub(crate) mod drain;
 #[cfg(feature = "channel")]
 mod endpoint;
 mod once;

@@ -1,4 +1,5 @@
-//! The layers for servers, one folder each.
+//! What servers need, one folder each.
 
 pub mod deadline;
+pub mod drain;
 pub mod rate_limit;
