@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use grpc_resilience::channel::Channel;
+use grpc_resilience::channel::pick::RoundRobin;
 use grpc_resilience::{Resilience, Resilient};
 use grpc_resilience_examples::Failure;
 use grpc_resilience_examples::fleet::proto::Answer;
@@ -40,7 +41,11 @@ impl Client {
         instances: usize,
         resilience: Resilience,
     ) -> Result<Self, Failure> {
-        let channel = Channel::builder(registry.target()).build()?;
+        // As the system that this follows has it. The default picker would give a new instance few
+        // calls at first.
+        let channel = Channel::builder(registry.target())
+            .picker(RoundRobin::new())
+            .build()?;
         connected_to(&channel, instances).await?;
         let resilient = resilience.default_timeout(TIMEOUT).wrap(channel.clone());
         Ok(Self {

@@ -34,11 +34,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 const OUTAGES: [(&str, Outage); 7] = [
     (
-        "the agent is killed for 10 s",
+        "the agent is killed",
         Outage::Killed(Duration::from_secs(10)),
     ),
     (
-        "it says for 5 s that there is no instance",
+        "it says that there is no instance",
         Outage::Fault(ConsulFault::Empty, Duration::from_secs(5)),
     ),
     ("its index is rewound", Outage::Rewound),
@@ -54,7 +54,7 @@ const OUTAGES: [(&str, Outage); 7] = [
         "it cuts queries that wait",
         Outage::Fault(ConsulFault::Cut, SECOND),
     ),
-    ("it is started again", Outage::Restarted),
+    ("it is gone and started again", Outage::Restarted),
 ];
 
 impl Outage {
@@ -103,6 +103,10 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     let client = Client::new(&registry, 3).await?;
     let mut runs = Vec::new();
     for (name, outage) in OUTAGES {
+        let name = match outage.length(args.quick) {
+            Duration::ZERO => name.to_owned(),
+            length => format!("{name} for {length:?}"),
+        };
         let length = outage.length(args.quick) + CALM;
         let work = async {
             let opening = Instant::now();

@@ -36,8 +36,9 @@ pub(crate) async fn run(consul: &Path, promises: &mut Promises) -> Result<(), Fa
     let registered = registration.token(TOKEN).register().await?;
     let target = format!("consul://{}/access", agent.address());
     let channel = Channel::builder(&*target).consul_token(WRONG).build()?;
-    let answer = EchoClient::new(channel.clone()).unary(EchoRequest::default());
-    let text = format!("{:?} {}", answer.await, channel.snapshot());
+    let mut client = EchoClient::new(channel.clone());
+    let answer = client.unary(EchoRequest::default()).await;
+    let text = format!("{answer:?} {}", channel.snapshot());
     println!("with a wrong token: {text}");
     let says_why = text.contains("the agent answers 403");
     promises.check(says_why && !text.contains(WRONG), text);
