@@ -7,6 +7,11 @@
     reason = "tests"
 )]
 
+mod age;
+mod connections;
+#[path = "../channel/common/log.rs"]
+mod ear;
+mod events;
 mod hooks;
 mod load;
 mod log;

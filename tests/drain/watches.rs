@@ -1,6 +1,5 @@
 //! Health watches, which would hold up a drain until its hard stop.
 
-use bytes::Bytes;
 use grpc_resilience::Drain;
 use tokio::time::{Instant, sleep};
 use tonic_health::ServingStatus;
@@ -47,25 +46,4 @@ async fn a_health_watch_says_not_serving_and_ends_at_the_goaway() {
         (10 * SECOND..10 * SECOND + 50 * MS).contains(&after),
         "{after:?}"
     );
-}
-
-// CONTRACT E1
-#[tokio::test(start_paused = true)]
-async fn health_is_answered_while_calls_end() {
-    let (reporter, health) = health_reporter();
-    let site = Site::with_health(Drain::builder().health(reporter, [""; 0]), health);
-    let channel = Net::of([("10.0.0.1:1", &site)]).channel();
-    // The connection that is there goes on, and a call on it.
-    let (mut requests, connection) = h2::client::handshake(site.dial().unwrap()).await.unwrap();
-    tokio::spawn(connection);
-    let request = http::Request::post("http://old/test.v1.Echo/Unary").body(());
-    let (long, mut body) = requests.send_request(request.unwrap(), false).unwrap();
-    let message = Bytes::from_static(b"\0\0\0\0\x0520000");
-    body.send_data(message, true).unwrap();
-    site.drain.start();
-    sleep(9 * SECOND).await;
-    let mut client = HealthClient::new(channel);
-    let answer = client.check(HealthCheckRequest::default()).await.unwrap();
-    assert_eq!(answer.into_inner().status, 2);
-    assert_eq!(long.await.unwrap().status(), 200);
 }
