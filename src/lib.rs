@@ -41,6 +41,7 @@
 //! | `channel` | this crate's own channel, which knows its connections |
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
+//! | [`guide`] | which channel to take, and how to come from others |
 //!
 //! The features `tonic` (default) supports tonic's bodies, errors and `Request`; `channel`
 //! (default) adds the channel; `dns` lets it look names up by hickory, which knows their TTL;
@@ -112,6 +113,7 @@ mod dispatch;
 pub mod error;
 mod events;
 pub mod grpc;
+pub mod guide;
 mod kernel;
 mod layers;
 pub mod methods;
