@@ -40,7 +40,11 @@ async fn client(mut socket: DuplexStream, call: Option<Duration>) -> Seen {
     let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
     if let Some(time) = call {
         let path = format!("/{}", time.as_millis());
-        let head = [&[0x83, 0x86, 0x01, 1, b'a', 0x04, path.len() as u8], path.as_bytes()].concat();
+        let head = [
+            &[0x83, 0x86, 0x01, 1, b'a', 0x04, path.len() as u8],
+            path.as_bytes(),
+        ]
+        .concat();
         hello.extend([0, 0, head.len() as u8, HEADERS, 5, 0, 0, 0, 1]);
         hello.extend(head);
     }
@@ -130,7 +134,11 @@ async fn tonics_own_age_with_a_grace_sends_no_goaway() {
     let one = tokio_stream::once(Ok::<_, io::Error>(theirs)).chain(tokio_stream::pending());
     tokio::spawn(async move { server.serve_with_incoming(service_fn(answer), one).await });
     let seen = client(ours, Some(60 * SECOND)).await;
-    assert_eq!((seen.goaways.len(), seen.closed.as_secs()), (0, 15), "{seen:?}");
+    assert_eq!(
+        (seen.goaways.len(), seen.closed.as_secs()),
+        (0, 15),
+        "{seen:?}"
+    );
 }
 
 // PEER A9-age
@@ -145,8 +153,14 @@ async fn each_connection_gets_its_goaway_at_an_age_of_its_own() {
             panic!("{seen:?}");
         };
         assert_eq!((most, last), (u32::MAX >> 1, 0));
-        assert!((90 * SECOND..=110 * SECOND + 100 * MS).contains(&first), "{seen:?}");
-        assert!(second - first < 10 * MS && seen.closed - second < 10 * MS, "{seen:?}");
+        assert!(
+            (90 * SECOND..=110 * SECOND + 100 * MS).contains(&first),
+            "{seen:?}"
+        );
+        assert!(
+            second - first < 10 * MS && seen.closed - second < 10 * MS,
+            "{seen:?}"
+        );
         ages.push(first.as_secs());
     }
     ages.sort_unstable();
@@ -174,7 +188,10 @@ async fn calls_of_an_old_connection_end_and_after_the_grace_it_is_cut_off() {
     let age = long.goaways[0].0;
     assert!(long.answered.is_none(), "{long:?}");
     let after = long.closed - age;
-    assert!((50 * SECOND..=50 * SECOND + 10 * MS).contains(&after), "{long:?}");
+    assert!(
+        (50 * SECOND..=50 * SECOND + 10 * MS).contains(&after),
+        "{long:?}"
+    );
 }
 
 // PEER A9-age
@@ -189,7 +206,11 @@ async fn without_a_grace_the_calls_of_an_old_connection_have_all_the_time() {
 // CONTRACT E1
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_drains_is_not_cut_off_for_its_age() {
-    let drain = Drain::builder().no_notice().grace(100 * SECOND).build().unwrap();
+    let drain = Drain::builder()
+        .no_notice()
+        .grace(100 * SECOND)
+        .build()
+        .unwrap();
     let ages = |it: DrainServer| {
         it.max_connection_age(20 * SECOND)
             .max_connection_age_grace(SECOND)
@@ -205,7 +226,11 @@ async fn a_connection_that_drains_is_not_cut_off_for_its_age() {
     assert_eq!(seen.answered.unwrap().as_secs(), 60);
     let begin = Instant::now();
     served.ended.await.unwrap();
-    assert_eq!(begin.elapsed().as_secs(), 50, "the silent one ends at the hard stop");
+    assert_eq!(
+        begin.elapsed().as_secs(),
+        50,
+        "the silent one ends at the hard stop"
+    );
 }
 
 // CONTRACT E1
@@ -242,7 +267,10 @@ async fn all_faults_of_the_ages_are_reported_at_once() {
         .clone()
         .max_connection_age(Duration::ZERO)
         .max_connection_age_grace(Duration::ZERO);
-    assert_eq!(faults(zero), ["max_connection_age", "max_connection_age_grace"]);
+    assert_eq!(
+        faults(zero),
+        ["max_connection_age", "max_connection_age_grace"]
+    );
     let alone = server.max_connection_age_grace(SECOND);
     assert_eq!(faults(alone), ["max_connection_age_grace"]);
 }

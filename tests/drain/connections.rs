@@ -13,7 +13,11 @@ use tonic::transport::server::Connected;
 use crate::site::SECOND;
 
 fn drain() -> Drain {
-    Drain::builder().no_notice().grace(20 * SECOND).build().unwrap()
+    Drain::builder()
+        .no_notice()
+        .grace(20 * SECOND)
+        .build()
+        .unwrap()
 }
 
 // CONTRACT E1
@@ -120,7 +124,11 @@ impl Connected for Tcp {
 async fn a_connection_writes_several_buffers_at_once_and_keeps_its_address() {
     let mut io = drain().wrap(Tcp);
     assert!(io.is_write_vectored());
-    let buffers = [IoSlice::new(b"ab"), IoSlice::new(b"cd"), IoSlice::new(b"ef")];
+    let buffers = [
+        IoSlice::new(b"ab"),
+        IoSlice::new(b"cd"),
+        IoSlice::new(b"ef"),
+    ];
     let written = poll_fn(|cx| Pin::new(&mut io).poll_write_vectored(cx, &buffers)).await;
     assert_eq!(written.unwrap(), 3);
     assert_eq!(io.connect_info(), "10.0.0.1");
