@@ -43,6 +43,7 @@
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
 //! | `drain` | stops a server without losing a call, and ends its connections by age |
+//! | [`guide`] | which channel to take, how to come from others, and rollouts without a lost call |
 //!
 //! The features `tonic` (default) supports tonic's bodies, errors and `Request`; `channel`
 //! (default) adds the channel; `dns` lets it look names up by hickory, which knows their TTL;
@@ -79,6 +80,8 @@
 //!   `refused_for`.
 //! - A channel is down, once an outage: `code`, `reason`, `delay`, `error`; and it is back:
 //!   `down_for`.
+//! - A server drains, one event a step: it begins (`notice`, `grace`), it is announced, it sends
+//!   GOAWAY (`connections`), it is over (`after`).
 //!
 //! WARN:
 //!
@@ -87,6 +90,8 @@
 //!   `fault`.
 //! - New TLS settings of a channel are of no use, once a cause: `error`. No connection can be made
 //!   with new ones: `endpoint`, `error`.
+//! - A hook of a drain failed: `error`; hooks did not end in time: `hooks`, `timeout`; the grace of
+//!   a drain is over and connections are cut off: `after`, `connections`.
 //! - Wrong configuration, each once: layers in an order that can't work, a timeout without effect,
 //!   a pattern without a method (`setter`, `pattern`), an option without its layer (`option`,
 //!   `layer`).
@@ -117,6 +122,7 @@ mod dispatch;
 pub mod error;
 mod events;
 pub mod grpc;
+pub mod guide;
 mod kernel;
 mod layers;
 pub mod methods;

@@ -28,7 +28,9 @@ const WINGS: [&str; 2] = ["layers", "server"];
 
 /// The floors, lowest first. A room may name itself and the rooms of lower floors; never one that
 /// stands beside it, never one above.
-const FLOORS: [(&str, &[&str]); 14] = [
+const FLOORS: [(&str, &[&str]); 15] = [
+    // Pages for users, without code.
+    ("guide", &["guide"]),
     // All `tracing` events. Private.
     ("events", &["events"]),
     // Locks and atomics, real or loom's; random numbers; timers. Private.

@@ -7,18 +7,22 @@ use super::keeper::{Keeper, Order};
 
 /// A server that is registered; see [`Registration`](super::Registration).
 ///
-/// When it is dropped, its task deregisters the server, as well as that goes: nobody waits for
-/// it, and if the runtime ends at the same time, it is not done. The agent then finds the server
-/// out by its check.
+/// When it is dropped, its task deregisters the server. No code waits for that, and if the runtime
+/// shuts down at the same time, it does not happen: the check then fails once its time is over, and
+/// until then clients find a server that is gone. So call [`deregister`](Self::deregister).
 ///
 /// ```no_run
+/// use grpc_resilience::Drain;
 /// use grpc_resilience::consul::Registration;
 ///
 /// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 /// let registered = Registration::new("orders", "10.0.0.7:50051".parse()?).register().await?;
 /// assert_eq!(registered.id(), "orders-10.0.0.7:50051");
-/// // At SIGTERM, before the notice time in which clients hear of it:
-/// registered.deregister().await?;
+/// // Before the notice time, in which clients hear of it:
+/// let drain = Drain::builder()
+///     .on_start(|| registered.deregister())
+///     .build()?;
+/// drain.start_on_sigterm()?;
 /// # Ok(())
 /// # }
 /// ```

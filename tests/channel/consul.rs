@@ -321,15 +321,11 @@ async fn an_empty_answer_keeps_the_last_addresses_for_60_s() {
     agent.deregister(&address.to_string());
     until(|| ear.count("could not be resolved") == 1).await;
     let empty = agent.queries().len();
-    for seconds in [30, 29] {
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-        tokio::time::resume();
+    for millis in [30_000, 25_000] {
+        pass(millis).await;
         succeeds(&channel).await;
     }
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(2)).await;
-    tokio::time::resume();
+    pass(6_000).await;
     until(|| ear.count("has no address any more") == 1).await;
     let text = error(&channel).await;
     assert!(text.contains("Consul has no such instance"), "{text}");
@@ -339,6 +335,51 @@ async fn an_empty_answer_keeps_the_last_addresses_for_60_s() {
     agent.register(ConsulInstance::new("orders", address));
     channel.connected(LONG).await.unwrap();
     succeeds(&channel).await;
+}
+
+/// Moves the clock, while nothing is on its way.
+async fn pass(millis: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_millis(millis)).await;
+    tokio::time::resume();
+}
+
+// CONTRACT N7
+#[tokio::test]
+async fn a_query_that_the_agent_does_not_end_is_given_up() {
+    let agent = ConsulAgent::start().await.unwrap();
+    agent.set_fault(Some(ConsulFault::Silence));
+    let channel = follow(&agent);
+    until_asked(&agent, 1).await;
+    pass(9_000).await;
+    assert_eq!(channel.snapshot().waiting, 0);
+    pass(1_001).await;
+    let text = error(&channel).await;
+    assert!(text.contains("did not answer within 10s"), "{text}");
+
+    agent.register(instance("127.0.0.1:1"));
+    agent.set_fault(None);
+    until_they_are(&channel, &["127.0.0.1:1"]).await;
+    until_waiting(&agent).await;
+    agent.set_fault(Some(ConsulFault::Silence));
+    let before = agent.queries().len();
+    // 5 min, a sixteenth and 10 s.
+    pass(320_000).await;
+    others_have_run().await;
+    assert_eq!(agent.queries().len(), before);
+    pass(8_751).await;
+    until_asked(&agent, before + 1).await;
+    assert_eq!(indices(&agent)[before], None);
+    assert_eq!(endpoints(&channel), ["127.0.0.1:1"]);
+}
+
+// CONTRACT N7
+#[tokio::test]
+async fn an_answer_without_an_end_is_given_up_too() {
+    let agent = ConsulAgent::start().await.unwrap();
+    agent.set_fault(Some(ConsulFault::Long((64 << 20) + 1)));
+    let text = error(&follow(&agent)).await;
+    assert!(text.contains("more than 67108864 bytes"), "{text}");
 }
 
 // CONTRACT N5, N7
@@ -352,9 +393,7 @@ async fn a_lost_connection_asks_anew_if_the_query_has_waited_for_long() {
     until_waiting(&agent).await;
     let before = agent.queries().len();
     agent.set_fault(Some(ConsulFault::Silence));
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(11)).await;
-    tokio::time::resume();
+    pass(11_000).await;
     server.stop();
     until_asked(&agent, before + 1).await;
     assert_eq!(indices(&agent)[before], None);
@@ -362,6 +401,23 @@ async fn a_lost_connection_asks_anew_if_the_query_has_waited_for_long() {
     until(|| agent.open() == 1).await;
     drop(channel);
     until(|| agent.open() == 0).await;
+}
+
+// CONTRACT N5, N7
+#[tokio::test]
+async fn a_lost_connection_does_not_end_a_query_that_waits_for_a_short_time() {
+    let server = Server::tcp().await;
+    let ear = Ear::new();
+    let agent = ConsulAgent::start().await.unwrap();
+    agent.register(ConsulInstance::new("orders", server.addr().unwrap()));
+    let builder = Channel::builder(format!("consul://{}/orders", agent.address()));
+    let _channel = connected(builder).await;
+    until_waiting(&agent).await;
+    let before = agent.queries().len();
+    server.stop();
+    until(|| ear.count("TRANSIENT_FAILURE") > 0).await;
+    tokio::time::sleep(300 * MS).await;
+    assert_eq!(agent.queries().len(), before, "{}", ear.text());
 }
 
 // CONTRACT N7

@@ -150,3 +150,21 @@ async fn the_token_is_in_the_header_of_each_request_and_nowhere_else() {
         assert!(!path.contains(TOKEN), "{path}");
     }
 }
+
+#[test]
+fn a_registration_whose_runtime_is_gone_says_so() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+    };
+    let (agents, servers) = (runtime().unwrap(), runtime().unwrap());
+    let agent = agents.block_on(ConsulAgent::start()).unwrap();
+    let registered = servers.block_on(registration(&agent).register()).unwrap();
+    servers.shutdown_background();
+    let error = agents.block_on(registered.deregister()).unwrap_err();
+    assert!(matches!(error, RegistrationError::Stopped), "{error:?}");
+    // Its check finds the server out.
+    assert!(agent.instances()[0].is_passing);
+    agents.block_on(until(|| !agent.instances()[0].is_passing));
+}

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::drive::drive;
 use super::shared::Shared;
-use super::{DrainBuilder, DrainIncoming, DrainIo, DrainLayer, Draining};
+use super::{DrainBuilder, DrainIncoming, DrainIo, DrainLayer, DrainServer, Draining};
 
 /// Stops a server without losing a call; see the [module](super).
 ///
@@ -128,6 +128,13 @@ impl Drain {
     #[must_use]
     pub fn layer(&self) -> DrainLayer {
         DrainLayer::new(self.draining())
+    }
+
+    /// Serves by tonic with this drain, and ends each connection at an age of its own.
+    ///
+    /// A server without ages needs only [`incoming`](Self::incoming) and [`goaway`](Self::goaway).
+    pub fn server(&self, server: tonic::transport::Server) -> DrainServer {
+        DrainServer::new(self.clone(), server)
     }
 
     /// Runs a server until it has ended, and at most until 50 ms after the hard stop.

@@ -23,6 +23,7 @@ mod incoming;
 mod io;
 mod layer;
 mod machine;
+mod serve;
 mod service;
 mod shared;
 
@@ -36,4 +37,5 @@ pub use hooks::HookOutput;
 pub use incoming::DrainIncoming;
 pub use io::DrainIo;
 pub use layer::DrainLayer;
+pub use serve::DrainServer;
 pub use service::DrainService;
