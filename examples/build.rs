@@ -6,6 +6,7 @@ use grpc_resilience_build::MethodTables;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let protos = [
+        "blue_green/greeter.proto",
         "deadline_chain/chain.proto",
         "failover/kv.proto",
         "failover/raft.proto",

@@ -39,14 +39,18 @@
 //! | [`adaptive_throttle`] | holds back calls that the server would reject |
 //! | [`stack`] | [`Resilience`]: all of the above except adaptive throttling |
 //! | `channel` | this crate's own channel, which knows its connections |
+//! | `consul` | registers servers with Consul, where the channel finds them |
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
 //! | `leader_health` | a server's health says whether it is the leader |
 //! | `raft` | statuses that say whether a request may have been applied |
+//! | `drain` | stops a server without losing a call, and ends its connections by age |
+//! | [`guide`] | which channel to take, how to come from others, and rollouts without a lost call |
 //!
 //! The features `tonic` (default) supports tonic's bodies, errors and `Request`; `channel`
 //! (default) adds the channel; `dns` lets it look names up by hickory, which knows their TTL;
-//! `server` adds the last four modules and enables tonic's own `server` feature.
+//! `consul` lets it follow a service in Consul, and adds the module of that name;
+//! `server` adds the five modules of servers and enables tonic's own `server` feature.
 //!
 //! TLS of the channel is off by default, as in tonic, and its features have tonic's names:
 //! `tls-ring` or `tls-aws-lc` for the cryptography, `tls-native-roots` and `tls-webpki-roots` for
@@ -78,6 +82,8 @@
 //!   `refused_for`.
 //! - A channel is down, once an outage: `code`, `reason`, `delay`, `error`; and it is back:
 //!   `down_for`.
+//! - A server drains, one event a step: it begins (`notice`, `grace`), it is announced, it sends
+//!   GOAWAY (`connections`), it is over (`after`).
 //!
 //! WARN:
 //!
@@ -86,6 +92,8 @@
 //!   `fault`.
 //! - New TLS settings of a channel are of no use, once a cause: `error`. No connection can be made
 //!   with new ones: `endpoint`, `error`.
+//! - A hook of a drain failed: `error`; hooks did not end in time: `hooks`, `timeout`; the grace of
+//!   a drain is over and connections are cut off: `after`, `connections`.
 //! - Wrong configuration, each once: layers in an order that can't work, a timeout without effect,
 //!   a pattern without a method (`setter`, `pattern`), an option without its layer (`option`,
 //!   `layer`).
@@ -110,10 +118,13 @@ pub mod call;
 #[cfg(feature = "channel")]
 pub mod channel;
 pub mod classify;
+#[cfg(feature = "consul")]
+pub mod consul;
 mod dispatch;
 pub mod error;
 mod events;
 pub mod grpc;
+pub mod guide;
 mod kernel;
 mod layers;
 pub mod methods;
@@ -154,6 +165,7 @@ pub use retry::{RetryLayer, RetryPolicy};
 #[cfg(feature = "server")]
 pub use server::{
     deadline::{self as server_deadline, ServerDeadlineLayer},
+    drain::{self, Drain},
     leader_health, raft,
     rate_limit::{self, ServerRateLimitLayer},
 };

@@ -28,7 +28,9 @@ const WINGS: [&str; 2] = ["layers", "server"];
 
 /// The floors, lowest first. A room may name itself and the rooms of lower floors; never one that
 /// stands beside it, never one above.
-const FLOORS: [(&str, &[&str]); 13] = [
+const FLOORS: [(&str, &[&str]); 15] = [
+    // Pages for users, without code.
+    ("guide", &["guide"]),
     // All `tracing` events. Private.
     ("events", &["events"]),
     // Locks and atomics, real or loom's; random numbers; timers. Private.
@@ -51,6 +53,8 @@ const FLOORS: [(&str, &[&str]); 13] = [
     ("readiness", &["ready"]),
     // How a layer hands a request to the inner service. Private.
     ("handover", &["dispatch"]),
+    // An agent's HTTP interface: the channel asks it for servers, and servers register with it.
+    ("Consul", &["consul"]),
     // The layers speak through `call::Context`, never to each other, and never to the channel.
     (
         "layers",
@@ -64,6 +68,7 @@ const FLOORS: [(&str, &[&str]); 13] = [
             "layers/adaptive_throttle",
             "server/deadline",
             "server/rate_limit",
+            "server/drain",
             "channel",
         ],
     ),

@@ -6,6 +6,10 @@ mod budget;
 mod call;
 mod channel;
 mod configuration;
+#[cfg(feature = "consul")]
+mod consul;
+#[cfg(feature = "server")]
+pub(crate) mod drain;
 #[cfg(feature = "channel")]
 mod ejection;
 #[cfg(feature = "channel")]
@@ -22,6 +26,8 @@ pub(crate) use channel::{calls_released, channel_is_back, channel_is_down, chann
 #[cfg(feature = "channel")]
 pub(crate) use channel::{health_ignored, tls_config_refused};
 pub(crate) use configuration::*;
+#[cfg(feature = "consul")]
+pub(crate) use consul::*;
 #[cfg(feature = "channel")]
 pub(crate) use ejection::{
     Numbers, ejection_panic, endpoint_ejected, endpoint_probed, endpoint_returned,

@@ -7,6 +7,8 @@ mod adaptive;
 mod balance;
 mod call;
 mod connecting;
+mod consul;
+mod consul_registration;
 mod ejection;
 mod ejection_counts;
 mod ejection_probes;

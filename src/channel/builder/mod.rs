@@ -165,6 +165,16 @@ impl Builder {
         self
     }
 
+    /// The token of an access list, for the targets of Consul: `CONSUL_HTTP_TOKEN` of HashiCorp's
+    /// programs. It is a header of the queries, and stands in no event, error or `Debug`. Default:
+    /// none. Without such a target it is a fault.
+    #[cfg(feature = "consul")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "consul")))]
+    pub fn consul_token(mut self, token: impl AsRef<str>) -> Self {
+        self.resolve.consul_token = Some(crate::consul::Token::new(token.as_ref()));
+        self
+    }
+
     /// Speaks TLS, with these settings. Default: TLS for a target that begins with `https:`, with
     /// the roots of [`TlsConfig::with_enabled_roots`].
     ///
@@ -321,7 +331,7 @@ impl Builder {
         let target = match target::parse(&self.target, self.tls.is_set()) {
             Ok(target) => Some(target),
             Err(text) => {
-                faults.add("builder", text);
+                faults.add("builder", target::shown(&text));
                 None
             }
         };
@@ -339,6 +349,10 @@ impl Builder {
         self.config.check(&mut faults);
         self.check_health(&mut faults);
         self.resolve.check(&mut faults);
+        #[cfg(feature = "consul")]
+        let asks_consul = target.as_ref().is_none_or(|it| it.source.asks_consul());
+        #[cfg(feature = "consul")]
+        self.resolve.check_consul(asks_consul, &mut faults);
         let runtime = Handle::try_current();
         faults.check("build", runtime.is_ok(), || {
             "a channel is built within the tokio runtime on which its connections run".into()
@@ -435,6 +449,7 @@ impl Channel {
     /// | `https://orders.prod:50051` | the same, with TLS |
     /// | `unix:/run/orders.sock` | a Unix socket |
     /// | `unix-abstract:orders` | a Unix socket in Linux's abstract namespace |
+    /// | `consul://127.0.0.1:8500/orders` | the service's instances that pass (feature `consul`) |
     /// | `multi:///a:1,dns:///b` | all addresses of these targets |
     ///
     /// The default port is 443 with TLS, else 80. How names are looked up,
@@ -447,7 +462,7 @@ impl Channel {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("target", &self.target)
+            .field("target", &target::shown(&self.target))
             .finish_non_exhaustive()
     }
 }

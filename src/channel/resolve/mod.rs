@@ -31,9 +31,39 @@
 //!
 //! After a failure the next lookup is 1 s later, then x1.6 up to 2 min, +-20 %. Otherwise lost
 //! connections and failed dials bring it forward, at most once a second with a burst of 2.
+//!
+//! # Consul
+//!
+//! With the feature `consul`, the target `consul://agent:8500/orders` follows a service; without an
+//! agent, as in `consul:///orders`, it is the local one at `127.0.0.1:8500`. Each query waits at
+//! the agent, so that a change is heard of within milliseconds.
+//!
+//! | parameter | meaning |
+//! |---|---|
+//! | `tag=blue` | instances with this tag; it may stand several times, and all must be there |
+//! | `passing=false` | those too whose checks fail; by default only instances that pass |
+//! | `dc=eu` | of this datacenter; by default the agent's |
+//! | `near=_agent` | in the order of their distance |
+//! | `ns=team` | of this namespace |
+//! | `filter=..` | what Consul's filter expression matches, percent-encoded |
+//! | `stale`, `consistent` | how far Consul's servers may be behind; by default its own way |
+//! | `wait=5m` | how long a query waits, 1 s to 10 min; default 5 min |
+//!
+//! The address is the service's, or its node's if it has none; both IPv4 and IPv6. An instance
+//! without an IP address and a port is left out, which is an event (WARN, once). The authority is
+//! the service's name, unless an [origin](super::Builder::origin) is set.
+//!
+//! At most one query a second is made, after a burst of 2. An agent that can't be reached or fails
+//! is asked again after 250 ms, then x2 up to 30 s, with full jitter, and the last addresses stay.
+//! An index that goes back, as after a restart of Consul's servers, starts anew. A query that the
+//! agent does not end is given up a sixteenth of its wait and 10 s later, or when connections fail
+//! and it has waited for 10 s (CONTRACT N7). An access list's token is set by
+//! `Builder::consul_token`; the agent is asked without TLS.
 
 pub(super) mod again;
 mod changes;
+#[cfg(feature = "consul")]
+mod consul;
 #[cfg(feature = "dns")]
 mod dns;
 mod error;
@@ -52,6 +82,8 @@ mod watched;
 use std::task::{Context, Poll};
 
 pub use changes::Changes;
+#[cfg(feature = "consul")]
+pub(super) use consul::Question;
 pub use error::ResolveError;
 pub use fixed::Fixed;
 pub use multi::Multi;

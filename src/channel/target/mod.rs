@@ -1,7 +1,9 @@
 //! What a target says, in text (CONTRACT N1).
 
 mod address_list;
+mod consul;
 mod host;
+mod shown;
 mod source;
 
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use http::uri::Authority;
 
 use super::address::Address;
 use host::{Host, HostPort};
+pub(super) use shown::shown;
 pub(super) use source::Source;
 
 /// What a target says.
@@ -26,7 +29,7 @@ pub(super) struct Target {
 
 const TARGETS: &str = "write `host:port`, `dns:///host:port`, `ipv4:address:port`, \
     `ipv6:[address]:port`, `unix:path`, `unix-abstract:name`, `http://host:port`, \
-    `https://host:port` or `multi:///target,target`";
+    `https://host:port`, `consul://agent:port/service` or `multi:///target,target`";
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 const DNS_PORT: u16 = 53;
@@ -54,13 +57,7 @@ pub(super) fn parse(text: &str, is_tls: bool) -> Result<Target, String> {
         "unix" => unix(rest)?,
         "unix-abstract" => abstract_socket(rest)?,
         "multi" => multi(rest, is_tls)?,
-        "consul" => {
-            return Err(
-                "`consul` targets are not supported yet: give the channel a resolver of \
-                 your own"
-                    .into(),
-            );
-        }
+        "consul" => consul::consul(rest)?,
         _ => host_port(text)?,
     };
     Ok(Target {

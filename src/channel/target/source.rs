@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::channel::address::Address;
+#[cfg(feature = "consul")]
+use crate::channel::resolve::Question;
 use crate::channel::resolve::{
     Fixed, Multi, Name, Resolution, ResolveSettings, ResolvedAddress, Resolver,
 };
@@ -14,6 +16,8 @@ pub(in crate::channel) enum Source {
     /// Each once, in their order.
     Fixed(Vec<Address>),
     Dns(Name),
+    #[cfg(feature = "consul")]
+    Consul(Question),
     Multi(Vec<Source>),
 }
 
@@ -46,6 +50,16 @@ impl Source {
         self.make(settings, settings.names_servers && hosts.len() > 1)
     }
 
+    /// Whether a part of it asks Consul.
+    #[cfg(feature = "consul")]
+    pub(in crate::channel) fn asks_consul(&self) -> bool {
+        match self {
+            Self::Consul(_) => true,
+            Self::Multi(parts) => parts.iter().any(Self::asks_consul),
+            Self::Fixed(_) | Self::Dns(_) => false,
+        }
+    }
+
     fn make(&self, settings: &ResolveSettings, names_servers: bool) -> Box<dyn Resolver> {
         match self {
             Self::Fixed(addresses) => {
@@ -59,6 +73,11 @@ impl Source {
                 let server_name = names_servers.then(|| certified(&name.host).into());
                 name.resolver(server_name, settings)
             }
+            #[cfg(feature = "consul")]
+            Self::Consul(question) => {
+                let server_name = names_servers.then(|| Arc::clone(&question.service));
+                question.resolver(server_name, settings)
+            }
             Self::Multi(parts) => {
                 let parts = parts.iter().map(|part| part.make(settings, names_servers));
                 Box::new(parts.fold(Multi::new(), Multi::with))
@@ -71,6 +90,10 @@ impl Source {
             Self::Fixed(addresses) => hosts.extend(addresses.iter().map(host)),
             Self::Dns(name) => {
                 hosts.insert(certified(&name.host).into());
+            }
+            #[cfg(feature = "consul")]
+            Self::Consul(question) => {
+                hosts.insert((*question.service).into());
             }
             Self::Multi(parts) => parts.iter().for_each(|part| part.hosts(hosts)),
         }

@@ -1,7 +1,7 @@
 use std::future::poll_fn;
 
 use super::*;
-use crate::channel::resolve::{Name, Resolution, ResolveSettings, Resolver as _};
+use crate::channel::resolve::{Name, Question, Resolution, ResolveSettings, Resolver as _};
 
 fn fixed(addresses: &[&str]) -> Source {
     let addresses = addresses.iter().map(|text| match text.parse() {
@@ -33,6 +33,27 @@ fn are_read(rows: impl IntoIterator<Item = (&'static str, Source, &'static str)>
         assert_eq!(target.authority, authority, "{text}");
         assert_eq!(target.is_tls, text.starts_with("https"), "{text}");
     }
+}
+
+fn consul(rest: &str) -> Source {
+    Source::Consul(Question::parse(rest).unwrap())
+}
+
+// CONTRACT N1, N7
+#[test]
+fn services_of_consul_are_understood_and_are_the_authority() {
+    are_read([
+        ("consul:///orders", consul("///orders"), "orders"),
+        (
+            "Consul://[::1]:8500/orders?tag=blue",
+            consul("//[::1]:8500/orders?tag=blue"),
+            "orders",
+        ),
+    ]);
+    let parsed = parse("multi:///a:1,consul:///orders?tag=b,b:1", false).unwrap();
+    let parts = [dns("a", 1), consul("///orders?tag=b"), dns("b", 1)];
+    assert_eq!(parsed.source, Source::Multi(parts.into()));
+    assert!(parsed.source.asks_consul() && !dns("a", 1).asks_consul());
 }
 
 // CONTRACT N1
@@ -200,7 +221,8 @@ fn anything_else_is_a_fault_that_says_what_to_write() {
         ("10.0.0:50051", "neither a name nor an IPv4 address"),
         ("256.0.0.1:50051", "neither a name nor an IPv4 address"),
         ("xds:///orders:50051", "has an unknown scheme: write"),
-        ("consul://127.0.0.1:8500/orders", "not supported yet"),
+        ("consul:orders", "write `consul://agent:8500/service`"),
+        ("consul:///a%20b", "can be no authority"),
         ("dns:", "is no name of a host"),
         ("dns://", "names a DNS server and no host"),
         ("dns:///", "is no name of a host"),
@@ -239,7 +261,7 @@ fn anything_else_is_a_fault_that_says_what_to_write() {
             "multi:///a:1,https://b:2",
             "is with TLS, and the channel has no TLS settings",
         ),
-        ("multi:///a:1,consul://b", "in `multi`: `consul`"),
+        ("multi:///a:1,consul://b", "in `multi`: write `consul://"),
     ] {
         let fault = parse(text, false).expect_err(text);
         assert!(fault.contains(advice), "{text}: {fault}");

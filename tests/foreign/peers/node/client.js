@@ -1,7 +1,7 @@
 // Calls the service test.v1.Echo by grpc-js, with a stock retry policy.
 //
 // It makes many calls at once, some times without a quota and then under one, and prints the code of each of
-// the last.
+// the last. Or, without a retry policy, it calls on for a time.
 'use strict';
 
 const { parseArgs } = require('util');
@@ -30,11 +30,12 @@ const { values: options } = parseArgs({
     port: { type: 'string' },
     'warm-up': { type: 'string' },
     calls: { type: 'string' },
+    millis: { type: 'string' },
   },
 });
-const client = new grpc.Client(`127.0.0.1:${options.port}`, grpc.credentials.createInsecure(), {
-  'grpc.service_config': JSON.stringify(POLICY),
-});
+const policy = options.millis ? {} : { 'grpc.service_config': JSON.stringify(POLICY) };
+const address = `127.0.0.1:${options.port}`;
+const client = new grpc.Client(address, grpc.credentials.createInsecure(), policy);
 
 // Messages stay as they are, so that no generated code is needed.
 function call(method, id) {
@@ -55,8 +56,24 @@ function call(method, id) {
   });
 }
 
+async function callOn(first, step, until) {
+  for (let id = first; Date.now() < until; id += step) {
+    const code = await call('Unary', id);
+    console.log(`ended with ${code}`);
+    if (code !== 0) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
 async function main() {
   const calls = Number(options.calls);
+  if (options.millis) {
+    const until = Date.now() + Number(options.millis);
+    await Promise.all(Array.from({ length: calls }, (_, i) => callOn(1 + i, calls, until)));
+    client.close();
+    return;
+  }
   const atOnce = (method, first) =>
     Promise.all(Array.from({ length: calls }, (_, i) => call(method, first + i)));
   for (let i = 0; i < Number(options['warm-up']); i++) {

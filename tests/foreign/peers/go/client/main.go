@@ -1,7 +1,7 @@
 // Calls the service test.v1.Echo by grpc-go, with a stock retry policy.
 //
 // It makes many calls at once, some times without a quota and then under one, and prints the code of each of
-// the last.
+// the last. Or, without a retry policy, it calls on for a time.
 package main
 
 import (
@@ -50,14 +50,17 @@ func main() {
 	port := flag.Int("port", 0, "the server's port of loopback")
 	warmUp := flag.Int("warm-up", 0, "how often to make them without a quota before")
 	calls := flag.Int("calls", 0, "how many calls to make at once")
+	millis := flag.Int("millis", 0, "how long to call on instead, that many at once")
 	flag.Parse()
 
-	connection, err := grpc.NewClient(
-		fmt.Sprintf("127.0.0.1:%d", *port),
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultServiceConfig(policy),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})),
-	)
+	}
+	if *millis == 0 {
+		options = append(options, grpc.WithDefaultServiceConfig(policy))
+	}
+	connection, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", *port), options...)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -67,6 +70,23 @@ func main() {
 		ctx = metadata.AppendToOutgoingContext(ctx, "x-call-id", strconv.Itoa(id))
 		request, response := []byte{}, []byte{}
 		return connection.Invoke(ctx, "/test.v1.Echo/"+method, &request, &response)
+	}
+	if *millis > 0 {
+		until := time.Now().Add(time.Duration(*millis) * time.Millisecond)
+		var all sync.WaitGroup
+		for i := range *calls {
+			all.Go(func() {
+				for id := 1 + i; time.Now().Before(until); id += *calls {
+					code := status.Code(call("Unary", id))
+					fmt.Printf("ended with %d\n", code)
+					if code != 0 {
+						time.Sleep(50 * time.Millisecond)
+					}
+				}
+			})
+		}
+		all.Wait()
+		return
 	}
 	atOnce := func(method string, first int, ended func(error)) {
 		var all sync.WaitGroup

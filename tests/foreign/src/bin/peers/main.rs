@@ -1,6 +1,6 @@
 //! Calls servers of Go, Java, Node and Python under load, while their connections age and they die,
 //! over tonic's channel and this crate's; and has clients of these languages call a server with
-//! quotas.
+//! quotas, and one that drains.
 //!
 //! `.ci/run peers` builds the servers and clients and runs this. Each promise is asserted, and the
 //! program exits non-zero if one does not hold. To run it for longer, once that has built the
@@ -12,13 +12,16 @@
 //! ```
 
 mod ageing;
+mod callers;
 mod client;
+mod drain;
 mod kills;
 mod language;
 mod limit;
 mod quota;
 mod server;
 mod silence;
+mod stuck;
 mod words;
 
 use std::path::PathBuf;
@@ -80,6 +83,8 @@ enum Part {
     Dropped,
     /// Clients whose retry policy a server with a quota tells when to come.
     Quota,
+    /// Clients while a server of ours drains, and while one stops as tonic's does by itself.
+    Drain,
 }
 
 #[tokio::main]
@@ -122,6 +127,9 @@ async fn show(args: Args) -> Result<ExitCode, Failure> {
     }
     if args.parts.contains(&Part::Dropped) {
         silence::show(&languages, Silence::Dropped, &places, &mut promises).await?;
+    }
+    if wants(Part::Drain) {
+        drain::show(&languages, &places, &mut promises).await?;
     }
     println!("\n{table}");
     Ok(promises.verdict())

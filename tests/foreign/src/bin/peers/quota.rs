@@ -196,7 +196,7 @@ fn limited(begun: &Begun) -> Vec<(CallId, tokio::time::Instant)> {
 }
 
 /// A client prints a line for each call, with its code's number.
-fn codes(output: &str) -> Result<BTreeMap<u32, u32>, Failure> {
+pub(crate) fn codes(output: &str) -> Result<BTreeMap<u32, u32>, Failure> {
     let mut codes = BTreeMap::new();
     for line in output.lines() {
         if let Some(code) = line.strip_prefix("ended with ") {

@@ -16,13 +16,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.IntStream;
 
 /**
  * Calls the service test.v1.Echo by grpc-java over netty, with a stock retry policy.
  *
  * <p>It makes many calls at once, some times without a quota and then under one, and prints the code of
- * each of the last.
+ * each of the last. Or, without a retry policy, it calls on for a time.
  */
 public final class Client {
   private static final Map<String, ?> POLICY =
@@ -81,18 +82,47 @@ public final class Client {
     return all.stream().map(CompletableFuture::join).toList();
   }
 
-  /** Options: {@code --port --warm-up --calls}, each with a value. */
+  /** This many calls at a time, again and again until then. */
+  private static void callOn(Channel channel, int workers, long until) throws Exception {
+    List<Thread> threads =
+        IntStream.range(0, workers)
+            .mapToObj(worker -> new Thread(() -> work(channel, 1 + worker, workers, until)))
+            .toList();
+    threads.forEach(Thread::start);
+    for (Thread thread : threads) {
+      thread.join();
+    }
+  }
+
+  private static void work(Channel channel, int first, int step, long until) {
+    for (int id = first; System.nanoTime() < until; id += step) {
+      Status status = call(channel, "Unary", id).join();
+      System.out.println("ended with " + status.getCode().value());
+      if (!status.isOk()) {
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(50));
+      }
+    }
+  }
+
+  /** Options: {@code --port --warm-up --calls --millis}, each with a value. */
   public static void main(String[] args) throws Exception {
     Map<String, Integer> options = new HashMap<>();
     for (int i = 0; i + 1 < args.length; i += 2) {
       options.put(args[i].substring(2), Integer.valueOf(args[i + 1]));
     }
-    ManagedChannel channel =
-        NettyChannelBuilder.forAddress("127.0.0.1", options.get("port"))
-            .usePlaintext()
-            .defaultServiceConfig(POLICY)
-            .build();
+    Integer millis = options.get("millis");
+    NettyChannelBuilder builder =
+        NettyChannelBuilder.forAddress("127.0.0.1", options.get("port")).usePlaintext();
+    if (millis == null) {
+      builder.defaultServiceConfig(POLICY);
+    }
+    ManagedChannel channel = builder.build();
     int calls = options.get("calls");
+    if (millis != null) {
+      callOn(channel, calls, System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis));
+      channel.shutdownNow().awaitTermination(5, TimeUnit.SECONDS);
+      return;
+    }
     for (int i = 0; i < options.get("warm-up"); i++) {
       for (Status status : atOnce(channel, "UnaryIdempotent", WARM + i * calls, calls)) {
         if (!status.isOk()) {

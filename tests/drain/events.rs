@@ -1,0 +1,44 @@
+//! What an operator sees of a drain.
+
+use std::time::Duration;
+
+use grpc_resilience::Drain;
+use tokio::time::sleep;
+
+use crate::ear::Ear;
+use crate::site::{SECOND, Site};
+
+#[tokio::test(start_paused = true)]
+async fn each_step_of_a_drain_is_an_event() {
+    let ear = Ear::new();
+    let builder = Drain::builder()
+        .on_start(|| async { Err::<(), _>("no registry") })
+        .on_start(|| sleep(60 * SECOND))
+        .on_start(|| sleep(70 * SECOND));
+    let mut site = Site::new(builder);
+    let _silent = site.dial().unwrap();
+    tokio::task::yield_now().await;
+    site.drain.start();
+    let _ = (&mut site.server).await;
+    assert_eq!(
+        ear.text(),
+        "INFO the server drains: it reports NOT_SERVING and runs the hooks notice=10s grace=25s\n\
+         WARN a hook of the drain failed error=\"no registry\"\n\
+         WARN hooks of the drain did not end in time, and were dropped hooks=2 timeout=5s\n\
+         INFO the drain is announced: the server serves on for the notice time after=5.001s notice=10s\n\
+         INFO the server sends GOAWAY, and its running calls end after=15.002s connections=1\n\
+         WARN the grace of the drain is over: what was still open is cut off after=25s connections=1"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_ends_early_says_so() {
+    let ear = Ear::new();
+    let mut site = Site::new(Drain::builder().no_notice());
+    site.drain.start();
+    let _ = (&mut site.server).await;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(ear.count("INFO the drain is over"), 1, "{}", ear.text());
+    assert_eq!(ear.count("WARN"), 0, "{}", ear.text());
+    assert_eq!(ear.count("announced"), 0, "{}", ear.text());
+}

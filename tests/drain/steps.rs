@@ -1,0 +1,142 @@
+//! The order of the steps, and what is accepted in each.
+
+use grpc_resilience::Drain;
+use tokio::time::{Instant, sleep};
+use tonic_health::ServingStatus;
+use tonic_health::server::health_reporter;
+
+use crate::log::Log;
+use crate::site::{MS, Net, SECOND, Site, call};
+use crate::stuck::is_closed;
+use crate::watches::health_of;
+
+// CONTRACT E1
+#[tokio::test(start_paused = true)]
+async fn health_and_hooks_come_first_then_the_notice_then_goaway_and_then_the_hard_stop() {
+    let log = Log::new();
+    let (reporter, health) = health_reporter();
+    for name in ["orders", "other"] {
+        let serving = ServingStatus::Serving;
+        reporter.set_service_status(name, serving).await;
+    }
+    let hook = {
+        let (log, health) = (log.clone(), health.clone());
+        move || async move {
+            log.add(&format!(
+                "hook, orders {:?}",
+                health_of(&health, "orders").await
+            ));
+            sleep(2 * SECOND).await;
+            log.add("deregistered");
+        }
+    };
+    let builder = Drain::builder().health(reporter, ["orders"]).on_start(hook);
+    let mut site = Site::with_health(builder, health.clone());
+    let silent = site.dial().unwrap();
+    let draining = site.drain.draining();
+    assert!(!draining.is_draining() && draining.remaining().is_none());
+    for wait in ["started", "goaway"] {
+        let (log, draining) = (log.clone(), draining.clone());
+        tokio::spawn(async move {
+            if wait == "started" {
+                draining.started().await;
+            } else {
+                draining.await;
+            }
+            log.add(wait);
+        });
+    }
+    sleep(SECOND).await;
+    let begin = Instant::now();
+    site.drain.start();
+    let (ended, after) = site.ended_after(begin).await;
+    log.add("ended");
+    assert_eq!(ended, Ok(()));
+    assert_eq!(after.as_secs(), 25);
+    assert!(is_closed(silent).await);
+    let steps = [
+        "1 started",
+        "1 hook, orders NotServing",
+        "3 deregistered",
+        "13 goaway",
+        "26 ended",
+    ];
+    assert_eq!(log.take(), steps);
+    let states = ["", "orders", "other"].map(|name| health_of(&health, name));
+    let [all, orders, other] = states;
+    let states = [all.await, orders.await, other.await];
+    let not = ServingStatus::NotServing;
+    assert_eq!(states, [not, not, ServingStatus::Serving]);
+}
+
+// CONTRACT E4
+#[tokio::test(start_paused = true)]
+async fn during_the_notice_time_new_connections_are_served_and_after_the_goaway_they_are_closed() {
+    let mut site = Site::new(Drain::builder());
+    let net = Net::of([("10.0.0.1:1", &site)]);
+    // Something holds the server until the hard stop.
+    let silent = site.dial().unwrap();
+    site.drain.start();
+    sleep(10 * SECOND - MS).await;
+    call(&net.channel(), MS / 10).await.expect("it serves on");
+    let begin = Instant::now();
+    sleep(2 * MS).await;
+    assert!(site.dial().is_err() || is_closed(site.dial().unwrap()).await);
+    assert_eq!(begin.elapsed(), 2 * MS, "at once");
+    site.ended_after(begin).await.0.unwrap();
+    assert!(is_closed(silent).await);
+}
+
+// CONTRACT E4
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_comes_at_the_moment_of_the_goaway_is_closed() {
+    use tokio_stream::StreamExt as _;
+    let drain = Drain::builder().no_notice().build().unwrap();
+    let (ours, theirs) = tokio::io::duplex(1);
+    let mut incoming = drain.incoming(tokio_stream::once(Ok::<_, std::io::Error>(theirs)));
+    drain.start();
+    drain.goaway().await;
+    assert!(incoming.next().await.is_none());
+    drop(incoming);
+    assert!(is_closed(ours).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_learn_how_much_time_is_left() {
+    let drain = Drain::builder().build().unwrap();
+    let draining = drain.draining();
+    drain.start();
+    draining.started().await;
+    assert_eq!(draining.remaining(), Some(25 * SECOND));
+    draining.clone().await;
+    assert_eq!(draining.remaining(), Some(15 * SECOND));
+    sleep(60 * SECOND).await;
+    assert_eq!(draining.remaining(), Some(0 * SECOND));
+    // A clone waits anew, and a future that was ready is not asked for again.
+    draining.clone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_ends_is_dropped_at_the_hard_stop() {
+    let drain = Drain::builder().build().unwrap();
+    let begin = Instant::now();
+    drain.start();
+    drain.start();
+    let never = drain.run(std::future::pending::<()>()).await;
+    assert!(never.is_err());
+    let after = begin.elapsed();
+    assert!(
+        (25 * SECOND..=25 * SECOND + 100 * MS).contains(&after),
+        "{after:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_not_drained_runs_until_it_ends() {
+    let drain = Drain::builder().build().unwrap();
+    let day = async {
+        sleep(86_400 * SECOND).await;
+        "a day"
+    };
+    assert_eq!(drain.run(day).await, Ok("a day"));
+}

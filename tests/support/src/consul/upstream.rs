@@ -1,0 +1,37 @@
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::http::{Request, Response, find, header};
+
+/// Asks a real agent for this path.
+pub(super) async fn forward(
+    agent: SocketAddr,
+    request: &Request,
+    path: &str,
+) -> io::Result<Response> {
+    let mut socket = TcpStream::connect(agent).await?;
+    let Request { method, body, .. } = request;
+    // HTTP/1.0: the answer then ends with the connection, and is in one piece.
+    let mut head = format!(
+        "{method} {path} HTTP/1.0\r\nhost: {agent}\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    if let Some(token) = &request.token {
+        head.push_str(&format!("x-consul-token: {token}\r\n"));
+    }
+    head.push_str("\r\n");
+    socket.write_all(&[head.as_bytes(), body].concat()).await?;
+    let mut bytes = Vec::new();
+    socket.read_to_end(&mut bytes).await?;
+    let end = find(&bytes, b"\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
+    Ok(Response {
+        status: status.ok_or(io::ErrorKind::InvalidData)?,
+        index: header(&head, "x-consul-index").and_then(|it| it.parse().ok()),
+        body: bytes[end + 4..].to_vec(),
+    })
+}
