@@ -25,5 +25,6 @@ mod storm;
 mod streams;
 mod tls;
 mod tls_reload;
+mod updates;
 mod waiting;
 mod writes;

@@ -194,7 +194,7 @@ impl Balancer {
         let connect = self.members.connect(now);
         let leave = self.members.pass(now);
         let publish = self.publisher.publish(&mut self.members, now);
-        let again = self.again.due().filter(|_| self.resolver.is_some());
+        let again = self.again.due();
         let lapse = self.latest.lapses_at();
         [connect, leave, publish, again, lapse]
             .into_iter()
@@ -242,3 +242,5 @@ impl Drop for Balancer {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod turn_tests;

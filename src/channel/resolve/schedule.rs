@@ -30,7 +30,7 @@ impl Schedule {
     /// The delay after an answer that is good for `ttl`. `unit` is a random number in `[0, 1)`.
     pub(super) fn after_answer(&mut self, ttl: Duration, unit: f64) -> Duration {
         self.failures = 0;
-        let ttl = ttl.clamp(self.min_ttl.min(MAX_TTL), MAX_TTL);
+        let ttl = ttl.clamp(self.min_ttl, MAX_TTL);
         ttl.mul_f64(1.0 - JITTER * unit)
     }
 
@@ -100,7 +100,9 @@ mod tests {
         };
         assert_eq!(delays(6), [1_000, 1_600, 2_560, 4_096, 4_096, 4_096]);
         // The server answers, so its earlier failures count no more.
-        (0..20).for_each(|_| drop(schedule.after_failure(0.5)));
+        for _ in 0..20 {
+            schedule.after_failure(0.5);
+        }
         assert_eq!(schedule.after_no_address(0.5).as_millis(), 4_096);
         assert!(schedule.after_no_address(1.0) < seconds(5));
     }
