@@ -303,6 +303,13 @@ async fn families_take_turns_and_a_list_is_shuffled_on_request() {
         orders.insert(dialled(shuffled, &many).await);
     }
     assert!(orders.len() > 15, "{}", orders.len());
+    for _ in 0..20 {
+        let shuffled = PickFirst::new().shuffle_address_list(true);
+        let order = dialled(shuffled, &given).await;
+        let is_v6 = |text: &String| text.starts_with('[');
+        let takes_turns = order.windows(2).all(|it| is_v6(&it[0]) != is_v6(&it[1]));
+        assert!(takes_turns, "{order:?}");
+    }
 }
 
 // JAVA-backoff-pass; CONTRACT L6, C3

@@ -166,21 +166,22 @@ async fn pushback_beats_retry_info() {
     assert_eq!(server.count(), 1);
 }
 
-// CONTRACT P10
+// CONTRACT P10; SEEDS A2
 #[transports::test(start_paused = true)]
 async fn a_hint_past_the_deadline_ends_the_call_at_once_with_the_server_s_status() {
-    for answer in [
-        unavailable("busy").pushback("500"),
-        unavailable("busy").pushback("2147483647"),
-        unavailable("busy").retry_info(ms(500)),
-        unavailable("busy").retry_info(ms(86_400_000)),
+    for (left, answer) in [
+        (500, unavailable("busy").pushback("500")),
+        (500, unavailable("busy").pushback("2147483647")),
+        (500, unavailable("busy").retry_info(ms(500))),
+        (500, unavailable("busy").retry_info(ms(86_400_000))),
+        (1_000, unavailable("busy").retry_info(ms(2_000))),
     ] {
         let server = Server::in_memory();
         server
             .script()
             .on(method::UNARY, [answer.metadata("x-zone", "b")]);
         let mut request = declared();
-        request.set_timeout(ms(500));
+        request.set_timeout(ms(left));
         let start = Instant::now();
         let call = retrying(&server, policy()).unary(request).await;
         let status = call.unwrap_err();

@@ -59,7 +59,7 @@ impl Leaving {
             cut_at,
         };
         self.by_number.insert(number, left);
-        self.look_later(number, now);
+        self.look_later(number);
     }
 
     /// The address is back: its endpoint, if anything is left of it. Its calls are not ended then.
@@ -76,8 +76,6 @@ impl Leaving {
         };
         if left.subchannel.is_over(now) {
             self.forget(number);
-        } else {
-            self.look_later(number, now);
         }
         true
     }
@@ -102,20 +100,17 @@ impl Leaving {
     }
 
     /// An endpoint without a connection is kept until its address may be dialled again.
-    fn look_later(&mut self, number: u64, now: Instant) {
+    fn look_later(&mut self, number: u64) {
         let Some(left) = self.by_number.get(&number) else {
             return;
         };
         let last_dial = left.subchannel.last_dial();
         let due = last_dial.map(|last| last + DIAL_REMEMBERED);
-        self.due
-            .extend(due.filter(|due| *due > now).map(|due| (due, number)));
+        self.due.extend(due.map(|due| (due, number)));
     }
 
     fn forget(&mut self, number: u64) {
-        if let Some(left) = self.by_number.remove(&number)
-            && self.by_address.get(&left.address) == Some(&number)
-        {
+        if let Some(left) = self.by_number.remove(&number) {
             self.by_address.remove(&left.address);
         }
     }

@@ -179,9 +179,8 @@ impl Members {
         if self.is_to_first() {
             return;
         }
-        let members = self.by_number.values();
-        let idle = members.filter(|it| it.seen.state == Connectivity::Idle);
-        for member in idle {
+        // One that is not idle ignores it.
+        for member in self.by_number.values() {
             member.subchannel.demand();
         }
     }

@@ -203,7 +203,7 @@ impl Balancer {
             self.publisher.relist();
         }
         let publish = self.publisher.publish(&mut self.members, now);
-        let again = self.again.due().filter(|_| self.resolver.is_some());
+        let again = self.again.due();
         let lapse = self.latest.lapses_at();
         [connect, leave, eject, publish, again, lapse]
             .into_iter()
@@ -251,3 +251,5 @@ impl Drop for Balancer {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod turn_tests;

@@ -77,6 +77,12 @@ mod tests {
             names(&interleaved(&given)),
             ["10.0.0.1:1", "[::1]:1", "10.0.0.2:1"]
         );
+        let unix = ["/a", "/b"].map(|path| Address::Unix(path.into()).into());
+        let given = [&unix[..], &[tcp("10.0.0.1:1")]].concat();
+        assert_eq!(
+            names(&interleaved(&given)),
+            ["unix:/a", "10.0.0.1:1", "unix:/b"]
+        );
         assert_eq!(names(&interleaved(&[])), [""; 0]);
     }
 

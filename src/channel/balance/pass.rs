@@ -57,10 +57,8 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 impl Pass {
     /// These are the addresses now. One that is used stays so wherever it stands.
     pub(super) fn replace(&mut self, order: Vec<u64>) {
-        let is_known = |number: &u64| self.order.contains(number);
-        if order.iter().all(is_known) {
-            self.tried.retain(|it| order.contains(&it.number));
-        } else {
+        let is_new = |number: &u64| !self.order.contains(number);
+        if order.iter().any(is_new) {
             // A new address is not to wait for the backoff of the others.
             self.tried.clear();
         }
@@ -100,8 +98,6 @@ impl Pass {
             return None;
         }
         if let Some(lost) = before {
-            // The next pass begins at the top.
-            self.tried.clear();
             self.is_at_rest = hands.seen(lost).is_at_rest;
         }
         if self.is_at_rest {
@@ -113,6 +109,7 @@ impl Pass {
     /// This one gets all calls.
     fn settle(&mut self, used: u64, hands: &mut impl Hands) {
         self.is_failing = false;
+        // After a loss the next pass begins at the top.
         self.tried.clear();
         for number in self.order.iter().filter(|number| **number != used) {
             let seen = hands.seen(*number);

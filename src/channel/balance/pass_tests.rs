@@ -138,6 +138,9 @@ fn a_pass_that_failed_is_followed_by_one_from_the_first_after_its_backoff() {
     world.connect(2);
     world.step();
     assert_eq!(world.pass.state(), Connectivity::Ready);
+    world.fail(2);
+    world.step();
+    assert_eq!(world.pass.state(), Connectivity::Connecting);
 }
 
 // CONTRACT L6; CORE-pf-top-of-list
@@ -229,4 +232,35 @@ fn an_empty_set_has_nothing_to_try() {
     let mut world = World::new(&[]);
     assert_eq!(world.step(), None);
     assert_ne!(world.pass.state(), Connectivity::TransientFailure);
+}
+
+// CONTRACT L6
+#[test]
+fn a_shorter_list_goes_on_with_the_pass() {
+    let mut world = World::new(&[1, 2, 3]);
+    world.step();
+    world.fail(1);
+    world.step();
+    assert_eq!(world.log(), ["dial 1", "dial 2"]);
+    world.replace(&[1, 2]);
+    world.step();
+    assert_eq!(world.log(), [""; 0]);
+    world.pass_time(250);
+    assert_eq!(world.step(), None, "there is no other to try");
+}
+
+// CONTRACT L6
+#[test]
+fn the_used_address_stays_though_one_before_it_becomes_ready() {
+    let mut world = World::new(&[1, 2]);
+    world.step();
+    world.fail(1);
+    world.step();
+    world.connect(2);
+    world.step();
+    world.log();
+    world.connect(1);
+    world.step();
+    assert_eq!(world.pass.used(), Some(2));
+    assert_eq!(world.log(), ["stand by 1"]);
 }

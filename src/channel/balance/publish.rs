@@ -92,9 +92,7 @@ impl Publisher {
         let state = self.state(members);
         let is_idle = members.is_idle();
         let is_longer = self.is_listed || self.is_replaced || self.has_left;
-        let is_urgent = self.is_replaced
-            || state != self.shown.state
-            || self.shown.ready.endpoints.is_empty() && self.is_listed;
+        let is_urgent = self.is_replaced || state != self.shown.state;
         if is_longer && !is_urgent && self.next.is_some_and(|next| now < next) {
             return self.next;
         }

@@ -33,6 +33,7 @@ impl Tally {
     pub(super) fn remove(&mut self, state: Connectivity, is_connected: bool) {
         self.connected = self.connected.saturating_sub(usize::from(is_connected));
         if let Some(count) = self.count(state) {
+            debug_assert!(*count > 0, "each endpoint was added");
             *count = count.saturating_sub(1);
         }
     }
@@ -74,6 +75,7 @@ mod tests {
             (vec![TransientFailure, Ready, Connecting], Ready),
             (vec![TransientFailure, Connecting], Connecting),
             (vec![TransientFailure, Idle], Idle),
+            (vec![Idle, Connecting], Connecting),
             (vec![TransientFailure, TransientFailure], TransientFailure),
             (vec![Shutdown], Shutdown),
         ] {

@@ -15,7 +15,15 @@ use crate::ready::Bounds;
 
 /// What a channel shares, with servers in memory that accept all connections.
 fn shared() -> Arc<Shared> {
-    let connector = tower::service_fn(|_: Address| async {
+    shared_after(|_| 0)
+}
+
+/// The same; each connection is made when other tasks have run so often.
+pub(super) fn shared_after(turns: fn(&Address) -> usize) -> Arc<Shared> {
+    let connector = tower::service_fn(move |address: Address| async move {
+        for _ in 0..turns(&address) {
+            tokio::task::yield_now().await;
+        }
         let (ours, theirs) = duplex(1 << 14);
         tokio::spawn(async move {
             let mut server = h2::server::handshake(theirs).await.unwrap();

@@ -144,4 +144,20 @@ mod tests {
         latency.add(2 * S, u64::MAX / 32);
         assert_eq!(latency.last().unwrap().as_secs(), 268);
     }
+
+    #[test]
+    fn a_clock_that_is_behind_sees_the_whole_average() {
+        let latency = Latency::default();
+        latency.add(10 * S, 8 * MS);
+        assert_eq!(latency.at_pick(10 * S - MS), latency.at_pick(10 * S));
+    }
+
+    // CONTRACT L3
+    #[test]
+    fn a_fast_call_after_a_pause_lowers_the_average_by_an_eighth_as_ever() {
+        let latency = Latency::default();
+        latency.add(0, 512 * MS);
+        latency.add(2 * HALF_LIFE * MS, 64 * MS);
+        assert_eq!(latency.last(), Some(Duration::from_millis(120)));
+    }
 }

@@ -297,4 +297,46 @@ mod tests {
         load.unsent();
         assert_eq!((load.in_flight(), load.latency()), (0, None));
     }
+
+    // CONTRACT L3
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_fails_after_its_first_message_is_a_failure_and_a_dropped_one_is_not() {
+        let load = Load::new(Instant::now());
+        (0..3).for_each(|_| load.begin(0));
+        load.end(0, true, Ended::Failed);
+        assert_eq!((load.in_flight(), load.weighed(0)), (2, 3));
+        load.end(0, true, Ended::Dropped);
+        load.end(0, false, Ended::Dropped);
+        assert_eq!((load.in_flight(), load.weighed(0)), (0, 1));
+    }
+
+    // CONTRACT L3
+    #[tokio::test(start_paused = true)]
+    async fn each_kind_of_end_leaves_its_latency() {
+        let millis = |load: &Load| load.latency().unwrap().as_millis();
+        for (ended, slow, fast) in [
+            (Ended::Well, 80, 70),
+            (Ended::Failed, 80, 80),
+            (Ended::Dropped, 80, 80),
+        ] {
+            let load = Load::new(Instant::now());
+            advance(Duration::from_millis(80)).await;
+            load.end(0, false, ended);
+            assert_eq!(millis(&load), slow, "{ended:?}");
+            // An eighth of the way to 8 ms, if it says that calls are fast.
+            let start = load.now();
+            advance(Duration::from_millis(8)).await;
+            load.end(start, false, ended);
+            assert_eq!(millis(&load), fast, "{ended:?}");
+        }
+    }
+
+    // CONTRACT L3
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_of_a_young_channel_is_new() {
+        let load = Load::new(Instant::now());
+        advance(Duration::from_millis(900)).await;
+        load.set_ready(true);
+        assert_eq!(load.ramp(load.now()), Some(8));
+    }
 }

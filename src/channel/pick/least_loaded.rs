@@ -214,4 +214,29 @@ mod tests {
         assert!((0.12..0.27).contains(&half), "{half}");
         assert!(at(2_000) > 0.3, "{}", at(2_000));
     }
+
+    // CONTRACT L3
+    #[tokio::test(start_paused = true)]
+    async fn of_two_new_endpoints_the_newer_one_gets_less() {
+        let all = endpoints(2);
+        all[0].load().set_ready(true);
+        advance(Duration::from_millis(300)).await;
+        all[1].load().set_ready(true);
+        // Weights of 38 and 8 of 256: the newer one takes part in a fifth of the picks, and is
+        // picked in half of those.
+        let shares = shares(&all, all[1].load().now());
+        assert!((1_500..3_000).contains(&shares[1]), "{shares:?}");
+    }
+
+    // CONTRACT L3
+    #[tokio::test(start_paused = true)]
+    async fn a_new_endpoint_is_not_given_the_calls_that_weigh_on_an_old_one() {
+        let all = endpoints(2);
+        advance(Duration::from_secs(60)).await;
+        all[1].load().set_ready(true);
+        fill(&all[0], 3);
+        let shares = shares(&all, all[1].load().now());
+        // It takes part in a 32nd of the picks.
+        assert!(shares[1] < 1_500, "{shares:?}");
+    }
 }

@@ -29,8 +29,10 @@
 //! system's resolver is asked every 30 s. It tells no TTL, and not whether a name does not exist,
 //! so its failures keep the last addresses for as long as they last.
 //!
-//! After a failure the next lookup is 1 s later, then x1.6 up to 2 min, +-20 %. Otherwise lost
-//! connections and failed dials bring it forward, at most once a second with a burst of 2.
+//! After a failure the next lookup is 1 s later, then x1.6 up to 2 min, +-20 %; after the answer
+//! that there is no address, up to 4.1 s, so that a name that is back within 50 s costs no call.
+//! Otherwise lost connections and failed dials bring it forward, at most once a second with a burst
+//! of 2.
 //!
 //! # Consul
 //!

@@ -245,6 +245,52 @@ mod tests {
 
     // CONTRACT N8
     #[tokio::test(start_paused = true)]
+    async fn of_two_parts_that_are_gone_each_lapses_at_its_time() {
+        let (a, _, first) = told();
+        let (b, _, second) = told();
+        let mut multi = Multi::new()
+            .with(first)
+            .with(second)
+            .with(Fixed::new(Resolution::new([tcp(3)])));
+        for (part, host) in [(&a, 1), (&b, 2)] {
+            part.send(Ok(Resolution::new([tcp(host)]))).unwrap();
+        }
+        assert_eq!(next(&mut multi).await, Some(Ok(3)));
+        for part in [&a, &b] {
+            let error = ResolveError::no_address("it", "NXDOMAIN");
+            part.send(Err(error)).unwrap();
+            assert!(next(&mut multi).await.unwrap().is_err());
+            assert!(is_quiet(&mut multi, 10).await);
+        }
+        // At second 20, with lapses at 60 and 70.
+        assert!(is_quiet(&mut multi, 39).await);
+        assert_eq!(next(&mut multi).await, Some(Ok(2)));
+        assert!(next(&mut multi).await.unwrap().is_err());
+        assert!(is_quiet(&mut multi, 8).await);
+        assert_eq!(next(&mut multi).await, Some(Ok(1)));
+    }
+
+    // CONTRACT N8
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_ended_while_it_was_gone_lapses_before_all_end() {
+        let (a, _, first) = told();
+        let mut multi = Multi::new()
+            .with(first)
+            .with(Fixed::new(Resolution::new([tcp(2)])));
+        a.send(Ok(Resolution::new([tcp(1)]))).unwrap();
+        assert_eq!(next(&mut multi).await, Some(Ok(2)));
+        a.send(Err(ResolveError::no_address("it", "NXDOMAIN")))
+            .unwrap();
+        drop(a);
+        assert!(next(&mut multi).await.unwrap().is_err());
+        assert!(is_quiet(&mut multi, 59).await);
+        assert_eq!(next(&mut multi).await, Some(Ok(1)));
+        assert!(next(&mut multi).await.unwrap().is_err());
+        assert_eq!(next(&mut multi).await, None);
+    }
+
+    // CONTRACT N8
+    #[tokio::test(start_paused = true)]
     async fn an_address_that_moves_from_one_part_to_another_stays() {
         let (a, first) = watch::channel(vec![tcp(1), tcp(2)]);
         let (b, second) = watch::channel(vec![tcp(3)]);

@@ -77,6 +77,7 @@ impl<L: Lookup> Repeat<L> {
         let unit = self.rng.unit();
         let delay = match &found {
             Ok(found) => self.schedule.after_answer(found.ttl, unit),
+            Err(error) if error.is_authoritative() => self.schedule.after_no_address(unit),
             Err(_) => self.schedule.after_failure(unit),
         };
         self.state = State::Waiting {

@@ -279,9 +279,9 @@ async fn a_dns_server_that_is_down_for_ten_minutes_costs_no_address() {
 #[tokio::test(start_paused = true)]
 async fn a_name_that_does_not_exist_for_50_s_costs_no_address() {
     let gone = || Given::Now(Err(ResolveError::no_address("orders.test", "NXDOMAIN")));
-    // 1 + 1.6 + .. + 10.5 s are 26 s, or 21 to 31 s with jitter.
+    // 1 + 1.6 + 2.56 + 11 x 4.1 s are 50 s.
     let mut answers = vec![is_found(30)];
-    answers.extend((0..7).map(|_| gone()));
+    answers.extend((0..14).map(|_| gone()));
     answers.push(is_found(3_600));
     let script = Script::new(answers);
     let mut repeat = repeat(&script);

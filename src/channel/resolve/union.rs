@@ -83,8 +83,8 @@ impl Union {
             return None;
         }
         let error = self.news.take()?;
+        // The next set is an answer, whatever it is.
         self.told = None;
-        self.is_failing = true;
         Some(Err(error.that_ends_set()))
     }
 
@@ -93,8 +93,7 @@ impl Union {
             event,
             Some(ResolutionEvent::Failed | ResolutionEvent::Lapsed)
         ) {
-            let error = self.parts.get(part).and_then(Latest::error);
-            self.news = error.map(Arc::clone).or(self.news.take());
+            self.news = self.parts.get(part).and_then(Latest::error).cloned();
         }
     }
 }

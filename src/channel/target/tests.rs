@@ -275,6 +275,11 @@ fn anything_else_is_a_fault_that_says_what_to_write() {
     assert!(parse(&long, false).is_err());
     assert!(parse(&format!("{}:1", "a".repeat(64)), false).is_err());
     assert!(parse(&format!("{}:1", "a".repeat(63)), false).is_ok());
+    // 253 bytes are the most, without the dot at the end.
+    let longest = ["a"; 127].join(".");
+    assert!(parse(&format!("{longest}:1"), false).is_ok());
+    assert!(parse(&format!("{longest}.:1"), false).is_ok());
+    assert!(parse(&format!("{longest}a:1"), false).is_err());
 }
 
 async fn first(target: &Target, settings: &ResolveSettings) -> Resolution {
@@ -301,6 +306,11 @@ async fn several_hosts_have_a_name_each_for_their_certificates() {
         ),
         ("ipv4:10.0.0.1:1,10.0.0.1:2", &[None, None]),
         ("unix:/run/a.sock", &[None]),
+        // A name counts, though it is not looked up yet.
+        (
+            "multi:///dns:///orders,unix:/run/a.sock",
+            &[Some("localhost")],
+        ),
     ] {
         let target = parse(text, true).unwrap();
         let set = first(&target, &ResolveSettings::default()).await;
@@ -321,6 +331,14 @@ async fn several_hosts_have_a_name_each_for_their_certificates() {
             "{text}"
         );
     }
+}
+
+// CONTRACT N1
+#[tokio::test(start_paused = true)]
+async fn a_dot_at_the_end_of_a_name_makes_no_other_name_for_certificates() {
+    let target = parse("multi:///unix:/run/a.sock,dns:///localhost.", true).unwrap();
+    let set = first(&target, &ResolveSettings::default()).await;
+    assert!(set.addresses().iter().all(|it| it.server_name.is_none()));
 }
 
 #[path = "laws.rs"]
