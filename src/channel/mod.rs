@@ -41,8 +41,9 @@
 //!   no handler.
 //! - **TLS** for `https:` targets, by rustls, with settings that may change while calls go on:
 //!   [`TlsConfig`]. It needs the feature `tls-ring` or `tls-aws-lc`.
-//! - **Hostile servers.** A server may send a thousand frames that no call asked for, and a
-//!   thousand more in each second (CONTRACT C18). They take less than 1 MiB of memory, beside the
+//! - **Hostile servers.** A server may send a thousand frames that no call asked for, and 250 more
+//!   in each second (CONTRACT C18). They take less than 1 % of a core, for which BENCHMARKS.md says
+//!   how it is measured, and less than 1 MiB of memory, beside the
 //!   responses that lie unread, which the flow-control windows bound. Beyond that, and when it
 //!   breaks HTTP/2, its connection ends, the calls on it fail as lost, and one WARN event says why,
 //!   until the cause changes.
@@ -82,6 +83,7 @@ mod snapshot;
 mod subchannel;
 mod target;
 mod timing;
+mod unready;
 mod view;
 
 pub use address::Address;

@@ -159,6 +159,7 @@ where
             is_timed: context.is_some_and(is_timed),
             is_patient: context.is_some_and(call::Context::is_patient),
             wishes: context.and_then(wishes),
+            trace: context.and_then(call::Context::trace).cloned(),
         };
         let (mut parts, body) = request.into_parts();
         let mut extensions = std::mem::take(&mut parts.extensions);

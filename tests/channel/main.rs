@@ -7,6 +7,7 @@ mod adaptive;
 mod balance;
 mod call;
 mod connecting;
+mod floods;
 mod goaway;
 mod hostile;
 mod idle;
