@@ -1,7 +1,6 @@
 //! The channel: what hostile peers cost it, and what it holds of memory.
 
 mod counted;
-mod drops;
 mod hostile;
 mod memory;
 mod raw;

@@ -159,3 +159,25 @@ fn a_thousand_idle_channels_hold_no_timer() {
         assert_eq!(polls.load(Ordering::Acquire), before);
     });
 }
+
+// CONTRACT C10, C15
+#[test]
+fn twenty_thousand_dropped_calls_give_their_memory_back() {
+    alone(async {
+        let channel = connected().await;
+        let mut used = Vec::new();
+        for round in 0..20 {
+            let mut flying = calls(&channel);
+            for _ in 0..round % 5 {
+                tokio::task::yield_now().await;
+            }
+            flying.shutdown().await;
+            // h2 remembers the streams that it reset for a second.
+            tokio::time::sleep(5 * SECOND).await;
+            used.push(ALLOCATOR.current_usage());
+        }
+        println!("after each thousand dropped calls: {used:?} bytes");
+        let grown = used[19].saturating_sub(used[9]);
+        assert!(grown < 64 << 10, "{used:?}");
+    });
+}

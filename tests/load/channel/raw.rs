@@ -1,26 +1,18 @@
 //! A server that is no more than bytes, in memory, and a channel to it.
 
-use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use grpc_resilience::channel::{Address, Builder, Channel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tower::service_fn;
 
 const PREFACE: usize = 24;
 const HEAD: usize = 9;
-const DATA: u8 = 0;
 const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
 const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
-/// More than a thousand requests take of the connection's window.
-const MORE: u32 = 10_000;
 const ACK: u8 = 1;
 
 /// The room of the pipe, in either direction.
@@ -92,66 +84,11 @@ impl Raw {
         written
     }
 
-    /// Answers each request after a time that grows with its stream's id up to 8 ms and begins
-    /// anew, unless the client resets it before; `open` counts the streams.
-    pub(crate) async fn answer(self, open: Arc<AtomicUsize>) {
-        let (mut read, mut write) = (self.read, self.write);
-        let (due, mut dues) = mpsc::unbounded_channel();
-        let streams = Arc::<Mutex<HashSet<u32>>>::default();
-        let live = Arc::clone(&streams);
-        let counted = Arc::clone(&open);
-        let answers = tokio::spawn(async move {
-            while let Some(stream) = dues.recv().await {
-                if stream == 0 {
-                    let more = MORE.to_be_bytes();
-                    let _ = write.write_all(&frame(WINDOW_UPDATE, 0, 0, &more)).await;
-                } else if live.lock().unwrap().remove(&stream) {
-                    counted.fetch_sub(1, Ordering::AcqRel);
-                    let head = frame(HEADERS, 4, stream, &[0x88]);
-                    let message = frame(DATA, 0, stream, &[0; 5]);
-                    let status = frame(HEADERS, 5, stream, b"\0\x0bgrpc-status\x010");
-                    let _ = write.write_all(&[head, message, status].concat()).await;
-                }
-            }
-        });
-        let mut opened = 0_u32;
-        while let Some((kind, stream)) = next(&mut read).await {
-            if kind == HEADERS {
-                opened += 1;
-                if opened.is_multiple_of(1_000) {
-                    // Before the requests have filled the connection's window.
-                    let _ = due.send(0);
-                }
-                open.fetch_add(1, Ordering::AcqRel);
-                streams.lock().unwrap().insert(stream);
-                let due = due.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(u64::from(stream / 2 % 9))).await;
-                    let _ = due.send(stream);
-                });
-            } else if kind == RST_STREAM && streams.lock().unwrap().remove(&stream) {
-                open.fetch_sub(1, Ordering::AcqRel);
-            }
-        }
-        drop(due);
-        let _ = answers.await;
-    }
-
     /// Answers nothing, and reads all, until the client closes.
     pub(crate) async fn silent(mut self) {
         let mut buffer = vec![0; 1_024];
         while self.read.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     }
-}
-
-/// The kind and the stream of the next frame, until the client closes.
-async fn next(read: &mut ReadHalf<DuplexStream>) -> Option<(u8, u32)> {
-    let mut head = [0; HEAD];
-    read.read_exact(&mut head).await.ok()?;
-    let [a, b, c, kind, _, stream @ ..] = head;
-    let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-    read.read_exact(&mut vec![0; length]).await.ok()?;
-    Some((kind, u32::from_be_bytes(stream)))
 }
 
 /// A channel whose connections have such servers, each of which `serve` runs.
