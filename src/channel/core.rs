@@ -110,6 +110,11 @@ impl Core {
         }
     }
 
+    /// Whether no connection is ready.
+    pub(super) fn is_unready(&self) -> bool {
+        self.board.published().ready.endpoints.is_empty()
+    }
+
     /// Endpoints without a connection make one.
     #[cold]
     pub(super) fn demand(&self) {

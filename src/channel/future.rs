@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
+use tokio::time::Instant;
 
 use super::connection::Why;
 use super::core::Core;
@@ -12,10 +13,12 @@ use super::errors::{closed, queue_full};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look, stamp};
 use super::look::{Picked, Wish};
 use super::timing::Deadlined;
+use super::unready::Unready;
 use crate::call::{AttemptEnd, CallOptions, Deadline, Earlier};
 use crate::classify::TransportError;
 use crate::error::BoxError;
 use crate::ready::Waiter;
+use crate::report::Trace;
 
 /// The future of a call of [`Channel`](super::Channel). Dropping it ends the call.
 ///
@@ -34,6 +37,8 @@ pub struct ResponseFuture<B: Body> {
     /// The fields are dropped in this order: the stream is reset before the channel may end.
     stage: Stage<B>,
     waiter: Option<Waiter>,
+    /// Its wait while no connection was ready, if it had to.
+    unready: Option<Box<Unready>>,
     terms: Terms,
     timer: Option<Deadlined>,
     /// h2 holds a stream of the connection: another look is to come after others have run.
@@ -53,6 +58,8 @@ pub(super) struct Terms {
     pub(super) may_repeat: bool,
     /// When a layer above ends this attempt of the call.
     pub(super) attempt: Option<AttemptEnd>,
+    /// Where the layers above write what happens to it.
+    pub(super) trace: Option<Trace>,
 }
 
 /// What few calls want of their endpoint.
@@ -102,6 +109,7 @@ impl<B: Body> ResponseFuture<B> {
         Self {
             stage: Stage::Waiting(out, false),
             waiter: None,
+            unready: None,
             terms,
             timer: None,
             is_held: false,
@@ -201,6 +209,16 @@ impl<B: Body> ResponseFuture<B> {
         }
     }
 
+    /// The call is in the queue.
+    fn waits(&mut self) {
+        if let Some(core) = &self.core
+            && core.is_unready()
+        {
+            let trace = self.terms.trace.as_ref();
+            Unready::begin(&mut self.unready, trace, Instant::now());
+        }
+    }
+
     /// Sends the request, or leaves it for another connection.
     fn begin(
         &mut self,
@@ -265,6 +283,9 @@ where
                 Stage::Sent(exchange) => exchange.poll(cx, &mut this.timer),
                 Stage::Waiting(..) => match this.poll_slot(cx) {
                     Poll::Ready(Ok(slot)) => {
+                        if let Some(unready) = &mut this.unready {
+                            unready.end(this.terms.trace.as_ref(), Instant::now());
+                        }
                         let has_waited = this.timer.is_some();
                         match this.begin(slot, has_waited, cx) {
                             Ok(()) if std::mem::take(&mut this.is_held) => Poll::Pending,
@@ -273,11 +294,19 @@ where
                         }
                     }
                     Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    Poll::Pending => Poll::Pending,
+                    Poll::Pending => {
+                        this.waits();
+                        Poll::Pending
+                    }
                 },
                 Stage::Over => return Poll::Pending,
             };
-            if let Poll::Ready(answer) = polled {
+            if let Poll::Ready(mut answer) = polled {
+                if let (Some(unready), Ok(response)) = (&this.unready, &mut answer)
+                    && this.terms.trace.is_none()
+                {
+                    response.extensions_mut().insert(unready.waited());
+                }
                 this.stage = Stage::Over;
                 this.waiter = None;
                 this.core = None;

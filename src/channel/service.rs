@@ -161,6 +161,7 @@ where
             wishes: context.and_then(wishes),
             may_repeat: context.is_some_and(|it| it.safety().may_repeat()),
             attempt: context.and_then(call::Context::attempt_end),
+            trace: context.and_then(call::Context::trace).cloned(),
         };
         let (mut parts, body) = request.into_parts();
         let mut extensions = std::mem::take(&mut parts.extensions);

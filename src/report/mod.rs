@@ -39,6 +39,7 @@ mod give_up;
 mod phase;
 mod record;
 mod trace;
+mod waited;
 
 pub use attempt::FailedAttempt;
 pub use call_report::CallReport;
@@ -46,3 +47,4 @@ pub use give_up::GiveUp;
 pub use phase::Phase;
 pub(crate) use record::SharedError;
 pub(crate) use trace::Trace;
+pub(crate) use waited::Waited;

@@ -155,6 +155,16 @@ impl Record {
         self.enter(phase, now);
     }
 
+    /// So much of the phase that goes on was a wait for the channel.
+    pub(super) fn waited(&mut self, waited: Duration) {
+        self.waits = self.waits.saturating_add(1);
+        if let Some(total) = self.spent.get_mut(Phase::NotReady as usize) {
+            *total = total.saturating_add(waited);
+        }
+        self.since = self.since.map(|since| since + waited);
+        self.handed_on = self.since;
+    }
+
     /// Keeps a failure of the call and returns the previous one.
     pub(super) fn keep(&mut self, error: SharedError) -> Option<SharedError> {
         self.last_failure.replace(error)

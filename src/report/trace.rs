@@ -9,7 +9,7 @@ use crate::grpc::Code;
 use crate::kernel::sync::Mutex;
 
 use super::record::{Record, SharedError};
-use super::{CallReport, GiveUp, Phase};
+use super::{CallReport, GiveUp, Phase, Waited};
 
 /// Where layers record what happens to a call; [`report`](Self::report) reads it.
 ///
@@ -141,6 +141,11 @@ impl Trace {
     /// Records that the call begins to wait.
     pub(crate) fn waits(&self, phase: Phase) {
         self.write(|record| record.waits(phase, Instant::now()));
+    }
+
+    /// Records that the channel held the attempt under way so long before it went.
+    pub(crate) fn waited(&self, waited: Waited) {
+        self.write(|record| record.waited(waited.duration()));
     }
 
     /// Records that a layer passes the call through, and why.

@@ -13,6 +13,7 @@ use crate::dispatch::{Attempt, Read, Seen, broken};
 use crate::error::{BoxError, Error};
 use crate::grpc::StatusHeaders;
 use crate::layers::retry;
+use crate::report::Waited;
 
 use super::ResilientBody;
 use super::going::{Going, Layers};
@@ -147,13 +148,14 @@ where
     }
 }
 
-/// Whether the head is the usual one: gRPC, with the status still to come.
+/// Whether the head is the usual one: gRPC, with the status still to come, of a call that did not
+/// wait for the channel, and so has no report.
 #[inline]
 fn leaves_all_to_trailers<R>(response: &Response<R>) -> bool {
     let glance = StatusHeaders::at(response.headers());
     let has_extras = glance.has_details || glance.has_vouch;
     let says_nothing = glance.code.is_none() && !has_extras && !glance.is_foreign;
-    says_nothing && response.status() == StatusCode::OK
+    says_nothing && response.status() == StatusCode::OK && !Waited::is_in(response)
 }
 
 type Released<S, B, R> = Result<Response<ResilientBody<R>>, Layers<S, B>>;

@@ -15,7 +15,7 @@ use crate::layers::attempt_timeout::{self, AttemptBody};
 use crate::layers::deadline::{self, DeadlineTimer};
 use crate::layers::retry::{self, KeptRequest, RetryCall};
 use crate::layers::wait_for_ready::{self, WaitBody};
-use crate::report::Trace;
+use crate::report::{Trace, Waited};
 
 use super::answered::Answered;
 use super::layered::{Inner, Waiting};
@@ -60,7 +60,7 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
     /// The layers take the call up at what its first attempt came to, of which the gate was not
     /// told.
     #[cold]
-    pub(super) fn taken_up<R>(self, outcome: Result<Response<R>, Error>) -> Layers<S, B>
+    pub(super) fn taken_up<R>(self, mut outcome: Result<Response<R>, Error>) -> Layers<S, B>
     where
         S: Service<Request<B>, Response = Response<R>>,
         S::Error: Into<BoxError>,
@@ -68,7 +68,12 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         R::Error: Into<BoxError>,
     {
         let ticket = self.said.ticket(self.generation);
+        let extensions = outcome.as_mut().ok().map(Response::extensions_mut);
+        let waited = extensions.and_then(Waited::take);
         self.under_layers(|call, recorder, trace| {
+            if let Some(waited) = waited {
+                trace.waited(waited);
+            }
             let attempt = Attempt::known(outcome);
             let attempt = attempt_timeout::ResponseFuture::new(attempt, None, Recorder::default());
             let attempt = Attempt::under_way(attempt);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::Channel;
 use grpc_resilience::classify::{Endpoint, Progress, Reason};
+use grpc_resilience::report::Phase;
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
 use grpc_resilience::{CallReport, Error, Resilience, Resilient, RetryLayer, RetryPolicy};
 use http_body_util::BodyExt as _;
@@ -354,4 +355,56 @@ async fn a_call_that_fails_for_good_names_the_endpoint_of_its_last_attempt() {
         .find(|line| line.contains("the call failed"))
         .unwrap();
     assert!(line.contains(&format!("endpoint=\"{address}\"")), "{line}");
+}
+
+// On the fast path, and where a report was taken before.
+#[tokio::test(start_paused = true)]
+async fn the_report_of_a_success_says_how_long_the_channel_was_not_ready() {
+    for is_asked in [false, true] {
+        let net = Net::default();
+        net.refuse("host");
+        let stack = Resilience::new().wrap(net.builder().build().unwrap());
+        let mut request = patient();
+        let taken = is_asked.then(|| request.call_report());
+        let start = Instant::now();
+        let call = tokio::spawn(stack.oneshot(request));
+        tokio::time::sleep(150 * MS).await;
+        if let Some(report) = taken {
+            assert_eq!(report.phase(), Phase::NotReady);
+        }
+        let _host = net.serve("host");
+        let answer = call.await.unwrap().unwrap();
+        let waited = start.elapsed();
+        let report = answer.extensions().get::<CallReport>().unwrap();
+        assert_eq!((report.attempts(), report.waits()), (1, 1), "{report}");
+        let not_ready = report.time_in(Phase::NotReady);
+        assert!(not_ready >= 150 * MS, "{report}");
+        assert!(not_ready + 20 * MS > waited, "{report}");
+        assert!(report.time_in(Phase::Attempt) < 20 * MS, "{report}");
+    }
+}
+
+// It is part of the attempt, as over channels that hide it.
+#[tokio::test]
+async fn a_success_that_waited_for_a_stream_of_a_ready_connection_has_no_report() {
+    let net = Net::default();
+    let server = tonic::transport::Server::builder().max_concurrent_streams(1);
+    let _host = net.serve_with("host", server);
+    let channel = connected(net.builder().max_connections(1)).await;
+    let stack = Resilience::new().wrap(channel.clone());
+    let calls: Vec<_> = (0..10)
+        .map(|_| tokio::spawn(stack.clone().oneshot(request())))
+        .collect();
+    let mut has_waited = false;
+    until(|| {
+        has_waited |= channel.snapshot().waiting > 0;
+        has_waited || calls.iter().all(tokio::task::JoinHandle::is_finished)
+    })
+    .await;
+    assert!(has_waited);
+    for call in calls {
+        let answer = call.await.unwrap().unwrap();
+        assert!(answer.extensions().get::<CallReport>().is_none());
+        answer.into_body().collect().await.unwrap();
+    }
 }

@@ -13,6 +13,7 @@ mod dns;
 mod ejection;
 mod ejection_counts;
 mod ejection_probes;
+mod floods;
 mod goaway;
 mod health_ends;
 mod health_gate;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::allowance::FOR_BYTES;
 use crate::channel::load::since;
 use crate::kernel::sync::Mutex;
 
@@ -37,6 +38,8 @@ pub(crate) struct Facts {
     heard_at: AtomicU64,
     /// Bytes of DATA received since the start.
     data: AtomicU64,
+    /// Small pieces of messages that the peer's windows cut, since the last read.
+    cuts: AtomicU32,
 }
 
 /// The lowest GOAWAY of a peer.
@@ -70,6 +73,7 @@ impl Facts {
             read_at: AtomicU64::new(now),
             heard_at: AtomicU64::new(now),
             data: AtomicU64::new(0),
+            cuts: AtomicU32::new(0),
         }
     }
 
@@ -206,6 +210,22 @@ impl Facts {
 
     pub(super) fn add_data(&self, length: usize) {
         self.data.fetch_add(length as u64, Ordering::Relaxed);
+    }
+
+    /// The peer's windows cut a piece of this size off a message.
+    #[cold]
+    pub(crate) fn add_cut(&self, length: usize) {
+        if length < FOR_BYTES {
+            self.cuts.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many small pieces were cut since the last read.
+    pub(super) fn take_cuts(&self) -> u32 {
+        match self.cuts.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.cuts.swap(0, Ordering::Relaxed),
+        }
     }
 }
 

@@ -70,6 +70,10 @@ impl Tap {
         } = self;
         let now = Instant::now();
         allowance.refill(now);
+        match facts.take_cuts() {
+            0 => {}
+            cuts => allowance.cut(cuts),
+        }
         let mut has_news = false;
         let mut is_crumb = bytes.len() < CRUMB;
         let mut allowed = Ok(());

@@ -124,6 +124,9 @@ where
                 }
             }
             let part = data.split_to(data.len().min(self.stream.capacity()));
+            if !data.is_empty() {
+                self.slot.connection.facts.add_cut(part.len());
+            }
             let is_end = self.is_last && data.is_empty();
             if self.stream.send_data(part, is_end).is_err() {
                 return Poll::Ready(Err(End::Done));

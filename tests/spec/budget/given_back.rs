@@ -68,8 +68,7 @@ macro_rules! waiting_client {
 }
 
 // CONTRACT T9
-// Over tonic alone: it counts or times its dials, which begin with a call.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retry_that_waited_for_its_channel_until_the_caller_left_takes_nothing() {
     let server = Server::in_memory();
     server.script().on(method::UNARY, failures(1));

@@ -114,8 +114,7 @@ async fn a_caller_that_drops_its_call_cancels_all_that_were_made_for_it() {
 }
 
 // CONTRACT D10
-// Over tonic alone: over ours a fresh stack holds these calls for 250 ms behind the first one.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_caller_that_resets_its_stream_cancels_all_that_were_made_for_it() {
     let (back, stops) = (Server::hanging(), Stops::new());
     let stack = Resilience::new().wrap(back.channel());

@@ -62,8 +62,7 @@ async fn an_expiry_after_a_slow_failed_dial_names_it() {
 }
 
 // DESIGN decision 13
-// Over tonic alone: over our channel the layer stands idle, and the wait is the channel's.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_success_that_had_to_wait_for_its_dial_has_a_report() {
     let server = Server::in_memory();
     server.set_dial_time(3 * SECOND);

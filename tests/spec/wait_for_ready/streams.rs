@@ -20,8 +20,7 @@ async fn close<T: Stack>(stack: &T) {
     settle().await;
 }
 
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_live_stream_waits_while_the_gate_is_closed() {
     let server = Server::in_memory_unstarted();
     waits(&server, layer().layer(server.channel())).await;

@@ -214,9 +214,7 @@ async fn a_large_request_waits_and_arrives_whole() {
 }
 
 // DESIGN decision 5, CONTRACT R3
-// Over tonic alone: our channel dials by its own backoff (C3), so the second attempt may come
-// before its next dial.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failed_connect_of_a_call_that_fails_fast_is_an_attempt_for_the_retry_policy() {
     let server = Server::in_memory_unstarted();
     let stack = ServiceBuilder::new()
