@@ -10,6 +10,7 @@ mod connecting;
 mod consul;
 mod consul_registration;
 mod dns;
+mod drops;
 mod ejection;
 mod ejection_counts;
 mod ejection_probes;

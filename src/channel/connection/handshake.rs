@@ -25,7 +25,7 @@ pub(crate) struct Http2 {
     pub(crate) max_frame_size: Option<u32>,
     pub(crate) header_table_size: Option<u32>,
     pub(crate) max_header_list_size: u32,
-    pub(crate) max_concurrent_reset_streams: Option<usize>,
+    pub(crate) max_concurrent_reset_streams: usize,
     pub(crate) reset_stream_duration: Option<Duration>,
     pub(crate) max_local_error_reset_streams: Most,
     /// Streams at a time, at most.
@@ -39,6 +39,13 @@ pub(crate) enum Most {
     Is(Option<usize>),
 }
 
+/// How many streams that this side has reset are remembered, for h2's second.
+///
+/// h2 takes an answer that crosses the reset of a stream that it has forgotten for a fault of the
+/// server, and closes the connection at the 1,024th: with the 50 that it remembers by default, a
+/// client that drops a thousand calls at once, at a deadline for example, lost those that go on.
+const RESET_STREAMS: usize = 4_096;
+
 impl Default for Http2 {
     fn default() -> Self {
         Self {
@@ -48,7 +55,7 @@ impl Default for Http2 {
             max_frame_size: None,
             header_table_size: None,
             max_header_list_size: 16 << 10,
-            max_concurrent_reset_streams: None,
+            max_concurrent_reset_streams: RESET_STREAMS,
             reset_stream_duration: None,
             max_local_error_reset_streams: Most::Default,
             max_streams: u32::MAX,
@@ -63,15 +70,13 @@ impl Http2 {
             .enable_push(false)
             .initial_window_size(self.stream_window)
             .initial_connection_window_size(self.connection_window)
-            .max_header_list_size(self.max_header_list_size);
+            .max_header_list_size(self.max_header_list_size)
+            .max_concurrent_reset_streams(self.max_concurrent_reset_streams);
         if let Some(size) = self.max_frame_size {
             builder.max_frame_size(size);
         }
         if let Some(size) = self.header_table_size {
             builder.header_table_size(size);
-        }
-        if let Some(max) = self.max_concurrent_reset_streams {
-            builder.max_concurrent_reset_streams(max);
         }
         if let Some(duration) = self.reset_stream_duration {
             builder.reset_stream_duration(duration);

@@ -303,7 +303,7 @@ mod tests {
     async fn a_call_that_fails_after_its_first_message_is_a_failure_and_a_dropped_one_is_not() {
         let load = Load::new(Instant::now());
         (0..3).for_each(|_| load.begin(0));
-        load.end(0, true, Ended::Failed);
+        load.end(0, true, Ended::Failed(Blame::Both));
         assert_eq!((load.in_flight(), load.weighed(0)), (2, 3));
         load.end(0, true, Ended::Dropped);
         load.end(0, false, Ended::Dropped);
@@ -316,7 +316,7 @@ mod tests {
         let millis = |load: &Load| load.latency().unwrap().as_millis();
         for (ended, slow, fast) in [
             (Ended::Well, 80, 70),
-            (Ended::Failed, 80, 80),
+            (Ended::Failed(Blame::Both), 80, 80),
             (Ended::Dropped, 80, 80),
         ] {
             let load = Load::new(Instant::now());
