@@ -181,3 +181,20 @@ async fn the_250_ms_of_an_address_begin_with_its_dial_after_the_backoff() {
     let took = start.elapsed().as_millis();
     assert!((325..=375).contains(&took), "{took} ms");
 }
+
+// CONTRACT N10
+#[tokio::test(start_paused = true)]
+async fn a_removed_endpoint_without_calls_is_soon_gone_from_the_snapshot() {
+    let net = Net::default();
+    let _hosts = ["a", "b", "c"].map(|name| net.serve(name));
+    let (names, builder) = Names::new(&net, &["a", "b", "c"]);
+    let channel = builder.build().unwrap();
+    until_ready(&channel, 3).await;
+    // Its last dial was a moment ago, so that it is remembered for 100 ms.
+    names.set(&["a"]);
+    until(|| ready(&channel) == ["a"]).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let snapshot = channel.snapshot();
+    let names: Vec<_> = snapshot.endpoints.iter().map(|it| &*it.name).collect();
+    assert_eq!(names, ["unix:a"], "{snapshot}");
+}

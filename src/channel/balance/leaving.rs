@@ -80,11 +80,12 @@ impl Leaving {
         true
     }
 
-    /// Does what is due; when to look again.
-    pub(super) fn pass(&mut self, now: Instant) -> Option<Instant> {
+    /// Does what is due; whether less is left, and when to look again.
+    pub(super) fn pass(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let before = self.by_number.len();
         while let Some((at, number)) = self.due.first().copied() {
             if at > now {
-                return Some(at);
+                break;
             }
             self.due.pop_first();
             let Some(left) = self.by_number.get(&number) else {
@@ -96,7 +97,8 @@ impl Leaving {
                 left.subchannel.cut();
             }
         }
-        None
+        let next = self.due.first().map(|(at, _)| *at);
+        (self.by_number.len() < before, next)
     }
 
     /// An endpoint without a connection is kept until its address may be dialled again.

@@ -197,8 +197,8 @@ impl Members {
         self.pass.step(now, &mut hands)
     }
 
-    /// Does what is due of removed endpoints.
-    pub(super) fn pass(&mut self, now: Instant) -> Option<Instant> {
+    /// Does what is due of removed endpoints; whether less is left of them, and when to come back.
+    pub(super) fn pass(&mut self, now: Instant) -> (bool, Option<Instant>) {
         self.leaving.pass(now)
     }
 

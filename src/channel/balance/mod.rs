@@ -196,7 +196,10 @@ impl Balancer {
             return Some(now);
         }
         let connect = self.members.connect(now);
-        let leave = self.members.pass(now);
+        let (has_left, leave) = self.members.pass(now);
+        if has_left {
+            self.publisher.left();
+        }
         let is_panicking = self.members.look_at_health(&self.target);
         let (is_moved, eject) = self.members.eject(now);
         if is_panicking || is_moved {

@@ -79,6 +79,11 @@ impl Publisher {
         }
     }
 
+    /// Less is left of removed endpoints.
+    pub(super) fn left(&mut self) {
+        self.has_left = true;
+    }
+
     /// Other endpoints are listed from now on, and calls that wait are to look.
     pub(super) fn relist(&mut self) {
         self.is_listed = true;
