@@ -7,7 +7,7 @@ use std::process::exit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use grpc_resilience::Drain;
 use grpc_resilience::consul::{Check, Registration};
@@ -124,8 +124,12 @@ fn say(what: &str, value: impl std::fmt::Display) -> Result<(), Failure> {
 }
 
 /// Microseconds on a clock that all processes share.
+#[allow(
+    clippy::disallowed_types,
+    reason = "an instant of tokio's means nothing in another process"
+)]
 fn micros() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
     let micros = since.unwrap_or_default().as_micros();
     u64::try_from(micros).unwrap_or(u64::MAX)
 }

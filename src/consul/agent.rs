@@ -24,7 +24,6 @@ pub(crate) struct Agent {
     pub(crate) token: Option<Token>,
 }
 
-/// Of the agent's own, by every client of HashiCorp's.
 const TOKEN: &str = "x-consul-token";
 
 impl Agent {

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     fn failed(body: &str, token: Option<&str>) -> String {
-        let token = token.and_then(Token::new);
+        let token = token.map(|token| Token::new(token).unwrap());
         let answer = Answer {
             status: StatusCode::FORBIDDEN,
             headers: HeaderMap::new(),

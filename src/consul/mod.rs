@@ -52,4 +52,4 @@ pub use check::Check;
 pub use error::{InvalidRegistration, RegistrationError};
 pub use registered::Registered;
 pub use registration::Registration;
-pub(crate) use token::Token;
+pub(crate) use token::{InvalidToken, Token};

@@ -9,7 +9,7 @@ use super::error::{InvalidRegistration, RegistrationError};
 use super::keeper::Keeper;
 use super::registered::Registered;
 use super::service::Service;
-use super::token::Token;
+use super::token::{InvalidToken, Token};
 
 /// A server that registers itself with its Consul agent, so that clients find it.
 ///
@@ -42,8 +42,7 @@ pub struct Registration {
     check: Check,
     deregister_critical_after: Duration,
     agent: String,
-    /// `Some(None)`: one that can't be.
-    token: Option<Option<Token>>,
+    token: Option<Result<Token, InvalidToken>>,
 }
 
 const TTL: Duration = Duration::from_secs(15);
@@ -149,8 +148,8 @@ impl Registration {
         let agent = AgentAddress::parse(&self.agent);
         let text = agent.as_ref().err().map_or("", String::as_str);
         add(agent.is_err(), "agent", text);
-        let no_token = "it can't be the value of a header";
-        add(matches!(self.token, Some(None)), "token", no_token);
+        let is_no_token = matches!(self.token, Some(Err(_)));
+        add(is_no_token, "token", &InvalidToken.to_string());
         let no_period = format!("its time must be at least {LEAST:?}");
         add(self.check.period() < LEAST, "check", &no_period);
         let is_named_ttl =
@@ -164,7 +163,7 @@ impl Registration {
             Ok(address) if faults.is_empty() => {
                 let agent = Agent {
                     address,
-                    token: self.token.flatten(),
+                    token: self.token.and_then(Result::ok),
                 };
                 let id = self
                     .id

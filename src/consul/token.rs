@@ -6,12 +6,19 @@ use http::HeaderValue;
 #[derive(Clone)]
 pub(crate) struct Token(HeaderValue);
 
+/// Not shown either.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it can't be the value of a header")]
+pub(crate) struct InvalidToken;
+
 impl Token {
-    /// `None`: it can't be the value of a header.
-    pub(crate) fn new(text: &str) -> Option<Self> {
-        let mut value = HeaderValue::from_str(text).ok()?;
+    pub(crate) fn new(text: &str) -> Result<Self, InvalidToken> {
+        let mut value = HeaderValue::from_str(text).map_err(|_| InvalidToken)?;
         value.set_sensitive(true);
-        (!text.is_empty()).then_some(Self(value))
+        if text.is_empty() {
+            return Err(InvalidToken);
+        }
+        Ok(Self(value))
     }
 
     pub(super) fn header(&self) -> HeaderValue {

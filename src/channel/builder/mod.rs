@@ -165,7 +165,7 @@ impl Builder {
         self
     }
 
-    /// The token of an access list, for the targets of Consul: `CONSUL_HTTP_TOKEN` of HashiCorp's
+    /// The token of an access list, for the targets of Consul: `CONSUL_HTTP_TOKEN` of Consul's own
     /// programs. It is a header of the queries, and stands in no event, error or `Debug`. Default:
     /// none. Without such a target it is a fault.
     #[cfg(feature = "consul")]

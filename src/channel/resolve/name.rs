@@ -8,7 +8,7 @@ use super::repeat::Repeat;
 use super::schedule::{MAX_TTL, MIN_TTL};
 use crate::channel::fault::Faults;
 #[cfg(feature = "consul")]
-use crate::consul::Token;
+use crate::consul::{InvalidToken, Token};
 
 /// A DNS server is not asked more often, whatever the TTL.
 const LEAST_MIN_TTL: Duration = Duration::from_secs(1);
@@ -31,9 +31,8 @@ pub(in crate::channel) struct ResolveSettings {
     /// Whether the certificate of each server is to be valid for the host that the target has for
     /// it, if the target has several hosts; otherwise all are to be valid for the authority.
     pub(in crate::channel) names_servers: bool,
-    /// `Some(None)`: one that can't be.
     #[cfg(feature = "consul")]
-    pub(in crate::channel) consul_token: Option<Option<Token>>,
+    pub(in crate::channel) consul_token: Option<Result<Token, InvalidToken>>,
 }
 
 impl Default for ResolveSettings {
@@ -63,10 +62,9 @@ impl ResolveSettings {
 impl ResolveSettings {
     /// `asks_consul`: the target is one of Consul's, or not known.
     pub(in crate::channel) fn check_consul(&self, asks_consul: bool, faults: &mut Faults) {
-        let is_token = !matches!(self.consul_token, Some(None));
-        faults.check("consul_token", is_token, || {
-            "it can't be the value of a header".into()
-        });
+        if let Some(Err(invalid)) = &self.consul_token {
+            faults.add("consul_token", invalid.to_string());
+        }
         let is_used = self.consul_token.is_none() || asks_consul;
         faults.check("consul_token", is_used, || {
             "no `consul` target is there to use it".into()

@@ -125,7 +125,7 @@ impl Question {
         server_name: Option<Arc<str>>,
         settings: &ResolveSettings,
     ) -> Box<dyn Resolver> {
-        let token = settings.consul_token.clone().flatten();
+        let token = settings.consul_token.clone().and_then(Result::ok);
         Box::new(Consul::new(self.clone(), token, server_name))
     }
 }

@@ -94,8 +94,8 @@ impl Parameters {
             "near" => self.value("near", value, false),
             "ns" => self.value("ns", value, false),
             "filter" => self.value("filter", value, false),
-            "stale" => self.flag("stale", value),
-            "consistent" => self.flag("consistent", value),
+            "stale" => self.flag("stale", value.is_some()),
+            "consistent" => self.flag("consistent", value.is_some()),
             "passing" => {
                 let passing = match value.as_deref() {
                     None | Some("1" | "true") => true,
@@ -139,8 +139,8 @@ impl Parameters {
         Ok(())
     }
 
-    fn flag(&mut self, name: &'static str, value: Option<String>) -> Result<(), String> {
-        if value.is_some() {
+    fn flag(&mut self, name: &'static str, has_value: bool) -> Result<(), String> {
+        if has_value {
             return Err(format!("`{name}` takes no value"));
         }
         once(name, self.has(name))?;

@@ -27,17 +27,16 @@ const END: &[u8] = b"\r\n\r\n";
 impl Request {
     pub(super) async fn read(socket: &mut TcpStream) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        let end = loop {
-            if let Some(end) = find(&bytes, END) {
-                break end + END.len();
+        let (head, mut body) = loop {
+            if let Some(parts) = divided(&bytes) {
+                break parts;
             }
             more(socket, &mut bytes).await?;
         };
-        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
         let length = header(&head, "content-length").and_then(|it| it.parse().ok());
         let length: usize = length.unwrap_or(0);
-        while bytes.len() < end + length {
-            more(socket, &mut bytes).await?;
+        while body.len() < length {
+            more(socket, &mut body).await?;
         }
         let mut words = head.split(' ');
         let mut word = || words.next().unwrap_or_default().to_owned();
@@ -45,7 +44,7 @@ impl Request {
             method: word(),
             path: word(),
             token: header(&head, "x-consul-token").map(str::to_owned),
-            body: bytes[end..].to_vec(),
+            body,
             headers: head,
         })
     }
@@ -88,10 +87,11 @@ impl Response {
             "HTTP/1.1 {status} Status\r\ncontent-length: {length}\r\nconnection: close\r\n"
         );
         if let Some(index) = self.index {
-            bytes.push_str(&format!("X-Consul-Index: {index}\r\n"));
+            bytes.extend(["X-Consul-Index: ", &index.to_string(), "\r\n"]);
         }
         bytes.push_str("\r\n");
-        let bytes = [bytes.as_bytes(), &body[..part]].concat();
+        let body = body.get(..part).unwrap_or(body);
+        let bytes = [bytes.as_bytes(), body].concat();
         socket.write_all(&bytes).await?;
         socket.shutdown().await
     }
@@ -103,8 +103,11 @@ pub(super) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     pairs.next().map(|(_, value)| value.trim())
 }
 
-pub(super) fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    bytes.windows(part.len()).position(|it| it == part)
+/// A head, and what is there of the body after it.
+pub(super) fn divided(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
+    let end = bytes.windows(END.len()).position(|it| it == END)?;
+    let (head, rest) = bytes.split_at_checked(end + END.len())?;
+    Some((String::from_utf8_lossy(head).into_owned(), rest.to_vec()))
 }
 
 async fn more(socket: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {

@@ -114,10 +114,10 @@ impl Registry {
     /// A report that the check passes; whether there is such an instance.
     pub(super) fn report(&mut self, id: &str) -> bool {
         for entry in &mut self.entries {
-            if entry.instance.id == id {
-                if let Some((ttl, due)) = &mut entry.ttl {
-                    *due = Instant::now() + *ttl;
-                }
+            if entry.instance.id == id
+                && let Some((ttl, due)) = &mut entry.ttl
+            {
+                *due = Instant::now() + *ttl;
             }
         }
         self.set_passing(id, true);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::http::{Request, Response, find, header};
+use super::http::{Request, Response, divided, header};
 
 /// Asks a real agent for this path.
 pub(super) async fn forward(
@@ -20,18 +20,17 @@ pub(super) async fn forward(
         body.len()
     );
     if let Some(token) = &request.token {
-        head.push_str(&format!("x-consul-token: {token}\r\n"));
+        head.extend(["x-consul-token: ", token, "\r\n"]);
     }
     head.push_str("\r\n");
     socket.write_all(&[head.as_bytes(), body].concat()).await?;
     let mut bytes = Vec::new();
     socket.read_to_end(&mut bytes).await?;
-    let end = find(&bytes, b"\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let (head, body) = divided(&bytes).ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
     Ok(Response {
         status: status.ok_or(io::ErrorKind::InvalidData)?,
         index: header(&head, "x-consul-index").and_then(|it| it.parse().ok()),
-        body: bytes[end + 4..].to_vec(),
+        body,
     })
 }

@@ -53,7 +53,7 @@ impl Drop for Server {
 pub(crate) fn ready(channel: &Channel) -> Vec<String> {
     let endpoints = channel.snapshot().endpoints.into_iter();
     let ready = endpoints.filter(|it| !it.is_removed && it.state == Connectivity::Ready);
-    let mut names: Vec<_> = ready.map(|it| it.name.to_string()).collect();
+    let mut names: Vec<_> = ready.map(|it| it.name.clone()).collect();
     names.sort();
     names
 }
