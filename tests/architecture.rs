@@ -77,7 +77,7 @@ const FLOORS: [(&str, &[&str]); 15] = [
 ];
 
 /// The adapters: the only files that name tonic, so that the rules outlive it. A folder ends in `/`.
-const NAME_TONIC: [&str; 11] = [
+const NAME_TONIC: [&str; 13] = [
     "grpc/tonic.rs",
     "body/cancel.rs",
     "body/request.rs",
@@ -88,6 +88,8 @@ const NAME_TONIC: [&str; 11] = [
     "error/shown.rs",
     "server/rate_limit/peer.rs",
     "server/deadline/client.rs",
+    "server/drain/io.rs",
+    "server/drain/serve.rs",
     "stack/",
 ];
 

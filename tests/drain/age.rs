@@ -128,7 +128,7 @@ fn drain() -> Drain {
 #[tokio::test(start_paused = true)]
 async fn tonics_own_age_with_a_grace_sends_no_goaway() {
     let (ours, theirs) = duplex(1 << 16);
-    let mut server = Server::builder()
+    let server = Server::builder()
         .max_connection_age(10 * SECOND)
         .max_connection_age_grace(5 * SECOND);
     let one = tokio_stream::once(Ok::<_, io::Error>(theirs)).chain(tokio_stream::pending());
@@ -220,17 +220,14 @@ async fn a_connection_that_drains_is_not_cut_off_for_its_age() {
     let silent = duplex(1);
     served.accept.send(silent.1).unwrap();
     sleep(10 * SECOND).await;
+    let begin = Instant::now();
     served.drain.start();
     let seen = call.await.unwrap();
     assert_eq!(seen.goaways[0].0.as_secs(), 10);
     assert_eq!(seen.answered.unwrap().as_secs(), 60);
-    let begin = Instant::now();
     served.ended.await.unwrap();
-    assert_eq!(
-        begin.elapsed().as_secs(),
-        50,
-        "the silent one ends at the hard stop"
-    );
+    // The silent one ends at the hard stop.
+    assert_eq!(begin.elapsed().as_secs(), 100);
 }
 
 // CONTRACT E1

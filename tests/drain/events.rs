@@ -22,12 +22,12 @@ async fn each_step_of_a_drain_is_an_event() {
     let _ = (&mut site.server).await;
     assert_eq!(
         ear.text(),
-        "INFO the server drains: it reports NOT_SERVING and runs the hooks notice=10s grace=25s\n\
-         WARN a hook of the drain failed error=\"no registry\"\n\
-         WARN hooks of the drain did not end in time, and were dropped hooks=2 timeout=5s\n\
-         INFO the drain is announced: the server serves on for the notice time after=5.001s notice=10s\n\
-         INFO the server sends GOAWAY, and its running calls end after=15.002s connections=1\n\
-         WARN the grace of the drain is over: what was still open is cut off after=25s connections=1"
+        "INFO message=the server drains: it reports NOT_SERVING and runs the hooks notice=10s grace=25s\n\
+         WARN message=a hook of the drain failed error=\"no registry\"\n\
+         WARN message=hooks of the drain did not end in time, and were dropped hooks=2 timeout=5s\n\
+         INFO message=the drain is announced: the server serves on for the notice time after=5s notice=10s\n\
+         INFO message=the server sends GOAWAY, and its running calls end after=15s connections=1\n\
+         WARN message=the grace of the drain is over: what was still open is cut off after=25s connections=1"
     );
 }
 
@@ -38,7 +38,12 @@ async fn a_drain_that_ends_early_says_so() {
     site.drain.start();
     let _ = (&mut site.server).await;
     sleep(Duration::from_secs(60)).await;
-    assert_eq!(ear.count("INFO the drain is over"), 1, "{}", ear.text());
+    assert_eq!(
+        ear.count("INFO message=the drain is over"),
+        1,
+        "{}",
+        ear.text()
+    );
     assert_eq!(ear.count("WARN"), 0, "{}", ear.text());
     assert_eq!(ear.count("announced"), 0, "{}", ear.text());
 }

@@ -40,8 +40,15 @@ pub struct DrainBuilder {
 /// No drain lasts longer, so that no sum of times can overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+impl Drain {
+    /// A drain with a notice of 10 s and a grace of 25 s.
+    pub fn builder() -> DrainBuilder {
+        DrainBuilder::new()
+    }
+}
+
 impl DrainBuilder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             hooks: Hooks::default(),
             hook_timeout: Duration::from_secs(5),

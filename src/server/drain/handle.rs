@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::drive::drive;
 use super::shared::Shared;
-use super::{DrainBuilder, DrainIncoming, DrainIo, DrainLayer, DrainServer, Draining};
+use super::{DrainIncoming, DrainIo, DrainLayer, Draining};
 
 /// Stops a server without losing a call; see the [module](super).
 ///
@@ -45,11 +45,6 @@ pub struct Drain {
 const UNWINDING: Duration = Duration::from_millis(50);
 
 impl Drain {
-    /// A drain with a notice of 10 s and a grace of 25 s.
-    pub fn builder() -> DrainBuilder {
-        DrainBuilder::new()
-    }
-
     /// Begins the drain; once it has begun, this does nothing.
     pub fn start(&self) {
         // The first one to set it starts the task.
@@ -128,13 +123,6 @@ impl Drain {
     #[must_use]
     pub fn layer(&self) -> DrainLayer {
         DrainLayer::new(self.draining())
-    }
-
-    /// Serves by tonic with this drain, and ends each connection at an age of its own.
-    ///
-    /// A server without ages needs only [`incoming`](Self::incoming) and [`goaway`](Self::goaway).
-    pub fn server(&self, server: tonic::transport::Server) -> DrainServer {
-        DrainServer::new(self.clone(), server)
     }
 
     /// Runs a server until it has ended, and at most until 50 ms after the hard stop.

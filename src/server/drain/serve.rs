@@ -67,8 +67,17 @@ struct Ages {
 /// After `accept` has failed: most often no file descriptor is left, and at once none is free.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(50);
 
+impl Drain {
+    /// Serves by tonic with this drain, and ends each connection at an age of its own.
+    ///
+    /// A server without ages needs only [`incoming`](Self::incoming) and [`goaway`](Self::goaway).
+    pub fn server(&self, server: Server) -> DrainServer {
+        DrainServer::new(self.clone(), server)
+    }
+}
+
 impl DrainServer {
-    pub(super) fn new(drain: Drain, server: Server) -> Self {
+    fn new(drain: Drain, server: Server) -> Self {
         let ages = Ages::default();
         Self {
             drain,
