@@ -89,9 +89,10 @@ impl Ward {
     }
 
     pub(crate) async fn serves(&self, is_serving: bool) {
-        let status = match is_serving {
-            true => ServingStatus::Serving,
-            false => ServingStatus::NotServing,
+        let status = if is_serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
         };
         self.reporter.set_service_status(SERVICE, status).await;
     }
