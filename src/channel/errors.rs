@@ -29,9 +29,11 @@ pub(super) fn not_ready(state: Connectivity, error: Option<SharedError>) -> Tran
 
 /// No connection was made, or there is one to a server that is not healthy.
 fn unready(error: Option<&SharedError>) -> Verdict {
-    let reason = match error.is_some_and(|error| error.is::<Unhealthy>()) {
-        true => Reason::NotReady,
-        false => Reason::ConnectFailed,
+    let is_unhealthy = error.is_some_and(|error| error.is::<Unhealthy>());
+    let reason = if is_unhealthy {
+        Reason::NotReady
+    } else {
+        Reason::ConnectFailed
     };
     Verdict::new(Progress::NotSent, Code::Unavailable, reason)
 }

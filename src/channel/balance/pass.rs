@@ -29,6 +29,10 @@ struct Try {
 
 /// What is seen of one address.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is seen apart from the others"
+)]
 pub(super) struct Seen {
     pub(super) is_ready: bool,
     /// A dial is under way or planned.

@@ -59,9 +59,73 @@ impl Limit {
     }
 }
 
+/// All that bounds the streams of a connection.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub(super) peer: u32,
+    pub(super) own: Limit,
+    pub(super) configured: u32,
+    /// One stream is for the health watch, which is no call (CONTRACT G4).
+    pub(super) has_watch: bool,
+}
+
+impl Limits {
+    /// How many calls may be open.
+    pub(super) fn calls(&self) -> u32 {
+        let streams = self.own.of(self.peer);
+        // h2's "no limit" stays one.
+        let has_watch = self.has_watch && self.has_room_for_watch() && streams < u32::MAX;
+        let calls = streams.saturating_sub(u32::from(has_watch));
+        calls.min(self.configured)
+    }
+
+    /// Whether a watch leaves room for a call (CONTRACT G5). A limit of 0 is passing, and ends no
+    /// stream that is open.
+    pub(super) fn has_room_for_watch(&self) -> bool {
+        self.own.of(self.peer) != 1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // CONTRACT C7, G4, G5
+    #[test]
+    fn a_watch_takes_one_of_the_peer_s_streams_unless_there_is_one_only() {
+        for (peer, configured, without, with) in [
+            (0, 9, 0, 0),
+            (1, 9, 1, 1),
+            (2, 9, 2, 1),
+            (9, 9, 9, 8),
+            (9, 1, 1, 1),
+            (u32::MAX, u32::MAX, u32::MAX, u32::MAX),
+        ] {
+            let mut limits = Limits {
+                peer,
+                own: Limit::default(),
+                configured,
+                has_watch: false,
+            };
+            assert_eq!(limits.calls(), without, "{peer}, {configured}");
+            limits.has_watch = true;
+            assert_eq!(limits.calls(), with, "{peer}, {configured}");
+            assert_eq!(limits.has_room_for_watch(), peer != 1);
+        }
+    }
+
+    // CONTRACT C19, G5
+    #[test]
+    fn an_own_limit_of_1_leaves_no_room_for_a_watch() {
+        let mut limits = Limits {
+            peer: 2,
+            own: Limit::default(),
+            configured: 9,
+            has_watch: true,
+        };
+        limits.own.refused(3, 3, 2);
+        assert_eq!((limits.calls(), limits.has_room_for_watch()), (1, false));
+    }
 
     // CONTRACT C19
     #[test]

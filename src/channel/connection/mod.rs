@@ -17,6 +17,7 @@ mod sent;
 mod shared;
 mod slots;
 mod tap;
+mod watch;
 mod watched;
 mod window;
 
@@ -42,7 +43,7 @@ pub(crate) use max_requests::MaxRequests;
 pub(crate) use sent::{First, Sent, Why};
 pub(crate) use shared::Connection;
 pub(crate) use tap::Io;
-pub(crate) use watched::Unwatched;
+pub(crate) use watch::Unwatched;
 
 /// What a connection is made of.
 pub(crate) struct Plan {

@@ -14,7 +14,7 @@ use super::cell::{Cell, Turn};
 use super::complaints::Complaints;
 use super::facts::Facts;
 use super::handshake::Shaken;
-use super::limit::Limit;
+use super::limit::{Limit, Limits};
 use super::sent::{First, Sent, Unsent, Why, copy};
 use super::slots::Slots;
 use super::watched::Watched;
@@ -60,29 +60,6 @@ pub(crate) struct Connection {
     is_adaptive: bool,
     queue: Arc<Lines>,
     complaints: Arc<Complaints>,
-}
-
-#[derive(Debug)]
-struct Limits {
-    peer: u32,
-    own: Limit,
-    configured: u32,
-    /// One stream is for the health watch, which is no call (CONTRACT G4).
-    has_watch: bool,
-}
-
-impl Limits {
-    /// How many calls may be open.
-    fn calls(&self) -> u32 {
-        let streams = self.own.of(self.peer);
-        let has_watch = self.has_watch && streams < u32::MAX && self.has_room_for_watch();
-        (streams.saturating_sub(u32::from(has_watch))).min(self.configured)
-    }
-
-    /// A limit of 0 ends no stream that is open.
-    fn has_room_for_watch(&self) -> bool {
-        self.own.of(self.peer) != 1
-    }
 }
 
 /// At 75 % of the ids that there are, a connection is replaced (CONTRACT C13).

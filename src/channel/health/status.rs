@@ -18,12 +18,12 @@ use std::fmt;
 pub enum Health {
     /// The server says SERVING.
     Serving,
-    /// The server says NOT_SERVING.
+    /// The server says `NOT_SERVING`.
     NotServing,
     /// The server says UNKNOWN, or a status that the protocol does not have.
     Unknown,
-    /// The server does not know the service: it says SERVICE_UNKNOWN, or ends the watch with
-    /// NOT_FOUND. It may know it later.
+    /// The server does not know the service: it says `SERVICE_UNKNOWN`, or ends the watch with
+    /// `NOT_FOUND`. It may know it later.
     ServiceUnknown,
     /// The server ended the watch, and is asked again after a delay.
     Ended,

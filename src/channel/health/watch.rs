@@ -175,7 +175,7 @@ impl Watch {
             }
             // It is not open any more, and the next round says so.
             Err(Unwatched::Gone) => State::Over,
-            Err(Unwatched::Held) => wait(self.judge.held(now)),
+            Err(Unwatched::Held) => wait(Judge::held(now)),
         };
     }
 

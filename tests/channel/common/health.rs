@@ -54,7 +54,8 @@ pub(crate) fn endpoint(channel: &Channel) -> EndpointSnapshot {
 
 /// What the first endpoint says, and its words.
 pub(crate) fn health(channel: &Channel) -> Option<(Health, String)> {
-    endpoint(channel).health.map(|it| (it.status, it.words))
+    let endpoint = channel.snapshot().endpoints.into_iter().next()?;
+    endpoint.health.map(|it| (it.status, it.words))
 }
 
 /// A server in memory, which says of [`SERVICE`] what the test tells it to.
@@ -62,7 +63,7 @@ pub(crate) struct Ward {
     reporter: HealthReporter,
     pub(crate) manner: Manner,
     /// Killed on drop.
-    _host: Host,
+    host: Host,
 }
 
 impl Ward {
@@ -81,18 +82,24 @@ impl Ward {
         let ward = Self {
             reporter,
             manner,
-            _host: host,
+            host,
         };
         ward.serves(is_serving).await;
         ward
     }
 
     pub(crate) async fn serves(&self, is_serving: bool) {
-        let status = match is_serving {
-            true => ServingStatus::Serving,
-            false => ServingStatus::NotServing,
+        let status = if is_serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
         };
         self.reporter.set_service_status(SERVICE, status).await;
+    }
+
+    /// Nothing passes on its connections any more.
+    pub(crate) fn freezes(&self) {
+        self.host.freeze();
     }
 
     /// It does not know the service any more: its watches end.

@@ -23,16 +23,22 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 const drain = 2 * time.Second
 
-type echo struct{ log *os.File }
+type echo struct {
+	log    *os.File
+	health *health.Server
+}
 
 // begin logs the call in one write, so that no line is torn when the process is killed.
 func (e echo) begin(ctx context.Context) {
@@ -42,7 +48,7 @@ func (e echo) begin(ctx context.Context) {
 }
 
 // answer does what `x-answer` asks; without it the request comes back.
-func answer(ctx context.Context, request []byte) ([]byte, error) {
+func (e echo) answer(ctx context.Context, request []byte) ([]byte, error) {
 	incoming, _ := metadata.FromIncomingContext(ctx)
 	what, value, _ := strings.Cut(first(incoming, "x-answer"), " ")
 	retry := len(incoming.Get("grpc-previous-rpc-attempts")) > 0
@@ -50,6 +56,11 @@ func answer(ctx context.Context, request []byte) ([]byte, error) {
 	case what == "wait":
 		after, err := strconv.Atoi(value)
 		time.Sleep(time.Duration(after) * time.Millisecond)
+		return request, err
+	case what == "health":
+		service, number, _ := strings.Cut(value, " ")
+		status, err := strconv.Atoi(number)
+		e.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_ServingStatus(status))
 		return request, err
 	case what == "large":
 		size, err := strconv.Atoi(value)
@@ -89,7 +100,7 @@ func (e echo) unary(_ any, ctx context.Context, decode func(any) error, _ grpc.U
 		return nil, err
 	}
 	e.begin(ctx)
-	response, err := answer(ctx, request)
+	response, err := e.answer(ctx, request)
 	if err != nil {
 		return nil, err
 	}
@@ -110,21 +121,28 @@ func (e echo) clientStream(_ any, stream grpc.ServerStream) error {
 		// Messages run together are one message.
 		all = append(all, request...)
 	}
-	response, err := answer(stream.Context(), all)
+	response, err := e.answer(stream.Context(), all)
 	if err != nil {
 		return err
 	}
 	return stream.SendMsg(&response)
 }
 
-// raw leaves messages as they are, so that no generated code is needed.
+// raw leaves messages as they are, so that no generated code is needed; those of the health service
+// are generated.
 type raw struct{}
 
 func (raw) Name() string { return "proto" }
 func (raw) Marshal(message any) ([]byte, error) {
+	if generated, ok := message.(proto.Message); ok {
+		return proto.Marshal(generated)
+	}
 	return *message.(*[]byte), nil
 }
 func (raw) Unmarshal(data []byte, message any) error {
+	if generated, ok := message.(proto.Message); ok {
+		return proto.Unmarshal(data, generated)
+	}
 	*message.(*[]byte) = bytes.Clone(data)
 	return nil
 }
@@ -134,6 +152,7 @@ func main() {
 	begun := flag.String("log", "", "the file to which the calls that begin are appended")
 	age := flag.Int("age", 0, "after how many ms a connection ends; 0: never")
 	streams := flag.Uint("streams", 0, "how many streams a connection may have; 0: any number")
+	known := flag.String("health", "", "the service that is SERVING; empty: no health service")
 	limit := flag.Int("limit", 4<<20, "how many bytes a message may have")
 	flag.Parse()
 
@@ -156,7 +175,11 @@ func main() {
 		options = append(options, grpc.MaxConcurrentStreams(uint32(*streams)))
 	}
 	server := grpc.NewServer(options...)
-	service := echo{file}
+	service := echo{file, health.NewServer()}
+	if *known != "" {
+		service.health.SetServingStatus(*known, grpc_health_v1.HealthCheckResponse_SERVING)
+		grpc_health_v1.RegisterHealthServer(server, service.health)
+	}
 	server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "test.v1.Echo",
 		HandlerType: (*any)(nil),

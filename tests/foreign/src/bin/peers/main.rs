@@ -15,6 +15,7 @@ mod ageing;
 mod callers;
 mod client;
 mod drain;
+mod health;
 mod kills;
 mod language;
 mod limit;
@@ -72,6 +73,8 @@ enum Part {
     Words,
     /// Connections that end after 200 ms.
     Ageing,
+    /// Health services, and servers without one, under the health gate.
+    Health,
     /// Servers that are terminated or killed, and come back.
     Kills,
     /// Servers that allow ten streams on a connection.
@@ -109,6 +112,9 @@ async fn show(args: Args) -> Result<ExitCode, Failure> {
             if wants(Part::Ageing) {
                 ageing::show(language, over, &places, time, &mut table, &mut promises).await?;
             }
+        }
+        if wants(Part::Health) {
+            health::show(language, &places, &mut promises).await?;
         }
         if wants(Part::Kills) {
             kills::show(language, &overs, &places, &mut table, &mut promises).await?;

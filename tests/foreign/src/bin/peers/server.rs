@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) limit: Option<usize>,
     /// How many streams a connection may have.
     pub(crate) streams: Option<u32>,
+    /// It has a health service, which says SERVING of this one; in Go and Java.
+    pub(crate) health: Option<&'static str>,
 }
 
 /// A server in a process of its own, which logs the calls that begin.
@@ -120,6 +122,9 @@ async fn spawn(
     }
     if let Some(streams) = settings.streams {
         command.arg("--streams").arg(streams.to_string());
+    }
+    if let Some(service) = settings.health {
+        command.arg("--health").arg(service);
     }
     let mut process = Process::start(&language.to_string(), &mut command, folder)?;
     process.accepts(port).await?;

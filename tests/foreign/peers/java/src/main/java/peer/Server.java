@@ -16,8 +16,10 @@ import io.grpc.ServerInterceptor;
 import io.grpc.ServerServiceDefinition;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import io.grpc.health.v1.HealthCheckResponse.ServingStatus;
 import io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder;
 import io.grpc.protobuf.StatusProto;
+import io.grpc.protobuf.services.HealthStatusManager;
 import io.grpc.stub.ServerCalls;
 import io.grpc.stub.StreamObserver;
 import java.io.FileOutputStream;
@@ -47,6 +49,7 @@ public final class Server {
   private record Call(Metadata head, Object from) {}
 
   private final FileOutputStream log;
+  private final HealthStatusManager health = new HealthStatusManager();
 
   private Server(FileOutputStream log) {
     this.log = log;
@@ -91,7 +94,7 @@ public final class Server {
   }
 
   /** Does what {@code x-answer} asks; without it the request comes back. */
-  private static void answer(Call call, byte[] request, StreamObserver<byte[]> response) {
+  private void answer(Call call, byte[] request, StreamObserver<byte[]> response) {
     String[] asked = String.valueOf(call.head().get(ANSWER)).split(" ", 2);
     boolean retry = call.head().containsKey(PREVIOUS);
     if (asked[0].equals("retry-info") && !retry) {
@@ -104,6 +107,9 @@ public final class Server {
     } else {
       if (asked[0].equals("wait")) {
         sleep(Long.parseLong(asked[1]));
+      } else if (asked[0].equals("health")) {
+        String[] told = asked[1].split(" ", 2);
+        health.setStatus(told[0], ServingStatus.forNumber(Integer.parseInt(told[1])));
       }
       response.onNext(request);
       response.onCompleted();
@@ -168,7 +174,7 @@ public final class Server {
     return options;
   }
 
-  /** Options: {@code --port --log --age --streams --limit}, each with a value. */
+  /** Options: {@code --port --log --age --streams --limit --health}, each with a value. */
   public static void main(String[] args) throws Exception {
     Map<String, String> options = options(args);
     Server server = new Server(new FileOutputStream(options.get("log"), true));
@@ -187,6 +193,10 @@ public final class Server {
     int streams = Integer.parseInt(options.get("streams"));
     if (streams > 0) {
       builder.maxConcurrentCallsPerConnection(streams);
+    }
+    if (options.containsKey("health")) {
+      server.health.setStatus(options.get("health"), ServingStatus.SERVING);
+      builder.addService(server.health.getHealthService());
     }
     io.grpc.Server running = builder.build().start();
     Runtime.getRuntime().addShutdownHook(new Thread(() -> drain(running)));
