@@ -197,3 +197,24 @@ async fn a_peer_that_says_its_settings_byte_by_byte_is_given_up_in_time() {
     assert_eq!(error.progress(), Progress::NotSent);
     assert!(error.message().contains("200ms"), "{error:?}");
 }
+
+// CONTRACT C3, C18
+#[tokio::test]
+async fn a_server_that_answers_calls_and_floods_is_not_dialled_again_at_once() {
+    let flood = || Stream::from(after_request(PING.repeat(20_000)));
+    let script = || Connection::new().streams([Stream::ok(b""), flood()]);
+    let peer = Peer::start([script(), script(), script()]).await;
+    let channel = channel(&peer).await;
+    let mut lost = None;
+    for _ in 0..2 {
+        succeeds(&channel).await;
+        call(&channel).await.unwrap_err();
+        lost = Some(std::time::Instant::now());
+    }
+    let mut patient = request();
+    patient.call_options().wait_for_ready();
+    assert_eq!(status(send(&channel, patient).await).await, 0);
+    let waited = lost.unwrap().elapsed();
+    // 100 ms from the start of the last dial, less 20 % of jitter and what its calls took.
+    assert!(waited > Duration::from_millis(40), "{waited:?}");
+}

@@ -26,6 +26,8 @@ pub(crate) struct Facts {
     is_blocked: AtomicBool,
     /// A write failed, so nothing more leaves.
     is_broken: AtomicBool,
+    /// The peer sent more than it may (CONTRACT C18).
+    is_flooded: AtomicBool,
     /// The keepalive found the peer silent.
     is_silent: AtomicBool,
     /// The endpoint was removed, and its calls have had their time.
@@ -67,6 +69,7 @@ impl Facts {
             has_served: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
+            is_flooded: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             is_loss_told: AtomicBool::new(false),
@@ -162,6 +165,15 @@ impl Facts {
 
     pub(super) fn set_broken(&self) {
         self.is_broken.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.is_flooded.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_flooded(&self) {
+        self.is_flooded.store(true, Ordering::Release);
+        self.set_broken();
     }
 
     pub(crate) fn is_cut(&self) -> bool {

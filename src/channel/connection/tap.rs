@@ -101,7 +101,7 @@ impl Tap {
     /// Ends the connection: nothing more is read of it, and nothing more leaves.
     #[cold]
     fn flooded(&self, Flood(kind): Flood) -> io::Error {
-        self.facts.set_broken();
+        self.facts.set_flooded();
         let name = name_of(kind);
         let text = format!("the server sent a flood of {name} frames");
         io::Error::new(io::ErrorKind::InvalidData, text)

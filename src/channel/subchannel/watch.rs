@@ -13,7 +13,9 @@ pub(super) fn was(connection: &Connection) -> Was {
     let go_away = connection.facts.go_away();
     Was {
         ready_since: connection.started,
-        has_served: connection.facts.has_served(),
+        // A server that floods may answer calls, too: without a backoff it would have its next
+        // connection at once (CONTRACT C18).
+        has_served: connection.facts.has_served() && !connection.facts.is_flooded(),
         is_graceful: go_away.map_or(connection.is_spent(), |it| it.code == 0),
     }
 }
