@@ -86,7 +86,7 @@ impl Caller for ByKey {
     fn make(&self, call: u32) -> impl Future<Output = Result<Answer, Status>> + Send + 'static {
         let mut client = self.0.clone();
         async move {
-            let mut request = Request::new(Question { call });
+            let mut request = Request::new(Question { call, millis: 0 });
             request.call_options().shard_key(format!("customer-{call}"));
             client.ask(request).await.map(tonic::Response::into_inner)
         }

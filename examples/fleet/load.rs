@@ -25,7 +25,7 @@ impl<T: Transport + Sync> Caller for FleetClient<T> {
     fn make(&self, call: u32) -> impl Future<Output = Result<Answer, Status>> + Send + 'static {
         let mut client = self.clone();
         async move {
-            let answer = client.ask(Question { call }).await;
+            let answer = client.ask(Question { call, millis: 0 }).await;
             answer.map(tonic::Response::into_inner)
         }
     }

@@ -20,7 +20,7 @@ pub use load::{Caller, each, open, workers};
 pub use nature::Nature;
 pub use plots::plot;
 pub use port::Port;
-pub use process::serve_if_asked;
+pub use process::{HEALTH, serve_if_asked};
 pub use record::{Call, Record};
 pub use server::Server;
 

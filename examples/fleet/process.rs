@@ -10,10 +10,13 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tonic::codegen::tokio_stream::StreamExt;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
+use tonic_health::ServingStatus;
+use tonic_health::server::health_reporter;
 
 use super::nature::Nature;
 use super::port::listen;
@@ -24,6 +27,12 @@ use crate::Failure;
 /// The first argument of a server's process; its index, address, delay in milliseconds and share of
 /// failures follow.
 const SERVE: &str = "--serve-as-one-of-the-fleet";
+
+/// The service of which the servers say SERVING, until they are told otherwise.
+pub const HEALTH: &str = "fleet.v1.Fleet";
+
+/// What the parent says for SERVING, and for NOT_SERVING.
+pub(super) const SAYS: [u8; 2] = [b'+', b'-'];
 
 /// Serves until the parent ends, if this process was started for that.
 ///
@@ -45,13 +54,17 @@ pub fn serve_if_asked() -> Result<bool, Failure> {
         delay: Duration::from_millis(next()?.parse()?),
         failing: next()?.parse()?,
     };
-    thread::spawn(|| {
-        // The parent holds the other end, and says nothing.
-        let _ = stdin().read(&mut [0]);
+    let (told, is_serving) = watch::channel(true);
+    thread::spawn(move || {
+        // The parent holds the other end, and says how the server is.
+        let mut said = [0];
+        while stdin().read(&mut said).is_ok_and(|bytes| bytes > 0) {
+            told.send_replace(said == [SAYS[0]]);
+        }
         exit(0);
     });
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(server.serve(address, nature))?;
+    runtime.block_on(server.serve(address, nature, is_serving))?;
     Ok(true)
 }
 
@@ -74,7 +87,26 @@ struct One {
 }
 
 impl One {
-    async fn serve(self, address: SocketAddr, nature: Nature) -> Result<(), Failure> {
+    async fn serve(
+        self,
+        address: SocketAddr,
+        nature: Nature,
+        mut is_serving: watch::Receiver<bool>,
+    ) -> Result<(), Failure> {
+        let (reporter, health) = health_reporter();
+        reporter
+            .set_service_status(HEALTH, ServingStatus::Serving)
+            .await;
+        tokio::spawn(async move {
+            while is_serving.changed().await.is_ok() {
+                let status = if *is_serving.borrow_and_update() {
+                    ServingStatus::Serving
+                } else {
+                    ServingStatus::NotServing
+                };
+                reporter.set_service_status(HEALTH, status).await;
+            }
+        });
         let listener = listen(address)?;
         let connections = Arc::clone(&self.connections);
         let incoming =
@@ -87,6 +119,7 @@ impl One {
         // The parent waits for a line.
         writeln!(stdout(), "listening")?;
         tonic::transport::Server::builder()
+            .add_service(health)
             .add_service(FleetServer::new(Self { nature, ..self }))
             .serve_with_incoming(incoming)
             .await?;
@@ -96,10 +129,12 @@ impl One {
 
 #[tonic::async_trait]
 impl Fleet for One {
-    async fn ask(&self, _: Request<Question>) -> Result<Response<Answer>, Status> {
+    async fn ask(&self, question: Request<Question>) -> Result<Response<Answer>, Status> {
         let number = self.calls.fetch_add(1, Relaxed);
-        if !self.nature.delay.is_zero() {
-            sleep(self.nature.delay).await;
+        let asked = Duration::from_millis(question.get_ref().millis.into());
+        let delay = self.nature.delay.max(asked);
+        if !delay.is_zero() {
+            sleep(delay).await;
         }
         if self.nature.fails(number) {
             return Err(Status::unavailable("this answer fails"));

@@ -4,13 +4,13 @@ use std::env::current_exe;
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use super::nature::Nature;
 use super::port::Port;
-use super::process::arguments;
+use super::process::{SAYS, arguments};
 use crate::Failure;
 
 /// A server in a process of its own, which ends when this is dropped.
@@ -81,6 +81,22 @@ impl Server {
     pub async fn kill(&mut self) -> Result<Instant, Failure> {
         let mut process = self.process.take().ok_or("the server is dead already")?;
         process.kill().await?;
+        Ok(Instant::now())
+    }
+
+    /// Its health service says SERVING from now on, or NOT_SERVING; when it was told so.
+    ///
+    /// # Errors
+    ///
+    /// It does not run.
+    pub async fn says(&mut self, is_serving: bool) -> Result<Instant, Failure> {
+        let process = self.process.as_mut();
+        let stdin = process.and_then(|it| it.stdin.as_mut());
+        let stdin = stdin.ok_or("the server does not run")?;
+        let [serving, not_serving] = SAYS;
+        let word = if is_serving { serving } else { not_serving };
+        stdin.write_all(&[word]).await?;
+        stdin.flush().await?;
         Ok(Instant::now())
     }
 

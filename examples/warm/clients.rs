@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpc_resilience::channel::Channel;
+use grpc_resilience::channel::{Builder, Channel};
 use grpc_resilience_examples::Failure;
 use grpc_resilience_examples::fleet::proto::fleet_client::FleetClient;
 use grpc_resilience_examples::fleet::{Caller, warmed};
@@ -21,13 +21,18 @@ pub(crate) const WARM: &str = "warm_channels";
 
 /// Looks the name up at least every second, and is otherwise as it is by default.
 pub(crate) fn channel(target: Target) -> Result<Channel, Failure> {
-    let Target { dns, name, port } = target;
-    let builder = Channel::builder(format!("dns://{dns}/{name}:{port}"));
-    Ok(builder.dns_min_ttl(Duration::from_secs(1)).build()?)
+    Ok(builder(target).build()?)
 }
 
-/// `warm_channels`' channel, and its worker; without health checks, since these servers have no
-/// health service.
+/// The same, still to be configured.
+pub(crate) fn builder(target: Target) -> Builder {
+    let Target { dns, name, port } = target;
+    let builder = Channel::builder(format!("dns://{dns}/{name}:{port}"));
+    builder.dns_min_ttl(Duration::from_secs(1))
+}
+
+/// `warm_channels`' channel, and its worker; without health checks, like the other clients beside
+/// it.
 pub(crate) async fn warm(target: Target) -> Result<(impl Caller, JoinSet<()>), Failure> {
     let Target { dns, name, port } = target;
     let mut config = ResolverConfig::new();

@@ -29,11 +29,11 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     let idle = Duration::from_secs(if args.quick { 2 } else { 5 });
     watch("idle: no call", idle, sleep(idle)).await?;
     let before = Instant::now();
-    let first = client.ask(Question { call: 0 }).await?.into_inner();
+    let first = client.ask(Question::default()).await?.into_inner();
     let took = before.elapsed();
     let mut connections = Vec::new();
     for address in fleet.addresses(0..all)? {
-        let mut request = Request::new(Question { call: 1 });
+        let mut request = Request::new(Question { call: 1, millis: 0 });
         request.call_options().endpoint(address);
         connections.push(client.ask(request).await?.into_inner().connections);
     }

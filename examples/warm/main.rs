@@ -15,6 +15,7 @@ mod latency;
 mod moved;
 mod restart;
 mod scale;
+mod unhealthy;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ async fn run(args: &Args) -> Result<ExitCode, Failure> {
             Experiment::Restart => unless_busy(async || restart::run(args).await).await?,
             Experiment::Moved => unless_busy(async || moved::run(args).await).await?,
             Experiment::Scale => unless_busy(async || scale::run(args).await).await?,
+            Experiment::Unhealthy => unless_busy(async || unhealthy::run(args).await).await?,
             Experiment::Latency => unless_busy(async || latency::run(args).await).await?,
         });
     }

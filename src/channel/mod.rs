@@ -51,7 +51,9 @@
 //! - **Memory.** An idle connection holds some 3.6 KB beyond what h2 holds for it, a waiting call
 //!   2.2 KB and a call in flight 1.8 KB, each with the task that awaits it and a request of five
 //!   bytes (CONTRACT C15, BENCHMARKS.md). An idle channel has no timer.
-//! - **Limits.** There is no health check.
+//! - **Health.** With [`Builder::health_check`] each connection watches the health of its server,
+//!   and calls go only where that is SERVING (gRFC A17). Clones of a channel share its watches; two
+//!   channels to the same servers have watches of their own.
 //!
 //! It lives on the runtime in which it was built, and nothing of it outlives its last clone and its
 //! last running call.

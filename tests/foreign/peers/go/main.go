@@ -203,6 +203,7 @@ func main() {
 		<-terminated
 		time.AfterFunc(drain, server.Stop)
 		server.GracefulStop()
+		fmt.Println("drained")
 		close(stopped)
 	}()
 	if err := server.Serve(listener); err != nil {

@@ -152,21 +152,21 @@ async fn ends(language: Language, places: &Places, promises: &mut Promises) -> R
     let (client, channel) = checked(&server, SERVICE)?;
     channel.connected(PATIENCE).await?;
     call(&client, "none").await?;
-    let before = server.oracle()?.connections();
     let last = tokio::spawn(async move {
         let answer = call(&client, &format!("wait {}", LAST_CALL.as_millis())).await;
         (answer, Instant::now())
     });
     sleep(LAST_CALL / 5).await;
     server.process().terminate()?;
-    let ended = server.process().ended(PATIENCE).await;
+    let drained = server.process().says("drained").await;
     let end = Instant::now();
+    let ended = server.process().ended(PATIENCE).await;
     let (answer, answered) = last.await?;
     let late = end.saturating_duration_since(answered);
     println!("  {language} ended {late:?} after its last call");
     promises.check(
-        ended.is_ok() && answer.is_ok() && before == 1,
-        format!("{language}: the last call: {answer:?}, the server: {ended:?}"),
+        drained.is_ok() && ended.is_ok() && answer.is_ok(),
+        format!("{language}: the last call: {answer:?}, the server: {drained:?}, {ended:?}"),
     );
     promises.measure(
         late <= LATE,

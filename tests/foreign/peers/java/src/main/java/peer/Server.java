@@ -208,6 +208,8 @@ public final class Server {
       if (!running.shutdown().awaitTermination(DRAIN_SECONDS, TimeUnit.SECONDS)) {
         running.shutdownNow().awaitTermination();
       }
+      // The end of the JVM takes a while more.
+      System.out.println("drained");
     } catch (InterruptedException error) {
       running.shutdownNow();
     }
