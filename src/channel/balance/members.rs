@@ -139,6 +139,9 @@ impl Members {
     fn remove(&mut self, address: ResolvedAddress, number: u64, now: Instant) -> Option<Arc<str>> {
         let member = self.by_number.remove(&number)?;
         self.tally.remove(member.seen.state);
+        if let Some(ejecting) = &mut self.ejecting {
+            ejecting.forget(number);
+        }
         member.subchannel.shut();
         let name = Arc::clone(member.subchannel.name());
         let drain_timeout = self.shared.settings.drain_timeout;
