@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::pick::{LeastLoaded, Picker, RoundRobin};
-use grpc_resilience::channel::{Builder, Channel, Ejection, EndpointSnapshot};
+use grpc_resilience::channel::{Builder, Channel, Ejection, EndpointSnapshot, Fault};
 use http::Request;
 use http_body_util::BodyExt as _;
 use tokio::task::JoinSet;
@@ -136,9 +136,12 @@ async fn a_server_that_fails_fast_gets_five_calls_and_then_one_per_ejection() {
         for is_in_turn in [true, false] {
             for is_late in [false, true] {
                 let manners = four();
-                let configure = |builder: Builder| match is_in_turn {
-                    true => builder.picker(RoundRobin::new()),
-                    false => builder.picker(LeastLoaded::new()),
+                let configure = |builder: Builder| {
+                    if is_in_turn {
+                        builder.picker(RoundRobin::new())
+                    } else {
+                        builder.picker(LeastLoaded::new())
+                    }
                 };
                 let Cluster { channel, hosts, .. } = cluster(&manners, configure).await;
                 let heard = Ear::new();
@@ -215,8 +218,10 @@ async fn where_all_servers_fail_none_is_ejected() {
             if is_late {
                 called_for(&channel, 4, S, declared).await;
             }
-            manners.iter().for_each(|it| it.fail(percent, code));
-            called_for(&channel, 4, 3 * S, declared).await;
+            for manner in &manners {
+                manner.fail(percent, code);
+            }
+            called_for(&channel, 4, S, declared).await;
             let text = heard.text();
             assert_eq!(
                 heard.count("is ejected"),
@@ -229,7 +234,10 @@ async fn where_all_servers_fail_none_is_ejected() {
                 "{percent} % of {code}: {text}"
             );
             assert!(text.contains("ready=4 ejected=0 failing=4"), "{text}");
-            manners.iter().for_each(|it| it.fail(0, code));
+            for manner in &manners {
+                manner.fail(0, code);
+                manner.take(100);
+            }
             called_for(&channel, 1, 12 * S, declared).await;
             assert_eq!(heard.count("ejected any more"), 1, "{}", heard.text());
             drop(hosts);
@@ -397,7 +405,7 @@ async fn all_faults_of_an_ejection_are_named_at_once() {
         let builder = Channel::builder("unix:a").ejection(ejection);
         let invalid = builder.build().unwrap_err();
         let faults = invalid.faults().iter();
-        faults.map(|it| it.setter()).collect::<Vec<_>>()
+        faults.map(Fault::setter).collect::<Vec<_>>()
     };
     let expected = [
         "consecutive_failures",

@@ -158,7 +158,7 @@ fn numbers(ejected: &Ejected) -> events::Numbers {
         failures: ejected.record.failures,
         better_rate: ejected.better_rate,
         times: ejected.times,
-        ejected: ejected.ejected,
+        ejected: ejected.out,
         most: ejected.most,
     }
 }

@@ -89,7 +89,7 @@ pub(crate) struct Ejected {
     pub(crate) times: u32,
     pub(crate) lasts: Duration,
     /// How many are ejected now, of how many that may be.
-    pub(crate) ejected: usize,
+    pub(crate) out: usize,
     pub(crate) most: usize,
 }
 
@@ -265,7 +265,7 @@ impl Ejections {
                 better_rate,
                 times,
                 lasts,
-                ejected: self.count(all),
+                out: self.count(all),
                 most: self.most(all),
             }));
         }

@@ -84,7 +84,7 @@ async fn one_of_four_that_is_down_is_ejected_with_the_numbers_that_decided() {
         better_rate: 0.0,
         times: 1,
         lasts: 1_000 * MS,
-        ejected: 1,
+        out: 1,
         most: 2,
     };
     assert_eq!(run.pass(), [Step::Ejected(ejected)]);
