@@ -180,24 +180,16 @@ async fn a_server_that_fails_fast_gets_five_calls_and_then_one_per_ejection() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_fails_three_calls_of_ten_is_out_within_two_seconds() {
     for code in [UNAVAILABLE, INTERNAL, 15, 503] {
-        for is_late in [false, true] {
-            let manners = four();
-            let Cluster { channel, hosts, .. } =
-                cluster(&manners, picking(RoundRobin::new())).await;
-            if is_late {
-                called_at(&channel, 400, 2 * S, |_| declared()).await;
-            }
-            let heard = Ear::new();
-            manners[0].fail(30, code);
-            called_at(&channel, 400, 2 * S, |_| declared()).await;
-            let text = heard.text();
-            assert_eq!(
-                heard.count("is ejected"),
-                heard.count("reason=\"failure_percentage\"")
-            );
-            assert!(heard.count("is ejected") >= 1, "{code} {is_late}: {text}");
-            drop(hosts);
-        }
+        let manners = four();
+        let Cluster { channel, hosts, .. } = cluster(&manners, picking(RoundRobin::new())).await;
+        let heard = Ear::new();
+        manners[0].fail(30, code);
+        called_at(&channel, 400, 2 * S, |_| declared()).await;
+        let text = heard.text();
+        let by_rate = heard.count("reason=\"failure_percentage\"");
+        assert_eq!(heard.count("is ejected"), by_rate, "{code}: {text}");
+        assert!(by_rate >= 1, "{code}: {text}");
+        drop(hosts);
     }
 }
 
@@ -210,7 +202,8 @@ async fn where_all_servers_fail_none_is_ejected() {
         (50, UNAVAILABLE),
         (30, INTERNAL),
     ] {
-        for is_late in [false, true] {
+        // The rate of the last 10 s rises slowly after calls that went well.
+        for is_late in [false, percent == 100] {
             let manners = four();
             let Cluster { channel, hosts, .. } =
                 cluster(&manners, picking(RoundRobin::new())).await;
@@ -320,7 +313,7 @@ async fn an_ejected_server_is_used_while_no_other_is_ready() {
     }
     let text = heard.text();
     assert!(
-        text.contains("ready=1 ejected=1 failing=0 message=all ready"),
+        text.contains("so all are used ready=1 ejected=1 failing=0"),
         "{text}"
     );
     cluster.hosts.push(cluster.net.serve(&name(1)));
