@@ -5,6 +5,7 @@ use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::pick::RoundRobin;
 use grpc_resilience::channel::{Channel, EndpointSnapshot};
 use grpc_resilience::{Resilience, RetryLayer, RetryPolicy};
+use http_body_util::BodyExt as _;
 use peer::{Connection, Headers, LastStream, Peer, Reason, Step, Stream};
 use test_protos::{EchoClient, EchoRequest};
 use tokio::time::Instant;
@@ -18,6 +19,13 @@ use crate::ejection::{Cluster, S, cluster, declared, ejected, endpoint, picking}
 
 fn two() -> [Manner; 2] {
     [5; 2].map(Manner::taking)
+}
+
+/// A whole call, however it ends.
+async fn whole(channel: &Channel) {
+    if let Ok(answer) = call(channel).await {
+        let _ = answer.into_body().collect().await;
+    }
 }
 
 /// The first endpoint, of a channel that has one.
@@ -106,7 +114,9 @@ async fn an_attempt_timeout_of_a_stream_counts_until_the_answer_begins() {
     assert_eq!(endpoint(&channel, 0).consecutive_failures, 0);
     manners[0].take(60_000);
     for _ in 0..12 {
-        let _ = layered.clone().oneshot(streaming()).await;
+        if let Ok(answer) = layered.clone().oneshot(streaming()).await {
+            answer.into_body().collect().await.unwrap();
+        }
     }
     assert_eq!(ejected(&channel), [0], "{}", channel.snapshot());
     drop(hosts);
@@ -159,7 +169,7 @@ async fn a_server_that_loses_each_connection_is_ejected() {
     while bad().ejected_for.is_none() {
         until(|| connections(&channel) == 2).await;
         for _ in 0..2 {
-            let _ = call(&channel).await;
+            whole(&channel).await;
         }
         others_have_run().await;
         assert!(bad().consecutive_failures <= 6, "{}", channel.snapshot());
@@ -180,7 +190,7 @@ async fn ageing_connections_are_no_failure() {
             let channel = channel.clone();
             tokio::spawn(async move {
                 for _ in 0..100 {
-                    let _ = call(&channel).await;
+                    whole(&channel).await;
                     tokio::time::sleep(MS).await;
                 }
             })

@@ -33,6 +33,7 @@ async fn until_probed(channel: &Channel) {
             .is_none_or(|it| it.is_zero())
     })
     .await;
+    others_have_run().await;
 }
 
 // CONTRACT O3

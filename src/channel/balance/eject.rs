@@ -42,6 +42,10 @@ impl Ejecting {
         self.is_suspect |= self.ejections.is_active();
     }
 
+    pub(super) fn forget(&mut self, number: u64) {
+        self.ejections.forget(number);
+    }
+
     /// Whether calls may go there.
     pub(super) fn lets_in(&self, number: u64) -> bool {
         self.ejections.lets_in(number)
@@ -154,7 +158,7 @@ fn numbers(ejected: &Ejected) -> events::Numbers {
         failures: ejected.record.failures,
         better_rate: ejected.better_rate,
         times: ejected.times,
-        ejected: ejected.ejected,
+        ejected: ejected.out,
         most: ejected.most,
     }
 }

@@ -145,6 +145,9 @@ impl Members {
         let member = self.by_number.remove(&number)?;
         self.tally
             .remove(member.seen.state, member.seen.is_connected);
+        if let Some(ejecting) = &mut self.ejecting {
+            ejecting.forget(number);
+        }
         member.subchannel.shut();
         let name = Arc::clone(member.subchannel.name());
         let drain_timeout = self.shared.settings.drain_timeout;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::rules::{Record, Rules, Why};
@@ -89,7 +89,7 @@ pub(crate) struct Ejected {
     pub(crate) times: u32,
     pub(crate) lasts: Duration,
     /// How many are ejected now, of how many that may be.
-    pub(crate) ejected: usize,
+    pub(crate) out: usize,
     pub(crate) most: usize,
 }
 
@@ -118,6 +118,11 @@ impl Ejections {
     /// Whether calls may go there.
     pub(crate) fn lets_in(&self, number: u64) -> bool {
         self.is_panic || !self.has(number)
+    }
+
+    /// It is removed, and loses its past (CONTRACT O5).
+    pub(crate) fn forget(&mut self, number: u64) {
+        self.known.remove(&number);
     }
 
     /// Whether it is out of the set.
@@ -155,11 +160,6 @@ impl Ejections {
         mut unit: impl FnMut() -> f64,
     ) -> Vec<Step> {
         let mut steps = Vec::new();
-        // A removed endpoint loses its past (CONTRACT O5).
-        if !self.known.is_empty() {
-            let numbers: FxHashSet<u64> = all.iter().map(|it| it.number).collect();
-            self.known.retain(|number, _| numbers.contains(number));
-        }
         self.end_terms(all, now, &mut unit, &mut steps);
         self.return_beyond_most(all, now, &mut steps);
         self.eject(all, now, &mut unit, &mut steps);
@@ -238,28 +238,23 @@ impl Ejections {
                 .iter()
                 .any(|step| matches!(step, Step::Returned { number: back, .. } if *back == number))
         };
-        let in_set = all.iter().filter(|it| it.is_ready && !self.has(it.number));
+        // Its connection may have been lost by the last failure.
+        let in_set = all.iter().filter(|it| it.was_ready && !self.has(it.number));
         let in_set = in_set.filter(|it| !is_back(steps, it.number));
-        let broken = in_set.filter_map(|it| Some((it, self.rules.broken_by(&it.record)?)));
+        let broken = in_set.filter(|it| self.rules.broken_by(&it.record).is_some());
         let mut broken: Vec<_> = broken.collect();
         // The worst one first: the next may be one too many.
-        broken.sort_by(|(a, _), (b, _)| {
+        broken.sort_by(|a, b| {
             let key = |it: &Seen| (it.record.rate(), f64::from(it.record.in_a_row));
             key(b)
                 .partial_cmp(&key(a))
                 .unwrap_or(std::cmp::Ordering::Equal)
         });
-        for (seen, why) in broken {
+        for seen in broken {
             if self.count(all) >= self.most(all) {
                 return;
             }
-            let better_rate = all
-                .iter()
-                .filter(|it| it.is_ready && it.number != seen.number && !self.has(it.number))
-                .filter(|it| self.rules.is_better(&it.record, &seen.record, why))
-                .map(|it| it.record.rate())
-                .min_by(f64::total_cmp);
-            let Some(better_rate) = better_rate else {
+            let Some((why, better_rate)) = self.outlier(seen, all) else {
                 continue;
             };
             let (times, lasts) = self.put_out(seen.number, now, unit());
@@ -270,10 +265,25 @@ impl Ejections {
                 better_rate,
                 times,
                 lasts,
-                ejected: self.count(all),
+                out: self.count(all),
                 most: self.most(all),
             }));
         }
+    }
+
+    /// Whether it is the endpoint that is to blame: by which rule, and the lowest rate of failures
+    /// of those that are better.
+    fn outlier(&self, seen: &Seen, all: &[Seen]) -> Option<(Why, f64)> {
+        let others = || {
+            let others = all.iter().filter(|it| it.number != seen.number);
+            others.filter(|it| it.is_ready && !self.has(it.number))
+        };
+        // One that fails in a row fails at a high rate, too, and others may have failed once since.
+        self.rules.all_broken_by(&seen.record).find_map(|why| {
+            let better = others().filter(|it| self.rules.is_better(&it.record, &seen.record, why));
+            let rate = better.map(|it| it.record.rate()).min_by(f64::total_cmp)?;
+            Some((why, rate))
+        })
     }
 
     fn put_out(&mut self, number: u64, now: Instant, unit: f64) -> (u32, Duration) {

@@ -84,7 +84,7 @@ async fn one_of_four_that_is_down_is_ejected_with_the_numbers_that_decided() {
         better_rate: 0.0,
         times: 1,
         lasts: 1_000 * MS,
-        ejected: 1,
+        out: 1,
         most: 2,
     };
     assert_eq!(run.pass(), [Step::Ejected(ejected)]);
@@ -209,6 +209,7 @@ async fn an_endpoint_that_stays_keeps_its_ejection_and_a_removed_one_loses_it() 
     run.at(100);
     assert_eq!(run.out(), [1]);
     let removed = run.all.remove(0);
+    run.ejections.forget(1);
     run.all.push(other);
     assert_eq!(run.at(200), []);
     assert_eq!(run.due(), None);
@@ -218,6 +219,18 @@ async fn an_endpoint_that_stays_keeps_its_ejection_and_a_removed_one_loses_it() 
     });
     assert_eq!(run.at(300), []);
     assert_eq!(run.out(), [0; 0]);
+}
+
+// CONTRACT O1
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_in_a_row_is_ejected_by_its_rate_if_the_others_failed_meanwhile() {
+    let mut run = Run::new(&[record(20, 20, 20), record(0, 1, 100)]);
+    run.all[1].record.last_failure = Some(1_050);
+    let steps = run.pass();
+    assert!(
+        matches!(&steps[..], [Step::Ejected(Ejected { why: Why::Rate, .. })]),
+        "{steps:?}"
+    );
 }
 
 // CONTRACT O4
@@ -333,6 +346,11 @@ proptest! {
             all.sort_by_key(|it| it.number);
             all.dedup_by_key(|it| it.number);
             now += Duration::from_millis(pause);
+            for number in 1..8 {
+                if !all.iter().any(|it| it.number == number) {
+                    ejections.forget(number);
+                }
+            }
             let before: Vec<bool> = all.iter().map(|it| ejections.has(it.number)).collect();
             let steps = ejections.pass(&all, now, 2_000, || unit);
             let is_out = |it: &&Seen| ejections.has(it.number);

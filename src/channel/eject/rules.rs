@@ -68,13 +68,29 @@ impl Record {
 impl Rules {
     /// Which rule this breaks, if any (CONTRACT O2).
     pub(crate) fn broken_by(&self, record: &Record) -> Option<Why> {
-        if self.in_a_row.is_some_and(|most| record.in_a_row >= most) {
-            return Some(Why::InARow);
-        }
-        let rate = self.rate?;
+        self.all_broken_by(record).next()
+    }
+
+    /// Which rules this breaks.
+    pub(super) fn all_broken_by(&self, record: &Record) -> impl Iterator<Item = Why> + use<> {
+        let is_row = self.in_a_row.is_some_and(|most| record.in_a_row >= most);
         let (calls, failures) = (u64::from(record.calls), u64::from(record.failures));
-        let is_over = failures * 100 > calls * u64::from(rate.percent);
-        (record.calls >= rate.calls && is_over).then_some(Why::Rate)
+        let is_over = |rate: Rate| {
+            record.calls >= rate.calls && failures * 100 > calls * u64::from(rate.percent)
+        };
+        let is_rate = self.rate.is_some_and(is_over);
+        let row = is_row.then_some(Why::InARow);
+        row.into_iter().chain(is_rate.then_some(Why::Rate))
+    }
+
+    /// Whether this failure, after so many in a row, is the first of a row that is compared with
+    /// the calls of others. A row that goes on begins anew, or one failure of each of the others
+    /// would excuse it for ever.
+    pub(super) fn begins_row(&self, before: u32) -> bool {
+        match self.in_a_row {
+            Some(most) => before.is_multiple_of(most.saturating_mul(2)),
+            None => before == 0,
+        }
     }
 
     /// Whether another endpoint shows that the fault is the endpoint's own: its rate of failures is

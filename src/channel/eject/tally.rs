@@ -15,7 +15,7 @@ pub(crate) struct Tally {
     in_a_row: AtomicU32,
     /// When the last call went well, in milliseconds, plus one; 0: never.
     last_well: AtomicU32,
-    /// When the first of the failures in a row ended, in milliseconds.
+    /// When the first of the failures in a row ended, in milliseconds, or of the last ones.
     row_since: AtomicU64,
     /// The last failure's, plus one; 0: never.
     last_failure: AtomicU64,
@@ -81,7 +81,11 @@ impl Tally {
         }
         self.window.add(cut(millis), true);
         self.last_failure.store(millis + 1, Ordering::Relaxed);
-        if blame == Blame::Both && self.in_a_row.fetch_add(1, Ordering::Relaxed) == 0 {
+        if blame == Blame::Both
+            && self
+                .rules
+                .begins_row(self.in_a_row.fetch_add(1, Ordering::Relaxed))
+        {
             self.row_since.store(millis, Ordering::Relaxed);
         }
         if self.rules.broken_by(&self.record(now)).is_some() {
@@ -220,6 +224,19 @@ mod tests {
         assert!(!is_told(&changes));
         tally.failed(114 * MS, Blame::Both);
         assert!(is_told(&changes));
+    }
+
+    // CONTRACT O1
+    #[test]
+    fn a_row_that_goes_on_is_compared_with_what_others_did_lately() {
+        let (tally, _changes) = tally();
+        for now in 1..=10 {
+            tally.failed(now * MS, Blame::Both);
+        }
+        assert_eq!(tally.record(10 * MS).row_since, 1);
+        tally.failed(11 * MS, Blame::Both);
+        let record = tally.record(11 * MS);
+        assert_eq!((record.in_a_row, record.row_since), (11, 11));
     }
 
     // CONTRACT O2

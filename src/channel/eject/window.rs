@@ -52,7 +52,8 @@ impl Window {
                 return Some(word + one);
             }
             // The time of this call may be an earlier one: then it is not of these ten seconds.
-            let is_past = before.wrapping_sub(second) & 0xffff < PAST;
+            let is_used = word & COUNT != 0;
+            let is_past = is_used && before.wrapping_sub(second) & 0xffff < PAST;
             (!is_past).then_some(second << SECOND_SHIFT | one)
         };
         let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);

@@ -100,10 +100,10 @@ impl Slot {
     /// The call ended with the status in these headers.
     #[inline]
     pub(super) fn answered_with(&self, headers: &HeaderMap) {
-        if let Some(code) = Code::from_headers(headers)
-            && is_failure(code)
-        {
-            self.failed_with(code);
+        match Code::from_headers(headers) {
+            Some(code) if is_failure(code) => self.failed_with(code),
+            Some(Code::Cancelled) => self.blame.store(CANCELLED, Ordering::Relaxed),
+            _ => {}
         }
     }
 
@@ -172,6 +172,7 @@ impl Slot {
         let ended = match (*self.blame.get_mut(), *self.is_answered.get_mut()) {
             (0, true) => Ended::Well,
             (0, false) => self.dropped(),
+            (CANCELLED, _) => Ended::Dropped,
             (failed, _) => Ended::Failed(blame_of(failed)),
         };
         let is_measured = *self.is_measured.get_mut();
@@ -204,6 +205,9 @@ impl Slot {
         }
     }
 }
+
+/// The server says that the call was cancelled, which is neither a failure nor an answer.
+const CANCELLED: u8 = 5;
 
 /// How a slot notes it; 0 is no failure.
 fn word(blame: Blame) -> u8 {
