@@ -4,7 +4,7 @@
 //! |---|---|
 #![cfg_attr(
     feature = "channel",
-    doc = "| [`channels`] | this crate's channel or tonic's, and the way from tonic, ginepro and warm_channels |"
+    doc = "| [`channels`] | this crate's channel or tonic's, and the way from tonic, ginepro and `warm_channels` |"
 )]
 #![cfg_attr(
     feature = "server",
