@@ -57,12 +57,12 @@ impl DrainBuilder {
         }
     }
 
-    /// Reports these services, and the server as a whole (`""`), as NOT_SERVING when the drain
+    /// Reports these services, and the server as a whole (`""`), as `NOT_SERVING` when the drain
     /// begins, before the hooks run. Default: none.
     ///
-    /// `services` are full names, such as `orders.v1.Orders`. Several calls add up. Health checks
-    /// are answered until the connections close. Nothing must set a service to SERVING again: stop
-    /// what follows some state in a hook, such as a `LeaderHealth`.
+    /// `services` are full names, such as `orders.v1.Orders`. Several calls add up.
+    /// Nothing must set a service to SERVING again: stop what follows some state in a hook, such as
+    /// a `LeaderHealth`.
     pub fn health<N: Into<String>>(
         mut self,
         reporter: HealthReporter,

@@ -18,7 +18,7 @@ pub(super) struct Times {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Serving,
-    /// Health turns NOT_SERVING, and the hooks run. Connections are served.
+    /// Health turns `NOT_SERVING`, and the hooks run. Connections are served.
     Announcing,
     /// Connections are served, while clients hear of it.
     Notice,

@@ -4,7 +4,7 @@
 //!
 //! | step | what happens | until |
 //! |---|---|---|
-//! | 1 | health turns NOT_SERVING; the hooks run, such as a deregistration | they end, at most 5 s |
+//! | 1 | health turns `NOT_SERVING`; the hooks run, such as a deregistration | they end, at most 5 s |
 //! | 2 | everything is served, while clients and registries hear of it | the notice time, 10 s |
 //! | 3 | nothing more is accepted; GOAWAY; running calls end, and streams hear of it | they have ended |
 //! | 4 | the hard stop: connections that are still open are cut off | 25 s after the beginning |
