@@ -3,9 +3,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body::Body;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -54,7 +54,7 @@ impl Agent {
         let request = self.request(method, path, body)?;
         let mut answer = pin!(async move {
             let response = sender.send_request(request).await.map_err(broken)?;
-            read(response).await
+            read(response, MOST_BYTES).await
         });
         let mut connection = Some(Box::pin(connection));
         // Both on this task, so that nothing is left of them when it is dropped.
@@ -87,9 +87,12 @@ impl Agent {
     }
 }
 
-async fn read(response: http::Response<Incoming>) -> Result<Answer, AgentError> {
+async fn read<B>(response: Response<B>, most: usize) -> Result<Answer, AgentError>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
     let (head, body) = response.into_parts();
-    let body = Limited::new(body, MOST_BYTES).collect().await;
+    let body = Limited::new(body, most).collect().await;
     let body = body.map_err(|error| {
         if error.is::<LengthLimitError>() {
             AgentError::TooLong
@@ -106,4 +109,18 @@ async fn read(response: http::Response<Incoming>) -> Result<Answer, AgentError> 
 
 fn broken(error: impl Into<BoxError>) -> AgentError {
     AgentError::Broken(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CONTRACT N7
+    #[tokio::test]
+    async fn an_answer_has_its_most_bytes_and_no_more() {
+        let response = |bytes: usize| Response::new(Full::new(Bytes::from(vec![b' '; bytes])));
+        assert_eq!(read(response(9), 9).await.unwrap().body.len(), 9);
+        let error = read(response(10), 9).await.unwrap_err();
+        assert!(matches!(error, AgentError::TooLong), "{error}");
+    }
 }

@@ -377,15 +377,6 @@ async fn a_query_that_the_agent_does_not_end_is_given_up() {
     succeeds(&channel).await;
 }
 
-// CONTRACT N7
-#[tokio::test]
-async fn an_answer_without_an_end_is_given_up_too() {
-    let agent = ConsulAgent::start().await.unwrap();
-    agent.set_fault(Some(ConsulFault::Long((64 << 20) + 1)));
-    let text = error(&follow(&agent)).await;
-    assert!(text.contains("more than 67108864 bytes"), "{text}");
-}
-
 // CONTRACT N5, N7
 #[tokio::test]
 async fn a_lost_connection_asks_anew_if_the_query_has_waited_for_long() {

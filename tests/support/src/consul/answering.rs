@@ -188,7 +188,6 @@ async fn respond(
         Some(ConsulFault::Empty) => response.body = b"[]".to_vec(),
         Some(ConsulFault::NoIndex) => response.index = None,
         Some(ConsulFault::ZeroIndex) => response.index = Some(0),
-        Some(ConsulFault::Long(bytes)) => response.body = vec![b' '; bytes],
         Some(ConsulFault::CutInBody) => return response.write_part(socket, half).await,
         Some(ConsulFault::Cut | ConsulFault::Silence) | None => {}
     }

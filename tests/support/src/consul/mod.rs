@@ -69,8 +69,6 @@ pub enum ConsulFault {
     NoIndex,
     /// Says that the index is 0.
     ZeroIndex,
-    /// Answers with this number of bytes.
-    Long(usize),
 }
 
 #[derive(Debug)]
