@@ -106,6 +106,7 @@ impl Cluster {
             .ok_or("the node is already dead")?;
         let killed_at = Instant::now();
         drop(node);
+        self.member(id)?.identity.referee.reigns.killed(id);
         Ok(killed_at)
     }
 

@@ -26,6 +26,7 @@ mod proto;
 mod readme;
 mod record;
 mod referee;
+mod reigns;
 mod report;
 mod storage;
 mod store;

@@ -18,6 +18,7 @@ use crate::port;
 use crate::proto::kv_server::KvServer;
 use crate::proto::raft_peer_server::RaftPeerServer;
 use crate::referee::Referee;
+use crate::reigns::Reigns;
 use crate::store::{NodeId, TypeConfig};
 use grpc_resilience_examples::Failure;
 
@@ -113,6 +114,7 @@ async fn serve(identity: Identity) -> Result<Raft<TypeConfig>, Failure> {
         disk.clone(),
     )
     .await?;
+    let reigns = referee.reigns.clone();
     let kv = KvService {
         id,
         raft: raft.clone(),
@@ -121,7 +123,7 @@ async fn serve(identity: Identity) -> Result<Raft<TypeConfig>, Failure> {
     };
     let (reporter, health) = tonic_health::server::health_reporter();
     let health_of_leader =
-        LeaderHealth::start(reporter, ["failover.v1.Kv"], leadership(&raft)).await;
+        LeaderHealth::start(reporter, ["failover.v1.Kv"], leadership(id, &raft, reigns)).await;
     // The layer writes the promise of `raft::not_leader` into answers.
     let server = Server::builder()
         .layer(ServerDeadlineLayer::new())
@@ -142,13 +144,15 @@ pub(crate) fn leads(metrics: &RaftMetrics<NodeId, BasicNode>) -> bool {
 }
 
 /// That, and each change of it, until the node dies.
-fn leadership(raft: &Raft<TypeConfig>) -> watch::Receiver<bool> {
+fn leadership(id: NodeId, raft: &Raft<TypeConfig>, reigns: Reigns) -> watch::Receiver<bool> {
     let mut metrics = raft.metrics();
     let (leadership, follows) = watch::channel(leads(&metrics.borrow_and_update()));
     tokio::spawn(async move {
         while metrics.changed().await.is_ok() {
             let leads = leads(&metrics.borrow_and_update());
-            leadership.send_if_modified(|it| std::mem::replace(it, leads) != leads);
+            if leadership.send_if_modified(|it| std::mem::replace(it, leads) != leads) {
+                reigns.leads(id, leads);
+            }
         }
     });
     follows

@@ -12,6 +12,7 @@ use crate::down::Down;
 use crate::kills::Failover;
 use crate::record::{Failed, Record, Tally};
 use crate::referee::{Referee, applied_more_than_once, missing_on_any};
+use crate::reigns::Reigns;
 use grpc_resilience_examples::Failure;
 
 #[derive(Debug, Serialize)]
@@ -32,6 +33,9 @@ pub(crate) struct Outcome {
     pub(crate) undeclared_applied_more_than_once: usize,
     pub(crate) undeclared_begun_more_than_once: usize,
     pub(crate) undeclared_failed_elsewhere: usize,
+    /// Of a declared call, while there was a leader.
+    pub(crate) longest_under_a_leader_ms: f64,
+    pub(crate) leaders_that_stepped_down: usize,
     pub(crate) down: Option<Down>,
 }
 
@@ -44,6 +48,8 @@ pub(crate) struct Class {
     pub(crate) attempts: u64,
     pub(crate) attempts_per_call: f64,
     pub(crate) longest_ms: f64,
+    /// What failed calls were told, and how often.
+    pub(crate) words: BTreeMap<String, u64>,
 }
 
 /// Over all kills.
@@ -79,9 +85,14 @@ impl Run<'_> {
             .iter()
             .map(|f| f.elected_at - f.killed_at)
             .collect();
+        let reigns = &referee.reigns;
         let failed = record.failed_appends.iter();
-        let elsewhere = failed.filter(|call| !failovers.iter().any(|it| it.had(call)));
-        let waits = first_success_after_each(&failovers, record.successes, self.ended);
+        let elsewhere = failed.filter(|call| {
+            let is_excused = reigns.stepped_down(call.started, call.ended) > 0;
+            !is_excused && !failovers.iter().any(|it| it.had(call))
+        });
+        let waits = first_success_after_each(&failovers, record.successes, self.ended, reigns);
+        let slow = record.slow.iter().map(|(from, to)| reigns.led(*from, *to));
         Ok(Outcome {
             client: self.client,
             seconds: (self.ended - self.started).as_secs_f64(),
@@ -99,6 +110,8 @@ impl Run<'_> {
             undeclared_applied_more_than_once: applied_more_than_once(&disks, &record.appends),
             undeclared_begun_more_than_once: referee.calls_that_began_more_than_once(),
             undeclared_failed_elsewhere: elsewhere.count(),
+            longest_under_a_leader_ms: slow.max().unwrap_or_default().as_secs_f64() * 1000.0,
+            leaders_that_stepped_down: reigns.stepped_down(self.started, self.ended),
             down: None,
         })
     }
@@ -125,6 +138,7 @@ impl Class {
             attempts,
             attempts_per_call: per_call,
             longest_ms: tally.longest.as_secs_f64() * 1000.0,
+            words: tally.words,
         })
     }
 }
@@ -140,16 +154,18 @@ impl Spread {
     }
 }
 
-/// From each election to the first success after it; where there was none, to the end of the run.
+/// The time under a leader from each election to the first success after it; where there was none,
+/// to the end of the run.
 fn first_success_after_each(
     failovers: &[Failover],
     mut successes: Vec<Instant>,
     ended: Instant,
+    reigns: &Reigns,
 ) -> Vec<Duration> {
     successes.sort_unstable();
     let wait = |elected_at| {
         let first = successes.partition_point(|&success| success < elected_at);
-        *successes.get(first).unwrap_or(&ended) - elected_at
+        reigns.led(elected_at, *successes.get(first).unwrap_or(&ended))
     };
     failovers
         .iter()

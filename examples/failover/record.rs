@@ -17,6 +17,8 @@ pub(crate) struct Tally {
     pub(crate) calls: u64,
     pub(crate) failed: BTreeMap<String, u64>,
     pub(crate) longest: Duration,
+    /// What failed calls were told, and how often.
+    pub(crate) words: BTreeMap<String, u64>,
 }
 
 /// A call that failed.
@@ -40,7 +42,12 @@ pub(crate) struct Record {
     pub(crate) puts: Vec<Stamp>,
     pub(crate) appends: Vec<Stamp>,
     pub(crate) failed_appends: Vec<Failed>,
+    /// Declared calls that took long, from when to when.
+    pub(crate) slow: Vec<(Instant, Instant)>,
 }
+
+/// Calls that took longer are kept as slow ones.
+const SLOW: Duration = Duration::from_millis(50);
 
 impl Record {
     pub(crate) fn new() -> Self {
@@ -53,6 +60,7 @@ impl Record {
             puts: Vec::new(),
             appends: Vec::new(),
             failed_appends: Vec::new(),
+            slow: Vec::new(),
         }
     }
 
@@ -79,6 +87,9 @@ impl Record {
                 node: endpoint.map(|it| it.name().to_owned()),
             });
         }
+        if method.is_declared() && ended - started > SLOW {
+            self.slow.push((started, ended));
+        }
         if outcome.is_ok() && method.is_declared() {
             self.successes.push(ended);
         }
@@ -103,6 +114,7 @@ impl Record {
         self.puts.extend(other.puts);
         self.appends.extend(other.appends);
         self.failed_appends.extend(other.failed_appends);
+        self.slow.extend(other.slow);
         Ok(())
     }
 }
@@ -120,6 +132,8 @@ impl Tally {
                 .failed
                 .entry(format!("{:?}", status.code()))
                 .or_default() += 1;
+            let words: String = status.message().chars().take(MOST_WORDS).collect();
+            *self.words.entry(words).or_default() += 1;
         }
     }
 
@@ -129,8 +143,14 @@ impl Tally {
         for (code, times) in other.failed {
             *self.failed.entry(code).or_default() += times;
         }
+        for (words, times) in other.words {
+            *self.words.entry(words).or_default() += times;
+        }
     }
 }
+
+/// Of a failed call's message, in characters.
+const MOST_WORDS: usize = 200;
 
 /// Three significant digits, as long as it takes.
 fn microseconds() -> Histogram<u64> {

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::disk::Disk;
+use crate::reigns::Reigns;
 use crate::store::Stamp;
 
-/// Counts how often undeclared calls began; clones share the count.
+/// Counts how often undeclared calls began, and knows who led when; clones share both.
 #[derive(Clone, Default)]
 pub(crate) struct Referee {
     begun: Arc<Mutex<HashMap<Stamp, u32>>>,
+    pub(crate) reigns: Reigns,
 }
 
 impl Referee {

@@ -24,12 +24,14 @@ The exit code says whether client 5 kept the promises in the last table.
 calls: each of the workers makes its next call when the last one has ended, for as long as the kills take. A client
   whose calls fail at once makes more calls in an outage; one whose calls wait for the next leader makes fewer.
 declared: Put and Get, which may run twice. Attempts are the requests that were handed to the channel.
-undeclared: Append, which must not run twice. A call that was in flight on the killed node may have run: no client may
-  repeat it, and its failure is the promise kept. \"Elsewhere\" are the failures of calls that were not.
+undeclared: Append, which must not run twice. A call that was in flight on a killed node, or on a leader that stepped
+  down, may have run: no client may repeat it, and its failure is the promise kept. \"Elsewhere\" are all other failures.
 begun more than once: calls that got past the check whether the node leads, more than once.
 latencies: of all calls, failed ones too. Each call has a deadline of 5 s.
 leaderless gap: from the kill to the election of the next leader, which no client can shorten.
-first success after a leader exists: how long the client takes to notice.
+leaders that stepped down alive: on a busy machine their heartbeats come too late, and the cluster is without a leader
+  more often, and for longer, than the kills make it.
+first success after a leader exists: how long the client takes to notice. Only the time under a leader counts.
 acknowledged writes: Puts and Appends that were answered OK. None may be missing on any node at the end.
 applied more than once: repeated Puts, which are declared, and Appends, which must be 0.";
 
@@ -58,7 +60,7 @@ pub(crate) fn print_caption() {
     println!("{CAPTION}\n\nClient 5:\n\n{}", crate::readme::settings());
 }
 
-fn rows<'a>() -> [Row<&'a Outcome>; 17] {
+fn rows<'a>() -> [Row<&'a Outcome>; 19] {
     [
         ("calls", |o| o.calls.to_string()),
         ("declared: calls", |o| o.declared.calls.to_string()),
@@ -68,6 +70,9 @@ fn rows<'a>() -> [Row<&'a Outcome>; 17] {
         }),
         ("declared: longest (ms)", |o| {
             format!("{:.0}", o.declared.longest_ms)
+        }),
+        ("declared: longest while there was a leader (ms)", |o| {
+            format!("{:.0}", o.longest_under_a_leader_ms)
         }),
         ("undeclared: calls", |o| o.undeclared.calls.to_string()),
         ("undeclared: failed", |o| failures(&o.undeclared)),
@@ -86,6 +91,9 @@ fn rows<'a>() -> [Row<&'a Outcome>; 17] {
         ("longest call (ms)", |o| format!("{:.0}", o.longest_call_ms)),
         ("leaderless gap, median / worst (ms)", |o| {
             spread(o.leaderless_ms)
+        }),
+        ("leaders that stepped down alive", |o| {
+            o.leaders_that_stepped_down.to_string()
         }),
         (
             "first success after a leader exists, median / worst (ms)",

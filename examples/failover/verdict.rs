@@ -37,6 +37,13 @@ pub(crate) fn promises(outcome: &Outcome, kills: u32, seed: u64) -> Vec<Promise>
         )
         .of_times(),
         none("declared call fails", declared.failed),
+        Promise::new(
+            "kills",
+            part("(the cluster: no leader steps down alive)"),
+            outcome.leaders_that_stepped_down.to_string(),
+            outcome.leaders_that_stepped_down == 0,
+        )
+        .of_times(),
         at_most(
             "the longest declared call, in ms:",
             LONGEST_CALL_MS,
@@ -98,7 +105,7 @@ fn of_down(down: &Down, seed: u64) -> [Promise; 4] {
         Promise::new(
             "no node up",
             named("it says why"),
-            format!("{}: {}", waiting.code, waiting.message),
+            words(&waiting.code, &waiting.message),
             says_why,
         ),
         Promise::new(
@@ -111,8 +118,14 @@ fn of_down(down: &Down, seed: u64) -> [Promise; 4] {
         Promise::new(
             "no node up",
             named("it is UNAVAILABLE"),
-            format!("{}: {}", fail_fast.code, fail_fast.message),
+            words(&fail_fast.code, &fail_fast.message),
             fail_fast.code == "Unavailable",
         ),
     ]
+}
+
+/// In short lines.
+fn words(code: &str, message: &str) -> String {
+    let parts = message.replace("; ", ";\n").replace(": ", ":\n");
+    format!("{code}:\n{parts}")
 }
