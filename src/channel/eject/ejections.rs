@@ -355,3 +355,7 @@ impl Known {
 #[cfg(test)]
 #[path = "ejections_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "ejections_laws.rs"]
+mod laws;
