@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use grpc_resilience::Drain;
+use grpc_resilience::drain::Fault;
 use tokio::time::{Instant, sleep};
 
 use crate::log::Log;
@@ -14,7 +15,7 @@ async fn hooks_run_at_once_and_one_that_fails_or_panics_holds_up_no_other() {
     let log = Log::new();
     let (failing, slow) = (log.clone(), log.clone());
     let drain = Drain::builder()
-        .on_start(|| async { None::<()>.expect("a hook that panics") })
+        .on_start(|| async { assert_eq!(1, 2, "a hook that panics") })
         .on_start(move || async move {
             failing.add("fails");
             Err("no registry")
@@ -74,7 +75,7 @@ async fn all_faults_of_a_drain_are_reported_at_once() {
     let zero = Duration::ZERO;
     let setters = |builder: grpc_resilience::drain::DrainBuilder| {
         let invalid = builder.build().unwrap_err();
-        let setters: Vec<_> = invalid.faults().iter().map(|it| it.setter()).collect();
+        let setters: Vec<_> = invalid.faults().iter().map(Fault::setter).collect();
         setters
     };
     let all = Drain::builder().notice(zero).grace(zero).hook_timeout(zero);
@@ -100,7 +101,7 @@ async fn all_faults_of_a_drain_are_reported_at_once() {
 #[test]
 fn a_drain_outside_of_a_runtime_is_a_fault() {
     let invalid = Drain::builder().notice(Duration::ZERO).build().unwrap_err();
-    let setters: Vec<_> = invalid.faults().iter().map(|it| it.setter()).collect();
+    let setters: Vec<_> = invalid.faults().iter().map(Fault::setter).collect();
     assert_eq!(setters, ["notice", "build"]);
     let text = invalid.to_string();
     assert!(

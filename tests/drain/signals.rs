@@ -24,7 +24,7 @@ async fn what_waits_for_a_signal_ends_with_the_last_handle() {
     let drain = Drain::builder().build().unwrap();
     drain.start_on(async move {
         let _held = held;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let connection = drain.wrap(tokio::io::empty());
     drop(drain);

@@ -1,5 +1,7 @@
 //! The order of the steps, and what is accepted in each.
 
+use std::time::Duration;
+
 use grpc_resilience::Drain;
 use tokio::time::{Instant, sleep};
 use tonic_health::ServingStatus;
@@ -77,7 +79,7 @@ async fn during_the_notice_time_new_connections_are_served_and_after_the_goaway_
     // Something holds the server until the hard stop.
     let silent = site.dial().unwrap();
     site.drain.start();
-    sleep(10 * SECOND - MS).await;
+    sleep(9_999 * MS).await;
     call(&net.channel(), MS / 10).await.expect("it serves on");
     let begin = Instant::now();
     sleep(2 * MS).await;
@@ -111,7 +113,7 @@ async fn handlers_learn_how_much_time_is_left() {
     draining.clone().await;
     assert_eq!(draining.remaining(), Some(15 * SECOND));
     sleep(60 * SECOND).await;
-    assert_eq!(draining.remaining(), Some(0 * SECOND));
+    assert_eq!(draining.remaining(), Some(Duration::ZERO));
     // A clone waits anew, and a future that was ready is not asked for again.
     draining.clone().await;
 }
