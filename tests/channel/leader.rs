@@ -154,8 +154,8 @@ async fn an_undeclared_call_goes_to_the_leader_that_the_first_server_names() {
     }
     assert_eq!(cluster.calls("d"), 40);
     assert!(
-        cluster.all_calls() > 60,
-        "most calls were sent elsewhere first"
+        cluster.all_calls() > 45,
+        "some calls were sent elsewhere first"
     );
     *cluster.leader.lock().unwrap() = Some("a");
     for _ in 0..40 {
