@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Builder;
 use crate::channel::config::Config;
-use crate::channel::connection::{Http2, Keepalive, Most};
+use crate::channel::connection::{Http2, Keepalive};
 
 impl Builder {
     /// HTTP/2's flow-control window of a stream, in bytes. Default: 2 MiB.
@@ -84,10 +84,9 @@ impl Builder {
     }
 
     /// How many streams that this side has reset are remembered, so that late frames for them are
-    /// no fault of the server's. Default: 4,096; h2's own 50 cost a client that drops a thousand
-    /// calls at once, as at a deadline, its connection.
+    /// no fault of the server's. Default: h2's.
     pub fn http2_max_concurrent_reset_streams(mut self, streams: usize) -> Self {
-        self.config.http2.max_concurrent_reset_streams = streams;
+        self.config.http2.max_concurrent_reset_streams = Some(streams);
         self
     }
 
@@ -98,12 +97,14 @@ impl Builder {
     }
 
     /// How many streams this side may reset for the server's faults before it closes the
-    /// connection; `None` is without a limit. Default: h2's.
+    /// connection; `None` is without a limit. Default: `None`, because an answer that crosses the
+    /// reset of a dropped call counts as such a fault, and a client that drops a thousand calls at
+    /// once would lose its connection. Floods have bounds of their own (CONTRACT C18).
     pub fn http2_max_local_error_reset_streams(
         mut self,
         streams: impl Into<Option<usize>>,
     ) -> Self {
-        self.config.http2.max_local_error_reset_streams = Most::Is(streams.into());
+        self.config.http2.max_local_error_reset_streams = streams.into();
         self
     }
 }

@@ -25,26 +25,12 @@ pub(crate) struct Http2 {
     pub(crate) max_frame_size: Option<u32>,
     pub(crate) header_table_size: Option<u32>,
     pub(crate) max_header_list_size: u32,
-    pub(crate) max_concurrent_reset_streams: usize,
+    pub(crate) max_concurrent_reset_streams: Option<usize>,
     pub(crate) reset_stream_duration: Option<Duration>,
-    pub(crate) max_local_error_reset_streams: Most,
+    pub(crate) max_local_error_reset_streams: Option<usize>,
     /// Streams at a time, at most.
     pub(crate) max_streams: u32,
 }
-
-/// A limit: h2's own, or this, where `None` is without one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Most {
-    Default,
-    Is(Option<usize>),
-}
-
-/// How many streams that this side has reset are remembered, for h2's second.
-///
-/// h2 takes an answer that crosses the reset of a stream that it has forgotten for a fault of the
-/// server, and closes the connection at the 1,024th: with the 50 that it remembers by default, a
-/// client that drops a thousand calls at once, at a deadline for example, lost those that go on.
-const RESET_STREAMS: usize = 4_096;
 
 impl Default for Http2 {
     fn default() -> Self {
@@ -55,9 +41,13 @@ impl Default for Http2 {
             max_frame_size: None,
             header_table_size: None,
             max_header_list_size: 16 << 10,
-            max_concurrent_reset_streams: RESET_STREAMS,
+            max_concurrent_reset_streams: None,
             reset_stream_duration: None,
-            max_local_error_reset_streams: Most::Default,
+            // h2 takes an answer that crosses the reset of a stream that it has forgotten for a fault
+            // of the server, and would close the connection at the 1,024th: a client that drops a
+            // thousand calls at once, as at a deadline, would lose those that go on. What a server
+            // may send is bounded by the allowance (CONTRACT C18).
+            max_local_error_reset_streams: None,
             max_streams: u32::MAX,
         }
     }
@@ -71,7 +61,7 @@ impl Http2 {
             .initial_window_size(self.stream_window)
             .initial_connection_window_size(self.connection_window)
             .max_header_list_size(self.max_header_list_size)
-            .max_concurrent_reset_streams(self.max_concurrent_reset_streams);
+            .max_local_error_reset_streams(self.max_local_error_reset_streams);
         if let Some(size) = self.max_frame_size {
             builder.max_frame_size(size);
         }
@@ -81,8 +71,8 @@ impl Http2 {
         if let Some(duration) = self.reset_stream_duration {
             builder.reset_stream_duration(duration);
         }
-        if let Most::Is(max) = self.max_local_error_reset_streams {
-            builder.max_local_error_reset_streams(max);
+        if let Some(max) = self.max_concurrent_reset_streams {
+            builder.max_concurrent_reset_streams(max);
         }
         builder
     }

@@ -37,7 +37,7 @@ pub use dial_error::DialError;
 pub(crate) use driver::Watcher;
 pub(crate) use facts::Facts;
 pub use handshake::Phase;
-pub(crate) use handshake::{Http2, Most, Progress};
+pub(crate) use handshake::{Http2, Progress};
 pub(crate) use keepalive::Keepalive;
 pub(crate) use max_requests::MaxRequests;
 pub(crate) use sent::{First, Sent, Why};

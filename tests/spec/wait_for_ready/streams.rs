@@ -49,7 +49,8 @@ async fn waits<T: Stack>(server: &Server, stack: T) {
     server.start().await;
     let mut answers = bidi.await.unwrap().unwrap().into_inner();
     assert_eq!(answers.message().await.unwrap().unwrap().text, "early");
-    assert!(start.elapsed() <= 2 * SECOND);
+    // Our channel's next dial may be 800 ms later, and 20 %.
+    assert!(start.elapsed() <= ms(2_500));
     send.send(message("late")).await.unwrap();
     assert_eq!(answers.message().await.unwrap().unwrap().text, "late");
     upload.send(message("two")).await.unwrap();

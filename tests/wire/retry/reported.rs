@@ -5,6 +5,7 @@ use grpc_resilience::classify::{Progress, Reason as Why};
 use grpc_resilience::retry::RetryLayer;
 use peer::{Connection, Peer, Reason, Step, Stream};
 use tower::{ServiceBuilder, ServiceExt as _};
+use transports::Transport;
 
 use super::super::support::{channel, request};
 use super::{Client, declared, failed, policy, status_of};
@@ -28,7 +29,7 @@ async fn a_transparent_retry_is_told_from_an_attempt() {
     assert_eq!(status_of(Ok(answer)).await, "0");
     assert_eq!(report.attempts(), 2);
     assert_eq!(report.transparent_retries(), 1);
-    assert_eq!(report.waits(), 2);
+    assert_eq!(report.waits(), 2 + Transport::first_waits());
     let seen: Vec<_> = report
         .failed_attempts()
         .iter()
