@@ -83,9 +83,9 @@ async fn run(args: &Args, seed: u64) -> Result<(Report, Vec<Promise>), Failure> 
     for &client in args.client.clients() {
         let mut outcome = None;
         let of_client = unless_busy(async || {
-            let seen = outcome.insert(test(client, args, seed).await?);
+            let found = outcome.insert(test(client, args, seed).await?);
             Ok(match client {
-                Client::Channel => verdict::promises(seen, args.kills, seed),
+                Client::Channel => verdict::promises(found, args.kills, seed),
                 _ => Vec::new(),
             })
         });

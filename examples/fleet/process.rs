@@ -31,7 +31,7 @@ const SERVE: &str = "--serve-as-one-of-the-fleet";
 /// The service of which the servers say SERVING, until they are told otherwise.
 pub const HEALTH: &str = "fleet.v1.Fleet";
 
-/// What the parent says for SERVING, and for NOT_SERVING.
+/// What the parent says for `SERVING`, and for `NOT_SERVING`.
 pub(super) const SAYS: [u8; 2] = [b'+', b'-'];
 
 /// Serves until the parent ends, if this process was started for that.

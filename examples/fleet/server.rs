@@ -84,7 +84,7 @@ impl Server {
         Ok(Instant::now())
     }
 
-    /// Its health service says SERVING from now on, or NOT_SERVING; when it was told so.
+    /// Its health service says `SERVING` from now on, or `NOT_SERVING`; when it was told so.
     ///
     /// # Errors
     ///

@@ -30,7 +30,7 @@ pub(crate) enum Experiment {
     Moved,
     /// The name grows from one server to ten.
     Scale,
-    /// One of three servers says NOT_SERVING, then all of them.
+    /// One of three servers says `NOT_SERVING`, then all of them.
     Unhealthy,
     /// Calls one by one, beside a bare connection of tonic's.
     Latency,

@@ -1,4 +1,4 @@
-//! One of three servers says NOT_SERVING while calls run on it, then all of them do.
+//! One of three servers says `NOT_SERVING` while calls run on it, then all of them do.
 
 use std::time::Duration;
 

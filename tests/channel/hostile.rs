@@ -209,7 +209,7 @@ async fn a_server_that_answers_calls_and_floods_is_not_dialled_again_at_once() {
     for _ in 0..2 {
         succeeds(&channel).await;
         call(&channel).await.unwrap_err();
-        lost = Some(std::time::Instant::now());
+        lost = Some(tokio::time::Instant::now());
     }
     let mut patient = request();
     patient.call_options().wait_for_ready();

@@ -59,7 +59,7 @@ struct Cluster {
     leader: Arc<Mutex<Option<&'static str>>>,
     channel: Channel,
     _names: Names,
-    _hosts: Vec<Host>,
+    hosts: Vec<Host>,
 }
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -85,7 +85,7 @@ impl Cluster {
             leader,
             channel,
             _names: names,
-            _hosts: hosts,
+            hosts,
         }
     }
 
@@ -192,7 +192,7 @@ async fn a_leader_that_cannot_be_used_leaves_the_choice_to_the_picker() {
         let mut cluster = Cluster::led_by(Some(leader)).await;
         if is_stopped {
             cluster.net.refuse("d");
-            drop(cluster._hosts.remove(3));
+            drop(cluster.hosts.remove(3));
             until(|| ready(&cluster.channel).len() == 4).await;
         }
         for _ in 0..20 {

@@ -199,9 +199,11 @@ impl Exchange {
                 self.extensions.insert(Endpoint::new(endpoint));
                 let extensions = response.extensions_mut();
                 std::mem::swap(extensions, &mut self.extensions);
-                Ok(response.map(|stream| match is_over {
-                    true => ResponseBody::default(),
-                    false => ResponseBody::new(stream, self.upload.take(), slot, deadline.take()),
+                Ok(response.map(|stream| {
+                    if is_over {
+                        return ResponseBody::default();
+                    }
+                    ResponseBody::new(stream, self.upload.take(), slot, deadline.take())
                 }))
             }
             Err(error) => {

@@ -20,7 +20,7 @@ pub const RAFT_LEADER: &str = "quis.RaftLeader";
 /// Reports some services as SERVING exactly while this server is the leader (CONTRACT E5).
 ///
 /// `quis.RaftLeader` is always among them. While this server is no leader, and after this is
-/// dropped, they are NOT_SERVING; so they are if the sender of the receiver is dropped. All other
+/// dropped, they are `NOT_SERVING`; so they are if the sender of the receiver is dropped. All other
 /// names of the reporter stay as they are.
 ///
 /// ```
@@ -78,7 +78,7 @@ impl LeaderHealth {
         }
     }
 
-    /// Reports NOT_SERVING, and returns once clients can see it.
+    /// Reports `NOT_SERVING`, and returns once clients can see it.
     pub async fn stop(self) {
         let Self { stop, task } = self;
         drop(stop);

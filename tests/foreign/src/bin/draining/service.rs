@@ -69,8 +69,8 @@ async fn answer(request: Request<Body>, count: Count) -> Response<Body> {
             read(body).await;
             sleep(Duration::from_millis(50)).await;
             tokio::spawn(async move {
-                let sent =
-                    frames.send(message(&[])).await.is_ok() && frames.send(ok()).await.is_ok();
+                let sent = frames.send(Ok(message(&[]))).await.is_ok()
+                    && frames.send(Ok(ok())).await.is_ok();
                 count.0.finished.fetch_add(u64::from(sent), Relaxed);
             });
         }
@@ -87,7 +87,7 @@ async fn read(body: Body) {
 }
 
 async fn flood(frames: Sender<Outcome<Frame<Bytes>>>) {
-    while frames.send(message(&[0; 16_000])).await.is_ok() {}
+    while frames.send(Ok(message(&[0; 16_000]))).await.is_ok() {}
 }
 
 /// A message every 100 ms, until the drain if the server has one.
@@ -99,7 +99,7 @@ async fn stream(frames: Sender<Outcome<Frame<Bytes>>>, draining: Option<Draining
         }
     };
     let messages = async {
-        while frames.send(message(&[])).await.is_ok() {
+        while frames.send(Ok(message(&[]))).await.is_ok() {
             sleep(Duration::from_millis(100)).await;
         }
     };
@@ -107,16 +107,16 @@ async fn stream(frames: Sender<Outcome<Frame<Bytes>>>, draining: Option<Draining
         () = messages => {}
         () = drained => {}
     }
-    let _gone = frames.send(ok()).await;
+    let _gone = frames.send(Ok(ok())).await;
 }
 
-fn message(message: &[u8]) -> Outcome<Frame<Bytes>> {
+fn message(message: &[u8]) -> Frame<Bytes> {
     let length = u32::try_from(message.len()).unwrap_or(0).to_be_bytes();
-    Ok(Frame::data([&[0], &length[..], message].concat().into()))
+    Frame::data([&[0], &length[..], message].concat().into())
 }
 
-fn ok() -> Outcome<Frame<Bytes>> {
+fn ok() -> Frame<Bytes> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    Ok(Frame::trailers(trailers))
+    Frame::trailers(trailers)
 }

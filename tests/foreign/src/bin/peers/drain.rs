@@ -18,10 +18,10 @@ use crate::stuck::Stuck;
 
 /// How many calls each client makes at a time.
 const WORKERS: u32 = 100;
-const NOTICE: Duration = Duration::from_millis(1_000);
-const GRACE: Duration = Duration::from_millis(3_000);
+const NOTICE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(3);
 /// How long the clients call; the drain begins a second after their first call.
-const TIME: Duration = Duration::from_millis(6_000);
+const TIME: Duration = Duration::from_secs(6);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the server stops.
