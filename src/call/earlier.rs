@@ -4,10 +4,6 @@ use crate::classify::Endpoint;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Earlier {
     failed_at: Vec<Endpoint>,
-    #[cfg_attr(
-        not(feature = "channel"),
-        expect(dead_code, reason = "a channel of this crate follows it, and no other")
-    )]
     leader: Option<Endpoint>,
 }
 

@@ -20,6 +20,7 @@ const REASON: &str = "NOT_LEADER";
 const DOMAIN: &str = "grpc-resilience";
 const LEADER: &str = "leader";
 
+#[cfg(feature = "server")]
 impl ErrorInfo {
     pub(super) fn of_leader(leader: &str) -> Self {
         Self {

@@ -94,7 +94,7 @@ pub enum Phase {
     /// The dial waits for the server to allow a stream, after SETTINGS that allow none.
     Streams,
     /// The dial waits for the first answer of the server's health service, of a channel with a
-    /// [`health_check`](super::Builder::health_check).
+    /// [`health_check`](crate::channel::Builder::health_check).
     Health,
 }
 

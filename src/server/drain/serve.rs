@@ -104,7 +104,7 @@ impl DrainServer {
     /// Serves until the drain's GOAWAY, and returns when all connections are closed: at the hard
     /// stop at the latest.
     ///
-    /// The service is a [`Routes`](tonic::service::Routes), one service, or an axum `Router`;
+    /// The service is tonic's `Routes`, one service, or an axum `Router`;
     /// layers go around it, because those of a tonic server would be made for each connection anew.
     /// It is wrapped in the drain's [`layer`](Drain::layer). The tonic server brings its settings
     /// of HTTP/2 and TLS.

@@ -28,7 +28,7 @@
 //! [`ServerRateLimitLayer`](crate::ServerRateLimitLayer) writes, because only a layer knows the
 //! path of the request (CONTRACT I7). Without such a layer the status is an ordinary UNAVAILABLE.
 //! Clients trust the trailer over this crate's own channel, and elsewhere with
-//! [`trust_unprocessed`](crate::RetryPolicy::trust_unprocessed).
+//! [`trust_unprocessed`](crate::RetryLayer::trust_unprocessed).
 
 use std::sync::Arc;
 
