@@ -195,8 +195,8 @@ async fn greet_on(
     loop {
         tokio::select! {
             _ = ticks.tick() => if greetings.send(Ok(Greeting { instance })).await.is_err() {
-                // The client is gone.
-                return;
+                // Its client has left, so this call is over, too.
+                break;
             },
             () = &mut draining => break,
         }
