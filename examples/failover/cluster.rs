@@ -105,8 +105,8 @@ impl Cluster {
             .take()
             .ok_or("the node is already dead")?;
         let killed_at = Instant::now();
-        drop(node);
         self.member(id)?.identity.referee.reigns.killed(id);
+        drop(node);
         Ok(killed_at)
     }
 

@@ -47,7 +47,13 @@ impl Reigns {
 
     fn add(&self, node: NodeId, kind: Kind) {
         let at = Instant::now();
-        self.changes.lock().push(Change { at, node, kind });
+        let mut changes = self.changes.lock();
+        // As a killed node dies, it says that it no longer leads.
+        let last = changes.iter().rev().find(|it| it.node == node);
+        let is_killed = last.is_some_and(|it| it.kind == Kind::Killed);
+        if !(is_killed && kind == Kind::SteppedDown) {
+            changes.push(Change { at, node, kind });
+        }
     }
 
     /// For how long of this time there was a leader.

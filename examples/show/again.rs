@@ -20,6 +20,6 @@ pub async fn unless_busy(
     }
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("unknown").to_owned();
-    println!("\nOnce more: only times are over their limits, and the machine's load is {load}.");
+    eprintln!("\nOnce more: only times are over their limits, and the machine's load is {load}.");
     run().await
 }
