@@ -60,24 +60,25 @@ fn the_five_lines_of_the_readme_are_those_of_the_user_s_crate() {
 }
 
 #[test]
-fn the_third_client_of_the_failover_example_is_the_readme_s_set_up() {
+fn the_failover_example_follows_the_leader_as_the_readme_does() {
     let Ok(readme) = fs::read_to_string(Path::new(ROOT).join("README.md")) else {
         return;
     };
+    let (_, section) = readme.split_once("### Following a leader").unwrap();
     let example = Path::new(ROOT).join("examples/failover/readme.rs");
     let example = fs::read_to_string(example).unwrap();
-    let set_up = set_up_lines(&readme).replace("orders.v1.Orders", "failover.v1.Kv");
-    assert!(set_up.contains("default_timeout"), "{set_up}");
-    assert_eq!(set_up, set_up_lines(&example));
-}
-
-/// The statement that makes the stack with all layers, without its indentation.
-fn set_up_lines(text: &str) -> String {
-    let lines = text.lines().map(str::trim);
-    let statement = lines.skip_while(|line| !line.starts_with("let channel: Resilient<Channel>"));
-    let mut set_up: Vec<_> = statement.take_while(|line| !line.ends_with(';')).collect();
-    set_up.push(".wrap(channel);");
-    set_up.join("\n")
+    let settings = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(str::trim);
+        let settings =
+            lines.filter(|line| line.starts_with('.') && line.ends_with(['?', ')', ';']));
+        let settings = settings.map(|line| line.replace("orders.v1.Orders", "failover.v1.Kv"));
+        settings.take(6).collect()
+    };
+    let of_readme = settings(section);
+    assert_eq!(of_readme[0], ".health_check(\"quis.RaftLeader\")");
+    assert_eq!(of_readme[5], ".wrap(channel);");
+    let (_, of_example) = example.split_once("// channel:").unwrap();
+    assert_eq!(settings(of_example), of_readme);
 }
 
 fn rust_blocks(markdown: &str) -> impl Iterator<Item = &str> {

@@ -78,6 +78,30 @@ impl Core {
         }
     }
 
+    /// Why a call that does not wait fails now, whatever slots are free.
+    #[cold]
+    pub(super) fn refuses(&self) -> Option<TransportError> {
+        let published = self.board.published();
+        if self.board.is_closed() {
+            return Some(closed(None));
+        }
+        let is_down = published.state == Connectivity::TransientFailure;
+        (is_down && published.ready.endpoints.is_empty())
+            .then(|| not_ready(published.state, published.error.clone()))
+    }
+
+    /// Whether a call would find a slot anywhere.
+    #[cold]
+    pub(super) fn has_free_slot(&self) -> bool {
+        let published = self.board.published();
+        let mut endpoints = published.ready.endpoints.iter();
+        endpoints.any(|it| {
+            let connections = it.connections();
+            let mut connections = connections.iter();
+            connections.any(|it| it.is_open() && it.slots.free() > 0)
+        })
+    }
+
     /// The same for a call that names its endpoint.
     #[cold]
     fn look_for(

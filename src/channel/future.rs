@@ -187,8 +187,8 @@ impl<B: Body> ResponseFuture<B> {
                         if let Some(waiter) = self.waiter.take() {
                             waiter.served();
                             // The call behind may have come while this one's slot was not the only
-                            // one.
-                            lines.free(slot.connection.slots.free().min(1));
+                            // one; on whichever endpoint that is.
+                            lines.free(u32::from(core.has_free_slot()));
                         }
                         return Poll::Ready(Ok(slot));
                     }
@@ -197,14 +197,22 @@ impl<B: Body> ResponseFuture<B> {
                 }
             }
             if let Some(waiter) = &self.waiter {
-                waiter.again();
-                is_first_look = false;
+                // What it waits for may have come while it looked, and woke no call, since this one
+                // was in no line: so it looks once more.
+                is_first_look = waiter.again();
             } else {
                 let Some(waiter) = lines.enter(is_pinned, self.stage.bytes()) else {
                     return Poll::Ready(Err(queue_full(lines.calls(), lines.bytes())));
                 };
                 self.waiter = Some(waiter);
                 is_first_look = lines.is_alone(is_pinned);
+                if !self.terms.is_patient
+                    && !is_first_look
+                    && let Some(error) = core.refuses()
+                {
+                    // It does not wait behind calls that do.
+                    return Poll::Ready(Err(error));
+                }
             }
         }
     }

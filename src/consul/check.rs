@@ -34,7 +34,8 @@ impl Check {
     /// SERVING on.
     ///
     /// A server that is killed is found out by the next check. It needs a health service, as that
-    /// of `tonic-health`.
+    /// of `tonic-health`. The agent asks without TLS: for a server with TLS use
+    /// [`ttl`](Self::ttl).
     #[must_use]
     pub fn grpc(interval: Duration) -> Self {
         Self {

@@ -92,6 +92,10 @@ impl SlotQueue {
     pub(crate) fn enter(self: &Arc<Self>, bytes: usize) -> Option<Waiter> {
         let place = Arc::<Place>::default();
         let number = self.change(|line| line.admit(bytes, 0, self.bounds, Arc::clone(&place)))?;
+        if self.woken() > 0 {
+            // Those before it may never be polled.
+            self.look_after();
+        }
         Some(Waiter {
             queue: Arc::clone(self),
             place,
@@ -144,7 +148,10 @@ impl SlotQueue {
                 };
                 if queue.is_empty() {
                     queue.has_alarm.store(false, Ordering::Release);
-                    return;
+                    // A call may have entered since, and found the alarm still set.
+                    if queue.is_empty() || queue.has_alarm.swap(true, Ordering::AcqRel) {
+                        return;
+                    }
                 }
                 if queue.calls() > queue.waiting.load(Ordering::Acquire) {
                     queue.wake_all();
@@ -193,14 +200,17 @@ impl Waiter {
         Poll::Pending
     }
 
-    /// There was no slot: the call waits on, ahead of all calls that came after it.
-    pub(crate) fn again(&self) {
-        if self.place.is_woken() {
+    /// There was no slot: the call waits on, ahead of all calls that came after it. Whether it was
+    /// out of line meanwhile, so that nothing that came free could wake it.
+    pub(crate) fn again(&self) -> bool {
+        let was_out = self.place.is_woken();
+        if was_out {
             self.queue.change(|line| {
                 self.place.state.store(WAITS, Ordering::Release);
                 line.step_in(self.number);
             });
         }
+        was_out
     }
 
     /// The call has a slot, so its turn is used.
@@ -234,6 +244,27 @@ mod tests {
         waiter.poll(&Context::from_waker(Waker::noop())).is_ready()
     }
 
+    // CONTRACT W11
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_comes_after_a_woken_one_that_is_never_polled_is_woken_too() {
+        let queue = queue(10, 0);
+        let _unpolled = queue.enter(0).unwrap();
+        queue.free(1);
+        let next = queue.enter(0).unwrap();
+        let woken = std::future::poll_fn(|cx| next.poll(cx));
+        tokio::time::timeout(2 * PATIENCE, woken).await.unwrap();
+    }
+
+    // CONTRACT L7
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_steps_back_into_line_is_told_to_look_once_more() {
+        let queue = queue(10, 0);
+        let waiter = queue.enter(0).unwrap();
+        assert!(!waiter.again(), "it was in line all the time");
+        queue.free(1);
+        assert!(waiter.again() && !waiter.again());
+    }
+
     // CONTRACT C8
     #[tokio::test(start_paused = true)]
     async fn calls_are_woken_in_order_of_arrival() {
@@ -245,7 +276,7 @@ mod tests {
             [true, false, false]
         );
         assert_eq!(queue.woken(), 1);
-        waiters[0].again();
+        assert!(waiters[0].again());
         assert_eq!(queue.woken(), 0);
         assert!(!is_ready(&waiters[0]));
         queue.free(1);

@@ -298,6 +298,11 @@ async fn a_server_that_dies_is_dialled_as_without_a_health_check() {
     assert_eq!(net.dials(), 1);
     drop(ward);
     until(|| net.dials() > 1).await;
+    let error = call(&channel).await.unwrap_err().to_string();
+    assert!(
+        !error.contains("NOT_SERVING"),
+        "it is not the latest reason: {error}"
+    );
     // Sticky: no CONNECTING in between (gRFC A62).
     assert_eq!(channel.state(), Connectivity::TransientFailure);
     let _ward = Ward::new(&net, "host", true).await;

@@ -170,6 +170,25 @@ async fn a_call_that_fails_fast_fails_with_the_channel_s_error_and_others_still_
     waits.await.unwrap().unwrap();
 }
 
+// CONTRACT W1, L1
+#[tokio::test(start_paused = true)]
+async fn a_call_that_fails_fast_does_not_wait_behind_one_that_waits() {
+    let net = Net::default();
+    let channel = net.builder().build().unwrap();
+    tokio::time::sleep(S).await;
+    let mut patient = request();
+    patient.call_options().wait_for_ready();
+    let waits = tokio::spawn({
+        let channel = channel.clone();
+        async move { send(&channel, patient).await }
+    });
+    until(|| channel.snapshot().waiting == 1).await;
+    let fast = tokio::time::timeout(S, call(&channel)).await.unwrap();
+    assert_eq!(fast.unwrap_err().verdict().reason, Reason::ConnectFailed);
+    let _host = net.serve("host");
+    waits.await.unwrap().unwrap();
+}
+
 // CONTRACT W1, R17
 #[tokio::test(start_paused = true)]
 async fn a_waiting_call_ends_at_its_deadline_with_the_last_dial_error() {

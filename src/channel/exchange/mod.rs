@@ -212,6 +212,8 @@ impl Exchange {
                 let error = failure(id, error, &slot.connection);
                 if error.verdict().reason != Reason::GoAway {
                     slot.broken(&error.verdict());
+                } else {
+                    slot.unprocessed();
                 }
                 Err(error)
             }

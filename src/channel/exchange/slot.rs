@@ -129,6 +129,12 @@ impl Slot {
         self.failed(blame);
     }
 
+    /// The server did not process the call, because it goes away: that says nothing of it.
+    #[cold]
+    pub(super) fn unprocessed(&self) {
+        self.blame.store(CANCELLED, Ordering::Relaxed);
+    }
+
     /// The call ended without a status.
     #[cold]
     pub(super) fn broken(&self, verdict: &Verdict) {
@@ -206,7 +212,7 @@ impl Slot {
     }
 }
 
-/// The server says that the call was cancelled, which is neither a failure nor an answer.
+/// The call was cancelled, or not processed, which is neither a failure nor an answer.
 const CANCELLED: u8 = 5;
 
 /// How a slot notes it; 0 is no failure.

@@ -60,6 +60,7 @@ impl Checked {
     fn tell(&mut self, endpoint: &Arc<str>, service: &Arc<str>, now: Instant) {
         let Some(answer) = self.best().cloned() else {
             self.told = None;
+            self.error = None;
             return;
         };
         let before = self.told.as_ref().map(|(before, _)| before);
@@ -186,9 +187,11 @@ impl Subchannel {
         inside
             .machine
             .set_unhealthy(inside.connections.len() - healthy);
-        let had_error = inside.checked.error.is_some();
+        let before = inside.checked.error.clone();
         inside.checked.tell(self.name(), &check.service, now);
-        if had_error || inside.checked.error.is_some() {
+        let is_shown = |it: &SharedError| inside.error.as_ref().is_some_and(|e| Arc::ptr_eq(e, it));
+        if inside.checked.error.is_some() || before.as_ref().is_some_and(is_shown) {
+            // Without a connection, why the last one was lost or the last dial failed stays.
             inside.error.clone_from(&inside.checked.error);
         }
     }

@@ -44,6 +44,8 @@ pub(super) async fn drive(shared: Arc<Shared>) {
         events::stopped(shared.elapsed(), shared.connections());
     } else {
         events::finished(shared.elapsed());
+        // Another server of the same drain, or what follows the server, has the rest of the grace.
+        sleep_until(began + shared.times.grace).await;
     }
     shared.stop.cancel();
 }

@@ -28,8 +28,10 @@ use super::shared::Shared;
 #[pin_project]
 #[derive(Debug)]
 pub struct DrainIncoming<I> {
+    /// `None` from the GOAWAY on: it is dropped, and with it the listener, which would take further
+    /// connections for as long as the server ends its calls.
     #[pin]
-    incoming: I,
+    incoming: Option<I>,
     shared: Arc<Shared>,
     goaway: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -38,7 +40,7 @@ impl<I> DrainIncoming<I> {
     pub(super) fn new(incoming: I, shared: Arc<Shared>) -> Self {
         let goaway = Box::pin(shared.goaway.clone().cancelled_owned());
         Self {
-            incoming,
+            incoming: Some(incoming),
             shared,
             goaway,
         }
@@ -52,12 +54,16 @@ where
     type Item = Result<DrainIo<IO>, E>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.project();
+        let mut this = self.project();
         // Before the connections: one that came at the same time would be accepted after GOAWAY.
         if this.goaway.as_mut().poll(cx).is_ready() {
+            this.incoming.set(None);
             return Poll::Ready(None);
         }
-        let accepted = ready!(this.incoming.poll_next(cx));
+        let Some(incoming) = this.incoming.as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        let accepted = ready!(incoming.poll_next(cx));
         let wrap = |io| DrainIo::new(io, this.shared);
         Poll::Ready(accepted.map(|accepted| accepted.map(wrap)))
     }
