@@ -210,10 +210,10 @@ impl Exchange {
                 slot.ended();
                 let id = self.response.stream_id().as_u32();
                 let error = failure(id, error, &slot.connection);
-                if error.verdict().reason != Reason::GoAway {
-                    slot.broken(&error.verdict());
-                } else {
+                if error.verdict().reason == Reason::GoAway {
                     slot.unprocessed();
+                } else {
+                    slot.broken(&error.verdict());
                 }
                 Err(error)
             }

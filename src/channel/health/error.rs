@@ -13,7 +13,7 @@ use super::status::Health;
 ///
 /// /// Whether a call failed because a server says that it is not the leader, or not ready.
 /// fn is_unhealthy(error: &(dyn Error + 'static)) -> bool {
-///     let mut links = std::iter::successors(Some(error), |link| link.source());
+///     let mut links = std::iter::successors(Some(error), |link| (*link).source());
 ///     links.any(|link| link.is::<Unhealthy>())
 /// }
 /// ```
