@@ -37,13 +37,6 @@ pub(crate) fn promises(outcome: &Outcome, kills: u32, seed: u64) -> Vec<Promise>
         )
         .of_times(),
         none("declared call fails", declared.failed),
-        Promise::new(
-            "kills",
-            part("(the cluster: no leader steps down alive)"),
-            outcome.leaders_that_stepped_down.to_string(),
-            outcome.leaders_that_stepped_down == 0,
-        )
-        .of_times(),
         at_most(
             "the longest declared call, in ms:",
             LONGEST_CALL_MS,
