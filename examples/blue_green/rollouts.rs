@@ -53,8 +53,9 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
             roll(&registry, first, rollouts, opening)
         )
     };
-    let (seen, lives) = watch("rollouts: blue to green and back", length, work).await?;
-    let lives = lives?;
+    let (seen, rolled) = watch("rollouts: blue to green and back", length, work).await?;
+    let (lives, last) = rolled?;
+    drop(last);
     let figures = Figures {
         seen,
         lives,
@@ -68,13 +69,14 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     Ok(promises(&figures, rollouts))
 }
 
-/// Three new instances, one by one; then the three old ones drain, one by one.
+/// Three new instances, one by one; then the three old ones drain, one by one. The last ones come
+/// back with what the others did, for calls may still run on them.
 async fn roll(
     registry: &Registry,
     mut old: Vec<Instance>,
     rollouts: u32,
     opening: Instant,
-) -> Result<Vec<Life>, Failure> {
+) -> Result<(Vec<Life>, Vec<Instance>), Failure> {
     let mut draining = JoinSet::new();
     let mut due = opening;
     for rollout in 0..rollouts {
@@ -92,11 +94,12 @@ async fn roll(
         }
         old = new;
     }
-    let lives = draining.join_all().await.into_iter().collect();
-    // The last ones serve until the load is over.
-    sleep_until(due + CALM).await;
-    drop(old);
-    lives
+    let lives = draining
+        .join_all()
+        .await
+        .into_iter()
+        .collect::<Result<_, _>>()?;
+    Ok((lives, old))
 }
 
 /// Waits until the next change may be; when the one after it may be.
