@@ -78,7 +78,8 @@ const FLOORS: [(&str, &[&str]); 15] = [
     ("stack", &["stack"]),
 ];
 
-/// The adapters: the only files that name tonic, so that the rules outlive it. A folder ends in `/`.
+/// The adapters: the only files that name tonic, so that the rules outlive it. A folder ends in
+/// `/`.
 const NAME_TONIC: [&str; 14] = [
     "grpc/tonic.rs",
     "body/cancel.rs",

@@ -1,4 +1,4 @@
-//! An instance is killed: nobody deregisters it, and its check finds it out.
+//! An instance is killed. It is not deregistered, so only its check can tell the clients.
 
 use std::net::SocketAddr;
 use std::time::Duration;

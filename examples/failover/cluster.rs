@@ -1,4 +1,5 @@
-//! Three nodes, and what can be done to them from outside: kill, restart, wait for a leader, wait for quiet.
+//! Three nodes, and what can be done to them from outside: kill, restart, wait for a leader, wait
+//! for quiet.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! Counts the attempts that are handed to the transport; sits directly above the channel of every client.
+//! Counts the attempts that are handed to the transport; sits directly above the channel of every
+//! client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,4 +1,5 @@
-//! The schedule: kill the leader, wait for the next one, restart the killed one, wait until it has rejoined; repeat.
+//! The schedule: kill the leader, wait for the next one, restart the killed one, wait until it has
+//! rejoined; repeat.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The key-value service of one node: only the leader serves, all others refuse before doing anything.
+//! The key-value service of one node: only the leader serves, all others refuse before doing
+//! anything.
 
 use grpc_resilience::raft;
 use openraft::Raft;
@@ -71,8 +72,8 @@ impl KvService {
         raft::not_leader(leader.map(|(_, node)| &*node.addr))
     }
 
-    /// openraft reports an entry that it removed, because the leadership was lost, with the error of
-    /// a request to a follower. The entry may still be in another node's log, and so be applied.
+    /// openraft reports an entry that it removed, because the leadership was lost, with the error
+    /// of a request to a follower. The entry may still be in another node's log, and so be applied.
     async fn replicate(&self, write: Write) -> Result<(), Status> {
         let written = self.raft.client_write(write).await;
         written.map(drop).map_err(|e| raft::lost(e.to_string()))

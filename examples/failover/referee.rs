@@ -1,4 +1,5 @@
-//! The referee sees every call of the undeclared method that begins on any node, and checks the nodes when all is quiet.
+//! The referee sees every call of the undeclared method that begins on any node, and checks the
+//! nodes when all is quiet.
 
 use std::collections::HashMap;
 use std::sync::Arc;

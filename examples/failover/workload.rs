@@ -1,4 +1,5 @@
-//! The workers: each makes one call after the other until told to stop, and writes down how it ended.
+//! The workers: each makes one call after the other until told to stop, and writes down how it
+//! ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

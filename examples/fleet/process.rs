@@ -28,7 +28,7 @@ use crate::Failure;
 /// failures follow.
 const SERVE: &str = "--serve-as-one-of-the-fleet";
 
-/// The service of which the servers say SERVING, until they are told otherwise.
+/// The name of the service whose health the servers report: `SERVING` until a test changes it.
 pub const HEALTH: &str = "fleet.v1.Fleet";
 
 /// What the parent says for `SERVING`, and for `NOT_SERVING`.

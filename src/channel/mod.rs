@@ -44,10 +44,10 @@
 //! - **TLS** for `https:` targets, by rustls, with settings that may change while calls go on:
 //!   [`TlsConfig`]. It needs the feature `tls-ring` or `tls-aws-lc`.
 //! - **Hostile servers.** A server may send a thousand frames that no call asked for, and 250 more
-//!   in each second (CONTRACT C18; BENCHMARKS.md says what of a core they take). They take less than
-//!   1 MiB of memory, beside the responses that lie unread, which the flow-control windows bound.
-//!   Beyond that, and when it breaks HTTP/2, its connection ends, the calls on it fail as lost, and
-//!   one WARN event says why, until the cause changes.
+//!   in each second (CONTRACT C18; BENCHMARKS.md says what of a core they take). They take less
+//!   than 1 MiB of memory, beside the responses that lie unread, which the flow-control windows
+//!   bound. Beyond that, and when it breaks HTTP/2, its connection ends, the calls on it fail as
+//!   lost, and one WARN event says why, until the cause changes.
 //! - **Memory.** An idle connection holds some 3.6 KB beyond what h2 holds for it, a waiting call
 //!   2.2 KB and a call in flight 1.8 KB, each with the task that awaits it and a request of five
 //!   bytes (CONTRACT C15, BENCHMARKS.md). An idle channel has no timer.

@@ -77,8 +77,8 @@ pub struct EndpointSnapshot {
     pub share: f64,
     /// Calls that failed lately: those of a second ago count half.
     pub recent_failures: f64,
-    /// How long it is still ejected; zero if a call is to decide whether it is back, `None` if it is
-    /// not ejected. See [`Ejection`](super::Ejection).
+    /// How long it is still ejected; zero if a call is to decide whether it is back, `None` if it
+    /// is not ejected. See [`Ejection`](super::Ejection).
     pub ejected_for: Option<Duration>,
     /// How often it was ejected in a row, this time included; 0 if it is not ejected.
     pub times_ejected: u32,

@@ -26,8 +26,9 @@
 //! time in proportion to its length, unless no call could go, or the addresses changed. A thousand
 //! endpoints that become ready one by one are so published in a few lists rather than a thousand.
 //!
-//! **Which endpoints are listed** is decided in [`members`]: those in READY that are not ejected. One
-//! whose server is not healthy is not in READY; in a panic (CONTRACT L8) all that are connected are.
+//! **Which endpoints are listed** is decided in [`members`]: those in READY that are not ejected.
+//! One whose server is not healthy is not in READY; in a panic (CONTRACT L8) all that are connected
+//! are.
 
 mod eject;
 mod leaving;

@@ -11,10 +11,10 @@ impl Builder {
     /// service, or one that does not know the name, is common.
     ///
     /// Each connection has one watch, and is ready only once that says SERVING. `NOT_SERVING`,
-    /// `UNKNOWN` and `SERVICE_UNKNOWN` close nothing: running calls go on, and no new one comes until
-    /// the next SERVING. A watch that ends is begun again: at once after a message, else with the
-    /// channel's [`backoff`](Self::backoff), and never within 100 ms. The first answer is part of
-    /// the [`connect_timeout`](Self::connect_timeout).
+    /// `UNKNOWN` and `SERVICE_UNKNOWN` close nothing: running calls go on, and no new one comes
+    /// until the next SERVING. A watch that ends is begun again: at once after a message, else with
+    /// the channel's [`backoff`](Self::backoff), and never within 100 ms. The first answer is part
+    /// of the [`connect_timeout`](Self::connect_timeout).
     ///
     /// A server without a health service (UNIMPLEMENTED) counts as healthy, with an event (WARN),
     /// as gRFC A17 has it. `NOT_FOUND`, with which tonic's health service ends the watch of a name

@@ -133,8 +133,9 @@ impl Builder {
         self
     }
 
-    /// When an endpoint that fails calls which others answer is left out, and for how long. Default:
-    /// [`Ejection::new`], because one bad server of several must not cost a part of all calls.
+    /// When an endpoint that fails calls which others answer is left out, and for how long.
+    /// Default: [`Ejection::new`], because one bad server of several must not cost a part of all
+    /// calls.
     pub fn ejection(mut self, ejection: Ejection) -> Self {
         self.config.ejection = Some(ejection);
         self

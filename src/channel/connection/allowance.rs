@@ -99,8 +99,8 @@ impl Allowance {
         }
     }
 
-    /// The peer's windows cut so many pieces off messages, each of less than [`FOR_BYTES`]: a peer
-    /// that opens its window by a few bytes at a time earns nothing by that.
+    /// Messages left in this number of pieces of less than [`FOR_BYTES`], because the peer opened
+    /// its window by a few bytes at a time. Such pieces give it no allowance.
     #[cold]
     pub(super) fn cut(&mut self, pieces: u32) {
         let due = u64::from(pieces) * FOR_A_FRAME;

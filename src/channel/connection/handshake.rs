@@ -43,10 +43,10 @@ impl Default for Http2 {
             max_header_list_size: 16 << 10,
             max_concurrent_reset_streams: None,
             reset_stream_duration: None,
-            // h2 takes an answer that crosses the reset of a stream that it has forgotten for a fault
-            // of the server, and would close the connection at the 1,024th: a client that drops a
-            // thousand calls at once, as at a deadline, would lose those that go on. What a server
-            // may send is bounded by the allowance (CONTRACT C18).
+            // h2 takes an answer that crosses the reset of a stream that it has forgotten for a
+            // fault of the server, and would close the connection at the 1,024th: a client that
+            // drops a thousand calls at once, as at a deadline, would lose those that go on. What a
+            // server may send is bounded by the allowance (CONTRACT C18).
             max_local_error_reset_streams: None,
             max_streams: u32::MAX,
         }

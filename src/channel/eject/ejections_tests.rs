@@ -3,7 +3,7 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Endpoints on a clock, of which the test says how their calls went.
+/// Endpoints and a clock. The test sets how the calls of each endpoint went.
 struct Run {
     ejections: Ejections,
     all: Vec<Seen>,

@@ -10,8 +10,8 @@
 //!   failure asks whether the endpoint has failed too much, and then wakes the balancer.
 //! - [`Ejections`] decides, for all endpoints at once, because a decision about one depends on the
 //!   others (CONTRACT O1, O4). It is pure: time and random numbers are arguments.
-//! - Once the time of an ejection is over, the [`Gate`] of the endpoint lets one call through, which
-//!   decides whether the endpoint is back (CONTRACT O3).
+//! - Once the time of an ejection is over, the [`Gate`] of the endpoint lets one call through,
+//!   which decides whether the endpoint is back (CONTRACT O3).
 
 mod blame;
 mod ejections;

@@ -15,7 +15,7 @@ pub(crate) struct Rules {
 pub(super) struct Rate {
     /// More than this fail.
     pub(super) percent: u32,
-    /// Of at least so many.
+    /// The least number of calls that a rate is taken of.
     pub(super) calls: u32,
 }
 
@@ -83,9 +83,9 @@ impl Rules {
         row.into_iter().chain(is_rate.then_some(Why::Rate))
     }
 
-    /// Whether this failure, after so many in a row, is the first of a row that is compared with
-    /// the calls of others. A row that goes on begins anew, or one failure of each of the others
-    /// would excuse it for ever.
+    /// Whether a failure that follows `before` failures in a row begins a row. The calls of other
+    /// endpoints are compared from the begin of the row on. A long row begins anew after twice the limit,
+    /// because otherwise one failure of each other endpoint would excuse it for ever.
     pub(super) fn begins_row(&self, before: u32) -> bool {
         match self.in_a_row {
             Some(most) => before.is_multiple_of(most.saturating_mul(2)),

@@ -80,8 +80,8 @@ impl Ejection {
         Self::default()
     }
 
-    /// Ejects an endpoint after so many failures in a row. Default: 5, as Envoy and finagle have
-    /// it: a server that is down is found within as many calls.
+    /// The number of failures in a row that ejects an endpoint. Default: 5, as in Envoy and
+    /// finagle: five calls find a server that is down.
     pub fn consecutive_failures(mut self, failures: u32) -> Self {
         self.consecutive_failures = Some(failures);
         self
@@ -107,9 +107,9 @@ impl Ejection {
         self
     }
 
-    /// The least number of calls in the last 10 s of which
-    /// [`failure_percentage`](Self::failure_percentage) judges. Default: 20, because a percentage
-    /// of fewer says little.
+    /// The least number of calls in the last 10 s before
+    /// [`failure_percentage`](Self::failure_percentage) can eject an endpoint. Default: 20, because
+    /// a percentage of fewer calls says little.
     pub fn request_volume(mut self, calls: u32) -> Self {
         self.request_volume = calls;
         self

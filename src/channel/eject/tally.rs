@@ -58,7 +58,8 @@ impl Tally {
         }
     }
 
-    /// A call went well, or was answered by the application. Milliseconds may be cut off to 32 bits.
+    /// A call went well, or was answered by the application. Milliseconds may be cut off to 32
+    /// bits.
     #[inline]
     pub(crate) fn answered(&self, millis: u32) {
         self.window.add(millis, false);

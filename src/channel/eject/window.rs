@@ -10,8 +10,8 @@ pub(super) struct Window([AtomicU64; SLOTS]);
 const SLOTS: usize = 10;
 const COUNT_BITS: u32 = 24;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
-/// By so many seconds a slot can be ahead of a call. One that seems to be further ahead has not been
-/// used for hours.
+/// By so many seconds a slot can be ahead of a call. One that seems to be further ahead has not
+/// been used for hours.
 const PAST: u64 = 60;
 const SECOND_SHIFT: u32 = 2 * COUNT_BITS;
 

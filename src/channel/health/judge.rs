@@ -78,7 +78,8 @@ impl Judge {
         let health = match end.code {
             // It has no health service, so it does not say that it is ill (gRFC A17).
             Some(Code::Unimplemented) => Health::Unchecked,
-            // tonic-health ends the watch of a name that it does not know, and it may know it later.
+            // tonic-health ends the watch of a name that it does not know, and it may know it
+            // later.
             Some(Code::NotFound) => Health::ServiceUnknown,
             _ => Health::Ended,
         };

@@ -78,8 +78,8 @@ impl DrainBuilder {
     /// none.
     ///
     /// Hooks run at the same time, after the health is reported. The notice time begins when all
-    /// have ended, or after the [`hook_timeout`](Self::hook_timeout). A hook that fails or panics is
-    /// an event (WARN), and the drain goes on.
+    /// have ended, or after the [`hook_timeout`](Self::hook_timeout). A hook that fails or panics
+    /// is an event (WARN), and the drain goes on.
     pub fn on_start<F, Fut>(mut self, hook: F) -> Self
     where
         F: FnOnce() -> Fut + Send + 'static,

@@ -38,9 +38,10 @@ use crate::grpc::{Code, NoEffect};
 /// This server is not the leader, and has not done anything for the request (CONTRACT E6).
 ///
 /// `leader` is the leader's address as clients connect to it, such as `10.0.0.2:50051`, if it is
-/// known. The status names it in its details, a `google.rpc.ErrorInfo` with the reason `NOT_LEADER`,
-/// the domain `grpc-resilience` and the metadata `leader`. Over this crate's own channel a retry of
-/// the call goes there first, if the channel has a ready endpoint of this very name.
+/// known. The status names it in its details, a `google.rpc.ErrorInfo` with the reason
+/// `NOT_LEADER`, the domain `grpc-resilience` and the metadata `leader`. Over this crate's own
+/// channel a retry of the call goes there first, if the channel has a ready endpoint of this very
+/// name.
 ///
 /// ```
 /// use grpc_resilience::raft;

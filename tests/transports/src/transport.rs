@@ -29,8 +29,9 @@ impl Transport {
         self == Self::Ours
     }
 
-    /// The waits in the report of the first call of a channel besides those of its retries: ours says
-    /// that the call waited for the connection, and with tonic that is a part of its first attempt.
+    /// The waits in the report of the first call of a channel besides those of its retries: ours
+    /// says that the call waited for the connection, and with tonic that is a part of its first
+    /// attempt.
     #[must_use]
     pub fn first_waits() -> u32 {
         u32::from(Self::current().is_ours())
