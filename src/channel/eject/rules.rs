@@ -84,8 +84,8 @@ impl Rules {
     }
 
     /// Whether a failure that follows `before` failures in a row begins a row. The calls of other
-    /// endpoints are compared from the begin of the row on. A long row begins anew after twice the limit,
-    /// because otherwise one failure of each other endpoint would excuse it for ever.
+    /// endpoints are compared from the begin of the row on. A long row begins anew after twice the
+    /// limit, because otherwise one failure of each other endpoint would excuse it for ever.
     pub(super) fn begins_row(&self, before: u32) -> bool {
         match self.in_a_row {
             Some(most) => before.is_multiple_of(most.saturating_mul(2)),
