@@ -252,11 +252,18 @@ async fn a_server_without_ages_drains_like_any_other_and_forgets_closed_connecti
     // The test's, the server's, and those of the connection with its call.
     assert!(Arc::strong_count(&served.held) <= 5);
     served.drain.start();
+    sleep(9 * SECOND).await;
+    assert!(!served.accept.is_closed());
+    sleep(2 * SECOND).await;
+    assert!(
+        served.accept.is_closed(),
+        "the listener is dropped at the GOAWAY"
+    );
+    assert!(!served.ended.is_finished(), "the call runs");
     let seen = call.await.unwrap();
     assert_eq!(seen.goaways[0].0.as_secs(), 11);
     assert_eq!(seen.answered.unwrap().as_secs(), 15);
     served.ended.await.unwrap();
-    assert!(served.accept.is_closed());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use grpc_resilience::Drain;
 use tokio::time::sleep;
 
 use crate::ear::Ear;
+use crate::log::Log;
 use crate::site::{SECOND, Site};
 
 #[tokio::test(start_paused = true)]
@@ -46,4 +47,40 @@ async fn a_drain_that_ends_early_says_so() {
     );
     assert_eq!(ear.count("WARN"), 0, "{}", ear.text());
     assert_eq!(ear.count("announced"), 0, "{}", ear.text());
+}
+
+// CONTRACT E1
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_by_itself_waits_for_its_deregistration_and_no_hook_is_late() {
+    let (ear, log) = (Ear::new(), Log::new());
+    let hook = log.clone();
+    let deregister = async move || {
+        sleep(3 * SECOND).await;
+        hook.add("deregistered");
+    };
+    let drain = Drain::builder().on_start(deregister).build().unwrap();
+    drain.start();
+    drain.run(sleep(SECOND)).await.unwrap();
+    log.add("ended");
+    assert_eq!(log.take(), ["3 deregistered", "3 ended"]);
+    drain.goaway().await;
+    assert_eq!(ear.count("WARN"), 0, "{}", ear.text());
+    // It serves no more.
+    assert_eq!(ear.count("announced"), 0, "{}", ear.text());
+    assert_eq!(ear.count("GOAWAY"), 0, "{}", ear.text());
+}
+
+// CONTRACT E1
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_by_itself_waits_for_a_hook_no_longer_than_its_time() {
+    let (ear, log) = (Ear::new(), Log::new());
+    let drain = Drain::builder().on_start(|| sleep(60 * SECOND));
+    let drain = drain.build().unwrap();
+    drain.start();
+    drain.run(sleep(SECOND)).await.unwrap();
+    log.add("ended");
+    assert_eq!(log.take(), ["5 ended"]);
+    drain.goaway().await;
+    assert_eq!(ear.count("WARN"), 1, "{}", ear.text());
+    assert_eq!(ear.count("did not end in time"), 1, "{}", ear.text());
 }

@@ -103,6 +103,45 @@ async fn a_connection_that_comes_at_the_moment_of_the_goaway_is_closed() {
     assert!(is_closed(ours).await);
 }
 
+// CONTRACT E4
+#[tokio::test(start_paused = true)]
+async fn the_listener_is_closed_at_the_goaway_and_not_only_when_the_server_has_ended() {
+    use tokio_stream::StreamExt as _;
+    let drain = Drain::builder().no_notice().build().unwrap();
+    let (accept, accepted) = tokio::sync::mpsc::unbounded_channel();
+    let accepted = tokio_stream::wrappers::UnboundedReceiverStream::new(accepted);
+    let mut incoming = drain.incoming(accepted.map(std::io::Result::<tokio::io::DuplexStream>::Ok));
+    let waits = tokio::time::timeout(MS, incoming.next());
+    assert!(waits.await.is_err());
+    assert!(!accept.is_closed());
+    drain.start();
+    drain.goaway().await;
+    assert!(incoming.next().await.is_none());
+    assert!(accept.is_closed(), "the listener is dropped");
+    // A server may ask once more.
+    assert!(incoming.next().await.is_none());
+}
+
+// CONTRACT E1
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_server_whose_drain_is_over_has_the_rest_of_the_grace() {
+    let mut site = Site::new(Drain::builder().no_notice());
+    let drain = site.drain.clone();
+    let begin = Instant::now();
+    drain.start();
+    let (ended, after) = site.ended_after(begin).await;
+    assert_eq!((ended, after.as_secs()), (Ok(()), 0));
+    // Such as a second server, or the flush of a log.
+    assert_eq!(drain.run(sleep(24 * SECOND)).await, Ok(()));
+    assert_eq!(begin.elapsed().as_secs(), 24);
+    assert!(drain.run(std::future::pending::<()>()).await.is_err());
+    let after = begin.elapsed();
+    assert!(
+        (25 * SECOND..=25 * SECOND + 100 * MS).contains(&after),
+        "{after:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn handlers_learn_how_much_time_is_left() {
     let drain = Drain::builder().build().unwrap();

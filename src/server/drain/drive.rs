@@ -17,6 +17,10 @@ pub(super) async fn drive(shared: Arc<Shared>) {
     shared.started.cancel();
     events::begins(shared.times.notice, shared.times.grace);
     announce(&shared, &mut machine).await;
+    shared.announced.cancel();
+    if shared.ended.is_cancelled() {
+        machine.on(Happened::Ended, Instant::now());
+    }
     if machine.phase() == Phase::Notice {
         events::announced(shared.elapsed(), shared.times.notice);
     }
@@ -50,7 +54,8 @@ pub(super) async fn drive(shared: Arc<Shared>) {
     shared.stop.cancel();
 }
 
-/// Health and hooks, as long as they may take.
+/// Health and hooks, as long as they may take. A server that ends meanwhile ends none of them: once
+/// it is gone, only its deregistration tells clients so.
 async fn announce(shared: &Shared, machine: &mut Machine) {
     let mut hooks = std::mem::take(&mut *shared.hooks.lock());
     let mut running = None;
@@ -62,7 +67,6 @@ async fn announce(shared: &Shared, machine: &mut Machine) {
         };
         let happened = tokio::select! {
             () = announced => Happened::Announced,
-            () = shared.ended.cancelled() => Happened::Ended,
             () = until(machine) => Happened::TimePassed,
         };
         machine.on(happened, Instant::now());

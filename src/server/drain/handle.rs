@@ -127,8 +127,8 @@ impl Drain {
 
     /// Runs a server until it has ended, and at most until 50 ms after the hard stop.
     ///
-    /// If the server ends by itself during the drain, the drain is over: one drain is for one
-    /// server.
+    /// If the server ends by itself during the drain, the drain is over once its hooks have ended,
+    /// such as a deregistration, which this waits for: one drain is for one server.
     ///
     /// A handler that blocks a thread keeps the process alive, because a tokio runtime that is
     /// dropped waits for its threads. Call `std::process::exit` after this if there may be one.
@@ -146,6 +146,7 @@ impl Drain {
             biased;
             output = server => {
                 self.shared.ended.cancel();
+                self.shared.hooks_ended().await;
                 Ok(output)
             }
             () = stopped => Err(HardStop {}),

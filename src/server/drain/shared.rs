@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::hooks::Hooks;
@@ -20,6 +20,8 @@ pub(super) struct Shared {
     /// When the drain began.
     pub(super) began: OnceLock<Instant>,
     pub(super) started: CancellationToken,
+    /// Health and hooks are done.
+    pub(super) announced: CancellationToken,
     pub(super) goaway: CancellationToken,
     pub(super) stop: CancellationToken,
     /// The server has ended.
@@ -41,6 +43,7 @@ impl Shared {
             hooks: Mutex::new(hooks),
             began: OnceLock::new(),
             started: CancellationToken::new(),
+            announced: CancellationToken::new(),
             goaway: CancellationToken::new(),
             stop: CancellationToken::new(),
             ended: CancellationToken::new(),
@@ -83,6 +86,14 @@ impl Shared {
             }
         } else {
             self.ended.cancelled().await;
+        }
+    }
+
+    /// Returns when no hook runs any more; at once, if no drain was asked for.
+    pub(super) async fn hooks_ended(&self) {
+        if self.is_asked_for.load(Ordering::Acquire) {
+            // Their time bounds it, because the runtime that runs them may be shut down.
+            let _ = timeout(self.times.hooks, self.announced.cancelled()).await;
         }
     }
 
