@@ -449,6 +449,8 @@ async fn the_token_is_in_the_header_and_nowhere_else() {
     agent.set_fault(None);
     agent.register(instance("127.0.0.1:1").tag("a"));
     until_they_are(&channel, &["127.0.0.1:1"]).await;
+    // All levels of this crate's events.
+    assert!(ear.count("could not be resolved") > 0, "{}", ear.text());
     texts.push(ear.text());
     for text in &texts {
         assert!(!text.contains(TOKEN), "{text}");

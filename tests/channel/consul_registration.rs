@@ -1,5 +1,6 @@
 //! Servers that register themselves with Consul, against an agent on a real socket.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use grpc_resilience::consul::{Check, Registration, RegistrationError};
@@ -127,7 +128,7 @@ async fn without_an_agent_nothing_is_registered_and_the_error_says_so() {
     assert!(took < Duration::from_secs(8), "{took:?}");
     let text = "to deregister the server failed: the agent can't be reached";
     assert_eq!(error.to_string(), text);
-    assert!(std::error::Error::source(&error).is_some());
+    assert!(error.source().is_some());
     let error = registration(&agent).register().await.unwrap_err();
     assert!(
         matches!(error, RegistrationError::Agent { .. }),
@@ -146,9 +147,16 @@ async fn the_token_is_in_the_header_of_each_request_and_nowhere_else() {
     texts.push(format!("{registered:?}"));
     until(|| agent.requests().len() > 1).await;
     registered.deregister().await.unwrap();
+    let registered = settings.clone().register().await.unwrap();
     agent.stop().await;
-    let error = settings.register().await.unwrap_err();
-    texts.push(format!("{error:?} {error}"));
+    until(|| ear.count("does not do what the registration") == 1).await;
+    let left = registered.deregister().await.unwrap_err();
+    assert_eq!(ear.count("does not do what the registration"), 2);
+    let refused = settings.register().await.unwrap_err();
+    for error in [left, refused] {
+        texts.push(format!("{error:?} {error} {:?}", error.source()));
+    }
+    // All levels of this crate's events.
     texts.push(ear.text());
     for text in texts {
         assert!(!text.contains(TOKEN), "{text}");
