@@ -41,8 +41,9 @@ impl Client {
         instances: usize,
         resilience: Resilience,
     ) -> Result<Self, Failure> {
-        // As the system that this follows has it. The default picker would give a new instance few
-        // calls at first.
+        // Round robin, as the system that this follows has it: a new instance gets its share from
+        // the first round on. The default picker gives it less for 2 s, so that by chance its first
+        // call came 344 ms after it passed.
         let channel = Channel::builder(registry.target())
             .picker(RoundRobin::new())
             .build()?;

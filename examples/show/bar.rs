@@ -1,4 +1,4 @@
-//! A progress bar over time, or a line a run where there is no terminal to draw it on.
+//! A progress bar over time, or lines where there is no terminal to draw it on.
 
 use std::io::{IsTerminal, stdout};
 use std::pin::pin;
@@ -11,6 +11,8 @@ use crate::Failure;
 
 const TEMPLATE: &str = "{prefix:<44} [{bar:30}] {percent:>3} %  {msg}";
 const TICK: Duration = Duration::from_millis(100);
+/// Between two lines.
+const LINE: Duration = Duration::from_secs(15);
 
 /// Does work that takes about this long, under a bar with this name.
 ///
@@ -23,20 +25,29 @@ pub async fn watch<F: Future>(name: &str, length: Duration, work: F) -> Result<F
     let bar = ProgressBar::new(millis(length))
         .with_style(style)
         .with_prefix(name.to_owned());
-    if !stdout().is_terminal() {
+    let is_drawn = stdout().is_terminal();
+    if !is_drawn {
         bar.set_draw_target(ProgressDrawTarget::hidden());
         eprintln!("{name}: {length:?}");
     }
     let (mut work, started) = (pin!(work), Instant::now());
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut next_line = LINE;
     loop {
         tokio::select! {
             done = &mut work => {
                 bar.abandon_with_message("done");
                 return Ok(done);
             }
-            _ = ticks.tick() => bar.set_position(millis(started.elapsed())),
+            _ = ticks.tick() => {
+                let elapsed = started.elapsed();
+                bar.set_position(millis(elapsed));
+                if !is_drawn && elapsed >= next_line {
+                    eprintln!("{name}: {next_line:?} of {length:?}");
+                    next_line += LINE;
+                }
+            }
         }
     }
 }
