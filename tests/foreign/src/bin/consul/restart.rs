@@ -14,6 +14,9 @@ use crate::agent::Agent;
 use crate::server::{Server, until_ready};
 
 const TTL: Duration = Duration::from_secs(2);
+const DOWN: Duration = Duration::from_secs(10);
+/// Longer than all of it takes.
+const CALLS: Duration = Duration::from_secs(25);
 
 pub(crate) async fn run(agent: &mut Agent, promises: &mut Promises) -> Result<(), Failure> {
     let (old, new) = (Server::start().await?, Server::start().await?);
@@ -27,15 +30,15 @@ pub(crate) async fn run(agent: &mut Agent, promises: &mut Promises) -> Result<()
     let target = format!("consul://{}/restart", agent.address());
     let channel = Channel::builder(target).build()?;
     until_ready(&channel, &[&old]).await?;
-    let calls = tokio::spawn(call(channel.clone(), Duration::from_secs(20)));
+    let calls = tokio::spawn(call(channel.clone(), CALLS));
     let down = Instant::now();
     agent.kill().await?;
-    sleep(Duration::from_secs(5)).await;
+    sleep(DOWN).await;
     agent.restart().await?;
     // Only an agent that knows the first server again has both.
     let second = second.register().await?;
     let took = until_ready(&channel, &[&old, &new]).await;
-    println!("the agent was down for about 5 s; both are known: {took:?}");
+    println!("the agent was killed for {DOWN:?}, and forgot all; both are known: {took:?}");
     promises.check(
         took.is_ok(),
         format!("after {:?}: {}", down.elapsed(), channel.snapshot()),

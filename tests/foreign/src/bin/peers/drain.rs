@@ -43,8 +43,14 @@ pub(crate) async fn show(
     for caller in others.chain([Caller::Ours]) {
         let mut failed = Vec::new();
         for manner in [Manner::Drain, Manner::Plain] {
-            let trial = Trial::run(caller, manner, places).await?;
+            let mut trial = Trial::run(caller, manner, places).await?;
             println!("{caller}, {manner:?}: {trial}");
+            if manner == Manner::Drain && !trial.has_finished() {
+                // A client that gets no processor until the hard stop ends no call. grpc-js, which
+                // compiles as it starts, was seen to do so on a busy machine.
+                trial = Trial::run(caller, manner, places).await?;
+                println!("{caller}, {manner:?}, once more: {trial}");
+            }
             if manner == Manner::Drain {
                 trial.check(caller, promises);
             }
@@ -99,6 +105,12 @@ impl Trial {
         })
     }
 
+    /// All calls that started have finished, and there were some.
+    fn has_finished(&self) -> bool {
+        let words: Vec<&str> = self.counts.split(' ').collect();
+        matches!(&words[..], ["started", a, "finished", b] if a == b && *a != "0")
+    }
+
     fn check(&self, caller: Caller, promises: &mut Promises) {
         let (ended, limit) = (self.ended, GRACE + Duration::from_millis(100));
         promises.check(
@@ -107,9 +119,7 @@ impl Trial {
         );
         let text = format!("{caller}: the process ended {ended:?} after SIGTERM, of {limit:?}");
         promises.measure(ended.is_some_and(|it| it <= limit), text);
-        let words: Vec<&str> = self.counts.split(' ').collect();
-        let both = matches!(&words[..], ["started", a, "finished", b] if a == b && *a != "0");
-        promises.check(both, format!("{caller}: {}", self.counts));
+        promises.check(self.has_finished(), format!("{caller}: {}", self.counts));
         if caller == Caller::Ours {
             let calls = &self.calls;
             promises.check(calls.failed() == 0, format!("{caller}: {calls}"));
