@@ -60,7 +60,19 @@
 //! An index that goes back, as after a restart of Consul's servers, starts anew. A query that the
 //! agent does not end is given up a sixteenth of its wait and 10 s later, or when connections fail
 //! and it has waited for 10 s (CONTRACT N7). An access list's token is set by
-//! `Builder::consul_token`; the agent is asked without TLS.
+//! `Builder::consul_token`.
+//!
+//! The agent is asked over plain HTTP, for it is the one of the same machine, whose HTTP interface
+//! is on loopback by default. An agent that takes HTTPS from other machines can have both, with
+//! this in its configuration:
+//!
+//! ```text
+//! addresses { http = "127.0.0.1"  https = "0.0.0.0" }
+//! ports { http = 8500  https = 8501 }
+//! ```
+//!
+//! Where there is no agent on the machine, put a proxy that speaks TLS on its loopback, such as
+//! `stunnel` or Envoy: the token must not cross a network in the clear.
 
 pub(super) mod again;
 mod changes;
