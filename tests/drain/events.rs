@@ -84,3 +84,55 @@ async fn a_server_that_ends_by_itself_waits_for_a_hook_no_longer_than_its_time()
     assert_eq!(ear.count("WARN"), 1, "{}", ear.text());
     assert_eq!(ear.count("did not end in time"), 1, "{}", ear.text());
 }
+
+// CONTRACT E1
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_within_the_notice_time_ends_its_drain() {
+    let (ear, log) = (Ear::new(), Log::new());
+    let drain = Drain::builder().build().unwrap();
+    drain.start();
+    drain.run(sleep(2 * SECOND)).await.unwrap();
+    drain.goaway().await;
+    log.add("over");
+    assert_eq!(log.take(), ["2 over"]);
+    assert_eq!(
+        ear.count("INFO message=the drain is over: all connections are closed after=2s"),
+        1,
+        "{}",
+        ear.text()
+    );
+    assert_eq!(ear.count("GOAWAY"), 0, "{}", ear.text());
+}
+
+// CONTRACT E1
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_runs_no_server_is_over_with_its_last_connection() {
+    let ear = Ear::new();
+    let drain = Drain::builder().no_notice().build().unwrap();
+    let connections = [(); 2].map(|()| drain.wrap(tokio::io::empty()));
+    drain.start();
+    for connection in connections {
+        sleep(SECOND).await;
+        assert_eq!(ear.count("over"), 0, "{}", ear.text());
+        drop(connection);
+    }
+    sleep(60 * SECOND).await;
+    assert_eq!(ear.count("is over: all connections are closed after=2s"), 1);
+    assert_eq!(ear.count("WARN"), 0, "{}", ear.text());
+}
+
+// CONTRACT E1
+#[tokio::test(start_paused = true)]
+async fn a_drain_without_a_connection_is_over_at_its_goaway() {
+    let ear = Ear::new();
+    let drain = Drain::builder().no_notice().build().unwrap();
+    let incoming = drain.incoming(tokio_stream::pending::<std::io::Result<tokio::io::Empty>>());
+    drain.start();
+    sleep(60 * SECOND).await;
+    drop(incoming);
+    assert_eq!(
+        ear.count("is over: all connections are closed after=0ns"),
+        1
+    );
+    assert_eq!(ear.count("WARN"), 0, "{}", ear.text());
+}

@@ -6,13 +6,14 @@ use grpc_resilience::Drain;
 use grpc_resilience::drain::Fault;
 use tokio::time::{Instant, sleep};
 
+use crate::ear::Ear;
 use crate::log::Log;
 use crate::site::SECOND;
 
 // CONTRACT E1
 #[tokio::test(start_paused = true)]
 async fn hooks_run_at_once_and_one_that_fails_or_panics_holds_up_no_other() {
-    let log = Log::new();
+    let (ear, log) = (Ear::new(), Log::new());
     let (failing, slow) = (log.clone(), log.clone());
     let drain = Drain::builder()
         .on_start(|| async { assert_eq!(1, 2, "a hook that panics") })
@@ -30,6 +31,8 @@ async fn hooks_run_at_once_and_one_that_fails_or_panics_holds_up_no_other() {
     drain.goaway().await;
     log.add("goaway");
     assert_eq!(log.take(), ["0 fails", "3 deregistered", "13 goaway"]);
+    assert_eq!(ear.count("WARN message=a hook of the drain failed"), 2);
+    assert_eq!(ear.count("a hook that panics"), 1, "{}", ear.text());
 }
 
 // CONTRACT E1

@@ -1,12 +1,20 @@
 //! Health watches, which would hold up a drain until its hard stop.
 
+use std::convert::Infallible;
+use std::future::ready;
+
+use bytes::Bytes;
 use grpc_resilience::Drain;
+use http::{Request, Response};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, Empty, StreamBody};
 use tokio::time::{Instant, sleep};
 use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::health_reporter;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::site::{MS, Net, SECOND, Site};
 
@@ -46,4 +54,35 @@ async fn a_health_watch_says_not_serving_and_ends_at_the_goaway() {
         (10 * SECOND..10 * SECOND + 50 * MS).contains(&after),
         "{after:?}"
     );
+}
+
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+// CONTRACT E2
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_the_goaway_has_ended_is_over_and_stays_so() {
+    let drain = Drain::builder().no_notice().build().unwrap();
+    let silent = || StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, Infallible>>());
+    let watched = move |_| ready(Ok::<_, Infallible>(Response::new(silent())));
+    let service = drain.layer().layer(service_fn(watched));
+    let answer = service.oneshot(Request::get(WATCH).body(()).unwrap());
+    let mut body = answer.await.unwrap().into_body();
+    assert!(!body.is_end_stream());
+    drain.start();
+    let end = body.frame().await.unwrap().unwrap();
+    assert_eq!(end.trailers_ref().unwrap()["grpc-status"], "14");
+    assert!(body.is_end_stream());
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn a_watch_promises_no_length_because_the_goaway_may_end_it_and_other_bodies_keep_theirs() {
+    let drain = Drain::builder().build().unwrap();
+    let empty = |_| ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())));
+    for (path, exact) in [(WATCH, None), ("/orders.v1.Orders/Get", Some(0))] {
+        let service = drain.layer().layer(service_fn(empty));
+        let answer = service.oneshot(Request::get(path).body(()).unwrap());
+        let body = answer.await.unwrap().into_body();
+        assert_eq!(body.size_hint().exact(), exact, "{path}");
+    }
 }
