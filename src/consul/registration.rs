@@ -102,7 +102,8 @@ impl Registration {
     }
 
     /// The HTTP interface of the agent, as `host:port`. Default: `127.0.0.1:8500`, the local one.
-    /// It is that of the machine on which the server runs, because an agent's checks go with it.
+    /// It is that of the machine on which the server runs, because an agent's checks go with it. It
+    /// is asked over plain HTTP; see the [module](super) for an agent with TLS.
     pub fn agent(mut self, agent: impl Into<String>) -> Self {
         self.agent = agent.into();
         self
