@@ -25,8 +25,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use grpc_resilience_examples::show::again::unless_busy;
 use grpc_resilience_examples::show::promise::conclude;
-use grpc_resilience_examples::{Failure, fleet};
-use tokio::runtime::Builder;
+use grpc_resilience_examples::{Failure, fleet, on_two_threads};
 
 use crate::args::{Args, Experiment};
 
@@ -34,12 +33,7 @@ fn main() -> Result<ExitCode, Failure> {
     if fleet::serve_if_asked()? {
         return Ok(ExitCode::SUCCESS);
     }
-    let args = Args::parse();
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(run(&args))
+    on_two_threads(run(&Args::parse()))
 }
 
 async fn run(args: &Args) -> Result<ExitCode, Failure> {

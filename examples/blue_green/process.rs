@@ -19,6 +19,8 @@ pub(crate) struct Instance {
     pub(crate) address: SocketAddr,
     /// When it began to pass its check, in microseconds.
     passes: u64,
+    /// When it was deregistered.
+    left: u64,
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
@@ -63,6 +65,7 @@ impl Instance {
         Ok(Self {
             address,
             passes,
+            left: 0,
             process,
             lines,
         })
@@ -80,8 +83,8 @@ impl Instance {
         Ok(instances)
     }
 
-    /// Sends SIGTERM, on which it drains.
-    pub(crate) async fn terminate(&self) -> Result<(), Failure> {
+    /// Sends SIGTERM, on which it drains, and waits until it is deregistered.
+    pub(crate) async fn leave(&mut self) -> Result<(), Failure> {
         let id = self.process.id().ok_or("the instance does not run")?;
         // The shell has `kill` built in; a system call of ours would be unsafe.
         let mut shell = Command::new("sh");
@@ -89,12 +92,12 @@ impl Instance {
         if !sent.await?.success() {
             return Err(format!("no SIGTERM could be sent to process {id}").into());
         }
+        self.left = said(&mut self.lines, "left").await?;
         Ok(())
     }
 
-    /// Waits until it has drained.
+    /// Waits until it has drained, once it has left.
     pub(crate) async fn ended(mut self) -> Result<Life, Failure> {
-        let left: u64 = said(&mut self.lines, "left").await?;
         let started = said(&mut self.lines, "started").await?;
         let finished = said(&mut self.lines, "finished").await?;
         let first: u64 = said(&mut self.lines, "first").await?;
@@ -108,7 +111,7 @@ impl Instance {
             started,
             finished,
             until_used: (first > 0).then(|| between(self.passes, first)),
-            still_used: between(left, last),
+            still_used: between(self.left, last),
         })
     }
 

@@ -18,8 +18,10 @@ use crate::client::Client;
 use crate::process::{Instance, Life};
 
 const NAME: &str = "rollouts";
-/// Between two changes, as the agent is asked at most once a second.
-const STEP: Duration = Duration::from_millis(1_050);
+/// From one change to the next.
+const STEP: Duration = Duration::from_millis(1_100);
+/// From a change that is made to the next at least, as the agent is asked at most once a second.
+const APART: Duration = Duration::from_secs(1);
 /// An instance drains in a second.
 const CALM: Duration = Duration::from_secs(2);
 const TTL: Duration = Duration::from_secs(5);
@@ -78,18 +80,23 @@ async fn roll(
     opening: Instant,
 ) -> Result<(Vec<Life>, Vec<Instance>), Failure> {
     let mut draining = JoinSet::new();
-    let mut due = opening;
+    let mut pace = Pace {
+        due: opening,
+        made: opening,
+    };
     for rollout in 0..rollouts {
         // Blue is there at first.
         let base = if rollout % 2 == 0 { 3 } else { 0 };
         let mut new = Vec::new();
         for place in base..base + 3 {
-            due = step(due).await;
+            pace.next().await;
             new.push(Instance::start(registry, place, TTL).await?);
+            pace.made = Instant::now();
         }
-        for instance in old {
-            due = step(due).await;
-            instance.terminate().await?;
+        for mut instance in old {
+            pace.next().await;
+            instance.leave().await?;
+            pace.made = Instant::now();
             draining.spawn(instance.ended());
         }
         old = new;
@@ -102,10 +109,19 @@ async fn roll(
     Ok((lives, old))
 }
 
-/// Waits until the next change may be; when the one after it may be.
-async fn step(due: Instant) -> Instant {
-    sleep_until(due).await;
-    Instant::now() + STEP
+/// When changes are made. One that takes long moves the next, but not all that follow.
+struct Pace {
+    due: Instant,
+    /// The last one.
+    made: Instant,
+}
+
+impl Pace {
+    /// Waits until the next change may be.
+    async fn next(&mut self) {
+        sleep_until(self.due.max(self.made + APART)).await;
+        self.due += STEP;
+    }
 }
 
 fn longest(figures: &Figures, of: impl Fn(&Life) -> Duration) -> Duration {
