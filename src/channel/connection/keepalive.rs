@@ -253,7 +253,10 @@ mod tests {
         assert_eq!(step, Step::Wait(start + 12 * S), "whatever calls there are");
         pinger.answered();
         pinger.silence().end();
-        let mut heard = Heard { byte: start + 4 * S, ..heard };
+        let mut heard = Heard {
+            byte: start + 4 * S,
+            ..heard
+        };
         for second in 6..302 {
             let found = times_out(&mut pinger, heard, second);
             assert!(!found, "only the PONG arrived: {second} s");

@@ -5,6 +5,7 @@ mod bdp;
 mod cell;
 mod complaints;
 mod dial_error;
+mod doubt;
 mod driver;
 mod facts;
 mod frames;

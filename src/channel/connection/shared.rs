@@ -104,7 +104,9 @@ impl Connection {
             newest: AtomicU32::new(0),
             last_stream: max_requests.last_stream().min(LAST_STREAM),
             stance: Stance::default(),
-            pinger: plan.keepalive.map(|it| Mutex::new(Pinger::new(it, started))),
+            pinger: plan
+                .keepalive
+                .map(|it| Mutex::new(Pinger::new(it, started))),
             is_noticed: AtomicBool::new(false),
             is_lowered: AtomicBool::new(false),
             settings: AtomicU32::new(facts.settings()),
@@ -123,9 +125,7 @@ impl Connection {
     /// Whether a new call may go to it (CONTRACT C5).
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.stance.is_open()
-            && !self.facts.is_broken()
-            && self.facts.go_away().is_none()
+        self.stance.is_open() && !self.facts.is_broken() && self.facts.go_away().is_none()
     }
 
     /// Takes no new call any more, and ends after its last one.

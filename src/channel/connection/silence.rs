@@ -66,12 +66,30 @@ mod tests {
         let table: [(&str, &[Row]); 8] = [
             ("two", &[(1, 1, false), (2, 1, true)]),
             ("at the same time", &[(1, 0, false), (1, 0, true)]),
-            ("a third one, too", &[(1, 0, false), (2, 0, true), (3, 0, true)]),
-            ("something is read during the first", &[(1, 2, false), (3, 2, false)]),
-            ("something is read between them", &[(1, 0, false), (3, 2, false)]),
-            ("something is read during the second", &[(1, 0, false), (2, 3, false)]),
-            ("and then two", &[(1, 0, false), (2, 3, false), (4, 3, false), (5, 3, true)]),
-            ("one that began long before", &[(5, 4, false), (1, 4, false), (6, 4, false)]),
+            (
+                "a third one, too",
+                &[(1, 0, false), (2, 0, true), (3, 0, true)],
+            ),
+            (
+                "something is read during the first",
+                &[(1, 2, false), (3, 2, false)],
+            ),
+            (
+                "something is read between them",
+                &[(1, 0, false), (3, 2, false)],
+            ),
+            (
+                "something is read during the second",
+                &[(1, 0, false), (2, 3, false)],
+            ),
+            (
+                "and then two",
+                &[(1, 0, false), (2, 3, false), (4, 3, false), (5, 3, true)],
+            ),
+            (
+                "one that began long before",
+                &[(5, 4, false), (1, 4, false), (6, 4, false)],
+            ),
         ];
         for (case, rows) in table {
             let mut silence = Silence::default();

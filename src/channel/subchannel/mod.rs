@@ -30,7 +30,7 @@ use crate::report::SharedError;
 use health::{Checked, Fresh};
 use machine::Machine;
 use renewal::Renewal;
-use silence::{Role, Silent};
+use silence::Silent;
 use told::Told;
 
 /// An endpoint of a channel.
@@ -67,6 +67,16 @@ struct Inside {
     go_aways: u64,
     /// Connections that were made, or have come back.
     made: u64,
+}
+
+/// What a connection was for its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It has left already.
+    None,
+    /// It took calls.
+    InUse,
+    Silent,
 }
 
 /// How long a connection beyond the first may be without calls.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::silence::Role;
-use super::{Inside, Subchannel};
+use super::{Inside, Role, Subchannel};
 use crate::channel::connection::Connection;
 use crate::classify::display_chain;
 use crate::events;

@@ -18,16 +18,6 @@ pub(super) struct Silent {
     pub(super) hearing: Hearing,
 }
 
-/// What a connection was for its endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// It has left already.
-    None,
-    /// It took calls.
-    InUse,
-    Silent,
-}
-
 impl Subchannel {
     pub(super) fn falls_silent(&self, connection: &Arc<Connection>) {
         let unit = self.shared.rng.unit();
