@@ -103,12 +103,13 @@ async fn a_frozen_server_gets_no_call_after_two_attempt_timeouts() {
     client.unary(EchoRequest::default()).await.unwrap();
     hosts[0].freeze();
     let (start, mut calls) = (Instant::now(), 0);
-    while start.elapsed() < 30 * S {
+    while start.elapsed() < 15 * S {
         client.unary(EchoRequest::default()).await.unwrap();
         calls += 1;
+        tokio::time::sleep(50 * MS).await;
     }
-    // Two of 200 ms, and 5 ms each.
-    assert!(calls > 5_000, "{calls} calls");
+    // Two of 200 ms, and 55 ms each.
+    assert!(calls > 250, "{calls} calls");
     let frozen = endpoint(&channel, 0);
     assert_eq!((frozen.consecutive_failures, frozen.in_flight), (2, 0));
     assert_eq!(ejected(&channel), [0; 0]);

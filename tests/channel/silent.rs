@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use grpc_resilience::attempt_timeout::{AttemptTimeout, AttemptTimeoutLayer};
+use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::pick::RoundRobin;
 use grpc_resilience::channel::{Builder, Channel, Connectivity, EndpointSnapshot};
 use grpc_resilience::{Resilience, Resilient, RetryPolicy};
@@ -258,7 +259,8 @@ async fn a_server_that_accepts_connections_and_falls_silent_on_each_is_dialled_w
         // Each connection is made, and is a black hole afterwards.
         hosts.iter().for_each(|host| host.freeze());
         hosts.push(net.serve("host"));
-        let _ = timed.clone().oneshot(declared()).await;
+        // It waits, where the endpoint backs off.
+        let _ = timed.clone().oneshot(patient()).await;
         let endpoint = alone(&channel);
         most = most.max(endpoint.silent.len());
     }
@@ -374,9 +376,15 @@ async fn a_server_that_answers_pings_and_no_call_is_ejected_for_all_its_timeouts
     for call in calls {
         let _ = call.await.unwrap();
     }
-    until(|| !ejected(&cluster.channel).is_empty()).await;
+    others_have_run().await;
     let slow = endpoint(&cluster.channel, 0);
     assert_eq!((slow.consecutive_failures, slow.silent.len()), (5, 0));
+    // The other one has to have worked since the row began (CONTRACT O1).
+    while ejected(&cluster.channel).is_empty() {
+        let slow = endpoint(&cluster.channel, 0);
+        assert!(slow.consecutive_failures < 7, "{slow}");
+        let _ = timed.clone().oneshot(declared()).await;
+    }
 }
 
 // CONTRACT C22
@@ -394,14 +402,20 @@ async fn one_ping_is_sent_at_once_and_calls_go_to_the_replacement() {
     let timed = AttemptTimeoutLayer::new(100 * MS)
         .unwrap()
         .layer(channel.clone());
-    times_out(&timed).await;
-    assert_eq!(peer.pings_received(), before);
-    times_out(&timed).await;
+    // It still answers the first of them with an update of the window, perhaps.
+    let mut timeouts = 0;
+    while seen(&channel).1 == 0 && alone(&channel).connections.len() == 1 && timeouts < 3 {
+        assert_eq!(peer.pings_received(), before);
+        times_out(&timed).await;
+        timeouts += 1;
+        others_have_run().await;
+    }
+    assert!((2..=3).contains(&timeouts), "{timeouts}");
     peer.wait_for_connections(2).await;
     // The new connection has one of its own.
     until(|| peer.pings_received() == before + 2).await;
     succeeds(&channel).await;
-    assert_eq!(peer.streams_seen().len(), 4);
+    assert_eq!(peer.streams_seen().len(), 2 + timeouts);
     assert_eq!(peer.pings_received(), before + 2);
 }
 
@@ -414,19 +428,24 @@ async fn a_server_that_closes_a_silent_connection_for_its_pings_gets_fewer() {
     let script = Connection::new()
         .streams([Stream::ok(b"")])
         .other_streams(Stream::stall())
-        .without_pong()
+        .then(Step::AwaitStreams(1))
+        .then(Step::LeavePings)
         .then(Step::AwaitStreams(3))
         .then(Step::Gate(closes.clone()))
         .then(Step::Bytes(debug.into()));
     let heard = Ear::new();
     let peer = Peer::start([script]).await;
-    let channel = builder(&peer).build().unwrap();
+    let channel = channel(&peer).await;
     succeeds(&channel).await;
     let timed = AttemptTimeoutLayer::new(100 * MS)
         .unwrap()
         .layer(channel.clone());
-    times_out(&timed).await;
-    times_out(&timed).await;
+    for _ in 0..2 {
+        // Without DATA it has nothing to say.
+        let mut request = request_with(http_body_util::Empty::new());
+        request.call_options().idempotent();
+        assert!(timed.clone().oneshot(request).await.is_err());
+    }
     until(|| seen(&channel) == (1, 1)).await;
     closes.open();
     until(|| seen(&channel) == (1, 0)).await;

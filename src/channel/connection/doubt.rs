@@ -29,6 +29,11 @@ impl Connection {
         Blame::Both
     }
 
+    /// It takes no call until it answers.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.stance.is_silent()
+    }
+
     /// It takes no call any more, whatever it says.
     pub(super) fn is_leaving(&self) -> bool {
         self.stance.is_retired() || self.facts.is_broken() || self.facts.go_away().is_some()
