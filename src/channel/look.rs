@@ -190,7 +190,9 @@ fn take_more<'a>(
         .iter()
         .filter(|it| it.is_open() && has_room(it, wish) && it.slots.free() > 0)
         .min_by_key(|it| it.slots.in_use());
-    if wish.has_more && (connections.len() == 1 || least.is_none()) {
+    // The endpoint replaces one that may be dead, by the rules of dialling.
+    let is_replaced = connections.iter().any(|it| it.is_silent());
+    if wish.has_more && !is_replaced && (connections.len() == 1 || least.is_none()) {
         subchannel.demand_more();
     }
     least.filter(|it| it.slots.take(u32::MAX))

@@ -91,6 +91,9 @@ pub struct EndpointSnapshot {
     pub go_aways: u64,
     /// The connections that take calls, or would if the server were healthy; the oldest first.
     pub connections: Vec<ConnectionSnapshot>,
+    /// Connections that take no call until they answer a PING, because attempts timed out on them
+    /// and nothing was read.
+    pub silent: Vec<ConnectionSnapshot>,
     /// Connections that take no new call, and end with those that they have.
     pub draining: Vec<ConnectionSnapshot>,
     /// How long until the next dial, if one is planned.
@@ -171,7 +174,7 @@ impl ChannelSnapshot {
 
 fn endpoint(subchannel: &Subchannel) -> EndpointSnapshot {
     let (view, now) = (subchannel.view(), Instant::now());
-    let (connections, draining) = subchannel.connections();
+    let [connections, silent, draining] = subchannel.connections();
     let of = |connections: Vec<Arc<Connection>>| {
         let each = connections.iter().map(|it| connection(it, now));
         each.collect()
@@ -202,6 +205,7 @@ fn endpoint(subchannel: &Subchannel) -> EndpointSnapshot {
         failure_rate: record.filter(|it| it.calls > 0).map(|it| it.rate()),
         go_aways: view.go_aways,
         connections: of(connections),
+        silent: of(silent),
         draining: of(draining),
         next_dial: view.next_dial.map(|at| at.saturating_duration_since(now)),
         error: view.error.as_deref().map(|error| display_chain(error)),
@@ -308,10 +312,12 @@ impl EndpointSnapshot {
             .iter()
             .map(|it| u64::from(it.streams))
             .sum();
-        let connections = match self.draining.len() {
-            0 => self.connections.len().to_string(),
-            draining => format!("{} + {draining} draining", self.connections.len()),
-        };
+        let mut connections = self.connections.len().to_string();
+        for (others, how) in [(&self.silent, "silent"), (&self.draining, "draining")] {
+            if !others.is_empty() {
+                connections = format!("{connections} + {} {how}", others.len());
+            }
+        }
         [
             self.name.clone(),
             if self.is_removed {

@@ -48,6 +48,35 @@ pub(crate) fn too_many_pings(endpoint: &str, keep_alive_interval: Duration) {
     );
 }
 
+/// This endpoint says nothing on a connection, which has to answer a PING.
+#[cold]
+pub(crate) fn connection_is_silent(endpoint: &str, timeouts: u32) {
+    tracing::info!(
+        target: TARGET, endpoint, timeouts,
+        "attempts timed out on a connection from which nothing was read: it gets no call until it \
+         answers a PING, and another one is made"
+    );
+}
+
+/// The PING was answered.
+#[cold]
+pub(crate) fn connection_answers(endpoint: &str, silent_for: Duration) {
+    tracing::info!(
+        target: TARGET, endpoint, ?silent_for,
+        "a silent connection answers, and gets calls again"
+    );
+}
+
+/// The PING was not answered in time.
+#[cold]
+pub(crate) fn connection_is_dead(endpoint: &str, timeouts: u32) {
+    tracing::warn!(
+        target: TARGET, endpoint, timeouts,
+        "a silent connection did not answer a PING, and is closed: the server is frozen, or its \
+         address has moved, or a firewall or a proxy has forgotten the connection"
+    );
+}
+
 /// This endpoint breaks HTTP/2 or floods the connection.
 #[cold]
 pub(crate) fn hostile_peer(endpoint: &str, reason: &str) {

@@ -35,8 +35,8 @@ pub(crate) use ejection::{
 };
 #[cfg(feature = "channel")]
 pub(crate) use endpoint::{
-    connection_not_renewed, endpoint_state, health_changed, health_unchecked, hostile_peer,
-    too_many_pings,
+    connection_answers, connection_is_dead, connection_is_silent, connection_not_renewed,
+    endpoint_state, health_changed, health_unchecked, hostile_peer, too_many_pings,
 };
 pub(crate) use once::Once;
 #[cfg(feature = "channel")]

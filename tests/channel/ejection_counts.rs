@@ -65,18 +65,12 @@ async fn the_deadline_of_a_call_is_no_failure_of_its_endpoint() {
 
 // CONTRACT O2: own attempt timeouts
 #[tokio::test(start_paused = true)]
-async fn five_attempt_timeouts_in_a_row_eject_a_frozen_server() {
+async fn five_attempt_timeouts_in_a_row_eject_a_server_that_answers_no_call() {
     let manners = two();
     let Cluster { channel, hosts, .. } = cluster(&manners, picking(RoundRobin::new())).await;
-    let stack = Resilience::new()
-        .default_timeout(10 * S)
-        .attempt_timeout(AttemptTimeoutLayer::new(200 * MS).unwrap())
-        .retry(RetryPolicy::new())
-        .idempotent("/test.v1.Echo/*")
-        .unwrap();
-    let mut client = EchoClient::new(stack.wrap(channel.clone()));
+    let mut client = EchoClient::new(impatient().wrap(channel.clone()));
     client.unary(EchoRequest::default()).await.unwrap();
-    hosts[0].freeze();
+    manners[0].take(60_000);
     let start = Instant::now();
     let mut calls = 0;
     while ejected(&channel).is_empty() {
@@ -87,6 +81,38 @@ async fn five_attempt_timeouts_in_a_row_eject_a_frozen_server() {
     assert_eq!(ejected(&channel), [0]);
     // Five of 200 ms, and the pauses of the retries.
     assert!(start.elapsed() < 3 * S, "{:?}", start.elapsed());
+    drop(hosts);
+}
+
+/// Attempts of 200 ms.
+fn impatient() -> Resilience {
+    Resilience::new()
+        .default_timeout(10 * S)
+        .attempt_timeout(AttemptTimeoutLayer::new(200 * MS).unwrap())
+        .retry(RetryPolicy::new())
+        .idempotent("/test.v1.Echo/*")
+        .unwrap()
+}
+
+// CONTRACT C22: its new connections say nothing either
+#[tokio::test(start_paused = true)]
+async fn a_frozen_server_gets_no_call_after_two_attempt_timeouts() {
+    let manners = two();
+    let Cluster { channel, hosts, .. } = cluster(&manners, picking(RoundRobin::new())).await;
+    let mut client = EchoClient::new(impatient().wrap(channel.clone()));
+    client.unary(EchoRequest::default()).await.unwrap();
+    hosts[0].freeze();
+    let (start, mut calls) = (Instant::now(), 0);
+    while start.elapsed() < 15 * S {
+        client.unary(EchoRequest::default()).await.unwrap();
+        calls += 1;
+        tokio::time::sleep(50 * MS).await;
+    }
+    // Two of 200 ms, and 55 ms each.
+    assert!(calls > 250, "{calls} calls");
+    let frozen = endpoint(&channel, 0);
+    assert_eq!((frozen.consecutive_failures, frozen.in_flight), (2, 0));
+    assert_eq!(ejected(&channel), [0; 0]);
 }
 
 // CONTRACT O2: a stream's opening, whose end no server is told

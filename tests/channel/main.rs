@@ -33,6 +33,7 @@ mod pickers;
 mod picking_cases;
 mod pins;
 mod proxy;
+mod silent;
 mod slots;
 mod storm;
 mod streams;

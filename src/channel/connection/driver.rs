@@ -21,11 +21,26 @@ pub(crate) trait Watcher: Send + Sync + 'static {
     /// It was leaving when its first response began.
     fn served_late(&self);
 
+    /// It may be dead: it takes no call until it answers the PING that was sent just now.
+    fn silent(&self, connection: &Arc<Connection>);
+
+    /// It has answered, and takes calls again.
+    fn answers(&self, connection: &Arc<Connection>);
+
     /// No call was on it for as long as it may be idle.
-    fn idle(&self, connection: &Arc<Connection>);
+    fn idle(&self, connection: &Arc<Connection>, idle_for: Duration) -> Rest;
 
     /// It is over.
     fn over(&self, connection: &Arc<Connection>, end: Result<(), h2::Error>);
+}
+
+/// What becomes of an idle connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    Closed,
+    /// It may be idle for this long in all.
+    Until(Duration),
+    Forever,
 }
 
 /// The task of a connection: it lives until the connection is over.
@@ -36,6 +51,8 @@ pub(super) struct Driver {
     idle: Option<Idle>,
     timer: Option<Pin<Box<Sleep>>>,
     is_leaving: bool,
+    /// It is taken for dead, and its watcher was told so.
+    is_silent: bool,
     /// It left before it served a call.
     is_unproven: bool,
     /// When a connection whose writes fail is given up, even if its read side says nothing.
@@ -78,6 +95,7 @@ impl Driver {
             }),
             timer: None,
             is_leaving: false,
+            is_silent: false,
             is_unproven: false,
             broken_until: None,
             is_over: false,
@@ -93,15 +111,13 @@ impl Driver {
     }
 
     fn keepalive(&mut self, now: Instant) -> Result<Option<Instant>, Over> {
-        let facts = &self.connection.facts;
         loop {
-            let has_calls = self.connection.slots.in_use() > 0 || self.connection.is_watched();
-            match self.pings.keep_alive(now, facts, has_calls) {
+            match self.pings.keep_alive(now, &self.connection) {
                 Step::Rest => return Ok(None),
                 Step::Wait(until) => return Ok(Some(until)),
                 Step::Ping => {}
                 Step::Close => {
-                    facts.set_silent();
+                    self.connection.facts.set_silent();
                     return Err(Over);
                 }
             }
@@ -132,14 +148,40 @@ impl Driver {
         if now < idle.since + idle.max {
             return Some(now + idle.max / 4);
         }
-        self.idle = None;
-        self.watcher.idle(&self.connection);
-        None
+        match self.watcher.idle(&self.connection, idle.max) {
+            Rest::Until(max) => {
+                idle.max = max;
+                Some(now + max / 4)
+            }
+            Rest::Closed | Rest::Forever => {
+                self.idle = None;
+                None
+            }
+        }
     }
 
     fn poll_pings(&mut self, cx: &mut Context<'_>) {
-        if let Some(window) = self.pings.poll(cx, &self.connection.facts) {
+        let (window, is_answered) = self.pings.poll(cx, &self.connection);
+        if let Some(window) = window {
             self.connection.grow(window);
+        }
+        if is_answered && self.is_silent {
+            self.is_silent = false;
+            self.connection.answers();
+            self.watcher.answers(&self.connection);
+        }
+    }
+
+    /// The connection takes no new call, or none for now.
+    #[cold]
+    fn closes(&mut self) {
+        if self.connection.is_leaving() {
+            self.leave();
+        } else if !std::mem::replace(&mut self.is_silent, true) {
+            self.pings.ask(Instant::now(), &self.connection);
+            self.watcher.silent(&self.connection);
+            // The answer is due sooner than anything else.
+            self.timer = None;
         }
     }
 
@@ -196,7 +238,7 @@ impl Future for Driver {
             return Poll::Ready(());
         }
         if !this.is_leaving && !this.connection.is_open() {
-            this.leave();
+            this.closes();
         }
         this.poll_pings(cx);
         // A timer that goes off too early is set anew then, and not with each call.

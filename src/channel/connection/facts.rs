@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::allowance::FOR_BYTES;
+use super::keepalive::Heard;
 use crate::channel::load::since;
 use crate::kernel::sync::Mutex;
 
@@ -204,6 +205,14 @@ impl Facts {
 
     pub(crate) fn heard_at(&self) -> Instant {
         self.epoch + Duration::from_nanos(self.heard_at.load(Ordering::Relaxed))
+    }
+
+    /// Both.
+    pub(super) fn heard(&self) -> Heard {
+        Heard {
+            byte: self.read_at(),
+            news: self.heard_at(),
+        }
     }
 
     /// Bytes were read just now; whether a frame other than a PONG was among them.

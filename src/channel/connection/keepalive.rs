@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::silence::Silence;
+
 /// The settings of the keepalive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keepalive {
@@ -49,6 +51,7 @@ pub(super) struct Pinger {
     /// When the last PING was sent.
     sent: Option<Instant>,
     is_answered: bool,
+    silence: Silence,
 }
 
 impl Pinger {
@@ -58,12 +61,44 @@ impl Pinger {
             active_since: settings.while_idle.then_some(now),
             sent: None,
             is_answered: true,
+            silence: Silence::default(),
         }
     }
 
     /// The PING was answered.
     pub(super) fn answered(&mut self) {
         self.is_answered = true;
+    }
+
+    pub(super) fn silence(&mut self) -> &mut Silence {
+        &mut self.silence
+    }
+
+    /// An attempt that began then timed out; whether the peer has to answer a PING before it gets
+    /// another call (CONTRACT C22).
+    ///
+    /// A peer that has answered one and said nothing since is alive, and slow. It can't be asked
+    /// again so soon, since servers count PINGs.
+    pub(super) fn timed_out(&mut self, began: Instant, now: Instant, heard: Heard) -> bool {
+        let is_silent = self.silence.timed_out(began, heard.byte);
+        let is_asked = self.sent.is_some() && !self.is_answered;
+        is_silent && (is_asked || self.not_before(heard).is_none_or(|it| it <= now))
+    }
+
+    /// The peer is asked at `now`, whatever is due; whether a PING has to be sent for it.
+    pub(super) fn ask(&mut self, now: Instant) -> bool {
+        if self.sent.is_some() && !self.is_answered {
+            return false;
+        }
+        self.sent = Some(now);
+        self.is_answered = false;
+        true
+    }
+
+    /// Before this no PING follows on the last one, unless there is news.
+    fn not_before(&self, heard: Heard) -> Option<Instant> {
+        let sent = self.sent.filter(|sent| heard.news <= *sent)?;
+        Some(sent + self.settings.time.max(BETWEEN))
     }
 
     /// What to do at `now`; [`Step::Ping`] counts as done.
@@ -87,15 +122,12 @@ impl Pinger {
             return Step::Rest;
         }
         let active_since = *self.active_since.get_or_insert(now);
-        let due = match self.sent {
-            Some(sent) if heard.news <= sent => sent + time.max(BETWEEN),
-            _ => heard.byte.max(active_since) + time,
-        };
+        let usual = heard.byte.max(active_since) + time;
+        let due = self.not_before(heard).unwrap_or(usual);
         if due > now {
             return Step::Wait(due);
         }
-        self.sent = Some(now);
-        self.is_answered = false;
+        self.ask(now);
         Step::Ping
     }
 }
@@ -200,5 +232,38 @@ mod tests {
         pinger.answered();
         let step = pinger.step(start + time + S, both(start), true);
         assert_eq!(step, Step::Wait(start + 2 * time));
+    }
+
+    // CONTRACT C22, C6
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_peer_is_asked_at_once_and_not_again_for_5_minutes_without_news() {
+        let start = Instant::now();
+        let mut pinger = Pinger::new(SETTINGS, start);
+        let heard = both(start);
+        let times_out = |pinger: &mut Pinger, heard, second| {
+            let at = start + second * S;
+            pinger.timed_out(at - S, at, heard)
+        };
+        assert!(!times_out(&mut pinger, heard, 1));
+        assert!(times_out(&mut pinger, heard, 2));
+        assert!(pinger.ask(start + 2 * S));
+        assert!(times_out(&mut pinger, heard, 3), "it is not answered");
+        assert!(!pinger.ask(start + 3 * S), "and is under way");
+        let step = pinger.step(start + 3 * S, heard, false);
+        assert_eq!(step, Step::Wait(start + 12 * S), "whatever calls there are");
+        pinger.answered();
+        pinger.silence().end();
+        let mut heard = Heard {
+            byte: start + 4 * S,
+            ..heard
+        };
+        for second in 6..302 {
+            let found = times_out(&mut pinger, heard, second);
+            assert!(!found, "only the PONG arrived: {second} s");
+        }
+        assert!(times_out(&mut pinger, heard, 302));
+        heard = both(start + 310 * S);
+        assert!(!times_out(&mut pinger, heard, 311));
+        assert!(times_out(&mut pinger, heard, 312), "there was news");
     }
 }

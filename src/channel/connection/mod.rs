@@ -5,6 +5,7 @@ mod bdp;
 mod cell;
 mod complaints;
 mod dial_error;
+mod doubt;
 mod driver;
 mod facts;
 mod frames;
@@ -15,7 +16,9 @@ mod max_requests;
 mod pings;
 mod sent;
 mod shared;
+mod silence;
 mod slots;
+mod stance;
 mod tap;
 mod watch;
 mod watched;
@@ -25,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::lines::Lines;
 use super::load::Load;
@@ -34,7 +37,7 @@ use driver::Driver;
 
 pub(crate) use complaints::Complaints;
 pub use dial_error::DialError;
-pub(crate) use driver::Watcher;
+pub(crate) use driver::{Rest, Watcher};
 pub(crate) use facts::Facts;
 pub use handshake::Phase;
 pub(crate) use handshake::{Http2, Progress};
@@ -85,7 +88,7 @@ pub(crate) async fn connect(
             runtime.spawn(Driver::new(
                 Arc::clone(&connection),
                 watcher,
-                pings::Pings::new(pings, plan.keepalive, adaptive, Instant::now()),
+                pings::Pings::new(pings, adaptive),
                 plan.max_idle,
             ));
             return Ok(connection);

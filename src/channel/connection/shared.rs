@@ -14,9 +14,11 @@ use super::cell::{Cell, Turn};
 use super::complaints::Complaints;
 use super::facts::Facts;
 use super::handshake::Shaken;
+use super::keepalive::Pinger;
 use super::limit::{Limit, Limits};
 use super::sent::{First, Sent, Unsent, Why, copy};
 use super::slots::Slots;
+use super::stance::Stance;
 use super::watched::Watched;
 use crate::channel::lines::Lines;
 use crate::channel::load::Load;
@@ -43,8 +45,9 @@ pub(crate) struct Connection {
     newest: AtomicU32,
     /// At this stream it is replaced.
     last_stream: u32,
-    /// It is being replaced: no new call.
-    is_retired: AtomicBool,
+    pub(super) stance: Stance,
+    /// `None` if it sends no PING to find out whether the peer is alive.
+    pub(super) pinger: Option<Mutex<Pinger>>,
     is_noticed: AtomicBool,
     /// Something was refused, so that all streams count for the own limit.
     is_lowered: AtomicBool,
@@ -79,6 +82,7 @@ impl Connection {
             peer_limit,
             window,
         } = shaken;
+        let started = Instant::now();
         let configured = http2.max_streams;
         let limits = Limits {
             peer: peer_limit,
@@ -90,7 +94,7 @@ impl Connection {
             endpoint: Arc::clone(&plan.endpoint),
             load: Arc::clone(&plan.load),
             slots: Slots::new(limits.calls()),
-            started: Instant::now(),
+            started,
             runtime,
             cell: Cell::new(connection),
             send: Mutex::new(Some(send)),
@@ -99,7 +103,10 @@ impl Connection {
             queued: AtomicU32::new(0),
             newest: AtomicU32::new(0),
             last_stream: max_requests.last_stream().min(LAST_STREAM),
-            is_retired: AtomicBool::new(false),
+            stance: Stance::default(),
+            pinger: plan
+                .keepalive
+                .map(|it| Mutex::new(Pinger::new(it, started))),
             is_noticed: AtomicBool::new(false),
             is_lowered: AtomicBool::new(false),
             settings: AtomicU32::new(facts.settings()),
@@ -118,14 +125,12 @@ impl Connection {
     /// Whether a new call may go to it (CONTRACT C5).
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        !self.is_retired.load(Ordering::Acquire)
-            && !self.facts.is_broken()
-            && self.facts.go_away().is_none()
+        self.stance.is_open() && !self.facts.is_broken() && self.facts.go_away().is_none()
     }
 
     /// Takes no new call any more, and ends after its last one.
     pub(crate) fn retire(&self) {
-        self.is_retired.store(true, Ordering::Release);
+        self.stance.retire();
         let send = self.send.lock().take();
         drop(send);
         self.cell.wake();
@@ -188,7 +193,7 @@ impl Connection {
     }
 
     pub(super) fn opened(&self, stream: u32) {
-        if stream >= self.last_stream && !self.is_retired.swap(true, Ordering::AcqRel) {
+        if stream >= self.last_stream && self.stance.retire() {
             self.cell.wake();
         }
     }
@@ -235,7 +240,8 @@ impl Connection {
         }
         if over.is_pending() && !self.is_open() {
             let is_news = !had_served && self.facts.has_served();
-            if is_news || !self.is_noticed.load(Ordering::Acquire) {
+            let is_noticed = self.is_noticed.load(Ordering::Acquire);
+            if is_news || self.is_leaving() && !is_noticed {
                 self.cell.wake();
             }
         }

@@ -24,7 +24,13 @@ impl Watcher for Told {
 
     fn served_late(&self) {}
 
-    fn idle(&self, _connection: &Arc<Connection>) {}
+    fn silent(&self, _connection: &Arc<Connection>) {}
+
+    fn answers(&self, _connection: &Arc<Connection>) {}
+
+    fn idle(&self, _connection: &Arc<Connection>, _idle_for: Duration) -> Rest {
+        Rest::Closed
+    }
 
     fn over(&self, _connection: &Arc<Connection>, _end: Result<(), h2::Error>) {
         self.over.fetch_add(1, Ordering::AcqRel);

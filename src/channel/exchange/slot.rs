@@ -193,7 +193,7 @@ impl Slot {
         let (has_head, is_measured) = (*self.has_head.get_mut(), *self.is_measured.get_mut());
         let is_over = |it: AttemptEnd| it.is_over(Instant::now(), has_head, is_measured);
         if self.attempt.is_some_and(is_over) {
-            Ended::Failed(Blame::Both)
+            Ended::Failed(self.connection.timed_out(self.start))
         } else {
             Ended::Dropped
         }

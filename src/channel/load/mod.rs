@@ -71,6 +71,11 @@ impl Load {
         self.epoch
     }
 
+    /// This time by its clock, in nanoseconds since the epoch.
+    pub(crate) fn at(&self, nanos: u64) -> Instant {
+        self.epoch + Duration::from_nanos(nanos)
+    }
+
     /// Counts for ejection, too.
     pub(crate) fn counted(self, tally: Option<Tally>) -> Self {
         Self { tally, ..self }

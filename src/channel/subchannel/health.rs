@@ -11,6 +11,9 @@ use crate::channel::view::HealthView;
 use crate::events;
 use crate::report::SharedError;
 
+/// What the watch of one connection has found; `None` without an answer.
+pub(super) type Hearing = Option<Answer>;
+
 /// What the watches of the connections that are open have found.
 #[derive(Default)]
 pub(super) struct Checked {
@@ -35,6 +38,19 @@ impl Checked {
         {
             Some((_, known)) => *known = answer,
             None => self.answers.push((Arc::clone(connection), answer)),
+        }
+    }
+
+    /// Forgets what was found of one that takes no call for now.
+    pub(super) fn take(&mut self, connection: &Arc<Connection>) -> Hearing {
+        let is_it = |(it, _): &(Arc<Connection>, Answer)| Arc::ptr_eq(it, connection);
+        let place = self.answers.iter().position(is_it)?;
+        Some(self.answers.remove(place).1)
+    }
+
+    pub(super) fn restore(&mut self, connection: &Arc<Connection>, hearing: Hearing) {
+        if let Some(answer) = hearing {
+            self.hear(connection, answer);
         }
     }
 
@@ -154,13 +170,7 @@ impl Subchannel {
             while let Some(answer) = watch.next().await {
                 let connection = watch.connection();
                 me.change(|inside, _| {
-                    let is_open = inside
-                        .connections
-                        .iter()
-                        .any(|it| Arc::ptr_eq(it, connection));
-                    if is_open {
-                        inside.checked.hear(connection, answer);
-                    }
+                    inside.hears(connection, Some(answer));
                     None
                 });
             }
@@ -198,13 +208,6 @@ impl Subchannel {
 }
 
 impl Inside {
-    /// The dial made this connection, and its watch found this.
-    pub(super) fn checked(&mut self, connection: &Arc<Connection>, answer: Option<Answer>) {
-        if let Some(answer) = answer {
-            self.checked.hear(connection, answer);
-        }
-    }
-
     /// The connections that calls may use: healthy ones, or any if health does not count.
     pub(super) fn offered(&self) -> Vec<Arc<Connection>> {
         let all = self.connections.iter();

@@ -27,7 +27,9 @@ impl Subchannel {
             // It may still run to its next `await`, and its outcome is not wanted.
             inside.dial_number += 1;
         }
-        let connections = std::mem::take(&mut inside.connections);
+        let silent = std::mem::take(&mut inside.silent);
+        let mut connections = std::mem::take(&mut inside.connections);
+        connections.extend(silent.into_iter().map(|it| it.connection));
         inside.draining.extend(connections.iter().cloned());
         for connection in &connections {
             inside.checked.forget(connection);
@@ -69,9 +71,15 @@ impl Subchannel {
         }
     }
 
-    /// Its connections: those that take calls, and those that only end theirs.
-    pub(in crate::channel) fn connections(&self) -> (Vec<Arc<Connection>>, Vec<Arc<Connection>>) {
+    /// Its connections: those that take calls, those that may be dead, and those that only end
+    /// their calls.
+    pub(in crate::channel) fn connections(&self) -> [Vec<Arc<Connection>>; 3] {
         let inside = self.inside.lock();
-        (inside.connections.clone(), inside.draining.clone())
+        let silent = inside.silent.iter().map(|it| Arc::clone(&it.connection));
+        [
+            inside.connections.clone(),
+            silent.collect(),
+            inside.draining.clone(),
+        ]
     }
 }

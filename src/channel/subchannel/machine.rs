@@ -1,5 +1,7 @@
 //! One address as a pure state machine: it is told what happened and says when to dial.
 
+mod silence;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,13 @@ pub(super) struct Was {
     pub(super) has_served: bool,
     /// The server closed it by a GOAWAY without an error, which is no failure.
     pub(super) is_graceful: bool,
+}
+
+impl Was {
+    /// It ends an outage.
+    fn is_proven(self, now: Instant) -> bool {
+        self.has_served || now >= self.ready_since + PROVEN
+    }
 }
 
 #[derive(Debug)]
@@ -160,7 +169,7 @@ impl Machine {
 
     /// The planned dial starts; whether it is still wanted.
     pub(super) fn dialling(&mut self, now: Instant) -> bool {
-        if self.is_shut || self.dial == Dial::Running {
+        if self.is_shut || !matches!(self.dial, Dial::Planned(_)) {
             return false;
         }
         self.dial = Dial::Running;
@@ -193,26 +202,11 @@ impl Machine {
 
     /// A connection takes no call any more.
     pub(super) fn lost(&mut self, was: Was, now: Instant, unit: f64) -> Option<Instant> {
-        self.ready = self.ready.saturating_sub(1);
         // No connection can be made with the new settings, and now those with earlier ones are
         // gone.
         let is_backing_off = self.not_before.is_some_and(|at| at > now);
         let cannot_renew = self.is_renewing && is_backing_off;
-        let is_proven = was.has_served || now >= was.ready_since + PROVEN;
-        if is_proven {
-            self.recover();
-        } else {
-            self.failures += 1;
-        }
-        if was.has_served {
-            // The connection between two dials served a call.
-            self.last_dial = None;
-        }
-        let at = if self.failures > 1 {
-            self.back_off(now, self.failures - 1, unit)
-        } else {
-            now
-        };
+        let at = self.leaves(was.has_served, was.is_proven(now), now, unit);
         if self.ready > 0 {
             return None;
         }
@@ -224,6 +218,25 @@ impl Machine {
             Dial::Running => false,
         };
         self.plan_if(is_free, at)
+    }
+
+    /// There is one connection less; when the next dial is due.
+    fn leaves(&mut self, has_served: bool, is_proven: bool, now: Instant, unit: f64) -> Instant {
+        self.ready = self.ready.saturating_sub(1);
+        if is_proven {
+            self.recover();
+        } else {
+            self.failures += 1;
+        }
+        if has_served {
+            // The connection between two dials served a call.
+            self.last_dial = None;
+        }
+        if self.failures > 1 {
+            self.back_off(now, self.failures - 1, unit)
+        } else {
+            now
+        }
     }
 
     /// A connection that takes no call any more has served one after all: what followed its loss

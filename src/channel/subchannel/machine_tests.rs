@@ -341,3 +341,6 @@ mod renewal;
 
 #[path = "machine_tests_backoff.rs"]
 mod backoff_tests;
+
+#[path = "machine_tests_silence.rs"]
+mod silence_tests;

@@ -4,6 +4,7 @@ mod health;
 mod leave;
 mod machine;
 mod renewal;
+mod silence;
 mod told;
 mod watch;
 
@@ -29,6 +30,7 @@ use crate::report::SharedError;
 use health::{Checked, Fresh};
 use machine::Machine;
 use renewal::Renewal;
+use silence::Silent;
 use told::Told;
 
 /// An endpoint of a channel.
@@ -50,6 +52,8 @@ struct Inside {
     connections: Vec<Arc<Connection>>,
     checked: Checked,
     renewal: Renewal,
+    /// Those that take no call until they answer, and may be dead.
+    silent: Vec<Silent>,
     /// Those that take no new call, and are not over.
     draining: Vec<Arc<Connection>>,
     /// The dial that is planned or under way.
@@ -61,8 +65,18 @@ struct Inside {
     max_requests: MaxRequests,
     told: Told,
     go_aways: u64,
-    /// Connections that were made.
+    /// Connections that were made, or have come back.
     made: u64,
+}
+
+/// What a connection was for its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It has left already.
+    None,
+    /// It took calls.
+    InUse,
+    Silent,
 }
 
 /// How long a connection beyond the first may be without calls.
@@ -87,6 +101,7 @@ impl Subchannel {
             connections: Vec::new(),
             checked: Checked::default(),
             renewal: Renewal::default(),
+            silent: Vec::new(),
             draining: Vec::new(),
             dial: None,
             dial_number: 0,
@@ -250,7 +265,7 @@ impl Subchannel {
                 }
                 return inside.machine.lost(was, now, unit);
             }
-            inside.checked(&connection, answer);
+            inside.checked.restore(&connection, answer);
             inside.connections.push(connection);
             inside.made += 1;
             if generation != self.shared.connector.generation() {
@@ -270,7 +285,9 @@ impl Subchannel {
 
     fn plan(&self, inside: &Inside) -> Plan {
         let settings = &self.shared.settings;
-        let spare = inside.has_first().then_some(SPARE_IDLE);
+        // The silent one may come back, and then this is one more.
+        let is_spare = inside.has_first() || !inside.silent.is_empty();
+        let spare = is_spare.then_some(SPARE_IDLE);
         Plan {
             endpoint: Arc::clone(self.name()),
             load: Arc::clone(self.endpoint.load()),
@@ -326,18 +343,23 @@ impl Inside {
         }
     }
 
-    /// Takes the connection out of those that take calls; whether it was there.
-    fn remove(&mut self, connection: &Arc<Connection>) -> bool {
+    /// Takes the connection out of those that take calls, or may again; what it was.
+    fn remove(&mut self, connection: &Arc<Connection>) -> Role {
         let place = self
             .connections
             .iter()
             .position(|it| Arc::ptr_eq(it, connection));
-        let removed = place.map(|place| self.connections.remove(place));
-        let was_there = removed.is_some();
-        self.draining.extend(removed);
+        let in_use = place.map(|place| self.connections.remove(place));
+        let silent = self.remove_silent(connection).map(|it| it.connection);
+        let role = match (&in_use, &silent) {
+            (Some(_), _) => Role::InUse,
+            (None, Some(_)) => Role::Silent,
+            (None, None) => Role::None,
+        };
+        self.draining.extend(in_use.or(silent));
         self.renewal.remove(connection);
         self.checked.forget(connection);
-        was_there
+        role
     }
 
     /// A server that is pinged too often wants it half as often (gRFC A8).

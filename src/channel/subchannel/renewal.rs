@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Inside, Subchannel};
+use super::{Inside, Role, Subchannel};
 use crate::channel::connection::Connection;
 use crate::classify::display_chain;
 use crate::events;
@@ -41,8 +41,9 @@ impl Subchannel {
 
 impl Inside {
     pub(super) fn renew(&mut self, now: Instant) -> Option<Instant> {
+        let silent = self.silent.iter().map(|it| &it.connection);
         self.renewal = Renewal {
-            outdated: self.connections.clone(),
+            outdated: self.connections.iter().chain(silent).cloned().collect(),
             is_told: false,
         };
         self.machine.renew(now)
@@ -52,8 +53,9 @@ impl Inside {
     pub(super) fn replaced(&mut self) -> Vec<Arc<Connection>> {
         let outdated = std::mem::take(&mut self.renewal).outdated;
         for connection in &outdated {
-            self.remove(connection);
-            self.machine.replaced();
+            if self.remove(connection) == Role::InUse {
+                self.machine.replaced();
+            }
         }
         outdated
     }
@@ -61,6 +63,10 @@ impl Inside {
     /// Whether a connection that is made now is one beyond the first: one that replaces others is
     /// not.
     pub(super) fn has_first(&self) -> bool {
-        self.connections.len() > self.renewal.outdated.len()
+        let is_outdated = |it: &Arc<Connection>| {
+            let mut outdated = self.renewal.outdated.iter();
+            outdated.any(|outdated| Arc::ptr_eq(outdated, it))
+        };
+        !self.connections.iter().all(is_outdated)
     }
 }

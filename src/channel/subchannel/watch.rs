@@ -1,10 +1,11 @@
 //! What connections tell their endpoint.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Subchannel;
 use super::machine::{Machine, Was};
-use crate::channel::connection::{Connection, Watcher};
+use super::{Inside, Role, SPARE_IDLE, Subchannel};
+use crate::channel::connection::{Connection, Rest, Watcher};
 use crate::events;
 
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -28,7 +29,8 @@ impl Watcher for Subchannel {
     fn leaving(&self, connection: &Arc<Connection>) {
         let unit = self.shared.rng.unit();
         self.change_or_stale(|inside, now| {
-            if !inside.remove(connection) {
+            let role = inside.remove(connection);
+            if role == Role::None {
                 return (None, false);
             }
             let go_away = connection.facts.go_away();
@@ -43,6 +45,13 @@ impl Watcher for Subchannel {
                 let opened = connection.streams();
                 inside.max_requests = inside.max_requests.went_away(opened, it.last);
             }
+            if role == Role::Silent {
+                // Its replacement was dialled when it fell silent.
+                if connection.facts.is_silent() {
+                    events::connection_is_dead(self.name(), connection.timeouts());
+                }
+                return (None, true);
+            }
             (inside.machine.lost(was(connection), now, unit), true)
         });
     }
@@ -51,14 +60,27 @@ impl Watcher for Subchannel {
         self.plan_dial(Machine::served_late);
     }
 
-    fn idle(&self, connection: &Arc<Connection>) {
+    fn silent(&self, connection: &Arc<Connection>) {
+        self.falls_silent(connection);
+    }
+
+    fn answers(&self, connection: &Arc<Connection>) {
+        self.is_heard(connection);
+    }
+
+    fn idle(&self, connection: &Arc<Connection>, idle_for: Duration) -> Rest {
+        let mut rest = Rest::Closed;
         self.change(|inside, _| {
-            if inside.remove(connection) {
+            rest = inside.rest(connection, idle_for, self.shared.settings.max_idle);
+            if rest == Rest::Closed && inside.remove(connection) == Role::InUse {
                 inside.machine.closed_idle();
             }
             None
         });
-        connection.retire();
+        if rest == Rest::Closed {
+            connection.retire();
+        }
+        rest
     }
 
     fn over(&self, connection: &Arc<Connection>, end: Result<(), h2::Error>) {
@@ -83,5 +105,27 @@ impl Watcher for Subchannel {
             None
         });
         self.shared.closes();
+    }
+}
+
+impl Inside {
+    /// Whether a connection that was idle for so long is closed. One beyond the first is, and may
+    /// be the first by now.
+    fn rest(
+        &self,
+        connection: &Arc<Connection>,
+        idle_for: Duration,
+        max_idle: Option<Duration>,
+    ) -> Rest {
+        let is_alone = matches!(&*self.connections, [it] if Arc::ptr_eq(it, connection));
+        if !is_alone || max_idle.is_some_and(|max| idle_for >= max) {
+            return Rest::Closed;
+        }
+        if self.silent.is_empty() {
+            return max_idle.map_or(Rest::Forever, Rest::Until);
+        }
+        // If that answers, this one is beyond the first again.
+        let again = idle_for + SPARE_IDLE;
+        Rest::Until(max_idle.map_or(again, |max| max.min(again)))
     }
 }

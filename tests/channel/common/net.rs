@@ -58,12 +58,24 @@ impl Host {
     pub(crate) fn freeze(&self) {
         self.line.is_frozen.store(true, Ordering::Release);
     }
+
+    /// From now on what it says does not arrive.
+    pub(crate) fn hold(&self) {
+        self.line.is_held.store(true, Ordering::Release);
+    }
+
+    /// All that it has said since arrives.
+    pub(crate) fn go_on(&self) {
+        self.line.is_held.store(false, Ordering::Release);
+        self.line.wake();
+    }
 }
 
 /// All connections of an endpoint.
 #[derive(Default)]
 struct Line {
     is_cut: AtomicBool,
+    is_held: AtomicBool,
     is_frozen: AtomicBool,
     readers: Mutex<Vec<Waker>>,
 }
@@ -71,6 +83,10 @@ struct Line {
 impl Line {
     fn cut(&self) {
         self.is_cut.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
         self.readers.lock().unwrap().drain(..).for_each(Waker::wake);
     }
 
@@ -237,6 +253,9 @@ impl AsyncRead for End {
                 return Poll::Ready(Ok(()));
             }
             line.readers.lock().unwrap().push(cx.waker().clone());
+            if line.is_held.load(Ordering::Acquire) {
+                return Poll::Pending;
+            }
         }
         Pin::new(&mut self.io).poll_read(cx, buf)
     }

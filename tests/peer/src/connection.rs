@@ -25,6 +25,7 @@ pub(crate) enum Order {
     Answer(u32, Word, Bytes),
     /// GOAWAY with this last stream.
     GoAway(u32, Reason),
+    LeavePings,
     Silence,
     Close,
     Abort,
@@ -124,6 +125,7 @@ impl<W: Wire> Host<W> {
                     self.journal.gone_away(self.number, last);
                 }
             }
+            Order::LeavePings => self.script.reflexes = Reflexes::NoPong,
             Order::Silence => self.script.reflexes = Reflexes::Mute,
             Order::Close => {
                 self.closed_for_writing = true;

@@ -102,6 +102,7 @@ impl Player {
                 )]));
             }
             Step::Bytes(bytes) => self.write(bytes),
+            Step::LeavePings => self.order(Order::LeavePings),
             Step::Silence => self.order(Order::Silence),
             Step::Close => self.order(Order::Close),
             Step::Abort => self.order(Order::Abort),

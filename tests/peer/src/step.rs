@@ -45,6 +45,8 @@ pub enum Step {
     MaxConcurrentStreams(u32),
     /// Sends these bytes, frame or not.
     Bytes(Bytes),
+    /// Leaves PING unanswered from now on.
+    LeavePings,
     /// Turns the connection into a black hole: reads on, and sends nothing any more, not even an acknowledgement.
     Silence,
     /// Closes the socket for sending (FIN), and reads on until the client closes too.
