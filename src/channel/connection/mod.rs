@@ -14,6 +14,7 @@ mod limit;
 mod max_requests;
 mod pings;
 mod sent;
+mod served;
 mod shared;
 mod slots;
 mod tap;
