@@ -9,6 +9,7 @@ mod call;
 mod connecting;
 mod consul;
 mod consul_registration;
+mod deadlines;
 mod dns;
 mod drops;
 mod ejection;
