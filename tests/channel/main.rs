@@ -14,6 +14,7 @@ mod dns;
 mod drops;
 mod ejection;
 mod ejection_counts;
+mod ejection_places;
 mod ejection_probes;
 mod floods;
 mod goaway;
