@@ -40,6 +40,7 @@ mod storm;
 mod streams;
 mod tls;
 mod tls_reload;
+mod turns;
 mod updates;
 mod waiting;
 mod writes;
