@@ -15,6 +15,7 @@
 //! | attempt number | retry | a retry layer below, which stands back | no retry layer above |
 //! | the report | retry, deadline, the caller's `call_report()` | every layer that acts on the call | no report is kept |
 
+mod above;
 mod attempt_end;
 mod attempt_kind;
 mod budget;

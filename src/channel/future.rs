@@ -62,6 +62,17 @@ pub(super) struct Terms {
     pub(super) trace: Option<Trace>,
 }
 
+impl Terms {
+    /// The deadline of a call that did not have to wait yet.
+    fn deadlined(&self, core: &Core) -> Option<Deadlined> {
+        let deadline = self.deadline?;
+        Some(match self.is_timed {
+            true => Deadlined::timed_above(deadline),
+            false => Deadlined::later(deadline, &core.shared.home),
+        })
+    }
+}
+
 /// What few calls want of their endpoint.
 #[derive(Default)]
 pub(super) struct Wishes {
@@ -260,6 +271,11 @@ impl<B: Body> ResponseFuture<B> {
         Ok(())
     }
 
+    /// The call goes on later, up to its deadline.
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TransportError>> {
+        self.poll_deadline(cx).map(|()| Err(self.expired()))
+    }
+
     fn expired(&mut self) -> TransportError {
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         let last = self.core.as_ref().and_then(|core| core.error());
@@ -288,7 +304,11 @@ where
         // A connection that leaves gives the request back, and the next one may leave, too.
         for _ in 0..TRIES {
             let polled = match &mut this.stage {
-                Stage::Sent(exchange) => exchange.poll(cx, &mut this.timer),
+                Stage::Sent(exchange) => {
+                    let (timer, terms, core) = (&mut this.timer, &this.terms, &this.core);
+                    let deadline = || timer.take().or_else(|| terms.deadlined(core.as_deref()?));
+                    exchange.poll(cx, deadline)
+                }
                 Stage::Waiting(..) => match this.poll_slot(cx) {
                     Poll::Ready(Ok(slot)) => {
                         if let Some(unready) = &mut this.unready {
@@ -321,13 +341,11 @@ where
                 this.timer = None;
                 return Poll::Ready(answer);
             }
-            if this.poll_deadline(cx).is_ready() {
-                return Poll::Ready(Err(this.expired()));
-            }
-            return Poll::Pending;
+            return this.wait(cx);
         }
+        // Others have their turn first, such as the tasks of those connections.
         cx.waker().wake_by_ref();
-        Poll::Pending
+        this.wait(cx)
     }
 }
 

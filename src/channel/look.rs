@@ -129,6 +129,8 @@ pub(super) fn look_at(subchannel: &Subchannel, wish: &Wish<'_>) -> Picked {
     }
     match subchannel.view().state {
         Connectivity::Ready => full([subchannel]),
+        // Not healthy, but health does not count now (CONTRACT L8).
+        _ if !subchannel.endpoint.connections().is_empty() => full([subchannel]),
         state => Picked::NotReady(state),
     }
 }

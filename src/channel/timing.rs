@@ -17,30 +17,60 @@ use crate::report::SharedError;
 /// A deadline, and what polls the call when it passes.
 pub(crate) struct Deadlined {
     deadline: Deadline,
-    /// `None` if a layer above has one.
-    timer: Option<Timer>,
+    clock: Clock,
+}
+
+/// What polls the call when its deadline passes.
+enum Clock {
+    /// A layer above.
+    Above,
+    /// A timer of this runtime, made when the call has to wait.
+    Later(Home),
+    Timer(Timer),
 }
 
 impl Deadlined {
     pub(crate) fn new(deadline: Deadline, home: &Home) -> Self {
-        let timer = Some(home.timer(deadline.at()));
-        Self { deadline, timer }
+        let clock = Clock::Timer(home.timer(deadline.at()));
+        Self { deadline, clock }
+    }
+
+    /// One whose timer is made when it is polled: most answers end before that.
+    pub(crate) fn later(deadline: Deadline, home: &Home) -> Self {
+        let clock = Clock::Later(home.clone());
+        Self { deadline, clock }
     }
 
     /// A layer above polls the call at the deadline.
     pub(crate) fn timed_above(deadline: Deadline) -> Self {
-        let timer = None;
-        Self { deadline, timer }
+        let clock = Clock::Above;
+        Self { deadline, clock }
     }
 
     /// Ready once it has passed. Without a runtime to wake the call, it counts as passed at once
     /// rather than never (CONTRACT D13).
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.timer {
-            Some(timer) => timer.poll(cx).map(|_| ()),
-            None if self.deadline.at() <= Instant::now() => Poll::Ready(()),
-            None => Poll::Pending,
+        if let Clock::Later(home) = &self.clock {
+            self.clock = Clock::Timer(home.timer(self.deadline.at()));
         }
+        if let Clock::Timer(timer) = &mut self.clock {
+            return timer.poll(cx).map(|_| ());
+        }
+        if self.has_passed() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Whether it has passed, for a body that is always ready and never lets a timer run. A layer
+    /// above sees to that itself.
+    pub(crate) fn has_passed_unseen(&self) -> bool {
+        !matches!(self.clock, Clock::Above) && self.has_passed()
+    }
+
+    fn has_passed(&self) -> bool {
+        self.deadline.at() <= Instant::now()
     }
 
     /// It passed before the request was sent; with why no connection was ready.

@@ -83,7 +83,7 @@ impl<T> MethodTable<T> {
         if pattern != "/**" && !is_method(pattern) {
             return Err(InvalidPattern::NotAMethod(pattern.to_owned()));
         }
-        if let Some(character) = pattern.chars().find(|it| is_foreign(*it)) {
+        if let Some(character) = foreign(pattern) {
             return Err(InvalidPattern::Character {
                 pattern: pattern.to_owned(),
                 character,
@@ -182,14 +182,20 @@ impl<T> MethodTable<T> {
     }
 }
 
-/// Whether the character can't occur in the path of a URI (RFC 3986, 3.3) and has no meaning in a
-/// glob.
-fn is_foreign(character: char) -> bool {
-    let is_listed = matches!(
-        character,
-        '{' | '}' | '|' | '\\' | '^' | '`' | '"' | '<' | '>' | '#'
-    );
-    is_listed || character.is_whitespace() || character.is_control()
+/// The first character that can't occur in the path of a URI (RFC 3986, 3.3) and has no meaning in
+/// a glob there.
+fn foreign(pattern: &str) -> Option<char> {
+    let mut is_class = false;
+    pattern.chars().find(|it| {
+        is_class |= *it == '[';
+        let is_of_glob = matches!(it, '*' | '?' | '[') || is_class && *it == ']';
+        !is_of_glob && !is_of_path(*it)
+    })
+}
+
+fn is_of_path(character: char) -> bool {
+    let is_mark = "/-._~!$&'()*+,;=:@%".contains(character);
+    character.is_ascii_alphanumeric() || is_mark
 }
 
 /// Whether the pattern is a glob rather than a path.
@@ -237,6 +243,15 @@ mod tests {
             ("/a.A/ Get", ' '),
             ("/a.A/Get\n", '\n'),
             ("/a.{B,C}/Get*", '{'),
+            ("/a.A/Get\u{e9}", '\u{e9}'),
+            ("/a.A/G\u{e9}t*", '\u{e9}'),
+            ("/a.A/[\u{e0}-\u{e9}]*", '\u{e0}'),
+            ("/a.A/Get\u{200b}", '\u{200b}'),
+            ("/\u{430}.A/Get", '\u{430}'),
+            ("/a.A/Get]", ']'),
+            ("/a.A/G*]", ']'),
+            ("/a.A/Get\\", '\\'),
+            ("/a.A/Get\u{7f}", '\u{7f}'),
         ] {
             match MethodTable::default().add(pattern, ()) {
                 Err(InvalidPattern::Character { character, .. }) => {
@@ -244,6 +259,19 @@ mod tests {
                 }
                 other => panic!("{pattern}: {other:?}"),
             }
+        }
+    }
+
+    // CONTRACT V2
+    #[test]
+    fn all_characters_of_a_path_and_of_a_glob_are_taken() {
+        for pattern in [
+            "/a-b._~1/Get!$&'()+,;=:@%20",
+            "/a.A/[GP]et",
+            "/a.A/[]]*",
+            "/a.A/[!a-z]?*",
+        ] {
+            assert_eq!(check(pattern), Ok(()), "{pattern}");
         }
     }
 

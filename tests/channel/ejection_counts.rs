@@ -268,3 +268,27 @@ async fn a_stream_that_the_server_refuses_or_resets_counts_by_its_code() {
         );
     }
 }
+
+// CONTRACT C5, L3, O2
+#[tokio::test]
+async fn a_call_that_a_goaway_left_out_says_nothing_of_its_server() {
+    let script = Connection::new()
+        .streams([Stream::status(14, ""), Stream::stall()])
+        .goaway_after(2, LastStream::Below, Reason::NO_ERROR);
+    let peer = Peer::start([script]).await;
+    let channel = channel(&peer).await;
+    whole(&channel).await;
+    let before = alone(&channel);
+    assert_eq!(before.consecutive_failures, 1);
+    let error = call(&channel).await.unwrap_err();
+    assert_eq!(
+        error.verdict().reason,
+        grpc_resilience::classify::Reason::GoAway
+    );
+    let after = alone(&channel);
+    assert_eq!(after.consecutive_failures, 1, "it is no answer");
+    assert_eq!(after.failure_rate, Some(1.0));
+    // It weighs less and less, and no more than one.
+    assert!(after.recent_failures <= before.recent_failures, "{after:?}");
+    assert_eq!(after.in_flight, 0);
+}

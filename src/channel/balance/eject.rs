@@ -65,6 +65,7 @@ impl Ejecting {
     pub(super) fn pass(
         &mut self,
         members: &FxHashMap<u64, Member>,
+        is_health_ignored: bool,
         now: Instant,
         shared: &Shared,
     ) -> bool {
@@ -79,9 +80,12 @@ impl Ejecting {
         let clock = nanos(now.saturating_duration_since(shared.epoch));
         let seen = members.iter().filter_map(|(number, member)| {
             let tally = member.subchannel.endpoint.load().tally()?;
+            let is_ready = member.is_ready(is_health_ignored);
+            let is_failing = member.seen.state == Connectivity::TransientFailure;
             Some(Seen {
                 number: *number,
-                is_ready: member.seen.state == Connectivity::Ready,
+                is_ready,
+                is_down: is_failing && !is_ready,
                 was_ready: member.seen.made > 0,
                 record: tally.record(clock),
                 verdict: tally.verdict(),

@@ -30,6 +30,17 @@ impl Member {
         Self { subchannel, seen }
     }
 
+    /// Whether calls may go there, if it is not ejected. Without regard to its health if too few
+    /// endpoints are healthy (CONTRACT L8).
+    pub(super) fn is_ready(&self, is_health_ignored: bool) -> bool {
+        let View {
+            state,
+            is_connected,
+            ..
+        } = self.seen;
+        state == Connectivity::Ready || is_health_ignored && is_connected
+    }
+
     /// Looks at it anew.
     pub(super) fn look(&mut self) -> Change {
         let before = std::mem::replace(&mut self.seen, self.subchannel.view());

@@ -217,7 +217,8 @@ impl Members {
         let Some(ejecting) = &mut self.ejecting else {
             return (false, None);
         };
-        let is_moved = ejecting.pass(&self.by_number, now, &self.shared);
+        let is_health_ignored = self.panic.is_on();
+        let is_moved = ejecting.pass(&self.by_number, is_health_ignored, now, &self.shared);
         (is_moved, ejecting.due())
     }
 
@@ -259,8 +260,7 @@ impl Members {
     pub(super) fn ready(&self) -> Ready {
         let is_ready = |number: u64, member: &Member| {
             let is_used = !self.is_to_first() || self.pass.used() == Some(number);
-            let is_ignored = self.panic.is_on() && member.seen.is_connected;
-            is_used && (member.seen.state == Connectivity::Ready || is_ignored)
+            is_used && member.is_ready(self.panic.is_on())
         };
         let is_let_in = |number| match &self.ejecting {
             Some(ejecting) => ejecting.lets_in(number),
@@ -304,6 +304,8 @@ impl Members {
         for member in self.by_number.values() {
             member.subchannel.ignore_health(is_on);
         }
+        // Others take calls from now on, and where those are all ejected, none may be.
+        self.suspect();
         true
     }
 

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::allowance::FOR_BYTES;
 use super::keepalive::Heard;
+use super::served::Served;
 use crate::channel::load::since;
 use crate::kernel::sync::Mutex;
 
@@ -19,10 +20,8 @@ pub(crate) struct Facts {
     text: Mutex<String>,
     /// The highest stream whose HEADERS the transport below took whole.
     opened: AtomicU32,
-    /// The stream of the health watch; 0: none.
-    watch: AtomicU32,
     /// A response to a call has begun.
-    has_served: AtomicBool,
+    served: Served,
     /// The transport took less than it was given.
     is_blocked: AtomicBool,
     /// A write failed, so nothing more leaves.
@@ -66,8 +65,7 @@ impl Facts {
             go_away: AtomicU64::new(0),
             text: Mutex::default(),
             opened: AtomicU32::new(0),
-            watch: AtomicU32::new(0),
-            has_served: AtomicBool::new(false),
+            served: Served::default(),
             is_blocked: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
             is_flooded: AtomicBool::new(false),
@@ -136,20 +134,24 @@ impl Facts {
     }
 
     pub(crate) fn has_served(&self) -> bool {
-        self.has_served.load(Ordering::Acquire)
+        self.served.has_served()
     }
 
     /// A head of this stream was read. A peer can invent one of a stream that was not opened.
     pub(super) fn add_response(&self, stream: u32) {
-        let is_call = stream != self.watch.load(Ordering::Acquire);
-        if !self.has_served() && stream <= self.opened() && is_call {
-            self.has_served.store(true, Ordering::Release);
+        if !self.has_served() && stream <= self.opened() {
+            self.served.responded(stream);
         }
     }
 
-    /// This stream is no call.
-    pub(super) fn set_watch(&self, stream: u32) {
-        self.watch.store(stream, Ordering::Release);
+    /// A stream is being opened that is no call.
+    pub(super) fn watch_opens(&self) {
+        self.served.watch_opens();
+    }
+
+    /// It is this one, or was not opened; whether it is known only now that a call was served.
+    pub(super) fn watch_opened(&self, stream: Option<u32>) -> bool {
+        self.served.watch_opened(stream)
     }
 
     pub(crate) fn is_blocked(&self) -> bool {

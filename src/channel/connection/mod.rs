@@ -15,6 +15,7 @@ mod limit;
 mod max_requests;
 mod pings;
 mod sent;
+mod served;
 mod shared;
 mod silence;
 mod slots;

@@ -27,10 +27,18 @@ impl Connection {
     ) -> Result<ResponseFuture, Unwatched> {
         // The connection's task looks at it when the stream is there.
         self.watched.begins();
-        match self.send(copy(head), First::Whole(request)) {
+        // Its response proves nothing of calls (CONTRACT C3).
+        self.facts.watch_opens();
+        let sent = self.send(copy(head), First::Whole(request));
+        let stream = match &sent {
+            Sent::Yes(response, _) => Some(response.stream_id().as_u32()),
+            Sent::No(_) | Sent::Malformed(_) => None,
+        };
+        if self.facts.watch_opened(stream) {
+            self.cell.wake();
+        }
+        match sent {
             Sent::Yes(response, _) => {
-                // Its response proves nothing of calls (CONTRACT C3).
-                self.facts.set_watch(response.stream_id().as_u32());
                 self.watched.opened();
                 Ok(response)
             }

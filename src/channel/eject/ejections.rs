@@ -42,6 +42,8 @@ enum Place {
 pub(crate) struct Seen {
     pub(crate) number: u64,
     pub(crate) is_ready: bool,
+    /// No connection can be made, or its server is not healthy: it gets no call, ejected or not.
+    pub(crate) is_down: bool,
     /// It was connected, now or before.
     pub(crate) was_ready: bool,
     pub(crate) record: Record,
@@ -208,7 +210,7 @@ impl Ejections {
     /// O4).
     fn return_beyond_most(&mut self, all: &[Seen], now: Instant, steps: &mut Vec<Step>) {
         while self.count(all) > self.most(all) {
-            let out = all.iter().filter(|it| self.has(it.number));
+            let out = all.iter().filter(|it| self.takes_place(it));
             let next = out.min_by_key(|it| {
                 let place = self.known.get(&it.number).map(|it| it.place);
                 match place {
@@ -232,12 +234,6 @@ impl Ejections {
         unit: &mut impl FnMut() -> f64,
         steps: &mut Vec<Step>,
     ) {
-        // What an endpoint did before it was ejected says nothing of now.
-        let is_back = |steps: &[Step], number: u64| {
-            steps
-                .iter()
-                .any(|step| matches!(step, Step::Returned { number: back, .. } if *back == number))
-        };
         // Its connection may have been lost by the last failure.
         let in_set = all.iter().filter(|it| it.was_ready && !self.has(it.number));
         let in_set = in_set.filter(|it| !is_back(steps, it.number));
@@ -304,6 +300,7 @@ impl Ejections {
         let ready = all.iter().filter(|it| it.is_ready);
         let (out, in_set): (Vec<_>, Vec<_>) = ready.partition(|it| self.has(it.number));
         let is_failing = |it: &&&Seen| match self.rules.broken_by(&it.record) {
+            _ if is_back(steps, it.number) => false,
             Some(Why::InARow) => it.record.is_recent(millis),
             // It answers some calls, and those that are ejected may answer none.
             Some(Why::Rate) => out.is_empty(),
@@ -323,9 +320,15 @@ impl Ejections {
         }
     }
 
-    /// How many are ejected.
+    /// How many places of those that may be ejected are taken.
     fn count(&self, all: &[Seen]) -> usize {
-        all.iter().filter(|it| self.has(it.number)).count()
+        all.iter().filter(|it| self.takes_place(it)).count()
+    }
+
+    /// Without its ejection it would get calls. One whose connection is being replaced will do so
+    /// in a moment.
+    fn takes_place(&self, seen: &Seen) -> bool {
+        self.has(seen.number) && !seen.is_down
     }
 
     /// How many may be.
@@ -333,6 +336,13 @@ impl Ejections {
         let connected = all.iter().filter(|it| it.was_ready).count();
         self.rules.most_of(connected)
     }
+}
+
+/// Whether it came back just now: what it did before it was ejected says nothing of now.
+fn is_back(steps: &[Step], number: u64) -> bool {
+    let is_it =
+        |step: &Step| matches!(step, Step::Returned { number: back, .. } if *back == number);
+    steps.iter().any(is_it)
 }
 
 fn out(now: Instant, lasts: Duration) -> Place {

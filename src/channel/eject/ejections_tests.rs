@@ -29,6 +29,7 @@ impl Run {
         let seen = |(number, record): (u64, &Record)| Seen {
             number,
             is_ready: true,
+            is_down: false,
             was_ready: true,
             record: *record,
             verdict: None,
@@ -250,6 +251,62 @@ async fn if_endpoints_are_removed_those_beyond_half_come_back() {
     run.all.remove(2);
     run.all.remove(0);
     assert_eq!(run.at(400), [back(2, 200)], "it is alone");
+}
+
+// CONTRACT O4
+#[tokio::test(start_paused = true)]
+async fn an_ejected_endpoint_that_goes_down_leaves_its_place_to_another() {
+    let mut run = Run::new(&[down(), down(), good(), good()]);
+    run.pass();
+    assert_eq!(run.out(), [1, 2]);
+    run.all[2].record = down();
+    for seen in &mut run.all[..2] {
+        seen.is_ready = false;
+    }
+    run.at(100);
+    assert_eq!(run.out(), [1, 2], "their connections are being replaced");
+    for seen in &mut run.all[..2] {
+        seen.is_down = true;
+    }
+    let steps = run.at(200);
+    let places = |step: &Step| match step {
+        Step::Ejected(it) => (it.number, it.out, it.most),
+        step => panic!("{step:?}"),
+    };
+    assert_eq!(steps.iter().map(places).collect::<Vec<_>>(), [(3, 1, 2)]);
+    assert_eq!(run.out(), [1, 2, 3], "they stay ejected");
+    (run.all[0].is_ready, run.all[0].is_down) = (true, false);
+    assert_eq!(run.at(300), []);
+    (run.all[1].is_ready, run.all[1].is_down) = (true, false);
+    let back = Step::Returned {
+        number: 1,
+        why: Back::TooMany,
+        was_out: 400 * MS,
+    };
+    assert_eq!(run.at(400), [back], "there are three for two places");
+    assert_eq!(run.out(), [2, 3]);
+}
+
+// CONTRACT O4
+#[tokio::test(start_paused = true)]
+async fn an_ejected_endpoint_that_is_down_does_not_come_back_for_one_that_is_up() {
+    let mut run = Run::new(&[down(), good(), good(), good()]);
+    run.pass();
+    run.at(100);
+    run.all[1].record = down();
+    run.at(200);
+    assert_eq!(run.out(), [1, 2]);
+    (run.all[0].is_ready, run.all[0].is_down) = (false, true);
+    run.all[2].record = down();
+    run.at(300);
+    assert_eq!(run.out(), [1, 2, 3]);
+    run.all.pop();
+    let back = Step::Returned {
+        number: 2,
+        why: Back::TooMany,
+        was_out: 200 * MS,
+    };
+    assert_eq!(run.at(400), [back], "one of three may be out");
 }
 
 // CONTRACT L8

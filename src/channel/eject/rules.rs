@@ -109,11 +109,13 @@ impl Rules {
         if why == Why::Rate {
             return is_third([3, 6], 4);
         }
+        // Of a row that ended longer ago no rate is known.
+        let is_recent = failing.failures > 0;
         // In turn, it may have had one call less.
         let is_known = self.in_a_row.is_none_or(|most| other.calls + 1 >= most);
         let has_failed = other.last_failure.is_some_and(|at| at >= failing.row_since);
         let has_worked = other.last_well.is_some_and(|at| at >= failing.row_since);
-        is_known && has_worked && !has_failed && is_third([1, 2], 0)
+        is_recent && is_known && has_worked && !has_failed && is_third([1, 2], 0)
     }
 
     /// How many of these endpoints may be ejected at a time (CONTRACT O4).
@@ -186,6 +188,27 @@ pub(super) mod tests {
         let mut other = record(0, 1, 50);
         other.last_failure = Some(1_000);
         assert!(!better(&other, &bad, Why::InARow), "it failed since");
+    }
+
+    // CONTRACT O1
+    #[test]
+    fn of_an_endpoint_without_a_call_in_the_last_ten_seconds_no_rate_is_known() {
+        let old = record(5, 0, 0);
+        for (in_a_row, calls) in [(5, 4), (5, 50), (1, 0), (1, 50)] {
+            let rules = Ejection::new().consecutive_failures(in_a_row).rules();
+            let other = Record {
+                last_well: Some(1_100),
+                ..record(0, 0, calls)
+            };
+            assert_eq!(rules.broken_by(&old), Some(Why::InARow));
+            assert!(!rules.is_better(&other, &old, Why::InARow), "{calls}");
+        }
+        let rules = Ejection::new().consecutive_failures(1).rules();
+        let silent = Record {
+            last_well: Some(1_100),
+            ..record(0, 0, 0)
+        };
+        assert!(!rules.is_better(&silent, &record(1, 1, 1), Why::InARow));
     }
 
     // CONTRACT O1

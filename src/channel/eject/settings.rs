@@ -132,7 +132,8 @@ impl Ejection {
 
     /// The largest part of the endpoints that may be ejected at a time, in percent, 1 to 100, of
     /// those that were ever connected. Of two or more, one may go in any case, and the last ready
-    /// one never. Default: 50 (gRPC: 10), because the others have to carry the load.
+    /// one never. One that is down takes no place: it gets no call anyway. Default: 50 (gRPC: 10),
+    /// because the others have to carry the load.
     pub fn max_ejection_percent(mut self, percent: u32) -> Self {
         self.max_ejection_percent = percent;
         self

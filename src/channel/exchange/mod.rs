@@ -171,11 +171,11 @@ impl Exchange {
         })
     }
 
-    /// With the response goes the deadline of the call, which its body has to keep too.
+    /// With a response that goes on goes the deadline of the call, which its body has to keep too.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        deadline: &mut Option<Deadlined>,
+        deadline: impl FnOnce() -> Option<Deadlined>,
     ) -> Poll<Result<Response<ResponseBody>, TransportError>> {
         let answer = ready!(Pin::new(&mut self.response).poll(cx));
         let Some(slot) = self.slot.take() else {
@@ -203,7 +203,7 @@ impl Exchange {
                     if is_over {
                         return ResponseBody::default();
                     }
-                    ResponseBody::new(stream, self.upload.take(), slot, deadline.take())
+                    ResponseBody::new(stream, self.upload.take(), slot, deadline())
                 }))
             }
             Err(error) => {

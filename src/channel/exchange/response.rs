@@ -93,8 +93,16 @@ impl ResponseBody {
         if let State::Data(it) = &mut self.state {
             match ready!(it.frames.poll_data(cx)) {
                 Some(Ok(data)) => {
-                    it.slot.message();
+                    let is_first = it.slot.message();
                     it.took(data.len());
+                    if !is_first
+                        && self
+                            .deadline
+                            .as_ref()
+                            .is_some_and(Deadlined::has_passed_unseen)
+                    {
+                        return Poll::Ready(self.expired().map(Err));
+                    }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Some(Err(error)) => return Poll::Ready(self.fail(error)),
@@ -122,6 +130,18 @@ impl ResponseBody {
             }
             Err(error) => Poll::Ready(self.fail(error)),
         }
+    }
+
+    /// The deadline has passed: the stream is reset.
+    #[cold]
+    fn expired(&mut self) -> Option<TransportError> {
+        let (State::Data(it) | State::Trailers(it)) =
+            std::mem::replace(&mut self.state, State::Over)
+        else {
+            return None;
+        };
+        let deadline = self.deadline.take()?;
+        Some(deadline.expired_during_answer(Arc::clone(&it.slot.connection.endpoint)))
     }
 
     /// A server that ends the stream with `NO_ERROR` has said all that it says, as hyper has it
@@ -175,20 +195,11 @@ impl Body for ResponseBody {
         if polled.is_ready() {
             return polled;
         }
-        let this = &mut *self;
-        let (Some(deadline), State::Data(it) | State::Trailers(it)) =
-            (&mut this.deadline, &this.state)
-        else {
-            return Poll::Pending;
-        };
-        if deadline.poll(cx).is_pending() {
-            return Poll::Pending;
+        match &mut self.deadline {
+            Some(deadline) => ready!(deadline.poll(cx)),
+            None => return Poll::Pending,
         }
-        let endpoint = Arc::clone(&it.slot.connection.endpoint);
-        let expired = deadline.expired_during_answer(endpoint);
-        this.state = State::Over;
-        this.deadline = None;
-        Poll::Ready(Some(Err(expired)))
+        Poll::Ready(self.expired().map(Err))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -5,13 +5,16 @@ pub(crate) mod log;
 pub(crate) mod manner;
 pub(crate) mod names;
 pub(crate) mod net;
+pub(crate) mod script;
 pub(crate) mod tls;
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use grpc_resilience::call::CallOptionsExt as _;
-use grpc_resilience::channel::{Builder, Channel, Connectivity, ResponseBody};
+use grpc_resilience::channel::{Builder, Channel, Connectivity, ResponseBody, ResponseFuture};
 use grpc_resilience::classify::{Endpoint, TransportError};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
@@ -69,6 +72,16 @@ pub(crate) async fn send(channel: &Channel, request: Request<Body>) -> Answer {
 
 pub(crate) async fn call(channel: &Channel) -> Answer {
     send(channel, request()).await
+}
+
+/// A call that the test polls by hand.
+pub(crate) fn begin(channel: &Channel, request: Request<Body>) -> ResponseFuture<Body> {
+    tower::Service::call(&mut channel.clone(), request)
+}
+
+/// Polls once, and is not woken.
+pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// A call that goes on beside the test.
