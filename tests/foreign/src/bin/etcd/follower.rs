@@ -196,7 +196,7 @@ impl Windows {
                 attempts <= ATTEMPTS_PER_CALL,
                 format!("{over}: {attempts:.4} attempts per call with one follower down"),
             );
-            promises.check(
+            promises.measure(
                 beyond <= LONGER + usual,
                 format!(
                     "{over}: with one follower down the time over {LONG:?} adds up to \

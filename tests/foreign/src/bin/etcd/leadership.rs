@@ -11,6 +11,9 @@ use crate::calls::DEADLINE;
 use crate::cluster::{leader, statuses};
 
 const POLL: Duration = Duration::from_millis(50);
+/// Members that are asked and answer take a few milliseconds. If it takes longer than this, the
+/// machine stands still, and a leader that does not run is none.
+const PROMPT: Duration = Duration::from_millis(500);
 
 /// Asks the members again and again, until it is dropped.
 pub(crate) struct Leadership {
@@ -51,7 +54,7 @@ impl Leadership {
     fn led(&self, from: Instant, to: Instant) -> Duration {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let led = seen.windows(2).filter_map(|pair| match pair {
-            [a, b] if a.is_led && b.is_led => {
+            [a, b] if a.is_led && b.is_led && b.asked - a.asked <= PROMPT => {
                 let (since, until) = (a.asked.max(from), b.asked.min(to));
                 Some(until.saturating_duration_since(since))
             }

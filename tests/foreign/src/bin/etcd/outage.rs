@@ -70,7 +70,7 @@ pub(crate) async fn run(
             let tally = running.stop().await?;
             let delay = after(&tally);
             println!("  outage {time}, {over}: the first success took {delay:.2?}");
-            promises.check(
+            promises.measure(
                 delay.is_some_and(|it| it <= LATEST + new_client),
                 format!(
                     "outage {time}, {over}: with a leader the first success took {delay:.2?}, a \
