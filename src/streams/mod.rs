@@ -79,8 +79,8 @@
 //! - **Memory**: what is held, and what is ready to be handed on. A caller that does not poll leaves
 //!   further messages to HTTP/2's flow control.
 //! - **Layers below** may retry each opening by themselves, and wait for the channel. The calls are
-//!   declared idempotent, because a stream that resumes only reads, and of the kind
-//!   [`ServerStreaming`](crate::grpc::MethodKind::ServerStreaming).
+//!   declared idempotent, because a stream that resumes only reads, and are known to be answered in a
+//!   stream.
 //! - **Over tonic's channel without a retry layer**, a stream that ends without a status looks like
 //!   a clean end: tonic reports it so. A [`RetryLayer`](crate::RetryLayer) or
 //!   [`Resilience`](crate::Resilience) recognises it.

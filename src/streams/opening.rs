@@ -44,7 +44,8 @@ impl<Req: Clone> Template<Req> {
         // Not as options of the caller, which would need a layer that reads them.
         let context = Context::of(request.extensions_mut());
         context.declare(Safety::Idempotent);
-        context.declare_kind(MethodKind::ServerStreaming);
+        // Either kind answers in a stream; of the two, this one promises less about the request.
+        context.declare_kind(MethodKind::BidiStreaming);
         request.metadata_mut().remove("grpc-timeout");
         let (metadata, extensions, message) = request.into_parts();
         let template = Self {
