@@ -65,6 +65,12 @@ impl Client {
             Self::Channel => "5 grpc-resilience",
         }
     }
+
+    /// Whether its errors name the node that had the call. If they do, one that names none was
+    /// never sent.
+    pub(crate) const fn knows_nodes(self) -> bool {
+        matches!(self, Self::Channel)
+    }
 }
 
 impl Choice {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use openraft::BasicNode;
+use openraft::{BasicNode, RaftMetrics};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::disk::Disk;
-use crate::node::{Identity, Node, leads};
+use crate::node::{Identity, Node, is_elected, leads};
 use crate::port::Port;
 use crate::referee::Referee;
 use crate::store::NodeId;
@@ -52,7 +52,7 @@ impl Cluster {
             .collect();
         let (_, first) = cluster.running().next().ok_or("no node is running")?;
         first.raft().initialize(everyone).await?;
-        cluster.leader_after_term(0).await?;
+        cluster.leader().await?;
         Ok(cluster)
     }
 
@@ -70,16 +70,26 @@ impl Cluster {
             .collect()
     }
 
-    /// Waits until any node reports itself leader of a later term than `term`.
-    pub(crate) async fn leader_after_term(&self, term: u64) -> Result<Leader, Failure> {
+    /// Waits until any node leads.
+    pub(crate) async fn leader(&self) -> Result<Leader, Failure> {
+        self.first(leads).await
+    }
+
+    /// Waits until any node is elected for a later term than `term`.
+    pub(crate) async fn elected_after(&self, term: u64) -> Result<Leader, Failure> {
+        self.first(move |m| m.current_term > term && is_elected(m))
+            .await
+    }
+
+    async fn first(
+        &self,
+        is_leader: impl Fn(&RaftMetrics<NodeId, BasicNode>) -> bool + Clone + Send + 'static,
+    ) -> Result<Leader, Failure> {
         let mut candidates = JoinSet::new();
         for (id, node) in self.running() {
-            let mut metrics = node.metrics();
+            let (mut metrics, is_leader) = (node.metrics(), is_leader.clone());
             candidates.spawn(async move {
-                let led = metrics
-                    .wait_for(|m| m.current_term > term && leads(m))
-                    .await
-                    .ok()?;
+                let led = metrics.wait_for(is_leader).await.ok()?;
                 Some(Leader {
                     id,
                     term: led.current_term,

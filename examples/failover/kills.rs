@@ -64,11 +64,11 @@ pub(crate) struct Failover {
 }
 
 async fn fail_over(cluster: &mut Cluster) -> Result<Failover, Failure> {
-    let old = cluster.leader_after_term(0).await?;
+    let old = cluster.leader().await?;
     let killed_at = cluster.kill(old.id)?;
     let (dead_at, new) = tokio::try_join!(
         cluster.wait_until_dead(old.id),
-        cluster.leader_after_term(old.term)
+        cluster.elected_after(old.term)
     )?;
     sleep_until(new.seen_at + DEAD_AFTER_ELECTION).await;
     cluster.restart(old.id).await?;

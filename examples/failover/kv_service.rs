@@ -6,6 +6,7 @@ use openraft::Raft;
 use tonic::{Request, Response, Status};
 
 use crate::disk::Disk;
+use crate::node::leads;
 use crate::proto::kv_server::Kv;
 use crate::proto::{self, AppendReply, AppendRequest, GetReply, GetRequest, PutReply, PutRequest};
 use crate::referee::Referee;
@@ -56,19 +57,20 @@ impl Kv for KvService {
 
 impl KvService {
     fn refuse_unless_leader(&self) -> Result<(), Status> {
-        if self.raft.metrics().borrow().current_leader == Some(self.id) {
+        if leads(&self.raft.metrics().borrow()) {
             Ok(())
         } else {
             Err(self.not_leader())
         }
     }
 
-    /// Names the leader by its address, if this node knows it.
+    /// Names the leader by its address, if this node knows it and does not take itself for it.
     fn not_leader(&self) -> Status {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow();
         let mut nodes = metrics.membership_config.nodes();
-        let leader = nodes.find(|(id, _)| metrics.current_leader == Some(**id));
+        let leader = metrics.current_leader.filter(|it| *it != self.id);
+        let leader = nodes.find(|(id, _)| leader == Some(**id));
         raft::not_leader(leader.map(|(_, node)| &*node.addr))
     }
 

@@ -178,7 +178,7 @@ impl Field<'_> {
         self.cluster.wait_until_quiet().await?;
         progress.finish();
         let run = Run {
-            client: self.client.name(),
+            client: self.client,
             started,
             ended,
             record,

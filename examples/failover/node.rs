@@ -138,9 +138,15 @@ async fn serve(identity: Identity) -> Result<Raft<TypeConfig>, Failure> {
     Ok(raft)
 }
 
-/// Whether the node leads.
-pub(crate) fn leads(metrics: &RaftMetrics<NodeId, BasicNode>) -> bool {
+/// Whether the node takes itself for the leader.
+pub(crate) fn is_elected(metrics: &RaftMetrics<NodeId, BasicNode>) -> bool {
     metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id)
+}
+
+/// Whether the node leads: a quorum has followed it since it started. openraft lets a leader that
+/// was killed start as the leader of its old term, which it is until it hears of a later one.
+pub(crate) fn leads(metrics: &RaftMetrics<NodeId, BasicNode>) -> bool {
+    is_elected(metrics) && metrics.millis_since_quorum_ack.is_some()
 }
 
 /// That, and each change of it, until the node dies.

@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::args::Client;
 use crate::cluster::Cluster;
 use crate::count::Attempts;
 use crate::down::Down;
 use crate::kills::Failover;
 use crate::record::{Failed, Record, Tally};
 use crate::referee::{Referee, applied_more_than_once, missing_on_any};
-use crate::reigns::Reigns;
 use grpc_resilience_examples::Failure;
 
 #[derive(Debug, Serialize)]
@@ -32,6 +32,7 @@ pub(crate) struct Outcome {
     pub(crate) puts_applied_more_than_once: usize,
     pub(crate) undeclared_applied_more_than_once: usize,
     pub(crate) undeclared_begun_more_than_once: usize,
+    pub(crate) undeclared_failed_on_killed: usize,
     pub(crate) undeclared_failed_elsewhere: usize,
     /// Of a declared call, while there was a leader.
     pub(crate) longest_under_a_leader_ms: f64,
@@ -61,7 +62,7 @@ pub(crate) struct Spread {
 
 /// All there is to know about a run, once the cluster is quiet.
 pub(crate) struct Run<'a> {
-    pub(crate) client: &'static str,
+    pub(crate) client: Client,
     pub(crate) started: Instant,
     pub(crate) ended: Instant,
     pub(crate) record: Record,
@@ -86,15 +87,14 @@ impl Run<'_> {
             .map(|f| f.elected_at - f.killed_at)
             .collect();
         let reigns = &referee.reigns;
-        let failed = record.failed_appends.iter();
-        let elsewhere = failed.filter(|call| {
-            let is_excused = reigns.stepped_down(call.started, call.ended) > 0;
-            !is_excused && !failovers.iter().any(|it| it.had(call))
-        });
-        let waits = first_success_after_each(&failovers, record.successes, self.ended, reigns);
+        let (on_killed, elsewhere): (Vec<_>, Vec<_>) = record
+            .failed_appends
+            .iter()
+            .partition(|call| failovers.iter().any(|it| it.had(call, self.client)));
+        let waits = first_success_after_each(&failovers, record.successes, self.ended);
         let slow = record.slow.iter().map(|(from, to)| reigns.led(*from, *to));
         Ok(Outcome {
-            client: self.client,
+            client: self.client.name(),
             seconds: (self.ended - self.started).as_secs_f64(),
             calls: record.declared.calls + record.undeclared.calls,
             longest_call_ms: ms_of_us(record.latency.max())?,
@@ -109,7 +109,8 @@ impl Run<'_> {
             puts_applied_more_than_once: applied_more_than_once(&disks, &record.puts),
             undeclared_applied_more_than_once: applied_more_than_once(&disks, &record.appends),
             undeclared_begun_more_than_once: referee.calls_that_began_more_than_once(),
-            undeclared_failed_elsewhere: elsewhere.count(),
+            undeclared_failed_on_killed: on_killed.len(),
+            undeclared_failed_elsewhere: elsewhere.len(),
             longest_under_a_leader_ms: slow.max().unwrap_or_default().as_secs_f64() * 1000.0,
             leaders_that_stepped_down: reigns.stepped_down(self.started, self.ended),
             down: None,
@@ -118,12 +119,13 @@ impl Run<'_> {
 }
 
 impl Failover {
-    /// Whether the call was in flight on the killed node.
-    fn had(&self, call: &Failed) -> bool {
-        let killed = self.killed.to_string();
-        call.started <= self.dead_at
-            && self.killed_at <= call.ended
-            && call.node.as_ref().is_none_or(|node| *node == killed)
+    /// Whether the call was in flight on the killed node, as far as the client can know the node.
+    fn had(&self, call: &Failed, client: Client) -> bool {
+        let is_there = match &call.node {
+            Some(node) => *node == self.killed.to_string(),
+            None => !client.knows_nodes(),
+        };
+        is_there && call.started <= self.dead_at && self.killed_at <= call.ended
     }
 }
 
@@ -154,18 +156,17 @@ impl Spread {
     }
 }
 
-/// The time under a leader from each election to the first success after it; where there was none,
-/// to the end of the run.
+/// The time from each election to the first success after it; where there was none, to the end of
+/// the run.
 fn first_success_after_each(
     failovers: &[Failover],
     mut successes: Vec<Instant>,
     ended: Instant,
-    reigns: &Reigns,
 ) -> Vec<Duration> {
     successes.sort_unstable();
     let wait = |elected_at| {
         let first = successes.partition_point(|&success| success < elected_at);
-        reigns.led(elected_at, *successes.get(first).unwrap_or(&ended))
+        *successes.get(first).unwrap_or(&ended) - elected_at
     };
     failovers
         .iter()

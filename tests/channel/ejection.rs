@@ -89,7 +89,7 @@ pub(crate) async fn called_for(
 }
 
 /// One call after another for this long, at this number of calls per second.
-async fn called_at(
+pub(crate) async fn called_at(
     channel: &Channel,
     rate: u32,
     time: Duration,

@@ -4,6 +4,7 @@
 mod common;
 
 mod adaptive;
+mod attempt_timeouts;
 mod balance;
 mod call;
 mod connecting;
@@ -15,6 +16,7 @@ mod drops;
 mod ejection;
 mod ejection_counts;
 mod ejection_places;
+mod ejection_history;
 mod ejection_probes;
 mod floods;
 mod goaway;

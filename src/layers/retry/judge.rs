@@ -72,6 +72,8 @@ impl CallProgress {
                 match (error.verdict().progress, error.verdict().reason) {
                     (Progress::Refused, Reason::GoAway) => self.gone_away += 1,
                     (Progress::Refused, _) => self.refused = true,
+                    // Each of these waits was as long as an attempt may be.
+                    (_, Reason::AttemptTimedOut) => {}
                     _ => self.unsent += 1,
                 }
                 self.wait(error, after, room)
@@ -129,6 +131,11 @@ impl CallProgress {
             unit: settings.rng.unit(),
             options: self.options(),
         };
+        if error.is_handed_back() && ended.verdict.reason == Reason::AttemptTimedOut {
+            // No policy of the user is about the time in which the channel was not ready.
+            let after = Duration::ZERO;
+            return (Plan::Transparent { after }, false);
+        }
         let assumed = policy.assumes_idempotent();
         let plan = policy.decide(&outcome).within_bounds(&outcome, assumed);
         let charged = match plan {

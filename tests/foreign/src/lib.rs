@@ -8,6 +8,7 @@ pub mod echo;
 pub mod hand_loop;
 pub mod load;
 pub mod oracle;
+pub mod over;
 pub mod port;
 pub mod process;
 pub mod promises;

@@ -134,6 +134,7 @@ impl Load {
         }
         Running {
             workers,
+            turns,
             stopped,
             start,
         }
@@ -144,11 +145,18 @@ impl Load {
 #[derive(Debug)]
 pub struct Running {
     workers: JoinSet<Vec<Record>>,
+    turns: Arc<Turns>,
     stopped: Arc<AtomicBool>,
     start: Instant,
 }
 
 impl Running {
+    /// How many calls have begun, or begin as soon as the rate allows it.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.turns.next.load(Relaxed)
+    }
+
     /// Lets no further call begin, and waits for those under way.
     ///
     /// # Errors
@@ -174,6 +182,7 @@ impl Running {
 }
 
 /// Hands out the turns to call.
+#[derive(Debug)]
 struct Turns {
     next: AtomicU64,
     start: Instant,

@@ -172,6 +172,19 @@ impl Tally {
         self.held_up(limit).count()
     }
 
+    /// What all calls took beyond `limit`, added up.
+    #[must_use]
+    pub fn beyond(&self, limit: Duration) -> Duration {
+        let beyond = self.records.iter().map(|it| it.took.saturating_sub(limit));
+        beyond.sum()
+    }
+
+    /// For how long the calls were made.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
     /// Calls a second.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a count of calls made here")]

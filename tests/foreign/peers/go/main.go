@@ -56,6 +56,7 @@ func (e echo) answer(ctx context.Context, request []byte) ([]byte, error) {
 	case what == "wait":
 		after, err := strconv.Atoi(value)
 		time.Sleep(time.Duration(after) * time.Millisecond)
+		say("answered")
 		return request, err
 	case what == "health":
 		service, number, _ := strings.Cut(value, " ")
@@ -162,6 +163,7 @@ func main() {
 	}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodec(raw{}),
+		grpc.ChainStreamInterceptor(sayEndOfWatch),
 		grpc.MaxRecvMsgSize(*limit),
 		grpc.MaxSendMsgSize(*limit),
 	}
@@ -201,9 +203,13 @@ func main() {
 	stopped := make(chan struct{})
 	go func() {
 		<-terminated
+		pauses := &pauses{}
+		go pauses.watch()
+		say("told to end")
 		time.AfterFunc(drain, server.Stop)
 		server.GracefulStop()
-		fmt.Println("drained")
+		pauses.say()
+		say("drained")
 		close(stopped)
 	}()
 	if err := server.Serve(listener); err != nil {

@@ -1,14 +1,16 @@
 //! The calls that are made, and their clients.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use foreign::load::CallId;
 use foreign::oracle::Oracle;
+use foreign::over::{Over, Sends, Wrapped, tonics};
 use foreign::{Failure, hand_loop};
 use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
-use grpc_resilience::{CallOptionsExt as _, Resilience, Resilient};
+use grpc_resilience::{CallOptionsExt as _, Resilience};
 use tokio::time::timeout;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::proto::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -22,19 +24,20 @@ const ATTEMPT: Duration = Duration::from_millis(1_500);
 const KEYS: u64 = 1_000;
 const COUNTED: &str = "counted/";
 
-pub(crate) type Ours = KvClient<Resilient<Channel>>;
+pub(crate) type Ours = KvClient<Wrapped>;
 pub(crate) type Bare = KvClient<Channel>;
 
-/// This crate over tonic's balanced channel, with no setting that tells it of several endpoints.
-pub(crate) fn ours(endpoints: Vec<Endpoint>) -> Result<Ours, Failure> {
-    let channel = Channel::balance_list(endpoints.into_iter());
-    Ok(KvClient::new(described(ATTEMPT)?.wrap(channel)))
+/// This crate over a channel to these members, with no setting that tells it of several endpoints.
+pub(crate) fn ours(over: Over, members: &[String], sends: &Arc<Sends>) -> Result<Ours, Failure> {
+    let wrapped = over.wrap(&described(ATTEMPT)?, members, sends)?;
+    Ok(KvClient::new(wrapped))
 }
 
 /// This crate over a channel to one member, with this timeout of attempts.
-pub(crate) fn ours_to(endpoint: &Endpoint, attempt: Duration) -> Result<Ours, Failure> {
-    let channel = endpoint.connect_lazy();
-    Ok(KvClient::new(described(attempt)?.wrap(channel)))
+pub(crate) fn ours_to(over: Over, member: &str, attempt: Duration) -> Result<Ours, Failure> {
+    let stack = described(attempt)?;
+    let wrapped = over.wrap(&stack, &[member.to_owned()], &Arc::default())?;
+    Ok(KvClient::new(wrapped))
 }
 
 /// This crate with the kinds of etcd's methods.
@@ -51,8 +54,8 @@ pub(crate) fn undescribed(attempt: Duration) -> Result<Resilience, Failure> {
 }
 
 /// tonic's balanced channel for the loop written by hand.
-pub(crate) fn bare(endpoints: Vec<Endpoint>) -> Bare {
-    KvClient::new(Channel::balance_list(endpoints.into_iter()))
+pub(crate) fn bare(members: &[String]) -> Result<Bare, Failure> {
+    Ok(KvClient::new(tonics(members)?))
 }
 
 /// A call that may be repeated: a range, a put or a conditional transaction, in turns.

@@ -4,16 +4,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use foreign::Failure;
+use rustix::fs::statvfs;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tonic::transport::Endpoint;
 
-use crate::member::{Member, Status};
+use crate::member::{Member, Progress, Status, status};
 
 const MEMBERS: usize = 3;
-/// How long the cluster may take to have a leader whom all follow.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the cluster may be without one leader for all while no member comes further.
+const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
+/// How often a wait shows how far the members are.
+const SHOWN: Duration = Duration::from_secs(5);
+/// Files in memory: a restarted member that missed much waits for the disk three times before it is
+/// ready, also with `--unsafe-no-fsync`, which leaves snapshots out.
+const MEMORY: &str = "/dev/shm";
+/// What two clusters may take there, in bytes.
+const ROOM: u64 = 3 << 30;
 
 pub(crate) struct Cluster {
     program: PathBuf,
@@ -27,8 +35,15 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts the members and waits until all follow one of them.
     pub(crate) async fn start(program: &Path) -> Result<Self, Failure> {
-        // The machine stays up, so that what was written to files outlives a killed process.
-        Self::start_with(program, &["--unsafe-no-fsync"]).await
+        let options = &[
+            // The machine stays up, so that what was written to files outlives a killed process.
+            "--unsafe-no-fsync",
+            // A restarted member applies the entries since its snapshot again before it serves, and
+            // loads the leader's data if it missed more than these.
+            "--snapshot-count=2000",
+            "--snapshot-catchup-entries=2000",
+        ];
+        Self::start_with(program, options).await
     }
 
     /// The same of etcd 3.4, which always writes to the disk.
@@ -48,7 +63,7 @@ impl Cluster {
                 .collect::<Vec<_>>()
                 .join(","),
             members,
-            folder: tempfile::tempdir()?,
+            folder: folder()?,
             options,
         };
         cluster.start_all()?;
@@ -56,16 +71,17 @@ impl Cluster {
         Ok(cluster)
     }
 
-    pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
-        self.members.iter().map(Member::endpoint).collect()
+    /// Where clients reach the members.
+    pub(crate) fn uris(&self) -> Vec<String> {
+        self.members.iter().map(Member::uri).collect()
     }
 
     /// Kills all members but one, which has no quorum then; where to call that one.
-    pub(crate) async fn isolate_one(&mut self) -> Result<Endpoint, Failure> {
+    pub(crate) async fn isolate_one(&mut self) -> Result<String, Failure> {
         for number in 1..MEMBERS {
             self.kill(number).await?;
         }
-        self.member(0)?.endpoint()
+        Ok(self.member(0)?.uri())
     }
 
     pub(crate) fn restart_others(&mut self) -> Result<(), Failure> {
@@ -105,42 +121,92 @@ impl Cluster {
 
     /// Waits until all members are up and follow one leader; its number.
     pub(crate) async fn settled(&self) -> Result<usize, Failure> {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            let statuses = self.statuses().await?;
-            let leader = statuses.iter().flatten().find_map(|it| it.leader);
+        self.until("agree on no leader", |statuses| {
+            let leader = leader(statuses)?;
             let agreed = statuses
                 .iter()
-                .all(|it| it.is_some_and(|it| it.leader == leader));
-            let number = statuses.iter().position(|it| it.map(|it| it.id) == leader);
-            if let (true, Some(_), Some(number)) = (agreed, leader, number) {
-                return Ok(number);
-            }
-            sleep(POLL).await;
-        }
-        let statuses = self.statuses().await?;
-        let logs: String = self.members.iter().map(Member::log).collect();
-        Err(format!("the members agree on no leader: {statuses:?}\n{logs}").into())
+                .all(|it| it.is_some_and(|it| it.leader == Some(leader)));
+            let mut ids = statuses.iter().map(|it| it.map(|it| it.id));
+            ids.position(|it| it == Some(leader)).filter(|_| agreed)
+        })
+        .await
     }
 
-    /// Waits until a member answers and follows a leader; the moment.
+    /// Waits until a member answers and leads; the moment.
     pub(crate) async fn led(&self) -> Result<Instant, Failure> {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            let statuses = self.statuses().await?;
-            if statuses.iter().flatten().any(|it| it.leader.is_some()) {
-                return Ok(Instant::now());
+        self.until("find no leader", |statuses| {
+            leader(statuses).map(|_| Instant::now())
+        })
+        .await
+    }
+
+    /// Waits until the members' statuses show something, for as long as a member comes further.
+    async fn until<T>(
+        &self,
+        failure: &str,
+        show: impl Fn(&[Option<Status>]) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let uris = self.uris();
+        let (mut since, mut shown) = (Instant::now(), Instant::now());
+        let mut last = Vec::new();
+        loop {
+            let statuses = statuses(&uris).await?;
+            if let Some(found) = show(&statuses) {
+                return Ok(found);
+            }
+            if shown.elapsed() >= SHOWN {
+                let progress = self.progress(&statuses).await;
+                println!("  the members {failure} yet: {statuses:?}, {progress:?}");
+                shown = Instant::now();
+                if progress != last {
+                    since = Instant::now();
+                }
+                last = progress;
+            }
+            if since.elapsed() >= PATIENCE {
+                let logs: String = self.members.iter().map(Member::log).collect();
+                return Err(format!("the members {failure}: {statuses:?}\n{logs}").into());
             }
             sleep(POLL).await;
         }
-        Err("no member has found a leader".into())
     }
 
-    async fn statuses(&self) -> Result<Vec<Option<Status>>, Failure> {
-        let mut statuses = Vec::new();
-        for member in &self.members {
-            statuses.push(member.status().await?);
+    /// How far the members are that serve no client yet.
+    async fn progress(&self, statuses: &[Option<Status>]) -> Vec<Option<Progress>> {
+        let mut all = Vec::new();
+        for (member, status) in self.members.iter().zip(statuses) {
+            all.push(match status {
+                Some(_) => None,
+                None => Some(member.progress().await),
+            });
         }
-        Ok(statuses)
+        all
     }
+}
+
+/// What the members at these URIs say of themselves.
+pub(crate) async fn statuses(uris: &[String]) -> Result<Vec<Option<Status>>, Failure> {
+    let mut asked = JoinSet::new();
+    for (number, uri) in uris.iter().cloned().enumerate() {
+        asked.spawn(async move { (number, status(uri).await) });
+    }
+    let mut answers = asked.join_all().await;
+    answers.sort_unstable_by_key(|(number, _)| *number);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// The id of the member that leads, as it says itself.
+pub(crate) fn leader(statuses: &[Option<Status>]) -> Option<u64> {
+    let mut up = statuses.iter().flatten();
+    up.find(|it| it.leader == Some(it.id)).map(|it| it.id)
+}
+
+/// In memory if there is room.
+fn folder() -> Result<TempDir, Failure> {
+    let room = statvfs(MEMORY).map_or(0, |it| it.f_bavail * it.f_frsize);
+    Ok(if room >= ROOM {
+        tempfile::tempdir_in(MEMORY)?
+    } else {
+        tempfile::tempdir()?
+    })
 }

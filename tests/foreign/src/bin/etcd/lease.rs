@@ -1,16 +1,17 @@
 //! Streams that keep a lease alive, under a timeout of attempts.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use foreign::Failure;
+use foreign::over::{Over, Wrapped};
 use foreign::promises::Promises;
 use foreign::tally::Failed;
-use grpc_resilience::{CallOptionsExt as _, Resilience, Resilient};
+use grpc_resilience::{CallOptionsExt as _, Resilience};
 use tokio::time::{Instant, interval, timeout};
 use tokio_stream::wrappers::IntervalStream;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use crate::calls::{described, undescribed};
@@ -18,7 +19,8 @@ use crate::cluster::Cluster;
 use crate::proto::lease_client::LeaseClient;
 use crate::proto::{LeaseGrantRequest, LeaseKeepAliveRequest};
 
-const ATTEMPT: Duration = Duration::from_secs(2);
+/// Time for a slow machine to answer once.
+const ATTEMPT: Duration = Duration::from_secs(5);
 const LIFE: Duration = Duration::from_secs(30);
 /// How often the lease is kept alive.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -34,21 +36,46 @@ struct Ended {
     failed: Option<Failed>,
 }
 
-/// One stream whose kind is known lives on; one whose kind is unknown names what ended it.
-pub(crate) async fn run(
-    version: &str,
-    cluster: &Cluster,
-    promises: &mut Promises,
-) -> Result<(), Failure> {
-    let endpoint = cluster.endpoints()?.swap_remove(0);
-    let known = keep_alive(&endpoint, described(ATTEMPT)?);
-    let unknown = keep_alive(&endpoint, undescribed(ATTEMPT)?);
+/// The streams of one client: one whose kind is known, and one whose kind is unknown.
+pub(crate) struct Streams {
+    name: String,
+    known: Ended,
+    unknown: Ended,
+}
+
+/// Keeps leases alive by streams over each channel, all at the same time.
+pub(crate) async fn run(version: &str, cluster: &Cluster) -> Result<[Streams; 2], Failure> {
+    let member = cluster.uris().swap_remove(0);
+    let (ours, tonics) = tokio::try_join!(
+        streams(version, Over::Ours, &member),
+        streams(version, Over::Tonic, &member)
+    )?;
+    Ok([ours, tonics])
+}
+
+async fn streams(version: &str, over: Over, member: &str) -> Result<Streams, Failure> {
+    let known = keep_alive(over, member, described(ATTEMPT)?);
+    let unknown = keep_alive(over, member, undescribed(ATTEMPT)?);
     let (known, unknown) = tokio::try_join!(known, unknown)?;
-    println!("{version}, a lease's stream of a known kind: {known:?}");
-    println!("{version}, one of unknown kind: {unknown:?}");
+    Ok(Streams {
+        name: format!("{version}, {over}"),
+        known,
+        unknown,
+    })
+}
+
+/// A stream whose kind is known lives on; one whose kind is unknown names what ended it.
+pub(crate) fn check(streams: &Streams, promises: &mut Promises) {
+    let Streams {
+        name,
+        known,
+        unknown,
+    } = streams;
+    println!("{name}, a lease's stream of a known kind: {known:?}");
+    println!("{name}, one of unknown kind: {unknown:?}");
     promises.check(
         known.failed.is_none() && known.after >= LIFE && known.answers >= 20,
-        format!("{version}: a lease's stream of a known kind lives for {LIFE:?}: {known:?}"),
+        format!("{name}: a lease's stream of a known kind lives for {LIFE:?}: {known:?}"),
     );
     let names_it = |failed: &Failed| {
         let said = format!("the attempt's timeout of {ATTEMPT:?} passed");
@@ -56,13 +83,13 @@ pub(crate) async fn run(
     };
     promises.check(
         unknown.answers > 0 && unknown.failed.as_ref().is_some_and(names_it),
-        format!("{version}: the end of one of unknown kind names the timeout: {unknown:?}"),
+        format!("{name}: the end of one of unknown kind names the timeout: {unknown:?}"),
     );
-    Ok(())
 }
 
-async fn keep_alive(endpoint: &Endpoint, stack: Resilience) -> Result<Ended, Failure> {
-    let mut client = LeaseClient::new(stack.wrap(endpoint.connect_lazy()));
+async fn keep_alive(over: Over, member: &str, stack: Resilience) -> Result<Ended, Failure> {
+    let wrapped = over.wrap(&stack, &[member.to_owned()], &Arc::default())?;
+    let mut client = LeaseClient::new(wrapped);
     let grant = LeaseGrantRequest { ttl: TTL, id: 0 };
     let id = client.lease_grant(grant).await?.into_inner().id;
     let ticks = IntervalStream::new(interval(PERIOD)).map(move |_| LeaseKeepAliveRequest { id });
@@ -79,7 +106,7 @@ async fn keep_alive(endpoint: &Endpoint, stack: Resilience) -> Result<Ended, Fai
 
 /// Reads a stream to its end, and counts what comes.
 async fn read<S>(
-    mut client: LeaseClient<Resilient<Channel>>,
+    mut client: LeaseClient<Wrapped>,
     request: Request<S>,
     count: &AtomicUsize,
 ) -> Status

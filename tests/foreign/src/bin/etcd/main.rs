@@ -7,6 +7,7 @@ mod calls;
 mod cluster;
 mod follower;
 mod leader;
+mod leadership;
 mod lease;
 mod member;
 mod outage;
@@ -38,9 +39,12 @@ struct Args {
     /// How often the leader is killed.
     #[arg(long, default_value_t = 6)]
     kills: u32,
-    /// How often a follower is down, and how often all members are.
+    /// How often a follower is down.
+    #[arg(long, default_value_t = 2)]
+    followers: u32,
+    /// How often all members are down.
     #[arg(long, default_value_t = 3)]
-    times: u32,
+    outages: u32,
     /// The only part to run; all of them, if it is not given.
     #[arg(long)]
     only: Option<Only>,
@@ -69,24 +73,28 @@ async fn program(args: Args) -> Result<ExitCode, Failure> {
         leader::run(&mut cluster, args.kills, &mut table, &mut promises).await?;
     }
     if wanted(Only::Follower) {
-        follower::run(&mut cluster, args.times, &mut table, &mut promises).await?;
+        follower::run(&mut cluster, args.followers, &mut table, &mut promises).await?;
     }
     if wanted(Only::Outage) {
-        outage::run(&mut cluster, args.times, &mut table, &mut promises).await?;
+        outage::run(&mut cluster, args.outages, &mut table, &mut promises).await?;
     }
-    let mut old = if wanted(Only::Quorum) || wanted(Only::Lease) {
-        Some(Cluster::start_old(&args.old).await?)
-    } else {
-        None
-    };
-    let clusters = [("3.7", Some(&mut cluster)), ("3.4", old.as_mut())];
-    for (version, cluster) in clusters {
-        let Some(cluster) = cluster else { continue };
+    if wanted(Only::Quorum) || wanted(Only::Lease) {
+        let mut old = Cluster::start_old(&args.old).await?;
+        // Both versions at the same time: nothing here is about how fast they are.
         if wanted(Only::Quorum) {
-            quorum::run(version, cluster, &mut table, &mut promises).await?;
+            let runs = tokio::try_join!(
+                quorum::run("3.7", &mut cluster),
+                quorum::run("3.4", &mut old)
+            )?;
+            for tallies in [runs.0, runs.1] {
+                quorum::check(&tallies, &mut table, &mut promises);
+            }
         }
         if wanted(Only::Lease) {
-            lease::run(version, cluster, &mut promises).await?;
+            let runs = tokio::try_join!(lease::run("3.7", &cluster), lease::run("3.4", &old))?;
+            for streams in [runs.0, runs.1].iter().flatten() {
+                lease::check(streams, &mut promises);
+            }
         }
     }
     println!("\n{table}");

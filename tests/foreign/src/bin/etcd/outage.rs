@@ -1,9 +1,11 @@
 //! All members are down at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use foreign::Failure;
-use foreign::load::Load;
+use foreign::load::{CallId, Load};
+use foreign::over::{Over, Sends};
 use foreign::promises::Promises;
 use foreign::table::Table;
 use foreign::tally::Tally;
@@ -18,7 +20,8 @@ const BEFORE: Duration = Duration::from_secs(1);
 const DOWN: Duration = Duration::from_secs(5);
 /// How long the callers go on once the cluster is back.
 const AFTER: Duration = Duration::from_secs(3);
-/// From the moment when the cluster can serve to the first success.
+/// From the moment when the cluster can serve to the first success, beyond what a call takes then
+/// over a connection that is made for it.
 const LATEST: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(
@@ -27,40 +30,63 @@ pub(crate) async fn run(
     table: &mut Table,
     promises: &mut Promises,
 ) -> Result<(), Failure> {
-    let (client, hand) = (ours(cluster.endpoints()?)?, bare(cluster.endpoints()?));
-    let (mut our_tallies, mut hand_tallies) = (Vec::new(), Vec::new());
+    let members = cluster.uris();
+    let hand = bare(&members)?;
+    let (mut all, mut by_hand) = (Vec::new(), Vec::new());
+    for over in Over::BOTH {
+        let client = ours(over, &members, &Arc::<Sends>::default())?;
+        all.push((over, client, Vec::new()));
+    }
     for time in 1..=times {
-        let (client, hand) = (client.clone(), hand.clone());
         let load = Load::new(CALLERS).pause(PAUSE);
-        let by_us = load.start(move |id| declared(client.clone(), id));
-        let by_hand = load.start(move |id| declared_by_hand(hand.clone(), id));
+        let mut running = Vec::new();
+        for (_, client, _) in &all {
+            let client = client.clone();
+            running.push(load.start(move |id| declared(client.clone(), id)));
+        }
+        let hand = hand.clone();
+        let hand = load.start(move |id| declared_by_hand(hand.clone(), id));
         sleep(BEFORE).await;
         cluster.kill_all().await?;
         sleep(DOWN).await;
         let restarted = Instant::now();
         cluster.start_all()?;
         let led = cluster.led().await?;
+        // If it fails, its whole deadline is what it took.
+        let _ended = declared_by_hand(bare(&members)?, CallId::next()).await;
+        let new_client = led.elapsed();
         cluster.settled().await?;
         sleep(AFTER).await;
-        let (by_us, by_hand) = (by_us.stop().await?, by_hand.stop().await?);
 
-        let after =
-            |tally| first_success(tally, restarted).map(|it| it.saturating_duration_since(led));
-        let (our_delay, hand_delay) = (after(&by_us), after(&by_hand));
         println!(
-            "  outage {time}: a leader after {:.2?}; the first success then took \
-             {our_delay:.2?}, by the loop {hand_delay:.2?}",
+            "  outage {time}: a leader after {:.2?}; a new client's first success then took \
+             {new_client:.2?}",
             led - restarted
         );
-        promises.measure(
-            our_delay.is_some_and(|it| it <= LATEST),
-            format!("outage {time}: with a leader the first success took {our_delay:.2?}"),
-        );
-        our_tallies.push(by_us);
-        hand_tallies.push(by_hand);
+        let after = |tally: &Tally| {
+            first_success(tally, restarted).map(|it| it.saturating_duration_since(led))
+        };
+        for ((over, _, tallies), running) in all.iter_mut().zip(running) {
+            let tally = running.stop().await?;
+            let delay = after(&tally);
+            println!("  outage {time}, {over}: the first success took {delay:.2?}");
+            promises.measure(
+                delay.is_some_and(|it| it <= LATEST + new_client),
+                format!(
+                    "outage {time}, {over}: with a leader the first success took {delay:.2?}, a \
+                     new client's {new_client:.2?}"
+                ),
+            );
+            tallies.push(tally);
+        }
+        let tally = hand.stop().await?;
+        println!("  outage {time}, by the loop: {:.2?}", after(&tally));
+        by_hand.push(tally);
     }
-    table.add("all down, ours", &Tally::merged(our_tallies), None);
-    table.add("all down, hand loop", &Tally::merged(hand_tallies), None);
+    for (over, _, tallies) in all {
+        table.add(&format!("all down, {over}"), &Tally::merged(tallies), None);
+    }
+    table.add("all down, hand loop", &Tally::merged(by_hand), None);
     Ok(())
 }
 

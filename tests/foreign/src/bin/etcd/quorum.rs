@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use foreign::Failure;
 use foreign::load::CallId;
+use foreign::over::Over;
 use foreign::promises::Promises;
 use foreign::table::Table;
 use foreign::tally::{Record, Tally};
@@ -25,25 +26,48 @@ const CALLS: usize = 40;
 pub(crate) async fn run(
     version: &str,
     cluster: &mut Cluster,
-    table: &mut Table,
-    promises: &mut Promises,
-) -> Result<(), Failure> {
-    let endpoint = cluster.isolate_one().await?;
+) -> Result<Vec<(String, Tally)>, Failure> {
+    let member = cluster.isolate_one().await?;
+    let mut tallies = Vec::new();
     for timeout in TIMEOUTS {
-        let client = ours_to(&endpoint, timeout)?;
-        let start = Instant::now();
-        let mut calls = JoinSet::new();
-        for _ in 0..CALLS {
-            let client = client.clone();
-            calls.spawn(async move {
-                let (id, start) = (CallId::next(), Instant::now());
-                let ended = declared(client, id).await;
-                Record::new(id, start, &ended)
-            });
-        }
-        let tally = Tally::new(calls.join_all().await, start.elapsed());
-        let name = format!("{version}, no quorum, attempts of {timeout:?}");
-        table.add(&name, &tally, None);
+        let (ours, tonics) = tokio::try_join!(
+            calls(version, Over::Ours, &member, timeout),
+            calls(version, Over::Tonic, &member, timeout)
+        )?;
+        tallies.extend([ours, tonics]);
+    }
+    cluster.restart_others()?;
+    cluster.settled().await?;
+    Ok(tallies)
+}
+
+/// One client's calls, and what they are called.
+async fn calls(
+    version: &str,
+    over: Over,
+    member: &str,
+    timeout: Duration,
+) -> Result<(String, Tally), Failure> {
+    let client = ours_to(over, member, timeout)?;
+    let start = Instant::now();
+    let mut calls = JoinSet::new();
+    for _ in 0..CALLS {
+        let client = client.clone();
+        calls.spawn(async move {
+            let (id, start) = (CallId::next(), Instant::now());
+            let ended = declared(client, id).await;
+            Record::new(id, start, &ended)
+        });
+    }
+    let tally = Tally::new(calls.join_all().await, start.elapsed());
+    let name = format!("{version}, no quorum, attempts of {timeout:?}, {over}");
+    Ok((name, tally))
+}
+
+/// Holds the calls to the promise.
+pub(crate) fn check(tallies: &[(String, Tally)], table: &mut Table, promises: &mut Promises) {
+    for (name, tally) in tallies {
+        table.add(name, tally, None);
         // Why is said by the crate; how long it took by the caller's clock.
         let early = tally.failed().filter(|(call, failed)| {
             !failed.gave_up(GiveUp::Deadline) || call.took < DEADLINE.mul_f64(0.8)
@@ -54,7 +78,4 @@ pub(crate) async fn run(
             format!("{name}: {early} of {CALLS} declared calls failed for good with time left"),
         );
     }
-    cluster.restart_others()?;
-    cluster.settled().await?;
-    Ok(())
 }

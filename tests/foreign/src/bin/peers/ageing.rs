@@ -5,13 +5,14 @@ use std::time::Duration;
 use foreign::Failure;
 use foreign::load::Load;
 use foreign::oracle::Oracle;
+use foreign::over::Over;
 use foreign::promises::Promises;
 use foreign::table::Table;
 use foreign::tally::{Failed, Record, Tally};
 use grpc_resilience::GiveUp;
 
 use crate::HELD_UP;
-use crate::client::{Client, Mixed, Over, Told, unary_call};
+use crate::client::{Client, Mixed, Told, client, unary_call};
 use crate::language::Language;
 use crate::server::{Places, Server, Settings};
 
@@ -84,7 +85,7 @@ impl Loaded {
             ..Settings::default()
         };
         let server = Server::start(language, places, settings).await?;
-        let client = over.client(told, &server.uri())?;
+        let client = client(over, told, &server.uri())?;
         // A JVM is slow at first, which is not what is measured here.
         let warm = client.clone();
         let call = move |id| unary_call(warm.clone(), id);

@@ -1,28 +1,18 @@
 //! The clients: what they are told, and whose channel is below them.
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::Bytes;
-use clap::ValueEnum;
 use foreign::Failure;
 use foreign::load::{CallId, Load, Running};
+use foreign::over::{self, Over, Sends, Wrapped};
 use foreign::tally::Tally;
-use grpc_resilience::channel::{self, Channel};
-use grpc_resilience::classify::{Reason, TransportError};
-use grpc_resilience::{BoxError, Error, Resilience};
+use grpc_resilience::Resilience;
+use grpc_resilience::channel::{Builder, Channel};
 use test_protos::{EchoClient, EchoRequest, FILE_DESCRIPTOR_SET};
-use tonic::body::Body;
-use tonic::transport::Endpoint;
 use tonic::{Request, Status};
-use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceBuilder, ServiceExt as _};
 
-/// The same type over both channels.
-pub(crate) type Client =
-    EchoClient<BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Error>>;
+pub(crate) type Client = EchoClient<Wrapped>;
 
 /// What the client is told about the methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,102 +43,30 @@ impl Told {
     }
 }
 
-/// Whose channel is below the stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Over {
-    /// tonic's.
-    Tonic,
-    /// This crate's.
-    Ours,
+/// A client of this server over a channel as it is by default.
+pub(crate) fn client(over: Over, told: Told, uri: &str) -> Result<Client, Failure> {
+    counting(over, &told.stack()?, uri, &Arc::default())
 }
 
-impl Over {
-    /// A client of this server over a channel as it is by default.
-    pub(crate) fn client(self, told: Told, uri: &str) -> Result<Client, Failure> {
-        self.counting(&told.stack()?, uri, &Arc::default())
-    }
-
-    /// The same under this stack, with a count of what is sent.
-    pub(crate) fn counting(
-        self,
-        stack: &Resilience,
-        uri: &str,
-        sends: &Arc<Sends>,
-    ) -> Result<Client, Failure> {
-        let counted = Arc::clone(sends);
-        let count = ServiceBuilder::new().map_request(move |request: http::Request<Body>| {
-            counted.sent.fetch_add(1, Relaxed);
-            request
-        });
-        Ok(match self {
-            Self::Tonic => {
-                let channel = Endpoint::from_shared(uri.to_owned())?.connect_lazy();
-                boxed(stack.wrap(count.service(channel)))
-            }
-            Self::Ours => ours(stack, Channel::builder(uri), sends)?.0,
-        })
-    }
-}
-
-impl fmt::Display for Over {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tonic => "over tonic's",
-            Self::Ours => "over ours",
-        })
-    }
-}
-
-/// What a stack handed to its channel.
-#[derive(Debug, Default)]
-pub(crate) struct Sends {
-    sent: AtomicU64,
-    refused: AtomicU64,
-}
-
-impl Sends {
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Relaxed)
-    }
-
-    /// Those that the server refused by a reset of the stream, as far as the channel says that.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Relaxed)
-    }
+/// The same under this stack, with a count of what is sent.
+pub(crate) fn counting(
+    over: Over,
+    stack: &Resilience,
+    uri: &str,
+    sends: &Arc<Sends>,
+) -> Result<Client, Failure> {
+    let channel = over.wrap(stack, &[uri.to_owned()], sends)?;
+    Ok(EchoClient::new(channel))
 }
 
 /// A client over this crate's channel, and the channel.
 pub(crate) fn ours(
     stack: &Resilience,
-    builder: channel::Builder,
+    builder: Builder,
     sends: &Arc<Sends>,
 ) -> Result<(Client, Channel), Failure> {
-    let channel = builder.build()?;
-    let (sent, refused) = (Arc::clone(sends), Arc::clone(sends));
-    let counted = ServiceBuilder::new()
-        .map_request(move |request: http::Request<Body>| {
-            sent.sent.fetch_add(1, Relaxed);
-            request
-        })
-        .map_err(move |error: TransportError| {
-            if error.verdict().reason == Reason::StreamRefused {
-                refused.refused.fetch_add(1, Relaxed);
-            }
-            error
-        })
-        .service(channel.clone());
-    Ok((boxed(stack.wrap(counted)), channel))
-}
-
-fn boxed<S, B>(service: S) -> Client
-where
-    S: Service<http::Request<Body>, Response = http::Response<B>, Error = Error>,
-    S: Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    let service = service.map_response(|answer: http::Response<B>| answer.map(Body::new));
-    EchoClient::new(BoxCloneSyncService::new(service))
+    let (wrapped, channel) = over::ours(stack, builder, sends)?;
+    Ok((EchoClient::new(wrapped), channel))
 }
 
 /// Unary calls and client streams over one channel, made by as many workers each.

@@ -1,6 +1,6 @@
 //! The health services of grpc-go and grpc-java, and servers without one.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use foreign::Failure;
 use foreign::promises::Promises;
@@ -22,9 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last call runs after the server was told to end.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
-/// How much later than its last call a server may end: the servers end what is left, a watch that
-/// was not cancelled among it, only after 2 s.
+/// How much later than its last call a server may end, and than the channel's word of it the watch:
+/// the servers end what is left, a watch that was not cancelled among it, only after 2 s.
 const LATE: Duration = Duration::from_millis(100);
+
+/// How often the channel's state is looked at.
+const LOOK: Duration = Duration::from_millis(1);
 
 pub(crate) async fn show(
     language: Language,
@@ -152,25 +155,112 @@ async fn ends(language: Language, places: &Places, promises: &mut Promises) -> R
     let (client, channel) = checked(&server, SERVICE)?;
     channel.connected(PATIENCE).await?;
     call(&client, "none").await?;
-    let last = tokio::spawn(async move {
-        let answer = call(&client, &format!("wait {}", LAST_CALL.as_millis())).await;
-        (answer, Instant::now())
-    });
-    sleep(LAST_CALL / 5).await;
-    server.process().terminate()?;
-    let drained = server.process().says("drained").await;
-    let end = Instant::now();
+    let last = async {
+        let wait = format!("wait {}", LAST_CALL.as_millis());
+        call(&client, &wait).await
+    };
+    let told = async {
+        sleep(LAST_CALL / 5).await;
+        server.process().terminate()?;
+        let drained = server.process().says("drained");
+        Ok::<_, Failure>(tokio::join!(Left::watch(&channel), drained))
+    };
+    let (answer, told) = tokio::join!(last, told);
+    let (left, drained) = told?;
     let ended = server.process().ended(PATIENCE).await;
-    let (answer, answered) = last.await?;
-    let late = end.saturating_duration_since(answered);
-    println!("  {language} ended {late:?} after its last call");
+    let output = server.process().read_output();
     promises.check(
         drained.is_ok() && ended.is_ok() && answer.is_ok(),
         format!("{language}: the last call: {answer:?}, the server: {drained:?}, {ended:?}"),
     );
-    promises.measure(
-        late <= LATE,
-        format!("{language} ended {late:?} after its last call, with a health watch open"),
-    );
+    let Some(end) = End::read(&output) else {
+        promises.check(false, format!("{language} says when it ended:\n{output}"));
+        return Ok(());
+    };
+    end.check(language, &left, promises);
     Ok(())
+}
+
+/// When the channel heard that its server ends.
+struct Left {
+    /// By the machine's clock, which the server reads, too, in microseconds.
+    at: Option<u64>,
+    /// The longest time in which this program did not look.
+    pause: Duration,
+}
+
+impl Left {
+    async fn watch(channel: &Channel) -> Self {
+        let (start, mut looked) = (Instant::now(), Instant::now());
+        let mut pause = Duration::ZERO;
+        while channel.state() == Connectivity::Ready && start.elapsed() < PATIENCE {
+            sleep(LOOK).await;
+            pause = pause.max(looked.elapsed());
+            looked = Instant::now();
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.ok().filter(|_| start.elapsed() < PATIENCE);
+        Self {
+            at: now.and_then(|it| u64::try_from(it.as_micros()).ok()),
+            pause,
+        }
+    }
+}
+
+/// When what happened at the end of a server, as it says, in microseconds of the machine's clock.
+#[derive(Debug)]
+struct End {
+    told: u64,
+    watch_over: Option<u64>,
+    answered: u64,
+    drained: u64,
+    /// The longest time in which the server's process stood still meanwhile.
+    pause: Duration,
+}
+
+impl End {
+    fn read(output: &str) -> Option<Self> {
+        let at = |what: &str| {
+            let mut times = output.lines().filter_map(|it| it.strip_prefix("at "));
+            let (time, _) = times.find_map(|it| it.split_once(' ').filter(|it| it.1 == what))?;
+            time.parse::<u64>().ok()
+        };
+        let pause = |it: &str| it.strip_prefix("longest pause ")?.parse().ok();
+        Some(Self {
+            told: at("told to end")?,
+            watch_over: at("the watch is over"),
+            answered: at("answered")?,
+            drained: at("drained")?,
+            pause: output.lines().find_map(pause).map(Duration::from_micros)?,
+        })
+    }
+
+    /// Tells a late cancel of the watch, which is ours, from a late end of the server.
+    fn check(&self, language: Language, left: &Left, promises: &mut Promises) {
+        let since = |from: u64, to: u64| Duration::from_micros(to.saturating_sub(from));
+        let left_at = left.at.unwrap_or(self.told);
+        let cancelled = self.watch_over.map(|it| since(left_at, it));
+        let late = since(self.answered, self.drained);
+        let (pause, own) = (self.pause, left.pause);
+        println!(
+            "  {language}: told to end, the channel heard of it after {:.1?}, and the watch was over \
+             {cancelled:.1?} later; the server ended {late:.1?} after its last call; it stood still \
+             for {pause:.1?}, we for {own:.1?}",
+            since(self.told, left_at)
+        );
+        promises.check(
+            left.at.is_some() && cancelled.is_some_and(|it| it <= LATE + pause + own),
+            format!(
+                "{language}: the watch is over {cancelled:.1?} after the channel heard that the \
+                 server ends; it stood still for {pause:.1?}, we for {own:.1?}"
+            ),
+        );
+        promises.measure(
+            late <= LATE + pause,
+            format!(
+                "{language} ended {late:.1?} after its last call, with a health watch open before, \
+                 and stood still for {pause:.1?}"
+            ),
+        );
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use foreign::Failure;
 use foreign::load::Load;
 use foreign::oracle::Oracle;
+use foreign::over::Over;
 use foreign::promises::Promises;
 use foreign::table::Table;
 use foreign::tally::{Failed, Record, Tally};
@@ -12,7 +13,7 @@ use grpc_resilience::GiveUp;
 use tokio::time::{Instant, sleep};
 use tonic::Code;
 
-use crate::client::{Mixed, Over, Told};
+use crate::client::{Mixed, Told, client};
 use crate::language::Language;
 use crate::server::{Places, Server, Settings};
 
@@ -71,7 +72,7 @@ pub(crate) async fn show(
         let mut loads = Vec::new();
         for &over in overs {
             for told in [Told::All, Told::Nothing] {
-                let client = over.client(told, &server.uri())?;
+                let client = client(over, told, &server.uri())?;
                 loads.push((over, told, Mixed::start(&load, &client)));
             }
         }

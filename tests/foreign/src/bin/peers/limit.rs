@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use foreign::Failure;
 use foreign::load::{CallId, Load};
+use foreign::over::{Over, Sends};
 use foreign::promises::Promises;
 use foreign::table::Table;
 use foreign::tally::Tally;
 use grpc_resilience::channel::Channel;
 use tokio::time::sleep;
 
-use crate::client::{Client, Mixed, Over, Sends, Told, ours, unary_call, waiting_call};
+use crate::client::{Client, Mixed, Told, client, ours, unary_call, waiting_call};
 use crate::language::Language;
 use crate::server::{Places, Server, Settings};
 
@@ -199,7 +200,7 @@ async fn loaded_over_tonic(
     promises: &mut Promises,
 ) -> Result<(), Failure> {
     let server = start(language, places).await?;
-    let client = Over::Tonic.client(Told::Nothing, &server.uri())?;
+    let client = client(Over::Tonic, Told::Nothing, &server.uri())?;
     let load = Load::new(CALLERS / 2).time(TIME / 2);
     let tally = Mixed::start(&load, &client).finish().await?;
     let oracle = server.oracle()?;

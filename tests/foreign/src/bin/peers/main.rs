@@ -31,10 +31,10 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use foreign::Failure;
+use foreign::over::Over;
 use foreign::promises::Promises;
 use foreign::table::Table;
 
-use crate::client::Over;
 use crate::language::Language;
 use crate::limit::Slowest;
 use crate::server::Places;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use foreign::Failure;
 use foreign::load::CallId;
+use foreign::over::{Over, Sends};
 use foreign::promises::Promises;
 use foreign::tally::Record;
 use grpc_resilience::{GiveUp, RetryPolicy};
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Request};
 
-use crate::client::{Over, Sends, Told, streamed};
+use crate::client::{Told, counting, streamed};
 use crate::language::Language;
 use crate::server::{Places, Server, Settings};
 
@@ -151,7 +152,7 @@ async fn call(
     let sends = Arc::<Sends>::default();
     let policy = RetryPolicy::new().retry_on(Code::ResourceExhausted);
     let stack = told.stack()?.retry(policy);
-    let mut client = over.counting(&stack, &server.uri(), &sends)?;
+    let mut client = counting(over, &stack, &server.uri(), &sends)?;
     if word == Word::Decompressed {
         client = client.send_compressed(CompressionEncoding::Gzip);
     }

@@ -113,6 +113,9 @@ public final class Server {
       }
       response.onNext(request);
       response.onCompleted();
+      if (asked[0].equals("wait")) {
+        Times.say("answered");
+      }
     }
   }
 
@@ -194,22 +197,27 @@ public final class Server {
     if (streams > 0) {
       builder.maxConcurrentCallsPerConnection(streams);
     }
+    Times times = new Times();
     if (options.containsKey("health")) {
+      builder.intercept(times);
       server.health.setStatus(options.get("health"), ServingStatus.SERVING);
       builder.addService(server.health.getHealthService());
     }
     io.grpc.Server running = builder.build().start();
-    Runtime.getRuntime().addShutdownHook(new Thread(() -> drain(running)));
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> drain(running, times)));
     running.awaitTermination();
   }
 
-  private static void drain(io.grpc.Server running) {
+  private static void drain(io.grpc.Server running, Times times) {
+    times.watchPauses();
+    Times.say("told to end");
     try {
       if (!running.shutdown().awaitTermination(DRAIN_SECONDS, TimeUnit.SECONDS)) {
         running.shutdownNow().awaitTermination();
       }
+      times.sayPause();
       // The end of the JVM takes a while more.
-      System.out.println("drained");
+      Times.say("drained");
     } catch (InterruptedException error) {
       running.shutdownNow();
     }
