@@ -66,12 +66,7 @@ fn collected(subject: &str, address: &str, at_once: u32, calls: u32) -> Result<f
 }
 
 /// Makes these calls, for callgrind to count.
-pub(crate) fn run(
-    subject: &str,
-    address: &str,
-    load: Load,
-    workers: usize,
-) -> Result<(), Failure> {
+pub(crate) fn run(subject: &str, address: &str, load: Load, workers: usize) -> Result<(), Failure> {
     let runtime = crate::runtime(workers)?;
     let mut all = {
         let _entered = runtime.enter();
