@@ -158,10 +158,12 @@ impl Slot {
     }
 
     /// A message came: the latency of a call is that of its first one, for a stream may go on for
-    /// hours. It came with the last bytes of the connection, or before them.
+    /// hours. It came with the last bytes of the connection, or before them. Whether it is the
+    /// first.
     #[inline]
-    pub(super) fn message(&self) {
-        if !self.is_measured.load(Ordering::Relaxed) {
+    pub(super) fn message(&self) -> bool {
+        let is_first = !self.is_measured.load(Ordering::Relaxed);
+        if is_first {
             self.is_measured.store(true, Ordering::Relaxed);
             let Connection { load, facts, .. } = &*self.connection;
             load.answered(self.start, facts.read_nanos());
@@ -170,6 +172,7 @@ impl Slot {
                 self.probed(Ended::Well);
             }
         }
+        is_first
     }
 
     /// Notes the end of the call in the endpoint's load.
