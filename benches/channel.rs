@@ -83,13 +83,16 @@ enum Process {
     /// Serves on this number of threads, and says where.
     #[command(hide = true)]
     Serve { threads: usize },
-    /// Makes calls, for callgrind.
+    /// Makes calls, for callgrind, perf and strace.
     #[command(hide = true)]
     Calls {
         subject: String,
         address: String,
         at_once: u32,
         calls: u32,
+        /// Worker threads; without any, all runs on the calling thread.
+        #[arg(default_value_t = 0)]
+        workers: usize,
     },
 }
 
@@ -102,9 +105,10 @@ fn main() -> Result<(), Failure> {
             address,
             at_once,
             calls,
+            workers,
         }) => {
             let (at_once, calls) = (*at_once, *calls);
-            return counts::run(subject, address, Load { at_once, calls });
+            return counts::run(subject, address, Load { at_once, calls }, *workers);
         }
         None => {}
     }

@@ -66,8 +66,8 @@ fn collected(subject: &str, address: &str, at_once: u32, calls: u32) -> Result<f
 }
 
 /// Makes these calls, for callgrind to count.
-pub(crate) fn run(subject: &str, address: &str, load: Load) -> Result<(), Failure> {
-    let runtime = crate::runtime(0)?;
+pub(crate) fn run(subject: &str, address: &str, load: Load, workers: usize) -> Result<(), Failure> {
+    let runtime = crate::runtime(workers)?;
     let mut all = {
         let _entered = runtime.enter();
         let mut all = subjects::bare(&Endpoint::from_shared(address.to_owned())?);

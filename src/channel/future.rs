@@ -101,7 +101,7 @@ impl<B: Body<Data = Bytes> + Unpin> Stage<B> {
             out.ready = match look(Pin::new(body), cx) {
                 Look::Empty => Ready::Nothing,
                 Look::Whole(bytes) => Ready::Whole(bytes),
-                Look::Part { first, next } => Ready::Part(first, next),
+                Look::Part { first, next } => Ready::Part(Box::new((first, next))),
             };
         }
     }

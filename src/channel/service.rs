@@ -163,11 +163,13 @@ where
             attempt: context.and_then(call::Context::attempt_end),
             trace: context.and_then(call::Context::trace).cloned(),
         };
-        let (mut parts, body) = request.into_parts();
-        let mut extensions = std::mem::take(&mut parts.extensions);
+        let (parts, body) = request.into_parts();
+        let mut head = Request::from_parts(parts, ());
+        let mut extensions = std::mem::take(head.extensions_mut());
         extensions.clear();
+        self.core.shared.heads.prepare(&mut head);
         let out = Outgoing {
-            head: Some(self.core.shared.heads.prepare(parts)),
+            head: Some(head),
             ready: Ready::Nothing,
             body: Some(body),
             extensions,

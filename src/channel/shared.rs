@@ -41,7 +41,7 @@ impl Shared {
         lines: Arc<Lines>,
     ) -> Self {
         let service = settings.health_check.clone();
-        let check = |service| Check::new(service, |parts| heads.prepare(parts));
+        let check = |service| Check::new(service, |head| heads.prepare(head));
         Self {
             health: service.map(check).map(Arc::new),
             settings,

@@ -57,6 +57,8 @@ pub(super) struct Driver {
     is_unproven: bool,
     /// When a connection whose writes fail is given up, even if its read side says nothing.
     broken_until: Option<Instant>,
+    /// It has let callers run that are likely to add to what is to be written.
+    has_yielded: bool,
     is_over: bool,
 }
 
@@ -98,6 +100,7 @@ impl Driver {
             is_silent: false,
             is_unproven: false,
             broken_until: None,
+            has_yielded: false,
             is_over: false,
         }
     }
@@ -198,6 +201,10 @@ impl Driver {
 
     fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         self.connection.cell.run_by(cx.waker());
+        if self.yields() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let Some(mut turn) = self.connection.cell.enter() else {
             // The holder polls it once more, or wakes this task when it leaves.
             return Poll::Pending;
@@ -206,6 +213,17 @@ impl Driver {
             return Poll::Pending;
         }
         Poll::Ready(turn.take_end().unwrap_or(Ok(())))
+    }
+
+    /// A worker of tokio runs the task that the last one woke before all others that are ready. So
+    /// the first of many answered callers that calls again would have its request written alone.
+    fn yields(&mut self) -> bool {
+        let batch = &self.connection.batch;
+        if self.has_yielded {
+            batch.expect_no_more();
+        }
+        self.has_yielded = batch.grows();
+        self.has_yielded
     }
 
     fn end(&mut self, end: Result<(), h2::Error>) {

@@ -42,6 +42,8 @@ pub(crate) struct Facts {
     data: AtomicU64,
     /// Small pieces of messages that the peer's windows cut, since the last read.
     cuts: AtomicU32,
+    /// Streams that the peer ended since they were last asked for.
+    answers: AtomicU32,
 }
 
 /// The lowest GOAWAY of a peer.
@@ -76,6 +78,7 @@ impl Facts {
             heard_at: AtomicU64::new(now),
             data: AtomicU64::new(0),
             cuts: AtomicU32::new(0),
+            answers: AtomicU32::new(0),
         }
     }
 
@@ -233,6 +236,15 @@ impl Facts {
 
     pub(super) fn add_data(&self, length: usize) {
         self.data.fetch_add(length as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_answers(&self, streams: u32) {
+        self.answers.fetch_add(streams, Ordering::Relaxed);
+    }
+
+    /// How many streams the peer has ended since this was asked.
+    pub(super) fn take_answers(&self) -> u32 {
+        self.answers.swap(0, Ordering::Relaxed)
     }
 
     /// The peer's windows cut a piece of this size off a message.

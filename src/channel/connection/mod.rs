@@ -1,6 +1,7 @@
 //! One HTTP/2 connection: dialled, driven, and used by calls.
 
 mod allowance;
+mod batch;
 mod bdp;
 mod cell;
 mod complaints;

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::Plan;
+use super::batch::Batch;
 use super::cell::{Cell, Turn};
 use super::complaints::Complaints;
 use super::facts::Facts;
@@ -40,8 +41,7 @@ pub(crate) struct Connection {
     send: Mutex<Option<SendRequest<Bytes>>>,
     limits: Mutex<Limits>,
     pub(super) watched: Watched,
-    /// Requests queued since the connection was last polled.
-    queued: AtomicU32,
+    pub(super) batch: Batch,
     newest: AtomicU32,
     /// At this stream it is replaced.
     last_stream: u32,
@@ -100,7 +100,7 @@ impl Connection {
             send: Mutex::new(Some(send)),
             limits: Mutex::new(limits),
             watched: Watched::default(),
-            queued: AtomicU32::new(0),
+            batch: Batch::default(),
             newest: AtomicU32::new(0),
             last_stream: max_requests.last_stream().min(LAST_STREAM),
             stance: Stance::default(),
@@ -206,9 +206,7 @@ impl Connection {
     /// The caller that queues the K-th request since the last poll polls the connection itself, so
     /// that a batch of callers does not leave in one write after all of them have run.
     fn flush_early(&self, turn: Option<Turn<'_>>) {
-        let queued = self.queued.fetch_add(1, Ordering::Relaxed) + 1;
-        let enough = (self.slots.in_use() / 2).clamp(4, 32);
-        if queued < enough {
+        if !self.batch.add(self.slots.in_use()) {
             return;
         }
         // A thread that has it now may have begun before this request was queued.
@@ -225,11 +223,12 @@ impl Connection {
 
     /// Polls the connection, and does what follows from what it read and wrote.
     pub(super) fn poll(&self, turn: &mut Turn<'_>) -> Poll<()> {
-        self.queued.store(0, Ordering::Relaxed);
+        self.batch.write();
         let cancelled = self.slots.cancelled();
         self.widen(turn);
         let had_served = self.facts.has_served();
         let over = turn.poll();
+        self.batch.answered(self.facts.take_answers());
         if cancelled > 0 && !self.facts.is_blocked() {
             // h2 has written all that it could write at once, the resets among it.
             self.slots.reset(cancelled);

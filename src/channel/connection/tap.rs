@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::allowance::{Allowance, CRUMB, Flood};
 use super::facts::Facts;
 use super::frames::{
-    ACK, CONTINUATION, DATA, END_HEADERS, Frames, GO_AWAY, HEADERS, PING, SETTINGS, name_of,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GO_AWAY, HEADERS, PING, SETTINGS,
+    name_of,
 };
 
 /// A transport with its type erased.
@@ -51,13 +52,18 @@ impl Tap {
             allowance,
             ..
         } = self;
+        let mut opened = 0;
         outbound.pass(bytes, |frame| {
             allowance.sent(&frame);
             let ends = frame.has(END_HEADERS);
             if ends && matches!(frame.kind, HEADERS | CONTINUATION) {
-                facts.add_opened(frame.stream);
+                opened = opened.max(frame.stream);
             }
         });
+        // Once for all frames of a write.
+        if opened > 0 {
+            facts.add_opened(opened);
+        }
     }
 
     /// An error if the peer sends too much of what no call asked for.
@@ -75,6 +81,7 @@ impl Tap {
             cuts => allowance.cut(cuts),
         }
         let mut has_news = false;
+        let (mut data, mut answers) = (0, 0);
         let mut is_crumb = bytes.len() < CRUMB;
         let mut allowed = Ok(());
         inbound.pass(bytes, |frame| {
@@ -85,12 +92,21 @@ impl Tap {
                 PING if is_ack => return,
                 SETTINGS if !is_ack => facts.add_settings(),
                 GO_AWAY => facts.add_go_away(frame.payload),
-                DATA => facts.add_data(frame.length),
+                DATA => data += frame.length,
                 HEADERS => facts.add_response(frame.stream),
                 _ => {}
             }
+            let may_end = matches!(frame.kind, DATA | HEADERS);
+            answers += u32::from(may_end && frame.has(END_STREAM));
             has_news = true;
         });
+        // Once for all frames of a read.
+        if data > 0 {
+            facts.add_data(data);
+        }
+        if answers > 0 {
+            facts.add_answers(answers);
+        }
         facts.add_read(has_news, now);
         if is_crumb {
             allowed = allowance.crumb(inbound.kind());

@@ -1,5 +1,6 @@
+use std::mem;
+
 use http::header::{CONNECTION, HeaderName, HeaderValue, TE, USER_AGENT};
-use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request, Uri, Version};
 use tokio::time::Instant;
@@ -33,13 +34,14 @@ const UNIQUE: [&str; 3] = ["grpc-timeout", "traceparent", "x-request-id"];
 impl Heads {
     /// The head as h2 sends it: with the origin of the channel, without headers of a connection,
     /// and with the user's `user-agent` first (CONTRACT C12).
-    pub(crate) fn prepare(&self, mut parts: Parts) -> Request<()> {
-        let given = Given::of(&mut parts.headers);
-        given.strip(&mut parts.headers);
-        self.sign(&mut parts.headers, &given);
-        parts.uri = self.place(parts.uri);
-        parts.version = Version::HTTP_2;
-        Request::from_parts(parts, ())
+    pub(crate) fn prepare(&self, head: &mut Request<()>) {
+        let headers = head.headers_mut();
+        let given = Given::of(headers);
+        given.strip(headers);
+        self.sign(headers, &given);
+        let uri = mem::take(head.uri_mut());
+        *head.uri_mut() = self.place(uri);
+        *head.version_mut() = Version::HTTP_2;
     }
 
     fn place(&self, uri: Uri) -> Uri {
@@ -144,7 +146,8 @@ mod tests {
             let value = HeaderValue::from_static(value);
             request.headers_mut().append(*name, value);
         }
-        heads.prepare(request.into_parts().0)
+        heads.prepare(&mut request);
+        request
     }
 
     fn names(head: &Request<()>) -> Vec<&str> {

@@ -35,7 +35,8 @@ pub(crate) use slot::Slot;
 pub(crate) enum Ready<E> {
     Nothing,
     Whole(Bytes),
-    Part(Option<Bytes>, Next<E>),
+    /// By itself in memory: few bodies come in parts.
+    Part(Box<Part<E>>),
 }
 
 /// A frame that was looked at.
@@ -67,7 +68,8 @@ impl<B: Body> Outgoing<B> {
                 usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)
             }),
             Ready::Whole(bytes) => bytes.len(),
-            Ready::Part(first, next) => {
+            Ready::Part(part) => {
+                let (first, next) = &**part;
                 let next = next.as_ref().and_then(|it| it.as_ref().ok());
                 first.as_ref().map_or(0, Bytes::len) + next.map_or(0, frame)
             }
@@ -107,8 +109,8 @@ impl Exchange {
         let first = match std::mem::replace(&mut out.ready, Ready::Nothing) {
             Ready::Nothing => First::None,
             Ready::Whole(bytes) => First::Whole(bytes),
-            Ready::Part(data, next) => {
-                return Self::begin_stream(out, head, (data, next), slot, cx);
+            Ready::Part(part) => {
+                return Self::begin_stream(out, head, part, slot, cx);
             }
         };
         match slot.connection.send(head, first) {
@@ -137,7 +139,7 @@ impl Exchange {
     fn begin_stream<B>(
         out: &mut Outgoing<B>,
         head: http::Request<()>,
-        (data, next): Part<B::Error>,
+        part: Box<Part<B::Error>>,
         slot: Slot,
         cx: &mut Context<'_>,
     ) -> Begun
@@ -149,7 +151,7 @@ impl Exchange {
             Sent::Yes(response, stream) => (response, stream),
             Sent::No(unsent) => {
                 out.head = Some(unsent.head);
-                out.ready = Ready::Part(data, next);
+                out.ready = Ready::Part(part);
                 return Begun::Back(unsent.why);
             }
             Sent::Malformed(error) => return Begun::Failed(malformed(error, &slot)),
@@ -158,6 +160,7 @@ impl Exchange {
         let slot = Arc::new(slot);
         let (upload, call) = oneshot::channel();
         if let Some(body) = out.body.take() {
+            let (data, next) = *part;
             let mut pump = Pump::new(body, data, next, stream, call, Arc::clone(&slot));
             if Pin::new(&mut pump).poll(cx).is_pending() {
                 slot.connection.runtime.spawn(pump);

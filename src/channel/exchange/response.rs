@@ -1,3 +1,4 @@
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -52,6 +53,11 @@ struct Stream {
     frames: RecvStream,
     /// To its end.
     is_read: bool,
+    /// The size of what was handed on last. It counts as unread until more is asked for; most
+    /// answers have one message, whose bytes h2 gives back with the stream.
+    held: usize,
+    /// The message that was handed on last may be the only one.
+    may_be_only: bool,
     /// The pump of the request ends with the call.
     _upload: Option<oneshot::Sender<()>>,
     slot: Held,
@@ -79,6 +85,8 @@ impl ResponseBody {
             state: State::Data(Stream {
                 frames: stream,
                 is_read: false,
+                held: 0,
+                may_be_only: false,
                 _upload: upload,
                 slot,
             }),
@@ -91,10 +99,18 @@ impl ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
         if let State::Data(it) = &mut self.state {
+            // h2 finds trailers for `poll_data`, too, and has to put them back.
+            if mem::take(&mut it.may_be_only)
+                && let Poll::Ready(trailers) = it.frames.poll_trailers(cx)
+            {
+                return Poll::Ready(self.end(trailers));
+            }
+            it.release();
             match ready!(it.frames.poll_data(cx)) {
                 Some(Ok(data)) => {
                     let is_first = it.slot.message();
-                    it.took(data.len());
+                    it.may_be_only = is_first;
+                    it.held = data.len();
                     if !is_first
                         && self
                             .deadline
@@ -107,7 +123,7 @@ impl ResponseBody {
                 }
                 Some(Err(error)) => return Poll::Ready(self.fail(error)),
                 None => {
-                    let State::Data(it) = std::mem::replace(&mut self.state, State::Over) else {
+                    let State::Data(it) = mem::replace(&mut self.state, State::Over) else {
                         return Poll::Ready(None);
                     };
                     self.state = State::Trailers(it);
@@ -117,19 +133,33 @@ impl ResponseBody {
         let State::Trailers(it) = &mut self.state else {
             return Poll::Ready(None);
         };
-        match ready!(it.frames.poll_trailers(cx)) {
-            Ok(trailers) => {
-                if let Some(trailers) = &trailers {
-                    it.slot.answered_with(trailers);
-                }
-                it.is_read = true;
-                it.slot.answered();
-                self.state = State::Over;
-                self.deadline = None;
-                Poll::Ready(trailers.map(|trailers: HeaderMap| Ok(Frame::trailers(trailers))))
+        let trailers = ready!(it.frames.poll_trailers(cx));
+        Poll::Ready(self.end(trailers))
+    }
+
+    /// All messages were read.
+    fn end(
+        &mut self,
+        trailers: Result<Option<HeaderMap>, h2::Error>,
+    ) -> Option<Result<Frame<Bytes>, TransportError>> {
+        let trailers = match trailers {
+            Ok(trailers) => trailers,
+            Err(error) => return self.fail(error),
+        };
+        if let State::Data(it) | State::Trailers(it) = &mut self.state {
+            if let Some(trailers) = &trailers {
+                it.slot.answered_with(trailers);
             }
-            Err(error) => Poll::Ready(self.fail(error)),
+            if let Held::Shared(_) = &it.slot {
+                // The request may go on for long.
+                it.release();
+            }
+            it.is_read = true;
+            it.slot.answered();
         }
+        self.state = State::Over;
+        self.deadline = None;
+        trailers.map(|trailers| Ok(Frame::trailers(trailers)))
     }
 
     /// The deadline has passed: the stream is reset.
@@ -147,8 +177,7 @@ impl ResponseBody {
     /// A server that ends the stream with `NO_ERROR` has said all that it says, as hyper has it
     /// too: the layers and the generated client miss a status. CANCEL is a failure (CONTRACT H3).
     fn fail(&mut self, error: h2::Error) -> Option<Result<Frame<Bytes>, TransportError>> {
-        let (State::Data(it) | State::Trailers(it)) =
-            std::mem::replace(&mut self.state, State::Over)
+        let (State::Data(it) | State::Trailers(it)) = mem::replace(&mut self.state, State::Over)
         else {
             return None;
         };
@@ -165,18 +194,23 @@ impl ResponseBody {
 }
 
 impl Stream {
-    fn took(&mut self, bytes: usize) {
-        let _ = self.frames.flow_control().release_capacity(bytes);
-        self.slot.connection.took(bytes);
+    /// What was handed on is read: the peer may send as much.
+    fn release(&mut self) {
+        let held = mem::take(&mut self.held);
+        if held > 0 {
+            let _ = self.frames.flow_control().release_capacity(held);
+            self.slot.connection.took(held);
+        }
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.is_read {
-            return;
-        }
-        let unread = self.frames.flow_control().used_capacity();
+        let unread = if self.is_read {
+            self.held
+        } else {
+            self.frames.flow_control().used_capacity()
+        };
         if unread > 0 {
             self.slot.connection.took(unread);
         }

@@ -158,7 +158,8 @@ impl Slot {
     }
 
     /// A message came: the latency of a call is that of its first one, for a stream may go on for
-    /// hours. It came with the last bytes of the connection, or before them. Whether it is the first.
+    /// hours. It came with the last bytes of the connection, or before them. Whether it is the
+    /// first.
     #[inline]
     pub(super) fn message(&self) -> bool {
         let is_first = !self.is_measured.load(Ordering::Relaxed);

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::header::{CONTENT_TYPE, HeaderValue, TE};
-use http::request::Parts;
 use http::{HeaderMap, Request};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -34,15 +33,15 @@ impl Check {
     /// The head of a watch, which the channel prepares as it does those of its calls.
     pub(in crate::channel) fn new(
         service: Arc<str>,
-        prepare: impl FnOnce(Parts) -> Request<()>,
+        prepare: impl FnOnce(&mut Request<()>),
     ) -> Self {
-        let mut request = Request::new(());
-        *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = http::Uri::from_static(message::PATH);
-        let headers = request.headers_mut();
+        let mut head = Request::new(());
+        *head.method_mut() = http::Method::POST;
+        *head.uri_mut() = http::Uri::from_static(message::PATH);
+        let headers = head.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        let head = prepare(request.into_parts().0);
+        prepare(&mut head);
         Self { service, head }
     }
 }
