@@ -3,6 +3,11 @@
 //! Each layer works alone over any tonic channel, under the unmodified generated client. Together
 //! the layers cooperate only through the request's [`call::Context`].
 //!
+//! The crate also has a channel of its own, `channel::Channel`, which stands where tonic's stands:
+//! it connects to all servers of a name, a list or Consul, and leaves out those that are down, that
+//! are not healthy, or that fail calls. It knows of more failed calls that they never ran, so the
+//! layers repeat more of them. The [guide] compares both channels.
+//!
 //! ```no_run
 //! use grpc_resilience::{
 //!     BudgetLayer, DeadlineLayer, IdempotencyLayer, RetryLayer, RetryPolicy, TokenBucket,
@@ -39,7 +44,7 @@
 //! | [`adaptive_throttle`] | holds back calls that the server would reject |
 //! | [`stack`] | [`Resilience`]: all of the above except adaptive throttling |
 //! | `streams` | server streams that come back where they broke off |
-//! | `channel` | this crate's own channel, which knows its connections |
+//! | `channel` | this crate's own channel: connections, names, pickers, health, ejection |
 //! | `consul` | registers servers with Consul, where the channel finds them |
 //! | `server_deadline` | stops handlers at their caller's deadline |
 //! | `rate_limit` | a server's quotas; a refused caller returns once, on time |
@@ -86,6 +91,17 @@
 //!   `refused_for`.
 //! - A channel is down, once an outage: `code`, `reason`, `delay`, `error`; and it is back:
 //!   `down_for`.
+//! - Of the crate's own channel: an endpoint changed its state: `before`, `state`, `error` and
+//!   `delay` if no connection can be made; or its health: `service`, `before`, `health`.
+//! - An endpoint is ejected: `reason`, `failures_in_a_row`, `calls`, `failures`, `better_rate`,
+//!   `times`, `ejected`, `most`, `lasts`. It stays ejected: `times`, `lasts`. It is to be probed, or
+//!   is back: `was_out`. All ready endpoints fail or are ejected, so all are used, or no longer:
+//!   `ready`, `ejected`, `failing`.
+//! - The addresses of a channel changed: `resolved`, `endpoints`, `added`, `removed`; or they are
+//!   resolved again: `resolved`, `down_for`.
+//! - Enough endpoints are healthy again for `panic_below`: `channel`, `healthy`, `connected`,
+//!   `panic_below`.
+//! - Consul's agent answers again, or a server that it had forgotten is registered again: `id`.
 //! - A server drains, one event a step: it begins (`notice`, `grace`), it is announced, it sends
 //!   GOAWAY (`connections`), it is over (`after`).
 //!
@@ -96,22 +112,30 @@
 //!   `fault`.
 //! - New TLS settings of a channel are of no use, once a cause: `error`. No connection can be made
 //!   with new ones: `endpoint`, `error`.
+//! - The addresses of a channel can't be resolved, or it has none any more, once each: `resolved`,
+//!   `error`.
+//! - Too few endpoints are healthy for `panic_below`: `channel`, `healthy`, `connected`,
+//!   `panic_below`. The health of one can't be checked: `endpoint`, `service`, `reason`.
+//! - A server breaks HTTP/2 or floods its connection: `endpoint`, `reason`. It closed a connection
+//!   for too many PINGs: `endpoint`, `keep_alive_interval`.
+//! - Consul's agent does not register or deregister a server: `id`, `error`; an instance has no IP
+//!   address and port: `service`, `address`.
 //! - A hook of a drain failed: `error`; hooks did not end in time: `hooks`, `timeout`; the grace of
 //!   a drain is over and connections are cut off: `after`, `connections`.
 //! - A stream can't resume where it broke off, so messages are lost: `on_lost`, and the fields of
 //!   the failure. More messages came without a token than it may hold, once a stream: `items`,
 //!   `bytes`.
-//! - Wrong configuration, each once: layers in an order that can't work, a timeout without effect,
-//!   a pattern without a method (`setter`, `pattern`), an option without its layer (`option`,
-//!   `layer`).
+//! - Wrong configuration, each once: layers in an order that can't work, a timeout without effect
+//!   (`attempt_timeout`, `default_timeout`), a pattern without a method (`setter`, `pattern`,
+//!   `exception`), an option without its layer (`option`, `layer`), a server's layer on a client.
 //! - A method was called that neither a declaration nor the descriptors or tables contain, once a
 //!   method, if any are given: `method`.
 //! - An error of a type that the crate does not know, once: `chain`.
 //!
 //! `attempt` is the number of the attempt, from 1, and absent without a retry layer. `code` is
 //! gRPC's name, `reason` the name of a [`classify::Reason`], `give_up` of a [`GiveUp`], `fault` of
-//! a [`classify::ConnectFault`], and `error` the message of the status. Over a foreign channel no
-//! event has the endpoint. To see the retries of a service, set
+//! a [`classify::ConnectFault`], and `error` the message of the status. Over the crate's own channel
+//! `endpoint` is the address; over others no event has it. To see the retries of a service, set
 //! `RUST_LOG=info,grpc_resilience=debug`.
 //!
 //! A rule that is cited as "CONTRACT R6" is defined under that id in the repository's

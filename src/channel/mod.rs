@@ -39,13 +39,13 @@
 //!   [`Endpoint`](crate::classify::Endpoint).
 //! - **GOAWAY.** No new call goes to a connection that has received one; its replacement is dialled
 //!   at once; streams that the server did not process are known. A Trailers-Only CANCELLED on such
-//!   a connection counts as UNAVAILABLE, for servers of the C core end calls so that they gave to
-//!   no handler.
+//!   a connection counts as UNAVAILABLE, because servers built on gRPC's C core end calls in this
+//!   way that they gave to no handler.
 //! - **TLS** for `https:` targets, by rustls, with settings that may change while calls go on:
 //!   [`TlsConfig`]. It needs the feature `tls-ring` or `tls-aws-lc`.
-//! - **Hostile servers.** A server may send a thousand frames that no call asked for, and 250 more
-//!   in each second (CONTRACT C18; BENCHMARKS.md says what of a core they take). They take less
-//!   than 1 MiB of memory, beside the responses that lie unread, which the flow-control windows
+//! - **Hostile servers.** A server may send a hundred frames that no call asked for, and a hundred
+//!   more in each second (CONTRACT C18; BENCHMARKS.md has their CPU time). They take less than
+//!   1 MiB of memory, beside the responses that lie unread, which the flow-control windows
 //!   bound. Beyond that, and when it breaks HTTP/2, its connection ends, the calls on it fail as
 //!   lost, and one WARN event says why, until the cause changes.
 //! - **Memory.** An idle connection holds some 3.6 KB beyond what h2 holds for it, a waiting call

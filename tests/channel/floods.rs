@@ -221,30 +221,30 @@ fn floods() -> Vec<Flood> {
         flood("nothing", vec![]).paced(LONG),
         flood("PING", ping.clone()),
         flood("PING, 1,000/s", ping.clone()).paced(MS),
-        flood("PING, 240/s", ping).paced(4 * MS),
-        flood("PONG, 240/s", frame(6, 1, 0, &[7; 8])).paced(4 * MS),
+        flood("PING, 90/s", ping).paced(11 * MS),
+        flood("PONG, 90/s", frame(6, 1, 0, &[7; 8])).paced(11 * MS),
         flood("SETTINGS", settings.clone()),
-        flood("SETTINGS, 20/s", settings).paced(100 * MS),
+        flood("SETTINGS, 9/s", settings).paced(230 * MS),
         flood("WINDOW_UPDATE", window(0, 1)),
-        flood("WINDOW_UPDATE, 240/s", window(0, 1)).paced(4 * MS),
+        flood("WINDOW_UPDATE, 90/s", window(0, 1)).paced(11 * MS),
         flood("RST_STREAM", reset.clone()),
-        flood("RST_STREAM, 240/s", reset).paced(4 * MS),
+        flood("RST_STREAM, 90/s", reset).paced(11 * MS),
         flood("CONTINUATION", frame(9, 0, 1, &[0x40; 1_024])).first(open_head.clone()),
         flood("CONTINUATION, empty", frame(9, 0, 1, &[])).first(open_head),
         flood("DATA, empty", frame(0, 0, 1, &[])).first(head.clone()),
-        flood("DATA, empty, 240/s", frame(0, 0, 1, &[]))
+        flood("DATA, empty, 90/s", frame(0, 0, 1, &[]))
             .first(head)
-            .paced(4 * MS),
-        flood("bytes, 240/s", vec![7])
+            .paced(11 * MS),
+        flood("bytes, 90/s", vec![7])
             .first(vec![0, 16, 0, 200, 0, 0, 0, 0, 0])
-            .paced(4 * MS),
+            .paced(11 * MS),
         flood("header bombs, interim", interim.clone()),
         flood("header bombs, interim, 2/s", interim).paced(520 * MS),
         flood("header bombs", last.clone()),
         dropped(flood("header bombs after a reset", last)),
         tiny("window of zero, byte by byte"),
         tiny("window of zero, 10,000 bytes/s").paced(MS / 10),
-        tiny("window of zero, 240 bytes/s").paced(4 * MS),
+        tiny("window of zero, 90 bytes/s").paced(11 * MS),
     ]
 }
 
