@@ -10,7 +10,7 @@ use crate::error::{Error, GiveUp};
 use crate::events;
 use crate::grpc::Code;
 use crate::methods::method_of;
-use crate::report::Phase;
+use crate::report::{Phase, SharedError};
 
 use super::pending_permit::PendingPermit;
 use super::progress::{CallProgress, Repetition};
@@ -182,11 +182,16 @@ impl CallProgress {
         let (method, failed) = (method_of(self.path()), error.event());
         events::retries(method, self.attempts, failed, after, is_transparent);
         let kept = Arc::new(error.clone());
-        if error.verdict().reason != Reason::HookFailed {
+        let only_waited = error.is_handed_back();
+        if error.verdict().reason != Reason::HookFailed && !only_waited {
             self.last_real = Some(Arc::clone(&kept));
         }
         self.write(|trace| {
-            trace.failed(kept);
+            if only_waited {
+                trace.not_ready(kept);
+            } else {
+                trace.failed(kept);
+            }
             trace.waits(Phase::Backoff);
         });
         self.last_failure = Some(error);
@@ -226,11 +231,14 @@ impl CallProgress {
     /// The deadline passed during an attempt: the last real failure is the cause (CONTRACT R17).
     fn expired(&mut self, error: Error) -> Error {
         let deadline = self.context().and_then(Context::deadline);
-        let last = self.last_failure.take();
+        let last: Option<SharedError> = match self.last_failure.take() {
+            // It says only that the channel was not ready, and the channel says why.
+            Some(last) if last.is_handed_back() => self.last_real.take().map(|it| it as _),
+            last => last.map(|it| Arc::new(it) as _),
+        };
         let expiry = match deadline {
             // The server or the transport detected the deadline (CONTRACT D11).
             Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
-                let last = last.map(|last| Arc::new(last) as _);
                 let progress = match error.verdict().progress {
                     // The server's declaration applies to this response under any code.
                     Progress::Unprocessed => Progress::Unprocessed,
@@ -240,7 +248,7 @@ impl CallProgress {
             }
             // A layer of this crate below detected it, and knows the phase.
             _ => match last {
-                Some(last) => error.caused_by(Some(Arc::new(last))),
+                Some(last) => error.caused_by(Some(last)),
                 None => error,
             },
         };

@@ -19,7 +19,7 @@ use crate::proto::request_op;
 use crate::proto::{Compare, DESCRIPTORS, PutRequest, RangeRequest, RequestOp, TxnRequest};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
-const ATTEMPT: Duration = Duration::from_millis(1_500);
+pub(crate) const ATTEMPT: Duration = Duration::from_millis(1_500);
 /// How many keys the idempotent calls share.
 const KEYS: u64 = 1_000;
 const COUNTED: &str = "counted/";
@@ -142,7 +142,7 @@ pub(crate) async fn applied(client: Bare) -> Result<Oracle, Failure> {
     Ok(begun.into_iter().collect())
 }
 
-fn idempotent<T>(message: T) -> Request<T> {
+pub(crate) fn idempotent<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.call_options().idempotent();
     request
@@ -167,9 +167,12 @@ fn put(id: CallId) -> PutRequest {
     }
 }
 
-/// Puts to a key that does not exist; repeated, it does nothing.
 fn create(id: CallId) -> TxnRequest {
-    let key = key("created", id);
+    create_key(key("created", id))
+}
+
+/// Puts to a key that does not exist; repeated, it does nothing.
+pub(crate) fn create_key(key: Vec<u8>) -> TxnRequest {
     TxnRequest {
         compare: vec![Compare {
             result: CompareResult::Equal.into(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use foreign::Failure;
 use rustix::fs::statvfs;
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -112,6 +113,15 @@ impl Cluster {
             self.kill(number).await?;
         }
         Ok(())
+    }
+
+    /// A member does nothing any more, and its connections stay, until it is thawed.
+    pub(crate) fn freeze(&mut self, number: usize) -> Result<(), Failure> {
+        self.member(number)?.signal(Signal::STOP)
+    }
+
+    pub(crate) fn thaw(&mut self, number: usize) -> Result<(), Failure> {
+        self.member(number)?.signal(Signal::CONT)
     }
 
     fn member(&mut self, number: usize) -> Result<&mut Member, Failure> {

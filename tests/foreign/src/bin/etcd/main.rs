@@ -13,6 +13,8 @@ mod member;
 mod outage;
 mod proto;
 mod quorum;
+mod watch;
+mod writer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +57,7 @@ enum Only {
     Leader,
     Follower,
     Outage,
+    Watch,
     Quorum,
     Lease,
 }
@@ -77,6 +80,9 @@ async fn program(args: Args) -> Result<ExitCode, Failure> {
     }
     if wanted(Only::Outage) {
         outage::run(&mut cluster, args.outages, &mut table, &mut promises).await?;
+    }
+    if wanted(Only::Watch) {
+        watch::run(&mut cluster, &mut promises).await?;
     }
     if wanted(Only::Quorum) || wanted(Only::Lease) {
         let mut old = Cluster::start_old(&args.old).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use foreign::Failure;
 use foreign::port::ReservedPort;
 use foreign::process::Process;
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -96,6 +97,12 @@ impl Member {
             Some(mut process) => process.kill().await,
             None => Err(format!("{} is down already", self.name).into()),
         }
+    }
+
+    /// Stops its process, or lets it go on.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        let process = self.process.as_ref();
+        process.ok_or("a member is down")?.signal(signal)
     }
 
     /// The last lines that it logged.
