@@ -8,8 +8,8 @@ use grpc_resilience::channel::Channel;
 use grpc_resilience::{Resilience, Resilient};
 use grpc_resilience_examples::show::bar::watch as under_a_bar;
 use grpc_resilience_examples::{Failure, Transport};
-use grpc_resilience_testing::Server;
 use parking_lot::Mutex;
+use testing::Server;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{interval, sleep};
 use tonic::transport::Endpoint;
@@ -67,7 +67,10 @@ pub(crate) async fn run(experiment: Experiment, is_quick: bool) -> Result<Both, 
 async fn run_under_bar(experiment: Experiment, times: u32) -> Result<Both, Failure> {
     let revisions = Revisions::new();
     let server = Server::builder();
-    let server = server.service(StoreServer::new(revisions.clone())).tcp().await;
+    let server = server
+        .service(StoreServer::new(revisions.clone()))
+        .tcp()
+        .await;
     let relay = Relay::to(server.addr().ok_or("a server without an address")?).await?;
     let (ours, tonics) = channels(&relay)?;
     let last = Arc::new(AtomicU64::new(0));

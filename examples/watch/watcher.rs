@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grpc_resilience::backoff::Exponential;
 use grpc_resilience::report::StreamReport;
-use grpc_resilience::streams::{Event, Gap, OnEnd, OnLost, Resumable};
+use grpc_resilience::streams::{Event, OnEnd, OnLost, Resumable};
 use grpc_resilience::{CallOptionsExt as _, RetryPolicy};
 use grpc_resilience_examples::{Failure, Transport};
 use parking_lot::Mutex;
@@ -97,16 +97,17 @@ impl<C: Transport + Sync> Watcher<C> {
             let Ok(event) = timeout(LAST, self.events.next()).await else {
                 break;
             };
-            match event.ok_or("the watch ended")?? {
-                Event::Item(response) => {
-                    let mut seen = self.seen.lock();
-                    seen.take(&response);
-                    seen.longest_silence = seen.longest_silence.max(heard.elapsed());
-                    seen.opens = report.opens();
-                }
-                Event::Gap(gap) => self.read_again(&gap, &report).await?,
-            }
+            let silence = heard.elapsed();
             heard = Instant::now();
+            {
+                let mut seen = self.seen.lock();
+                seen.longest_silence = seen.longest_silence.max(silence);
+                seen.opens = report.opens();
+            }
+            match event.ok_or("the watch ended")?? {
+                Event::Item(response) => self.seen.lock().take(&response),
+                Event::Gap(_) => self.read_again(&report).await?,
+            }
         }
         let mut seen = self.seen.lock();
         let missing = last().map_or(0, |last| (last + 1).saturating_sub(seen.next));
@@ -115,11 +116,7 @@ impl<C: Transport + Sync> Watcher<C> {
     }
 
     /// Messages are lost, so it reads the state and watches from there on.
-    async fn read_again(
-        &mut self,
-        _gap: &Gap<WatchResponse, u64>,
-        report: &StreamReport,
-    ) -> Result<(), Failure> {
+    async fn read_again(&mut self, report: &StreamReport) -> Result<(), Failure> {
         let mut request = Request::new(ReadRequest {});
         request.call_options().wait_for_ready();
         let state = self.client.read(request).await?.into_inner();
