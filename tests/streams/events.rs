@@ -24,7 +24,10 @@ fn policy() -> RetryPolicy {
 #[transports::test(start_paused = true)]
 async fn each_opening_after_a_break_is_told_and_so_is_a_lost_token() {
     let service = Service::new(|asked| match asked.call {
-        0 => steps([Step::Token(1), Step::Fail(Status::unavailable("restarting"))]),
+        0 => steps([
+            Step::Token(1),
+            Step::Fail(Status::unavailable("restarting")),
+        ]),
         1 => steps([]),
         2 => Err(Status::out_of_range("compacted")),
         _ => Err(Status::not_found("no topic")),
@@ -69,7 +72,12 @@ async fn each_opening_after_a_break_is_told_and_so_is_a_lost_token() {
 async fn a_limit_that_is_passed_again_and_again_is_one_warning() {
     let service = Service::new(|_| {
         let parts = |first: u32| (first..first + 4).map(Step::Part);
-        steps(parts(1).chain([Step::Token(5)]).chain(parts(6)).chain([Step::Token(10)]))
+        steps(
+            parts(1)
+                .chain([Step::Token(5)])
+                .chain(parts(6))
+                .chain([Step::Token(10)]),
+        )
     });
     let net = Net::new(&service);
     let ear = Ear::new();
