@@ -23,7 +23,7 @@ const ROOTS: [&str; 2] = ["src", "tests"];
 const TO_COME: [&str; 1] = ["X6"];
 
 /// The letters of the chapters.
-const CHAPTERS: &str = "RPTXDWCNLOGEHIBQV";
+const CHAPTERS: &str = "RPTXDWCNLOGESHIBQV";
 
 /// What names a rule: a chapter, a number, and perhaps a letter of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -61,8 +61,28 @@ pub struct Builder<Req, T, Token> {
     method: Option<Arc<str>>,
 }
 
+impl Resumable<(), ()> {
+    /// Begins to build a stream of what `open` returns for a request: a closure that calls the
+    /// method of a generated client, over any channel.
+    ///
+    /// The request's message, metadata and extensions are copied for each opening. Its timeout, if
+    /// it has one, bounds the whole stream over all openings.
+    pub fn builder<Req, T, Token, F, Fut, S>(
+        request: Request<Req>,
+        open: F,
+    ) -> Builder<Req, T, Token>
+    where
+        Req: Clone + Send + 'static,
+        F: FnMut(Request<Req>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Response<S>, Status>> + Send + 'static,
+        S: Stream<Item = Result<T, Status>> + Send + 'static,
+    {
+        Builder::new(request, open)
+    }
+}
+
 impl<Req, T, Token> Builder<Req, T, Token> {
-    pub(super) fn new<F, Fut, S>(request: Request<Req>, mut open: F) -> Self
+    fn new<F, Fut, S>(request: Request<Req>, mut open: F) -> Self
     where
         F: FnMut(Request<Req>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Response<S>, Status>> + Send + 'static,

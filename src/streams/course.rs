@@ -371,3 +371,7 @@ fn breaks_off(verdict: Verdict) -> bool {
             | Reason::Queued
     )
 }
+
+#[cfg(test)]
+#[path = "course_tests.rs"]
+mod tests;

@@ -34,10 +34,12 @@ pub struct Items<T, Token> {
     events: Option<Resumable<T, Token>>,
 }
 
-impl<T, Token> Items<T, Token> {
-    pub(super) fn new(events: Resumable<T, Token>) -> Self {
-        let events = Some(events);
-        Self { events }
+impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
+    /// The messages alone, for a caller that no gap concerns. A gap ends this stream with DATA_LOSS,
+    /// so that none stays unseen.
+    #[must_use]
+    pub fn into_items(self) -> Items<T, Token> {
+        Items { events: Some(self) }
     }
 }
 

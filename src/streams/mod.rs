@@ -184,8 +184,6 @@
 mod builder;
 mod choices;
 mod course;
-#[cfg(test)]
-mod course_tests;
 mod event;
 mod failure;
 mod fault;

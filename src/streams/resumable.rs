@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use tokio::time::Instant;
-use tonic::{Request, Response, Status};
+use tonic::{Response, Status};
 
 use crate::call::{BudgetSlot, Permit};
 use crate::classify::Endpoint;
@@ -22,7 +22,7 @@ use super::course::Course;
 use super::failure::Failure;
 use super::held::Held;
 use super::opening::{Messages, Opener, Opening};
-use super::{Builder, Event, Gap, Items};
+use super::{Event, Gap};
 
 /// A server stream that comes back; see the [module](super).
 ///
@@ -131,26 +131,6 @@ enum Polled<T> {
     Due,
 }
 
-impl Resumable<(), ()> {
-    /// Begins to build a stream of what `open` returns for a request: a closure that calls the
-    /// method of a generated client, over any channel.
-    ///
-    /// The request's message, metadata and extensions are copied for each opening. Its timeout, if
-    /// it has one, bounds the whole stream over all openings.
-    pub fn builder<Req, T, Token, F, Fut, S>(
-        request: Request<Req>,
-        open: F,
-    ) -> Builder<Req, T, Token>
-    where
-        Req: Clone + Send + 'static,
-        F: FnMut(Request<Req>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Response<S>, Status>> + Send + 'static,
-        S: Stream<Item = Result<T, Status>> + Send + 'static,
-    {
-        Builder::new(request, open)
-    }
-}
-
 impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
     pub(super) fn new(parts: Parts<T, Token>, course: Course<Token>, held: Held<T>) -> Self {
         Self {
@@ -195,13 +175,6 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
     pub fn resume_from(&mut self, token: Token) {
         self.handed_on = Some(token.clone());
         self.course.resume_from(token);
-    }
-
-    /// The messages alone, for a caller that no gap concerns. A gap ends this stream with DATA_LOSS,
-    /// so that none stays unseen.
-    #[must_use]
-    pub fn into_items(self) -> Items<T, Token> {
-        Items::new(self)
     }
 
     /// What has happened so far, for any task to read.

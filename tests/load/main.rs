@@ -4,6 +4,7 @@
 mod channel;
 mod drops;
 mod memory;
+mod streams;
 mod support;
 mod waiting;
 

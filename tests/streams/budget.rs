@@ -57,7 +57,7 @@ fn breaking() -> Service {
     })
 }
 
-// CONTRACT T2, T9
+// CONTRACT S8, T2, T9
 #[transports::test(start_paused = true)]
 async fn each_reopen_takes_a_permit_and_each_failure_is_charged_once() {
     let budget = Counted::with(100);
@@ -80,7 +80,7 @@ async fn each_reopen_takes_a_permit_and_each_failure_is_charged_once() {
     assert_eq!(figures, [4, 4, 0]);
 }
 
-// CONTRACT T9
+// CONTRACT S8, T9
 #[transports::test(start_paused = true)]
 async fn a_stream_that_is_dropped_while_it_waits_returns_its_permit() {
     let budget = Counted::with(100);
@@ -94,7 +94,7 @@ async fn a_stream_that_is_dropped_while_it_waits_returns_its_permit() {
     assert_eq!(refunds, 1, "of {granted}");
 }
 
-// CONTRACT T7
+// CONTRACT S8, T7
 #[transports::test(start_paused = true)]
 async fn without_a_permit_a_stream_comes_back_later_as_a_call_of_its_own() {
     let budget = Counted::with(2);
@@ -112,7 +112,7 @@ async fn without_a_permit_a_stream_comes_back_later_as_a_call_of_its_own() {
     assert_eq!(stream.report().unpermitted(), 3);
 }
 
-// CONTRACT S2, T7
+// CONTRACT S8, S2
 #[transports::test(start_paused = true)]
 async fn an_opening_after_a_clean_end_and_progress_is_free() {
     let budget = Counted::with(0);
@@ -126,7 +126,7 @@ async fn an_opening_after_a_clean_end_and_progress_is_free() {
     assert_eq!(budget.failed.load(SeqCst), 0);
 }
 
-// CONTRACT T2
+// CONTRACT S8, T2
 #[transports::test(start_paused = true)]
 async fn a_timeout_of_the_stream_is_charged_although_the_retry_layer_sees_none() {
     let budget = Counted::with(100);

@@ -5,7 +5,10 @@ mod bounds;
 mod budget;
 mod cuts;
 mod ends;
+mod events;
 mod hold;
+#[path = "../channel/common/log.rs"]
+mod log;
 mod lost;
 mod net;
 mod numbers;

@@ -1,0 +1,129 @@
+use super::*;
+
+// CONTRACT S3
+#[test]
+fn the_choice_decides_what_a_lost_token_leads_to() {
+    let skip = Step::Restart {
+        after: Duration::ZERO,
+        is_told: false,
+    };
+    for (on_lost, step) in [
+        (OnLost::Fail, fail(GiveUp::TokenLost)),
+        (OnLost::Restart, restart(0)),
+        (OnLost::Skip, skip),
+    ] {
+        let mut gone = course(OnEnd::Done, on_lost, Some(7));
+        assert_eq!(gone.on_failure(&answer(Code::OutOfRange), now()).step, step);
+        let mut told = course(OnEnd::Done, on_lost, Some(7));
+        assert_eq!(told.on_lost_message(now()), step);
+        let mut original = course(OnEnd::Done, on_lost, None);
+        assert_eq!(original.on_lost_message(now()), fail(GiveUp::TokenLost));
+    }
+}
+
+// CONTRACT S3
+#[test]
+fn restarts_keep_a_growing_distance_until_a_token_is_accepted() {
+    let start = Instant::now();
+    let mut course = course(OnEnd::Done, OnLost::Restart, Some(1));
+    let mut clock = start;
+    let mut lose = |course: &mut Course<u32>, token| {
+        course.opens();
+        course.on_item(Some(&token));
+        course.opens();
+        let step = course.on_failure(&answer(Code::OutOfRange), at(clock)).step;
+        let Step::Restart { after, .. } = step else {
+            panic!("{step:?}");
+        };
+        clock += after;
+        after
+    };
+    // A restart brings tokens, but none of them is accepted. The spread is half of a fifth.
+    course.opens();
+    let first = course.on_lost_message(at(start));
+    assert_eq!(first, restart(0));
+    let waits = [2, 3, 4, 5].map(|token| lose(&mut course, token).as_secs());
+    assert_eq!(waits, [66, 198, 594, 660]);
+    // What resumes and goes on forgets them.
+    course.opens();
+    course.on_item(Some(&6));
+    course.opens();
+    course.on_item(Some(&7));
+    assert_eq!(lose(&mut course, 8), Duration::ZERO);
+}
+
+// CONTRACT S3
+#[test]
+fn the_distance_counts_from_the_last_restart() {
+    let start = Instant::now();
+    let mut course = course(OnEnd::Done, OnLost::Restart, Some(1));
+    course.on_lost_message(at(start));
+    course.opens();
+    course.on_item(Some(&2));
+    let later = at(start + secs(40));
+    assert_eq!(course.on_lost_message(later), restart(26));
+    let mut again = course.clone();
+    again.opens();
+    again.on_item(Some(&3));
+    let much_later = at(start + secs(4_000));
+    assert_eq!(again.on_lost_message(much_later), restart(0));
+}
+
+// CONTRACT S1
+#[test]
+fn what_is_unresumable_loses_its_place_at_any_break_until_the_next_token() {
+    let overflowed = |token| {
+        let mut course = course(OnEnd::Reopen, OnLost::Restart, token);
+        course.overflows();
+        course
+    };
+    for token in [None, Some(7)] {
+        let mut course = overflowed(token);
+        let step = course.on_failure(&answer(Code::Unavailable), now()).step;
+        assert_eq!(step, restart(0));
+        assert_eq!(course.take_lost(), token);
+        let mut course = overflowed(token);
+        assert_eq!(course.on_end(now()), restart(0));
+        let mut course = overflowed(token);
+        course.on_item(Some(&7));
+        let step = course.on_failure(&answer(Code::Unavailable), now()).step;
+        assert_eq!(step, reopen(1), "after a token, new or not");
+        let mut course = overflowed(token);
+        course.resume_from(9);
+        let step = course.on_failure(&answer(Code::Unavailable), now()).step;
+        assert_eq!(step, reopen(1));
+        // A failure that ends the stream in any case keeps its reason.
+        let mut course = overflowed(token);
+        let too_large = error(Code::OutOfRange, Reason::MessageTooLarge);
+        let step = course.on_failure(&too_large, now()).step;
+        assert_eq!(step, fail(GiveUp::CodeNotRetryable));
+    }
+    let mut course = course(OnEnd::Done, OnLost::Restart, None);
+    course.overflows();
+    assert_eq!(course.on_end(now()), Step::Done, "it is complete");
+}
+
+// CONTRACT S2, P2, P10
+#[test]
+fn hints_set_the_wait_also_of_a_restart() {
+    let hinted = |code, hint| {
+        let verdict = Verdict {
+            hint: Some(hint),
+            ..Verdict::new(Progress::Answered, code, Reason::Answered)
+        };
+        Error::answered(verdict, Status::new(code, "why"))
+    };
+    let unavailable = hinted(Code::Unavailable, Hint::Exactly(secs(9)));
+    let mut course = course(OnEnd::Done, OnLost::Restart, Some(1));
+    assert_eq!(course.on_failure(&unavailable, now()).step, reopen(9));
+    course.opens();
+    let plain = course.on_failure(&answer(Code::Unavailable), now()).step;
+    assert_eq!(plain, reopen(1), "a hint starts the backoff over");
+    course.opens();
+    let gone = hinted(Code::OutOfRange, Hint::AtLeast(secs(5)));
+    assert_eq!(course.on_failure(&gone, now()).step, restart(5));
+    let mut course = self::course(OnEnd::Done, OnLost::Restart, Some(1));
+    let stop = hinted(Code::OutOfRange, Hint::Stop);
+    let step = course.on_failure(&stop, now()).step;
+    assert_eq!(step, fail(GiveUp::PushbackStop));
+}
