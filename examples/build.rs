@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "orders/orders.proto",
         "policy/auction.proto",
         "storm/storm.proto",
+        "vip_failover/leader.proto",
     ];
     for proto in protos {
         println!("cargo::rerun-if-changed={proto}");

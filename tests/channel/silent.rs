@@ -382,7 +382,7 @@ async fn a_server_that_answers_pings_and_no_call_is_ejected_for_all_its_timeouts
     // The other one has to have worked since the row began (CONTRACT O1).
     while ejected(&cluster.channel).is_empty() {
         let slow = endpoint(&cluster.channel, 0);
-        assert!(slow.consecutive_failures < 7, "{slow}");
+        assert!(slow.consecutive_failures < 8, "{slow}");
         let _ = timed.clone().oneshot(declared()).await;
     }
 }
