@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "policy/auction.proto",
         "storm/storm.proto",
         "vip_failover/leader.proto",
+        "watch/watch.proto",
     ];
     for proto in protos {
         println!("cargo::rerun-if-changed={proto}");

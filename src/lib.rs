@@ -38,6 +38,7 @@
 //! | [`budget`] | a bound for extra attempts, by tokens or a percentage |
 //! | [`adaptive_throttle`] | holds back calls that the server would reject |
 //! | [`stack`] | [`Resilience`]: all of the above except adaptive throttling |
+//! | `streams` | server streams that come back where they broke off |
 //! | `channel` | this crate's own channel, which knows its connections |
 //! | `consul` | registers servers with Consul, where the channel finds them |
 //! | `server_deadline` | stops handlers at their caller's deadline |
@@ -73,6 +74,9 @@
 //! - A call failed, by any layer's decision: `method`, `attempts` (the number begun), `code`,
 //!   `reason`, `give_up`, `error`.
 //! - The waiting calls go to the channel: `calls`.
+//! - A stream that comes back broke off, or the server ended it, and it is opened again: `method` if
+//!   it is named, `attempt`, `code`, `reason`, `endpoint`, `delay`, `error`; for lack of a permit of
+//!   the budget it waits longer: `delay`; it failed: `attempts`, `give_up`.
 //! - On a server, a call was refused because it is over its quota or past its caller's deadline, or
 //!   a handler was stopped at that deadline: `method`, `after`, `timeout`.
 //!
@@ -94,6 +98,9 @@
 //!   with new ones: `endpoint`, `error`.
 //! - A hook of a drain failed: `error`; hooks did not end in time: `hooks`, `timeout`; the grace of
 //!   a drain is over and connections are cut off: `after`, `connections`.
+//! - A stream can't resume where it broke off, so messages are lost: `on_lost`, and the fields of
+//!   the failure. More messages came without a token than it may hold, once a stream: `items`,
+//!   `bytes`.
 //! - Wrong configuration, each once: layers in an order that can't work, a timeout without effect,
 //!   a pattern without a method (`setter`, `pattern`), an option without its layer (`option`,
 //!   `layer`).
@@ -133,6 +140,8 @@ pub mod report;
 #[cfg(feature = "server")]
 mod server;
 pub mod stack;
+#[cfg(feature = "tonic")]
+pub mod streams;
 
 /// For the tests of this repository. It is no API: anything here may change in any release.
 #[doc(hidden)]

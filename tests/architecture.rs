@@ -28,7 +28,7 @@ const WINGS: [&str; 2] = ["layers", "server"];
 
 /// The floors, lowest first. A room may name itself and the rooms of lower floors; never one that
 /// stands beside it, never one above.
-const FLOORS: [(&str, &[&str]); 15] = [
+const FLOORS: [(&str, &[&str]); 16] = [
     // Pages for users, without code.
     ("guide", &["guide"]),
     // All `tracing` events. Private.
@@ -74,13 +74,15 @@ const FLOORS: [(&str, &[&str]); 15] = [
             "channel",
         ],
     ),
+    // Server streams that come back, by the retry layer's policies.
+    ("streams", &["streams"]),
     // All of them in the right order: the only room that names every layer.
     ("stack", &["stack"]),
 ];
 
 /// The adapters: the only files that name tonic, so that the rules outlive it. A folder ends in
 /// `/`.
-const NAME_TONIC: [&str; 14] = [
+const NAME_TONIC: [&str; 15] = [
     "grpc/tonic.rs",
     "body/cancel.rs",
     "body/request.rs",
@@ -95,6 +97,7 @@ const NAME_TONIC: [&str; 14] = [
     "server/drain/serve.rs",
     "server/raft/",
     "stack/",
+    "streams/",
 ];
 
 /// The only room that says something by `tracing`.

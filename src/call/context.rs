@@ -246,6 +246,9 @@ impl Context {
 
     /// Sets the budget that bounds extra attempts of this call.
     pub(crate) fn set_budget(&mut self, budget: Arc<dyn Budget>) {
+        if let Some(slot) = self.options().budget_slot() {
+            slot.fill(&budget);
+        }
         self.budget = Some(budget);
         self.paid_in = false;
     }

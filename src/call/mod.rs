@@ -18,6 +18,7 @@
 mod attempt_end;
 mod attempt_kind;
 mod budget;
+mod budget_slot;
 mod budget_snapshot;
 mod context;
 mod deadline;
@@ -35,6 +36,7 @@ pub(crate) use attempt_end::AttemptEnd;
 pub use attempt_kind::AttemptKind;
 pub(crate) use attempt_kind::PerKind;
 pub use budget::{Budget, Permit};
+pub(crate) use budget_slot::BudgetSlot;
 pub use budget_snapshot::BudgetSnapshot;
 pub use context::Context;
 pub use deadline::Deadline;

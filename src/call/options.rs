@@ -9,6 +9,7 @@ use crate::backoff::Backoff;
 use crate::classify::Endpoint;
 use crate::grpc::{Code, CodeSet, MethodKind};
 
+use super::BudgetSlot;
 use super::ParentCall;
 use super::Safety;
 use super::seen::{Reader, Seen};
@@ -60,6 +61,8 @@ pub struct CallOptions {
     endpoint: Option<Endpoint>,
     avoided: Vec<Endpoint>,
     shard_key: Option<Bytes>,
+    /// Who launches further calls in place of this one hears of its budget.
+    budget_slot: Option<BudgetSlot>,
     seen: Seen,
 }
 
@@ -79,6 +82,7 @@ static UNSET: CallOptions = CallOptions {
     endpoint: None,
     avoided: Vec::new(),
     shard_key: None,
+    budget_slot: None,
     seen: Seen::by_nobody(),
 };
 
@@ -355,6 +359,17 @@ impl CallOptions {
     #[must_use]
     pub(crate) fn chosen_attempt_timeout(&self) -> Timeout {
         self.attempt_timeout
+    }
+
+    /// Asks for the budget of the call.
+    #[cfg(feature = "tonic")]
+    pub(crate) fn watch_budget(&mut self, slot: &BudgetSlot) {
+        self.budget_slot = Some(slot.clone());
+    }
+
+    #[inline]
+    pub(super) fn budget_slot(&self) -> Option<&BudgetSlot> {
+        self.budget_slot.as_ref()
     }
 
     /// Whether the call may be repeated.

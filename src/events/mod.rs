@@ -19,6 +19,8 @@ mod once;
 mod resolution;
 #[cfg(feature = "server")]
 pub(crate) mod server;
+#[cfg(feature = "tonic")]
+pub(crate) mod stream;
 
 pub(crate) use budget::{budget_is_back, budget_is_empty};
 pub(crate) use call::{Failed, gave_up, retries, waits};

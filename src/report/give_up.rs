@@ -51,6 +51,9 @@ pub enum GiveUp {
     InvalidCall,
     /// No tokio runtime is left that can wake the call.
     NoRuntime,
+    /// The server no longer has the place at which a stream was to resume; see
+    /// [`OnLost`](crate::streams::OnLost).
+    TokenLost,
 }
 
 impl GiveUp {
@@ -80,6 +83,7 @@ impl GiveUp {
             Self::Throttled => "throttled",
             Self::InvalidCall => "invalid_call",
             Self::NoRuntime => "no_runtime",
+            Self::TokenLost => "token_lost",
         }
     }
 }
@@ -124,6 +128,9 @@ impl fmt::Display for GiveUp {
             Self::InvalidCall => "the call's options or the endpoint's URI are invalid",
             Self::NoRuntime => {
                 "the tokio runtime of the stack's timers has ended: build the stack in one that keeps running"
+            }
+            Self::TokenLost => {
+                "the stream can't resume without losing or repeating messages: see `on_lost`"
             }
         })
     }

@@ -26,6 +26,8 @@
 //!   The deadline layer records only calls with a deadline; attempt timeout and wait-for-ready
 //!   record only if another layer or the caller does; the retry layer records each call that it may
 //!   repeat. Without the retry layer attempts are not counted.
+//! - **Streams** that come back have a [`StreamReport`] over all their openings; each opening is a
+//!   call with a report of its own.
 //! - **Bounded**: the last 16 failed attempts are kept.
 //! - **Ended by** the outermost layer that acts on the call. Events below it after that, for
 //!   example in a spawned task, are not recorded. A request that a foreign outer layer sends again
@@ -38,6 +40,7 @@ mod call_report;
 mod give_up;
 mod phase;
 mod record;
+mod stream_report;
 mod trace;
 mod waited;
 
@@ -46,5 +49,8 @@ pub use call_report::CallReport;
 pub use give_up::GiveUp;
 pub use phase::Phase;
 pub(crate) use record::SharedError;
+#[cfg(feature = "tonic")]
+pub(crate) use stream_report::StreamRecord;
+pub use stream_report::StreamReport;
 pub(crate) use trace::Trace;
 pub(crate) use waited::Waited;

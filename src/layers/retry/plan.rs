@@ -272,7 +272,7 @@ impl Plan {
     }
 
     /// The plan within the rules that hold for every policy.
-    pub(super) fn within_bounds(self, outcome: &Outcome<'_>, assumed: bool) -> Self {
+    pub(crate) fn within_bounds(self, outcome: &Outcome<'_>, assumed: bool) -> Self {
         let (Self::Retry { after, .. } | Self::Transparent { after }) = self else {
             return self;
         };
