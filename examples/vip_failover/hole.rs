@@ -115,12 +115,18 @@ async fn one(callers: u32, args: &Args) -> Result<Vec<(&'static str, Figures)>, 
     columns.extend(beside.map(|record| (GUIDE, Figures { record, moved })));
     for (name, figures) in &columns {
         if let Some(back) = figures.back() {
-            timeline.add(moved + back, format!("{name}: the first answer of the new leader"));
+            timeline.add(
+                moved + back,
+                format!("{name}: the first answer of the new leader"),
+            );
         }
     }
     println!("\n{timeline}");
     println!("{}", compare(&name, &columns, &ROWS));
-    let records: Vec<_> = columns.iter().map(|(name, it)| (*name, &it.record)).collect();
+    let records: Vec<_> = columns
+        .iter()
+        .map(|(name, it)| (*name, &it.record))
+        .collect();
     let words = ("Old connections are black holes", "answers per 100 ms");
     let file = format!("hole-{callers}.svg");
     let shaded = Some((moved..moved + BACK, "2.5 s"));

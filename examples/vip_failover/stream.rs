@@ -84,7 +84,9 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     let dropped = Instant::now();
     drop(numbers);
     sleep(STOPS * 4).await;
-    let stopped = last.stopped().map(|it| it.saturating_duration_since(dropped));
+    let stopped = last
+        .stopped()
+        .map(|it| it.saturating_duration_since(dropped));
     let is_stopped = last.stopped().is_some_and(|it| it >= dropped);
     println!(
         "\n{} numbers over {failovers} failovers; the longest silence after one: {:.2?}",
@@ -94,7 +96,10 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
         Promise::new(
             NAME,
             format!("a stream of numbers over {failovers} failovers: no gap, no repeat"),
-            format!("{} gaps, {} repeats of {}", seen.gaps, seen.repeats, seen.last),
+            format!(
+                "{} gaps, {} repeats of {}",
+                seen.gaps, seen.repeats, seen.last
+            ),
             seen.gaps == 0 && seen.repeats == 0 && seen.last > u64::from(failovers),
         ),
         Promise::new(

@@ -67,7 +67,10 @@ pub(crate) async fn run(experiment: Experiment, is_quick: bool) -> Result<Both, 
 async fn run_under_bar(experiment: Experiment, times: u32) -> Result<Both, Failure> {
     let revisions = Revisions::new();
     let server = Server::builder();
-    let server = server.service(StoreServer::new(revisions.clone())).tcp().await;
+    let server = server
+        .service(StoreServer::new(revisions.clone()))
+        .tcp()
+        .await;
     let relay = Relay::to(server.addr().ok_or("a server without an address")?).await?;
     let (ours, tonics) = channels(&relay)?;
     let last = Arc::new(AtomicU64::new(0));
