@@ -1,11 +1,11 @@
-//! The clients: the README's lines with two settings more, and what a guide tells clients of a
+//! The clients: the README's lines with three settings more, and what a guide tells clients of a
 //! leader to do.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use grpc_resilience::channel::Channel;
-use grpc_resilience::{AttemptTimeoutLayer, Resilience, Resilient};
+use grpc_resilience::{AttemptTimeoutLayer, Resilience, Resilient, RetryPolicy};
 use grpc_resilience_examples::Failure;
 use grpc_resilience_examples::fleet::Caller;
 use grpc_resilience_examples::fleet::proto::Answer;
@@ -35,6 +35,7 @@ impl Ours {
             .build()?;
         let layered = Resilience::new()
             .default_timeout(Duration::from_secs(15))
+            .retry(RetryPolicy::until_deadline())
             .attempt_timeout(AttemptTimeoutLayer::new(Duration::from_secs(1))?)
             .idempotent("/vip_failover.v1.Leader/Read")?
             .wrap(channel.clone());

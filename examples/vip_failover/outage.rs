@@ -1,4 +1,4 @@
-//! The leader says that it ends, its connections are reset, and its address refuses new ones until
+//! The leader says that it ends, its connections are reset, and its address refuses new ones, until
 //! another server leads.
 
 use std::ops::Range;
@@ -20,7 +20,8 @@ use crate::vip::Vip;
 const NAME: &str = "outage";
 const WORKERS: u32 = 8;
 const CALM: Duration = Duration::from_secs(1);
-/// How long the old leader refuses calls before its connections are reset.
+/// How long the old leader refuses calls, at the begin of an outage, before its connections are
+/// reset.
 const DYING: Duration = Duration::from_millis(100);
 const AFTER: Duration = Duration::from_secs(2);
 /// So much longer than the outage a call may take.
@@ -76,17 +77,17 @@ async fn one(lasts: Duration, has_guide: bool) -> Result<Run, Failure> {
         true => Some(Guide::new(vip.address()).await?),
         false => None,
     };
-    let (opening, length) = (Instant::now(), CALM + DYING + lasts + AFTER);
+    let (opening, length) = (Instant::now(), CALM + lasts + AFTER);
     let mut timeline = Timeline::new(opening);
     let moving = async {
         sleep_until(opening + CALM).await;
         old.dies();
         timeline.say("the leader answers UNAVAILABLE");
         sleep(DYING).await;
-        vip.refuse();
+        vip.refuse().await;
         vip.reset();
         let begin = timeline.say("connections are reset, and new ones refused");
-        sleep(lasts).await;
+        sleep_until(opening + CALM + lasts).await;
         vip.lead_to(&[new.address])?;
         let end = timeline.say("the address leads to another server");
         Ok::<_, Failure>(begin..end)

@@ -68,7 +68,7 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
                 vip.lead_to(&[next.address])?;
                 vip.black_hole();
             } else {
-                vip.refuse();
+                vip.refuse().await;
                 vip.reset();
                 sleep(DOWN).await;
                 vip.lead_to(&[next.address])?;

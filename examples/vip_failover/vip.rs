@@ -2,14 +2,16 @@
 //! that moves.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use grpc_resilience_examples::Failure;
+use parking_lot::Mutex;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 const BACKLOG: u32 = 1_024;
 /// Longer than any run.
@@ -32,9 +34,13 @@ pub(crate) struct Vip {
     /// Bound for as long as this lives, and never listening: while no proxy listens, connections are
     /// refused.
     _port: TcpSocket,
+    leaders: Leaders,
     fate: watch::Sender<Fate>,
     accepting: Option<JoinHandle<()>>,
 }
+
+/// Where new connections lead to, in turn.
+type Leaders = Arc<Mutex<Vec<SocketAddr>>>;
 
 impl Vip {
     /// It leads to these servers in turn.
@@ -43,6 +49,7 @@ impl Vip {
         let mut vip = Self {
             address: port.local_addr()?,
             _port: port,
+            leaders: Leaders::default(),
             fate: watch::Sender::new(Fate::Spared),
             accepting: None,
         };
@@ -54,21 +61,24 @@ impl Vip {
         self.address
     }
 
-    /// New connections lead to these servers in turn; when that began.
-    pub(crate) fn lead_to(&mut self, leaders: &[SocketAddr]) -> Result<Instant, Failure> {
-        self.refuse();
-        let listener = bound(self.address)?.listen(BACKLOG)?;
-        let accepting = accept(listener, leaders.to_vec(), self.fate.clone());
-        self.accepting = Some(tokio::spawn(accepting));
-        Ok(Instant::now())
+    /// New connections lead to these servers in turn.
+    pub(crate) fn lead_to(&mut self, leaders: &[SocketAddr]) -> Result<(), Failure> {
+        *self.leaders.lock() = leaders.to_vec();
+        if self.accepting.is_none() {
+            let listener = bound(self.address)?.listen(BACKLOG)?;
+            let accepting = accept(listener, Arc::clone(&self.leaders), self.fate.clone());
+            self.accepting = Some(tokio::spawn(accepting));
+        }
+        Ok(())
     }
 
-    /// New connections are refused; since when.
-    pub(crate) fn refuse(&mut self) -> Instant {
+    /// New connections are refused, once this returns.
+    pub(crate) async fn refuse(&mut self) {
         if let Some(accepting) = self.accepting.take() {
             accepting.abort();
+            // The listener is gone with its task, which was aborted.
+            let _ = accepting.await;
         }
-        Instant::now()
     }
 
     /// Resets the connections that there are.
@@ -76,16 +86,17 @@ impl Vip {
         self.fate.send_replace(Fate::Reset);
     }
 
-    /// Nothing passes any more on the connections that there are; since when.
-    pub(crate) fn black_hole(&self) -> Instant {
+    /// Nothing passes any more on the connections that there are.
+    pub(crate) fn black_hole(&self) {
         self.fate.send_replace(Fate::Hole);
-        Instant::now()
     }
 }
 
 impl Drop for Vip {
     fn drop(&mut self) {
-        self.refuse();
+        if let Some(accepting) = &self.accepting {
+            accepting.abort();
+        }
         self.reset();
     }
 }
@@ -97,13 +108,16 @@ fn bound(address: SocketAddr) -> Result<TcpSocket, Failure> {
     Ok(socket)
 }
 
-async fn accept(listener: TcpListener, leaders: Vec<SocketAddr>, fate: watch::Sender<Fate>) {
-    for leader in leaders.iter().cycle() {
+async fn accept(listener: TcpListener, leaders: Leaders, fate: watch::Sender<Fate>) {
+    for turn in 0.. {
         let Ok((connection, _)) = listener.accept().await else {
             return;
         };
-        // What happened before is no concern of a new one.
-        tokio::spawn(forward(connection, *leader, fate.subscribe()));
+        let leaders = leaders.lock().clone();
+        if let Some(leader) = leaders.iter().cycle().nth(turn % leaders.len().max(1)) {
+            // What happened before is no concern of a new one.
+            tokio::spawn(forward(connection, *leader, fate.subscribe()));
+        }
     }
 }
 
