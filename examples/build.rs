@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "orders/orders.proto",
         "policy/auction.proto",
         "storm/storm.proto",
+        "vip_failover/leader.proto",
         "watch/watch.proto",
     ];
     for proto in protos {

@@ -95,7 +95,7 @@ async fn look(channel: &Channel, name: &str, frozen: Instant) -> Seen {
         let Some(endpoint) = endpoints.iter().find(|it| it.name == name) else {
             continue;
         };
-        let has_connection = !endpoint.connections.is_empty();
+        let has_connection = !endpoint.connections.is_empty() || !endpoint.silent.is_empty();
         if seen.closed_after.is_some() {
             seen.most_calls = seen.most_calls.max(endpoint.in_flight);
         } else if !has_connection && endpoint.in_flight == 0 {

@@ -41,6 +41,11 @@
 //!   at once; streams that the server did not process are known. A Trailers-Only CANCELLED on such
 //!   a connection counts as UNAVAILABLE, because servers built on gRPC's C core end calls in this
 //!   way that they gave to no handler.
+//! - **Silence.** If two attempts in a row [time out](crate::attempt_timeout) on a connection from
+//!   which nothing is read, calls go to another one, which is dialled at once, until the silent one
+//!   answers a PING. So an address that moved is found within two attempts. Without an answer in the
+//!   [keepalive's time](Builder::keep_alive_timeout) the silent one is closed, and a WARN event
+//!   says so (CONTRACT C22).
 //! - **TLS** for `https:` targets, by rustls, with settings that may change while calls go on:
 //!   [`TlsConfig`]. It needs the feature `tls-ring` or `tls-aws-lc`.
 //! - **Hostile servers.** A server may send a hundred frames that no call asked for, and a hundred

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grpc_resilience::attempt_timeout::{AttemptTimeout, AttemptTimeoutLayer};
 use grpc_resilience::call::CallOptionsExt as _;
-use grpc_resilience::channel::pick::RoundRobin;
+use grpc_resilience::channel::pick::{PickFirst, RoundRobin};
 use grpc_resilience::channel::{Builder, Channel, Connectivity, EndpointSnapshot};
 use grpc_resilience::{Resilience, Resilient, RetryPolicy};
 use peer::{Connection, Peer, Step, Stream};
@@ -12,6 +12,7 @@ use test_protos::{EchoClient, EchoRequest};
 use tokio::time::Instant;
 use tower::{Layer as _, ServiceExt as _};
 
+use crate::common::health::{SERVICE, Ward};
 use crate::common::log::Ear;
 use crate::common::manner::Manner;
 use crate::common::names::Names;
@@ -298,6 +299,63 @@ async fn a_removed_endpoint_and_a_closed_channel_keep_no_silent_connection() {
     }
 }
 
+// CONTRACT C22, G1
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_comes_back_has_the_health_that_its_server_said_meanwhile() {
+    let net = Net::default();
+    let old = Ward::new(&net, "host", true).await;
+    let channel = connected(net.builder().health_check(SERVICE)).await;
+    for is_serving in [true, false] {
+        succeeds(&channel).await;
+        old.holds();
+        let _new = Ward::new(&net, "host", true).await;
+        let timed = timed(&channel);
+        times_out(&timed).await;
+        times_out(&timed).await;
+        until(|| seen(&channel) == (1, 1)).await;
+        succeeds(&channel).await;
+        old.serves(is_serving).await;
+        old.goes_on();
+        until(|| seen(&channel) == (2, 0)).await;
+        others_have_run().await;
+        let streams = || alone(&channel).connections.remove(0).streams;
+        let before = streams();
+        succeeds(&channel).await;
+        assert_eq!(streams() - before, u32::from(is_serving));
+        assert_eq!(channel.state(), Connectivity::Ready);
+        tokio::time::sleep(20 * S).await;
+    }
+}
+
+// CONTRACT C22, L6
+#[tokio::test(start_paused = true)]
+async fn where_one_address_is_used_the_addresses_are_tried_anew() {
+    let net = Net::default();
+    let (old, _second) = (net.serve("first"), net.serve("second"));
+    let (_names, builder) = Names::new(&net, &["first", "second"]);
+    let channel = connected(builder.picker(PickFirst::new())).await;
+    assert_eq!(called(&channel).await, "first");
+    old.hold();
+    let new = net.serve("first");
+    let timed = timed(&channel);
+    times_out(&timed).await;
+    times_out(&timed).await;
+    assert_eq!(called(&channel).await, "first");
+    assert_eq!((seen(&channel), net.dials()), ((1, 1), 2));
+    tokio::time::sleep(S).await;
+    old.go_on();
+    until(|| seen(&channel) == (2, 0)).await;
+    new.hold();
+    old.freeze();
+    net.refuse("first");
+    for _ in 0..4 {
+        times_out(&timed).await;
+        others_have_run().await;
+    }
+    until(|| ready(&channel) == ["second"]).await;
+    assert_eq!(called(&channel).await, "second");
+}
+
 // CONTRACT C22, C5
 #[tokio::test(start_paused = true)]
 async fn a_silent_connection_that_is_lost_is_not_missed() {
@@ -382,7 +440,7 @@ async fn a_server_that_answers_pings_and_no_call_is_ejected_for_all_its_timeouts
     // The other one has to have worked since the row began (CONTRACT O1).
     while ejected(&cluster.channel).is_empty() {
         let slow = endpoint(&cluster.channel, 0);
-        assert!(slow.consecutive_failures < 7, "{slow}");
+        assert!(slow.consecutive_failures < 8, "{slow}");
         let _ = timed.clone().oneshot(declared()).await;
     }
 }

@@ -49,7 +49,8 @@ impl Builder {
         self
     }
 
-    /// How long the answer to a PING may take before the connection is closed. Default: 10 s.
+    /// How long the answer to a PING may take before the connection is closed, be it one of the
+    /// keepalive or of a connection on which attempts time out. Default: 10 s.
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         self.keep_alive().timeout = timeout;
         self
@@ -61,7 +62,8 @@ impl Builder {
         self
     }
 
-    /// Sends no PING to find out whether a connection is alive.
+    /// Sends no PING to find out whether a connection is alive, even if attempts time out on it:
+    /// calls go on to it until the system or the server closes it.
     pub fn no_keep_alive(mut self) -> Self {
         self.config.keepalive = None;
         self

@@ -102,6 +102,15 @@ impl Ward {
         self.host.freeze();
     }
 
+    /// What it says does not arrive, until it goes on.
+    pub(crate) fn holds(&self) {
+        self.host.hold();
+    }
+
+    pub(crate) fn goes_on(&self) {
+        self.host.go_on();
+    }
+
     /// It does not know the service any more: its watches end.
     pub(crate) async fn forgets(&self) {
         self.reporter.clone().clear_service_status(SERVICE).await;
