@@ -220,13 +220,17 @@ impl Facts {
         }
     }
 
-    /// Bytes were read just now; whether a frame other than a PONG was among them.
-    pub(super) fn add_read(&self, has_news: bool, now: Instant) {
-        let passed = now.saturating_duration_since(self.epoch);
-        let nanos = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
-        self.read_at.store(nanos, Ordering::Relaxed);
+    /// The time by that clock.
+    #[inline]
+    pub(super) fn now(&self) -> u64 {
+        since(self.epoch)
+    }
+
+    /// Bytes were read now; whether a frame other than a PONG was among them.
+    pub(super) fn add_read(&self, has_news: bool, now: u64) {
+        self.read_at.store(now, Ordering::Relaxed);
         if has_news {
-            self.heard_at.store(nanos, Ordering::Relaxed);
+            self.heard_at.store(now, Ordering::Relaxed);
         }
     }
 
@@ -291,9 +295,9 @@ mod tests {
         let start = Instant::now();
         let facts = Facts::new(start);
         tokio::time::advance(Duration::from_secs(3)).await;
-        facts.add_read(true, Instant::now());
+        facts.add_read(true, facts.now());
         tokio::time::advance(Duration::from_secs(4)).await;
-        facts.add_read(false, Instant::now());
+        facts.add_read(false, facts.now());
         assert_eq!(facts.read_at(), start + Duration::from_secs(7));
         assert_eq!(facts.heard_at(), start + Duration::from_secs(3));
     }

@@ -48,7 +48,18 @@ pub(super) struct Frame<'a> {
     pub(super) payload: &'a [u8],
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    fn new(head: [u8; HEAD], payload: &'a [u8]) -> Self {
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        Self {
+            kind,
+            flags,
+            stream: u32::from_be_bytes(stream) & 0x7fff_ffff,
+            length: u32::from_be_bytes([0, a, b, c]) as usize,
+            payload,
+        }
+    }
+
     pub(super) fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
@@ -90,28 +101,50 @@ impl Frames {
         self.before -= skipped;
         bytes = bytes.get(skipped..).unwrap_or_default();
         while !bytes.is_empty() {
-            if self.filled < HEAD {
-                bytes = self.fill_head(bytes);
-                if self.filled < HEAD {
-                    return;
-                }
-                self.left = self.length();
-                self.kept.clear();
-            }
-            bytes = self.pass_payload(bytes);
-            if self.left == 0 {
-                self.filled = 0;
-                seen(self.frame());
-            }
+            // Nearly every frame is in one piece.
+            let (frame, rest) = match self.whole(bytes) {
+                Some(both) => both,
+                None => match self.piece(bytes) {
+                    Some(rest) => (Frame::new(self.head, &self.kept), rest),
+                    None => return,
+                },
+            };
+            bytes = rest;
+            seen(frame);
         }
     }
 
-    fn fill_head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        // Nearly every head is in one piece.
-        if let (0, Some((head, rest))) = (self.filled, bytes.split_first_chunk()) {
-            (self.head, self.filled) = (*head, HEAD);
-            return rest;
+    /// What follows the frame that passes, if that ends in these bytes.
+    #[inline(never)]
+    fn piece<'a>(&mut self, mut bytes: &'a [u8]) -> Option<&'a [u8]> {
+        if self.filled < HEAD {
+            bytes = self.fill_head(bytes);
+            if self.filled < HEAD {
+                return None;
+            }
+            self.left = Frame::new(self.head, &[]).length;
+            self.kept.clear();
         }
+        bytes = self.pass_payload(bytes);
+        if self.left > 0 {
+            return None;
+        }
+        self.filled = 0;
+        Some(bytes)
+    }
+
+    /// A frame of which these bytes hold all, and the bytes after it.
+    #[inline]
+    fn whole<'a>(&self, bytes: &'a [u8]) -> Option<(Frame<'a>, &'a [u8])> {
+        let (head, rest) = bytes.split_first_chunk()?;
+        let frame = Frame::new(*head, &[]);
+        if self.filled > 0 || frame.kind == GO_AWAY {
+            return None;
+        }
+        Some((frame, rest.get(frame.length..)?))
+    }
+
+    fn fill_head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let (now, rest) = bytes.split_at(min(HEAD - self.filled, bytes.len()));
         if let Some(place) = self.head.get_mut(self.filled..self.filled + now.len()) {
             place.copy_from_slice(now);
@@ -128,22 +161,6 @@ impl Frames {
             self.kept.extend(now.iter().take(kept));
         }
         rest
-    }
-
-    fn length(&self) -> usize {
-        let [a, b, c, ..] = self.head;
-        usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
-    }
-
-    fn frame(&self) -> Frame<'_> {
-        let [_, _, _, kind, flags, stream @ ..] = self.head;
-        Frame {
-            kind,
-            flags,
-            stream: u32::from_be_bytes(stream) & 0x7fff_ffff,
-            length: self.length(),
-            payload: &self.kept,
-        }
     }
 }
 

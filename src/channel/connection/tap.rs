@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 
 use super::allowance::{Allowance, CRUMB, Flood};
 use super::facts::Facts;
@@ -38,10 +37,10 @@ impl Tap {
     pub(super) fn new(io: Box<dyn Io>, facts: Arc<Facts>) -> Self {
         Self {
             io,
-            facts,
             inbound: Frames::after(0),
             outbound: Frames::after(PREFACE),
-            allowance: Allowance::new(Instant::now()),
+            allowance: Allowance::new(facts.now()),
+            facts,
         }
     }
 
@@ -74,7 +73,7 @@ impl Tap {
             allowance,
             ..
         } = self;
-        let now = Instant::now();
+        let now = facts.now();
         allowance.refill(now);
         match facts.take_cuts() {
             0 => {}

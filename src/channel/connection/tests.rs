@@ -129,6 +129,37 @@ async fn a_request_that_finds_the_connection_busy_goes_all_the_same() {
     until(|| connection.facts.opened() == 1).await;
 }
 
+/// Queues a request after this number of answers; the last stream that was written when the next
+/// task runs.
+async fn written_before_the_next(connection: &Arc<Connection>, answers: u32) -> u32 {
+    connection.batch.answered(answers);
+    let sent = connection.send(head(), First::None);
+    assert!(matches!(sent, Sent::Yes(..)));
+    let next = Arc::clone(connection);
+    let next = tokio::spawn(async move { next.facts.opened() });
+    next.await.unwrap()
+}
+
+// Early flush: the task of a connection does not write the first of many requests alone
+#[tokio::test(start_paused = true)]
+async fn a_request_waits_once_for_the_callers_of_the_answers_that_were_read_with_its_own() {
+    let told = Arc::<Told>::default();
+    let connection = connected(&told).await;
+    tokio::task::yield_now().await;
+    assert_eq!(written_before_the_next(&connection, 3).await, 0);
+    until(|| connection.facts.opened() == 1).await;
+    assert_eq!(
+        written_before_the_next(&connection, 0).await,
+        3,
+        "no more follow"
+    );
+    assert_eq!(
+        written_before_the_next(&connection, 1).await,
+        5,
+        "it is its own"
+    );
+}
+
 // Early flush: a panic must not keep the connection busy
 #[tokio::test(start_paused = true)]
 async fn a_panic_at_the_connection_ends_it_and_blocks_no_call() {

@@ -1,6 +1,6 @@
 use std::mem;
 
-use http::header::{CONNECTION, HeaderName, HeaderValue, TE, USER_AGENT};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, TE, USER_AGENT};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request, Uri, Version};
 use tokio::time::Instant;
@@ -90,14 +90,18 @@ impl Given {
     fn of(headers: &mut HeaderMap) -> Self {
         let mut given = Self::default();
         for (name, value) in headers {
-            match name.as_str() {
-                "te" => given.has_other_te |= value != "trailers",
-                "user-agent" => given.has_agent = true,
-                name => {
-                    given.is_stripped |= STRIPPED.contains(&name);
-                    if UNIQUE.contains(&name) {
-                        value.set_sensitive(true);
-                    }
+            // Those of every call first: names that the `http` crate knows are compared at once.
+            if *name == CONTENT_TYPE {
+                continue;
+            } else if *name == TE {
+                given.has_other_te |= value != "trailers";
+            } else if *name == USER_AGENT {
+                given.has_agent = true;
+            } else {
+                let name = name.as_str();
+                given.is_stripped |= STRIPPED.contains(&name);
+                if UNIQUE.contains(&name) {
+                    value.set_sensitive(true);
                 }
             }
         }
