@@ -216,6 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn an_address_needs_an_ip_and_a_port() {
+        for address in ["0.0.0.0:1", "[::]:1", "10.0.0.7:0"] {
+            let registration = Registration::new("orders", address.parse().unwrap());
+            assert_eq!(faults(registration), ["new"], "{address}");
+        }
+    }
+
+    #[test]
+    fn without_settings_the_ttl_is_15_s_and_a_failed_server_is_removed_after_10_min() {
+        let registration = Registration::new("orders", "10.0.0.7:1".parse().unwrap());
+        let (agent, service) = registration.checked().unwrap();
+        assert_eq!(service.check, Check::ttl(Duration::from_secs(15)));
+        assert_eq!(service.deregister_critical_after.as_secs(), 600);
+        assert!(agent.token.is_none());
+    }
+
+    #[test]
     fn the_least_values_are_no_faults_and_the_id_has_the_address() {
         let registration = Registration::new("orders", "[::1]:1".parse().unwrap())
             .check(Check::grpc(Duration::from_secs(1)).service("x"))

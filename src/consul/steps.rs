@@ -81,10 +81,10 @@ impl Steps {
         }
     }
 
-    /// Never longer than the pause: a TTL goes on while the agent can't be reached.
+    /// Never longer than the pause, which is a third of a second at least: a TTL goes on while the
+    /// agent can't be reached.
     fn backoff(&self, unit: f64) -> Duration {
-        let most = self.pause.max(FIRST_DELAY);
-        let curve = Exponential::standard(FIRST_DELAY, 2.0, most);
+        let curve = Exponential::standard(FIRST_DELAY, 2.0, self.pause);
         curve.delay(&Retry::new(self.failures, Duration::ZERO, unit))
     }
 }

@@ -1,5 +1,6 @@
 //! The targets of Consul, against an agent on a real socket (CONTRACT N7).
 
+use std::error::Error as _;
 use std::future::{Pending, pending};
 use std::io;
 use std::net::Ipv6Addr;
@@ -236,9 +237,11 @@ async fn before_the_first_set_calls_fail_with_the_agent_s_words_and_then_go() {
     }
     agent.stop().await;
     let channel = Channel::builder(target).build().unwrap();
-    let text = error(&channel).await;
+    let failed = call(&channel).await.unwrap_err();
     let words = format!("the agent can't be reached ({})", agent.address());
-    assert!(text.contains(&words), "{text}");
+    assert!(failed.message().contains(&words), "{failed}");
+    let mut causes = std::iter::successors(failed.source(), |it| it.source());
+    assert!(causes.any(|it| it.is::<io::Error>()), "{failed:?}");
 }
 
 // CONTRACT N2, N7
@@ -339,10 +342,30 @@ async fn an_empty_answer_keeps_the_last_addresses_for_60_s() {
 }
 
 /// Moves the clock, while nothing is on its way.
-async fn pass(millis: u64) {
+pub(crate) async fn pass(millis: u64) {
     tokio::time::pause();
     tokio::time::advance(Duration::from_millis(millis)).await;
     tokio::time::resume();
+}
+
+// CONTRACT N7
+#[tokio::test]
+async fn an_agent_that_goes_on_failing_is_asked_less_often_than_once_a_second() {
+    let agent = ConsulAgent::start().await.unwrap();
+    agent.set_fault(Some(ConsulFault::Status(500)));
+    let _channel = follow(&agent);
+    while agent.queries().len() < 10 {
+        pass(31_000).await;
+        tokio::time::sleep(5 * MS).await;
+    }
+    let before = agent.queries().len();
+    for _ in 0..40 {
+        pass(1_001).await;
+        tokio::time::sleep(5 * MS).await;
+    }
+    // By now each delay is any time up to 30 s.
+    let asked = agent.queries().len() - before;
+    assert!(asked < 20, "{asked} queries in 40 s");
 }
 
 // CONTRACT N7

@@ -8,6 +8,7 @@ use testing::{ConsulAgent, ConsulInstance};
 
 use crate::common::log::Ear;
 use crate::common::*;
+use crate::consul::pass;
 
 const TOKEN: &str = "s3cret-token";
 
@@ -48,6 +49,23 @@ async fn a_server_is_there_from_its_registration_to_its_deregistration() {
     let requests = agent.requests().len();
     sleep_real(700).await;
     assert_eq!(agent.requests().len(), requests, "the task is over");
+}
+
+#[tokio::test]
+async fn each_report_for_a_long_ttl_the_first_one_too_comes_after_5_s() {
+    let agent = ConsulAgent::start().await.unwrap();
+    let minute = Check::ttl(Duration::from_secs(60));
+    let registered = registration(&agent).check(minute).register().await;
+    let begin = tokio::time::Instant::now();
+    for (report, due) in [(1, 5.0), (2, 10.0)] {
+        while reports(&agent) < report {
+            pass(100).await;
+            tokio::time::sleep(MS).await;
+        }
+        let after = begin.elapsed().as_secs_f64();
+        assert!((due - 0.5..due + 4.0).contains(&after), "{report}: {after}");
+    }
+    registered.unwrap().deregister().await.unwrap();
 }
 
 #[tokio::test]

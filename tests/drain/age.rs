@@ -266,6 +266,26 @@ async fn a_server_without_ages_drains_like_any_other_and_forgets_closed_connecti
     served.ended.await.unwrap();
 }
 
+// CONTRACT E1
+#[tokio::test(start_paused = true)]
+async fn a_server_without_a_connection_ends_at_the_goaway() {
+    let served = serve(drain(), |it| it);
+    let begin = Instant::now();
+    served.drain.start();
+    served.ended.await.unwrap();
+    assert_eq!(begin.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_accept_that_failed_the_server_pauses_so_that_it_does_not_spin() {
+    let served = serve(drain(), |it| it);
+    let answered = served.connect(Some(Duration::ZERO));
+    sleep(SECOND).await;
+    served.drain.start();
+    let answered = answered.await.unwrap().answered.unwrap();
+    assert!((50 * MS..60 * MS).contains(&answered), "{answered:?}");
+}
+
 #[tokio::test]
 async fn all_faults_of_the_ages_are_reported_at_once() {
     let faults = |server: DrainServer| {

@@ -136,3 +136,21 @@ async fn a_drain_without_a_connection_is_over_at_its_goaway() {
     );
     assert_eq!(ear.count("WARN"), 0, "{}", ear.text());
 }
+
+// CONTRACT E1
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_knows_no_connection_is_over_with_its_server() {
+    let ear = Ear::new();
+    let drain = Drain::builder().no_notice().build().unwrap();
+    // Such as one of axum, which accepts by itself.
+    let goaway = drain.goaway();
+    let server = async {
+        goaway.await;
+        sleep(5 * SECOND).await;
+    };
+    drain.start();
+    drain.run(server).await.unwrap();
+    sleep(SECOND).await;
+    let over = "is over: all connections are closed after=5s";
+    assert_eq!(ear.count(over), 1, "{}", ear.text());
+}

@@ -112,3 +112,21 @@ fn a_drain_outside_of_a_runtime_is_a_fault() {
         "{text}"
     );
 }
+
+#[test]
+fn a_server_does_not_wait_for_hooks_of_a_runtime_that_is_shut_down() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (drains, servers) = (runtime(), runtime());
+    let builder = Drain::builder().hook_timeout(SECOND);
+    let drain = drains.block_on(async { builder.build() }).unwrap();
+    drains.shutdown_background();
+    drain.start();
+    let begin = Instant::now();
+    servers.block_on(drain.run(std::future::ready(()))).unwrap();
+    assert!(begin.elapsed() < 5 * SECOND, "{:?}", begin.elapsed());
+}

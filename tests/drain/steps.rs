@@ -179,5 +179,7 @@ async fn a_server_that_is_not_drained_runs_until_it_ends() {
         sleep(86_400 * SECOND).await;
         "a day"
     };
+    let begin = Instant::now();
     assert_eq!(drain.run(day).await, Ok("a day"));
+    assert_eq!(begin.elapsed(), 86_400 * SECOND, "no hook is waited for");
 }
