@@ -1,6 +1,7 @@
 //! Calls that wait, and slots that become free while they look.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -35,15 +36,21 @@ impl Picker for First {
 
 /// Whether a call was woken.
 #[derive(Default)]
-struct Woken(Mutex<bool>);
+struct Woken(AtomicBool);
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
-        *self.0.lock().unwrap() = true;
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Two endpoints that allow a stream each, both of which have an answer that nobody has read.
+impl Woken {
+    fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Two endpoints that allow a stream each, which an answer that is not read yet has.
 async fn full(net: &Net, picker: First) -> (Channel, [ResponseBody; 2]) {
     let builder = Channel::builder("multi:///unix:a,unix:b")
         .connector(net.clone())
@@ -72,7 +79,7 @@ fn poll_as(call: &mut ResponseFuture<Body>, woken: &Arc<Woken>) -> bool {
     let waker = Waker::from(Arc::clone(woken));
     let polled = std::pin::Pin::new(call).poll(&mut Context::from_waker(&waker));
     assert!(polled.is_pending(), "no server has answered");
-    *woken.0.lock().unwrap()
+    woken.is_so()
 }
 
 // CONTRACT C8, W11
@@ -89,7 +96,7 @@ async fn a_call_that_is_served_wakes_the_one_behind_it_if_a_slot_is_left() {
         let [mut first, mut second] = [(); 2].map(|()| begin(&channel, request()));
         poll_as(&mut first, &woken[0]);
         read(a);
-        assert!(*woken[0].0.lock().unwrap(), "a slot is free");
+        assert!(woken[0].is_so(), "a slot is free");
         // While the second call looks, the slot of the first one is not its own, and another one
         // becomes free when it has looked there.
         let other = Arc::new(Mutex::new(Some(b)));
@@ -107,7 +114,7 @@ async fn a_call_that_is_served_wakes_the_one_behind_it_if_a_slot_is_left() {
         assert_eq!(channel.snapshot().waiting, 2);
         poll_as(&mut first, &woken[0]);
         assert_eq!(channel.snapshot().waiting, 1, "the first one has a slot");
-        assert_eq!(*woken[1].0.lock().unwrap(), is_left);
+        assert_eq!(woken[1].is_so(), is_left);
         poll_as(&mut second, &woken[1]);
         assert_eq!(channel.snapshot().waiting, usize::from(!is_left));
     }

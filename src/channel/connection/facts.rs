@@ -290,6 +290,58 @@ mod tests {
         assert_eq!(facts.go_away(), Some(GoAway { last, code }));
     }
 
+    // CONTRACT C3, G4
+    #[tokio::test(start_paused = true)]
+    async fn a_response_to_a_watch_or_on_a_stream_that_was_not_opened_serves_no_call() {
+        let facts = Facts::new(Instant::now());
+        facts.add_opened(3);
+        facts.watch_opens();
+        facts.add_response(1);
+        assert!(!facts.watch_opened(Some(1)));
+        facts.add_response(5);
+        assert!(!facts.has_served());
+        facts.add_response(3);
+        assert!(facts.has_served());
+    }
+
+    // CONTRACT O2
+    #[tokio::test(start_paused = true)]
+    async fn one_call_is_told_that_the_connection_was_lost() {
+        let facts = Facts::new(Instant::now());
+        assert!(facts.is_first_loss());
+        assert!(!facts.is_first_loss());
+    }
+
+    // CONTRACT C18
+    #[tokio::test(start_paused = true)]
+    async fn small_pieces_count_once() {
+        let facts = Facts::new(Instant::now());
+        facts.add_cut(FOR_BYTES);
+        assert_eq!(facts.take_cuts(), 0);
+        facts.add_cut(FOR_BYTES - 1);
+        facts.add_cut(1);
+        assert_eq!((facts.take_cuts(), facts.take_cuts()), (2, 0));
+    }
+
+    // CONTRACT C5
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_leaves_by_a_go_away_without_an_error() {
+        for (code, is_leaving) in [(0, true), (11, false)] {
+            let facts = Facts::new(Instant::now());
+            assert!(!facts.is_leaving());
+            facts.add_go_away(&[0, 0, 0, 5, 0, 0, 0, code]);
+            assert_eq!(facts.is_leaving(), is_leaving);
+        }
+    }
+
+    // CONTRACT C18
+    #[tokio::test(start_paused = true)]
+    async fn nothing_leaves_after_a_flood() {
+        let facts = Facts::new(Instant::now());
+        facts.set_flooded();
+        assert!(facts.is_flooded() && facts.is_broken());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_pong_is_a_sign_of_life_and_no_news() {
         let start = Instant::now();

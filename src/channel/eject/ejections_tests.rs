@@ -186,6 +186,7 @@ async fn a_call_decides_after_the_time_and_each_failure_doubles_it() {
     run.all[0].record = down();
     run.at(77_000);
     assert_eq!(run.due(), Some(81_000));
+    assert_eq!(run.at(81_000), [probing(4_000)], "it was in the set before");
 }
 
 // CONTRACT O3
@@ -328,6 +329,61 @@ async fn ejected_endpoints_are_used_while_no_other_one_is_ready() {
     run.all[2].is_ready = true;
     assert_eq!(run.at(200), [panic(false, 2)]);
     assert!(!run.ejections.lets_in(1));
+}
+
+// CONTRACT O4
+#[tokio::test(start_paused = true)]
+async fn the_one_that_comes_back_is_not_the_first_in_order_but_in_time() {
+    let mut run = Run::new(&[good(), down(), good(), good()]);
+    run.pass();
+    run.at(100);
+    run.all[0].record = down();
+    run.at(200);
+    assert_eq!(run.out(), [1, 2]);
+    run.all.pop();
+    let back = Step::Returned {
+        number: 2,
+        why: Back::TooMany,
+        was_out: 300 * MS,
+    };
+    assert_eq!(run.at(300), [back]);
+}
+
+// CONTRACT L8
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_which_nothing_fails_needs_no_timer() {
+    let mut run = Run::new(&[down(), good()]);
+    run.pass();
+    run.all[1].is_ready = false;
+    assert_eq!(run.at(100).len(), 1);
+    assert_eq!(run.due(), Some(1_000), "the end of the ejection");
+    run.at(1_000);
+    assert!(run.ejections.is_probing(1));
+    assert_eq!(run.due(), None);
+}
+
+// CONTRACT L8
+#[tokio::test(start_paused = true)]
+async fn what_an_endpoint_did_before_its_ejection_is_no_reason_for_a_panic() {
+    let mut run = Run::new(&[down(), down(), good(), good()]);
+    run.pass();
+    for seen in &mut run.all[2..] {
+        seen.is_ready = false;
+    }
+    assert_eq!(run.at(100).len(), 1, "no other one is ready");
+    run.at(1_000);
+    run.all[0].verdict = Some(true);
+    let steps = run.at(1_100);
+    assert!(
+        matches!(
+            &steps[..],
+            [
+                Step::Returned { number: 1, .. },
+                Step::Panic { is_on: false, .. }
+            ]
+        ),
+        "{steps:?}"
+    );
 }
 
 // CONTRACT L8

@@ -127,5 +127,9 @@ mod tests {
         assert!(gate.take(201 * S, true));
         assert!(gate.decide(201 * S, true));
         assert_eq!(gate.verdict(), Some(true));
+        gate.open(300 * S);
+        assert!(gate.take(300 * S, true) && gate.decide(300 * S, false));
+        gate.open(400 * S);
+        assert_eq!(gate.verdict(), None, "it was of the probe before");
     }
 }

@@ -267,6 +267,43 @@ mod tests {
         assert_eq!(tally.record(200 * day * MS).last_failure, Some(100 * day));
     }
 
+    #[test]
+    fn an_answer_by_a_clock_that_is_ahead_is_of_now() {
+        let (tally, _changes) = tally();
+        tally.answered(105);
+        assert_eq!(tally.record(100 * MS).last_well, Some(100));
+    }
+
+    // CONTRACT O3
+    #[test]
+    fn the_call_that_probes_wakes_the_balancer_and_none_probes_once_that_is_over() {
+        let (tally, changes) = tally();
+        tally.probe(MS);
+        assert!(tally.takes_probe(2 * MS, true));
+        tally.probed(MS, true);
+        assert!(!is_told(&changes), "that call was not it");
+        tally.probed(2 * MS, false);
+        assert!(is_told(&changes));
+        tally.probe(3 * MS);
+        tally.put_out(9 * MS, 2);
+        assert!(!tally.takes_probe(4 * MS, true), "it is ejected again");
+        tally.probe(10 * MS);
+        tally.clear();
+        assert!(!tally.takes_probe(11 * MS, true), "it is back");
+    }
+
+    // CONTRACT O2
+    #[test]
+    fn an_endpoint_that_begins_anew_wakes_the_balancer_at_once() {
+        let (tally, changes) = tally();
+        let fails = |millis: u64| (0..5).for_each(|_| tally.failed(millis * MS, Blame::Both));
+        fails(100);
+        assert!(is_told(&changes));
+        tally.clear();
+        fails(101);
+        assert!(is_told(&changes));
+    }
+
     // CONTRACT O5
     #[test]
     fn an_endpoint_that_begins_anew_has_no_past() {
@@ -283,6 +320,7 @@ mod tests {
         let record = tally.record(100 * MS);
         assert_eq!((record.in_a_row, record.calls, record.failures), (0, 0, 0));
         assert_eq!((record.last_well, record.last_failure), (None, None));
-        assert_eq!(tally.standing().out_until, None);
+        let standing = tally.standing();
+        assert_eq!((standing.out_until, standing.times), (None, 0));
     }
 }

@@ -118,6 +118,7 @@ impl Judge {
 mod tests {
     use super::*;
     use crate::backoff::ConnectionBackoff;
+    use crate::kernel::sync::Mutex;
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -206,6 +207,57 @@ mod tests {
             Next::At(late + 100 * MS),
             "and the backoff begins anew"
         );
+    }
+
+    /// Notes what it is asked, and says 200 ms.
+    #[derive(Debug, Default)]
+    struct Asked(Mutex<Vec<(u32, Duration, Duration)>>);
+
+    impl Backoff for Asked {
+        fn delay(&self, retry: &Retry) -> Duration {
+            self.dial_delay(retry, Duration::ZERO)
+        }
+
+        fn dial_delay(&self, retry: &Retry, age: Duration) -> Duration {
+            let asked = (retry.number, retry.previous, age);
+            self.0.lock().push(asked);
+            200 * MS
+        }
+    }
+
+    // CONTRACT G3
+    #[tokio::test(start_paused = true)]
+    async fn a_message_begins_the_backoff_anew_for_all_watches_that_follow() {
+        let asked = Arc::<Asked>::default();
+        let start = Instant::now();
+        let mut judge = Judge::new(Arc::clone(&asked) as _, start);
+        let mut watch = |at: u32, has_message| {
+            let at = start + at * MS;
+            judge.begins(at);
+            if has_message {
+                judge.message(1);
+            }
+            judge.ended(end(None), at + 10 * MS, 0.5);
+        };
+        for (at, has_message) in [
+            (0, false),
+            (200, false),
+            (400, true),
+            (500, false),
+            (700, false),
+        ] {
+            watch(at, has_message);
+        }
+        let expected = [(1, 0, 10), (2, 200, 210), (1, 0, 10), (2, 200, 210)];
+        let expected = expected.map(|(number, previous, age)| (number, previous * MS, age * MS));
+        assert_eq!(*asked.0.lock(), expected);
+    }
+
+    // CONTRACT G3
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_h2_has_no_room_for_begins_100_ms_later() {
+        let now = Instant::now();
+        assert_eq!(Judge::held(now), now + 100 * MS);
     }
 
     // CONTRACT G3, CORE-hc-stream-end

@@ -286,3 +286,7 @@ fn shortened(message: &str) -> &str {
 }
 
 const MOST: usize = 200;
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;
