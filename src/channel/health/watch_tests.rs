@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::super::status::Health;
 use super::*;
 use crate::backoff::ConnectionBackoff;
-use crate::channel::connection::{Http2, Io, MaxRequests, Plan, Progress, Watcher, connect};
+use crate::channel::connection::{Http2, Io, MaxRequests, Plan, Progress, Rest, Watcher, connect};
 use crate::channel::lines::Lines;
 use crate::channel::load::Load;
 use crate::ready::Bounds;
@@ -46,7 +46,11 @@ impl Watcher for Ignores {
     fn opened(&self) {}
     fn leaving(&self, _: &Arc<Connection>) {}
     fn served_late(&self) {}
-    fn idle(&self, _: &Arc<Connection>) {}
+    fn silent(&self, _: &Arc<Connection>) {}
+    fn answers(&self, _: &Arc<Connection>) {}
+    fn idle(&self, _: &Arc<Connection>, _: Duration) -> Rest {
+        Rest::Closed
+    }
     fn over(&self, _: &Arc<Connection>, _: Result<(), h2::Error>) {}
 }
 
@@ -75,9 +79,8 @@ async fn watch(scripts: impl IntoIterator<Item = Script, IntoIter: Send + 'stati
     };
     let io = async { Ok(Box::new(ours) as Box<dyn Io>) };
     let connected = connect(plan, &Progress::default(), io, Arc::new(Ignores)).await;
-    let check = Check::new("a".into(), |mut parts| {
-        parts.uri = http::Uri::from_static("http://test/grpc.health.v1.Health/Watch");
-        Request::from_parts(parts, ())
+    let check = Check::new("a".into(), |head| {
+        *head.uri_mut() = http::Uri::from_static("http://test/grpc.health.v1.Health/Watch");
     });
     let backoff = Arc::new(ConnectionBackoff::new());
     Watch::new(Arc::new(check), connected.unwrap(), backoff, Rng::seeded(1))
