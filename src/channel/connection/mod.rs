@@ -125,4 +125,4 @@ pub(crate) fn unanswered(
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::channel) mod tests;
