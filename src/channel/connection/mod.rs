@@ -129,4 +129,4 @@ pub(crate) fn unanswered(
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::channel) mod tests;

@@ -7,7 +7,7 @@ use crate::ready::Bounds;
 
 /// Counts its calls.
 #[derive(Default)]
-struct Told {
+pub(in crate::channel) struct Told {
     opened: AtomicUsize,
     leaving: AtomicUsize,
     over: AtomicUsize,
@@ -47,8 +47,18 @@ async fn accept(io: DuplexStream) {
 }
 
 async fn connected(told: &Arc<Told>) -> Arc<Connection> {
+    connected_to(told, accept).await
+}
+
+pub(in crate::channel) async fn connected_to<S>(
+    told: &Arc<Told>,
+    serve: impl FnOnce(DuplexStream) -> S,
+) -> Arc<Connection>
+where
+    S: Future<Output = ()> + Send + 'static,
+{
     let (ours, theirs) = duplex(1 << 16);
-    tokio::spawn(accept(theirs));
+    tokio::spawn(serve(theirs));
     let plan = Plan {
         endpoint: "test".into(),
         load: Arc::new(Load::new(tokio::time::Instant::now())),

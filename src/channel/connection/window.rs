@@ -15,19 +15,23 @@ impl Connection {
         self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// Bytes of DATA that lie unread.
+    pub(crate) fn unread(&self) -> u64 {
+        let taken = self.taken.load(Ordering::Relaxed);
+        self.facts.data().saturating_sub(taken)
+    }
+
     /// What a reader leaves unread takes nothing of the other streams' window (CONTRACT C14).
     pub(super) fn widen(&self, turn: &mut Turn<'_>) {
         let wanted = self.wanted_window.load(Ordering::Relaxed);
         if self.stream_window.load(Ordering::Relaxed) != wanted && turn.set_stream_window(wanted) {
             self.stream_window.store(wanted, Ordering::Relaxed);
         }
-        let data = self.facts.data();
         if self.slots.in_use() == 0 {
             // What cancelled calls left unread, h2 has given back.
-            self.taken.store(data, Ordering::Relaxed);
+            self.taken.store(self.facts.data(), Ordering::Relaxed);
         }
-        let unread = data.saturating_sub(self.taken.load(Ordering::Relaxed));
-        let unread = u32::try_from(unread).unwrap_or(u32::MAX) & !(STEP - 1);
+        let unread = u32::try_from(self.unread()).unwrap_or(u32::MAX) & !(STEP - 1);
         let base = self.base_window.load(Ordering::Relaxed);
         let wanted = base.saturating_add(unread).min(MAX_WINDOW);
         if self.window.load(Ordering::Relaxed) != wanted {

@@ -150,10 +150,6 @@ impl ResponseBody {
             if let Some(trailers) = &trailers {
                 it.slot.answered_with(trailers);
             }
-            if let Held::Shared(_) = &it.slot {
-                // The request may go on for long.
-                it.release();
-            }
             it.is_read = true;
             it.slot.answered();
         }
@@ -242,5 +238,76 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::super::slot::Slot;
+    use super::*;
+    use crate::channel::connection::tests::{Told, connected_to};
+    use crate::channel::connection::{Connection, First, Sent};
+
+    /// A server that answers each request with a number of messages of 1,000 bytes.
+    async fn answers(io: tokio::io::DuplexStream, messages: usize) {
+        let mut server = h2::server::handshake(io).await.unwrap();
+        while let Some(Ok((_, mut respond))) = server.accept().await {
+            let mut stream = respond
+                .send_response(http::Response::new(()), false)
+                .unwrap();
+            for _ in 0..messages {
+                stream.send_data(vec![7; 1_000].into(), false).unwrap();
+            }
+            stream.send_trailers(HeaderMap::new()).unwrap();
+        }
+    }
+
+    async fn body(connection: &Arc<Connection>) -> ResponseBody {
+        assert!(connection.slots.take(u32::MAX));
+        let slot = Slot::taken(Arc::clone(connection), 0);
+        let head = http::Request::post("http://test/a/B").body(()).unwrap();
+        let Sent::Yes(response, _) = connection.send(head, First::None) else {
+            panic!("it is open");
+        };
+        slot.used();
+        slot.sent();
+        let frames = response.await.unwrap().into_body();
+        ResponseBody::new(frames, None, Held::Alone(slot), None)
+    }
+
+    // CONTRACT C14
+    #[tokio::test(start_paused = true)]
+    async fn what_was_handed_on_counts_as_unread_until_more_is_asked_for() {
+        for messages in [1, 2, 5] {
+            let told = Arc::<Told>::default();
+            let connection = connected_to(&told, |io| answers(io, messages)).await;
+            let mut body = body(&connection).await;
+            for read in 1..=messages {
+                let frame = body.frame().await.unwrap().unwrap();
+                assert_eq!(frame.data_ref().map(Bytes::len), Some(1_000));
+                let unread = (messages + 1 - read) as u64 * 1_000;
+                assert_eq!(connection.unread(), unread, "{read} of {messages}");
+            }
+            assert!(body.frame().await.unwrap().unwrap().is_trailers());
+            assert_eq!(connection.unread(), 0);
+            assert!(body.is_end_stream() && body.frame().await.is_none());
+        }
+    }
+
+    // CONTRACT C14
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_dropped_leaves_nothing_unread() {
+        for read in 0..3 {
+            let told = Arc::<Told>::default();
+            let connection = connected_to(&told, |io| answers(io, 3)).await;
+            let mut body = body(&connection).await;
+            for _ in 0..read {
+                body.frame().await.unwrap().unwrap();
+            }
+            drop(body);
+            assert_eq!(connection.unread(), 0, "after {read}");
+        }
     }
 }
