@@ -101,10 +101,11 @@ async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule_by_one_that_fail
         let _ = client.unary(hello()).await.unwrap_err();
         calls += 1;
     }
+    let taken = start.elapsed();
     let dials = dials.load(Ordering::SeqCst);
     assert!(
-        dials <= 3,
-        "{dials} dials in 200 ms by {calls} calls one after the other"
+        dials as u128 <= 1 + taken.as_millis() / 80,
+        "{dials} dials in {taken:?} by {calls} calls one after the other"
     );
 }
 
