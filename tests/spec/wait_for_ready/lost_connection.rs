@@ -61,8 +61,7 @@ async fn calls_that_wait_for_a_channel_that_hangs_up_hear_why() {
 }
 
 // CONTRACT W9: one caller's request makes the server hang up, each time
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_poisonous_request_does_not_hold_up_others() {
     let server = Server::in_memory();
     server
