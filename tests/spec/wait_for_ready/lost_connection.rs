@@ -21,7 +21,7 @@ fn channel(peer: &Peer) -> Channel {
 }
 
 // CONTRACT R19, W9
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test]
 async fn calls_that_wait_for_a_channel_that_hangs_up_hear_why() {
     let peer = Peer::always(Connection::new().other_streams(hangs_up())).await;

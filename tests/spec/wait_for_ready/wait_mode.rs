@@ -38,7 +38,7 @@ async fn while_the_channel_connects_for_the_first_time_a_call_waits_though_it_fa
 }
 
 // CONTRACT W1; PEER-CASES CORE-lb-fail
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: the words and the reason are the layer's; ours has words of its own.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_fast_is_unavailable_at_once_after_a_failed_connect() {
     let server = Server::in_memory_unstarted();
@@ -135,7 +135,7 @@ async fn a_connection_lost_under_a_call_is_its_failure_and_closes_no_gate() {
 }
 
 // CONTRACT W9: a proxy without a server accepts, and hangs up
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn of_connections_lost_before_any_answer_the_first_is_replaced_at_once_and_the_second_is_not()
 {
@@ -264,7 +264,7 @@ async fn a_channel_whose_worker_is_gone_is_reported_and_not_waited_for() {
 }
 
 // CONTRACT W2
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn a_deadline_below_that_passes_while_dialling_is_no_sign_of_a_connection() {
     let server = Server::in_memory_unstarted();
