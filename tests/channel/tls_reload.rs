@@ -248,7 +248,7 @@ async fn a_connection_that_is_lost_before_its_replacement_is_there_is_replaced_o
     let (signed, config) = setup.renewed();
     setup.settings.send_replace(config);
     // Its dial is planned, since the first one began less than 100 ms ago.
-    others_have_run().await;
+    until(|| channel.snapshot().endpoints[0].next_dial.is_some()).await;
     let own = config_of(&setup.authority.sign("10.0.0.1"), Some(&setup.authority));
     let second = serve(own, UnboundedReceiverStream::new(setup.net.accept(SERVER)));
     drop(line);
