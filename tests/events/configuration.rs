@@ -151,7 +151,8 @@ async fn a_throttle_below_wait_for_ready_is_said_once() {
 }
 
 // CONTRACT V2
-#[transports::test(start_paused = true)]
+// Over tonic alone: it is said once in the life of a process.
+#[tokio::test(start_paused = true)]
 async fn a_server_s_deadline_layer_on_a_client_is_said_once() {
     let layers = ServiceBuilder::new().layer(ServerDeadlineLayer::new());
     assert_one(&said!(layers), "it belongs on a server");
