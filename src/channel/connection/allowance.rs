@@ -15,7 +15,7 @@ use super::frames::{DATA, END_STREAM, Frame, HEADERS, RST_STREAM, SETTINGS, WIND
 /// seconds, and each of its connections costs this.
 const BURST: u64 = 100;
 /// What it may spend in a second from then on. A frame that comes alone wakes the connection's
-/// task, which reads and writes an answer: 25 to 50 us, so that this is half a percent of a core.
+/// task, which reads and writes an answer: 40 to 60 us, so that this is half a percent of a core.
 const A_SECOND: u64 = BURST;
 /// How many frames the peer may answer to each frame that this side sends: window updates of the
 /// stream and the connection, a PING to measure the round trip, a reset.
