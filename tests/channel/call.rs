@@ -311,3 +311,15 @@ async fn calls_take_turns_over_ready_endpoints_and_skip_others() {
     let (one, three) = ("127.0.0.1:1", "127.0.0.1:3");
     assert_eq!(seen, [one, one, three, three]);
 }
+
+// CONTRACT O2: an answer of the application
+#[tokio::test]
+async fn an_answer_in_a_head_alone_is_a_call_that_went_well() {
+    let not_found = Stream::status(5, "no such order");
+    let peer = Peer::start([Connection::new().streams([not_found])]).await;
+    let channel = channel(&peer).await;
+    let rate = || channel.snapshot().endpoints[0].failure_rate;
+    assert_eq!(rate(), None);
+    assert_eq!(status(call(&channel).await).await, 5);
+    assert_eq!(rate(), Some(0.0));
+}

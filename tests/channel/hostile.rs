@@ -36,8 +36,8 @@ fn ok_after(bytes: Vec<u8>) -> Vec<Step> {
 // CONTRACT C18
 #[tokio::test]
 async fn some_pings_and_settings_are_answered_and_harm_no_call() {
-    assert_eq!(status(met(ok_after(PING.repeat(200))).await).await, 0);
-    assert_eq!(status(met(ok_after(SETTINGS.repeat(20))).await).await, 0);
+    assert_eq!(status(met(ok_after(PING.repeat(80))).await).await, 0);
+    assert_eq!(status(met(ok_after(SETTINGS.repeat(5))).await).await, 0);
 }
 
 /// The WARN events of all calls that meet these steps, on each of three connections.

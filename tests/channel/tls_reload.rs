@@ -238,6 +238,26 @@ async fn connections_stay_while_none_can_be_made_with_new_settings() {
     succeeds(&channel).await;
 }
 
+// CONTRACT C21
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_lost_before_its_replacement_is_there_is_replaced_once() {
+    let setup = Setup::new();
+    let line = setup.net.host(SERVER, std::future::pending());
+    let channel = connected(setup.builder()).await;
+    succeeds(&channel).await;
+    let (signed, config) = setup.renewed();
+    setup.settings.send_replace(config);
+    // Its dial is planned, since the first one began less than 100 ms ago.
+    until(|| channel.snapshot().endpoints[0].next_dial.is_some()).await;
+    let own = config_of(&setup.authority.sign("10.0.0.1"), Some(&setup.authority));
+    let second = serve(own, UnboundedReceiverStream::new(setup.net.accept(SERVER)));
+    drop(line);
+    until(|| shows(&second, &signed)).await;
+    succeeds(&channel).await;
+    assert_eq!(channel.state(), Connectivity::Ready);
+    assert_eq!((connections(&channel), second.shown().len()), (1, 1));
+}
+
 // CONTRACT R19
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waits_goes_once_the_settings_are_right() {

@@ -19,7 +19,7 @@ fn lines(ear: &Ear) -> Vec<(Level, String)> {
 }
 
 // CONTRACT V1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_budget_that_is_used_up_is_one_line_and_one_when_it_has_filled_again() {
     let (ear, server) = (Ear::new(), Server::in_memory());
     let policy = RetryPolicy::new().backoff(every(ms(1)));

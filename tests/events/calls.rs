@@ -87,7 +87,7 @@ fn assert_call(heard: &Heard, name: &str) {
 }
 
 // CONTRACT V1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_is_answered_at_its_first_attempt_says_nothing() {
     let ear = Ear::new();
     let server = Server::in_memory();
@@ -100,7 +100,7 @@ async fn a_call_that_is_answered_at_its_first_attempt_says_nothing() {
 }
 
 // CONTRACT V1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn each_retry_is_one_line_with_method_attempt_code_reason_and_delay() {
     let ear = Ear::new();
     let server = Server::in_memory();
@@ -150,7 +150,7 @@ where
 }
 
 // CONTRACT V1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_is_given_up_is_one_line_that_says_why_under_any_stack() {
     let ear = Ear::new();
     let server = Server::in_memory();
@@ -190,7 +190,7 @@ async fn a_call_that_is_given_up_is_one_line_that_says_why_under_any_stack() {
 }
 
 // CONTRACT V1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_deadline_that_passes_is_one_line_under_any_stack() {
     let ear = Ear::new();
     let server = Server::in_memory();
@@ -207,7 +207,7 @@ async fn a_deadline_that_passes_is_one_line_under_any_stack() {
 }
 
 // CONTRACT V1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_answer_that_breaks_off_is_one_line_under_any_stack() {
     let ear = Ear::new();
     let server = Server::in_memory();
@@ -228,6 +228,7 @@ async fn an_answer_that_breaks_off_is_one_line_under_any_stack() {
 }
 
 // CONTRACT V1
+// Over tonic alone: wait-for-ready decides nothing over ours, which fails the call itself.
 #[tokio::test(start_paused = true)]
 async fn a_call_without_a_retry_layer_tells_what_its_layer_decided() {
     let ear = Ear::new();
@@ -278,7 +279,7 @@ async fn a_call_without_a_retry_layer_tells_what_its_layer_decided() {
 }
 
 // CONTRACT V1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_throttled_call_is_one_line_whatever_stands_above_the_throttle() {
     let ear = Ear::new();
     let server = Server::in_memory();
@@ -304,7 +305,7 @@ async fn a_throttled_call_is_one_line_whatever_stands_above_the_throttle() {
 }
 
 // CONTRACT V1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_budget_that_is_used_up_is_the_reason_of_the_line() {
     let ear = Ear::new();
     let server = Server::in_memory();
@@ -317,6 +318,7 @@ async fn a_budget_that_is_used_up_is_the_reason_of_the_line() {
 }
 
 // CONTRACT V1
+// Over tonic alone: over ours the wait is in the call's report, and no line.
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_the_channel_is_one_line_a_call_however_long_it_lasts() {
     let ear = Ear::new();
@@ -357,7 +359,7 @@ async fn a_wait_for_the_channel_is_one_line_a_call_however_long_it_lasts() {
 }
 
 // CONTRACT V1
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_failed_call_of_a_user_who_listens_is_one_line() {
     let ear = Ear::new();
     let server = Server::in_memory();
@@ -372,7 +374,7 @@ async fn a_failed_call_of_a_user_who_listens_is_one_line() {
 }
 
 // CONTRACT V1: what a layer below tells the retry layer is no end of the call
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_that_times_out_and_is_retried_is_one_line() {
     let ear = Ear::new();
     let server = Server::in_memory();
@@ -397,6 +399,7 @@ async fn an_attempt_that_times_out_and_is_retried_is_one_line() {
 }
 
 // CONTRACT V1
+// Over tonic alone: ours ends the call at the outer timeout too, which the retry layer tells.
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_one_layer_told_is_not_told_by_another_above() {
     let ear = Ear::new();

@@ -61,7 +61,7 @@ fn bucket() -> BudgetLayer {
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_budget_below_a_retry_layer_is_said_once() {
     let layers = || {
         ServiceBuilder::new()
@@ -74,7 +74,7 @@ async fn a_budget_below_a_retry_layer_is_said_once() {
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_budget_below_another_is_said_once() {
     let layers = ServiceBuilder::new()
         .layer(bucket())
@@ -88,7 +88,7 @@ async fn a_budget_below_another_is_said_once() {
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_timeout_in_a_wrong_place_is_said_once() {
     let bounded = || AttemptTimeoutLayer::new(SECOND).unwrap();
     let layers = ServiceBuilder::new()
@@ -106,7 +106,7 @@ async fn an_attempt_timeout_in_a_wrong_place_is_said_once() {
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_retry_layer_below_another_is_said_once() {
     let layers = ServiceBuilder::new()
         .layer(RetryLayer::default())
@@ -115,7 +115,7 @@ async fn a_retry_layer_below_another_is_said_once() {
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn declarations_below_a_retry_layer_are_said_once() {
     let declared = IdempotencyLayer::new()
         .idempotent("/test.v1.Echo/*")
@@ -130,7 +130,7 @@ async fn declarations_below_a_retry_layer_are_said_once() {
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn two_layers_in_which_calls_wait_are_said_once() {
     let layers = ServiceBuilder::new()
         .layer(WaitForReadyLayer::new())
@@ -139,7 +139,7 @@ async fn two_layers_in_which_calls_wait_are_said_once() {
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_throttle_below_wait_for_ready_is_said_once() {
     let layers = ServiceBuilder::new()
         .layer(WaitForReadyLayer::new())
@@ -151,6 +151,7 @@ async fn a_throttle_below_wait_for_ready_is_said_once() {
 }
 
 // CONTRACT V2
+// Over tonic alone: it is said once in the life of a process.
 #[tokio::test(start_paused = true)]
 async fn a_server_s_deadline_layer_on_a_client_is_said_once() {
     let layers = ServiceBuilder::new().layer(ServerDeadlineLayer::new());
@@ -193,7 +194,7 @@ impl tower::Service<http::Request<()>> for Plain {
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn layers_in_the_right_order_say_nothing() {
     let layers = ServiceBuilder::new()
         .layer(DeadlineLayer::new().default_timeout(SECOND))
@@ -420,7 +421,7 @@ macro_rules! told {
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn an_attempt_timeout_that_is_not_shorter_than_the_default_timeout_is_said_in_any_stack() {
     let by_hand = |attempt| {
         ServiceBuilder::new()
@@ -477,7 +478,7 @@ async fn an_attempt_timeout_that_is_not_shorter_than_the_default_timeout_is_said
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn two_stacks_over_each_other_are_said_as_such_and_once() {
     let stack = || Resilience::new().idempotent("/test.v1.Echo/*").unwrap();
     let around = || stack().attempt_layer(tower::layer::util::Identity::new());

@@ -14,6 +14,7 @@ mod budget;
 mod calls;
 mod channel;
 mod configuration;
+mod front_page;
 mod missing_layers;
 mod options;
 mod server;

@@ -1,5 +1,7 @@
 //! A call option whose layer is missing is said whatever the outcome of the call, and only if the
 //! call came as far as that layer would be.
+//!
+//! Over tonic alone: each of these runs in a process of its own, which is said once.
 
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
 //! Call options whose layer is missing: one line for each, once in the life of a process. So each
 //! has a test of its own, and no other test of this binary sets it without its layer.
+//!
+//! Over tonic alone: over ours too would be twice in the life of a process. What says nothing runs
+//! over both.
 
 use grpc_resilience::call::{CallOptions, CallOptionsExt};
 use grpc_resilience::wait_for_ready::WaitForReadyLayer;
@@ -111,7 +114,7 @@ async fn timeout_without_a_layer_that_obeys_it_is_said_once() {
 }
 
 // CONTRACT V2: what only takes something away has its effect without any layer
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn options_that_lift_something_need_no_layer() {
     let said = said!(AdaptiveThrottleLayer::new(), |options| {
         options.never_retry().no_timeout().no_attempt_timeout();
@@ -121,7 +124,7 @@ async fn options_that_lift_something_need_no_layer() {
 }
 
 // CONTRACT V2
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn options_whose_layers_are_there_say_nothing() {
     let all: fn(&mut CallOptions) = |options| {
         options
@@ -140,7 +143,7 @@ async fn options_whose_layers_are_there_say_nothing() {
 }
 
 // CONTRACT V2: a call that never came so far says nothing of the layers below
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_ends_above_a_layer_does_not_miss_it() {
     let ear = Ear::new();
     let server = Server::in_memory_unstarted();

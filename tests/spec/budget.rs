@@ -14,7 +14,7 @@ use grpc_resilience::call::{Budget, CallOptionsExt};
 use grpc_resilience::classify::Reason;
 use grpc_resilience::grpc::{self, MethodKind};
 use grpc_resilience::retry::RetryLayer;
-use grpc_resilience::{BoxError, GiveUp};
+use grpc_resilience::{BoxError, CallReport, GiveUp};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use test_protos::{EchoClient, EchoResponse};
@@ -189,8 +189,7 @@ async fn a_retryable_failure_of_an_undeclared_call_deducts_too() {
 }
 
 // CONTRACT T2, I1: no connection is a failed attempt too
-// Over tonic alone: it counts or times its dials, which begin with a call.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn failed_connects_are_bounded_by_the_budget() {
     let server = Server::in_memory_unstarted();
     let budget = bucket(4, 0.1);
@@ -198,7 +197,7 @@ async fn failed_connects_are_bounded_by_the_budget() {
     let status = client.unary(undeclared()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(GiveUp::find(&status), Some(GiveUp::BudgetExhausted));
-    assert_eq!(server.dials(), 2);
+    assert_eq!(CallReport::find(&status).unwrap().attempts(), 2);
     assert_eq!(tokens(&budget), "2.000");
 }
 

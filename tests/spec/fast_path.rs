@@ -235,7 +235,7 @@ async fn an_ordinary_call_expires_as_one_through_all_layers_does() {
 }
 
 /// A channel that went down after it had worked, and is up again after three seconds.
-// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn an_ordinary_call_that_was_never_sent_waits_as_one_through_all_layers_does() {
     let seen = async |is_listened_to: bool| {

@@ -165,7 +165,7 @@ async fn a_layer_without_a_trace_reports_nothing_and_a_bounded_call_without_retr
     assert_eq!((report.attempts(), report.code()), (0, Some(Code::Ok)));
 }
 
-// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn the_time_until_the_channel_was_ready_is_a_phase_of_its_own() {
     let server = Server::in_memory_unstarted();

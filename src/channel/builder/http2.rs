@@ -86,13 +86,15 @@ impl Builder {
     }
 
     /// How many streams that this side has reset are remembered, so that late frames for them are
-    /// no fault of the server's. Default: h2's.
+    /// no fault of the server's. Default: 50, as in h2.
     pub fn http2_max_concurrent_reset_streams(mut self, streams: usize) -> Self {
         self.config.http2.max_concurrent_reset_streams = Some(streams);
         self
     }
 
-    /// How long they are remembered. Default: h2's.
+    /// How long a stream that this side has reset is remembered; see
+    /// [`http2_max_concurrent_reset_streams`](Self::http2_max_concurrent_reset_streams). Default:
+    /// 1 s, as in h2.
     pub fn http2_reset_stream_duration(mut self, duration: Duration) -> Self {
         self.config.http2.reset_stream_duration = Some(duration);
         self

@@ -141,7 +141,7 @@ impl Builder {
         self
     }
 
-    /// No endpoint is left out, whatever its calls end with.
+    /// Ejects no endpoint, however many of its calls fail.
     pub fn no_ejection(mut self) -> Self {
         self.config.ejection = None;
         self
@@ -186,7 +186,7 @@ impl Builder {
         self
     }
 
-    /// The same, with settings that may change: a certificate that is renewed, a root that is
+    /// Speaks TLS, with settings that may change: a certificate that is renewed, a root that is
     /// added.
     ///
     /// The receiver's value counts when the channel is built. Each later value counts for the next
@@ -194,8 +194,8 @@ impl Builder {
     /// a new one, and closes the others after their last calls. No call fails by it.
     ///
     /// Settings that would be faults of [`build`](Self::build) change nothing, and are an event
-    /// (WARN, once per cause). If no connection can be made with new settings, the connections
-    /// there are stay, which is such an event, too.
+    /// (WARN, once per cause). If no connection can be made with new settings, the earlier
+    /// connections stay, and that is an event, too.
     ///
     /// ```no_run
     /// # #[tokio::main(flavor = "current_thread")]
@@ -224,7 +224,8 @@ impl Builder {
         self
     }
 
-    /// What stands in `user-agent` before this crate's own word, and after that of a request.
+    /// The product that the `user-agent` header names, such as `orders-client/1.0`: after that of
+    /// the request, and before `grpc-resilience/..`, which is always there. Default: none.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = Some(user_agent.into());
         self

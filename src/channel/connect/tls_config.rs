@@ -139,7 +139,7 @@ impl TlsConfig {
         self
     }
 
-    /// The same for several.
+    /// Trusts what any of these authorities signs.
     #[must_use]
     pub fn ca_certificates(mut self, certificates: impl IntoIterator<Item = Certificate>) -> Self {
         self.certificates.extend(certificates);
@@ -157,7 +157,7 @@ impl TlsConfig {
         self
     }
 
-    /// The same for several.
+    /// Trusts what any of these roots signs.
     #[cfg(feature = "_tls-any")]
     #[must_use]
     pub fn trust_anchors(
@@ -212,8 +212,8 @@ impl TlsConfig {
         self
     }
 
-    /// Speaks HTTP/2 with servers that don't say by ALPN that they do, too. Default: off, so that a
-    /// dial of such a server fails with that reason.
+    /// Speaks HTTP/2 also with a server that does not choose it by ALPN. Default: off, so that a dial
+    /// of such a server fails with that reason.
     #[must_use]
     pub fn assume_http2(mut self, assume_http2: bool) -> Self {
         self.assume_http2 = assume_http2;

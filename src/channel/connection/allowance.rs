@@ -11,7 +11,7 @@ use super::frames::{DATA, END_STREAM, Frame, HEADERS, RST_STREAM, SETTINGS, WIND
 /// seconds, and each of its connections costs this.
 const BURST: u64 = 100;
 /// What it may spend in a second from then on. A frame that comes alone wakes the connection's
-/// task, which reads and writes an answer: 25 to 50 us, so that this is half a percent of a core.
+/// task, which reads and writes an answer: 40 to 60 us, so that this is half a percent of a core.
 const A_SECOND: u64 = BURST;
 /// The nanoseconds for each of them.
 const EACH: u64 = 1_000_000_000 / A_SECOND;

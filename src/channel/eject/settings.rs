@@ -19,8 +19,8 @@ use crate::channel::fault::Faults;
 ///
 /// Any other code is an answer of the application, and shows that the endpoint works.
 ///
-/// An ejected endpoint keeps its connections and gets no call, but for those that name it. Then one
-/// call decides: a declared one, which a retry can repeat elsewhere, or any call if none came
+/// An ejected endpoint keeps its connections, and gets only calls that name it. Then one call
+/// decides: a declared one, which a retry can repeat elsewhere, or any call if none came
 /// within 10 s. If it is answered, the endpoint is back, and a [`LeastLoaded`] picker gives it its
 /// whole share within 2 s; if it fails, the endpoint is out again, for twice as long.
 ///

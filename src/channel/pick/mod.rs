@@ -5,9 +5,9 @@
 //!
 //! | picker | picks | for |
 //! |---|---|---|
-//! | [`LeastLoaded`] | the less loaded of two random endpoints; the default | servers alike |
-//! | [`RoundRobin`] | one after another | calls alike |
-//! | [`Random`] | any | comparison |
+//! | [`LeastLoaded`] | the less loaded of two random endpoints; the default | most services |
+//! | [`RoundRobin`] | one after another | calls that cost the same |
+//! | [`Random`] | a random one | comparisons |
 //! | [`Shard`] | by a key of the call, the same endpoint for the same key | caches, sticky state |
 //! | [`PickFirst`] | the first that can be reached, and connects to no other | a primary and spares |
 //!

@@ -1,7 +1,7 @@
 use super::{Call, Picker, Ready};
 use crate::kernel::rng;
 
-/// Picks any endpoint, each as likely.
+/// Picks a random endpoint, each with the same probability.
 ///
 /// ```
 /// use grpc_resilience::channel::pick::Random;

@@ -158,7 +158,7 @@ async fn above_a_retry_layer_a_call_counts_once_by_its_last_answer() {
     assert_eq!(counts(&throttle), (3, 1, 0));
 }
 
-// Over tonic alone: it counts or times its dials, which begin with a call.
+// Over tonic alone: the gate refuses the call; ours fails it with its dial's error, which counts.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waits_for_the_channel_below_counts_when_it_is_answered() {
     let server = Server::in_memory_unstarted();

@@ -70,8 +70,7 @@ async fn an_attempt_that_hangs_ends_at_the_deadline_and_is_cancelled_at_the_serv
     assert!(calls.iter().all(testing::Call::cancelled));
 }
 
-// Over tonic alone: it counts or times its dials, which begin with a call.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_that_queues_for_a_service_that_is_never_ready_ends_at_the_deadline() {
     let server = Server::in_memory();
     let never = || Slow::never(server.channel());
@@ -81,7 +80,7 @@ async fn a_call_that_queues_for_a_service_that_is_never_ready_ends_at_the_deadli
     );
     let full = Resilience::new().default_timeout(SECOND).wrap(never());
     expiry(full).await;
-    assert_eq!(server.dials(), 0);
+    assert_eq!(server.count(), 0);
 }
 
 #[transports::test(start_paused = true)]

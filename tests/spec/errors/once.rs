@@ -163,7 +163,7 @@ async fn an_expiry_names_the_last_failure_once() {
 }
 
 // CONTRACT V3
-// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_can_take_no_call_is_named_once() {
     let down = Server::in_memory_unstarted();

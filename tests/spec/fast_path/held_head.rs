@@ -44,7 +44,7 @@ fn unary(server: &Server) -> Stack {
         .wrap(server.channel())
 }
 
-// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn a_connection_lost_while_a_head_is_held_is_news_though_nobody_reads_the_answer() {
     let seen = async |is_listened_to: bool| {
@@ -66,7 +66,7 @@ async fn a_connection_lost_while_a_head_is_held_is_news_though_nobody_reads_the_
     assert_eq!(direct, seen(true).await);
 }
 
-// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_news_while_its_head_is_held() {
     let seen = async |is_listened_to: bool| {

@@ -153,7 +153,7 @@ async fn an_error_that_holds_a_response_of_ours_leaks_no_report() {
     assert_eq!(Arc::strong_count(&marker), 1, "all that was kept is gone");
 }
 
-// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
+// Over tonic alone: the layer refuses the second call; over ours it makes attempts of its own.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_fast_does_not_show_the_report_of_the_call_that_found_the_channel_down() {
     let server = Server::in_memory_unstarted();

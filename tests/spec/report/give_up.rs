@@ -49,7 +49,7 @@ async fn an_answer_to_a_call_that_is_never_retried_is_untouched_and_its_report_k
 }
 
 // PEER-CASES MW-chained; DESIGN decision 13
-// Over tonic alone: it counts or times its dials, which begin with a call.
+// Over tonic alone: ours fails fast once two connections were lost unanswered (C4).
 #[tokio::test(start_paused = true)]
 async fn of_two_retry_layers_the_inner_one_stands_back_and_the_outer_one_says_why() {
     let server = Server::in_memory();

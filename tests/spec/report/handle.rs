@@ -60,7 +60,7 @@ async fn a_call_that_hangs_can_be_looked_at_and_says_how_long_it_hangs() {
     assert_eq!(report.give_up(), Some(GiveUp::Deadline));
 }
 
-// Over tonic alone: over ours the layer's gate stands idle, and the channel waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn each_wait_of_a_call_is_a_phase_that_can_be_seen() {
     let server = Server::in_memory_unstarted();

@@ -218,7 +218,7 @@ async fn after_the_head_messages_and_the_end_go_to_that_attempt_alone() {
 }
 
 // CONTRACT R8, I1: what was not read by any attempt can be sent, whatever its size
-// Over tonic alone: it counts or times its dials, which begin with a call.
+// Over tonic alone: each attempt dials; over ours the channel dials, at times of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn a_large_request_whose_connect_failed_is_retried() {
     let server = Server::in_memory_unstarted();

@@ -204,7 +204,7 @@ async fn a_stream_that_is_complete_at_once_is_replayed_whole() {
 }
 
 // CONTRACT R15; PEER-CASES CORE-send-op-fails: the request fails by itself
-// Over tonic alone: it counts or times its dials, which begin with a call.
+// Over tonic alone: over ours the head may leave before the message fails.
 #[tokio::test(start_paused = true)]
 async fn a_message_that_the_client_can_not_send_fails_as_without_the_layer() {
     let server = Server::in_memory();

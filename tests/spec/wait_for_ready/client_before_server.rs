@@ -54,7 +54,7 @@ async fn best(layer: impl Fn() -> WaitForReadyLayer, tell: bool) -> (Duration, u
 }
 
 // CONTRACT W2, W5
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test]
 async fn with_a_bound_on_the_backoff_the_first_call_is_answered_within_50_ms_of_the_server_s_start()
 {
@@ -66,7 +66,7 @@ async fn with_a_bound_on_the_backoff_the_first_call_is_answered_within_50_ms_of_
 }
 
 // CONTRACT W2, W5
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test]
 async fn told_of_the_server_s_start_the_first_call_is_answered_within_50_ms_of_it() {
     let slow = || WaitForReadyLayer::new().backoff(Exponential::grpc());

@@ -30,7 +30,7 @@ fn gaps(times: &[Duration]) -> Vec<Duration> {
 }
 
 // CONTRACT W5
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn dials_follow_the_backoff_to_its_cap() {
     let server = Server::in_memory_unstarted();
@@ -65,7 +65,7 @@ fn within_a_fifth(gap: Duration, middle: Duration) -> bool {
 }
 
 // CONTRACT W5
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn a_young_outage_is_dialled_each_second_and_an_old_one_each_ten_seconds() {
     let mut seen = std::collections::BTreeSet::new();
@@ -93,7 +93,7 @@ async fn a_young_outage_is_dialled_each_second_and_an_old_one_each_ten_seconds()
 }
 
 // CONTRACT W5
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn grpc_s_curve_can_be_asked_for() {
     let layer = WaitForReadyLayer::new().backoff(Exponential::grpc());
@@ -107,7 +107,7 @@ async fn grpc_s_curve_can_be_asked_for() {
 }
 
 // CONTRACT W5
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn a_success_resets_the_backoff() {
     let server = Server::in_memory_unstarted();
@@ -135,7 +135,7 @@ async fn a_success_resets_the_backoff() {
 }
 
 // CONTRACT W5, W6, W8
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn a_hundred_waiting_calls_dial_as_one_and_are_released_in_order_of_arrival() {
     let server = Server::in_memory_unstarted();
@@ -170,7 +170,7 @@ async fn a_hundred_waiting_calls_dial_as_one_and_are_released_in_order_of_arriva
 }
 
 // CONTRACT W1, W5; FIELD.md 5: without memory 800 calls dial 800 times
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn calls_that_fail_fast_do_not_dial_while_the_gate_is_closed() {
     let server = Server::in_memory_unstarted();
@@ -217,7 +217,7 @@ async fn clones_share_what_they_know_and_two_channels_do_not() {
 }
 
 // CONTRACT W5, W6: what opens the gate is the transport that reads the request, no layer between
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn a_retry_layer_below_that_captures_the_request_does_not_open_the_gate() {
     let retry = || RetryLayer::new(policy().max_attempts(1).unwrap());
@@ -264,7 +264,7 @@ impl Backoff for Never {
 }
 
 // CONTRACT W5, D7
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn a_backoff_too_long_for_the_clock_means_never_soon_and_not_at_once() {
     let server = Server::in_memory_unstarted();

@@ -31,7 +31,7 @@ async fn leave_a_dial<T: Stack>(server: &Server, stack: &T) {
 }
 
 // FIELD.md 5: a transport keeps the error of an old dial, and serves it to the next call
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn the_error_of_a_dial_that_nobody_waited_for_costs_a_later_call_no_backoff() {
     let server = Server::in_memory_unstarted();
@@ -46,7 +46,7 @@ async fn the_error_of_a_dial_that_nobody_waited_for_costs_a_later_call_no_backof
 }
 
 // FIELD.md 5
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn nor_does_it_after_a_success_and_a_connection_that_was_lost_since() {
     let server = Server::in_memory();
@@ -63,7 +63,7 @@ async fn nor_does_it_after_a_success_and_a_connection_that_was_lost_since() {
 }
 
 // CONTRACT W5: who leaves its dial to others makes them dial no sooner than the backoff says
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn callers_that_leave_their_dials_do_not_hurry_the_schedule() {
     let server = Server::in_memory_unstarted();

@@ -102,7 +102,7 @@ async fn a_test_of_which_nothing_is_heard_after_a_loss_is_joined_by_another_call
 }
 
 // CONTRACT W6: one more is enough to remind a transport; others would be further dials
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: a call of the layer's probes; over ours no call probes the channel.
 #[tokio::test(start_paused = true)]
 async fn a_test_of_which_nothing_is_heard_is_joined_once() {
     let (took, _) = after_a_loss(&[3, 4]).await;

@@ -12,7 +12,7 @@ use crate::support::{SECOND, by_turns, client, hello, ms, numbered, settle, spaw
 use super::layer;
 
 // CONTRACT W1, W6; FIELD.md 5: five calls took 0.3, 0.6, 0.9, 1.2 and 1.5 s
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn the_first_calls_of_a_channel_dial_as_one_and_their_dials_do_not_add_up() {
     let server = Server::in_memory_unstarted();
@@ -48,7 +48,7 @@ async fn the_first_calls_of_a_channel_wait_for_the_first_of_them_and_then_all_go
 }
 
 // CONTRACT W1, W6; FIELD.md 7: reconnect storms
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn after_a_lost_connection_a_hundred_calls_dial_as_one() {
     let server = Server::in_memory();
@@ -108,7 +108,7 @@ async fn a_failed_connect_after_a_success_is_made_sure_of_before_it_is_believed(
 }
 
 // DESIGN decision 14: of a single endpoint, an answer to an older call is an older connection's
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_of_an_old_connection_does_not_open_the_gate() {
     let server = Server::in_memory();

@@ -85,7 +85,7 @@ async fn a_call_above_a_graceful_goaway_goes_at_once_while_another_is_served() {
 }
 
 // CONTRACT W9, W1
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test]
 async fn a_graceful_goaway_makes_no_transient_failure() {
     let peer = Peer::start([

@@ -21,7 +21,7 @@ fn channel(peer: &Peer) -> Channel {
 }
 
 // CONTRACT R19, W9
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test]
 async fn calls_that_wait_for_a_channel_that_hangs_up_hear_why() {
     let peer = Peer::always(Connection::new().other_streams(hangs_up())).await;
@@ -61,7 +61,7 @@ async fn calls_that_wait_for_a_channel_that_hangs_up_hear_why() {
 }
 
 // CONTRACT W9: one caller's request makes the server hang up, each time
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: after two connections that served no call ours waits before each (C3).
 #[tokio::test(start_paused = true)]
 async fn a_poisonous_request_does_not_hold_up_others() {
     let server = Server::in_memory();

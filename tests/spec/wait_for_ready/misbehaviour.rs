@@ -74,7 +74,7 @@ async fn hanging_up() -> (Channel, Arc<AtomicUsize>) {
 
 // A proxy that accepts and hangs up is dialled as fast as it does so: no backoff,
 // and the queue drains into it, each call failing.
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test]
 async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule() {
     let (channel, dials) = hanging_up().await;
@@ -101,16 +101,17 @@ async fn a_proxy_that_accepts_and_closes_is_dialled_on_schedule_by_one_that_fail
         let _ = client.unary(hello()).await.unwrap_err();
         calls += 1;
     }
+    let taken = start.elapsed();
     let dials = dials.load(Ordering::SeqCst);
     assert!(
-        dials <= 3,
-        "{dials} dials in 200 ms by {calls} calls one after the other"
+        dials as u128 <= 1 + taken.as_millis() / 80,
+        "{dials} dials in {taken:?} by {calls} calls one after the other"
     );
 }
 
 // Dials that take longer than the lease of 20 s (a dropped SYN takes 127 s on Linux)
 // never count: the channel stays in CONNECTING for ever.
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn a_dial_that_takes_longer_than_the_lease_counts_as_failed() {
     let server = Server::in_memory_unstarted();
@@ -131,7 +132,7 @@ async fn a_dial_that_takes_longer_than_the_lease_counts_as_failed() {
 }
 
 // And a call that fails fast never does. CONTRACT R19: it hears of the dial that takes so long.
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_fast_does_so_though_dials_take_longer_than_the_lease() {
     let server = Server::in_memory_unstarted();
@@ -157,7 +158,7 @@ async fn a_call_that_fails_fast_does_so_though_dials_take_longer_than_the_lease(
 // A call whose test was taken over, and then succeeded for another, has lost its place
 // (`release` removed it as "gone"), but still holds a `Seat`: when it comes back to wait, nobody
 // keeps its waker. It sleeps for ever.
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its dial outlasts ours, which ends after 5 s (C2).
 #[tokio::test(start_paused = true)]
 async fn a_test_that_was_taken_over_can_wait_again() {
     let server = Server::in_memory_unstarted();
@@ -192,7 +193,7 @@ async fn a_test_that_was_taken_over_can_wait_again() {
 
 // Where a layer below reads the request before it is sent, each failed dial "opens" the
 // channel first: hot loop of dials without any backoff.
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn a_layer_below_that_collects_the_request_does_not_undo_the_backoff() {
     let server = Server::in_memory_unstarted();
@@ -213,7 +214,7 @@ async fn a_layer_below_that_collects_the_request_does_not_undo_the_backoff() {
 // CONTRACT W5, I4c: nor does it dial for each call that waits, at first or later. A call whose
 // request was read before its dial failed may have been sent, and is not sent again; the others
 // wait.
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn under_a_layer_that_collects_requests_a_hundred_calls_dial_as_one() {
     for dial_time in [ms(0), ms(50)] {
@@ -249,7 +250,7 @@ async fn a_ready_that_no_answer_confirms_is_believed_once() {
 
 // An error of which nothing is known, tower's own timeout for one, counts as proof of a
 // connection: the gate opens over a dead channel and all who wait are released into it.
-// Over tonic alone: over our channel the layer stands idle, and the wait is the channel's.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn a_local_timeout_below_does_not_show_the_channel_ready() {
     let server = Server::in_memory_unstarted();
@@ -262,7 +263,7 @@ async fn a_local_timeout_below_does_not_show_the_channel_ready() {
 }
 
 // No one who waits for a change hears that a test began.
-// Over tonic alone: over our channel the layer stands idle, and the wait is the channel's.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_change_hears_that_a_call_connects() {
     let server = Server::in_memory_unstarted();
@@ -279,7 +280,7 @@ async fn whoever_waits_for_a_change_hears_that_a_call_connects() {
 
 // Calls that fail fast wait while the channel connects, and their bodies count for
 // nothing, whatever their size: tonic's requests have no size hint.
-// Over tonic alone: over our channel the layer stands idle, and the wait is the channel's.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn requests_that_fail_fast_count_while_they_wait() {
     let server = Server::in_memory();

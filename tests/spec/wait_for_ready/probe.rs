@@ -122,7 +122,7 @@ async fn a_probe_that_the_server_answers_with_unavailable_opens_the_gate() {
 }
 
 // CONTRACT W11; DESIGN decision 14
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn a_probe_whose_owner_does_not_fetch_its_result_is_taken_over_after_the_backoff() {
     let server = Server::in_memory_unstarted();
@@ -162,7 +162,7 @@ async fn a_probe_whose_owner_does_not_fetch_its_result_is_taken_over_after_the_b
 }
 
 // CONTRACT W5, W6: nothing tells a silent dial from one that takes long, so it has its lease
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_is_silent_is_taken_over_when_its_lease_ends() {
     let server = Server::in_memory_unstarted();
@@ -181,7 +181,7 @@ async fn a_probe_that_is_silent_is_taken_over_when_its_lease_ends() {
 }
 
 // CONTRACT W5, W6
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn a_slow_dial_within_its_lease_is_the_only_one() {
     let server = Server::in_memory_unstarted();

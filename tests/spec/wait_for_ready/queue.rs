@@ -32,7 +32,7 @@ fn assert_full(status: &Status) {
 }
 
 // CONTRACT W7
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn one_call_more_than_may_wait_fails_at_once_and_says_so() {
     let server = Server::in_memory_unstarted();
@@ -63,7 +63,7 @@ async fn one_call_more_than_may_wait_fails_at_once_and_says_so() {
 }
 
 // CONTRACT W7
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn requests_take_no_more_than_may_wait_of_bytes() {
     let server = Server::in_memory_unstarted();
@@ -93,7 +93,7 @@ async fn requests_take_no_more_than_may_wait_of_bytes() {
 }
 
 // CONTRACT W7, X1, T2: the queue is the client's own, the server has nothing to do with it
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: the bounds and the rate are the layer's; ours has a queue of its own (W7).
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_is_neither_retried_unasked_nor_charged() {
     let server = Server::in_memory_unstarted();
@@ -141,7 +141,7 @@ async fn arrivals<T: Stack>(
 }
 
 // CONTRACT W8
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: the bounds and the rate are the layer's; ours has a queue of its own (W7).
 #[tokio::test(start_paused = true)]
 async fn waiting_calls_are_released_in_order_and_as_fast_as_was_said() {
     let server = Server::in_memory_unstarted();
@@ -158,7 +158,7 @@ async fn waiting_calls_are_released_in_order_and_as_fast_as_was_said() {
 }
 
 // CONTRACT W8
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: the bounds and the rate are the layer's; ours has a queue of its own (W7).
 #[tokio::test(start_paused = true)]
 async fn by_default_a_thousand_calls_take_a_tenth_of_a_second() {
     let server = Server::in_memory_unstarted();
@@ -184,7 +184,7 @@ async fn all_go_at_once_if_so_was_said() {
     assert!(times.iter().all(|time| *time <= ms(1)), "{times:?}");
 }
 
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: the bounds and the rate are the layer's; ours has a queue of its own (W7).
 #[tokio::test(start_paused = true)]
 async fn a_call_that_comes_once_the_channel_is_ready_goes_at_once() {
     let server = Server::in_memory_unstarted();
@@ -237,7 +237,7 @@ async fn futures_poll<F: Future + Unpin>(future: &mut F) -> bool {
 }
 
 // The first in line keeps watch, and another one in case that nobody polls it.
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn a_first_in_line_whose_owner_stopped_polling_is_replaced_by_the_second() {
     let server = Server::in_memory_unstarted();
@@ -263,7 +263,7 @@ async fn a_first_in_line_whose_owner_stopped_polling_is_replaced_by_the_second()
 }
 
 // CONTRACT W1: a call that fails fast is never in the way of those that wait
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn calls_that_fail_fast_take_no_place_while_the_channel_is_down() {
     let server = Server::in_memory_unstarted();

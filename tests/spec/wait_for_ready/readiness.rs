@@ -16,7 +16,7 @@ use super::layer;
 
 use ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
 
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn a_handle_shows_the_way_of_a_channel_from_idle_to_ready_and_back() {
     let server = Server::in_memory_unstarted();
@@ -82,7 +82,7 @@ async fn a_handle_shows_the_way_of_a_channel_from_idle_to_ready_and_back() {
     assert_eq!(readiness.state(), TransientFailure);
 }
 
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_change_hears_of_it() {
     let server = Server::in_memory_unstarted();
@@ -113,7 +113,7 @@ async fn whoever_waits_for_a_change_hears_of_it() {
 }
 
 // CONTRACT V4: over a foreign channel nothing dials but a call
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn without_a_call_a_fresh_channel_says_that_nothing_dials_it() {
     let server = Server::in_memory();
@@ -137,7 +137,7 @@ async fn without_a_call_a_fresh_channel_says_that_nothing_dials_it() {
 }
 
 // CONTRACT V4
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_comes_within_a_second_is_waited_for_to_its_end() {
     let server = Server::in_memory();
@@ -155,7 +155,7 @@ async fn a_call_that_comes_within_a_second_is_waited_for_to_its_end() {
 }
 
 // CONTRACT V4: whatever the last call left behind, it never hangs without another
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn once_the_last_call_is_gone_it_waits_no_longer_than_a_second() {
     let server = Server::in_memory_unstarted();
@@ -190,7 +190,7 @@ async fn once_the_last_call_is_gone_it_waits_no_longer_than_a_second() {
 }
 
 // CONTRACT V4: calls that fail fast, again and again, are calls
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn between_the_attempts_of_a_call_that_fails_fast_it_waits() {
     let server = Server::in_memory_unstarted();
@@ -210,7 +210,7 @@ async fn between_the_attempts_of_a_call_that_fails_fast_it_waits() {
 }
 
 // CONTRACT V4: also where no attempt comes as far as a dial
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn attempts_that_find_the_channel_not_ready_are_calls_too() {
     let server = Server::in_memory_unstarted();
@@ -237,7 +237,7 @@ async fn attempts_that_find_the_channel_not_ready_are_calls_too() {
 }
 
 // gRFC A62: TRANSIENT_FAILURE is sticky until READY
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_lost_unserved_during_an_outage_does_not_hide_the_outage() {
     let server = Server::in_memory_unstarted();
@@ -265,7 +265,7 @@ async fn a_connection_that_is_lost_unserved_during_an_outage_does_not_hide_the_o
 }
 
 // CONTRACT W5: gRPC's ResetConnectBackoff
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn whoever_knows_that_the_server_is_up_has_it_dialled_at_once() {
     let server = Server::in_memory_unstarted();
@@ -288,7 +288,7 @@ async fn whoever_knows_that_the_server_is_up_has_it_dialled_at_once() {
 }
 
 // A bound on the backoff bounds how late a server is noticed that comes up.
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn no_wait_between_two_dials_is_longer_than_the_bound() {
     let server = Server::in_memory_unstarted();
@@ -344,7 +344,7 @@ async fn a_channel_that_is_dead_for_ever_is_shut_down_and_waited_for_by_nobody()
     assert!(start.elapsed() <= ms(3), "{:?}", start.elapsed());
 }
 
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it reads the layer's `Readiness`; over ours `Channel::snapshot` has the state.
 #[tokio::test(start_paused = true)]
 async fn layers_with_one_handle_share_what_they_know() {
     let server = Server::in_memory_unstarted();

@@ -59,7 +59,7 @@ async fn waits<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT W2: the failed dial read nothing of it
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn a_live_stream_that_is_the_first_call_while_the_server_is_down_is_not_lost() {
     for early in [true, false] {

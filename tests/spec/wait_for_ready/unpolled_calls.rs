@@ -121,7 +121,7 @@ async fn calls_asleep_behind_a_test_that_nobody_polls_any_more_are_woken() {
 }
 
 // CONTRACT W6, W11: a dial that takes long is not doubled, however many wait for it
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn a_slow_dial_whose_owner_is_polled_is_not_taken_over() {
     let server = Server::in_memory();

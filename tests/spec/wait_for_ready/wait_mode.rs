@@ -11,7 +11,7 @@ use testing::{Answer, Server, method};
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Request};
 use tower::{Layer, ServiceBuilder};
-use transports::Channel;
+use transports::{Channel, Transport};
 
 use crate::support::{
     SECOND, Stack, client, every, has, hello, message, ms, settle, sources, spawn, unavailable,
@@ -28,18 +28,17 @@ fn failing_fast(server: &Server) -> EchoClient<WaitForReady<Channel>> {
 }
 
 // CONTRACT W1
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn while_the_channel_connects_for_the_first_time_a_call_waits_though_it_fails_fast() {
     let server = Server::in_memory();
-    server.set_dial_time(30 * SECOND);
+    server.set_dial_time(3 * SECOND);
     let start = Instant::now();
     failing_fast(&server).unary(hello()).await.unwrap();
-    assert_eq!(start.elapsed(), 30 * SECOND);
+    assert_eq!(start.elapsed(), 3 * SECOND);
 }
 
 // CONTRACT W1; PEER-CASES CORE-lb-fail
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: the words and the reason are the layer's; ours has words of its own.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_fast_is_unavailable_at_once_after_a_failed_connect() {
     let server = Server::in_memory_unstarted();
@@ -60,8 +59,7 @@ async fn a_call_that_fails_fast_is_unavailable_at_once_after_a_failed_connect() 
 }
 
 // CONTRACT W2
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_waiting_call_goes_at_the_first_dial_after_the_server_is_back() {
     let server = Server::in_memory_unstarted();
     let full = Resilience::new().wait_for_ready(layer());
@@ -85,8 +83,18 @@ async fn goes_when_back<T: Stack>(server: &Server, stack: T) {
     let mut client = client(stack);
     let (answer, ()) = tokio::join!(client.unary(hello()), back);
     assert_eq!(answer.unwrap().into_inner().text, "hello");
-    assert_eq!(start.elapsed(), 3 * SECOND);
-    assert_eq!((server.dials() - dials, server.count()), (4, 1));
+    assert_eq!(server.count(), 1);
+    match Transport::current() {
+        Transport::Tonic => {
+            assert_eq!(start.elapsed(), 3 * SECOND);
+            assert_eq!(server.dials() - dials, 4);
+        }
+        // By its own backoff, which is 800 ms and a fifth at most by then.
+        Transport::Ours => {
+            let taken = start.elapsed();
+            assert!((ms(2_500)..=ms(3_500)).contains(&taken), "{taken:?}");
+        }
+    }
     // It was never sent before, so it is no retry.
     assert_eq!(server.calls()[0].previous_attempts, None);
 }
@@ -127,7 +135,7 @@ async fn a_connection_lost_under_a_call_is_its_failure_and_closes_no_gate() {
 }
 
 // CONTRACT W9: a proxy without a server accepts, and hangs up
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn of_connections_lost_before_any_answer_the_first_is_replaced_at_once_and_the_second_is_not()
 {
@@ -147,8 +155,7 @@ async fn of_connections_lost_before_any_answer_the_first_is_replaced_at_once_and
 }
 
 // CONTRACT W4; PEER-CASES GO-service-config-ready
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_s_own_wish_wins_over_the_layer_s() {
     let server = Server::in_memory_unstarted();
     for mut client in [waiting(&server), failing_fast(&server)] {
@@ -173,13 +180,16 @@ async fn a_call_s_own_wish_wins_over_the_layer_s() {
         patient.call_options().wait_for_ready();
         server.start().await;
         client.unary(patient).await.unwrap();
-        assert_eq!(start.elapsed(), SECOND);
+        match Transport::current() {
+            Transport::Tonic => assert_eq!(start.elapsed(), SECOND),
+            // By its own backoff.
+            Transport::Ours => assert!(start.elapsed() <= SECOND, "{:?}", start.elapsed()),
+        }
     }
 }
 
 // DESIGN decision 5
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn a_call_waits_whatever_its_idempotency_and_costs_no_attempt() {
     let server = Server::in_memory_unstarted();
     let stack = Resilience::new()
@@ -194,7 +204,10 @@ async fn a_call_waits_whatever_its_idempotency_and_costs_no_attempt() {
     sleep(ms(1_500)).await;
     server.start().await;
     call.await.unwrap().unwrap();
-    assert_eq!(server.dials(), 3);
+    assert_eq!(server.count(), 1);
+    if !Transport::current().is_ours() {
+        assert_eq!(server.dials(), 3);
+    }
 }
 
 // CONTRACT W2; FIELD.md 2
@@ -219,7 +232,8 @@ async fn a_failed_connect_of_a_call_that_fails_fast_is_an_attempt_for_the_retry_
     let server = Server::in_memory_unstarted();
     let stack = ServiceBuilder::new()
         .layer(RetryLayer::new(
-            RetryPolicy::new().backoff(every(2 * SECOND)),
+            // Ours dials each 960 ms at least by then, so that one dial comes between.
+            RetryPolicy::new().backoff(every(4 * SECOND)),
         ))
         .layer(layer().fail_fast())
         .service(server.channel());
@@ -251,7 +265,7 @@ async fn a_channel_whose_worker_is_gone_is_reported_and_not_waited_for() {
 }
 
 // CONTRACT W2
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: it counts dials that calls make; ours dials in a task of its own (C3).
 #[tokio::test(start_paused = true)]
 async fn a_deadline_below_that_passes_while_dialling_is_no_sign_of_a_connection() {
     let server = Server::in_memory_unstarted();

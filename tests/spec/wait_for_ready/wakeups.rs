@@ -64,7 +64,7 @@ async fn sleeps<T: Stack>(server: &Server, stack: T) {
 }
 
 // CONTRACT W6, W7
-// Over tonic alone: over ours the layer stands idle, and the channel dials and waits.
+// Over tonic alone: its times are the layer's backoff; ours dials by its own, with jitter (C3).
 #[tokio::test(start_paused = true)]
 async fn a_call_far_back_in_line_is_woken_by_no_timer_and_no_failed_dial() {
     let server = Server::in_memory_unstarted();

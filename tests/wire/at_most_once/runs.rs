@@ -33,7 +33,7 @@ impl Runs {
         let seconds = number("GRPC_RESILIENCE_ORACLE_SECONDS");
         let seeds: Box<dyn Iterator<Item = u64>> = match (seed, seconds) {
             (Some(seed), _) => Box::new(std::iter::once(seed)),
-            (None, Some(seconds)) => Box::new(for_so_long(Duration::from_secs(seconds))),
+            (None, Some(seconds)) => Box::new(for_so_long(Duration::from_secs(seconds), seeds)),
             (None, None) => Box::new(1..=seeds),
         };
         Self {
@@ -60,11 +60,12 @@ impl Runs {
     }
 }
 
-/// Seeds from 1 on, while there is time by the clock on the wall: tokio's stands still.
+/// Seeds from 1 on, while there is time by the clock on the wall: tokio's stands still. Those of a
+/// short run are always among them, for the chances of fewer would prove nothing.
 #[expect(clippy::disallowed_types, reason = "the clock of the test is paused")]
-fn for_so_long(time: Duration) -> impl Iterator<Item = u64> {
+fn for_so_long(time: Duration, least: u64) -> impl Iterator<Item = u64> {
     let start = std::time::Instant::now();
-    (1..).take_while(move |_| start.elapsed() < time)
+    (1..).take_while(move |seed| *seed <= least || start.elapsed() < time)
 }
 
 /// The longest that this crate's channel dials and waits between dials: stacks that do not wait for
