@@ -7,6 +7,7 @@ use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::pick::{PickFirst, RoundRobin};
 use grpc_resilience::channel::{Builder, Channel, Connectivity, EndpointSnapshot};
 use grpc_resilience::{Resilience, Resilient, RetryPolicy};
+use http_body_util::BodyExt as _;
 use peer::{Connection, Peer, Step, Stream};
 use test_protos::{EchoClient, EchoRequest};
 use tokio::time::Instant;
@@ -441,7 +442,9 @@ async fn a_server_that_answers_pings_and_no_call_is_ejected_for_all_its_timeouts
     while ejected(&cluster.channel).is_empty() {
         let slow = endpoint(&cluster.channel, 0);
         assert!(slow.consecutive_failures < 8, "{slow}");
-        let _ = timed.clone().oneshot(declared()).await;
+        if let Ok(answer) = timed.clone().oneshot(declared()).await {
+            answer.into_body().collect().await.unwrap();
+        }
     }
 }
 
