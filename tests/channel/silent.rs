@@ -397,19 +397,23 @@ async fn a_moved_endpoint_is_not_ejected_however_many_calls_were_on_it() {
         hosts,
         ..
     } = cluster(&manners, picking(RoundRobin::new())).await;
-    hosts[0].freeze();
-    let new = net.serve_as("host-0", &manners[0]);
-    let start = Instant::now();
+    let begin = Instant::now();
     let callers: Vec<_> = (0..16)
-        .map(|_| {
+        .map(|number| {
             let mut client = client(&channel);
             tokio::spawn(async move {
-                while start.elapsed() < 5 * S {
+                tokio::time::sleep(number * MS).await;
+                while begin.elapsed() < 6 * S {
                     unary(&mut client).await;
                 }
             })
         })
         .collect();
+    // Answers are under way as it moves.
+    tokio::time::sleep(S).await;
+    hosts[0].freeze();
+    let new = net.serve_as("host-0", &manners[0]);
+    let start = Instant::now();
     while start.elapsed() < S * 5 / 2 {
         tokio::time::sleep(10 * MS).await;
         assert_eq!(ejected(&channel), [0; 0], "{}", channel.snapshot());
