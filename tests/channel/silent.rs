@@ -437,7 +437,9 @@ async fn a_server_that_answers_pings_and_no_call_is_ejected_for_all_its_timeouts
     let calls = (0..10).map(|_| timed.clone().oneshot(declared()));
     let calls: Vec<_> = calls.map(tokio::spawn).collect();
     for call in calls {
-        let _ = call.await.unwrap();
+        if let Ok(answer) = call.await.unwrap() {
+            answer.into_body().collect().await.unwrap();
+        }
     }
     others_have_run().await;
     let slow = endpoint(&cluster.channel, 0);
