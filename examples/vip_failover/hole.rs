@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use grpc_resilience::channel::{Channel, EndpointSnapshot};
 use grpc_resilience_examples::Failure;
-use grpc_resilience_examples::fleet::{OURS, Record, plot, workers};
+use grpc_resilience_examples::fleet::{OURS, Record, plot};
 use grpc_resilience_examples::show::bar::watch;
 use grpc_resilience_examples::show::promise::Promise;
 use grpc_resilience_examples::show::table::{Row, compare};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::args::Args;
-use crate::clients::{GUIDE, Guide, Ours};
+use crate::clients::ATTEMPT;
 use crate::leader::Leader;
+use crate::pair::Pair;
 use crate::timeline::Timeline;
 use crate::vip::Vip;
 
@@ -21,7 +23,8 @@ const CALLERS: [u32; 2] = [1, 8];
 const CALM: Duration = Duration::from_secs(1);
 const LENGTH: Duration = Duration::from_secs(12);
 const QUICK: Duration = Duration::from_secs(5);
-/// Two attempts of a second.
+const GLANCE: Duration = Duration::from_millis(5);
+/// Two attempts of a second, and the pauses between them.
 const BACK: Duration = Duration::from_millis(2_500);
 
 struct Figures {
@@ -72,11 +75,7 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
 async fn one(callers: u32, args: &Args) -> Result<Vec<(&'static str, Figures)>, Failure> {
     let (old, new) = (Leader::start(0).await?, Leader::start(1).await?);
     let mut vip = Vip::new(&[old.address])?;
-    let ours = Ours::new(vip.address()).await?;
-    let guide = match args.quick {
-        true => None,
-        false => Some(Guide::new(vip.address()).await?),
-    };
+    let clients = Pair::new(vip.address(), Some(ATTEMPT), args.quick).await?;
     let length = if args.quick { QUICK } else { LENGTH };
     let opening = Instant::now();
     let mut timeline = Timeline::new(opening);
@@ -85,55 +84,59 @@ async fn one(callers: u32, args: &Args) -> Result<Vec<(&'static str, Figures)>, 
         vip.lead_to(&[new.address])?;
         vip.black_hole();
         let moved = timeline.say("the address moves, and nothing passes on old connections");
-        // Seen once it has a replacement.
-        let seen = async {
-            loop {
-                let endpoints = ours.channel.snapshot().endpoints;
-                if let Some(silent) = endpoints.into_iter().find(|it| !it.silent.is_empty()) {
-                    return silent;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if let Ok(seen) = tokio::time::timeout(length, seen).await {
+        if let Ok(seen) = timeout(length, replaced(&clients.ours.channel)).await {
             timeline.say(format!("{OURS}: {seen}"));
         }
         Ok::<_, Failure>(moved)
     };
-    let load = workers(&ours, callers, opening, length);
-    let beside = async {
-        match &guide {
-            Some(guide) => Some(workers(guide, callers, opening, length).await),
-            None => None,
-        }
-    };
-    let work = async { tokio::join!(load, beside, moving) };
+    let load = clients.work(callers, opening, length);
     let name = format!("black hole, {callers} callers");
-    let (record, beside, moved) = watch(&name, length, work).await?;
+    let work = async { tokio::join!(load, moving) };
+    let (records, moved) = watch(&name, length, work).await?;
     let moved = moved?;
-    let mut columns = vec![(OURS, Figures { record, moved })];
-    columns.extend(beside.map(|record| (GUIDE, Figures { record, moved })));
+    let figures = records.into_iter();
+    let figures = figures.map(|(name, record)| (name, Figures { record, moved }));
+    let columns: Vec<_> = figures.collect();
     for (name, figures) in &columns {
         if let Some(back) = figures.back() {
-            timeline.add(
-                moved + back,
-                format!("{name}: the first answer of the new leader"),
-            );
+            let words = format!("{name}: the first answer of the new leader");
+            timeline.add(moved + back, words);
         }
     }
     println!("\n{timeline}");
     println!("{}", compare(&name, &columns, &ROWS));
-    let records: Vec<_> = columns
-        .iter()
-        .map(|(name, it)| (*name, &it.record))
-        .collect();
+    draw(callers, &columns, moved, args)?;
+    Ok(columns)
+}
+
+/// What the channel shows of its endpoint once a silent connection has a replacement.
+async fn replaced(channel: &Channel) -> EndpointSnapshot {
+    loop {
+        let mut endpoints = channel.snapshot().endpoints.into_iter();
+        let is_replaced = |it: &EndpointSnapshot| {
+            !it.silent.is_empty() && it.connections.iter().any(|it| it.streams > 0)
+        };
+        if let Some(endpoint) = endpoints.find(is_replaced) {
+            return endpoint;
+        }
+        sleep(GLANCE).await;
+    }
+}
+
+fn draw(
+    callers: u32,
+    columns: &[(&'static str, Figures)],
+    moved: Duration,
+    args: &Args,
+) -> Result<(), Failure> {
+    let records = columns.iter().map(|(name, it)| (*name, &it.record));
+    let records: Vec<_> = records.collect();
     let words = ("Old connections are black holes", "answers per 100 ms");
     let file = format!("hole-{callers}.svg");
     let shaded = Some((moved..moved + BACK, "2.5 s"));
     plot(&args.out, &file, words, shaded, &records, |call| {
         call.server.is_some()
-    })?;
-    Ok(columns)
+    })
 }
 
 const ROWS: [Row<Figures>; 3] = [

@@ -18,6 +18,7 @@ mod leader;
 #[path = "../deadline_chain/link.rs"]
 mod link;
 mod outage;
+mod pair;
 mod proto;
 #[path = "../deadline_chain/report.rs"]
 mod report;

@@ -5,15 +5,15 @@ use std::ops::Range;
 use std::time::Duration;
 
 use grpc_resilience_examples::Failure;
-use grpc_resilience_examples::fleet::{Call, OURS, Record, plot, workers};
+use grpc_resilience_examples::fleet::{Call, Record, plot};
 use grpc_resilience_examples::show::bar::watch;
 use grpc_resilience_examples::show::promise::Promise;
 use grpc_resilience_examples::show::table::{Row, compare};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::args::Args;
-use crate::clients::{GUIDE, Guide, Ours};
 use crate::leader::Leader;
+use crate::pair::Pair;
 use crate::timeline::Timeline;
 use crate::vip::Vip;
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     let mut promises = Vec::new();
     let count = if args.quick { SHORT } else { OUTAGES.len() };
     for lasts in OUTAGES.into_iter().take(count) {
-        let run = one(Duration::from_millis(lasts), !args.quick).await?;
+        let run = one(Duration::from_millis(lasts), args.quick).await?;
         let lasts = run.lasts;
         let title = format!("no leader for {lasts:?}");
         println!("{}", compare(&title, &run.records, &ROWS));
@@ -69,14 +69,10 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     Ok(promises)
 }
 
-async fn one(lasts: Duration, has_guide: bool) -> Result<Run, Failure> {
+async fn one(lasts: Duration, is_short: bool) -> Result<Run, Failure> {
     let (old, new) = (Leader::start(0).await?, Leader::start(1).await?);
     let mut vip = Vip::new(&[old.address])?;
-    let ours = Ours::new(vip.address()).await?;
-    let guide = match has_guide {
-        true => Some(Guide::new(vip.address()).await?),
-        false => None,
-    };
+    let clients = Pair::new(vip.address(), None, is_short).await?;
     let (opening, length) = (Instant::now(), CALM + lasts + AFTER);
     let mut timeline = Timeline::new(opening);
     let moving = async {
@@ -92,18 +88,10 @@ async fn one(lasts: Duration, has_guide: bool) -> Result<Run, Failure> {
         let end = timeline.say("the address leads to another server");
         Ok::<_, Failure>(begin..end)
     };
-    let load = workers(&ours, WORKERS, opening, length);
-    let beside = async {
-        match &guide {
-            Some(guide) => Some(workers(guide, WORKERS, opening, length).await),
-            None => None,
-        }
-    };
-    let work = async { tokio::join!(load, beside, moving) };
-    let (record, beside, down) = watch(&format!("outage of {lasts:?}"), length, work).await?;
+    let load = clients.work(WORKERS, opening, length);
+    let work = async { tokio::join!(load, moving) };
+    let (records, down) = watch(&format!("outage of {lasts:?}"), length, work).await?;
     let down = down?;
-    let mut records = vec![(OURS, record)];
-    records.extend(beside.map(|record| (GUIDE, record)));
     for (name, record) in &records {
         if let Some(back) = record.first_answer(1, Duration::ZERO) {
             timeline.add(back, format!("{name}: the first answer of the new leader"));

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::Request;
 
 use crate::args::Args;
-use crate::clients::Ours;
+use crate::clients::{ATTEMPT, Ours};
 use crate::leader::Leader;
 use crate::proto::leader::{Ask, Told};
 use crate::vip::Vip;
@@ -48,7 +48,7 @@ impl Seen {
 pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     let leaders = [Leader::start(0).await?, Leader::start(1).await?];
     let mut vip = Vip::new(&[leaders[0].address])?;
-    let ours = Ours::new(vip.address()).await?;
+    let ours = Ours::new(vip.address(), Some(ATTEMPT)).await?;
     let mut numbers = Resumable::builder(Request::new(Ask { number: 0 }), move |request| {
         let mut leader = ours.leader.clone();
         async move { leader.follow(request).await }
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     let work = async {
         for failover in 1..=failovers {
             read_for(&mut numbers, &mut seen, EVERY).await?;
-            let next = &leaders[failover as usize % leaders.len()];
+            let next = turn(&leaders, failover);
             if failover % HOLES == 3 {
                 vip.lead_to(&[next.address])?;
                 vip.black_hole();
@@ -80,7 +80,7 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
         read_for(&mut numbers, &mut seen, EVERY).await
     };
     watch("stream of numbers", EVERY * 2 * failovers, work).await??;
-    let last = &leaders[failovers as usize % leaders.len()];
+    let last = turn(&leaders, failovers);
     let dropped = Instant::now();
     drop(numbers);
     sleep(STOPS * 4).await;
@@ -110,6 +110,15 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
         )
         .of_times(),
     ])
+}
+
+/// The leader after so many failovers.
+fn turn([even, odd]: &[Leader; 2], failovers: u32) -> &Leader {
+    if failovers.is_multiple_of(2) {
+        even
+    } else {
+        odd
+    }
 }
 
 type Numbers = Resumable<Told, u64>;

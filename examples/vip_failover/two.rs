@@ -57,41 +57,25 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
 /// One client, ours or that of the guide.
 async fn through(is_guide: bool) -> Result<Figures, Failure> {
     let leaders = [Leader::start(0).await?, Leader::start(1).await?];
-    let both = leaders.each_ref().map(|it| it.address);
-    let mut vip = Vip::new(&both[..1])?;
-    let (ours, guide) = tokio::try_join!(Ours::new(vip.address()), Guide::new(vip.address()))?;
-    let opening = Instant::now();
-    let counts = Arc::<[AtomicU64; 2]>::default();
+    let [old, new] = leaders.each_ref().map(|it| it.address);
+    let mut vip = Vip::new(&[old])?;
+    let ours = Ours::new(vip.address(), None).await?;
+    let guide = Guide::new(vip.address()).await?;
+    let (opening, counts) = (Instant::now(), Arc::<Counts>::default());
     let work = async {
-        let workers: Vec<_> = (0..WORKERS)
-            .map(|worker| {
-                let (mut ours, guide) = (ours.leader.clone(), guide.clone());
-                let counts = Arc::clone(&counts);
-                tokio::spawn(async move {
-                    let mut number = worker;
-                    while opening.elapsed() < LENGTH {
-                        let is_answered = match is_guide {
-                            true => guide.call(Method::Append, number).await.is_ok(),
-                            false => ours.append(Ask { number }).await.is_ok(),
-                        };
-                        let [made, answered] = &*counts;
-                        made.fetch_add(1, Relaxed);
-                        answered.fetch_add(is_answered.into(), Relaxed);
-                        if !is_answered {
-                            sleep(AFTER_FAILURE).await;
-                        }
-                        number += WORKERS;
-                    }
-                })
-            })
-            .collect();
+        let append = |worker| {
+            let (ours, counts) = (ours.clone(), Arc::clone(&counts));
+            let guide = is_guide.then(|| guide.clone());
+            tokio::spawn(append(worker, ours, guide, opening, counts))
+        };
+        let workers: Vec<_> = (0..WORKERS).map(append).collect();
         sleep_until(opening + CALM).await;
-        vip.lead_to(&both)?;
+        vip.lead_to(&[old, new])?;
         for reset in 1..=RESETS {
             vip.reset();
             sleep_until(opening + CALM + EVERY * reset).await;
         }
-        vip.lead_to(&both[1..])?;
+        vip.lead_to(&[new])?;
         for worker in workers {
             worker.await?;
         }
@@ -104,13 +88,41 @@ async fn through(is_guide: bool) -> Result<Figures, Failure> {
     for (number, times) in journals.iter().flatten() {
         *begun.entry(*number).or_default() += times;
     }
-    let [made, answered] = &*counts;
     Ok(Figures {
-        made: made.load(Relaxed),
-        answered: answered.load(Relaxed),
+        made: counts.made.load(Relaxed),
+        answered: counts.answered.load(Relaxed),
         twice: begun.values().filter(|times| **times > 1).count(),
         servers: journals.iter().filter(|it| !it.is_empty()).count(),
     })
+}
+
+#[derive(Default)]
+struct Counts {
+    made: AtomicU64,
+    answered: AtomicU64,
+}
+
+/// One worker, by the guide's client if there is one.
+async fn append(
+    worker: u64,
+    mut ours: Ours,
+    guide: Option<Guide>,
+    opening: Instant,
+    counts: Arc<Counts>,
+) {
+    let mut number = worker;
+    while opening.elapsed() < LENGTH {
+        let is_answered = match &guide {
+            Some(guide) => guide.call(Method::Append, number).await.is_ok(),
+            None => ours.leader.append(Ask { number }).await.is_ok(),
+        };
+        counts.made.fetch_add(1, Relaxed);
+        counts.answered.fetch_add(is_answered.into(), Relaxed);
+        if !is_answered {
+            sleep(AFTER_FAILURE).await;
+        }
+        number += WORKERS;
+    }
 }
 
 const ROWS: [Row<Figures>; 4] = [

@@ -7,6 +7,7 @@ use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::pick::{PickFirst, RoundRobin};
 use grpc_resilience::channel::{Builder, Channel, Connectivity, EndpointSnapshot};
 use grpc_resilience::{Resilience, Resilient, RetryPolicy};
+use http_body_util::BodyExt as _;
 use peer::{Connection, Peer, Step, Stream};
 use test_protos::{EchoClient, EchoRequest};
 use tokio::time::Instant;
@@ -396,19 +397,23 @@ async fn a_moved_endpoint_is_not_ejected_however_many_calls_were_on_it() {
         hosts,
         ..
     } = cluster(&manners, picking(RoundRobin::new())).await;
-    hosts[0].freeze();
-    let new = net.serve_as("host-0", &manners[0]);
-    let start = Instant::now();
+    let begin = Instant::now();
     let callers: Vec<_> = (0..16)
-        .map(|_| {
+        .map(|number| {
             let mut client = client(&channel);
             tokio::spawn(async move {
-                while start.elapsed() < 5 * S {
+                tokio::time::sleep(number * MS).await;
+                while begin.elapsed() < 6 * S {
                     unary(&mut client).await;
                 }
             })
         })
         .collect();
+    // Answers are under way as it moves.
+    tokio::time::sleep(S).await;
+    hosts[0].freeze();
+    let new = net.serve_as("host-0", &manners[0]);
+    let start = Instant::now();
     while start.elapsed() < S * 5 / 2 {
         tokio::time::sleep(10 * MS).await;
         assert_eq!(ejected(&channel), [0; 0], "{}", channel.snapshot());
@@ -432,7 +437,9 @@ async fn a_server_that_answers_pings_and_no_call_is_ejected_for_all_its_timeouts
     let calls = (0..10).map(|_| timed.clone().oneshot(declared()));
     let calls: Vec<_> = calls.map(tokio::spawn).collect();
     for call in calls {
-        let _ = call.await.unwrap();
+        if let Ok(answer) = call.await.unwrap() {
+            answer.into_body().collect().await.unwrap();
+        }
     }
     others_have_run().await;
     let slow = endpoint(&cluster.channel, 0);
@@ -441,7 +448,9 @@ async fn a_server_that_answers_pings_and_no_call_is_ejected_for_all_its_timeouts
     while ejected(&cluster.channel).is_empty() {
         let slow = endpoint(&cluster.channel, 0);
         assert!(slow.consecutive_failures < 8, "{slow}");
-        let _ = timed.clone().oneshot(declared()).await;
+        if let Ok(answer) = timed.clone().oneshot(declared()).await {
+            answer.into_body().collect().await.unwrap();
+        }
     }
 }
 

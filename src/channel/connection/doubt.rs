@@ -50,7 +50,9 @@ impl Connection {
         drop(pinger);
         if let Some(tally) = self.load.tally() {
             let now = self.load.now();
-            (0..timeouts).for_each(|_| tally.failed(now, Blame::Both));
+            for _ in 0..timeouts {
+                tally.failed(now, Blame::Both);
+            }
         }
     }
 

@@ -44,6 +44,10 @@ pub(crate) enum Rest {
 }
 
 /// The task of a connection: it lives until the connection is over.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "any of them may hold beside any other"
+)]
 pub(super) struct Driver {
     connection: Arc<Connection>,
     watcher: Arc<dyn Watcher>,

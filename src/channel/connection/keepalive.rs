@@ -80,7 +80,7 @@ impl Pinger {
     /// A peer that has answered one and said nothing since is alive, and slow. It can't be asked
     /// again so soon, since servers count PINGs.
     pub(super) fn timed_out(&mut self, began: Instant, now: Instant, heard: Heard) -> bool {
-        let is_silent = self.silence.timed_out(began, heard.byte);
+        let is_silent = self.silence.timed_out(began, now, heard.byte);
         let is_asked = self.sent.is_some() && !self.is_answered;
         is_silent && (is_asked || self.not_before(heard).is_none_or(|it| it <= now))
     }

@@ -17,10 +17,12 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// An attempt that began then timed out, and the last byte was read at `read`; whether they are
-    /// enough.
-    pub(super) fn timed_out(&mut self, began: Instant, read: Instant) -> bool {
-        if began < read {
+    /// An attempt that began then times out at `now`, and the last byte was read at `read`; whether
+    /// there are enough of them.
+    pub(super) fn timed_out(&mut self, began: Instant, now: Instant, read: Instant) -> bool {
+        // What was under way when the peer fell silent is read after later attempts began.
+        let grace = now.saturating_duration_since(began) / 4;
+        if began + grace < read {
             // The peer said something meanwhile, if to another call.
             self.timeouts = 0;
             return false;
@@ -55,46 +57,55 @@ mod tests {
 
     use super::*;
 
-    /// Begin, last read, and whether it is enough; in seconds.
-    type Row = (u64, u64, bool);
+    /// Begin, end and last read, in seconds, and whether it is enough.
+    type Row = (u64, u64, u64, bool);
 
     // CONTRACT C22
     #[tokio::test(start_paused = true)]
     async fn two_timeouts_in_a_row_without_a_byte_between_them_are_enough() {
         let epoch = Instant::now();
         let at = |seconds| epoch + Duration::from_secs(seconds);
-        let table: [(&str, &[Row]); 8] = [
-            ("two", &[(1, 1, false), (2, 1, true)]),
-            ("at the same time", &[(1, 0, false), (1, 0, true)]),
+        let table: [(&str, &[Row]); 9] = [
+            ("two", &[(1, 9, 1, false), (10, 18, 1, true)]),
+            ("at the same time", &[(1, 9, 0, false), (1, 9, 0, true)]),
             (
                 "a third one, too",
-                &[(1, 0, false), (2, 0, true), (3, 0, true)],
+                &[(1, 9, 0, false), (2, 10, 0, true), (3, 11, 0, true)],
             ),
             (
-                "something is read during the first",
-                &[(1, 2, false), (3, 2, false)],
+                "what was under way comes",
+                &[(10, 18, 12, false), (11, 19, 12, true)],
+            ),
+            (
+                "something is read later during the first",
+                &[(10, 18, 13, false), (18, 26, 13, false)],
             ),
             (
                 "something is read between them",
-                &[(1, 0, false), (3, 2, false)],
+                &[(1, 9, 0, false), (11, 19, 10, false)],
             ),
             (
                 "something is read during the second",
-                &[(1, 0, false), (2, 3, false)],
+                &[(1, 9, 0, false), (9, 17, 15, false)],
             ),
             (
                 "and then two",
-                &[(1, 0, false), (2, 3, false), (4, 3, false), (5, 3, true)],
+                &[
+                    (1, 9, 0, false),
+                    (9, 17, 15, false),
+                    (17, 25, 15, false),
+                    (25, 33, 15, true),
+                ],
             ),
             (
                 "one that began long before",
-                &[(5, 4, false), (1, 4, false), (6, 4, false)],
+                &[(15, 23, 14, false), (1, 24, 14, false), (24, 32, 14, false)],
             ),
         ];
         for (case, rows) in table {
             let mut silence = Silence::default();
-            for (number, (began, read, expected)) in rows.iter().enumerate() {
-                let found = silence.timed_out(at(*began), at(*read));
+            for (number, (began, now, read, expected)) in rows.iter().enumerate() {
+                let found = silence.timed_out(at(*began), at(*now), at(*read));
                 assert_eq!(found, *expected, "{case}: {number}");
             }
         }
@@ -105,14 +116,14 @@ mod tests {
     async fn after_an_answer_two_more_are_needed_and_the_timeouts_between_are_told_once() {
         let now = Instant::now();
         let mut silence = Silence::default();
-        silence.timed_out(now, now);
-        assert!(silence.timed_out(now, now));
+        silence.timed_out(now, now, now);
+        assert!(silence.timed_out(now, now, now));
         assert_eq!(silence.timeouts(), 2);
         silence.defer();
         silence.defer();
         silence.defer();
         assert_eq!((silence.end(), silence.end()), (3, 0));
-        assert!(!silence.timed_out(now, now));
-        assert!(silence.timed_out(now, now));
+        assert!(!silence.timed_out(now, now, now));
+        assert!(silence.timed_out(now, now, now));
     }
 }

@@ -4,6 +4,7 @@ mod health;
 mod leave;
 mod machine;
 mod renewal;
+mod role;
 mod silence;
 mod told;
 mod watch;
@@ -67,16 +68,6 @@ struct Inside {
     go_aways: u64,
     /// Connections that were made, or have come back.
     made: u64,
-}
-
-/// What a connection was for its endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    /// It has left already.
-    None,
-    /// It took calls.
-    InUse,
-    Silent,
 }
 
 /// How long a connection beyond the first may be without calls.
@@ -341,25 +332,6 @@ impl Inside {
             since: self.told.since(),
             go_aways: self.go_aways,
         }
-    }
-
-    /// Takes the connection out of those that take calls, or may again; what it was.
-    fn remove(&mut self, connection: &Arc<Connection>) -> Role {
-        let place = self
-            .connections
-            .iter()
-            .position(|it| Arc::ptr_eq(it, connection));
-        let in_use = place.map(|place| self.connections.remove(place));
-        let silent = self.remove_silent(connection).map(|it| it.connection);
-        let role = match (&in_use, &silent) {
-            (Some(_), _) => Role::InUse,
-            (None, Some(_)) => Role::Silent,
-            (None, None) => Role::None,
-        };
-        self.draining.extend(in_use.or(silent));
-        self.renewal.remove(connection);
-        self.checked.forget(connection);
-        role
     }
 
     /// A server that is pinged too often wants it half as often (gRFC A8).

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Inside, Role, Subchannel};
+use super::role::Role;
+use super::{Inside, Subchannel};
 use crate::channel::connection::Connection;
 use crate::classify::display_chain;
 use crate::events;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::machine::{Machine, Was};
-use super::{Inside, Role, SPARE_IDLE, Subchannel};
+use super::role::Role;
+use super::{Inside, SPARE_IDLE, Subchannel};
 use crate::channel::connection::{Connection, Rest, Watcher};
 use crate::events;
 
