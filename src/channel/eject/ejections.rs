@@ -367,5 +367,9 @@ impl Known {
 mod tests;
 
 #[cfg(test)]
+#[path = "ejections_tests_places.rs"]
+mod tests_places;
+
+#[cfg(test)]
 #[path = "ejections_laws.rs"]
 mod laws;
