@@ -66,9 +66,10 @@ impl Terms {
     /// The deadline of a call that did not have to wait yet.
     fn deadlined(&self, core: &Core) -> Option<Deadlined> {
         let deadline = self.deadline?;
-        Some(match self.is_timed {
-            true => Deadlined::timed_above(deadline),
-            false => Deadlined::later(deadline, &core.shared.home),
+        Some(if self.is_timed {
+            Deadlined::timed_above(deadline)
+        } else {
+            Deadlined::later(deadline, &core.shared.home)
         })
     }
 }
