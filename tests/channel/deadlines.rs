@@ -104,11 +104,11 @@ async fn a_call_that_finds_connections_that_are_lost_already_ends_at_its_deadlin
     };
     let error = late.unwrap_err();
     assert_eq!(error.verdict().code, Code::DeadlineExceeded);
-    // Once other tasks have run, calls go to the next connection.
-    let mut next = begin(&channel, request());
-    assert!(poll_once(&mut next).is_pending());
+    // Once other tasks have run, calls go to the other connection.
+    let mut waiting = begin(&channel, request());
+    assert!(poll_once(&mut waiting).is_pending());
     until(|| in_flight(&channel) == 0).await;
-    let next = tokio::spawn(next);
+    let waiting = tokio::spawn(waiting);
     until(|| in_flight(&channel) == 1).await;
-    next.abort();
+    waiting.abort();
 }

@@ -19,7 +19,7 @@ use crate::ejection::*;
 struct Wards {
     channel: grpc_resilience::channel::Channel,
     net: Net,
-    wards: Vec<Ward>,
+    all: Vec<Ward>,
 }
 
 async fn wards(count: usize, panic_below: f64) -> Wards {
@@ -45,7 +45,7 @@ async fn wards(count: usize, panic_below: f64) -> Wards {
     Wards {
         channel,
         net,
-        wards,
+        all: wards,
     }
 }
 
@@ -56,8 +56,8 @@ async fn an_ejected_server_that_is_the_last_connected_one_is_used_when_health_is
     for number in 1..3 {
         them.net.refuse(&name(number));
     }
-    them.wards.truncate(1);
-    them.wards[0].serves(false).await;
+    them.all.truncate(1);
+    them.all[0].serves(false).await;
     until(|| connections(&them.channel) == 1).await;
     until(|| them.channel.snapshot().is_health_ignored).await;
     assert_eq!(them.channel.state(), Connectivity::Ready);
@@ -71,7 +71,7 @@ async fn an_ejected_server_that_is_the_last_connected_one_is_used_when_health_is
 #[tokio::test(start_paused = true)]
 async fn an_ejected_server_gets_no_call_while_one_that_is_not_healthy_takes_calls() {
     let them = wards(2, 1.0).await;
-    them.wards[1].serves(false).await;
+    them.all[1].serves(false).await;
     until(|| them.channel.snapshot().is_health_ignored).await;
     assert_eq!(ejected(&them.channel), [0]);
     assert_eq!(called_times(&them.channel, 6).await, [&*name(1); 6]);

@@ -16,7 +16,9 @@ use crate::common::*;
 
 /// Takes the first endpoint, and does once what the test says when it is asked about the last one.
 #[derive(Clone, Default)]
-struct First(Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+struct First(Arc<Mutex<Option<Deed>>>);
+
+type Deed = Box<dyn FnOnce() + Send>;
 
 impl fmt::Debug for First {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
