@@ -123,7 +123,7 @@ fn hints_set_the_wait_also_of_a_restart() {
     let gone = hinted(Code::OutOfRange, Hint::AtLeast(secs(5)));
     assert_eq!(course.on_failure(&gone, now()).step, restart(5));
     let mut course = self::course(OnEnd::Done, OnLost::Restart, Some(1));
-    let stop = hinted(Code::OutOfRange, Hint::Stop);
-    let step = course.on_failure(&stop, now()).step;
+    let forbidden = hinted(Code::OutOfRange, Hint::Stop);
+    let step = course.on_failure(&forbidden, now()).step;
     assert_eq!(step, fail(GiveUp::PushbackStop));
 }

@@ -106,12 +106,12 @@ impl<T> Held<T> {
 mod tests {
     use super::*;
 
-    fn limits(items: usize, bytes: Option<usize>) -> Option<Limits<usize>> {
+    fn limits(items: usize, bytes: Option<usize>) -> Limits<usize> {
         let size_of: fn(&usize) -> usize = |item| *item;
-        Some(Limits {
+        Limits {
             items,
             bytes: bytes.map(|most| (most, Box::new(size_of) as SizeOf<usize>)),
-        })
+        }
     }
 
     /// The fates of messages, where a token stands behind those that are `true`.
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn messages_wait_until_one_of_them_has_a_token() {
         let seen = fates(
-            limits(5, None),
+            Some(limits(5, None)),
             &[(1, false), (1, false), (1, true), (1, false)],
         );
         let (waits, released) = ((Fate::Waits, 0), (Fate::Released, 3));
@@ -165,14 +165,14 @@ mod tests {
             (4, true),
             (4, false),
         ];
-        assert_eq!(fates(limits(2, None), &items), expected);
-        assert_eq!(fates(limits(99, Some(8)), &items), expected);
+        assert_eq!(fates(Some(limits(2, None)), &items), expected);
+        assert_eq!(fates(Some(limits(99, Some(8))), &items), expected);
     }
 
     // CONTRACT S1
     #[test]
     fn the_limit_is_that_of_what_waits_now() {
-        let mut held = Held::new(limits(2, Some(8)));
+        let mut held = Held::new(Some(limits(2, Some(8))));
         for _ in 0..5 {
             assert_eq!(held.take(4, false), Fate::Waits);
             assert_eq!(held.take(4, false), Fate::Waits);
@@ -186,7 +186,7 @@ mod tests {
     // CONTRACT S7
     #[test]
     fn what_is_discarded_counts_no_more() {
-        let mut held = Held::new(limits(1, None));
+        let mut held = Held::new(Some(limits(1, None)));
         held.take(1, false);
         assert_eq!(held.take(2, false), Fate::Overflows);
         held.discard();

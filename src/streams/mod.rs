@@ -87,31 +87,36 @@
 //!
 //! # etcd: the last whole response, and compaction in a message
 //!
-//! All events of a revision belong together, so the token stands at the end of a whole response: a
-//! fragment has none. etcd reports compaction in a message; the caller reads the state again and
-//! says where to go on.
+//! The token is the revision after the last *event*: the header of a response may name a newer one,
+//! whose events are still to come. All events of a revision belong together, so a fragment has no
+//! token. etcd reports compaction in a message; the caller reads the state again and says where to go
+//! on.
 //!
 //! ```
 //! # use tonic::{Response, Status, Streaming};
 //! # #[derive(Clone)] struct WatchClient;
 //! # impl WatchClient {
-//! #     async fn watch(&mut self, _: WatchCreateRequest) -> Result<Response<Streaming<WatchResponse>>, Status> { unimplemented!() }
+//! #     async fn watch(&mut self, _: Request<tokio_stream::Once<WatchCreateRequest>>) -> Result<Response<Streaming<WatchResponse>>, Status> { unimplemented!() }
 //! # }
 //! # #[derive(Clone, Default)] struct WatchCreateRequest { key: Vec<u8>, start_revision: i64 }
-//! # struct Header { revision: i64 }
-//! # struct WatchResponse { header: Header, fragment: bool, compact_revision: i64 }
+//! # struct Event { mod_revision: i64 }
+//! # struct WatchResponse { events: Vec<Event>, fragment: bool, compact_revision: i64 }
 //! # async fn range() -> i64 { 7 }
-//! use grpc_resilience::streams::{Event, OnEnd, OnLost, Resumable};
+//! use grpc_resilience::streams::{self, OnEnd, OnLost, Resumable};
 //! use tonic::Request;
 //!
 //! # async fn run(client: WatchClient) -> Result<(), Box<dyn std::error::Error>> {
-//! let request = WatchCreateRequest { key: b"config/".to_vec(), start_revision: 0 };
+//! let revision = range().await; // Reads all keys, at this revision.
+//! let request = WatchCreateRequest { key: b"config/".to_vec(), start_revision: revision + 1 };
 //! let mut watch = Resumable::builder(Request::new(request), move |request| {
 //!     let mut client = client.clone();
-//!     // etcd's Watch takes a stream of requests; this one is sent as its only message.
-//!     async move { client.watch(request.into_inner()).await }
+//!     // etcd's Watch takes a stream of requests. `map` keeps what the request carries for the call.
+//!     async move { client.watch(request.map(tokio_stream::once)).await }
 //! })
-//! .token(|response| (!response.fragment).then_some(response.header.revision + 1))
+//! .token(|response| {
+//!     let last = response.events.last().filter(|_| !response.fragment)?;
+//!     Some(last.mod_revision + 1)
+//! })
 //! .resume(|first, revision| WatchCreateRequest { start_revision: revision, ..first.clone() })
 //! .hold_until_token()
 //! .lost(|response| response.compact_revision > 0)
@@ -122,9 +127,9 @@
 //!
 //! while let Some(event) = watch.next().await {
 //!     match event? {
-//!         Event::Item(response) => println!("up to revision {}", response.header.revision),
-//!         Event::Gap(_compacted) => {
-//!             let revision = range().await; // Reads all keys again.
+//!         streams::Event::Item(response) => println!("{} events", response.events.len()),
+//!         streams::Event::Gap(_compacted) => {
+//!             let revision = range().await;
 //!             watch.resume_from(revision + 1);
 //!         }
 //!     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Response;
 
-use crate::call::{AttemptKind, Permit};
+use crate::call::AttemptKind;
 use crate::classify::Endpoint;
 use crate::error::GiveUp;
 use crate::events::stream as events;
@@ -206,31 +206,27 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
 
     /// Drops the stream that runs, and waits for the next opening (CONTRACT S5).
     fn wait(&mut self, after: Duration, costs: bool) {
-        let permit = if costs { self.permit() } else { Ok(None) };
-        let after = match permit {
-            Ok(_) => after,
-            Err(Unpermitted) => {
-                let spread = 1.0 + UNPERMITTED_SPREAD * self.rng.unit();
-                let after = after.max(UNPERMITTED.mul_f64(spread));
-                self.record.unpermitted();
-                events::unpermitted(self.method(), self.course.attempts(), after);
-                after
-            }
+        let budget = self.parts.budget.get().filter(|_| costs);
+        let permit = budget.and_then(|budget| budget.permit(AttemptKind::Retry));
+        let after = if budget.is_some() && permit.is_none() {
+            self.without_permit(after)
+        } else {
+            after
         };
         self.state = State::Waiting {
             timer: (!after.is_zero()).then(|| self.home.timer_after(after)),
-            permit: permit.unwrap_or(None),
+            permit,
             is_dropped_now: true,
         };
     }
 
-    /// A permit of the budget; `Ok(None)` without a budget.
-    fn permit(&self) -> Result<Option<Permit>, Unpermitted> {
-        let Some(budget) = self.parts.budget.get() else {
-            return Ok(None);
-        };
-        let permit = budget.permit(AttemptKind::Retry);
-        permit.map(Some).ok_or(Unpermitted)
+    /// The wait of an opening for which the budget has no permit (CONTRACT S8).
+    fn without_permit(&self, after: Duration) -> Duration {
+        let spread = 1.0 + UNPERMITTED_SPREAD * self.rng.unit();
+        let after = after.max(UNPERMITTED.mul_f64(spread));
+        self.record.unpermitted();
+        events::unpermitted(self.method(), self.course.attempts(), after);
+        after
     }
 
     pub(super) fn fail(&mut self, failure: Failure, give_up: GiveUp) {
@@ -245,6 +241,3 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
         self.ready.push_back(Ready::Failed(status));
     }
 }
-
-/// The budget has no permit.
-struct Unpermitted;

@@ -94,9 +94,10 @@ async fn is_whole(tokens: Tokens, holds: bool, seed: u64) {
         let is_new_call = report.opens() != opens;
         opens = report.opens();
         // CONTRACT S7: only what has no token of its own comes again, and only after a break.
-        let expected = match holds {
-            false if is_new_call => token.unwrap_or(0) + 1,
-            _ => last + 1,
+        let expected = if is_new_call && !holds {
+            token.unwrap_or(0) + 1
+        } else {
+            last + 1
         };
         assert_eq!(number.index, expected, "after {last}: {report}");
         repeats += u32::from(expected <= last);

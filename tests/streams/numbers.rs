@@ -49,6 +49,10 @@ impl Asked {
 pub(crate) type Answer = Arc<dyn Fn(Asked) -> Result<Steps, Status> + Send + Sync>;
 
 /// These steps, and then the end.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "beside it stand answers that are failures"
+)]
 pub(crate) fn steps(steps: impl IntoIterator<Item = Step>) -> Result<Steps, Status> {
     Ok(Box::new(steps.into_iter().collect::<Vec<_>>().into_iter()))
 }

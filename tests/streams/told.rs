@@ -1,6 +1,6 @@
 //! What a stream tells: its report, its errors and its events.
 
-use grpc_resilience::streams::{InvalidStream, OnLost, Resumable};
+use grpc_resilience::streams::{Fault, InvalidStream, OnLost, Resumable};
 use grpc_resilience::{Error, GiveUp, RetryPolicy};
 use test_protos::{EchoRequest, EchoResponse};
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -93,7 +93,7 @@ async fn unopened(_: Request<EchoRequest>) -> Result<Response<Streaming<EchoResp
 }
 
 fn setters(invalid: &InvalidStream) -> Vec<&'static str> {
-    invalid.faults().iter().map(|it| it.setter()).collect()
+    invalid.faults().iter().map(Fault::setter).collect()
 }
 
 #[test]
