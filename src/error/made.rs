@@ -241,14 +241,6 @@ impl Error {
         self
     }
 
-    /// Marks the end of an attempt that had no connection yet: it goes on, since waiting for the
-    /// channel is no attempt (CONTRACT W2).
-    pub(crate) fn only_waited(mut self) -> Self {
-        self.0.handed_back = true;
-        self.0.is_proven = true;
-        self
-    }
-
     /// Whether the request is sent again at once, within its attempt.
     pub(crate) fn is_handed_back(&self) -> bool {
         self.0.handed_back

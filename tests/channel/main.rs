@@ -4,7 +4,6 @@
 mod common;
 
 mod adaptive;
-mod attempt_timeouts;
 mod balance;
 mod call;
 mod connecting;

@@ -10,7 +10,7 @@ use crate::classify::{Progress, Verdict};
 use crate::error::Error;
 use crate::grpc::Status;
 use crate::kernel::timer::{NoRuntime, Timer};
-use crate::report::{Phase, SharedError, Trace};
+use crate::report::{Phase, Trace};
 
 use super::policy::Bounds;
 
@@ -91,25 +91,11 @@ impl AttemptTimer {
         Poll::Ready(passed)
     }
 
-    /// Whether the attempt has no connection yet.
-    fn is_unready(&self) -> bool {
-        self.trace.as_ref().map(Trace::phase) == Some(Phase::NotReady)
-    }
-
     /// The error of an attempt that timed out after this progress. `otherwise` is the phase if no
     /// trace is kept.
     pub(super) fn expired(&self, otherwise: Phase, progress: Progress) -> Error {
-        if self.is_unready() {
-            return self.waited(None);
-        }
         let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
         Error::attempt_timed_out(self.end.timeout(), phase, progress, None)
-    }
-
-    /// The error of an attempt that timed out before it had a connection.
-    fn waited(&self, why: Option<SharedError>) -> Error {
-        let (phase, progress) = (Phase::NotReady, Progress::NotSent);
-        Error::attempt_timed_out(self.end.timeout(), phase, progress, why).only_waited()
     }
 
     /// The error itself, or the attempt's end under another code: the clocks of the transport, the
@@ -127,9 +113,6 @@ impl AttemptTimer {
         let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
         let phase = error.phase_of_channel(phase);
         let timeout = self.end.timeout();
-        if (phase, progress) == (Phase::NotReady, Progress::NotSent) {
-            return self.waited(Some(Arc::new(error)));
-        }
         // The server ended it, and the error states that, because the local timer did not.
         let named = if self.timer.is_none() {
             Error::attempt_ended_by_peer(timeout, phase, progress, Arc::new(error))

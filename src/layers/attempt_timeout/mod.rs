@@ -45,11 +45,9 @@
 //! - **Interactions**: stands below the retry layer, which repeats a timed-out attempt of a call
 //!   that is declared safe, with any codes in the policy; and below wait-for-ready, so that waiting
 //!   for the channel is not part of an attempt. Above a retry layer it bounds all attempts
-//!   together and emits one WARN event. Over this crate's channel, an attempt that had no connection
-//!   yet at its timeout goes on under the retry layer, with the timeout anew: it takes no number and
-//!   no budget (CONTRACT W2). Over other channels a dial is part of its attempt. If the timeout
-//!   cuts a dial, the layers cannot see whether the request was sent: choose a timeout that is
-//!   longer than a dial, or give the endpoint a shorter `connect_timeout`.
+//!   together and emits one WARN event. A dial is part of its attempt. If the timeout cuts a dial,
+//!   the layers cannot see whether the request was sent: choose a timeout that is longer than a
+//!   dial, or give the endpoint a shorter `connect_timeout`.
 //! - **Limits**: servers that apply `grpc-timeout` to a whole stream, as those of the core
 //!   implementations do, end a stream of unknown kind at the attempt's timeout, although this layer
 //!   bounds only its opening; the error states that. Declare the kind, or set

@@ -10,7 +10,7 @@ use crate::error::{Error, GiveUp};
 use crate::events;
 use crate::grpc::Code;
 use crate::methods::method_of;
-use crate::report::{Phase, SharedError};
+use crate::report::Phase;
 
 use super::pending_permit::PendingPermit;
 use super::progress::{CallProgress, Repetition};
@@ -72,8 +72,6 @@ impl CallProgress {
                 match (error.verdict().progress, error.verdict().reason) {
                     (Progress::Refused, Reason::GoAway) => self.gone_away += 1,
                     (Progress::Refused, _) => self.refused = true,
-                    // Each of these waits was as long as an attempt may be.
-                    (_, Reason::AttemptTimedOut) => {}
                     _ => self.unsent += 1,
                 }
                 self.wait(error, after, room)
@@ -131,11 +129,6 @@ impl CallProgress {
             unit: settings.rng.unit(),
             options: self.options(),
         };
-        if error.is_handed_back() && ended.verdict.reason == Reason::AttemptTimedOut {
-            // No policy of the user is about the time in which the channel was not ready.
-            let after = Duration::ZERO;
-            return (Plan::Transparent { after }, false);
-        }
         let assumed = policy.assumes_idempotent();
         let plan = policy.decide(&outcome).within_bounds(&outcome, assumed);
         let charged = match plan {
@@ -182,16 +175,11 @@ impl CallProgress {
         let (method, failed) = (method_of(self.path()), error.event());
         events::retries(method, self.attempts, failed, after, is_transparent);
         let kept = Arc::new(error.clone());
-        let only_waited = error.is_handed_back();
-        if error.verdict().reason != Reason::HookFailed && !only_waited {
+        if error.verdict().reason != Reason::HookFailed {
             self.last_real = Some(Arc::clone(&kept));
         }
         self.write(|trace| {
-            if only_waited {
-                trace.not_ready(kept);
-            } else {
-                trace.failed(kept);
-            }
+            trace.failed(kept);
             trace.waits(Phase::Backoff);
         });
         self.last_failure = Some(error);
@@ -231,14 +219,11 @@ impl CallProgress {
     /// The deadline passed during an attempt: the last real failure is the cause (CONTRACT R17).
     fn expired(&mut self, error: Error) -> Error {
         let deadline = self.context().and_then(Context::deadline);
-        let last: Option<SharedError> = match self.last_failure.take() {
-            // It says only that the channel was not ready, and the channel says why.
-            Some(last) if last.is_handed_back() => self.last_real.take().map(|it| it as _),
-            last => last.map(|it| Arc::new(it) as _),
-        };
+        let last = self.last_failure.take();
         let expiry = match deadline {
             // The server or the transport detected the deadline (CONTRACT D11).
             Some(deadline) if error.verdict().reason != Reason::DeadlineExceeded => {
+                let last = last.map(|last| Arc::new(last) as _);
                 let progress = match error.verdict().progress {
                     // The server's declaration applies to this response under any code.
                     Progress::Unprocessed => Progress::Unprocessed,
@@ -248,7 +233,7 @@ impl CallProgress {
             }
             // A layer of this crate below detected it, and knows the phase.
             _ => match last {
-                Some(last) => error.caused_by(Some(last)),
+                Some(last) => error.caused_by(Some(Arc::new(last))),
                 None => error,
             },
         };

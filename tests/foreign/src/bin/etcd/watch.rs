@@ -81,7 +81,8 @@ async fn compact(cluster: &mut Cluster, writer: &Writer) -> Result<Vec<Reader>, 
     let before = writer.revision_after(0).await;
     sleep(UP).await;
     let revision = writer.revision_after(before).await;
-    let mut client = bare(&members)?;
+    let others: Vec<_> = members.iter().filter(|it| *it != only).cloned().collect();
+    let mut client = bare(&others)?;
     client.compact(CompactionRequest { revision }).await?;
     cluster.restart(follower)?;
     cluster.settled().await?;
