@@ -139,6 +139,6 @@ async fn read_one(numbers: &mut Numbers, seen: &mut Seen) -> Result<u32, Failure
             seen.add(told.number);
             Ok(told.leader)
         }
-        _ => Err("the stream has lost its place".into()),
+        Event::Gap(_) => Err("the stream has lost its place".into()),
     }
 }

@@ -44,10 +44,8 @@ impl Experiment {
             (Self::Freezes, false) => 5,
             (Self::Freezes, true) => 1,
             // Seconds.
-            (Self::Ends, false) => 10,
-            (Self::Ends, true) => 3,
-            (Self::Compactions, false) => 10,
-            (Self::Compactions, true) => 3,
+            (Self::Ends | Self::Compactions, false) => 10,
+            (Self::Ends | Self::Compactions, true) => 3,
         }
     }
 }

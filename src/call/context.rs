@@ -33,14 +33,14 @@ pub struct Context {
     is_kept: bool,
     attempt: Option<u32>,
     /// When an attempt timeout layer ends the attempt.
-    pub(super) attempt_end: Option<AttemptEnd>,
+    attempt_end: Option<AttemptEnd>,
     returns: u32,
     is_last: bool,
     /// What earlier attempts of the call have shown.
     earlier: Option<Arc<Earlier>>,
     /// Set for a request that may still exceed the replay limits.
     loss: Option<LossNotice>,
-    pub(super) above: Above,
+    above: Above,
     /// Set while a wait-for-ready layer does not know the channel yet.
     channel: Option<ChannelMark>,
     trace: Option<Trace>,
@@ -326,6 +326,61 @@ impl Context {
     /// layer below need not keep it then.
     pub(crate) fn is_kept(&self) -> bool {
         self.is_kept
+    }
+
+    /// Records that an attempt timeout layer ends the request.
+    pub(crate) fn end_as_attempt(&mut self, end: AttemptEnd) {
+        self.above.ends = true;
+        self.attempt_end = Some(end);
+    }
+
+    /// When an attempt timeout layer ends the attempt, if it does.
+    #[cfg(feature = "channel")]
+    pub(crate) fn attempt_end(&self) -> Option<AttemptEnd> {
+        self.attempt_end
+    }
+
+    /// Whether an outer attempt timeout layer ends the request.
+    pub(crate) fn ends_as_attempt(&self) -> bool {
+        self.above.ends
+    }
+
+    /// Whether an outer attempt timeout layer ends the whole call. Resets the mark, because it does
+    /// not hold for the attempts below.
+    pub(crate) fn take_attempt_end(&mut self) -> bool {
+        self.attempt_end = None;
+        std::mem::take(&mut self.above.ends)
+    }
+
+    /// Sets whether the deadline is the default of a deadline layer rather than the caller's.
+    #[inline]
+    pub(crate) fn end_by_default(&mut self, is_default: bool) {
+        self.above.defaults = is_default;
+    }
+
+    /// Whether the deadline is the default of a deadline layer.
+    pub(crate) fn ends_by_default(&self) -> bool {
+        self.above.defaults
+    }
+
+    /// Records that a `Resilience` stack holds the request; whether an outer one does too.
+    pub(crate) fn stack(&mut self) -> bool {
+        self.above.stack()
+    }
+
+    /// Whether one stack lies over another. That is one warning; their layers add none.
+    pub(crate) fn is_in_two_stacks(&self) -> bool {
+        self.above.is_in_two_stacks()
+    }
+
+    /// Records that a wait-for-ready layer holds the request; whether an outer one does too.
+    pub(crate) fn hold(&mut self) -> bool {
+        std::mem::replace(&mut self.above.holds, true)
+    }
+
+    /// Whether an outer wait-for-ready layer holds the request.
+    pub(crate) fn is_held(&self) -> bool {
+        self.above.holds
     }
 
     /// Where events of the call are recorded; `None` if nothing records them. Under `Resilience`

@@ -93,7 +93,8 @@ impl Given {
             // Those of every call first: names that the `http` crate knows are compared at once.
             if *name == CONTENT_TYPE {
                 continue;
-            } else if *name == TE {
+            }
+            if *name == TE {
                 given.has_other_te |= value != "trailers";
             } else if *name == USER_AGENT {
                 given.has_agent = true;

@@ -64,7 +64,8 @@ enum Only {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    foreign::run(program(Args::parse())).await
+    // Its futures are large, and a thread has little memory for them.
+    Box::pin(foreign::run(program(Args::parse()))).await
 }
 
 async fn program(args: Args) -> Result<ExitCode, Failure> {

@@ -1,6 +1,6 @@
 //! The health services of grpc-go and grpc-java, and servers without one.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use foreign::Failure;
 use foreign::promises::Promises;
@@ -198,13 +198,19 @@ impl Left {
             pause = pause.max(looked.elapsed());
             looked = Instant::now();
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.ok().filter(|_| start.elapsed() < PATIENCE);
-        Self {
-            at: now.and_then(|it| u64::try_from(it.as_micros()).ok()),
-            pause,
-        }
+        let at = wall_clock().filter(|_| start.elapsed() < PATIENCE);
+        Self { at, pause }
     }
+}
+
+/// In microseconds.
+#[expect(
+    clippy::disallowed_types,
+    reason = "two processes of one machine compare their times by it"
+)]
+fn wall_clock() -> Option<u64> {
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.ok()?.as_micros()).ok()
 }
 
 /// When what happened at the end of a server, as it says, in microseconds of the machine's clock.
