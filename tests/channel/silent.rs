@@ -259,7 +259,9 @@ async fn a_server_that_accepts_connections_and_falls_silent_on_each_is_dialled_w
     let mut most = 0;
     while start.elapsed() < 60 * S {
         // Each connection is made, and is a black hole afterwards.
-        hosts.iter().for_each(|host| host.freeze());
+        for host in &hosts {
+            host.freeze();
+        }
         hosts.push(net.serve("host"));
         // It waits, where the endpoint backs off.
         let _ = timed.clone().oneshot(patient()).await;

@@ -68,7 +68,7 @@ mod tests {
             (9_999, 64),
         ] {
             let batch = Batch::default();
-            let queued = (1..).find(|_| batch.add(in_flight));
+            let queued = (1..1_000).find(|_| batch.add(in_flight));
             assert_eq!(queued, Some(enough), "{in_flight}");
         }
     }

@@ -90,7 +90,8 @@ async fn watch(scripts: impl IntoIterator<Item = Script, IntoIter: Send + 'stati
 fn says(status: u8, size: usize) -> Bytes {
     // An unknown field takes the rest.
     let rest = size.saturating_sub(5 + 2 + 4);
-    let length = [(rest & 0x7f) as u8 | 0x80, (rest >> 7) as u8 | 0x80, 0];
+    let seven_bits = |bits: usize| u8::try_from(bits).unwrap() | 0x80;
+    let length = [seven_bits(rest & 0x7f), seven_bits(rest >> 7), 0];
     let message = [&[8, status], &[0x12][..], &length, &vec![0; rest]].concat();
     let prefix = u32::try_from(message.len()).unwrap().to_be_bytes();
     Bytes::from([&[0], &prefix[..], &message].concat())
