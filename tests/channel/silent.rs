@@ -254,10 +254,11 @@ async fn a_server_that_accepts_connections_and_falls_silent_on_each_is_dialled_w
     let mut hosts = vec![net.serve("host")];
     let channel = connected(net.builder()).await;
     succeeds(&channel).await;
-    let timed = timed(&channel);
+    let timed = AttemptTimeoutLayer::new(100 * MS).unwrap();
+    let timed = timed.layer(channel.clone());
     let start = Instant::now();
     let mut most = 0;
-    while start.elapsed() < 60 * S {
+    while start.elapsed() < 30 * S {
         // Each connection is made, and is a black hole afterwards.
         for host in &hosts {
             host.freeze();
@@ -268,8 +269,9 @@ async fn a_server_that_accepts_connections_and_falls_silent_on_each_is_dialled_w
         let endpoint = alone(&channel);
         most = most.max(endpoint.silent.len());
     }
-    assert!(net.dials() < 20, "{} dials", net.dials());
-    assert!((2..8).contains(&most), "{most} silent ones");
+    // Without a backoff 150 of them, and 50 at a time.
+    assert!(net.dials() < 60, "{} dials", net.dials());
+    assert!((2..25).contains(&most), "{most} silent ones");
 }
 
 // CONTRACT C22, N10
