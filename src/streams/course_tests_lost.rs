@@ -127,3 +127,46 @@ fn hints_set_the_wait_also_of_a_restart() {
     let step = course.on_failure(&forbidden, now()).step;
     assert_eq!(step, fail(GiveUp::PushbackStop));
 }
+
+// CONTRACT S3, S4
+#[test]
+fn a_stream_that_begins_anew_counts_and_waits_from_the_beginning() {
+    let mut course = course(OnEnd::Done, OnLost::Restart, Some(1));
+    for _ in 0..2 {
+        course.on_failure(&answer(Code::NotFound), now());
+        course.opens();
+    }
+    course.overflows();
+    assert_eq!(course.on_lost_message(now()), restart(0));
+    course.opens();
+    let first = course.on_failure(&answer(Code::Unavailable), now()).step;
+    assert_eq!(first, reopen(1));
+    course.resume_from(5);
+    course.opens();
+    let refused = |course: &mut Course<u32>| {
+        let step = course.on_failure(&answer(Code::NotFound), now()).step;
+        course.opens();
+        step
+    };
+    assert_eq!(refused(&mut course), reopen(2));
+    assert_eq!(refused(&mut course), reopen(4));
+    course.resume_from(6);
+    assert_eq!(refused(&mut course), reopen(8), "the count is of a token");
+}
+
+// CONTRACT S8: each opening is a call of its own
+#[test]
+fn an_opening_that_was_not_sent_is_repeated_at_its_cost() {
+    let unsent = [
+        (Progress::NotSent, Reason::Queued),
+        (Progress::Refused, Reason::GoAway),
+        (Progress::Refused, Reason::StreamRefused),
+    ];
+    for (progress, reason) in unsent {
+        let verdict = Verdict::new(progress, Code::Unavailable, reason);
+        let error = Error::answered(verdict, Status::new(Code::Unavailable, "why"));
+        let mut course = course(OnEnd::Done, OnLost::Fail, None);
+        let step = course.on_failure(&error, now()).step;
+        assert_eq!(step, reopen(1), "{reason}");
+    }
+}
