@@ -94,6 +94,8 @@
 //!   `down_for`.
 //! - Of the crate's own channel: an endpoint changed its state: `before`, `state`, `error` and
 //!   `delay` if no connection can be made; or its health: `service`, `before`, `health`.
+//! - Nothing was read from a connection while attempts timed out on it: `timeouts`; and it answers
+//!   again: `silent_for`.
 //! - An endpoint is ejected: `reason`, `failures_in_a_row`, `calls`, `failures`, `better_rate`,
 //!   `times`, `ejected`, `most`, `lasts`. It stays ejected: `times`, `lasts`. It is to be probed, or
 //!   is back: `was_out`. All ready endpoints fail or are ejected, so all are used, or no longer:
@@ -118,7 +120,8 @@
 //! - Too few endpoints are healthy for `panic_below`: `channel`, `healthy`, `connected`,
 //!   `panic_below`. The health of one can't be checked: `endpoint`, `service`, `reason`.
 //! - A server breaks HTTP/2 or floods its connection: `endpoint`, `reason`. It closed a connection
-//!   for too many PINGs: `endpoint`, `keep_alive_interval`.
+//!   for too many PINGs: `endpoint`, `keep_alive_interval`. It left the PING of a silent connection
+//!   unanswered: `timeouts`.
 //! - Consul's agent does not register or deregister a server: `id`, `error`; an instance has no IP
 //!   address and port: `service`, `address`.
 //! - A hook of a drain failed: `error`; hooks did not end in time: `hooks`, `timeout`; the grace of
