@@ -33,7 +33,7 @@ pub struct Context {
     is_kept: bool,
     attempt: Option<u32>,
     /// When an attempt timeout layer ends the attempt.
-    attempt_end: Option<AttemptEnd>,
+    attempt_end: Option<Arc<AttemptEnd>>,
     returns: u32,
     is_last: bool,
     /// What earlier attempts of the call have shown.
@@ -329,15 +329,23 @@ impl Context {
     }
 
     /// Records that an attempt timeout layer ends the request.
-    pub(crate) fn end_as_attempt(&mut self, end: AttemptEnd) {
+    pub(crate) fn end_as_attempt(&mut self, end: Arc<AttemptEnd>) {
         self.above.ends = true;
         self.attempt_end = Some(end);
     }
 
     /// When an attempt timeout layer ends the attempt, if it does.
     #[cfg(feature = "channel")]
-    pub(crate) fn attempt_end(&self) -> Option<AttemptEnd> {
-        self.attempt_end
+    pub(crate) fn attempt_end(&self) -> Option<Arc<AttemptEnd>> {
+        self.attempt_end.clone()
+    }
+
+    /// A wait-for-ready layer has the call: an attempt that a layer above bounds includes the wait.
+    #[inline]
+    pub(crate) fn include_waits(&self) {
+        if let Some(end) = &self.attempt_end {
+            end.include_waits();
+        }
     }
 
     /// Whether an outer attempt timeout layer ends the request.

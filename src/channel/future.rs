@@ -57,7 +57,7 @@ pub(super) struct Terms {
     /// It may be repeated if it fails.
     pub(super) may_repeat: bool,
     /// When a layer above ends this attempt of the call.
-    pub(super) attempt: Option<AttemptEnd>,
+    pub(super) attempt: Option<Arc<AttemptEnd>>,
     /// Where the layers above write what happens to it.
     pub(super) trace: Option<Trace>,
 }
@@ -236,6 +236,36 @@ impl<B: Body> ResponseFuture<B> {
         {
             let trace = self.terms.trace.as_ref();
             Unready::begin(&mut self.unready, trace, Instant::now());
+            if let Some(attempt) = self.terms.attempt.as_ref().filter(|it| !it.has_waits()) {
+                let deadline = attempt.waits(core.shared.settings.timeout);
+                self.is_bound_by(deadline);
+            }
+        }
+    }
+
+    /// The call has a connection.
+    #[cold]
+    fn is_ready(&mut self) {
+        let (Some(core), Some(unready)) = (&self.core, &mut self.unready) else {
+            return;
+        };
+        let now = Instant::now();
+        unready.end(self.terms.trace.as_ref(), now);
+        if let Some(attempt) = &self.terms.attempt
+            && attempt.deadline().is_none()
+        {
+            let deadline = attempt.begins(now, core.shared.settings.timeout);
+            self.is_bound_by(deadline);
+        }
+    }
+
+    /// It ends then and not when it was to, because waiting for a connection is no attempt (CONTRACT
+    /// W2).
+    fn is_bound_by(&mut self, deadline: Option<Deadline>) {
+        if self.terms.deadline != deadline {
+            self.terms.deadline = deadline;
+            self.terms.is_timed = false;
+            self.timer = None;
         }
     }
 
@@ -258,7 +288,7 @@ impl<B: Body> ResponseFuture<B> {
         {
             stamp(head, deadline);
         }
-        slot.ends_by(self.terms.attempt);
+        slot.ends_by(self.terms.attempt.clone());
         match Exchange::begin(out, slot, cx) {
             Begun::Exchange(exchange) => self.stage = Stage::Sent(exchange),
             Begun::Back(Why::Gone) => {}
@@ -312,10 +342,10 @@ where
                 }
                 Stage::Waiting(..) => match this.poll_slot(cx) {
                     Poll::Ready(Ok(slot)) => {
-                        if let Some(unready) = &mut this.unready {
-                            unready.end(this.terms.trace.as_ref(), Instant::now());
-                        }
                         let has_waited = this.timer.is_some();
+                        if this.unready.is_some() {
+                            this.is_ready();
+                        }
                         match this.begin(slot, has_waited, cx) {
                             Ok(()) if std::mem::take(&mut this.is_held) => Poll::Pending,
                             Ok(()) => continue,

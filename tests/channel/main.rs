@@ -4,6 +4,7 @@
 mod common;
 
 mod adaptive;
+mod attempt_timeouts;
 mod balance;
 mod call;
 mod connecting;

@@ -30,7 +30,7 @@ pub(crate) struct Slot {
     /// It decides whether the endpoint is back (CONTRACT O3).
     is_probe: bool,
     /// When the attempt of which it is ends.
-    attempt: Option<AttemptEnd>,
+    attempt: Option<Arc<AttemptEnd>>,
     /// Its latency is in the endpoint's load already.
     is_measured: AtomicBool,
     /// When the call began, by the clock of the endpoint's load.
@@ -83,7 +83,7 @@ impl Slot {
     }
 
     /// A layer above ends the call then.
-    pub(crate) fn ends_by(&mut self, attempt: Option<AttemptEnd>) {
+    pub(crate) fn ends_by(&mut self, attempt: Option<Arc<AttemptEnd>>) {
         self.attempt = attempt;
     }
 
@@ -194,8 +194,8 @@ impl Slot {
     /// The caller gave it up, or a layer did at the end of the attempt (CONTRACT O2).
     fn dropped(&mut self) -> Ended {
         let (has_head, is_measured) = (*self.has_head.get_mut(), *self.is_measured.get_mut());
-        let is_over = |it: AttemptEnd| it.is_over(Instant::now(), has_head, is_measured);
-        if self.attempt.is_some_and(is_over) {
+        let is_over = |it: &Arc<AttemptEnd>| it.is_over(Instant::now(), has_head, is_measured);
+        if self.attempt.as_ref().is_some_and(is_over) {
             Ended::Failed(self.connection.timed_out(self.start))
         } else {
             Ended::Dropped

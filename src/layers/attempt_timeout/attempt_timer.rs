@@ -1,50 +1,70 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::body::LossNotice;
-use crate::call::Deadline;
+use crate::call::AttemptEnd;
 use crate::classify::{Progress, Verdict};
 use crate::error::Error;
 use crate::grpc::Status;
-use crate::kernel::timer::{NoRuntime, Timer};
+use crate::kernel::timer::{Home, NoRuntime, Timer};
 use crate::report::{Phase, Trace};
-
-use super::policy::Bounds;
 
 /// Bounds one attempt: the local timer that ends it, and the recognition of its end if the server,
 /// which received the timeout, ends it.
 #[derive(Debug)]
 pub(crate) struct AttemptTimer {
-    end: Deadline,
+    end: Arc<AttemptEnd>,
     trace: Option<Trace>,
     until_first_message: bool,
     /// `None` once the response has come far enough that the timeout no longer applies.
-    timer: Option<Timer>,
-    /// Whether `grpc-timeout` holds the end of the attempt.
-    is_told: bool,
+    timer: Option<Clock>,
     /// Signals during the attempt that no other can follow. Set only for a call with a deadline,
     /// which then ends the attempt instead (CONTRACT D12).
     loss: Option<LossNotice>,
 }
 
+/// The timer for an end of the attempt.
+#[derive(Debug)]
+struct Clock {
+    home: Home,
+    at: Instant,
+    timer: Timer,
+}
+
+impl Clock {
+    fn new(home: Home, at: Instant) -> Self {
+        let timer = home.timer(at);
+        Self { home, at, timer }
+    }
+
+    /// The attempt ends later than it was to, because it has waited for a connection.
+    fn set(&mut self, at: Instant) {
+        if at != self.at {
+            *self = Self::new(self.home.clone(), at);
+        }
+    }
+}
+
 impl AttemptTimer {
-    pub(super) fn new(
-        end: Deadline,
-        timer: Timer,
-        bounds: Bounds,
-        trace: Option<Trace>,
-        loss: Option<LossNotice>,
-    ) -> Self {
+    pub(super) fn new(end: Arc<AttemptEnd>, home: &Home, until_first_message: bool) -> Self {
+        let at = end.deadline().map(|end| end.at());
         Self {
+            timer: at.map(|at| Clock::new(home.clone(), at)),
             end,
+            trace: None,
+            until_first_message,
+            loss: None,
+        }
+    }
+
+    /// With what the layers above keep of the call.
+    pub(super) fn with(self, trace: Option<Trace>, loss: Option<LossNotice>) -> Self {
+        Self {
             trace,
-            until_first_message: bounds.until_first_message,
-            timer: Some(timer),
-            is_told: bounds.is_told,
             loss,
+            ..self
         }
     }
 
@@ -68,21 +88,23 @@ impl AttemptTimer {
     }
 
     fn is_needed(&self) -> bool {
-        self.is_told || self.timer.is_some()
+        self.end.is_told() || self.timer.is_some()
     }
 
     /// Ready once the timeout has passed; wakes the task then.
     pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NoRuntime>> {
-        let is_over = self.remaining().is_zero();
-        let Some(timer) = &mut self.timer else {
+        let (Some(clock), Some(end)) = (&mut self.timer, self.end.deadline()) else {
+            // While the attempt waits for a connection, its call is polled when it has one.
             return Poll::Pending;
         };
+        clock.set(end.at());
+        let is_over = end.remaining(Instant::now()).is_zero();
         // tokio's timers stay pending once the inner service has used up the task's budget
         // (tokio::task::coop).
         let passed = if is_over {
             Ok(())
         } else {
-            ready!(timer.poll(cx))
+            ready!(clock.timer.poll(cx))
         };
         if self.loss.as_ref().is_some_and(LossNotice::is_given) {
             self.timer = None;
@@ -101,8 +123,9 @@ impl AttemptTimer {
     /// The error itself, or the attempt's end under another code: the clocks of the transport, the
     /// server and the layers below end the attempt at about one time (CONTRACT D11).
     pub(super) fn name(&self, error: Error, otherwise: Phase) -> Error {
-        let is_end = self.is_told && error.is_end(self.end, self.end.timeout(), Instant::now());
-        if !is_end {
+        let timeout = self.end.timeout();
+        let told = self.end.deadline().filter(|_| self.end.is_told());
+        if !told.is_some_and(|end| error.is_end(end, timeout, Instant::now())) {
             return error;
         }
         let verdict = error.verdict();
@@ -112,7 +135,6 @@ impl AttemptTimer {
         };
         let phase = self.trace.as_ref().map_or(otherwise, Trace::phase);
         let phase = error.phase_of_channel(phase);
-        let timeout = self.end.timeout();
         // The server ended it, and the error states that, because the local timer did not.
         let named = if self.timer.is_none() {
             Error::attempt_ended_by_peer(timeout, phase, progress, Arc::new(error))
@@ -137,9 +159,5 @@ impl AttemptTimer {
             named if is_end(&named) => Err(named),
             _ => Ok(()),
         }
-    }
-
-    fn remaining(&self) -> Duration {
-        self.end.remaining(Instant::now())
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::RequestBody;
-use crate::call::{self, AttemptEnd, Deadline, Timeout};
+use crate::call::{self, AttemptEnd, Timeout};
 use crate::classify::Reason;
 use crate::dispatch::{Readied, Recorder, always_guard, guard};
 use crate::error::{BoxError, Error, GiveUp};
@@ -147,17 +147,20 @@ impl<S> AttemptTimeout<S> {
         let bounds = bounds.filter(|_| !is_malformed)?;
         let loss = context.loss().filter(|_| remaining.is_some()).cloned();
         let trace = context.trace().cloned();
-        let mut end = Deadline::after(now, timeout);
         let covers_message = bounds.is_told || bounds.until_first_message;
-        context.end_as_attempt(AttemptEnd::new(end.at(), covers_message));
-        let timer = self.home.timer(end.at());
-        if bounds.is_told {
-            let rest = remaining.map_or(Duration::MAX, |left| left.saturating_sub(end.timeout()));
-            end = end.told_later(Deadline::grace(end.timeout()).min(rest));
-            context.bound(end);
-            end.stamp(request.headers_mut(), now);
+        let end = AttemptEnd::new(now, timeout, deadline).covering(bounds.is_told, covers_message);
+        let end = Arc::new(end);
+        if deadline.is_none() && context.attempt().is_none() {
+            end.include_waits();
         }
-        Some(AttemptTimer::new(end, timer, bounds, trace, loss))
+        context.end_as_attempt(Arc::clone(&end));
+        if let Some(told) = end.deadline().filter(|_| bounds.is_told) {
+            context.bound(told);
+            told.stamp(request.headers_mut(), now);
+        }
+        let until_first_message = bounds.until_first_message;
+        let timer = AttemptTimer::new(end, &self.home, until_first_message);
+        Some(timer.with(trace, loss))
     }
 }
 

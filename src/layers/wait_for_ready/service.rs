@@ -96,6 +96,7 @@ where
         let options = context.map(call::Context::options);
         if let Some(context) = context {
             context.seen_by(call::Reader::Wait);
+            context.include_waits();
         }
         let policy = &self.gate.settings.policy;
         let wait_mode = policy.wait_mode(request.uri().path(), options);

@@ -170,8 +170,7 @@ async fn a_dial_is_part_of_the_attempt() {
 }
 
 // CONTRACT W2: the stack's order
-// Over tonic alone: over ours the wait takes the attempt's time.
-#[tokio::test(start_paused = true)]
+#[transports::test(start_paused = true)]
 async fn waiting_for_the_channel_is_no_attempt() {
     let server = Server::in_memory_unstarted();
     let stack = grpc_resilience::Resilience::new()
