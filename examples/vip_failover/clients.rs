@@ -1,4 +1,4 @@
-//! The clients: the README's lines with a few settings more, and what a guide tells clients of a
+//! The clients: the README's lines with three settings more, and what a guide tells clients of a
 //! leader to do.
 
 use std::net::SocketAddr;
@@ -26,25 +26,20 @@ pub(crate) struct Ours {
     pub(crate) leader: LeaderClient<Resilient<Channel>>,
 }
 
-/// The longest that an attempt takes, where connections may be black holes.
-pub(crate) const ATTEMPT: Duration = Duration::from_secs(1);
-
 impl Ours {
-    /// Once it is connected. An attempt's time counts its wait for a connection, too, so it has a
-    /// limit only where that is of use.
-    pub(crate) async fn new(vip: SocketAddr, attempt: Option<Duration>) -> Result<Self, Failure> {
+    /// Once it is connected.
+    pub(crate) async fn new(vip: SocketAddr) -> Result<Self, Failure> {
         let channel = Channel::builder(format!("ipv4:{vip}"))
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(10))
             .build()?;
-        let mut resilience = Resilience::new()
+        let layered = Resilience::new()
             .default_timeout(Duration::from_secs(15))
             .retry(RetryPolicy::until_deadline())
-            .idempotent("/vip_failover.v1.Leader/Read")?;
-        if let Some(attempt) = attempt {
-            resilience = resilience.attempt_timeout(AttemptTimeoutLayer::new(attempt)?);
-        }
-        let mut leader = LeaderClient::new(resilience.wrap(channel.clone()));
+            .attempt_timeout(AttemptTimeoutLayer::new(Duration::from_secs(1))?)
+            .idempotent("/vip_failover.v1.Leader/Read")?
+            .wrap(channel.clone());
+        let mut leader = LeaderClient::new(layered);
         leader.read(Ask { number: 0 }).await?;
         Ok(Self { channel, leader })
     }

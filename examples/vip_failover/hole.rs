@@ -11,7 +11,6 @@ use grpc_resilience_examples::show::table::{Row, compare};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::args::Args;
-use crate::clients::ATTEMPT;
 use crate::leader::Leader;
 use crate::pair::Pair;
 use crate::timeline::Timeline;
@@ -75,7 +74,7 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
 async fn one(callers: u32, args: &Args) -> Result<Vec<(&'static str, Figures)>, Failure> {
     let (old, new) = (Leader::start(0).await?, Leader::start(1).await?);
     let mut vip = Vip::new(&[old.address])?;
-    let clients = Pair::new(vip.address(), Some(ATTEMPT), args.quick).await?;
+    let clients = Pair::new(vip.address(), args.quick).await?;
     let length = if args.quick { QUICK } else { LENGTH };
     let opening = Instant::now();
     let mut timeline = Timeline::new(opening);

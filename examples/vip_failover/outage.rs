@@ -72,7 +72,7 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
 async fn one(lasts: Duration, is_short: bool) -> Result<Run, Failure> {
     let (old, new) = (Leader::start(0).await?, Leader::start(1).await?);
     let mut vip = Vip::new(&[old.address])?;
-    let clients = Pair::new(vip.address(), None, is_short).await?;
+    let clients = Pair::new(vip.address(), is_short).await?;
     let (opening, length) = (Instant::now(), CALM + lasts + AFTER);
     let mut timeline = Timeline::new(opening);
     let moving = async {

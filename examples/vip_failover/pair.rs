@@ -17,12 +17,8 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// Once they are connected.
-    pub(crate) async fn new(
-        vip: SocketAddr,
-        attempt: Option<Duration>,
-        is_short: bool,
-    ) -> Result<Self, Failure> {
-        let ours = Ours::new(vip, attempt).await?;
+    pub(crate) async fn new(vip: SocketAddr, is_short: bool) -> Result<Self, Failure> {
+        let ours = Ours::new(vip).await?;
         let guide = if is_short {
             None
         } else {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::Request;
 
 use crate::args::Args;
-use crate::clients::{ATTEMPT, Ours};
+use crate::clients::Ours;
 use crate::leader::Leader;
 use crate::proto::leader::{Ask, Told};
 use crate::vip::Vip;
@@ -48,7 +48,7 @@ impl Seen {
 pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     let leaders = [Leader::start(0).await?, Leader::start(1).await?];
     let mut vip = Vip::new(&[leaders[0].address])?;
-    let ours = Ours::new(vip.address(), Some(ATTEMPT)).await?;
+    let ours = Ours::new(vip.address()).await?;
     let mut numbers = Resumable::builder(Request::new(Ask { number: 0 }), move |request| {
         let mut leader = ours.leader.clone();
         async move { leader.follow(request).await }

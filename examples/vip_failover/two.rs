@@ -59,7 +59,7 @@ async fn through(is_guide: bool) -> Result<Figures, Failure> {
     let leaders = [Leader::start(0).await?, Leader::start(1).await?];
     let [old, new] = leaders.each_ref().map(|it| it.address);
     let mut vip = Vip::new(&[old])?;
-    let ours = Ours::new(vip.address(), None).await?;
+    let ours = Ours::new(vip.address()).await?;
     let guide = Guide::new(vip.address()).await?;
     let (opening, counts) = (Instant::now(), Arc::<Counts>::default());
     let work = async {
