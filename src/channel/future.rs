@@ -12,13 +12,13 @@ use super::core::Core;
 use super::errors::{closed, queue_full};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look, stamp};
 use super::look::{Picked, Wish};
+use super::terms::Terms;
 use super::timing::Deadlined;
 use super::unready::Unready;
-use crate::call::{AttemptEnd, CallOptions, Deadline, Earlier};
+use crate::call::{CallOptions, Earlier};
 use crate::classify::TransportError;
 use crate::error::BoxError;
 use crate::ready::Waiter;
-use crate::report::Trace;
 
 /// The future of a call of [`Channel`](super::Channel). Dropping it ends the call.
 ///
@@ -44,43 +44,6 @@ pub struct ResponseFuture<B: Body> {
     /// h2 holds a stream of the connection: another look is to come after others have run.
     is_held: bool,
     core: Option<Arc<Core>>,
-}
-
-/// What is agreed for a call.
-pub(super) struct Terms {
-    pub(super) deadline: Option<Deadline>,
-    /// A layer above has a timer for the deadline.
-    pub(super) is_timed: bool,
-    /// It waits for a connection even if none can be made.
-    pub(super) is_patient: bool,
-    pub(super) wishes: Option<Box<Wishes>>,
-    /// It may be repeated if it fails.
-    pub(super) may_repeat: bool,
-    /// When a layer above ends this attempt of the call.
-    pub(super) attempt: Option<Arc<AttemptEnd>>,
-    /// Where the layers above write what happens to it.
-    pub(super) trace: Option<Trace>,
-}
-
-impl Terms {
-    /// The deadline of a call that did not have to wait yet.
-    fn deadlined(&self, core: &Core) -> Option<Deadlined> {
-        let deadline = self.deadline?;
-        Some(if self.is_timed {
-            Deadlined::timed_above(deadline)
-        } else {
-            Deadlined::later(deadline, &core.shared.home)
-        })
-    }
-}
-
-/// What few calls want of their endpoint.
-#[derive(Default)]
-pub(super) struct Wishes {
-    /// What earlier attempts of the call have shown.
-    pub(super) earlier: Option<Arc<Earlier>>,
-    /// The caller's choices among them.
-    pub(super) options: Option<Arc<CallOptions>>,
 }
 
 enum Stage<B: Body> {
@@ -236,9 +199,8 @@ impl<B: Body> ResponseFuture<B> {
         {
             let trace = self.terms.trace.as_ref();
             Unready::begin(&mut self.unready, trace, Instant::now());
-            if let Some(attempt) = self.terms.attempt.as_ref().filter(|it| !it.has_waits()) {
-                let deadline = attempt.waits(core.shared.settings.timeout);
-                self.is_bound_by(deadline);
+            if self.terms.waits(core.shared.settings.timeout) {
+                self.timer = None;
             }
         }
     }
@@ -251,20 +213,7 @@ impl<B: Body> ResponseFuture<B> {
         };
         let now = Instant::now();
         unready.end(self.terms.trace.as_ref(), now);
-        if let Some(attempt) = &self.terms.attempt
-            && attempt.deadline().is_none()
-        {
-            let deadline = attempt.begins(now, core.shared.settings.timeout);
-            self.is_bound_by(deadline);
-        }
-    }
-
-    /// It ends then and not when it was to, because waiting for a connection is no attempt (CONTRACT
-    /// W2).
-    fn is_bound_by(&mut self, deadline: Option<Deadline>) {
-        if self.terms.deadline != deadline {
-            self.terms.deadline = deadline;
-            self.terms.is_timed = false;
+        if self.terms.begins(now, core.shared.settings.timeout) {
             self.timer = None;
         }
     }

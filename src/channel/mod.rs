@@ -92,6 +92,7 @@ mod shared;
 mod snapshot;
 mod subchannel;
 mod target;
+mod terms;
 mod timing;
 mod unready;
 mod view;
