@@ -75,8 +75,8 @@
 //!   `attempt`, `code`, `reason`, `delay`, `error`.
 //! - A call waits for the channel, once a call: `method`, `attempt`; the channel's last failure, if
 //!   there was one, as `channel_code`, `channel_reason` and `channel_error`; the `delay` until the
-//!   next dial, if none is under way. Not over the crate's own channel, where the wait is in the
-//!   call's report.
+//!   next dial, if none is under way. Over the crate's own channel, a call that finds it down, and
+//!   without `delay`.
 //! - A call failed, by any layer's decision: `method`, `attempts` (the number begun), `code`,
 //!   `reason`, `give_up`, `error`.
 //! - The waiting calls go to the channel: `calls`.

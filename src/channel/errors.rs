@@ -3,7 +3,9 @@ use std::sync::Arc;
 use super::connectivity::Connectivity;
 use super::health::Unhealthy;
 use crate::classify::{Progress, Reason, TransportError, Verdict, display_chain};
+use crate::events;
 use crate::grpc::Code;
+use crate::methods::method_of;
 use crate::report::SharedError;
 
 /// A failure in these words and those of its cause.
@@ -25,6 +27,22 @@ pub(super) fn failed(
 pub(super) fn not_ready(state: Connectivity, error: Option<SharedError>) -> TransportError {
     let message = format!("no connection is ready ({state}), and the call does not wait for one");
     failed(unready(error.as_ref()), None, message, error)
+}
+
+/// Logs that a call waits, for no connection is ready because of this (CONTRACT V1).
+#[cold]
+pub(super) fn tell_wait(path: &str, attempt: Option<u32>, last: &SharedError) {
+    if !events::has_ears_for_waits() {
+        return;
+    }
+    let verdict = unready(Some(last));
+    let failed = events::Failed {
+        code: verdict.code.name(),
+        reason: verdict.reason.name(),
+        message: &display_chain(&**last),
+        endpoint: None,
+    };
+    events::waits(method_of(path), attempt, Some(failed), None);
 }
 
 /// No connection was made, or there is one to a server that is not healthy.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::connection::Why;
 use super::core::Core;
-use super::errors::{closed, queue_full};
+use super::errors::{closed, queue_full, tell_wait};
 use super::exchange::{Begun, Exchange, Look, Outgoing, Ready, ResponseBody, Slot, look, stamp};
 use super::look::{Picked, Wish};
 use super::terms::Terms;
@@ -19,6 +19,7 @@ use crate::call::{CallOptions, Earlier};
 use crate::classify::TransportError;
 use crate::error::BoxError;
 use crate::ready::Waiter;
+use crate::report::Trace;
 
 /// The future of a call of [`Channel`](super::Channel). Dropping it ends the call.
 ///
@@ -51,6 +52,16 @@ enum Stage<B: Body> {
     Waiting(Outgoing<B>, bool),
     Sent(Exchange),
     Over,
+}
+
+impl<B: Body> Stage<B> {
+    /// That of a request that was not sent.
+    fn path(&self) -> Option<&str> {
+        match self {
+            Self::Waiting(out, _) => out.head.as_ref().map(|head| head.uri().path()),
+            Self::Sent(_) | Self::Over => None,
+        }
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Stage<B> {
@@ -198,6 +209,12 @@ impl<B: Body> ResponseFuture<B> {
             && core.is_unready()
         {
             let trace = self.terms.trace.as_ref();
+            if self.unready.is_none()
+                && let (Some(path), Some(last)) = (self.stage.path(), core.error())
+            {
+                let attempt = trace.map(Trace::attempts).filter(|number| *number > 0);
+                tell_wait(path, attempt, &last);
+            }
             Unready::begin(&mut self.unready, trace, Instant::now());
             if self.terms.waits(core.shared.settings.timeout) {
                 self.timer = None;

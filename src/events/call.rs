@@ -44,6 +44,12 @@ pub(crate) fn retries(
     }
 }
 
+/// Whether the event of [`waits`] is heard.
+#[cfg(feature = "channel")]
+pub(crate) fn has_ears_for_waits() -> bool {
+    tracing::event_enabled!(target: TARGET, tracing::Level::DEBUG)
+}
+
 /// The call waits for the channel; `delay` is the time until the next dial, if none is under way.
 /// The call itself was not sent, so the fields are those of the channel's last failure.
 #[cold]

@@ -23,6 +23,8 @@ pub(crate) mod server;
 pub(crate) mod stream;
 
 pub(crate) use budget::{budget_is_back, budget_is_empty};
+#[cfg(feature = "channel")]
+pub(crate) use call::has_ears_for_waits;
 pub(crate) use call::{Failed, gave_up, retries, waits};
 pub(crate) use channel::{calls_released, channel_is_back, channel_is_down, channel_is_shut_down};
 #[cfg(feature = "channel")]

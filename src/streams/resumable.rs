@@ -164,7 +164,7 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
     }
 
     /// The token of the last message that was handed on, to be stored with what the messages led
-    /// to. A later [`Builder::start_at`] goes on after it.
+    /// to. A later [`start_at`](super::Builder::start_at) goes on after it.
     #[must_use]
     pub fn token(&self) -> Option<&Token> {
         self.handed_on.as_ref()
