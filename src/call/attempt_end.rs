@@ -19,6 +19,10 @@ pub(crate) struct AttemptEnd {
     /// `grpc-timeout` holds the end of the attempt.
     is_told: bool,
     /// A head without a message is not enough.
+    #[cfg_attr(
+        not(feature = "channel"),
+        expect(dead_code, reason = "the channel alone reads it")
+    )]
     covers_message: bool,
     /// Waiting for a connection is part of the attempt.
     has_waits: AtomicBool,
