@@ -72,6 +72,7 @@ impl<C: Transport + Sync> Watcher<C> {
         .resume(|_first, start_revision| WatchRequest { start_revision })
         .hold_until_token()
         .lost(|response| response.compact_revision > 0)
+        .start_at(state.revision + 1)
         .on_lost(OnLost::Restart)
         .on_end(OnEnd::Reopen)
         .policy(policy()?)

@@ -69,12 +69,17 @@ impl AttemptEnd {
         self.timeout
     }
 
+    /// When the attempt began; `None` while it waits for a connection.
+    fn beginning(&self) -> Option<Instant> {
+        match self.began.load(Ordering::Acquire) {
+            WAITS => None,
+            nanos => Some(self.called + Duration::from_nanos(nanos)),
+        }
+    }
+
     /// The end, as the peer is told of it; `None` while the attempt waits for a connection.
     pub(crate) fn deadline(&self) -> Option<Deadline> {
-        let began = match self.began.load(Ordering::Acquire) {
-            WAITS => return None,
-            nanos => self.called + Duration::from_nanos(nanos),
-        };
+        let began = self.beginning()?;
         let end = Deadline::after(began, self.timeout);
         if !self.is_told {
             return Some(end);
@@ -110,6 +115,11 @@ impl AttemptEnd {
             (Some(call), Some(end)) => Some(call.earliest(end)),
             (call, end) => call.or(end),
         }
+    }
+
+    /// When the attempt began, or was to begin.
+    pub(crate) fn began(&self) -> Instant {
+        self.beginning().unwrap_or(self.called)
     }
 
     /// The deadline of the call, or an earlier one of the channel.

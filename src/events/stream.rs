@@ -54,7 +54,7 @@ pub(crate) fn token_lost(
         on_lost,
         ?delay,
         error = failed.map(|it| it.message),
-        "the server no longer has the place at which the stream was to resume: messages are lost"
+        "the stream can't resume where it broke off: messages are lost, or all of them come again"
     );
 }
 

@@ -18,6 +18,9 @@ use super::{OnEnd, OnLost};
 /// (CONTRACT S3).
 const MAX_REFUSALS: u32 = 3;
 
+/// A stream that was open for so long was not refused, whatever ended it.
+const ACCEPTED: Duration = Duration::from_secs(60);
+
 /// The least time between two streams that begin anew, if no opening with a token succeeded
 /// between: without it, a server that refuses each token would be asked for ever.
 const RESTART: (Duration, f64, Duration) = (Duration::from_secs(60), 3.0, Duration::from_secs(600));
@@ -45,8 +48,10 @@ pub(super) struct Course<Token> {
     previous_backoff: Duration,
     /// How often openings with `token` were refused.
     refusals: u32,
-    /// The opening that runs asked for a token.
-    is_resumed: bool,
+    /// The token that the opening which runs asked for.
+    asked: Option<Token>,
+    /// Since when it is open.
+    open_since: Option<Instant>,
     /// The opening that runs brought a new token.
     has_progressed: bool,
     /// Messages were handed on after `token` that should have waited for the next one.
@@ -108,7 +113,8 @@ impl<Token: Clone + PartialEq> Course<Token> {
             retries: 0,
             previous_backoff: Duration::ZERO,
             refusals: 0,
-            is_resumed: false,
+            asked: None,
+            open_since: None,
             has_progressed: false,
             is_unresumable: false,
             losses: 0,
@@ -146,8 +152,14 @@ impl<Token: Clone + PartialEq> Course<Token> {
     /// An opening begins.
     pub(super) fn opens(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
-        self.is_resumed = self.token.is_some();
+        self.asked = self.token.clone();
+        self.open_since = None;
         self.has_progressed = false;
+    }
+
+    /// The opening succeeded.
+    pub(super) fn opened(&mut self, now: Instant) {
+        self.open_since = Some(now);
     }
 
     /// A message came. Only a new token is progress: a message without one may be a repetition, and
@@ -163,7 +175,7 @@ impl<Token: Clone + PartialEq> Course<Token> {
         self.attempts = 1;
         self.restart_backoff();
         self.refusals = 0;
-        if self.is_resumed {
+        if self.asked.is_some() {
             self.losses = 0;
             self.restarted_at = None;
         }
@@ -213,9 +225,15 @@ impl<Token: Clone + PartialEq> Course<Token> {
         let is_charged =
             is_retried || policy.is_status_charged(&verdict, error.status(), CallOptions::unset());
         let is_final = !is_retried && plan != Plan::Stop(GiveUp::CodeNotRetryable)
-            || verdict.reason.is_incurable();
+            || verdict.reason.is_incurable()
+            || verdict.hint == Some(Hint::Stop);
+        let has_lived = |since| moment.now.saturating_duration_since(since) >= ACCEPTED;
+        if self.open_since.is_some_and(has_lived) {
+            self.refusals = 0;
+        }
         let is_refusal = !is_final
             && !self.has_progressed
+            && self.asked == self.token
             && (verdict.code == Code::Internal || is_answer(verdict) && !is_retried);
         let is_gone = !is_final && self.is_gone(verdict);
         self.refusals += u32::from(is_refusal);
@@ -224,7 +242,10 @@ impl<Token: Clone + PartialEq> Course<Token> {
             // An original request has no token to lose.
             Step::Fail(GiveUp::AttemptsExhausted)
         } else if is_gone || is_refused {
-            self.lose(verdict.hint, moment)
+            match self.plan_as_retryable(outcome) {
+                Plan::Stop(GiveUp::HintTooLong) => Step::Fail(GiveUp::HintTooLong),
+                _ => self.lose(verdict.hint, moment),
+            }
         } else if is_final || is_retried {
             self.follow(plan)
         } else if breaks_off(verdict) || is_answer(verdict) && self.can_be_told_again() {
@@ -244,11 +265,12 @@ impl<Token: Clone + PartialEq> Course<Token> {
     }
 
     /// Whether the server said that it no longer has what an opening asked for (CONTRACT S3). After
-    /// a newer token it speaks of something else.
+    /// a newer token, or a place that the caller chose meanwhile, it speaks of something else.
     fn is_gone(&self, verdict: Verdict) -> bool {
         matches!(verdict.code, Code::OutOfRange | Code::FailedPrecondition)
             && is_answer(verdict)
-            && self.is_resumed
+            && self.asked.is_some()
+            && self.asked == self.token
             && !self.has_progressed
     }
 

@@ -170,3 +170,54 @@ fn an_opening_that_was_not_sent_is_repeated_at_its_cost() {
         assert_eq!(step, reopen(1), "{reason}");
     }
 }
+
+// CONTRACT S3
+#[test]
+fn an_answer_about_another_token_than_the_callers_is_no_refusal_of_it() {
+    let mut course = course(OnEnd::Reopen, OnLost::Restart, Some(1));
+    course.opens();
+    course.resume_from(9);
+    let step = course.on_failure(&answer(Code::OutOfRange), now()).step;
+    assert!(matches!(step, Step::Reopen { .. }), "{step:?}");
+    assert_eq!(course.token(), Some(&9));
+    course.opens();
+    let step = course.on_failure(&answer(Code::OutOfRange), now()).step;
+    assert_eq!(step, restart(0));
+}
+
+// CONTRACT S3
+#[test]
+fn a_stream_that_was_open_for_a_minute_was_not_refused() {
+    let start = Instant::now();
+    for (lived, is_lost) in [(59, true), (60, false)] {
+        let mut course = course(OnEnd::Reopen, OnLost::Restart, Some(1));
+        let mut step = Step::Done;
+        for _ in 0..3 {
+            course.opens();
+            course.opened(start);
+            step = course
+                .on_failure(&answer(Code::Internal), at(start + secs(lived)))
+                .step;
+        }
+        assert_eq!(step == restart(0), is_lost, "{lived}: {step:?}");
+    }
+}
+
+// CONTRACT S2, P10
+#[test]
+fn a_server_that_forbids_retries_or_asks_for_days_ends_the_stream() {
+    for (hint, give_up) in [
+        (Hint::Stop, None),
+        (Hint::AtLeast(secs(864_000)), Some(GiveUp::HintTooLong)),
+    ] {
+        let mut course = course(OnEnd::Reopen, OnLost::Restart, Some(1));
+        course.opens();
+        let error = answer(Code::OutOfRange).hinted(Some(hint));
+        let step = course.on_failure(&error, now()).step;
+        match (step, give_up) {
+            (Step::Fail(found), Some(expected)) => assert_eq!(found, expected),
+            (Step::Fail(_), None) => {}
+            (step, _) => panic!("{hint:?}: {step:?}"),
+        }
+    }
+}

@@ -67,9 +67,10 @@
 //! - **Budget**: an opening that follows another costs what a retry costs, in the budget that a
 //!   layer below has given to the calls of the stream. If the budget has no permit, the opening waits
 //!   at least 30 s and is then a call of its own. The failure itself is charged once, by the retry
-//!   layer below or else here. An opening that follows a clean end and new messages is free. Streams
-//!   give a budget back next to nothing, since they are few and long: where many share a channel
-//!   whose server dies often, give it a larger budget, or `unlimited_budget()`.
+//!   layer below or else here. An opening that follows a clean end and a new token is free. Streams
+//!   give a budget back next to nothing, since they are few and long, and nothing at all without a
+//!   retry layer below: where many share a channel whose server dies often, give it a larger budget,
+//!   or `unlimited_budget()`.
 //! - **Deadline**: the default timeout of a deadline layer does not apply. The request's own timeout
 //!   bounds the stream as a whole, over all openings.
 //!   [`open_timeout`](Builder::open_timeout) bounds each opening, and
@@ -102,7 +103,7 @@
 //! # }
 //! # #[derive(Clone, Default)] struct WatchCreateRequest { key: Vec<u8>, start_revision: i64 }
 //! # struct Event { mod_revision: i64 }
-//! # struct WatchResponse { events: Vec<Event>, fragment: bool, compact_revision: i64 }
+//! # struct WatchResponse { events: Vec<Event>, fragment: bool, canceled: bool }
 //! # async fn range() -> i64 { 7 }
 //! use grpc_resilience::streams::{self, OnEnd, OnLost, Resumable};
 //! use tonic::Request;
@@ -121,7 +122,8 @@
 //! })
 //! .resume(|first, revision| WatchCreateRequest { start_revision: revision, ..first.clone() })
 //! .hold_until_token()
-//! .lost(|response| response.compact_revision > 0)
+//! .start_at(revision + 1)
+//! .lost(|response| response.canceled) // Compacted, or refused.
 //! .on_lost(OnLost::Restart)
 //! .on_end(OnEnd::Reopen)
 //! .method("/etcdserverpb.Watch/Watch")

@@ -81,6 +81,9 @@ impl<Req: Clone> Template<Req> {
     }
 }
 
+/// Longer than any stream lives, and short enough for tonic's `set_timeout`.
+const LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
+
 /// The earlier one of the caller's `grpc-timeout` and the option of the call.
 fn timeout_of<Req>(request: &Request<Req>) -> Option<Duration> {
     let headers = request.metadata().clone().into_headers();
@@ -93,8 +96,9 @@ fn timeout_of<Req>(request: &Request<Req>) -> Option<Duration> {
         Some(Timeout::After(timeout)) => Some(timeout),
         _ => None,
     };
-    match (header, option) {
+    let earlier = match (header, option) {
         (Some(header), Some(option)) => Some(header.min(option)),
         (header, option) => header.or(option),
-    }
+    };
+    earlier.map(|timeout| timeout.min(LONGEST))
 }

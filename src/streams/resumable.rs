@@ -171,7 +171,8 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
     }
 
     /// Lets the next opening resume at this token: after a [`Gap`], when the caller has read the
-    /// state again and knows how new it is. Messages of the stream that runs still come.
+    /// state again and knows how new it is. Messages of the stream that runs still come, and the
+    /// token of one of them replaces this one.
     pub fn resume_from(&mut self, token: Token) {
         self.handed_on = Some(token.clone());
         self.course.resume_from(token);
@@ -223,8 +224,11 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
         let timer = self
             .deadline
             .get_or_insert_with(|| home.timer_after(timeout));
-        let is_over = timer.poll(cx).is_ready();
-        is_over.then(|| Failure::expired(timeout))
+        match timer.poll(cx) {
+            Poll::Ready(Ok(())) => Some(Failure::expired(timeout)),
+            Poll::Ready(Err(NoRuntime)) => Some(Failure::without_runtime()),
+            Poll::Pending => None,
+        }
     }
 
     fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<Polled<T>> {

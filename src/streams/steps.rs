@@ -60,6 +60,7 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
     pub(super) fn opened(&mut self, response: Response<Messages<T>>) {
         let endpoint = response.extensions().get::<Endpoint>().cloned();
         let idle = self.parts.idle_timeout;
+        self.course.opened(Instant::now());
         self.state = State::Open {
             messages: response.into_inner(),
             idle: idle.map(|limit| self.home.timer_after(limit)),
@@ -75,7 +76,8 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
         } = &mut self.state
             && let Some(limit) = self.parts.idle_timeout
         {
-            idle.reset(Instant::now() + limit);
+            let now = Instant::now();
+            idle.reset(now.checked_add(limit).unwrap_or_else(|| idle.at()));
         }
         if self.parts.is_lost.as_mut().is_some_and(|it| it(&item)) {
             self.lost(item);

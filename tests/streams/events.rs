@@ -55,8 +55,8 @@ async fn each_opening_after_a_break_is_told_and_so_is_a_lost_token() {
              attempt=2 delay=100ms"
         ),
         format!(
-            "WARN message=the server no longer has the place at which the stream was to resume: \
-             messages are lost method={METHOD:?} code=\"OUT_OF_RANGE\" \
+            "WARN message=the stream can't resume where it broke off: \
+             messages are lost, or all of them come again method={METHOD:?} code=\"OUT_OF_RANGE\" \
              reason=\"foreign_status\" on_lost=\"restart\" delay=0ns error=\"compacted\""
         ),
         format!(

@@ -6,14 +6,13 @@ use super::shared::Connection;
 use crate::channel::eject::Blame;
 
 impl Connection {
-    /// An attempt that began at `start`, by the clock of the endpoint's load, timed out here; what
-    /// ejection takes that for now.
+    /// An attempt that began then timed out here; what ejection takes that for now.
     ///
     /// While the connection is taken for dead that is open: it is the endpoint's fault if the
     /// connection answers. Else the connection was lost, and however many calls were on it, that is
     /// one loss (CONTRACT O2).
     #[cold]
-    pub(crate) fn timed_out(&self, start: u64) -> Blame {
+    pub(crate) fn timed_out(&self, began: Instant) -> Blame {
         let Some(pinger) = &self.pinger else {
             return Blame::Both;
         };
@@ -22,7 +21,6 @@ impl Connection {
             pinger.silence().defer();
             return Blame::None;
         }
-        let began = self.load.at(start);
         if pinger.timed_out(began, Instant::now(), self.facts.heard()) && self.stance.doubt() {
             self.cell.wake();
         }

@@ -5,8 +5,17 @@ use std::sync::atomic::Ordering;
 use super::cell::Turn;
 use super::shared::Connection;
 
+/// The window grows by steps, because each is a frame to the peer.
 const STEP: u32 = 1 << 20;
 const MAX_WINDOW: u32 = 0x7fff_ffff;
+
+/// The connection's window with this number of bytes unread. Less than a quarter of `base` is lost
+/// to them.
+fn window_for(base: u32, unread: u64) -> u32 {
+    let step = (1 << (base / 4).max(1).ilog2()).min(STEP);
+    let unread = u32::try_from(unread).unwrap_or(u32::MAX) & !(step - 1);
+    base.saturating_add(unread).min(MAX_WINDOW)
+}
 
 impl Connection {
     /// A reader took this number of bytes of DATA.
@@ -31,9 +40,8 @@ impl Connection {
             // What cancelled calls left unread, h2 has given back.
             self.taken.store(self.facts.data(), Ordering::Relaxed);
         }
-        let unread = u32::try_from(self.unread()).unwrap_or(u32::MAX) & !(STEP - 1);
         let base = self.base_window.load(Ordering::Relaxed);
-        let wanted = base.saturating_add(unread).min(MAX_WINDOW);
+        let wanted = window_for(base, self.unread());
         if self.window.load(Ordering::Relaxed) != wanted {
             self.window.store(wanted, Ordering::Relaxed);
             turn.set_window(wanted);
@@ -45,5 +53,30 @@ impl Connection {
         self.wanted_window.store(stream_window, Ordering::Relaxed);
         self.base_window.fetch_max(stream_window, Ordering::Relaxed);
         self.cell.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CONTRACT C14
+    #[test]
+    fn unread_bytes_take_less_than_a_quarter_of_any_window() {
+        const MIB: u32 = 1 << 20;
+        for (base, unread, window) in [
+            (5 * MIB, 0, 5 * MIB),
+            (5 * MIB, MIB - 1, 5 * MIB),
+            (5 * MIB, MIB, 6 * MIB),
+            (65_535, 8_191, 65_535),
+            (65_535, 65_535, 65_535 + 7 * 8_192),
+            (1, 3, 4),
+            (MAX_WINDOW, 5, MAX_WINDOW),
+        ] {
+            assert_eq!(window_for(base, unread.into()), window, "{base}, {unread}");
+            let lost = u64::from(base) + u64::from(unread) - u64::from(window);
+            assert!(lost <= u64::from(base / 4) || window == MAX_WINDOW);
+        }
+        assert_eq!(window_for(5 * MIB, u64::MAX), MAX_WINDOW);
     }
 }

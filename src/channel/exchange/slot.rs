@@ -195,10 +195,13 @@ impl Slot {
     fn dropped(&mut self) -> Ended {
         let (has_head, is_measured) = (*self.has_head.get_mut(), *self.is_measured.get_mut());
         let is_over = |it: &Arc<AttemptEnd>| it.is_over(Instant::now(), has_head, is_measured);
-        if self.attempt.as_ref().is_some_and(is_over) {
-            Ended::Failed(self.connection.timed_out(self.start))
-        } else {
-            Ended::Dropped
+        match self.attempt.as_ref().filter(|it| is_over(it)) {
+            Some(attempt) => {
+                // A wait for a stream of the connection is part of the attempt.
+                let began = attempt.began().min(self.connection.load.at(self.start));
+                Ended::Failed(self.connection.timed_out(began))
+            }
+            None => Ended::Dropped,
         }
     }
 

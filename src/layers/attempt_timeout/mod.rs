@@ -45,7 +45,7 @@
 //! - **Interactions**: stands below the retry layer, which repeats a timed-out attempt of a call
 //!   that is declared safe, with any codes in the policy; and below wait-for-ready, so that waiting
 //!   for the channel is not part of an attempt. Over this crate's channel the attempt begins when it
-//!   has a connection, if the call has a deadline or a retry layer to bound the wait (CONTRACT W2).
+//!   has a connection, if the call has a deadline or is an attempt of a retry layer (CONTRACT W2).
 //!   Above a retry layer this layer bounds all attempts together and emits one WARN event. Over
 //!   other channels a dial is part of its attempt. If the timeout cuts a dial, the layers cannot see
 //!   whether the request was sent: choose a timeout that is longer than a dial, or give the endpoint
