@@ -193,6 +193,7 @@
 mod builder;
 mod choices;
 mod course;
+mod decision;
 mod event;
 mod failure;
 mod fault;

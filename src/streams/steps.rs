@@ -12,7 +12,7 @@ use crate::events::stream as events;
 use crate::grpc::Code;
 
 use super::Gap;
-use super::course::{Moment, Step};
+use super::decision::{Moment, Step};
 use super::failure::Failure;
 use super::held::Fate;
 use super::opening::Messages;
