@@ -1,4 +1,4 @@
-//! tower layers that keep gRPC calls going while servers die, move and overload.
+//! tower layers and a channel that keep gRPC calls going while servers die, move and overload.
 //!
 //! Each layer works alone over any tonic channel, under the unmodified generated client. Together
 //! the layers cooperate only through the request's [`call::Context`].
