@@ -80,9 +80,9 @@
 //! - A call failed, by any layer's decision: `method`, `attempts` (the number begun), `code`,
 //!   `reason`, `give_up`, `error`.
 //! - The waiting calls go to the channel: `calls`.
-//! - A stream that comes back broke off, or the server ended it, and it is opened again: `method` if
-//!   it is named, `attempt`, `code`, `reason`, `endpoint`, `delay`, `error`; for lack of a permit of
-//!   the budget it waits longer: `delay`; it failed: `attempts`, `give_up`.
+//! - A stream that comes back broke off, or the server ended it, and it is opened again: `method`
+//!   if it is named, `attempt`, `code`, `reason`, `endpoint`, `delay`, `error`; for lack of a
+//!   permit of the budget it waits longer: `delay`; it failed: `attempts`, `give_up`.
 //! - On a server, a call was refused because it is over its quota or past its caller's deadline, or
 //!   a handler was stopped at that deadline: `method`, `after`, `timeout`.
 //!
@@ -97,8 +97,8 @@
 //! - Nothing was read from a connection while attempts timed out on it: `timeouts`; and it answers
 //!   again: `silent_for`.
 //! - An endpoint is ejected: `reason`, `failures_in_a_row`, `calls`, `failures`, `better_rate`,
-//!   `times`, `ejected`, `most`, `lasts`. It stays ejected: `times`, `lasts`. It is to be probed, or
-//!   is back: `was_out`. All ready endpoints fail or are ejected, so all are used, or no longer:
+//!   `times`, `ejected`, `most`, `lasts`. It stays ejected: `times`, `lasts`. It is to be probed,
+//!   or is back: `was_out`. All ready endpoints fail or are ejected, so all are used, or no longer:
 //!   `ready`, `ejected`, `failing`.
 //! - The addresses of a channel changed: `resolved`, `endpoints`, `added`, `removed`; or they are
 //!   resolved again: `resolved`, `down_for`.
@@ -138,9 +138,9 @@
 //!
 //! `attempt` is the number of the attempt, from 1, and absent without a retry layer. `code` is
 //! gRPC's name, `reason` the name of a [`classify::Reason`], `give_up` of a [`GiveUp`], `fault` of
-//! a [`classify::ConnectFault`], and `error` the message of the status. Over the crate's own channel
-//! `endpoint` is the address; over others no event has it. To see the retries of a service, set
-//! `RUST_LOG=info,grpc_resilience=debug`.
+//! a [`classify::ConnectFault`], and `error` the message of the status. Over the crate's own
+//! channel `endpoint` is the address; over others no event has it. To see the retries of a service,
+//! set `RUST_LOG=info,grpc_resilience=debug`.
 //!
 //! A rule that is cited as "CONTRACT R6" is defined under that id in the repository's
 //! `docs/CONTRACT.md`, with its source.

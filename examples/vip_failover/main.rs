@@ -1,5 +1,5 @@
-//! The leader's address moves: it refuses connections, resets them, swallows what is sent, leads to a
-//! server that ends, or to two servers at once.
+//! The leader's address moves: it refuses connections, resets them, swallows what is sent, leads to
+//! a server that ends, or to two servers at once.
 //!
 //! Clients call one address, behind which a TCP proxy leads to the server that leads now. This
 //! crate's channel under `Resilience` is there, and tonic's under a recipe from a guide to such
@@ -30,20 +30,15 @@ mod vip;
 use std::process::ExitCode;
 
 use clap::Parser;
-use grpc_resilience_examples::Failure;
 use grpc_resilience_examples::show::again::unless_busy;
 use grpc_resilience_examples::show::promise::conclude;
-use tokio::runtime::Builder;
+use grpc_resilience_examples::{Failure, on_two_threads};
 
 use crate::args::{Args, Experiment};
 
 fn main() -> Result<ExitCode, Failure> {
     let args = Args::parse();
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(run(&args))
+    on_two_threads(run(&args))
 }
 
 async fn run(args: &Args) -> Result<ExitCode, Failure> {

@@ -18,7 +18,7 @@ use crate::vip::Vip;
 const NAME: &str = "stream";
 const FAILOVERS: u32 = 20;
 const QUICK: u32 = 5;
-/// Each so many failovers, old connections are a black hole rather than reset.
+/// In every tenth failover the old connections become black holes; in the others they are reset.
 const HOLES: u32 = 10;
 const EVERY: Duration = Duration::from_millis(300);
 const DOWN: Duration = Duration::from_millis(100);
@@ -112,7 +112,7 @@ pub(crate) async fn run(args: &Args) -> Result<Vec<Promise>, Failure> {
     ])
 }
 
-/// The leader after so many failovers.
+/// The leader after this number of failovers.
 fn turn([even, odd]: &[Leader; 2], failovers: u32) -> &Leader {
     if failovers.is_multiple_of(2) {
         even

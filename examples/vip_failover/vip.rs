@@ -31,8 +31,8 @@ enum Fate {
 /// An address that leads to a server.
 pub(crate) struct Vip {
     address: SocketAddr,
-    /// Bound for as long as this lives, and never listening: while no proxy listens, connections are
-    /// refused.
+    /// Bound for as long as this lives, and never listening: while no proxy listens, connections
+    /// are refused.
     _port: TcpSocket,
     leaders: Leaders,
     fate: watch::Sender<Fate>,

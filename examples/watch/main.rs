@@ -22,20 +22,15 @@ mod watcher;
 use std::process::ExitCode;
 
 use clap::Parser;
-use grpc_resilience_examples::Failure;
 use grpc_resilience_examples::show::again::unless_busy;
 use grpc_resilience_examples::show::promise::conclude;
-use tokio::runtime::Builder;
+use grpc_resilience_examples::{Failure, on_two_threads};
 
 use crate::args::Args;
 
 fn main() -> Result<ExitCode, Failure> {
     let args = Args::parse();
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(run(&args))
+    on_two_threads(run(&args))
 }
 
 async fn run(args: &Args) -> Result<ExitCode, Failure> {

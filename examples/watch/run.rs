@@ -33,7 +33,7 @@ const FROZEN: Duration = Duration::from_secs(2);
 /// How long all is well between.
 const BETWEEN: Duration = Duration::from_millis(700);
 
-/// The responses of a stream that ends by itself.
+/// After this number of responses the server ends a stream with OK.
 const RESPONSES: usize = 50;
 
 /// The revisions that are left after compaction: fewer than are written while the server is down.

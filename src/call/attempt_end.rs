@@ -45,13 +45,14 @@ impl AttemptEnd {
         }
     }
 
-    /// A wait for a connection is part of the attempt: no deadline and no retry layer bounds it, or a
-    /// wait-for-ready layer stands below.
+    /// A wait for a connection is part of the attempt: no deadline and no retry layer bounds it, or
+    /// a wait-for-ready layer stands below.
     pub(crate) fn include_waits(&self) {
         self.has_waits.store(true, Ordering::Relaxed);
     }
 
-    /// Sets whether `grpc-timeout` holds the end, and whether the first message has to come by then.
+    /// Sets whether `grpc-timeout` holds the end, and whether the first message has to come by
+    /// then.
     pub(crate) fn covering(self, is_told: bool, covers_message: bool) -> Self {
         Self {
             is_told,
@@ -77,7 +78,8 @@ impl AttemptEnd {
         }
     }
 
-    /// The end, as the peer is told of it; `None` while the attempt waits for a connection.
+    /// When the attempt ends, with the grace that the peer gets. `None` while it waits for a
+    /// connection.
     pub(crate) fn deadline(&self) -> Option<Deadline> {
         let began = self.beginning()?;
         let end = Deadline::after(began, self.timeout);

@@ -4,8 +4,8 @@ use std::time::Duration;
 use super::connect::Sockets;
 use super::connection::{Http2, Keepalive};
 use super::eject::{Ejection, Rules};
-use super::fault::Faults;
 use crate::backoff::{Backoff, ConnectionBackoff};
+use crate::error::Faults;
 use crate::ready::Bounds;
 
 /// What a channel was built with, checked.

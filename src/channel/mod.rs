@@ -43,8 +43,8 @@
 //!   way that they gave to no handler.
 //! - **Silence.** If two attempts in a row [time out](crate::attempt_timeout) on a connection from
 //!   which nothing is read, calls go to another one, which is dialled at once, until the silent one
-//!   answers a PING. So an address that moved is found within two attempts. Without an answer in the
-//!   [keepalive's time](Builder::keep_alive_timeout) the silent one is closed, and a WARN event
+//!   answers a PING. So an address that moved is found within two attempts. Without an answer in
+//!   the [keepalive's time](Builder::keep_alive_timeout) the silent one is closed, and a WARN event
 //!   says so (CONTRACT C22).
 //! - **TLS** for `https:` targets, by rustls, with settings that may change while calls go on:
 //!   [`TlsConfig`]. It needs the feature `tls-ring` or `tls-aws-lc`.
@@ -77,9 +77,9 @@ mod eject;
 mod endpoint;
 mod errors;
 mod exchange;
-mod fault;
 mod future;
 mod health;
+mod invalid_channel;
 mod lines;
 mod load;
 mod look;
@@ -106,8 +106,8 @@ pub use connection::{DialError, Phase};
 pub use connectivity::Connectivity;
 pub use eject::Ejection;
 pub use exchange::ResponseBody;
-pub use fault::{Fault, InvalidChannel};
 pub use future::ResponseFuture;
 pub use health::{Health, Unhealthy};
+pub use invalid_channel::InvalidChannel;
 pub use service::Channel;
 pub use snapshot::{ChannelSnapshot, ConnectionSnapshot, EndpointSnapshot, HealthSnapshot};

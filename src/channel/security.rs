@@ -3,8 +3,8 @@
 use tokio::sync::watch;
 
 use super::connect::{PeerName, Secure, TlsConfig};
-use super::fault::Faults;
 use super::reload::Reload;
+use crate::error::Faults;
 
 /// What a builder was given, not checked yet.
 #[derive(Debug, Default)]

@@ -25,8 +25,8 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// The call has no connection yet; whether it ends at another time meanwhile, because that is no
-    /// part of its attempt (CONTRACT W2).
+    /// The call has no connection yet; whether it ends at another time meanwhile, because that is
+    /// no part of its attempt (CONTRACT W2).
     pub(super) fn waits(&mut self, longest: Option<Duration>) -> bool {
         let apart = self.attempt.as_ref().filter(|it| !it.has_waits());
         let deadline = apart.map(|attempt| attempt.waits(longest));

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::AgentError;
+use crate::error::{Fault, Faults};
 
 /// Returned if a server could not be registered or deregistered.
 ///
@@ -58,30 +59,31 @@ pub enum RegistrationError {
 /// let Err(RegistrationError::Invalid(invalid)) = server.register().await else {
 ///     panic!("neither setting can be");
 /// };
-/// assert_eq!(invalid.setters().collect::<Vec<_>>(), ["agent", "check"]);
+/// let setters: Vec<_> = invalid.faults().iter().map(|fault| fault.setter()).collect();
+/// assert_eq!(setters, ["agent", "check"]);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRegistration {
-    pub(super) faults: Vec<(&'static str, String)>,
+    faults: Faults,
 }
 
 impl InvalidRegistration {
-    /// The setters whose values can't be.
-    pub fn setters(&self) -> impl Iterator<Item = &'static str> {
-        self.faults.iter().map(|(setter, _)| *setter)
+    /// All faults, in the order of the settings.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        self.faults.as_slice()
+    }
+
+    pub(super) fn new(faults: Faults) -> Self {
+        Self { faults }
     }
 }
 
 impl fmt::Display for InvalidRegistration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the registration can't be made")?;
-        for (number, (setter, text)) in self.faults.iter().enumerate() {
-            let comma = if number == 0 { ": " } else { "; " };
-            write!(f, "{comma}{setter}: {text}")?;
-        }
-        Ok(())
+        self.faults.write(f, "the registration can't be made")
     }
 }
 

@@ -28,10 +28,11 @@
 )]
 //! says what it does.
 //!
-//! Both speak HTTP without TLS, which is how a local agent listens: on loopback. An agent that takes
-//! HTTPS from other machines can keep that interface, by `addresses { http = "127.0.0.1" }` in its
-//! configuration. Each request has a connection of its own, so that no broken one is used again. The
-//! token of an access list is a header of the requests, and stands in no event, error or `Debug`.
+//! Both speak HTTP without TLS, which is how a local agent listens: on loopback. An agent that
+//! takes HTTPS from other machines can keep that interface, by `addresses { http = "127.0.0.1" }`
+//! in its configuration. Each request has a connection of its own, so that no broken one is used
+//! again. The token of an access list is a header of the requests, and stands in no event, error or
+//! `Debug`.
 
 mod address;
 mod agent;

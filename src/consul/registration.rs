@@ -10,6 +10,7 @@ use super::keeper::Keeper;
 use super::registered::Registered;
 use super::service::Service;
 use super::token::{InvalidToken, Token};
+use crate::error::Faults;
 
 /// A server that registers itself with its Consul agent, so that clients find it.
 ///
@@ -132,11 +133,9 @@ impl Registration {
     }
 
     fn checked(self) -> Result<(Agent, Service), InvalidRegistration> {
-        let mut faults = Vec::new();
+        let mut faults = Faults::default();
         let mut add = |is_fault: bool, setter: &'static str, text: &str| {
-            if is_fault {
-                faults.push((setter, text.to_owned()));
-            }
+            faults.check(setter, !is_fault, || text.to_owned());
         };
         add(self.service.is_empty(), "new", "a service needs a name");
         let no_address = format!(
@@ -180,7 +179,7 @@ impl Registration {
                 };
                 Ok((agent, service))
             }
-            _ => Err(InvalidRegistration { faults }),
+            _ => Err(InvalidRegistration::new(faults)),
         }
     }
 }
@@ -188,10 +187,11 @@ impl Registration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Fault;
 
     fn faults(registration: Registration) -> Vec<&'static str> {
         let invalid = registration.checked().unwrap_err();
-        invalid.setters().collect()
+        invalid.faults().iter().map(Fault::setter).collect()
     }
 
     #[test]

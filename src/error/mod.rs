@@ -22,12 +22,18 @@
 //! ```
 
 mod ended;
+#[cfg(feature = "tonic")]
+mod fault;
 mod layer_error;
 mod made;
 #[cfg_attr(not(feature = "tonic"), path = "shown_alone.rs")]
 mod shown;
 
 pub use crate::report::GiveUp;
+#[cfg(feature = "tonic")]
+pub use fault::Fault;
+#[cfg(feature = "tonic")]
+pub(crate) use fault::Faults;
 pub use layer_error::Error;
 
 /// tower's boxed error.

@@ -10,11 +10,12 @@ use crate::call::BudgetSlot;
 use crate::retry::{Policy, RetryPolicy};
 
 use super::course::{Course, Rules};
-use super::fault::{Faults, InvalidStream};
 use super::held::{Held, Limits};
+use super::invalid_stream::InvalidStream;
 use super::opening::{Messages, Open, Resume, Template};
 use super::resumable::{IsLost, Parts, Resumable, TokenOf};
 use super::{OnEnd, OnLost};
+use crate::error::Faults;
 
 /// The default backoff: quick after a restart of the server, and mild in a long outage.
 const BACKOFF: (Duration, f64, Duration) =
@@ -30,7 +31,9 @@ const BACKOFF: (Duration, f64, Duration) =
 /// use std::time::Duration;
 /// use tonic::{Request, Response, Status, Streaming};
 ///
-/// # async fn watch(_: Request<u64>) -> Result<Response<Streaming<u64>>, Status> { unimplemented!() }
+/// # async fn watch(_: Request<u64>) -> Result<Response<Streaming<u64>>, Status> {
+/// #     Err(Status::unavailable("no server"))
+/// # }
 /// let builder = Resumable::builder(Request::new(0), watch)
 ///     .token(|revision: &u64| Some(*revision))
 ///     .resume(|_request, revision| revision + 1)
@@ -204,8 +207,8 @@ impl<Req, T, Token> Builder<Req, T, Token> {
     /// Limits each opening, up to the response headers. Default: no limit but those of the layers
     /// and the channel.
     ///
-    /// There is no default because some servers, such as those of grpc-go, send the headers with the
-    /// first message: a quiet stream would be opened again and again.
+    /// There is no default because some servers, such as those of grpc-go, send the headers with
+    /// the first message: a quiet stream would be opened again and again.
     pub fn open_timeout(mut self, timeout: Duration) -> Self {
         self.open_timeout = Some(timeout);
         self
@@ -240,11 +243,10 @@ where
     /// All faults of the settings at once: `token` or `resume` is missing, a limit or a timeout is
     /// zero, a limit of held messages has no effect, or the policy never retries.
     pub fn build(self) -> Result<Resumable<T, Token>, InvalidStream> {
-        let mut faults = Faults::default();
-        self.check(&mut faults);
-        faults.into_result()?;
-        let (Some(token_of), Some(resume)) = (self.token, self.resume) else {
-            return Err(InvalidStream::default());
+        let faults = self.faults();
+        let (Some(token_of), Some(resume), true) = (self.token, self.resume, faults.is_empty())
+        else {
+            return Err(InvalidStream::new(faults));
         };
         let budget = BudgetSlot::default();
         let (template, timeout) = Template::new(self.request, &budget);
@@ -273,23 +275,26 @@ where
         Ok(Resumable::new(parts, course, Held::new(limits)))
     }
 
-    fn check(&self, faults: &mut Faults) {
+    fn faults(&self) -> Faults {
         const ABOVE_ZERO: &str = "it must be greater than zero";
         const NEEDS_HOLD: &str = "it needs `hold_until_token`";
+        let mut faults = Faults::default();
+        let mut check = |setter, is_so, text: &str| faults.check(setter, is_so, || text.into());
         let is_set = "it must be set";
-        faults.check("token", self.token.is_some(), is_set);
-        faults.check("resume", self.resume.is_some(), is_set);
-        faults.check("max_held", self.max_held != Some(0), ABOVE_ZERO);
+        check("token", self.token.is_some(), is_set);
+        check("resume", self.resume.is_some(), is_set);
+        check("max_held", self.max_held != Some(0), ABOVE_ZERO);
         let bytes = self.max_held_bytes.as_ref().map(|(bytes, _)| *bytes);
-        faults.check("max_held_bytes", bytes != Some(0), ABOVE_ZERO);
+        check("max_held_bytes", bytes != Some(0), ABOVE_ZERO);
         let holds = self.holds;
-        faults.check("max_held", holds || self.max_held.is_none(), NEEDS_HOLD);
-        faults.check("max_held_bytes", holds || bytes.is_none(), NEEDS_HOLD);
+        check("max_held", holds || self.max_held.is_none(), NEEDS_HOLD);
+        check("max_held_bytes", holds || bytes.is_none(), NEEDS_HOLD);
         let never = "it never retries, so the stream would never come back";
-        faults.check("policy", !self.policy.is_off(), never);
+        check("policy", !self.policy.is_off(), never);
         let is_zero = |it: Option<Duration>| it.is_some_and(|it| it.is_zero());
-        faults.check("open_timeout", !is_zero(self.open_timeout), ABOVE_ZERO);
-        faults.check("idle_timeout", !is_zero(self.idle_timeout), ABOVE_ZERO);
+        check("open_timeout", !is_zero(self.open_timeout), ABOVE_ZERO);
+        check("idle_timeout", !is_zero(self.idle_timeout), ABOVE_ZERO);
+        faults
     }
 }
 

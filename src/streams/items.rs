@@ -35,8 +35,8 @@ pub struct Items<T, Token> {
 }
 
 impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
-    /// The messages alone, for a caller that no gap concerns. A gap ends this stream with DATA_LOSS,
-    /// so that none stays unseen.
+    /// The messages alone, for a caller that no gap concerns. A gap ends this stream with
+    /// DATA_LOSS, so that none stays unseen.
     #[must_use]
     pub fn into_items(self) -> Items<T, Token> {
         Items { events: Some(self) }

@@ -9,7 +9,12 @@
 //! # use tonic::{Response, Streaming};
 //! # #[derive(Clone)] struct Client;
 //! # impl Client {
-//! #     async fn follow(&mut self, _: Request<FollowRequest>) -> Result<Response<Streaming<Entry>>, Status> { unimplemented!() }
+//! #     async fn follow(
+//! #         &mut self,
+//! #         _: Request<FollowRequest>,
+//! #     ) -> Result<Response<Streaming<Entry>>, Status> {
+//! #         Err(Status::unavailable("no server"))
+//! #     }
 //! # }
 //! # #[derive(Clone, Default)] struct FollowRequest { after: u64 }
 //! # struct Entry { offset: u64 }
@@ -39,23 +44,28 @@
 //!
 //! # Tokens
 //!
-//! If **each message has a token** after which the server can go on, messages are handed on at once,
-//! and none is lost or comes twice.
+//! If **each message has a token** after which the server can go on, messages are handed on at
+//! once, and none is lost or comes twice.
 //!
-//! If **only some messages have one**, there are two modes. Released at once, the messages since the
-//! last token come again after a break. With [`hold_until_token`](Builder::hold_until_token) they are
-//! held back until the next token, and discarded at a break, so that none comes twice. What is
-//! held is [limited](Builder::max_held).
+//! If **only some messages have one**, there are two modes. Released at once, the messages since
+//! the last token come again after a break. With [`hold_until_token`](Builder::hold_until_token)
+//! they are held back until the next token, and discarded at a break, so that none comes twice.
+//! What is held is [limited](Builder::max_held).
 //!
 //! # Ends
 //!
-//! | the stream ends with | then |
-//! |---|---|
-//! | a status that the [policy](Builder::policy) retries; a lost connection, a reset, no status; a timeout of the stream or an attempt | it is opened again, after the policy's backoff or the server's hint |
-//! | OK | [`on_end`](Builder::on_end): it is complete, or opened again |
-//! | OUT_OF_RANGE or FAILED_PRECONDITION as the answer to a token; a message that [`lost`](Builder::lost) recognises | the token is lost, and [`on_lost`](Builder::on_lost) decides |
-//! | another answer that the policy does not retry, or INTERNAL, three times for one token | the token is lost |
-//! | the same without a token; what [no attempt can cure](crate::classify::Reason::is_incurable); a pushback that forbids retries; the policy's last attempt | it fails with that status |
+//! - **A status that the [policy](Builder::policy) retries**, a lost connection, a reset, an end
+//!   without a status, or a timeout of the stream or an attempt: the stream is opened again, after
+//!   the policy's backoff or the server's hint.
+//! - **OK**: [`on_end`](Builder::on_end) says whether the stream is complete or opened again.
+//! - **OUT_OF_RANGE or FAILED_PRECONDITION** as the answer to a token, or a message that
+//!   [`lost`](Builder::lost) recognises: the token is lost, and [`on_lost`](Builder::on_lost)
+//!   decides.
+//! - **Another answer that the policy does not retry, or INTERNAL**: the third one for a token
+//!   means that the token is lost. A stream that was open for a minute was not refused.
+//! - **Such an answer to a request without a token**, a failure that
+//!   [no attempt can cure](crate::classify::Reason::is_incurable), a pushback that forbids retries,
+//!   or the policy's last attempt: the stream fails with that status.
 //!
 //! Attempts and backoff start over only when a message brings a new token, not when an opening
 //! succeeds: a server that accepts streams and breaks them off is asked ever less often. A stream
@@ -65,25 +75,25 @@
 //! # Costs and bounds
 //!
 //! - **Budget**: an opening that follows another costs what a retry costs, in the budget that a
-//!   layer below has given to the calls of the stream. If the budget has no permit, the opening waits
-//!   at least 30 s and is then a call of its own. The failure itself is charged once, by the retry
-//!   layer below or else here. An opening that follows a clean end and a new token is free. Streams
-//!   give a budget back next to nothing, since they are few and long, and nothing at all without a
-//!   retry layer below: where many share a channel whose server dies often, give it a larger budget,
-//!   or `unlimited_budget()`.
-//! - **Deadline**: the default timeout of a deadline layer does not apply. The request's own timeout
-//!   bounds the stream as a whole, over all openings.
+//!   layer below has given to the calls of the stream. If the budget has no permit, the opening
+//!   waits at least 30 s and is then a call of its own. The failure itself is charged once, by the
+//!   retry layer below or else here. An opening that follows a clean end and a new token is free.
+//!   Streams give a budget back next to nothing, since they are few and long, and nothing at all
+//!   without a retry layer below: where many share a channel whose server dies often, give it a
+//!   larger budget, or `unlimited_budget()`.
+//! - **Deadline**: the default timeout of a deadline layer does not apply. The request's own
+//!   timeout bounds the stream as a whole, over all openings.
 //!   [`open_timeout`](Builder::open_timeout) bounds each opening, and
 //!   [`idle_timeout`](Builder::idle_timeout) each silence. An attempt timeout layer bounds each
 //!   attempt of an opening as well: for a server that sends its headers with a late first message,
 //!   set `call_options().no_attempt_timeout()` on the request.
 //! - **One call at a time**: the call of a stream that broke off is dropped before the next opens,
 //!   and its reset is written first. There is no task: dropping the [`Resumable`] ends its call.
-//! - **Memory**: what is held, and what is ready to be handed on. A caller that does not poll leaves
-//!   further messages to HTTP/2's flow control.
+//! - **Memory**: what is held, and what is ready to be handed on. A caller that does not poll
+//!   leaves further messages to HTTP/2's flow control.
 //! - **Layers below** may retry each opening by themselves, and wait for the channel. The calls are
-//!   declared idempotent, because a stream that resumes only reads, and are known to be answered in a
-//!   stream.
+//!   declared idempotent, because a stream that resumes only reads, and are known to be answered in
+//!   a stream.
 //! - **Over tonic's channel without a retry layer**, a stream that ends without a status looks like
 //!   a clean end: tonic reports it so. A [`RetryLayer`](crate::RetryLayer) or
 //!   [`Resilience`](crate::Resilience) recognises it.
@@ -92,14 +102,19 @@
 //!
 //! The token is the revision after the last *event*: the header of a response may name a newer one,
 //! whose events are still to come. All events of a revision belong together, so a fragment has no
-//! token. etcd reports compaction in a message; the caller reads the state again and says where to go
-//! on.
+//! token. etcd reports compaction in a message; the caller reads the state again and says where to
+//! go on.
 //!
 //! ```
 //! # use tonic::{Response, Status, Streaming};
 //! # #[derive(Clone)] struct WatchClient;
 //! # impl WatchClient {
-//! #     async fn watch(&mut self, _: Request<tokio_stream::Once<WatchCreateRequest>>) -> Result<Response<Streaming<WatchResponse>>, Status> { unimplemented!() }
+//! #     async fn watch(
+//! #         &mut self,
+//! #         _: Request<tokio_stream::Once<WatchCreateRequest>>,
+//! #     ) -> Result<Response<Streaming<WatchResponse>>, Status> {
+//! #         Err(Status::unavailable("no server"))
+//! #     }
 //! # }
 //! # #[derive(Clone, Default)] struct WatchCreateRequest { key: Vec<u8>, start_revision: i64 }
 //! # struct Event { mod_revision: i64 }
@@ -113,7 +128,7 @@
 //! let request = WatchCreateRequest { key: b"config/".to_vec(), start_revision: revision + 1 };
 //! let mut watch = Resumable::builder(Request::new(request), move |request| {
 //!     let mut client = client.clone();
-//!     // etcd's Watch takes a stream of requests. `map` keeps what the request carries for the call.
+//!     // etcd's Watch takes a stream of requests. `map` keeps the extensions of the request.
 //!     async move { client.watch(request.map(tokio_stream::once)).await }
 //! })
 //! .token(|response| {
@@ -146,7 +161,11 @@
 //!
 //! ```
 //! # use tonic::{Request, Response, Status, Streaming};
-//! # async fn read(_: Request<ReadRequest>) -> Result<Response<Streaming<PartialResultSet>>, Status> { unimplemented!() }
+//! # async fn read(
+//! #     _: Request<ReadRequest>,
+//! # ) -> Result<Response<Streaming<PartialResultSet>>, Status> {
+//! #     Err(Status::unavailable("no server"))
+//! # }
 //! # #[derive(Clone, Default)] struct ReadRequest { resume_token: Vec<u8> }
 //! # #[derive(Clone)] struct PartialResultSet { resume_token: Vec<u8>, values: Vec<u8> }
 //! use grpc_resilience::streams::Resumable;
@@ -170,7 +189,9 @@
 //!
 //! ```
 //! # use tonic::{Request, Response, Status, Streaming};
-//! # async fn subscribe(_: Request<Subscribe>) -> Result<Response<Streaming<Update>>, Status> { unimplemented!() }
+//! # async fn subscribe(_: Request<Subscribe>) -> Result<Response<Streaming<Update>>, Status> {
+//! #     Err(Status::unavailable("no server"))
+//! # }
 //! # #[derive(Clone, Default)] struct Subscribe { from_slot: Option<u64> }
 //! # struct Update { slot: u64, is_slot_end: bool }
 //! use grpc_resilience::streams::{OnEnd, OnLost, Resumable};
@@ -196,8 +217,8 @@ mod course;
 mod decision;
 mod event;
 mod failure;
-mod fault;
 mod held;
+mod invalid_stream;
 mod items;
 mod opening;
 mod resumable;
@@ -206,6 +227,6 @@ mod steps;
 pub use builder::Builder;
 pub use choices::{OnEnd, OnLost};
 pub use event::{Event, Gap};
-pub use fault::{Fault, InvalidStream};
+pub use invalid_stream::InvalidStream;
 pub use items::Items;
 pub use resumable::Resumable;

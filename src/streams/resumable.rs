@@ -34,9 +34,10 @@ use super::{Event, Gap};
 ///
 /// ```
 /// use grpc_resilience::streams::{Event, Resumable};
-/// use tonic::{Request, Response, Status, Streaming};
+/// use tonic::{Request, Response, Status};
 ///
-/// # async fn numbers_from(request: Request<u64>) -> Result<Response<tokio_stream::Iter<std::vec::IntoIter<Result<u64, Status>>>>, Status> {
+/// # type Numbers = tokio_stream::Iter<std::vec::IntoIter<Result<u64, Status>>>;
+/// # async fn numbers_from(request: Request<u64>) -> Result<Response<Numbers>, Status> {
 /// #     let first = request.into_inner();
 /// #     let mut items: Vec<_> = (first..4).map(Ok).collect();
 /// #     if first == 1 { items.truncate(2); items.push(Err(Status::unavailable("restarting"))); }
@@ -44,7 +45,7 @@ use super::{Event, Gap};
 /// # }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // The closure is usually `move |request| { let mut client = client.clone(); async move { .. } }`.
+/// // Over a client: `move |request| { let mut client = client.clone(); async move { .. } }`.
 /// let mut numbers = Resumable::builder(Request::new(1), numbers_from)
 ///     .token(|number| Some(*number))
 ///     .resume(|_first, last| last + 1)

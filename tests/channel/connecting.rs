@@ -237,7 +237,7 @@ async fn faults_of_the_configuration_come_all_at_once() {
     let setters: Vec<_> = faults
         .faults()
         .iter()
-        .map(grpc_resilience::channel::Fault::setter)
+        .map(grpc_resilience::error::Fault::setter)
         .collect();
     assert_eq!(
         setters,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use grpc_resilience::call::CallOptionsExt as _;
 use grpc_resilience::channel::pick::{LeastLoaded, Picker, RoundRobin};
-use grpc_resilience::channel::{Builder, Channel, Ejection, EndpointSnapshot, Fault};
+use grpc_resilience::channel::{Builder, Channel, Ejection, EndpointSnapshot};
+use grpc_resilience::error::Fault;
 use http::Request;
 use http_body_util::BodyExt as _;
 use tokio::task::JoinSet;
@@ -164,13 +165,13 @@ async fn a_server_that_fails_fast_gets_five_calls_and_then_one_per_ejection() {
                 // One caller is enough to find what is to be probed.
                 manners[1..].iter().for_each(|it| it.take(100));
                 called_for(&channel, 1, 60 * S, declared).await;
-                let probed = || manners[0].calls() - before - reached;
-                if probed() < heard.count("to be probed") {
+                let calls_after = || manners[0].calls() - before - reached;
+                if calls_after() < heard.count("to be probed") {
                     // Since the last call: the next one goes there.
                     called_for(&channel, 1, 150 * MS, declared).await;
                 }
                 let probes = heard.count("to be probed");
-                assert_eq!(probed(), probes, "{case}");
+                assert_eq!(calls_after(), probes, "{case}");
                 // After 1, 2, 4, 8, 16 and perhaps 32 s, 20 % more or less.
                 assert!((5..=6).contains(&probes), "{case}: {probes} probes");
                 assert_eq!(heard.count("stays ejected"), probes);

@@ -57,6 +57,14 @@ fn seen(channel: &Channel) -> (usize, usize) {
     (endpoint.connections.len(), endpoint.silent.len())
 }
 
+/// The only connection falls silent: two attempts time out on it, and another one takes the calls.
+async fn falls_silent(channel: &Channel) {
+    let timed = timed(channel);
+    times_out(&timed).await;
+    times_out(&timed).await;
+    until(|| seen(channel) == (1, 1)).await;
+}
+
 /// A server whose address moves: the old one is a black hole from then on.
 async fn moved(configure: impl FnOnce(Builder) -> Builder) -> (Net, Channel) {
     let net = Net::default();
@@ -174,10 +182,7 @@ async fn a_connection_that_answers_gets_calls_again_and_the_one_beside_it_closes
     succeeds(&channel).await;
     old.hold();
     let new = net.serve("host");
-    let timed = timed(&channel);
-    times_out(&timed).await;
-    times_out(&timed).await;
-    until(|| seen(&channel) == (1, 1)).await;
+    falls_silent(&channel).await;
     let streams = || {
         let connections = alone(&channel).connections;
         let streams = connections.iter().map(|it| it.streams);
@@ -215,10 +220,7 @@ async fn the_replacement_stays_while_the_silent_one_may_come_back_and_closes_the
     succeeds(&channel).await;
     old.hold();
     let _new = net.serve("host");
-    let timed = timed(&channel);
-    times_out(&timed).await;
-    times_out(&timed).await;
-    until(|| seen(&channel) == (1, 1)).await;
+    falls_silent(&channel).await;
     tokio::time::sleep(40 * S).await;
     assert_eq!(seen(&channel), (1, 1));
     old.go_on();
@@ -285,10 +287,7 @@ async fn a_removed_endpoint_and_a_closed_channel_keep_no_silent_connection() {
         succeeds(&channel).await;
         old.hold();
         let _new = net.serve("host");
-        let timed = timed(&channel);
-        times_out(&timed).await;
-        times_out(&timed).await;
-        until(|| seen(&channel) == (1, 1)).await;
+        falls_silent(&channel).await;
         if is_removed {
             names.set(&["other"]);
             until(|| net.open() == 1).await;
@@ -314,10 +313,7 @@ async fn a_connection_that_comes_back_has_the_health_that_its_server_said_meanwh
         succeeds(&channel).await;
         old.holds();
         let _new = Ward::new(&net, "host", true).await;
-        let timed = timed(&channel);
-        times_out(&timed).await;
-        times_out(&timed).await;
-        until(|| seen(&channel) == (1, 1)).await;
+        falls_silent(&channel).await;
         succeeds(&channel).await;
         old.serves(is_serving).await;
         old.goes_on();
@@ -370,10 +366,7 @@ async fn a_silent_connection_that_is_lost_is_not_missed() {
     succeeds(&channel).await;
     old.hold();
     let _new = net.serve("host");
-    let timed = timed(&channel);
-    times_out(&timed).await;
-    times_out(&timed).await;
-    until(|| seen(&channel) == (1, 1)).await;
+    falls_silent(&channel).await;
     drop(old);
     until(|| net.open() == 1).await;
     assert_eq!((seen(&channel), net.dials()), ((1, 0), 2));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grpc_resilience::Drain;
-use grpc_resilience::drain::{DrainServer, Fault};
+use grpc_resilience::drain::DrainServer;
+use grpc_resilience::error::Fault;
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::mpsc;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grpc_resilience::Drain;
-use grpc_resilience::drain::Fault;
+use grpc_resilience::error::Fault;
 use tokio::time::{Instant, sleep};
 
 use crate::ear::Ear;

@@ -1,6 +1,7 @@
 //! What a stream tells: its report, its errors and its events.
 
-use grpc_resilience::streams::{Fault, InvalidStream, OnLost, Resumable};
+use grpc_resilience::error::Fault;
+use grpc_resilience::streams::{InvalidStream, OnLost, Resumable};
 use grpc_resilience::{Error, GiveUp, RetryPolicy};
 use test_protos::{EchoRequest, EchoResponse};
 use tonic::{Code, Request, Response, Status, Streaming};

@@ -1,8 +1,8 @@
 //! Settings of the health gate.
 
 use super::Builder;
-use crate::channel::fault::Faults;
 use crate::channel::pick::Connect;
+use crate::error::Faults;
 
 impl Builder {
     /// Sends calls only to servers that say of this service that it is SERVING, by gRPC's health

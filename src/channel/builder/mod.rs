@@ -21,7 +21,7 @@ use super::connect::{AnyConnector, OfService, PeerName, Tls, TlsConfig};
 use super::core::Core;
 use super::eject::Ejection;
 use super::exchange::Heads;
-use super::fault::{Faults, InvalidChannel};
+use super::invalid_channel::InvalidChannel;
 use super::lines::Lines;
 use super::pick::{LeastLoaded, Picker};
 use super::resolve::{ResolveSettings, Resolver};
@@ -31,6 +31,7 @@ use super::shared::Shared;
 use super::target::{self, Target};
 use crate::backoff::Backoff;
 use crate::error::BoxError;
+use crate::error::Faults;
 use crate::kernel::sync::Mutex;
 
 /// Configures a [`Channel`]. Setters never fail; [`build`](Self::build) reports all faults at once.
@@ -359,11 +360,11 @@ impl Builder {
         faults.check("build", runtime.is_ok(), || {
             "a channel is built within the tokio runtime on which its connections run".into()
         });
-        match (target, heads, runtime, faults.into_error()) {
-            (Some(target), Some(heads), Ok(runtime), None) => {
+        match (target, heads, runtime) {
+            (Some(target), Some(heads), Ok(runtime)) if faults.is_empty() => {
                 Ok(self.start(&target, heads, security.flatten(), runtime))
             }
-            (_, _, _, error) => Err(error.unwrap_or_default()),
+            _ => Err(InvalidChannel::new(faults)),
         }
     }
 

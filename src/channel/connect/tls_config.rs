@@ -212,8 +212,8 @@ impl TlsConfig {
         self
     }
 
-    /// Speaks HTTP/2 also with a server that does not choose it by ALPN. Default: off, so that a dial
-    /// of such a server fails with that reason.
+    /// Speaks HTTP/2 also with a server that does not choose it by ALPN. Default: off, so that a
+    /// dial of such a server fails with that reason.
     #[must_use]
     pub fn assume_http2(mut self, assume_http2: bool) -> Self {
         self.assume_http2 = assume_http2;

@@ -41,7 +41,7 @@ pub(super) struct Allowance {
     left: u64,
     /// For frames that may answer some.
     due: u64,
-    /// For the last pieces of messages, of which large frames came.
+    /// How many short frames may come as the rest of messages that large frames began.
     pieces: u64,
     /// In nanoseconds.
     refilled: u64,

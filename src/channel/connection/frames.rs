@@ -133,7 +133,7 @@ impl Frames {
         Some(bytes)
     }
 
-    /// A frame of which these bytes hold all, and the bytes after it.
+    /// The frame with which these bytes begin, if it is complete, and the bytes after it.
     #[inline]
     fn whole<'a>(&self, bytes: &'a [u8]) -> Option<(Frame<'a>, &'a [u8])> {
         let (head, rest) = bytes.split_first_chunk()?;

@@ -3,6 +3,15 @@
 use super::tests::{MS, Run, down, good, poor};
 use super::*;
 
+/// It comes back after this time, because too many are out.
+fn back(number: u64, ms: u32) -> Step {
+    Step::Returned {
+        number,
+        why: Back::TooMany,
+        was_out: ms * MS,
+    }
+}
+
 // CONTRACT O4
 #[tokio::test(start_paused = true)]
 async fn the_worst_ones_go_and_never_over_half_nor_the_last_ready_one() {
@@ -39,11 +48,6 @@ async fn if_endpoints_are_removed_those_beyond_half_come_back() {
     run.at(200);
     assert_eq!(run.out(), [1, 2]);
     run.all.pop();
-    let back = |number, ms: u32| Step::Returned {
-        number,
-        why: Back::TooMany,
-        was_out: ms * MS,
-    };
     assert_eq!(run.at(300), [back(1, 300)], "it would have come back first");
     run.all.remove(2);
     run.all.remove(0);
@@ -75,11 +79,7 @@ async fn an_ejected_endpoint_that_goes_down_leaves_its_place_to_another() {
     (run.all[0].is_ready, run.all[0].is_down) = (true, false);
     assert_eq!(run.at(300), []);
     (run.all[1].is_ready, run.all[1].is_down) = (true, false);
-    let back = Step::Returned {
-        number: 1,
-        why: Back::TooMany,
-        was_out: 400 * MS,
-    };
+    let back = back(1, 400);
     assert_eq!(run.at(400), [back], "there are three for two places");
     assert_eq!(run.out(), [2, 3]);
 }
@@ -98,11 +98,7 @@ async fn an_ejected_endpoint_that_is_down_does_not_come_back_for_one_that_is_up(
     run.at(300);
     assert_eq!(run.out(), [1, 2, 3]);
     run.all.pop();
-    let back = Step::Returned {
-        number: 2,
-        why: Back::TooMany,
-        was_out: 200 * MS,
-    };
+    let back = back(2, 200);
     assert_eq!(run.at(400), [back], "one of three may be out");
 }
 
@@ -137,11 +133,7 @@ async fn the_one_that_comes_back_is_not_the_first_in_order_but_in_time() {
     run.at(200);
     assert_eq!(run.out(), [1, 2]);
     run.all.pop();
-    let back = Step::Returned {
-        number: 2,
-        why: Back::TooMany,
-        was_out: 300 * MS,
-    };
+    let back = back(2, 300);
     assert_eq!(run.at(300), [back]);
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::rules::{Rate, Rules};
-use crate::channel::fault::Faults;
+use crate::error::Faults;
 
 /// When an endpoint that fails calls is left out, and for how long: gRPC's outlier detection,
 /// Envoy's outlier detection, finagle's failure accrual. It is on by default.
@@ -98,12 +98,12 @@ impl Ejection {
     /// it; gRPC's 85 (gRFC A50) finds an endpoint only once it is down.
     ///
     /// The calls of these 10 s that went well count, so that the failures of an endpoint that
-    /// worked until now take a while to be more than 20 %. If 30 % of its calls fail, a new endpoint
-    /// is out as soon as the volume is there, at 100 calls a second within half a second; one that
-    /// worked for 2 s is out after 4 s, and one that worked for 10 s or longer after 6 to 7 s; at
-    /// 50 % after 4 s. One that fails all of its calls breaks the rule of
-    /// [`consecutive_failures`](Self::consecutive_failures), unless they fail with INTERNAL: then it
-    /// is out after 2 s.
+    /// worked until now take a while to be more than 20 %. If 30 % of its calls fail, a new
+    /// endpoint is out as soon as the volume is there, at 100 calls a second within half a second;
+    /// one that worked for 2 s is out after 4 s, and one that worked for 10 s or longer after 6 to
+    /// 7 s; at 50 % after 4 s. One that fails all of its calls breaks the rule of
+    /// [`consecutive_failures`](Self::consecutive_failures), unless they fail with INTERNAL: then
+    /// it is out after 2 s.
     pub fn failure_percentage(mut self, percent: u32) -> Self {
         self.failure_percentage = Some(percent);
         self

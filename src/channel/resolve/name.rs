@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::Resolver;
 use super::repeat::Repeat;
 use super::schedule::{MAX_TTL, MIN_TTL};
-use crate::channel::fault::Faults;
 #[cfg(feature = "consul")]
 use crate::consul::{InvalidToken, Token};
+use crate::error::Faults;
 
 /// A DNS server is not asked more often, whatever the TTL.
 const LEAST_MIN_TTL: Duration = Duration::from_secs(1);
@@ -121,7 +121,7 @@ mod tests {
             };
             let mut faults = Faults::default();
             settings.check(&mut faults);
-            assert_eq!(faults.into_error().is_none(), is_fine, "{millis} ms");
+            assert_eq!(faults.is_empty(), is_fine, "{millis} ms");
         }
     }
 }

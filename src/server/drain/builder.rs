@@ -4,11 +4,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tonic_health::server::HealthReporter;
 
-use super::fault::Fault;
 use super::hooks::Hooks;
 use super::machine::Times;
 use super::shared::Shared;
 use super::{Drain, HookOutput, InvalidDrain};
+use crate::error::Faults;
 
 /// Configures a [`Drain`]. Setters never fail; [`build`](Self::build) reports all faults at once.
 ///
@@ -36,6 +36,8 @@ pub struct DrainBuilder {
     notice: Option<Duration>,
     grace: Duration,
 }
+
+pub(super) const LONGER_THAN_ZERO: &str = "it must be longer than zero";
 
 /// No drain lasts longer, so that no sum of times can overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -129,7 +131,7 @@ impl DrainBuilder {
         let mut faults = self.faults();
         let runtime = Handle::try_current();
         if let Err(error) = &runtime {
-            faults.push(Fault::new("build", error.to_string()));
+            faults.add("build", error.to_string());
         }
         let runtime = match runtime {
             Ok(runtime) if faults.is_empty() => runtime,
@@ -144,17 +146,18 @@ impl DrainBuilder {
         Ok(Drain { shared })
     }
 
-    fn faults(&self) -> Vec<Fault> {
+    fn faults(&self) -> Faults {
         let settings = [
             ("hook_timeout", Some(self.hook_timeout)),
             ("notice", self.notice),
             ("grace", Some(self.grace)),
         ];
-        let is_zero = |(_, time): &(_, Option<Duration>)| *time == Some(Duration::ZERO);
-        let zero = settings.into_iter().filter(is_zero);
-        let mut faults: Vec<_> = zero
-            .map(|(setter, _)| Fault::new(setter, "it must be longer than zero"))
-            .collect();
+        let mut faults = Faults::default();
+        for (setter, time) in settings {
+            faults.check(setter, time != Some(Duration::ZERO), || {
+                LONGER_THAN_ZERO.into()
+            });
+        }
         let before = self
             .hook_timeout
             .saturating_add(self.notice.unwrap_or_default());
@@ -163,10 +166,10 @@ impl DrainBuilder {
                 "it must be longer than the hook_timeout and the notice together, {before:?}, \
                  because it has them in it"
             );
-            faults.push(Fault::new("grace", text));
+            faults.add("grace", text);
         }
         if self.grace > LONGEST {
-            faults.push(Fault::new("grace", "it must be at most a day"));
+            faults.add("grace", "it must be at most a day");
         }
         faults
     }

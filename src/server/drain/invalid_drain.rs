@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::error::{Fault, Faults};
+
 /// Returned for a drain that can't be built, with all faults at once.
 ///
 /// ```
@@ -18,67 +20,24 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidDrain {
-    faults: Vec<Fault>,
-}
-
-/// The fault of one setting; see [`InvalidDrain`].
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// use grpc_resilience::Drain;
-/// use std::time::Duration;
-///
-/// let invalid = Drain::builder().grace(Duration::ZERO).build().unwrap_err();
-/// let text = invalid.faults()[0].to_string();
-/// assert_eq!(text, "grace: it must be longer than zero");
-/// # }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    setter: &'static str,
-    text: String,
+    faults: Faults,
 }
 
 impl InvalidDrain {
     /// All faults, in the order of the settings.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
-        &self.faults
+        self.faults.as_slice()
     }
 
-    pub(super) fn new(faults: Vec<Fault>) -> Self {
+    pub(super) fn new(faults: Faults) -> Self {
         Self { faults }
-    }
-}
-
-impl Fault {
-    /// The setter that the value was given to.
-    #[must_use]
-    pub fn setter(&self) -> &'static str {
-        self.setter
-    }
-
-    pub(super) fn new(setter: &'static str, text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { setter, text }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.setter, self.text)
     }
 }
 
 impl fmt::Display for InvalidDrain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the drain can't be built")?;
-        for (number, fault) in self.faults.iter().enumerate() {
-            f.write_str(if number == 0 { ": " } else { "; " })?;
-            fault.fmt(f)?;
-        }
-        Ok(())
+        self.faults.write(f, "the drain can't be built")
     }
 }
 

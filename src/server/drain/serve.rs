@@ -16,10 +16,12 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tower_service::Service;
 
-use super::fault::{Fault, InvalidDrain};
+use super::builder::LONGER_THAN_ZERO;
+use super::invalid_drain::InvalidDrain;
 use super::shared::Shared;
 use super::{Drain, DrainIo};
 use crate::error::BoxError;
+use crate::error::Faults;
 use crate::kernel::rng::Rng;
 
 /// A tonic server whose connections end by age, and by its drain; [`Drain::server`] makes it.
@@ -166,21 +168,21 @@ async fn next<I: Stream>(incoming: &mut Pin<&mut I>, shared: &Shared) -> Option<
 }
 
 impl Ages {
-    fn faults(self) -> Vec<Fault> {
+    fn faults(self) -> Faults {
         let settings = [
             ("max_connection_age", self.age),
             ("max_connection_age_grace", self.grace),
         ];
-        let zero = settings
-            .into_iter()
-            .filter(|it| it.1 == Some(Duration::ZERO));
-        let mut faults: Vec<_> = zero
-            .map(|(setter, _)| Fault::new(setter, "it must be longer than zero"))
-            .collect();
-        if self.age.is_none() && self.grace.is_some() {
-            let text = "it has no effect without a max_connection_age";
-            faults.push(Fault::new("max_connection_age_grace", text));
+        let mut faults = Faults::default();
+        for (setter, time) in settings {
+            faults.check(setter, time != Some(Duration::ZERO), || {
+                LONGER_THAN_ZERO.into()
+            });
         }
+        let has_effect = self.age.is_some() || self.grace.is_none();
+        faults.check("max_connection_age_grace", has_effect, || {
+            "it has no effect without a max_connection_age".into()
+        });
         faults
     }
 
