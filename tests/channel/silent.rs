@@ -172,6 +172,34 @@ async fn a_slow_server_that_answers_other_calls_is_not_asked() {
     until(|| net.dials() == 2).await;
 }
 
+// CONTRACT C22: a wait for a stream is part of the attempt
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_one_call_after_another_is_not_asked() {
+    let net = Net::default();
+    let manner = Manner::default();
+    let _host = net.serve_as("host", &manner);
+    let builder = net.builder().max_connections(1).max_concurrent_streams(1);
+    let channel = connected(builder).await;
+    succeeds(&channel).await;
+    manner.take(900);
+    let timed = timed(&channel);
+    // The first is answered after 0.9 s. The others get its stream then, and time out soon after.
+    let calls = (0..3).map(|number| {
+        let timed = timed.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(number * 100 * MS).await;
+            timed.oneshot(declared()).await.is_ok()
+        })
+    });
+    let mut answered = Vec::new();
+    for call in calls.collect::<Vec<_>>() {
+        answered.push(call.await.unwrap());
+    }
+    assert_eq!(answered, [true, false, false]);
+    others_have_run().await;
+    assert_eq!((seen(&channel), net.dials()), ((1, 0), 1));
+}
+
 // CONTRACT C22, C8
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_answers_gets_calls_again_and_the_one_beside_it_closes() {
