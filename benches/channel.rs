@@ -6,11 +6,13 @@
 //! $ cargo bench -p grpc-resilience-benches --bench channel -- --help
 //! ```
 //!
-//! The server is a process of its own, so all CPU time of this one is the client's. Turns of all
-//! subjects are interleaved, and ratios are medians of the ratios within each round.
+//! The server and each client are processes of their own. Turns of all clients are interleaved, and
+//! ratios are medians of the ratios within each round.
 
 #[path = "wire/awake.rs"]
 mod awake;
+#[path = "channel/client.rs"]
+mod client;
 #[path = "channel/counts.rs"]
 mod counts;
 #[path = "channel/cpu.rs"]
@@ -83,6 +85,16 @@ enum Process {
     /// Serves on this number of threads, and says where.
     #[command(hide = true)]
     Serve { threads: usize },
+    /// Makes turns of calls, and says what it found.
+    #[command(hide = true)]
+    Client {
+        part: Part,
+        subject: String,
+        server: String,
+        at_once: u32,
+        calls: u32,
+        envoy: Option<String>,
+    },
     /// Makes calls, for callgrind, perf and strace.
     #[command(hide = true)]
     Calls {
@@ -100,6 +112,18 @@ fn main() -> Result<(), Failure> {
     let options = Options::parse();
     match &options.process {
         Some(Process::Serve { threads }) => return serve::run(*threads),
+        Some(Process::Client {
+            part,
+            subject,
+            server,
+            at_once,
+            calls,
+            envoy,
+        }) => {
+            let (at_once, calls) = (*at_once, *calls);
+            let load = Load { at_once, calls };
+            return client::run(*part, subject, server, envoy.as_deref(), load);
+        }
         Some(Process::Calls {
             subject,
             address,
@@ -141,18 +165,17 @@ fn measured(part: Part, options: &Options) -> Result<String, Failure> {
             counts::table(&server.address)
         };
     }
-    let runtime = runtime(part.workers())?;
     // It runs until this is dropped.
     let envoy = match &options.envoy {
         Some(path) if part.has_peers() => {
             // Cargo runs a bench in its package's folder.
             let path = document::root().join(path);
-            Some(runtime.block_on(Envoy::start(&path, &server.address))?)
+            Some(runtime(0)?.block_on(Envoy::start(&path, &server.address))?)
         }
         _ => None,
     };
     let envoy = envoy.as_ref().map(|envoy| envoy.address.as_str());
-    part.tables(&runtime, &server.address, envoy, options.quick)
+    part.tables(&server.address, envoy, options.quick)
 }
 
 /// A runtime for clients; without workers one on the calling thread.

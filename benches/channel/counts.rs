@@ -4,10 +4,10 @@ use std::process::Command;
 
 use benches::Failure;
 use benches::document::{self, whole};
-use tonic::transport::Endpoint;
 
-use crate::ours::{self, LAYERED, ONE};
-use crate::subjects::{self, BARE};
+use crate::ours::{LAYERED, ONE};
+use crate::part::Part;
+use crate::subjects::BARE;
 use crate::turn::Load;
 
 const FEW: u32 = 500;
@@ -68,14 +68,9 @@ fn collected(subject: &str, address: &str, at_once: u32, calls: u32) -> Result<f
 /// Makes these calls, for callgrind to count.
 pub(crate) fn run(subject: &str, address: &str, load: Load, workers: usize) -> Result<(), Failure> {
     let runtime = crate::runtime(workers)?;
-    let mut all = {
+    let found = {
         let _entered = runtime.enter();
-        let mut all = subjects::bare(&Endpoint::from_shared(address.to_owned())?);
-        all.extend(ours::channels(address)?);
-        all.extend(ours::layers(address)?);
-        all
+        Part::Calls.subject(subject, address, None)?
     };
-    all.retain(|it| it.name == subject);
-    let found = all.pop().ok_or("there is no such subject")?;
     runtime.block_on(found.caller.run(load))
 }

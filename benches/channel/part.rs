@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use benches::{Failure, rounds};
 use clap::ValueEnum;
-use tokio::runtime::Runtime;
 use tonic::transport::Endpoint;
 
-use crate::cpu;
+use crate::client::Client;
 use crate::found::{Found, Turned};
 use crate::ours;
 use crate::subjects::{self, Subject};
@@ -84,18 +83,26 @@ impl Part {
         }
     }
 
+    /// The word for it on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Workers => "workers",
+            Self::Servers => "servers",
+            Self::Both => "both",
+            Self::Streams => "streams",
+            Self::Counts => "counts",
+        }
+    }
+
     /// A table for each load.
     pub(crate) fn tables(
         self,
-        runtime: &Runtime,
         server: &str,
         envoy: Option<&str>,
         is_quick: bool,
     ) -> Result<String, Failure> {
-        let connect = || {
-            let _entered = runtime.enter();
-            self.subjects(server, envoy)
-        };
+        let names = self.names(server, envoy)?;
         let mut text = String::new();
         for &at_once in self.loads() {
             let calls = match (is_quick, at_once) {
@@ -109,12 +116,34 @@ impl Part {
             } else {
                 (CONNECTIONS, ROUNDS)
             };
-            let turned = turns(runtime, connect, load, connections, rounds)?;
+            let start = |name: &&'static str| Client::start(self, name, server, envoy, load);
+            let connect = || names.iter().map(start).collect();
+            let turned = turns(connect, connections, rounds)?;
             let found = Found::all(&turned);
             let title = format!("{}{}", load.title(), self.title());
             writeln!(text, "{}", table::of(&title, self, load, &found))?;
         }
         Ok(text)
+    }
+
+    fn names(self, server: &str, envoy: Option<&str>) -> Result<Vec<&'static str>, Failure> {
+        // Nothing runs in it, so none of them connects.
+        let runtime = crate::runtime(0)?;
+        let _entered = runtime.enter();
+        let all = self.subjects(server, envoy)?;
+        Ok(all.iter().map(|it| it.name).collect())
+    }
+
+    /// The one of this name; within a runtime.
+    pub(crate) fn subject(
+        self,
+        name: &str,
+        server: &str,
+        envoy: Option<&str>,
+    ) -> Result<Subject, Failure> {
+        let mut all = self.subjects(server, envoy)?.into_iter();
+        let found = all.find(|it| it.name == name);
+        found.ok_or_else(|| format!("there is no subject {name:?}").into())
     }
 
     /// Each over a connection of its own. The first one is tonic's channel.
@@ -135,30 +164,17 @@ type Turns = Vec<(&'static str, Vec<Turned>)>;
 
 /// All turns of each subject.
 fn turns(
-    runtime: &Runtime,
-    connect: impl Fn() -> Result<Vec<Subject>, Failure>,
-    load: Load,
+    connect: impl Fn() -> Result<Vec<Client>, Failure>,
     connections: usize,
     rounds: usize,
 ) -> Result<Turns, Failure> {
     let mut all = Turns::new();
     for _ in 0..connections {
-        let mut subjects = connect()?;
-        let named = |subject: &Subject, error: Failure| format!("{}: {error}", subject.name);
-        for subject in &subjects {
-            let warm = runtime.block_on(subject.caller.run(load));
-            warm.map_err(|error| named(subject, error))?;
-        }
-        let turns = rounds::of(rounds, &mut subjects, |subject| {
-            let before = cpu::time()?;
-            let turn = runtime.block_on(subject.caller.turn(load));
-            let turn = turn.map_err(|error| named(subject, error))?;
-            let cpu = (cpu::time()? - before) / f64::from(load.calls);
-            Ok(Turned { turn, cpu })
-        })?;
-        all.resize_with(subjects.len(), Default::default);
-        for ((subject, turns), (name, all)) in subjects.iter().zip(turns).zip(&mut all) {
-            *name = subject.name;
+        let mut clients = connect()?;
+        let turns = rounds::of(rounds, &mut clients, Client::turn)?;
+        all.resize_with(clients.len(), Default::default);
+        for ((client, turns), (name, all)) in clients.iter().zip(turns).zip(&mut all) {
+            *name = client.name;
             all.extend(turns);
         }
     }
