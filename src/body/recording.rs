@@ -128,11 +128,14 @@ impl<B: RequestBody> Recording<B> {
     /// Once [`lost`](Self::lost) returns a reason, it is not the whole request any more.
     #[inline]
     pub(crate) fn attempt(&mut self) -> B {
-        let link = match &self.link {
+        let last = self.link.as_ref();
+        let link = match last {
             Some(link) if link.is_new() => link.clone(),
-            last => RequestLink::new(last.as_ref().and_then(RequestLink::above).cloned()),
+            _ => {
+                let above = last.and_then(RequestLink::above).cloned();
+                self.link.insert(RequestLink::new(above)).clone()
+            }
         };
-        self.link = Some(link.clone());
         B::from_replay(match &self.kept {
             Storage::Whole(captured, _) => Replay::captured(captured.clone(), linked(link)),
             Storage::Live(handle) => handle.read(linked(link)),

@@ -31,11 +31,11 @@ pub(super) fn shared_after(turns: fn(&Address) -> usize) -> Arc<Shared> {
         });
         Ok::<_, std::io::Error>(ours)
     });
-    let heads = Heads {
-        scheme: Scheme::HTTP,
-        authority: Authority::from_static("localhost"),
-        user_agent: HeaderValue::from_static("test"),
-    };
+    let heads = Heads::new(
+        Scheme::HTTP,
+        Authority::from_static("localhost"),
+        HeaderValue::from_static("test"),
+    );
     let (settings, _) = Config::default().split();
     let connector = Arc::new(OfService(Mutex::new(connector)));
     let lines = Arc::new(Lines::new(Bounds::default(), &Handle::current()));

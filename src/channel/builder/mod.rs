@@ -392,11 +392,7 @@ impl Builder {
         faults.check("user_agent", user_agent.is_ok(), || {
             format!("{text:?} is no value of a header")
         });
-        Some(Heads {
-            scheme: scheme?,
-            authority: authority?,
-            user_agent: user_agent.ok()?,
-        })
+        Some(Heads::new(scheme?, authority?, user_agent.ok()?))
     }
 
     fn start(

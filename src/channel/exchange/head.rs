@@ -1,19 +1,23 @@
+use std::hash::BuildHasher as _;
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, TE, USER_AGENT};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request, Uri, Version};
+use rustc_hash::FxBuildHasher;
 use tokio::time::Instant;
 
 use crate::call::Deadline;
 use crate::grpc::TIMEOUT;
 
 /// What a request's head becomes on the wire.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Heads {
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
-    pub(crate) user_agent: HeaderValue,
+    scheme: Scheme,
+    authority: Authority,
+    user_agent: HeaderValue,
+    timeout: LastTimeout,
 }
 
 /// Headers that are about a connection of HTTP/1, and `content-length`, which gRPC does not have.
@@ -29,14 +33,40 @@ const STRIPPED: [&str; 6] = [
 /// Headers with another value in each call. As sensitive ones they are never put into HPACK's
 /// dynamic table, where each new value would drive out the headers that repeat, and where the
 /// encoder compares it with all former ones: some 4,000 instructions of a call.
-const UNIQUE: [&str; 3] = ["grpc-timeout", "traceparent", "x-request-id"];
+const UNIQUE: [&str; 2] = ["traceparent", "x-request-id"];
+
+/// The `grpc-timeout` of the last call, by its hash. Calls with a default timeout that did not wait
+/// all have the same one, which HPACK writes as one byte; any other is as unique as those headers.
+#[derive(Debug, Default)]
+struct LastTimeout(AtomicU64);
+
+impl LastTimeout {
+    /// Notes a value; whether the last call had it too.
+    fn repeats(&self, value: &HeaderValue) -> bool {
+        let hash = FxBuildHasher.hash_one(value.as_bytes());
+        let repeats = self.0.load(Ordering::Relaxed) == hash;
+        if !repeats {
+            self.0.store(hash, Ordering::Relaxed);
+        }
+        repeats
+    }
+}
 
 impl Heads {
+    pub(crate) fn new(scheme: Scheme, authority: Authority, user_agent: HeaderValue) -> Self {
+        Self {
+            scheme,
+            authority,
+            user_agent,
+            timeout: LastTimeout::default(),
+        }
+    }
+
     /// The head as h2 sends it: with the origin of the channel, without headers of a connection,
     /// and with the user's `user-agent` first (CONTRACT C12).
     pub(crate) fn prepare(&self, head: &mut Request<()>) {
         let headers = head.headers_mut();
-        let given = Given::of(headers);
+        let given = Given::of(headers, &self.timeout);
         given.strip(headers);
         self.sign(headers, &given);
         let uri = mem::take(head.uri_mut());
@@ -86,8 +116,8 @@ struct Given {
 }
 
 impl Given {
-    /// Marks the [`UNIQUE`] ones in the same pass.
-    fn of(headers: &mut HeaderMap) -> Self {
+    /// Marks the unique ones in the same pass.
+    fn of(headers: &mut HeaderMap, timeout: &LastTimeout) -> Self {
         let mut given = Self::default();
         for (name, value) in headers {
             // Those of every call first: names that the `http` crate knows are compared at once.
@@ -98,6 +128,8 @@ impl Given {
                 given.has_other_te |= value != "trailers";
             } else if *name == USER_AGENT {
                 given.has_agent = true;
+            } else if *name == TIMEOUT {
+                value.set_sensitive(!timeout.repeats(value));
             } else {
                 let name = name.as_str();
                 given.is_stripped |= STRIPPED.contains(&name);
@@ -140,12 +172,19 @@ mod tests {
 
     use super::*;
 
+    fn heads() -> Heads {
+        Heads::new(
+            Scheme::HTTP,
+            Authority::from_static("orders.test:50051"),
+            HeaderValue::from_static("grpc-resilience/1"),
+        )
+    }
+
     fn prepared(headers: &[(&'static str, &'static str)]) -> Request<()> {
-        let heads = Heads {
-            scheme: Scheme::HTTP,
-            authority: Authority::from_static("orders.test:50051"),
-            user_agent: HeaderValue::from_static("grpc-resilience/1"),
-        };
+        prepared_by(&heads(), headers)
+    }
+
+    fn prepared_by(heads: &Heads, headers: &[(&'static str, &'static str)]) -> Request<()> {
         let mut request = Request::post("/orders.v1.Orders/Get").body(()).unwrap();
         for (name, value) in headers {
             let value = HeaderValue::from_static(value);
@@ -200,6 +239,18 @@ mod tests {
             Deadline::after(Instant::now(), Duration::from_secs(9)),
         );
         assert!(head.headers()["grpc-timeout"].is_sensitive());
+    }
+
+    #[test]
+    fn a_timeout_that_the_last_call_had_too_goes_into_the_table_of_headers() {
+        let heads = heads();
+        let is_kept_out = |timeout| {
+            let head = prepared_by(&heads, &[("grpc-timeout", timeout)]);
+            head.headers()["grpc-timeout"].is_sensitive()
+        };
+        let timeouts = ["5000000u", "5000000u", "5000000u", "4999871u", "5000000u"];
+        let kept_out = timeouts.map(is_kept_out);
+        assert_eq!(kept_out, [true, false, false, true, true]);
     }
 
     // CONTRACT C12
