@@ -26,6 +26,8 @@ mod envoy;
 mod envoy_config;
 #[path = "../tests/foreign/src/bin/proxies/envoy_parts.rs"]
 mod envoy_parts;
+#[path = "channel/floor.rs"]
+mod floor;
 #[path = "channel/found.rs"]
 mod found;
 #[path = "channel/goals.rs"]
@@ -138,11 +140,17 @@ fn main() -> Result<(), Failure> {
     }
     let load = cpu::load_average();
     let mut texts = vec![format!(
-        "The load average of the minute before the run was {load}."
+        "The load average of the minute before the run was {load}.\n"
     )];
     for part in Part::ALL {
         if options.parts.is_empty() || options.parts.contains(&part) {
+            let before = cpu::round_trip();
             let text = measured(part, &options)?;
+            let after = cpu::round_trip();
+            let text = format!(
+                "{text}A cache line went to the other processor and back in {before:.0} ns before \
+                 these runs, and in {after:.0} ns after them.\n"
+            );
             println!("{text}");
             texts.push(text);
         }

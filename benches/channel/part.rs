@@ -152,6 +152,9 @@ impl Part {
         let (tonic, envoy) = (endpoint(server)?, envoy.map(endpoint).transpose()?);
         let mut all = subjects::bare(&tonic);
         all.extend(ours::channels(server)?);
+        if self.workers() > 0 {
+            all.push(crate::floor::subject(server));
+        }
         if self.has_peers() {
             all.extend(ours::layers(server)?);
             all.extend(subjects::stacks(&tonic, envoy.as_ref())?);

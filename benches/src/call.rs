@@ -32,6 +32,13 @@ const ANSWER: [u8; 133] = {
     message
 };
 
+/// The body of each request: the message, and the five bytes of its head.
+#[must_use]
+pub fn message() -> Vec<u8> {
+    let length = u8::try_from(MESSAGE.len()).unwrap_or(u8::MAX);
+    [&[0, 0, 0, 0, length], &MESSAGE[..]].concat()
+}
+
 /// Puts a message where tonic's encoder wants it.
 #[derive(Clone, Copy, Debug)]
 struct Encode;

@@ -41,7 +41,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    fn new(load: Load, all: Duration, mut calls: Vec<Duration>) -> Self {
+    pub(crate) fn new(load: Load, all: Duration, mut calls: Vec<Duration>) -> Self {
         calls.sort_unstable();
         let count = calls.len();
         let within = |percent: usize| {
