@@ -7,7 +7,7 @@ use crate::kernel::sync::{AtomicUsize, Ordering};
 pub(crate) struct LossNotice(Arc<AtomicUsize>);
 
 impl LossNotice {
-    pub(super) fn give(&self) {
+    pub(crate) fn give(&self) {
         self.0.store(1, Ordering::Release);
     }
 

@@ -1,9 +1,12 @@
+#[cfg(feature = "channel")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Deadline;
+use crate::body::LossNotice;
 
 /// When a layer ends an attempt that is not answered, and how far it waits for the answer.
 ///
@@ -28,6 +31,12 @@ pub(crate) struct AttemptEnd {
     has_waits: AtomicBool,
     /// How many nanoseconds after the layer's call the attempt began; [`WAITS`] while it waits.
     began: AtomicU64,
+    /// Signals during the attempt that no other can follow: the end is lifted then. Set only for a
+    /// call with a deadline, which ends the attempt instead (CONTRACT D12).
+    loss: Option<LossNotice>,
+    /// The longest time of a call on the channel, which bounds the waits too.
+    #[cfg(feature = "channel")]
+    longest: OnceLock<Duration>,
 }
 
 const WAITS: u64 = u64::MAX;
@@ -42,7 +51,38 @@ impl AttemptEnd {
             covers_message: false,
             has_waits: AtomicBool::new(false),
             began: AtomicU64::new(0),
+            loss: None,
+            #[cfg(feature = "channel")]
+            longest: OnceLock::new(),
         }
+    }
+
+    /// The end is lifted at this notice.
+    pub(crate) fn until_lost(self, loss: Option<LossNotice>) -> Self {
+        Self { loss, ..self }
+    }
+
+    /// Whether the request can't be repeated any more, so that the attempt goes on to the deadline
+    /// of the call (CONTRACT D12).
+    pub(crate) fn is_lifted(&self) -> bool {
+        self.loss.as_ref().is_some_and(LossNotice::is_given)
+    }
+
+    /// Whether something else than the end of the attempt is due at `now`: it was lifted, and the
+    /// call is at its own end.
+    pub(crate) fn is_past(&self, now: Instant) -> bool {
+        let end = self.end_of_call();
+        self.is_lifted() && end.is_some_and(|end| end.remaining(now).is_zero())
+    }
+
+    /// The deadline of the call, or an earlier one of the channel.
+    fn end_of_call(&self) -> Option<Deadline> {
+        #[cfg(feature = "channel")]
+        if let Some(longest) = self.longest.get() {
+            let longest = Deadline::after(self.called, *longest);
+            return Some(self.call.map_or(longest, |call| call.earliest(longest)));
+        }
+        self.call
     }
 
     /// A wait for a connection is part of the attempt: no deadline and no retry layer bounds it, or
@@ -95,28 +135,40 @@ impl AttemptEnd {
 
 #[cfg(feature = "channel")]
 impl AttemptEnd {
+    /// The channel bounds each call, however long the layers give it.
+    pub(crate) fn at_most(&self, longest: Duration) {
+        self.longest.get_or_init(|| longest);
+    }
+
     /// Whether waiting for a connection is part of the attempt.
     pub(crate) fn has_waits(&self) -> bool {
         self.has_waits.load(Ordering::Relaxed)
     }
 
     /// The attempt has no connection yet; what bounds the wait, which is no part of it.
-    pub(crate) fn waits(&self, longest: Option<Duration>) -> Option<Deadline> {
+    pub(crate) fn waits(&self) -> Option<Deadline> {
         self.began.store(WAITS, Ordering::Release);
-        self.call_with(longest)
+        self.end_of_call()
     }
 
     /// The attempt has a connection; what bounds it from now on.
-    pub(crate) fn begins(&self, now: Instant, longest: Option<Duration>) -> Option<Deadline> {
+    pub(crate) fn begins(&self, now: Instant) -> Option<Deadline> {
         let waited = now.saturating_duration_since(self.called).as_nanos();
         let nanos = u64::try_from(waited).unwrap_or(WAITS).min(WAITS - 1);
         self.began.store(nanos, Ordering::Release);
-        let call = self.call_with(longest);
-        let end = self.deadline().filter(|_| self.is_told);
+        let call = self.end_of_call();
+        let end = self
+            .deadline()
+            .filter(|_| self.is_told && !self.is_lifted());
         match (call, end) {
             (Some(call), Some(end)) => Some(call.earliest(end)),
             (call, end) => call.or(end),
         }
+    }
+
+    /// What bounds the attempt instead of its own end; `None` if that still does.
+    pub(crate) fn lifted(&self) -> Option<Deadline> {
+        self.end_of_call().filter(|_| self.is_lifted())
     }
 
     /// When the attempt began, or was to begin.
@@ -124,19 +176,11 @@ impl AttemptEnd {
         self.beginning().unwrap_or(self.called)
     }
 
-    /// The deadline of the call, or an earlier one of the channel.
-    fn call_with(&self, longest: Option<Duration>) -> Option<Deadline> {
-        let longest = longest.map(|longest| Deadline::after(self.called, longest));
-        match (self.call, longest) {
-            (Some(call), Some(longest)) => Some(call.earliest(longest)),
-            (call, longest) => call.or(longest),
-        }
-    }
-
     /// Whether it has passed without an answer, for an attempt that got this far.
     pub(crate) fn is_over(&self, now: Instant, has_head: bool, has_message: bool) -> bool {
         let has_passed = self.deadline().is_some_and(|end| now >= end.at());
-        has_passed && !has_message && (self.covers_message || !has_head)
+        let is_unanswered = !has_message && (self.covers_message || !has_head);
+        has_passed && is_unanswered && !self.is_lifted()
     }
 }
 
@@ -169,32 +213,58 @@ mod tests {
         let attempt = AttemptEnd::new(called, S, Some(call)).covering(true, true);
         let end = attempt.deadline().unwrap();
         assert_eq!(end.at(), called + S);
-        assert_eq!(attempt.waits(None), Some(call));
+        assert_eq!(attempt.waits(), Some(call));
         assert_eq!(attempt.deadline(), None);
         assert!(!attempt.is_over(called + 5 * S, false, false));
-        let bound = attempt.begins(called + 3 * S, None).unwrap();
+        let bound = attempt.begins(called + 3 * S).unwrap();
         assert_eq!(bound.at(), called + 4 * S);
         assert_eq!(attempt.deadline(), Some(bound));
         let grace = Deadline::grace(S);
         assert_eq!(bound.told(called + 3 * S), S + grace, "as at first");
         assert_eq!(end.told(called), S + grace);
         // The call ends before the attempt would.
-        attempt.waits(None);
-        assert_eq!(attempt.begins(called + 19 * S / 2, None), Some(call));
+        attempt.waits();
+        assert_eq!(attempt.begins(called + 19 * S / 2), Some(call));
+    }
+
+    // CONTRACT D12
+    #[test]
+    fn a_request_that_is_lost_to_the_replay_lifts_the_end_of_its_attempt() {
+        let (called, loss) = (Instant::now(), LossNotice::default());
+        let call = Deadline::after(called, 10 * S);
+        let attempt = AttemptEnd::new(called, S, Some(call)).covering(true, true);
+        let attempt = attempt.until_lost(Some(loss.clone()));
+        assert_eq!(attempt.lifted(), None);
+        assert!(attempt.is_over(called + S, false, false));
+        loss.give();
+        assert_eq!(attempt.lifted(), Some(call));
+        assert!(!attempt.is_over(called + 2 * S, false, false));
+        // It begins anew when it has a connection, and is bounded as before.
+        assert_eq!(attempt.begins(called + 3 * S), Some(call));
+        // What ends it from then on is the call, or the channel.
+        assert!(!attempt.is_past(called + 9 * S));
+        assert!(attempt.is_past(called + 10 * S));
+        attempt.at_most(5 * S);
+        assert!(attempt.is_past(called + 5 * S));
+        assert_eq!(attempt.lifted().unwrap().at(), called + 5 * S);
     }
 
     // CONTRACT W2
     #[test]
     fn the_longest_time_of_a_call_on_the_channel_bounds_its_wait_too() {
         let called = Instant::now();
-        let attempt = AttemptEnd::new(called, S, None).covering(true, true);
-        assert_eq!(attempt.waits(None), None);
-        let longest = attempt.waits(Some(3 * S)).unwrap();
-        assert_eq!(longest.at(), called + 3 * S);
-        let bound = attempt.begins(called + 2 * S, Some(5 * S / 2)).unwrap();
+        let attempt = |longest| {
+            let attempt = AttemptEnd::new(called, S, None).covering(true, true);
+            attempt.at_most(longest);
+            attempt
+        };
+        let waits = attempt(3 * S).waits().unwrap();
+        assert_eq!(waits.at(), called + 3 * S);
+        let bound = attempt(5 * S / 2).begins(called + 2 * S).unwrap();
         assert_eq!(bound.at(), called + 5 * S / 2);
         // A stream that the attempt bounds only up to its head is not told of its end.
         let untold = AttemptEnd::new(called, S, None);
-        assert_eq!(untold.begins(called + S, None), None);
+        assert_eq!(untold.waits(), None);
+        assert_eq!(untold.begins(called + S), None);
     }
 }

@@ -15,7 +15,6 @@ use super::look::{Picked, Wish};
 use super::terms::Terms;
 use super::timing::Deadlined;
 use super::unready::Unready;
-use crate::call::{CallOptions, Earlier};
 use crate::classify::TransportError;
 use crate::error::BoxError;
 use crate::ready::Waiter;
@@ -130,10 +129,7 @@ impl<B: Body> ResponseFuture<B> {
         let Some(core) = &self.core else {
             return Poll::Pending;
         };
-        let wishes = self.terms.wishes.as_deref();
-        let options = wishes.and_then(|it| it.options.as_deref());
-        let options = options.unwrap_or(CallOptions::unset());
-        let earlier = wishes.and_then(|it| it.earlier.as_deref());
+        let options = self.terms.options();
         let is_pinned = options.chosen_endpoint().is_some();
         let lines = &core.shared.lines;
         // A call that is alone in its line looks once more: a slot may have been freed before it
@@ -162,7 +158,7 @@ impl<B: Body> ResponseFuture<B> {
                 let wish = Wish {
                     head,
                     reserved,
-                    earlier: earlier.unwrap_or(Earlier::NONE),
+                    earlier: self.terms.earlier(),
                     may_repeat: self.terms.may_repeat,
                     options,
                     now: core.now(),
@@ -216,7 +212,7 @@ impl<B: Body> ResponseFuture<B> {
                 tell_wait(path, attempt, &last);
             }
             Unready::begin(&mut self.unready, trace, Instant::now());
-            if self.terms.waits(core.shared.settings.timeout) {
+            if self.terms.waits() {
                 self.timer = None;
             }
         }
@@ -225,12 +221,12 @@ impl<B: Body> ResponseFuture<B> {
     /// The call has a connection.
     #[cold]
     fn is_ready(&mut self) {
-        let (Some(core), Some(unready)) = (&self.core, &mut self.unready) else {
+        let Some(unready) = &mut self.unready else {
             return;
         };
         let now = Instant::now();
         unready.end(self.terms.trace.as_ref(), now);
-        if self.terms.begins(now, core.shared.settings.timeout) {
+        if self.terms.begins(now) {
             self.timer = None;
         }
     }
@@ -270,7 +266,13 @@ impl<B: Body> ResponseFuture<B> {
 
     /// The call goes on later, up to its deadline.
     fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TransportError>> {
-        self.poll_deadline(cx).map(|()| Err(self.expired()))
+        loop {
+            ready!(self.poll_deadline(cx));
+            if !self.terms.goes_on() {
+                return Poll::Ready(Err(self.expired()));
+            }
+            self.timer = None;
+        }
     }
 
     fn expired(&mut self) -> TransportError {

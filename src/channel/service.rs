@@ -154,6 +154,10 @@ where
             context.seen_by(call::Reader::Channel);
             context.reach_channel();
         }
+        let attempt = context.and_then(call::Context::attempt_end);
+        if let (Some(attempt), Some(longest)) = (&attempt, self.core.shared.settings.timeout) {
+            attempt.at_most(longest);
+        }
         let is_timed = |it: &call::Context| it.is_timed() && it.deadline() == deadline;
         let terms = Terms {
             deadline,
@@ -161,7 +165,7 @@ where
             is_patient: context.is_some_and(call::Context::is_patient),
             wishes: context.and_then(wishes),
             may_repeat: context.is_some_and(|it| it.safety().may_repeat()),
-            attempt: context.and_then(call::Context::attempt_end),
+            attempt,
             trace: context.and_then(call::Context::trace).cloned(),
         };
         let (parts, body) = request.into_parts();

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -25,20 +24,44 @@ pub(super) struct Terms {
 }
 
 impl Terms {
+    /// What the caller chose.
+    #[inline]
+    pub(super) fn options(&self) -> &CallOptions {
+        let wishes = self.wishes.as_deref();
+        let options = wishes.and_then(|it| it.options.as_deref());
+        options.unwrap_or(CallOptions::unset())
+    }
+
+    /// What earlier attempts of the call have shown.
+    #[inline]
+    pub(super) fn earlier(&self) -> &Earlier {
+        let wishes = self.wishes.as_deref();
+        let earlier = wishes.and_then(|it| it.earlier.as_deref());
+        earlier.unwrap_or(Earlier::NONE)
+    }
+
     /// The call has no connection yet; whether it ends at another time meanwhile, because that is
     /// no part of its attempt (CONTRACT W2).
-    pub(super) fn waits(&mut self, longest: Option<Duration>) -> bool {
+    pub(super) fn waits(&mut self) -> bool {
         let apart = self.attempt.as_ref().filter(|it| !it.has_waits());
-        let deadline = apart.map(|attempt| attempt.waits(longest));
+        let deadline = apart.map(|attempt| attempt.waits());
         deadline.is_some_and(|deadline| self.end_at(deadline))
     }
 
     /// The call has a connection, so that its attempt begins; whether it ends at another time from
     /// now on.
-    pub(super) fn begins(&mut self, now: Instant, longest: Option<Duration>) -> bool {
+    pub(super) fn begins(&mut self, now: Instant) -> bool {
         let waiting = self.attempt.as_ref().filter(|it| it.deadline().is_none());
-        let deadline = waiting.map(|attempt| attempt.begins(now, longest));
+        let deadline = waiting.map(|attempt| attempt.begins(now));
         deadline.is_some_and(|deadline| self.end_at(deadline))
+    }
+
+    /// The deadline has passed; whether it was the end of an attempt that goes on after all
+    /// (CONTRACT D12).
+    #[cold]
+    pub(super) fn goes_on(&mut self) -> bool {
+        let lifted = self.attempt.as_ref().and_then(|it| it.lifted());
+        lifted.is_some_and(|deadline| self.end_at(Some(deadline)))
     }
 
     fn end_at(&mut self, deadline: Option<Deadline>) -> bool {

@@ -47,6 +47,19 @@ impl Deadlined {
         Self { deadline, clock }
     }
 
+    /// The call ends at another time; whether that is so.
+    #[cold]
+    pub(crate) fn move_to(&mut self, deadline: Deadline) -> bool {
+        let is_moved = self.deadline != deadline;
+        if is_moved {
+            self.deadline = deadline;
+            if let Clock::Timer(timer) = &mut self.clock {
+                timer.reset(deadline.at());
+            }
+        }
+        is_moved
+    }
+
     /// Ready once it has passed. Without a runtime to wake the call, it counts as passed at once
     /// rather than never (CONTRACT D13).
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {

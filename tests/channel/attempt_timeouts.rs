@@ -2,16 +2,28 @@
 
 use std::time::Duration;
 
-use grpc_resilience::attempt_timeout::AttemptTimeoutLayer;
-use grpc_resilience::{CallOptionsExt as _, CallReport, Resilience, RetryPolicy};
+use bytes::Bytes;
+use grpc_resilience::attempt_timeout::{AttemptTimeout, AttemptTimeoutLayer};
+use grpc_resilience::channel::Channel;
+use grpc_resilience::retry::Retry;
+use grpc_resilience::{
+    BoxError, CallOptionsExt as _, CallReport, DeadlineLayer, Error, Resilience, RetryLayer,
+    RetryPolicy,
+};
+use http_body::Body as HttpBody;
 use test_protos::{EchoClient, EchoRequest};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tonic::{Code, Request};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::{Code, Request, Status};
+use tower::{Layer as _, ServiceBuilder};
 
-use crate::common::MS;
 use crate::common::manner::Manner;
-use crate::common::net::Net;
+use crate::common::net::{Host, Net};
+use crate::common::{MS, connected, message};
 
 const S: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_millis(300);
@@ -84,4 +96,175 @@ async fn a_call_that_only_waits_ends_at_its_deadline() {
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     assert!(status.message().contains("refused"), "{status}");
     assert_eq!(CallReport::find(&status).unwrap().attempts(), 1);
+}
+
+/// How far a server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    None,
+    Head,
+    /// And two messages.
+    Messages,
+}
+
+/// A server that ends no answer, whatever it was told of the time, and begins one when it has two
+/// parts of the request.
+fn endless(net: &Net, answer: Answer) -> Host {
+    let mut accepted = net.accept("host");
+    net.host("host", async move {
+        while let Some(io) = accepted.recv().await {
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(io).await.unwrap();
+                while let Some(Ok((request, respond))) = connection.accept().await {
+                    tokio::spawn(begin(request.into_body(), respond, answer));
+                }
+            });
+        }
+    })
+}
+
+async fn begin(
+    mut request: h2::RecvStream,
+    mut respond: h2::server::SendResponse<Bytes>,
+    answer: Answer,
+) {
+    let mut read = 0;
+    while read < 2 * PART || answer == Answer::None {
+        match request.data().await {
+            Some(Ok(data)) => read += data.len(),
+            // The call is over.
+            _ => return,
+        }
+    }
+    let head = http::Response::builder().header("content-type", "application/grpc");
+    let mut stream = respond
+        .send_response(head.body(()).unwrap(), false)
+        .unwrap();
+    let messages = if answer == Answer::Messages { 2 } else { 0 };
+    for _ in 0..messages {
+        stream.send_data(message(b""), false).unwrap();
+    }
+    std::future::poll_fn(|cx| stream.poll_reset(cx)).await.ok();
+}
+
+/// The bytes of a part of a request.
+const PART: usize = 900;
+
+/// A part of a request, two of which are more than is kept for a retry.
+fn part() -> EchoRequest {
+    EchoRequest {
+        text: "x".repeat(PART),
+        ..EchoRequest::default()
+    }
+}
+
+/// The end of a call whose request outgrows what is kept for a retry during its first attempt, and
+/// how long it took.
+async fn outgrows<S>(stack: S, timeout: Option<Duration>) -> (Status, Duration)
+where
+    S: GrpcService<
+            Body,
+            Error: Into<BoxError>,
+            ResponseBody: HttpBody<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+        >,
+{
+    let (sender, receiver) = mpsc::unbounded_channel();
+    sender.send(part()).unwrap();
+    let mut request = Request::new(UnboundedReceiverStream::new(receiver));
+    request.call_options().idempotent();
+    if let Some(timeout) = timeout {
+        request.set_timeout(timeout);
+    }
+    let more = async {
+        sleep(LIMIT / 2).await;
+        sender.send(part()).unwrap();
+        std::future::pending::<()>().await;
+    };
+    let start = Instant::now();
+    let mut client = EchoClient::new(stack);
+    let status = tokio::select! {
+        answer = client.client_stream(request) => answer.unwrap_err(),
+        () = more => unreachable!(),
+    };
+    (status, start.elapsed())
+}
+
+fn repeated_at_most(bytes: usize, channel: Channel) -> Retry<AttemptTimeout<Channel>> {
+    ServiceBuilder::new()
+        .layer(RetryLayer::new(RetryPolicy::new().max_attempts(2).unwrap()).replay_limit(bytes))
+        .layer(AttemptTimeoutLayer::new(LIMIT).unwrap())
+        .service(channel)
+}
+
+// CONTRACT D12, R6, C17
+#[tokio::test(start_paused = true)]
+async fn an_attempt_whose_request_outgrows_what_is_kept_goes_on_to_the_end_of_the_call() {
+    for answer in [Answer::None, Answer::Head] {
+        let net = Net::default();
+        let _host = endless(&net, answer);
+        let channel = connected(net.builder()).await;
+        let retried = repeated_at_most(1_000, channel);
+        let timed = DeadlineLayer::new()
+            .default_timeout(S)
+            .layer(retried.clone());
+        let bounded = connected(net.builder().timeout(S)).await;
+        let bounded = repeated_at_most(1_000, bounded);
+        for (name, (status, took)) in [
+            ("a deadline layer", outgrows(timed, None).await),
+            ("the caller's header", outgrows(retried, Some(S)).await),
+            ("the channel", outgrows(bounded, Some(10 * S)).await),
+        ] {
+            let case = format!("{name}, {answer:?}: {status}");
+            assert_eq!(took.as_millis(), 1_000, "{case}");
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{case}");
+            assert!(!status.message().contains("attempt's timeout"), "{case}");
+            let error = Error::find(&status).unwrap();
+            assert_eq!(error.endpoint().unwrap().name(), "unix:host", "{case}");
+            assert_eq!(CallReport::find(&status).unwrap().attempts(), 1, "{case}");
+        }
+    }
+}
+
+// CONTRACT D12: a body that is always ready lets no timer run
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_read_late_goes_on_beyond_the_end_that_its_attempt_had() {
+    for (bytes, goes_on) in [(1_000, true), (100_000, false)] {
+        let net = Net::default();
+        let _host = endless(&net, Answer::Messages);
+        let stack = repeated_at_most(bytes, connected(net.builder()).await);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        sender.send(part()).unwrap();
+        let mut request = Request::new(UnboundedReceiverStream::new(receiver));
+        request.call_options().idempotent();
+        request.set_timeout(S);
+        let sends = tokio::spawn(async move {
+            sleep(LIMIT / 2).await;
+            sender.send(part()).unwrap();
+            sender
+        });
+        let start = Instant::now();
+        let answer = EchoClient::new(stack).bidi_stream(request).await.unwrap();
+        let mut answer = answer.into_inner();
+        assert!(answer.message().await.unwrap().is_some());
+        let _sender = sends.await.unwrap();
+        sleep(2 * LIMIT).await;
+        let second = answer.message().await;
+        assert_eq!(second.is_ok(), goes_on, "{second:?}");
+        if goes_on {
+            let status = answer.message().await.unwrap_err();
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+            assert_eq!(start.elapsed().as_millis(), 1_000, "{status}");
+        }
+    }
+}
+
+// CONTRACT D12: the same call with room to be kept
+#[tokio::test(start_paused = true)]
+async fn an_attempt_whose_request_is_kept_ends_at_its_timeout() {
+    let net = Net::default();
+    let _host = endless(&net, Answer::None);
+    let stack = repeated_at_most(100_000, connected(net.builder()).await);
+    let (status, took) = outgrows(stack, Some(S)).await;
+    assert_eq!(CallReport::find(&status).unwrap().attempts(), 2, "{status}");
+    assert_eq!(took.as_millis(), 1_000, "{status}");
 }

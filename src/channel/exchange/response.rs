@@ -111,12 +111,9 @@ impl ResponseBody {
                     let is_first = it.slot.message();
                     it.may_be_only = is_first;
                     it.held = data.len();
-                    if !is_first
-                        && self
-                            .deadline
-                            .as_ref()
-                            .is_some_and(Deadlined::has_passed_unseen)
-                    {
+                    let deadline = self.deadline.as_ref().filter(|_| !is_first);
+                    let is_late = deadline.is_some_and(Deadlined::has_passed_unseen);
+                    if is_late && !self.goes_on() {
                         return Poll::Ready(self.expired().map(Err));
                     }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -156,6 +153,20 @@ impl ResponseBody {
         self.state = State::Over;
         self.deadline = None;
         trailers.map(|trailers| Ok(Frame::trailers(trailers)))
+    }
+
+    /// The deadline has passed; whether it was the end of an attempt that goes on after all
+    /// (CONTRACT D12).
+    #[cold]
+    fn goes_on(&mut self) -> bool {
+        let (State::Data(it) | State::Trailers(it)) = &self.state else {
+            return false;
+        };
+        let lifted = it.slot.lifted();
+        let deadline = self.deadline.as_mut();
+        deadline
+            .zip(lifted)
+            .is_some_and(|(deadline, lifted)| deadline.move_to(lifted))
     }
 
     /// The deadline has passed: the stream is reset.
@@ -225,11 +236,13 @@ impl Body for ResponseBody {
         if polled.is_ready() {
             return polled;
         }
-        match &mut self.deadline {
-            Some(deadline) => ready!(deadline.poll(cx)),
-            None => return Poll::Pending,
+        while let Some(deadline) = &mut self.deadline {
+            ready!(deadline.poll(cx));
+            if !self.goes_on() {
+                return Poll::Ready(self.expired().map(Err));
+            }
         }
-        Poll::Ready(self.expired().map(Err))
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use http::{HeaderMap, Response};
 use tokio::time::Instant;
 
-use crate::call::AttemptEnd;
+use crate::call::{AttemptEnd, Deadline};
 use crate::channel::connection::Connection;
 use crate::channel::eject::Blame;
 use crate::channel::load::Ended;
@@ -85,6 +85,11 @@ impl Slot {
     /// A layer above ends the call then.
     pub(crate) fn ends_by(&mut self, attempt: Option<Arc<AttemptEnd>>) {
         self.attempt = attempt;
+    }
+
+    /// What ends the call instead, if its attempt goes on after all (CONTRACT D12).
+    pub(super) fn lifted(&self) -> Option<Deadline> {
+        self.attempt.as_ref()?.lifted()
     }
 
     /// The response began.

@@ -3,7 +3,6 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
-use crate::body::LossNotice;
 use crate::call::AttemptEnd;
 use crate::classify::{Progress, Verdict};
 use crate::error::Error;
@@ -20,9 +19,6 @@ pub(crate) struct AttemptTimer {
     until_first_message: bool,
     /// `None` once the response has come far enough that the timeout no longer applies.
     timer: Option<Clock>,
-    /// Signals during the attempt that no other can follow. Set only for a call with a deadline,
-    /// which then ends the attempt instead (CONTRACT D12).
-    loss: Option<LossNotice>,
 }
 
 /// The timer for an end of the attempt.
@@ -55,17 +51,12 @@ impl AttemptTimer {
             end,
             trace: None,
             until_first_message,
-            loss: None,
         }
     }
 
     /// With what the layers above keep of the call.
-    pub(super) fn with(self, trace: Option<Trace>, loss: Option<LossNotice>) -> Self {
-        Self {
-            trace,
-            loss,
-            ..self
-        }
+    pub(super) fn with(self, trace: Option<Trace>) -> Self {
+        Self { trace, ..self }
     }
 
     /// Whether the timer runs until the first message.
@@ -106,7 +97,7 @@ impl AttemptTimer {
         } else {
             ready!(clock.timer.poll(cx))
         };
-        if self.loss.as_ref().is_some_and(LossNotice::is_given) {
+        if self.end.is_lifted() {
             self.timer = None;
             return Poll::Pending;
         }
@@ -123,9 +114,10 @@ impl AttemptTimer {
     /// The error itself, or the attempt's end under another code: the clocks of the transport, the
     /// server and the layers below end the attempt at about one time (CONTRACT D11).
     pub(super) fn name(&self, error: Error, otherwise: Phase) -> Error {
-        let timeout = self.end.timeout();
+        let (timeout, now) = (self.end.timeout(), Instant::now());
         let told = self.end.deadline().filter(|_| self.end.is_told());
-        if !told.is_some_and(|end| error.is_end(end, timeout, Instant::now())) {
+        // Once the attempt may go on, what comes at the end of the call is that end.
+        if self.end.is_past(now) || !told.is_some_and(|end| error.is_end(end, timeout, now)) {
             return error;
         }
         let verdict = error.verdict();

@@ -149,7 +149,7 @@ impl<S> AttemptTimeout<S> {
         let trace = context.trace().cloned();
         let covers_message = bounds.is_told || bounds.until_first_message;
         let end = AttemptEnd::new(now, timeout, deadline).covering(bounds.is_told, covers_message);
-        let end = Arc::new(end);
+        let end = Arc::new(end.until_lost(loss));
         if deadline.is_none() && context.attempt().is_none() {
             end.include_waits();
         }
@@ -160,7 +160,7 @@ impl<S> AttemptTimeout<S> {
         }
         let until_first_message = bounds.until_first_message;
         let timer = AttemptTimer::new(end, &self.home, until_first_message);
-        Some(timer.with(trace, loss))
+        Some(timer.with(trace))
     }
 }
 
