@@ -7,7 +7,7 @@ use super::board::{Board, Published};
 use super::connectivity::Connectivity;
 use super::errors::{closed, no_streams, not_ready, not_ready_there, unknown_endpoint};
 use super::load::since;
-use super::look::{Picked, Wish, look, look_at};
+use super::look::{Picked, Wish, look, look_at, unready};
 use super::pick::Picker;
 use super::shared::Shared;
 use crate::classify::TransportError;
@@ -134,9 +134,16 @@ impl Core {
         }
     }
 
-    /// Whether no connection is ready.
-    pub(super) fn is_unready(&self) -> bool {
-        self.board.published().ready.endpoints.is_empty()
+    /// Whether no connection is ready for a call that names this endpoint, or none.
+    #[cold]
+    pub(super) fn is_unready(&self, named: Option<&str>) -> bool {
+        let published = self.board.published();
+        let Some(name) = named else {
+            return published.ready.endpoints.is_empty();
+        };
+        // Before the first set of addresses there is no endpoint.
+        let subchannel = published.set.by_name.get(name);
+        subchannel.is_none_or(|it| unready(it).is_some())
     }
 
     /// Endpoints without a connection make one.
@@ -152,9 +159,15 @@ impl Core {
         }
     }
 
-    /// Why no connection is ready.
-    pub(super) fn error(&self) -> Option<SharedError> {
-        self.board.published().error.clone()
+    /// Why no connection is ready for a call that names this endpoint, or none.
+    #[cold]
+    pub(super) fn error(&self, named: Option<&str>) -> Option<SharedError> {
+        let published = self.board.published();
+        let subchannel = named.and_then(|name| published.set.by_name.get(name));
+        match subchannel {
+            Some(subchannel) => subchannel.view().error,
+            None => published.error.clone(),
+        }
     }
 
     /// The next dial of every endpoint starts at once.

@@ -201,20 +201,23 @@ impl<B: Body> ResponseFuture<B> {
 
     /// The call is in the queue.
     fn waits(&mut self) {
-        if let Some(core) = &self.core
-            && core.is_unready()
+        let Some(core) = &self.core else { return };
+        let named = self.terms.named();
+        if !core.is_unready(named) {
+            return;
+        }
+        let trace = self.terms.trace.as_ref();
+        let is_first = self.unready.is_none();
+        let unready = Unready::begin(&mut self.unready, trace, Instant::now());
+        if is_first
+            && let (Some(path), Some(last)) = (self.stage.path(), core.error(named))
+            && unready.tells(trace)
         {
-            let trace = self.terms.trace.as_ref();
-            if self.unready.is_none()
-                && let (Some(path), Some(last)) = (self.stage.path(), core.error())
-            {
-                let attempt = trace.map(Trace::attempts).filter(|number| *number > 0);
-                tell_wait(path, attempt, &last);
-            }
-            Unready::begin(&mut self.unready, trace, Instant::now());
-            if self.terms.waits() {
-                self.timer = None;
-            }
+            let attempt = trace.map(Trace::attempts).filter(|number| *number > 0);
+            tell_wait(path, attempt, &last);
+        }
+        if self.terms.waits() {
+            self.timer = None;
         }
     }
 
@@ -277,7 +280,8 @@ impl<B: Body> ResponseFuture<B> {
 
     fn expired(&mut self) -> TransportError {
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
-        let last = self.core.as_ref().and_then(|core| core.error());
+        let core = self.core.as_ref();
+        let last = core.and_then(|core| core.error(self.terms.named()));
         let timer = self.timer.take();
         let timer = timer.as_ref();
         let error = match &stage {
@@ -329,10 +333,10 @@ where
                 Stage::Over => return Poll::Pending,
             };
             if let Poll::Ready(mut answer) = polled {
-                if let (Some(unready), Ok(response)) = (&this.unready, &mut answer)
+                if let Some(unready) = &this.unready
                     && this.terms.trace.is_none()
                 {
-                    response.extensions_mut().insert(unready.waited());
+                    answer = unready.noted(answer);
                 }
                 this.stage = Stage::Over;
                 this.waiter = None;

@@ -127,11 +127,20 @@ pub(super) fn look_at(subchannel: &Subchannel, wish: &Wish<'_>) -> Picked {
     if let Some(slot) = take(subchannel, wish) {
         return Picked::Slot(slot);
     }
+    match unready(subchannel) {
+        None => full([subchannel]),
+        Some(state) => Picked::NotReady(state),
+    }
+}
+
+/// The state of an endpoint that takes no call; `None` if it takes calls, whether or not a slot is
+/// free.
+pub(super) fn unready(subchannel: &Subchannel) -> Option<Connectivity> {
     match subchannel.view().state {
-        Connectivity::Ready => full([subchannel]),
+        Connectivity::Ready => None,
         // Not healthy, but health does not count now (CONTRACT L8).
-        _ if !subchannel.endpoint.connections().is_empty() => full([subchannel]),
-        state => Picked::NotReady(state),
+        _ if !subchannel.endpoint.connections().is_empty() => None,
+        state => Some(state),
     }
 }
 

@@ -59,7 +59,7 @@ impl Channel {
             Ok(false) => return Err(closed(None)),
             Err(_) => self.state(),
         };
-        Err(not_ready(state, self.core.error()))
+        Err(not_ready(state, self.core.error(None)))
     }
 
     /// Waits until a connection is ready, and makes one if the channel is idle.

@@ -40,6 +40,11 @@ impl Terms {
         earlier.unwrap_or(Earlier::NONE)
     }
 
+    /// The endpoint that the call names.
+    pub(super) fn named(&self) -> Option<&str> {
+        self.options().chosen_endpoint()
+    }
+
     /// The call has no connection yet; whether it ends at another time meanwhile, because that is
     /// no part of its attempt (CONTRACT W2).
     pub(super) fn waits(&mut self) -> bool {

@@ -1,5 +1,7 @@
+use http::Response;
 use tokio::time::Instant;
 
+use crate::classify::TransportError;
 use crate::report::{Phase, Trace, Waited};
 
 /// The wait of a call while no connection is ready, for its report.
@@ -15,7 +17,11 @@ pub(super) struct Unready {
 impl Unready {
     /// The call waits.
     #[cold]
-    pub(super) fn begin(this: &mut Option<Box<Self>>, trace: Option<&Trace>, now: Instant) {
+    pub(super) fn begin<'a>(
+        this: &'a mut Option<Box<Self>>,
+        trace: Option<&Trace>,
+        now: Instant,
+    ) -> &'a mut Self {
         let is_first = this.is_none();
         let wait = this.get_or_insert_default();
         if wait.since.is_none() {
@@ -26,9 +32,17 @@ impl Unready {
                 None => {}
             }
         }
+        wait
     }
 
-    /// It has a connection; a layer that keeps no trace of the call yet is told in the response.
+    /// Whether this wait is to be logged: the first one of its call is, whichever attempt it is of
+    /// (CONTRACT V1).
+    pub(super) fn tells(&mut self, trace: Option<&Trace>) -> bool {
+        self.waited.is_told = true;
+        trace.is_none_or(Trace::tells_wait)
+    }
+
+    /// It has a connection.
     #[cold]
     pub(super) fn end(&mut self, trace: Option<&Trace>, now: Instant) {
         let Some(since) = self.since.take() else {
@@ -40,8 +54,19 @@ impl Unready {
         }
     }
 
-    /// All of it.
-    pub(super) fn waited(&self) -> Waited {
-        self.waited
+    /// Tells a layer that keeps no trace of the call yet, in what the attempt came to.
+    #[cold]
+    pub(super) fn noted<B>(
+        &self,
+        outcome: Result<Response<B>, TransportError>,
+    ) -> Result<Response<B>, TransportError> {
+        match outcome {
+            Ok(mut response) => {
+                response.extensions_mut().insert(self.waited);
+                Ok(response)
+            }
+            Err(error) if self.waited.is_told => Err(error.after_told_wait()),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -25,6 +25,8 @@ struct Inner {
     verdict: Verdict,
     endpoint: Option<Endpoint>,
     fault: Option<ConnectFault>,
+    /// It was logged that the call waits for the channel.
+    has_told_wait: bool,
     status: tonic::Status,
 }
 
@@ -47,6 +49,7 @@ impl TransportError {
             verdict,
             endpoint: endpoint.map(Endpoint::new),
             fault,
+            has_told_wait: false,
             status,
         }))
     }
@@ -99,6 +102,17 @@ impl TransportError {
     #[must_use]
     pub fn message(&self) -> &str {
         self.0.status.message()
+    }
+
+    /// The same, of a call of which it was logged that it waits for the channel.
+    pub(crate) fn after_told_wait(mut self) -> Self {
+        self.0.has_told_wait = true;
+        self
+    }
+
+    /// Whether it was logged that the call waits for the channel.
+    pub(crate) fn has_told_wait(&self) -> bool {
+        self.0.has_told_wait
     }
 
     /// The same, of a call whose response had begun.

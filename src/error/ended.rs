@@ -91,6 +91,15 @@ impl Error {
         expired.caused_by(Some(Arc::new(self)))
     }
 
+    /// Whether the channel that returned it has logged that the call waits for it (CONTRACT V1).
+    pub(crate) fn has_told_wait(&self) -> bool {
+        #[cfg(feature = "channel")]
+        if let Some(cause) = self.cause().and_then(|it| TransportError::of_call(it)) {
+            return cause.has_told_wait();
+        }
+        false
+    }
+
     /// Keeps the guarantee of the answer that the request had no effect.
     pub(crate) fn vouched_in<B>(mut self, answer: &Response<B>) -> Self {
         self.0.vouched = answer.extensions().get::<Vouched>().cloned();

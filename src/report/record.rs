@@ -28,6 +28,8 @@ pub(super) struct Record {
     since: Option<Instant>,
     spent: [Duration; Phase::COUNT],
     pub(super) waits: u32,
+    /// It was logged that the call waits for the channel.
+    pub(super) has_told_wait: bool,
     pub(super) attempts: u32,
     pub(super) transparent: u32,
     attempt_began: Option<Instant>,

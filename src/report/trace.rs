@@ -145,7 +145,16 @@ impl Trace {
 
     /// Records that the channel held the attempt under way so long before it went.
     pub(crate) fn waited(&self, waited: Waited) {
-        self.write(|record| record.waited(waited.duration()));
+        self.write(|record| {
+            record.waited(waited.duration());
+            record.has_told_wait |= waited.is_told;
+        });
+    }
+
+    /// Whether a wait for the channel that begins now is to be logged: true once for each call
+    /// (CONTRACT V1).
+    pub(crate) fn tells_wait(&self) -> bool {
+        self.write(|record| !std::mem::replace(&mut record.has_told_wait, true))
     }
 
     /// Records that a layer passes the call through, and why.

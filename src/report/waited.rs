@@ -5,16 +5,20 @@ use http::{Extensions, Response};
 /// How long a call waited for the channel below to become ready: in the extensions of a response
 /// to a call of which no trace was kept yet, until the fast path takes it out.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Waited(Duration);
+pub(crate) struct Waited {
+    duration: Duration,
+    /// It was logged (CONTRACT V1).
+    pub(crate) is_told: bool,
+}
 
 impl Waited {
     #[cfg(feature = "channel")]
     pub(crate) fn add(&mut self, more: Duration) {
-        self.0 = self.0.saturating_add(more);
+        self.duration = self.duration.saturating_add(more);
     }
 
     pub(crate) fn duration(self) -> Duration {
-        self.0
+        self.duration
     }
 
     /// Whether this response speaks of a wait.

@@ -68,11 +68,17 @@ impl<S: Clone, B: RequestBody> Going<S, B> {
         R::Error: Into<BoxError>,
     {
         let ticket = self.said.ticket(self.generation);
-        let extensions = outcome.as_mut().ok().map(Response::extensions_mut);
-        let waited = extensions.and_then(Waited::take);
+        let (waited, has_told_wait) = match &mut outcome {
+            Ok(response) => (Waited::take(response.extensions_mut()), false),
+            Err(error) => (None, error.has_told_wait()),
+        };
         self.under_layers(|call, recorder, trace| {
             if let Some(waited) = waited {
                 trace.waited(waited);
+            }
+            if has_told_wait {
+                // The channel knew of no trace to write it into.
+                trace.tells_wait();
             }
             let attempt = Attempt::known(outcome);
             let attempt = attempt_timeout::ResponseFuture::new(attempt, None, Recorder::default());

@@ -22,8 +22,9 @@ use tonic::{Code, Request, Status};
 use tower::{Layer as _, ServiceBuilder};
 
 use crate::common::manner::Manner;
+use crate::common::names::Names;
 use crate::common::net::{Host, Net};
-use crate::common::{MS, connected, message};
+use crate::common::{MS, connected, message, until_ready};
 
 const S: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_millis(300);
@@ -96,6 +97,37 @@ async fn a_call_that_only_waits_ends_at_its_deadline() {
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     assert!(status.message().contains("refused"), "{status}");
     assert_eq!(CallReport::find(&status).unwrap().attempts(), 1);
+}
+
+// CONTRACT W2: a call that names its endpoint waits for that one
+#[tokio::test(start_paused = true)]
+async fn waiting_for_the_endpoint_that_a_call_names_is_no_attempt_though_another_is_ready() {
+    let net = Net::default();
+    let _a = net.serve("a");
+    let (_names, builder) = Names::new(&net, &["a", "b"]);
+    let channel = builder.build().unwrap();
+    until_ready(&channel, 1).await;
+    let client = EchoClient::new(stack().wrap(channel));
+    let begin = || {
+        let mut client = client.clone();
+        let mut request = Request::new(EchoRequest::default());
+        request.call_options().endpoint("unix:b").wait_for_ready();
+        let report = request.call_report();
+        tokio::spawn(async move { (client.unary(request).await, report) })
+    };
+    let (start, in_vain) = (Instant::now(), begin());
+    let (answer, report) = in_vain.await.unwrap();
+    let status = answer.unwrap_err();
+    assert_eq!(start.elapsed().as_secs(), 20);
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    assert!(status.message().contains("refused"), "{status}");
+    assert_eq!(report.attempts(), 1, "{report}");
+    let served = begin();
+    sleep(5 * S + 100 * MS).await;
+    let _b = net.serve("b");
+    let (answer, report) = served.await.unwrap();
+    answer.unwrap();
+    assert_eq!(report.attempts(), 1, "{report}");
 }
 
 /// How far a server answers.

@@ -43,6 +43,7 @@ mod storm;
 mod streams;
 mod tls;
 mod tls_reload;
+mod told_waits;
 mod turns;
 mod updates;
 mod waiting;

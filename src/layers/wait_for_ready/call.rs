@@ -229,7 +229,9 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
         let waited = std::mem::replace(&mut self.waits, true);
         if !waited {
-            self.tell_wait(until);
+            if self.trace.as_ref().is_none_or(Trace::tells_wait) {
+                self.tell_wait(until);
+            }
             self.request.waits();
         }
         match &self.trace {
@@ -239,7 +241,7 @@ impl<S: Clone, B: RequestBody> WaitCall<S, B> {
         }
     }
 
-    /// Logs the wait once for each call, for any number of dials.
+    /// Logs the wait, for any number of dials.
     #[cold]
     fn tell_wait(&self, until: Option<Instant>) {
         let delay = until.map(|at| at.saturating_duration_since(Instant::now()));
