@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::backoff::Exponential;
@@ -10,10 +11,12 @@ use crate::call::BudgetSlot;
 use crate::retry::{Policy, RetryPolicy};
 
 use super::course::{Course, Rules};
+use super::decision::Moment;
 use super::held::{Held, Limits};
 use super::invalid_stream::InvalidStream;
 use super::opening::{Messages, Open, Resume, Template};
 use super::resumable::{IsLost, Parts, Resumable, TokenOf};
+use super::silence::Silence;
 use super::{OnEnd, OnLost};
 use crate::error::Faults;
 
@@ -198,7 +201,8 @@ impl<Req, T, Token> Builder<Req, T, Token> {
     /// 100 ms, doubling to 10 s, full jitter.
     ///
     /// Whatever its codes, another opening follows a stream that broke off without a status, and
-    /// at most two answers that refuse a token.
+    /// at most two answers that refuse a token. The first opening is an attempt, too, so
+    /// `max_attempts(1)` is a fault: with it the stream could never come back.
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
         self.policy = Arc::new(policy);
         self
@@ -217,6 +221,9 @@ impl<Req, T, Token> Builder<Req, T, Token> {
     /// Limits the time between two messages of a stream that is open; a longer silence counts as a
     /// stream that broke off. Default: no limit, because only the server knows how quiet a healthy
     /// stream is. HTTP/2 keepalive finds dead connections without it.
+    ///
+    /// It bounds the server's silence, not the caller's: it runs from the first poll that finds no
+    /// message, without the time that something had come and the caller did not poll.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = Some(timeout);
         self
@@ -241,9 +248,11 @@ where
     /// # Errors
     ///
     /// All faults of the settings at once: `token` or `resume` is missing, a limit or a timeout is
-    /// zero, a limit of held messages has no effect, or the policy never retries.
+    /// zero, a limit of held messages has no effect, or the policy never retries or allows one
+    /// attempt only.
     pub fn build(self) -> Result<Resumable<T, Token>, InvalidStream> {
         let faults = self.faults();
+        let rules = self.rules();
         let (Some(token_of), Some(resume), true) = (self.token, self.resume, faults.is_empty())
         else {
             return Err(InvalidStream::new(faults));
@@ -256,17 +265,12 @@ where
             limits.bytes = self.max_held_bytes;
             limits
         });
-        let rules = Rules {
-            policy: self.policy,
-            on_end: self.on_end,
-            on_lost: self.on_lost,
-        };
         let parts = Parts {
             open: template.into_opener(self.open, resume),
             token_of,
             is_lost: self.lost,
             open_timeout: self.open_timeout,
-            idle_timeout: self.idle_timeout,
+            silence: self.idle_timeout.map(Silence::longest),
             timeout,
             method: self.method,
             budget,
@@ -275,9 +279,29 @@ where
         Ok(Resumable::new(parts, course, Held::new(limits)))
     }
 
+    fn rules(&self) -> Rules {
+        Rules {
+            policy: Arc::clone(&self.policy),
+            on_end: self.on_end,
+            on_lost: self.on_lost,
+        }
+    }
+
+    /// Whether the policy lets an opening follow the first one, whatever its codes.
+    fn can_reopen(&self) -> bool {
+        let moment = Moment {
+            now: Instant::now(),
+            unit: 0.0,
+            remaining: None,
+        };
+        Course::<Token>::new(self.rules(), None).can_reopen(moment)
+    }
+
     fn faults(&self) -> Faults {
         const ABOVE_ZERO: &str = "it must be greater than zero";
         const NEEDS_HOLD: &str = "it needs `hold_until_token`";
+        const ONE_ATTEMPT: &str = "it allows one attempt, which is the first opening, so the \
+                                   stream would never come back";
         let mut faults = Faults::default();
         let mut check = |setter, is_so, text: &str| faults.check(setter, is_so, || text.into());
         let is_set = "it must be set";
@@ -291,6 +315,8 @@ where
         check("max_held_bytes", holds || bytes.is_none(), NEEDS_HOLD);
         let never = "it never retries, so the stream would never come back";
         check("policy", !self.policy.is_off(), never);
+        let is_off = self.policy.is_off();
+        check("policy", is_off || self.can_reopen(), ONE_ATTEMPT);
         let is_zero = |it: Option<Duration>| it.is_some_and(|it| it.is_zero());
         check("open_timeout", !is_zero(self.open_timeout), ABOVE_ZERO);
         check("idle_timeout", !is_zero(self.idle_timeout), ABOVE_ZERO);

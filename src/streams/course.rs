@@ -59,6 +59,9 @@ pub(super) struct Course<Token> {
     is_unresumable: bool,
     /// The lost tokens since an opening with a token last brought a newer one.
     losses: u32,
+    /// The next opening begins anew after a lost token.
+    restarts: bool,
+    /// When such an opening last began, whatever it had waited for.
     restarted_at: Option<Instant>,
     /// The token that was lost last.
     lost: Option<Token>,
@@ -78,6 +81,7 @@ impl<Token: Clone + PartialEq> Course<Token> {
             has_progressed: false,
             is_unresumable: false,
             losses: 0,
+            restarts: false,
             restarted_at: None,
             lost: None,
         }
@@ -86,6 +90,14 @@ impl<Token: Clone + PartialEq> Course<Token> {
     /// Where the next opening resumes; `None` if it begins with the original request.
     pub(super) fn token(&self) -> Option<&Token> {
         self.token.as_ref()
+    }
+
+    /// Whether the policy allows more than the first opening after a token.
+    pub(super) fn can_reopen(&self, moment: Moment) -> bool {
+        let verdict = Verdict::new(Progress::Answered, Code::Unavailable, Reason::Answered);
+        let mut first = self.outcome(verdict, moment);
+        first.attempts = 1;
+        self.plan_as_retryable(first) != Plan::Stop(GiveUp::AttemptsExhausted)
     }
 
     /// The openings since the last new token.
@@ -110,7 +122,10 @@ impl<Token: Clone + PartialEq> Course<Token> {
     }
 
     /// An opening begins.
-    pub(super) fn opens(&mut self) {
+    pub(super) fn opens(&mut self, now: Instant) {
+        if std::mem::take(&mut self.restarts) {
+            self.restarted_at = Some(now);
+        }
         self.attempts = self.attempts.saturating_add(1);
         self.asked = self.token.clone();
         self.open_since = None;
@@ -308,7 +323,7 @@ impl<Token: Clone + PartialEq> Course<Token> {
         if moment.remaining.is_some_and(|left| after >= left) {
             return Step::Fail(GiveUp::Deadline);
         }
-        self.restarted_at = Some(moment.now + after);
+        self.restarts = true;
         self.losses = self.losses.saturating_add(1);
         self.lost = self.token.take();
         self.attempts = 0;

@@ -18,7 +18,7 @@ fn with(policy: RetryPolicy, on_end: OnEnd, on_lost: OnLost, token: Option<u32>)
         on_lost,
     };
     let mut course = Course::new(rules, token);
-    course.opens();
+    course.opens(Instant::now());
     course
 }
 
@@ -157,7 +157,7 @@ fn the_third_refusal_of_a_token_loses_it() {
     let mut course = course(OnEnd::Done, OnLost::Restart, Some(7));
     let steps = [Code::NotFound, Code::Internal, Code::NotFound].map(|code| {
         let step = course.on_failure(&answer(code), now()).step;
-        course.opens();
+        course.opens(Instant::now());
         step
     });
     assert_eq!(steps, [reopen(1), reopen(2), restart(0)]);
@@ -175,7 +175,7 @@ fn what_the_policy_retries_is_no_refusal_but_for_internal() {
         for token in [None, Some(7)] {
             let mut course = with(policy.clone(), OnEnd::Done, OnLost::Fail, token);
             let third = (0..3).map(|_| {
-                course.opens();
+                course.opens(Instant::now());
                 course.on_failure(&answer(code), now()).step
             });
             let give_up = match (is_lost, token) {
@@ -228,7 +228,7 @@ fn only_a_new_token_is_progress() {
             course.on_item(token.as_ref());
         }
         let step = course.on_failure(&unavailable, now()).step;
-        course.opens();
+        course.opens(Instant::now());
         (step, course.attempts())
     };
     assert_eq!(next(None), (reopen(1), 2));
@@ -245,16 +245,16 @@ fn a_clean_end_is_followed_at_once_after_progress_and_by_the_backoff_without() {
     assert_eq!(done.on_end(now()), Step::Done);
     let mut course = course(OnEnd::Reopen, OnLost::Fail, None);
     assert_eq!(course.on_end(now()), reopen(1));
-    course.opens();
+    course.opens(Instant::now());
     assert_eq!(course.on_end(now()), reopen(2));
-    course.opens();
+    course.opens(Instant::now());
     course.on_item(Some(&1));
     let at_once = Step::Reopen {
         after: Duration::ZERO,
         costs: false,
     };
     assert_eq!(course.on_end(now()), at_once);
-    course.opens();
+    course.opens(Instant::now());
     assert_eq!(course.on_end(now()), reopen(1));
 }
 
@@ -273,7 +273,7 @@ fn no_wait_goes_beyond_the_deadline() {
     assert_eq!(opened().on_end(left(1)), late);
     let mut course = opened();
     course.on_lost_message(now());
-    course.opens();
+    course.opens(Instant::now());
     course.on_item(Some(&2));
     assert_eq!(course.on_lost_message(left(60)), late);
 }

@@ -28,9 +28,9 @@ fn restarts_keep_a_growing_distance_until_a_token_is_accepted() {
     let mut course = course(OnEnd::Done, OnLost::Restart, Some(1));
     let mut clock = start;
     let mut lose = |course: &mut Course<u32>, token| {
-        course.opens();
+        course.opens(clock);
         course.on_item(Some(&token));
-        course.opens();
+        course.opens(clock);
         let step = course.on_failure(&answer(Code::OutOfRange), at(clock)).step;
         let Step::Restart { after, .. } = step else {
             panic!("{step:?}");
@@ -39,15 +39,15 @@ fn restarts_keep_a_growing_distance_until_a_token_is_accepted() {
         after
     };
     // A restart brings tokens, but none of them is accepted. The spread is half of a fifth.
-    course.opens();
+    course.opens(Instant::now());
     let first = course.on_lost_message(at(start));
     assert_eq!(first, restart(0));
     let waits = [2, 3, 4, 5].map(|token| lose(&mut course, token).as_secs());
     assert_eq!(waits, [66, 198, 594, 660]);
     // What resumes and goes on forgets them.
-    course.opens();
+    course.opens(Instant::now());
     course.on_item(Some(&6));
-    course.opens();
+    course.opens(Instant::now());
     course.on_item(Some(&7));
     assert_eq!(lose(&mut course, 8), Duration::ZERO);
 }
@@ -58,12 +58,18 @@ fn the_distance_counts_from_the_last_restart() {
     let start = Instant::now();
     let mut course = course(OnEnd::Done, OnLost::Restart, Some(1));
     course.on_lost_message(at(start));
-    course.opens();
+    course.opens(start);
     course.on_item(Some(&2));
     let later = at(start + secs(40));
     assert_eq!(course.on_lost_message(later), restart(26));
     let mut again = course.clone();
-    again.opens();
+    // It waited longer than it had to, for a permit of the budget or for the caller.
+    again.opens(start + secs(100));
+    again.on_item(Some(&3));
+    let soon = at(start + secs(110));
+    assert_eq!(again.clone().on_lost_message(soon), restart(188));
+    let mut again = course.clone();
+    again.opens(start + secs(66));
     again.on_item(Some(&3));
     let much_later = at(start + secs(4_000));
     assert_eq!(again.on_lost_message(much_later), restart(0));
@@ -116,10 +122,10 @@ fn hints_set_the_wait_also_of_a_restart() {
     let unavailable = hinted(Code::Unavailable, Hint::Exactly(secs(9)));
     let mut course = course(OnEnd::Done, OnLost::Restart, Some(1));
     assert_eq!(course.on_failure(&unavailable, now()).step, reopen(9));
-    course.opens();
+    course.opens(Instant::now());
     let plain = course.on_failure(&answer(Code::Unavailable), now()).step;
     assert_eq!(plain, reopen(1), "a hint starts the backoff over");
-    course.opens();
+    course.opens(Instant::now());
     let gone = hinted(Code::OutOfRange, Hint::AtLeast(secs(5)));
     assert_eq!(course.on_failure(&gone, now()).step, restart(5));
     let mut course = self::course(OnEnd::Done, OnLost::Restart, Some(1));
@@ -134,18 +140,18 @@ fn a_stream_that_begins_anew_counts_and_waits_from_the_beginning() {
     let mut course = course(OnEnd::Done, OnLost::Restart, Some(1));
     for _ in 0..2 {
         course.on_failure(&answer(Code::NotFound), now());
-        course.opens();
+        course.opens(Instant::now());
     }
     course.overflows();
     assert_eq!(course.on_lost_message(now()), restart(0));
-    course.opens();
+    course.opens(Instant::now());
     let first = course.on_failure(&answer(Code::Unavailable), now()).step;
     assert_eq!(first, reopen(1));
     course.resume_from(5);
-    course.opens();
+    course.opens(Instant::now());
     let refused = |course: &mut Course<u32>| {
         let step = course.on_failure(&answer(Code::NotFound), now()).step;
-        course.opens();
+        course.opens(Instant::now());
         step
     };
     assert_eq!(refused(&mut course), reopen(2));
@@ -175,12 +181,12 @@ fn an_opening_that_was_not_sent_is_repeated_at_its_cost() {
 #[test]
 fn an_answer_about_another_token_than_the_callers_is_no_refusal_of_it() {
     let mut course = course(OnEnd::Reopen, OnLost::Restart, Some(1));
-    course.opens();
+    course.opens(Instant::now());
     course.resume_from(9);
     let step = course.on_failure(&answer(Code::OutOfRange), now()).step;
     assert!(matches!(step, Step::Reopen { .. }), "{step:?}");
     assert_eq!(course.token(), Some(&9));
-    course.opens();
+    course.opens(Instant::now());
     let step = course.on_failure(&answer(Code::OutOfRange), now()).step;
     assert_eq!(step, restart(0));
 }
@@ -193,7 +199,7 @@ fn a_stream_that_was_open_for_a_minute_was_not_refused() {
         let mut course = course(OnEnd::Reopen, OnLost::Restart, Some(1));
         let mut step = Step::Done;
         for _ in 0..3 {
-            course.opens();
+            course.opens(Instant::now());
             course.opened(start);
             step = course
                 .on_failure(&answer(Code::Internal), at(start + secs(lived)))
@@ -211,7 +217,7 @@ fn a_server_that_forbids_retries_or_asks_for_days_ends_the_stream() {
         (Hint::AtLeast(secs(864_000)), Some(GiveUp::HintTooLong)),
     ] {
         let mut course = course(OnEnd::Reopen, OnLost::Restart, Some(1));
-        course.opens();
+        course.opens(Instant::now());
         let error = answer(Code::OutOfRange).hinted(Some(hint));
         let step = course.on_failure(&error, now()).step;
         match (step, give_up) {

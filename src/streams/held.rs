@@ -95,6 +95,11 @@ impl<T> Held<T> {
         std::mem::take(&mut self.items)
     }
 
+    /// The caller chose where the next opening resumes: what follows without a token waits again.
+    pub(super) fn resumes(&mut self) {
+        self.overflows = false;
+    }
+
     /// The stream ended before a token came: a stream that resumes brings these messages again.
     pub(super) fn discard(&mut self) {
         self.overflows = false;
@@ -181,6 +186,18 @@ mod tests {
             assert_eq!(held.release().len(), 3);
             assert_eq!(held.size(), (0, 0));
         }
+    }
+
+    // CONTRACT S1
+    #[test]
+    fn a_place_that_the_caller_chose_ends_the_overflow() {
+        let mut held = Held::new(Some(limits(1, None)));
+        held.take(1, false);
+        assert_eq!(held.take(2, false), Fate::Overflows);
+        assert_eq!(held.release(), [1, 2]);
+        held.resumes();
+        assert_eq!(held.take(3, false), Fate::Waits);
+        assert_eq!(held.take(4, false), Fate::Overflows);
     }
 
     // CONTRACT S7

@@ -54,6 +54,7 @@ impl<T, Token: Clone + PartialEq> Stream for Items<T, Token> {
         Poll::Ready(match event {
             Some(Ok(Event::Item(item))) => Some(Ok(item)),
             Some(Ok(Event::Gap(gap))) => {
+                events.ends_at_gap();
                 self.events = None;
                 let why = gap.status.as_ref().map(crate::grpc::Status::message);
                 let why = why.unwrap_or("the server said so in a message");

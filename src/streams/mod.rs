@@ -76,7 +76,8 @@
 //!
 //! - **Budget**: an opening that follows another costs what a retry costs, in the budget that a
 //!   layer below has given to the calls of the stream. If the budget has no permit, the opening
-//!   waits at least 30 s and is then a call of its own. The failure itself is charged once, by the
+//!   waits at least 30 s and is then a call of its own; a stream whose deadline comes first fails
+//!   at once. The failure itself is charged once, by the
 //!   retry layer below or else here. An opening that follows a clean end and a new token is free.
 //!   Streams give a budget back next to nothing, since they are few and long, and nothing at all
 //!   without a retry layer below: where many share a channel whose server dies often, give it a
@@ -222,6 +223,7 @@ mod invalid_stream;
 mod items;
 mod opening;
 mod resumable;
+mod silence;
 mod steps;
 
 pub use builder::Builder;

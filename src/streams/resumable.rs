@@ -22,6 +22,7 @@ use super::course::Course;
 use super::failure::Failure;
 use super::held::Held;
 use super::opening::{Messages, Opener, Opening};
+use super::silence::{Heard, Silence};
 use super::{Event, Gap};
 
 /// A server stream that comes back; see the [module](super).
@@ -91,7 +92,8 @@ pub(super) struct Parts<T, Token> {
     pub(super) token_of: TokenOf<T, Token>,
     pub(super) is_lost: Option<IsLost<T>>,
     pub(super) open_timeout: Option<Duration>,
-    pub(super) idle_timeout: Option<Duration>,
+    /// Measured anew for each opening.
+    pub(super) silence: Option<Silence>,
     pub(super) timeout: Option<Duration>,
     pub(super) method: Option<Arc<str>>,
     pub(super) budget: BudgetSlot,
@@ -111,7 +113,7 @@ pub(super) enum State<T> {
     },
     Open {
         messages: Messages<T>,
-        idle: Option<Timer>,
+        silence: Option<Silence>,
         endpoint: Option<Endpoint>,
     },
     Over,
@@ -177,6 +179,7 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
     pub fn resume_from(&mut self, token: Token) {
         self.handed_on = Some(token.clone());
         self.course.resume_from(token);
+        self.held.resumes();
     }
 
     /// What has happened so far, for any task to read.
@@ -269,20 +272,24 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
             }
             State::Open {
                 messages,
-                idle,
+                silence,
                 endpoint,
             } => {
-                if let Poll::Ready(item) = messages.as_mut().poll_next(cx) {
-                    return Poll::Ready(match item {
-                        Some(Ok(item)) => Polled::Item(item),
-                        Some(Err(status)) => Polled::Failed(Failure::of(status, endpoint.as_ref())),
-                        None => Polled::Ended,
-                    });
-                }
-                let limit = self.parts.idle_timeout;
-                poll_bound(idle.as_mut(), cx, || {
-                    let message = format!("no message came for {:?}", limit.unwrap_or_default());
-                    Failure::timed_out(message, endpoint.as_ref())
+                let heard = match silence {
+                    Some(silence) => ready!(silence.listen(messages.as_mut(), &self.home, cx)),
+                    None => Heard::Next(ready!(messages.as_mut().poll_next(cx))),
+                };
+                Poll::Ready(match heard {
+                    Heard::Next(Some(Ok(item))) => Polled::Item(item),
+                    Heard::Next(Some(Err(status))) => {
+                        Polled::Failed(Failure::of(status, endpoint.as_ref()))
+                    }
+                    Heard::Next(None) => Polled::Ended,
+                    Heard::Nothing(limit) => {
+                        let message = format!("no message came for {limit:?}");
+                        Polled::Failed(Failure::timed_out(message, endpoint.as_ref()))
+                    }
+                    Heard::NoRuntime => Polled::Failed(Failure::without_runtime()),
                 })
             }
             State::Over => Poll::Ready(Polled::Ended),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Response;
 
-use crate::call::AttemptKind;
+use crate::call::{AttemptKind, Permit};
 use crate::classify::Endpoint;
 use crate::error::GiveUp;
 use crate::events::stream as events;
@@ -17,12 +17,21 @@ use super::failure::Failure;
 use super::held::Fate;
 use super::opening::Messages;
 use super::resumable::{Ready, Resumable, State};
+use super::silence::Silence;
 
 /// The least wait of an opening for which the budget has no permit. It is then a call of its own.
 const UNPERMITTED: Duration = Duration::from_secs(30);
 
 /// Added to it, up to this part.
 const UNPERMITTED_SPREAD: f64 = 0.2;
+
+/// How the next opening may begin.
+struct Leave {
+    after: Duration,
+    permit: Option<Permit>,
+    /// It has what it costs; else it waits for longer instead.
+    is_permitted: bool,
+}
 
 impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
     fn moment(&self) -> Moment {
@@ -47,7 +56,7 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
         {
             permit.start();
         }
-        self.course.opens();
+        self.course.opens(moment.now);
         let token = self.course.token().cloned();
         self.record.opens(moment.now, token.is_some());
         let bound = self.parts.open_timeout;
@@ -59,11 +68,10 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
 
     pub(super) fn opened(&mut self, response: Response<Messages<T>>) {
         let endpoint = response.extensions().get::<Endpoint>().cloned();
-        let idle = self.parts.idle_timeout;
         self.course.opened(Instant::now());
         self.state = State::Open {
             messages: response.into_inner(),
-            idle: idle.map(|limit| self.home.timer_after(limit)),
+            silence: self.parts.silence.as_ref().map(Silence::anew),
             endpoint,
         };
     }
@@ -71,14 +79,6 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
     /// A message came.
     pub(super) fn take(&mut self, item: T) {
         self.record.item();
-        if let State::Open {
-            idle: Some(idle), ..
-        } = &mut self.state
-            && let Some(limit) = self.parts.idle_timeout
-        {
-            let now = Instant::now();
-            idle.reset(now.checked_add(limit).unwrap_or_else(|| idle.at()));
-        }
         if self.parts.is_lost.as_mut().is_some_and(|it| it(&item)) {
             self.lost(item);
             return;
@@ -171,12 +171,16 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
             Step::Fail(give_up) => self.fail(failure.unwrap_or_else(Failure::ended), give_up),
             Step::Restart { after, is_told } => self.restart(after, is_told, None, failure),
             Step::Reopen { after, costs } => {
+                let Some(leave) = self.leave(after, costs) else {
+                    let failure = failure.unwrap_or_else(Failure::ended);
+                    return self.fail(failure, GiveUp::BudgetExhausted);
+                };
                 let attempt = self.course.attempts();
                 match &failure {
                     Some(it) => events::reopens(self.method(), attempt, it.error.event(), after),
                     None => events::ended(self.method(), attempt, after),
                 }
-                self.wait(after, costs);
+                self.wait(leave);
             }
         }
     }
@@ -188,6 +192,12 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
         message: Option<T>,
         failure: Option<Failure>,
     ) {
+        let Some(leave) = self.leave(after, true) else {
+            // The caller's code knows how to read it.
+            self.ready.extend(message.map(|it| Ready::Item(it, None)));
+            let failure = failure.unwrap_or_else(Failure::ended);
+            return self.fail(failure, GiveUp::BudgetExhausted);
+        };
         let failed = failure.as_ref().map(|it| it.error.event());
         let on_lost = self.course.on_lost();
         events::token_lost(self.method(), failed, on_lost.name(), after);
@@ -203,32 +213,51 @@ impl<T, Token: Clone + PartialEq> Resumable<T, Token> {
                 status,
             }));
         }
-        self.wait(after, true);
+        self.wait(leave);
+    }
+
+    /// The leave to open again after this wait; `None` if the deadline of the stream passes first,
+    /// because the budget has no permit (CONTRACT S8).
+    fn leave(&self, after: Duration, costs: bool) -> Option<Leave> {
+        let budget = self.parts.budget.get().filter(|_| costs);
+        let permit = budget.and_then(|budget| budget.permit(AttemptKind::Retry));
+        let is_permitted = budget.is_none() || permit.is_some();
+        if is_permitted {
+            return Some(Leave {
+                after,
+                permit,
+                is_permitted,
+            });
+        }
+        let moment = self.moment();
+        let spread = 1.0 + UNPERMITTED_SPREAD * moment.unit;
+        let after = after.max(UNPERMITTED.mul_f64(spread));
+        let is_in_time = moment.remaining.is_none_or(|left| after < left);
+        is_in_time.then_some(Leave {
+            after,
+            permit,
+            is_permitted,
+        })
     }
 
     /// Drops the stream that runs, and waits for the next opening (CONTRACT S5).
-    fn wait(&mut self, after: Duration, costs: bool) {
-        let budget = self.parts.budget.get().filter(|_| costs);
-        let permit = budget.and_then(|budget| budget.permit(AttemptKind::Retry));
-        let after = if budget.is_some() && permit.is_none() {
-            self.without_permit(after)
-        } else {
-            after
-        };
+    fn wait(&mut self, leave: Leave) {
+        let after = leave.after;
+        if !leave.is_permitted {
+            self.record.unpermitted();
+            events::unpermitted(self.method(), self.course.attempts(), after);
+        }
         self.state = State::Waiting {
             timer: (!after.is_zero()).then(|| self.home.timer_after(after)),
-            permit,
+            permit: leave.permit,
             is_dropped_now: true,
         };
     }
 
-    /// The wait of an opening for which the budget has no permit (CONTRACT S8).
-    fn without_permit(&self, after: Duration) -> Duration {
-        let spread = 1.0 + UNPERMITTED_SPREAD * self.rng.unit();
-        let after = after.max(UNPERMITTED.mul_f64(spread));
-        self.record.unpermitted();
-        events::unpermitted(self.method(), self.course.attempts(), after);
-        after
+    /// The stream is over for a caller that no gap concerns.
+    pub(super) fn ends_at_gap(&mut self) {
+        let give_up = Some(GiveUp::TokenLost);
+        self.record.ends(Code::DataLoss, give_up, Instant::now());
     }
 
     pub(super) fn fail(&mut self, failure: Failure, give_up: GiveUp) {

@@ -1,6 +1,8 @@
 //! Timeouts, deadlines, and the end by a drop.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
+use std::task::Poll;
 use std::time::Duration;
 
 use grpc_resilience::call::CallOptionsExt as _;
@@ -60,6 +62,69 @@ async fn each_message_begins_the_idle_time_anew_and_a_slow_reader_is_not_silence
     sleep(ms(2_000)).await;
     assert_eq!(take(&mut stream, 4).await, [5, 6, 7, 8]);
     assert_eq!(service.seen.count(), 1);
+}
+
+/// Looks once for the next event, and finds none.
+async fn looks_in_vain(stream: &mut Numbers) {
+    let looked = std::future::poll_fn(|cx| {
+        let mut next = pin!(stream.next());
+        Poll::Ready(next.as_mut().poll(cx).is_pending())
+    });
+    assert!(looked.await);
+}
+
+// CONTRACT S6: HTTP/2 lets no more of a message through than the caller's window has room for
+#[transports::test(start_paused = true)]
+async fn a_large_message_that_comes_while_the_caller_does_other_things_is_not_silence() {
+    for looks in [false, true] {
+        let service = Service::new(|_| {
+            let large = Step::Large(2, 300_000);
+            steps([
+                Step::Token(1),
+                Step::Wait(ms(100)),
+                large,
+                Step::Token(3),
+                Step::Hang,
+            ])
+        });
+        let net = Net::new(&service);
+        let builder = numbers(net.channel()).idle_timeout(ms(1_000));
+        let mut stream = builder.build().unwrap();
+        assert_eq!(take(&mut stream, 1).await, [1]);
+        if looks {
+            looks_in_vain(&mut stream).await;
+        }
+        sleep(ms(5_000)).await;
+        let (seen, report) = (take(&mut stream, 2).await, stream.report());
+        assert_eq!(
+            seen,
+            [2, 3],
+            "{looks}: {report}: {:?}",
+            report.last_status()
+        );
+        assert_eq!(service.seen.count(), 1, "{looks}: {report}");
+    }
+}
+
+// CONTRACT S6
+#[transports::test(start_paused = true)]
+async fn the_time_in_which_the_caller_could_have_heard_something_is_silence() {
+    // From the first look, whether or not the caller looks again meanwhile.
+    for (looks, least, most) in [(true, 0, 300), (false, 1_000, 1_300)] {
+        let service = silent();
+        let net = Net::new(&service);
+        let builder = numbers(net.channel()).idle_timeout(ms(1_000));
+        let mut stream = builder.build().unwrap();
+        assert_eq!(take(&mut stream, 1).await, [1]);
+        if looks {
+            looks_in_vain(&mut stream).await;
+        }
+        sleep(ms(5_000)).await;
+        let back = Instant::now();
+        assert_eq!(take(&mut stream, 1).await, [2]);
+        let took = back.elapsed();
+        assert!(took >= ms(least) && took <= ms(most), "{looks}: {took:?}");
+    }
 }
 
 // CONTRACT S6

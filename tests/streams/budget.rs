@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use grpc_resilience::call::{AttemptKind, Budget, Permit};
-use grpc_resilience::streams::OnEnd;
-use grpc_resilience::{BudgetLayer, Resilience, RetryPolicy};
-use tokio::time::timeout;
-use tonic::Status;
+use grpc_resilience::streams::{OnEnd, OnLost};
+use grpc_resilience::{BudgetLayer, GiveUp, Resilience, RetryPolicy};
+use test_protos::EchoRequest;
+use tokio::time::{Instant, timeout};
+use tonic::{Code, Request, Status};
 use tower::Layer as _;
 
 use crate::net::Net;
-use crate::numbers::{Service, Step, steps};
-use crate::{all, numbers, take};
+use crate::numbers::{LOST, Service, Step, steps};
+use crate::{all, asked, numbers, take};
 
 /// Counts what it is told, and permits this number of extra attempts.
 #[derive(Debug, Default)]
@@ -110,6 +111,48 @@ async fn without_a_permit_a_stream_comes_back_later_as_a_call_of_its_own() {
         "{waits:?}"
     );
     assert_eq!(stream.report().unpermitted(), 3);
+}
+
+// CONTRACT S8, S6, R14, R17
+#[transports::test(start_paused = true)]
+async fn without_a_permit_before_its_deadline_a_stream_fails_at_once_with_its_last_failure() {
+    let layer = BudgetLayer::new(Counted::with(0));
+    let timed = |seconds| {
+        let mut request = Request::new(EchoRequest::default());
+        request.set_timeout(Duration::from_secs(seconds));
+        request
+    };
+    let net = Net::new(&breaking());
+    let start = Instant::now();
+    let builder = asked(layer.layer(net.channel()), timed(20));
+    let mut stream = builder.build().unwrap();
+    take(&mut stream, 1).await;
+    let status = stream.next().await.unwrap().unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(1), "{status}");
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert_eq!(GiveUp::find(&status), Some(GiveUp::BudgetExhausted));
+    let report = stream.report();
+    assert_eq!(report.give_up(), Some(GiveUp::BudgetExhausted));
+    assert_eq!(report.unpermitted(), 0, "it does not wait");
+
+    // With time enough it waits.
+    let net = Net::new(&breaking());
+    let builder = asked(layer.layer(net.channel()), timed(40));
+    let mut stream = builder.build().unwrap();
+    assert_eq!(take(&mut stream, 2).await, [1, 2]);
+
+    // Nor does it begin anew.
+    let lost = Service::new(|_| steps([Step::Token(1), Step::Lost, Step::Hang]));
+    let net = Net::new(&lost);
+    let builder = asked(layer.layer(net.channel()), timed(20));
+    let builder = builder
+        .lost(|number| number.text == LOST)
+        .on_lost(OnLost::Restart);
+    let mut stream = builder.build().unwrap();
+    let (message, failure) = (Ok(0), Err(Code::OutOfRange));
+    assert_eq!(all(&mut stream).await, [Ok(1), message, failure]);
+    assert_eq!(stream.report().gaps(), 0);
+    assert_eq!(lost.seen.count(), 1);
 }
 
 // CONTRACT S8, S2

@@ -121,6 +121,26 @@ async fn a_break_beyond_the_limit_loses_the_place() {
     }
 }
 
+// CONTRACT S1, S7
+#[transports::test(start_paused = true)]
+async fn after_an_overflow_a_place_that_the_caller_chose_lets_messages_wait_again() {
+    let service = Service::new(|asked| match asked.call {
+        0 => {
+            let parts = (1..6).map(Step::Part);
+            let late = [Step::Wait(ms(1_000)), Step::Part(6), BREAK()];
+            steps(parts.chain(late))
+        }
+        _ => steps([Step::Token(10)]),
+    });
+    let net = Net::new(&service);
+    let builder = numbers(net.channel()).hold_until_token().max_held(3);
+    let mut stream = builder.build().unwrap();
+    assert_eq!(take(&mut stream, 5).await, [1, 2, 3, 4, 5]);
+    stream.resume_from(9);
+    assert_eq!(all(&mut stream).await, [Ok(10)]);
+    assert_eq!(service.seen.asked(), [None, Some(9)]);
+}
+
 // CONTRACT S1, S2
 #[transports::test(start_paused = true)]
 async fn a_clean_end_beyond_the_limit_loses_the_place_of_a_stream_that_goes_on() {

@@ -158,10 +158,14 @@ async fn an_original_request_whose_place_is_lost_is_not_asked_for_ever() {
 async fn a_gap_ends_a_stream_of_items() {
     let net = Net::new(&compacted(Code::OutOfRange));
     let builder = numbers(net.channel()).on_lost(OnLost::Restart);
-    let items = builder.build().unwrap().into_items();
+    let stream = builder.build().unwrap();
+    let report = stream.report();
+    let items = stream.into_items();
     let seen: Vec<_> = items
         .map(|it| it.map(|it| it.index).map_err(|it| it.code()))
         .collect()
         .await;
     assert_eq!(seen, [Ok(1), Err(Code::DataLoss)]);
+    assert_eq!(report.code(), Some(grpc_resilience::grpc::Code::DataLoss));
+    assert_eq!(report.give_up(), Some(GiveUp::TokenLost));
 }

@@ -20,6 +20,9 @@ use transports::{Channel, Transport};
 
 use crate::numbers::Service;
 
+/// HTTP/2's own default: a message that is larger comes in parts.
+const WINDOW: u32 = 65_535;
+
 const HEADERS: u8 = 1;
 const RESET: u8 = 3;
 
@@ -89,11 +92,13 @@ impl Net {
                     async move { dialled.map(TokioIo::new) }
                 });
                 Endpoint::from_static("http://in-memory.test")
+                    .initial_stream_window_size(WINDOW)
                     .connect_with_connector_lazy(connector)
                     .into()
             }
             Transport::Ours => ours::Channel::builder("unix:host")
                 .max_connections(1)
+                .initial_stream_window_size(WINDOW)
                 .connector(self.clone())
                 .build()
                 .unwrap()

@@ -23,6 +23,8 @@ pub(crate) enum Step {
     Token(u32),
     /// A number without one.
     Part(u32),
+    /// One of so many bytes.
+    Large(u32, usize),
     Lost,
     Yield,
     Wait(Duration),
@@ -119,9 +121,10 @@ type Answers = Pin<Box<dyn Stream<Item = Result<EchoResponse, Status>> + Send>>;
 
 async fn step(step: Step) -> Option<Result<EchoResponse, Status>> {
     let (index, text) = match step {
-        Step::Token(index) => (index, TOKEN),
-        Step::Part(index) => (index, ""),
-        Step::Lost => (0, LOST),
+        Step::Token(index) => (index, TOKEN.to_owned()),
+        Step::Part(index) => (index, String::new()),
+        Step::Large(index, bytes) => (index, "x".repeat(bytes)),
+        Step::Lost => (0, LOST.to_owned()),
         Step::Yield => {
             tokio::task::yield_now().await;
             return None;
@@ -135,7 +138,7 @@ async fn step(step: Step) -> Option<Result<EchoResponse, Status>> {
     };
     Some(Ok(EchoResponse {
         index,
-        text: text.into(),
+        text,
         ..EchoResponse::default()
     }))
 }

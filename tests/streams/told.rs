@@ -128,6 +128,27 @@ fn all_faults_are_reported_at_once() {
 }
 
 #[test]
+fn a_policy_of_one_attempt_is_a_fault_because_the_first_opening_is_an_attempt() {
+    let with = |attempts| {
+        let request = Request::new(EchoRequest::default());
+        let policy = RetryPolicy::new().max_attempts(attempts).unwrap();
+        let builder = Resumable::builder(request, unopened)
+            .token(|number: &EchoResponse| Some(number.index))
+            .resume(|first, _| first.clone())
+            .policy(policy.retry_only_on([grpc_resilience::grpc::Code::Aborted]));
+        builder.build()
+    };
+    let invalid = with(1).unwrap_err();
+    assert_eq!(setters(&invalid), ["policy"]);
+    assert!(invalid.to_string().contains("one attempt"), "{invalid}");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let _guard = runtime.enter();
+    assert!(with(2).is_ok());
+}
+
+#[test]
 fn a_stream_can_be_sent_to_another_task() {
     fn is_send<T: Send + Unpin>(_: &T) {}
     let request = Request::new(EchoRequest::default());
