@@ -44,6 +44,11 @@ impl Calls {
 }
 
 impl Caller {
+    /// Whether it was seen to get no processor for seconds on a busy machine, as it starts.
+    pub(crate) fn may_lack_a_processor(self) -> bool {
+        self == Self::Language(Language::Node)
+    }
+
     /// This many calls at a time, for this long.
     pub(crate) async fn call(
         self,
