@@ -154,7 +154,10 @@ impl ConnectFault {
                 "connect to a name that the server's certificate has, or set the client's \
                  `domain_name` to one"
             }
-            Self::InvalidCertificate => "replace the server's certificate",
+            Self::InvalidCertificate => {
+                "replace the server's certificate, or, if its signature is bad because the \
+                 authority has a new key, give the client the authority's new certificate"
+            }
             Self::TlsRefused => {
                 "check which client certificates, TLS versions and protocols the server takes"
             }
@@ -243,6 +246,13 @@ mod tests {
             ConnectFault::of(&denied),
             Some(ConnectFault::PermissionDenied)
         );
+    }
+
+    #[test]
+    fn a_bad_signature_names_both_remedies_because_it_tells_not_which_key_is_new() {
+        let advice = ConnectFault::InvalidCertificate.advice();
+        assert!(advice.contains("replace the server's certificate"));
+        assert!(advice.contains("the authority has a new key"));
     }
 
     #[test]

@@ -117,7 +117,10 @@ impl Builder {
     }
 
     /// Where the addresses come from, instead of the target. The target still says what the
-    /// `:authority` is.
+    /// `:authority` is and, with TLS, for which host servers' certificates must be: also where it
+    /// is an IP address, and an address of the resolver another one. A server with a certificate of
+    /// its own is named by
+    /// [`ResolvedAddress::with_server_name`](super::resolve::ResolvedAddress::with_server_name).
     pub fn resolver(mut self, resolver: impl Resolver) -> Self {
         self.resolver = Some(Box::new(resolver));
         self
