@@ -182,6 +182,9 @@ impl CallOptions {
     /// Sets how long each attempt may take, instead of the attempt timeout layer's default. Without
     /// that layer it has no effect.
     ///
+    /// Waiting for a connection is no attempt where a retry or wait-for-ready layer stands above:
+    /// without a [`timeout`](Self::timeout) such a call waits for a server that is down for ever.
+    ///
     /// With a timeout of zero the call fails at once with `INVALID_ARGUMENT`.
     pub fn attempt_timeout(&mut self, timeout: Duration) -> &mut Self {
         self.attempt_timeout = Timeout::After(timeout);
@@ -254,7 +257,8 @@ impl CallOptions {
         self
     }
 
-    /// Waits while the channel is down. Needs the wait-for-ready layer.
+    /// Waits while the channel is down. Needs the wait-for-ready layer. Without a deadline the call
+    /// waits for ever, whatever its attempt timeout.
     pub fn wait_for_ready(&mut self) -> &mut Self {
         self.wait_mode = Some(WaitMode::WaitForReady);
         self

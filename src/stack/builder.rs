@@ -299,7 +299,9 @@ impl<A> Resilience<A> {
         self
     }
 
-    /// Sets the wait-for-ready layer. Default: [`WaitForReadyLayer::new`].
+    /// Sets the wait-for-ready layer. Default: [`WaitForReadyLayer::new`]. A call that waits ends at
+    /// its [deadline](Self::default_timeout); without one it waits for ever, whatever the attempt
+    /// timeout.
     #[must_use]
     pub fn wait_for_ready(mut self, layer: WaitForReadyLayer) -> Self {
         self.wait_for_ready = layer;
@@ -308,6 +310,9 @@ impl<A> Resilience<A> {
 
     /// Sets the attempt timeout layer. Default: [`AttemptTimeoutLayer::default`], which bounds the
     /// attempts of calls that set a timeout for them.
+    ///
+    /// Waiting for the channel is no attempt: a call without a
+    /// [deadline](Self::default_timeout) waits for a server that is down for ever.
     #[must_use]
     pub fn attempt_timeout(mut self, layer: AttemptTimeoutLayer) -> Self {
         self.attempt_timeout = layer;

@@ -46,7 +46,8 @@
 //!   that is declared safe, with any codes in the policy; and below wait-for-ready, so that waiting
 //!   for the channel is not part of an attempt. Over this crate's channel the attempt begins when
 //!   it has a connection, if the call has a deadline or is an attempt of a retry layer (CONTRACT
-//!   W2). Above a retry layer this layer bounds all attempts together and emits one WARN event.
+//!   W2): without a deadline, a retried call that waits for ready waits for a dead server for ever,
+//!   so set a deadline, too. Above a retry layer this layer bounds all attempts together and emits one WARN event.
 //!   Over other channels a dial is part of its attempt. If the timeout cuts a dial, the layers
 //!   cannot see whether the request was sent: choose a timeout that is longer than a dial, or give
 //!   the endpoint a shorter `connect_timeout`.
