@@ -102,9 +102,10 @@ impl Stir {
     fn begin(&self, waker: &Waker) -> Option<Instant> {
         let mut stirred = self.0.lock();
         let kept = stirred.waker.as_ref();
-        let before = match kept.is_some_and(|kept| kept.will_wake(waker)) {
-            true => None,
-            false => stirred.waker.replace(waker.clone()),
+        let before = if kept.is_some_and(|kept| kept.will_wake(waker)) {
+            None
+        } else {
+            stirred.waker.replace(waker.clone())
         };
         let since = stirred.since.take();
         drop(stirred);
@@ -174,19 +175,19 @@ mod tests {
             }
         }
 
-        /// What the caller hears if it looks once: `None` if it has to wait.
-        fn looks(&mut self) -> Option<Option<u8>> {
+        /// What the caller hears if it looks once; `None` if the server was silent.
+        fn looks(&mut self) -> Poll<Option<u8>> {
             let mut cx = Context::from_waker(Waker::noop());
             let parts = Pin::new(&mut self.parts);
             match self.silence.listen(parts, &self.home, &mut cx) {
-                Poll::Ready(Heard::Next(message)) => Some(message),
-                Poll::Ready(Heard::Nothing(_)) => Some(None),
+                Poll::Ready(Heard::Next(message)) => Poll::Ready(message),
+                Poll::Ready(Heard::Nothing(_)) => Poll::Ready(None),
                 Poll::Ready(Heard::NoRuntime) => panic!("there is a runtime"),
-                Poll::Pending => None,
+                Poll::Pending => Poll::Pending,
             }
         }
 
-        async fn looks_after(&mut self, millis: u64) -> Option<Option<u8>> {
+        async fn looks_after(&mut self, millis: u64) -> Poll<Option<u8>> {
             advance(Duration::from_millis(millis)).await;
             self.looks()
         }
@@ -196,46 +197,46 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_part_of_a_message_that_the_caller_looks_at_is_no_message() {
         let mut caller = Caller::new();
-        assert_eq!(caller.looks(), None);
+        assert_eq!(caller.looks(), Poll::Pending);
         for _ in 0..4 {
             advance(LIMIT / 5).await;
             caller.sender.send(0).unwrap();
-            assert_eq!(caller.looks(), None);
+            assert_eq!(caller.looks(), Poll::Pending);
         }
-        assert_eq!(caller.looks_after(199).await, None);
-        assert_eq!(caller.looks_after(2).await, Some(None));
+        assert_eq!(caller.looks_after(199).await, Poll::Pending);
+        assert_eq!(caller.looks_after(2).await, Poll::Ready(None));
     }
 
     // CONTRACT S6
     #[tokio::test(start_paused = true)]
     async fn while_a_part_of_a_message_is_unread_no_time_passes() {
         let mut caller = Caller::new();
-        assert_eq!(caller.looks(), None);
+        assert_eq!(caller.looks(), Poll::Pending);
         advance(LIMIT / 5).await;
         caller.sender.send(0).unwrap();
-        assert_eq!(caller.looks_after(7_000).await, None);
-        assert_eq!(caller.looks_after(799).await, None);
-        assert_eq!(caller.looks_after(2).await, Some(None));
+        assert_eq!(caller.looks_after(7_000).await, Poll::Pending);
+        assert_eq!(caller.looks_after(799).await, Poll::Pending);
+        assert_eq!(caller.looks_after(2).await, Poll::Ready(None));
     }
 
     // CONTRACT S6
     #[tokio::test(start_paused = true)]
     async fn what_has_come_when_the_caller_is_back_is_no_silence_however_late_it_came() {
         let mut caller = Caller::new();
-        assert_eq!(caller.looks(), None);
+        assert_eq!(caller.looks(), Poll::Pending);
         advance(3 * LIMIT).await;
         caller.sender.send(0).unwrap();
-        assert_eq!(caller.looks_after(2_000).await, None);
-        assert_eq!(caller.looks_after(999).await, None);
-        assert_eq!(caller.looks_after(2).await, Some(None));
+        assert_eq!(caller.looks_after(2_000).await, Poll::Pending);
+        assert_eq!(caller.looks_after(999).await, Poll::Pending);
+        assert_eq!(caller.looks_after(2).await, Poll::Ready(None));
     }
 
     // CONTRACT S6
     #[tokio::test(start_paused = true)]
     async fn a_server_that_says_nothing_is_silent_whether_or_not_the_caller_looks() {
         let mut caller = Caller::new();
-        assert_eq!(caller.looks(), None);
-        assert_eq!(caller.looks_after(7_000).await, Some(None));
+        assert_eq!(caller.looks(), Poll::Pending);
+        assert_eq!(caller.looks_after(7_000).await, Poll::Ready(None));
     }
 
     // CONTRACT S6
@@ -244,10 +245,10 @@ mod tests {
         let mut caller = Caller::new();
         for message in 1..4 {
             caller.sender.send(message).unwrap();
-            assert_eq!(caller.looks_after(7_000).await, Some(Some(message)));
-            assert_eq!(caller.looks_after(7_000).await, None);
-            assert_eq!(caller.looks_after(900).await, None);
+            assert_eq!(caller.looks_after(7_000).await, Poll::Ready(Some(message)));
+            assert_eq!(caller.looks_after(7_000).await, Poll::Pending);
+            assert_eq!(caller.looks_after(900).await, Poll::Pending);
         }
-        assert_eq!(caller.looks_after(101).await, Some(None));
+        assert_eq!(caller.looks_after(101).await, Poll::Ready(None));
     }
 }
