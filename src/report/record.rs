@@ -19,6 +19,10 @@ pub(crate) type SharedError = Arc<dyn std::error::Error + Send + Sync>;
 
 /// The record of one call. The time is passed in.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a happening of its own"
+)]
 pub(super) struct Record {
     /// The path of the request, which names the method in events.
     path: Option<PathAndQuery>,
