@@ -104,7 +104,7 @@ async fn a_call_that_only_waits_ends_at_its_deadline() {
 async fn waiting_for_the_endpoint_that_a_call_names_is_no_attempt_though_another_is_ready() {
     let net = Net::default();
     let _a = net.serve("a");
-    let (_names, builder) = Names::new(&net, &["a", "b"]);
+    let (names, builder) = Names::new(&net, &["a", "b"]);
     let channel = builder.build().unwrap();
     until_ready(&channel, 1).await;
     let client = EchoClient::new(stack().wrap(channel));
@@ -116,11 +116,16 @@ async fn waiting_for_the_endpoint_that_a_call_names_is_no_attempt_though_another
         tokio::spawn(async move { (client.unary(request).await, report) })
     };
     let (start, in_vain) = (Instant::now(), begin());
+    sleep(20 * S - 100 * MS).await;
+    // The last dial that fails is of another endpoint, which the call does not wait for.
+    names.set(&["a", "b", "c"]);
     let (answer, report) = in_vain.await.unwrap();
     let status = answer.unwrap_err();
     assert_eq!(start.elapsed().as_secs(), 20);
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
-    assert!(status.message().contains("refused"), "{status}");
+    let message = status.message();
+    assert!(message.contains("refused"), "{status}");
+    assert!(message.contains("unix:b"), "{status}");
     assert_eq!(report.attempts(), 1, "{report}");
     let served = begin();
     sleep(5 * S + 100 * MS).await;
