@@ -305,12 +305,87 @@ mod tests {
             }
         }
         assert_eq!(allowance.left, BURST);
+        assert_eq!(allowance.received(&full), Ok(()));
         let empty = allowed(&mut allowance, frame(DATA, 0, 1, 0));
         assert_eq!(empty, 100, "an empty frame is no piece");
         // What large frames leave is not saved up beyond the burst.
         let mut allowance = Allowance::new(0);
         (0..1_000).for_each(|_| assert_eq!(allowance.received(&full), Ok(())));
         assert_eq!(allowed(&mut allowance, rest), 2 * 100);
+    }
+
+    // CONTRACT C18
+    #[test]
+    fn only_a_frame_of_1_kib_or_more_has_a_rest_in_another_frame() {
+        for (length, pieces) in [(FOR_BYTES, 1), (FOR_BYTES - 1, 0)] {
+            let mut allowance = Allowance::new(0);
+            assert_eq!(allowance.received(&frame(DATA, 0, 1, length)), Ok(()));
+            let found = allowed(&mut allowance, frame(DATA, 0, 1, PIECE - 1));
+            assert_eq!(found, 100 + pieces, "{length} bytes");
+        }
+    }
+
+    // CONTRACT C18
+    #[test]
+    fn answers_that_calls_leave_open_are_saved_up_to_a_limit_and_no_further() {
+        let mut allowance = Allowance::new(0);
+        for call in 0..200_000 {
+            allowance.sent(&frame(HEADERS, END_STREAM, call * 2 + 1, 200));
+        }
+        let resets = allowed(&mut allowance, frame(RST_STREAM, 0, 1, 4));
+        assert_eq!(resets, (1 << 17) + 100);
+    }
+
+    // CONTRACT C18
+    #[test]
+    fn the_heads_of_4_096_streams_at_a_time_are_told_apart() {
+        let mut allowance = Allowance::new(0);
+        let streams = || (1..2 * 4_096).step_by(2);
+        streams().for_each(|it| allowance.sent(&frame(HEADERS, END_STREAM, it, 10)));
+        for stream in streams() {
+            assert_eq!(allowance.received(&frame(HEADERS, 0, stream, 10)), Ok(()));
+        }
+        assert_eq!(allowance.left, BURST);
+    }
+
+    // CONTRACT C18
+    #[test]
+    fn bytes_one_by_one_may_be_the_answers_to_calls() {
+        let mut allowance = Allowance::new(0);
+        allowance.sent(&frame(HEADERS, END_STREAM, 1, 200));
+        let crumbs = (0..10_000).take_while(|_| allowance.crumb(HEADERS).is_ok());
+        assert_eq!(crumbs.count(), 100 + 4);
+    }
+
+    // CONTRACT C18
+    #[test]
+    fn pings_now_and_then_use_up_nothing_of_what_calls_may_be_answered_with() {
+        let mut allowance = Allowance::new(0);
+        allowance.sent(&frame(HEADERS, END_STREAM, 1, 200));
+        for second in 1..100 {
+            allowance.refill(second * 1_000_000_000);
+            assert_eq!(allowance.received(&frame(PING, 0, 0, 8)), Ok(()));
+        }
+        allowance.refill(100_000_000_000);
+        let resets = allowed(&mut allowance, frame(RST_STREAM, 0, 1, 4));
+        assert_eq!(resets, 100 + 4);
+    }
+
+    // CONTRACT C18
+    #[test]
+    fn what_this_side_sends_for_no_call_pays_for_no_flood() {
+        // It answers each PING and each SETTINGS with a frame, so these would pay for themselves.
+        for (kind, length) in [
+            (PING, 8),
+            (SETTINGS, 0),
+            (WINDOW_UPDATE, 4),
+            (RST_STREAM, 4),
+        ] {
+            let mut allowance = Allowance::new(0);
+            (0..100).for_each(|_| allowance.sent(&frame(kind, 0, 0, length)));
+            let pings = allowed(&mut allowance, frame(PING, 0, 0, 8));
+            assert_eq!(pings, 100, "after frames of kind {kind}");
+        }
     }
 
     // CONTRACT C18

@@ -171,6 +171,60 @@ mod tests {
         assert!((7..=13).contains(&pings), "{pings} in a minute");
     }
 
+    // CONTRACT C6
+    #[tokio::test(start_paused = true)]
+    async fn pings_are_never_rarer_than_one_in_ten_seconds_while_data_come() {
+        let mut now = Instant::now();
+        let mut estimate = Estimate::new(60_000);
+        let mut last = now;
+        for data in 1..600_000 {
+            now += MS;
+            if estimate.wants_ping(data, now) {
+                assert!(now - last <= LONGEST_PAUSE + MS, "{:?}", now - last);
+                last = now;
+                assert_eq!(estimate.answered(data, now), None);
+            }
+        }
+        assert!(now - last <= LONGEST_PAUSE, "{:?}", now - last);
+    }
+
+    // CONTRACT C6: servers forget the PINGs they counted when they send DATA, and not before
+    #[tokio::test(start_paused = true)]
+    async fn no_ping_follows_on_an_answer_without_data_between_them() {
+        let start = Instant::now();
+        let mut estimate = Estimate::new(60_000);
+        assert!(estimate.wants_ping(1, start));
+        assert_eq!(estimate.answered(500, start + MS), None);
+        let later = start + 1_000 * MS;
+        assert!(!estimate.wants_ping(500, later));
+        assert!(estimate.wants_ping(501, later));
+    }
+
+    // CONTRACT C14
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_sample_is_no_measure_for_the_next_one() {
+        let start = Instant::now();
+        let mut estimate = Estimate::new(60_000);
+        // 30 kB in 100 ms, then 1 kB, and then a window that is two thirds full, in 200 ms.
+        let mut at = start;
+        for (bytes, round_trip) in [(30_000, 100), (1_000, 100), (40_000, 1_000)] {
+            at += LONGEST_PAUSE;
+            let before = estimate.seen + 1;
+            assert!(estimate.wants_ping(before, at));
+            at += round_trip * MS;
+            assert_eq!(estimate.answered(before + bytes, at), None, "{bytes}");
+        }
+    }
+
+    // CONTRACT C14
+    #[tokio::test(start_paused = true)]
+    async fn a_window_grows_once_two_thirds_of_it_were_full() {
+        let start = Instant::now();
+        let mut estimate = Estimate::new(60_000);
+        assert!(estimate.wants_ping(1, start));
+        assert_eq!(estimate.answered(40_001, start + MS), Some(80_000));
+    }
+
     // CONTRACT C18
     #[tokio::test(start_paused = true)]
     async fn no_peer_makes_the_window_larger_than_the_limit() {

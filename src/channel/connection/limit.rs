@@ -170,13 +170,23 @@ mod tests {
         let lowered = limit.of(100);
         while !limit.accepted(100) {}
         assert_eq!(limit.of(100), lowered + 1);
-        assert!(!limit.accepted(100), "the next rise takes as long");
+        let next = (1..).find(|_| limit.accepted(100));
+        assert_eq!(next, Some((lowered + 1) * CLEAN), "it takes as long");
         limit.refused(15, 15, 4);
         while limit.is_lowered() {
             limit.accepted(4);
         }
         assert!(!limit.is_lowered());
         assert!(!limit.accepted(4));
+    }
+
+    // CONTRACT C19
+    #[test]
+    fn a_limit_that_has_risen_to_the_peer_s_follows_it_from_then_on() {
+        let mut limit = Limit::default();
+        limit.refused(1, 1, 4);
+        while !limit.accepted(4) {}
+        assert_eq!(limit.of(100), 100);
     }
 
     // CONTRACT C19

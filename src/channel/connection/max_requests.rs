@@ -67,6 +67,8 @@ mod tests {
     #[test]
     fn a_connection_that_refuses_nothing_tells_nothing() {
         assert_eq!(ten().went_away(10, 19), ten());
+        let once = MaxRequests::default().went_away(64, 19);
+        assert_eq!(once.went_away(10, 19), once, "it refused none");
         let graceful = 0x7fff_ffff;
         assert_eq!(ten().went_away(12, graceful), ten());
     }

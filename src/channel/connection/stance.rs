@@ -46,3 +46,32 @@ impl Stance {
         self.0.compare_exchange(from, to, success, failure).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CONTRACT C22, C5
+    #[test]
+    fn a_connection_that_was_retired_takes_no_call_whatever_it_answers() {
+        let stance = Stance::default();
+        assert!(stance.doubt());
+        assert!(stance.retire());
+        stance.trust();
+        assert!(stance.is_retired() && !stance.is_open());
+        assert!(!stance.doubt(), "it took none");
+        assert!(stance.is_retired() && !stance.is_silent());
+        assert!(!stance.retire(), "once");
+    }
+
+    // CONTRACT C22
+    #[test]
+    fn a_connection_that_may_be_dead_is_open_again_once_it_answers() {
+        let stance = Stance::default();
+        assert!(stance.doubt());
+        assert!(!stance.doubt(), "it took none any more");
+        assert!(stance.is_silent() && !stance.is_open());
+        stance.trust();
+        assert!(stance.is_open());
+    }
+}

@@ -258,6 +258,18 @@ mod tests {
         assert_eq!(facts.opened(), 1);
     }
 
+    // CONTRACT C16: a call that was sent is never taken for one that was not
+    #[tokio::test(start_paused = true)]
+    async fn the_trailers_of_an_earlier_stream_take_back_no_stream_that_was_opened() {
+        let (mut tap, facts, _theirs) = tapped(1_000);
+        tap.write_all(&[0; PREFACE]).await.unwrap();
+        tap.write_all(&headers(1, END_HEADERS)).await.unwrap();
+        tap.write_all(&headers(3, END_HEADERS)).await.unwrap();
+        let trailers = headers(1, END_HEADERS | END_STREAM);
+        tap.write_all(&trailers).await.unwrap();
+        assert_eq!(facts.opened(), 3);
+    }
+
     // CONTRACT I4a
     #[tokio::test(start_paused = true)]
     async fn after_a_failed_write_the_last_words_of_the_peer_are_read() {
