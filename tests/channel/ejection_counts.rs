@@ -269,6 +269,75 @@ async fn a_stream_that_the_server_refuses_or_resets_counts_by_its_code() {
     }
 }
 
+/// An answer that begins well, with a message, and goes on so.
+fn begun(then: impl IntoIterator<Item = Step>) -> Stream {
+    let begin = [
+        Step::AwaitRequest,
+        Step::Headers(Headers::response()),
+        Step::message(b"hi"),
+    ];
+    begin
+        .into_iter()
+        .chain(then)
+        .fold(Stream::new(), Stream::then)
+}
+
+// CONTRACT O2: whichever way a server says it
+#[tokio::test]
+async fn an_answer_counts_by_the_status_that_the_caller_gets() {
+    let page = |status| Stream::http(status, "text/html", "<html>");
+    let proxied = Headers::http(503, "application/grpc").with("grpc-status", "5");
+    let proxied = [
+        Step::AwaitRequest,
+        Step::Headers(proxied.ending_the_stream()),
+    ];
+    for (what, answer, row, rate) in [
+        ("trailers 0", Stream::ok(b"hi"), 0, Some(0.0)),
+        (
+            "trailers 14",
+            begun([Step::Headers(Headers::trailers(14))]),
+            1,
+            Some(1.0),
+        ),
+        (
+            "trailers 5",
+            begun([Step::Headers(Headers::trailers(5))]),
+            0,
+            Some(0.0),
+        ),
+        (
+            "trailers 1",
+            begun([Step::Headers(Headers::trailers(1))]),
+            0,
+            None,
+        ),
+        ("trailers only 1", Stream::status(1, ""), 0, None),
+        ("trailers only 14", Stream::status(14, ""), 1, Some(1.0)),
+        ("a page of 503", page(503), 1, Some(1.0)),
+        ("a page of 404", page(404), 0, Some(0.0)),
+        ("503 with status 5", Stream::from(proxied), 0, Some(0.0)),
+        (
+            "an error in the answer",
+            begun([Step::Reset(Reason::INTERNAL_ERROR)]),
+            0,
+            Some(1.0),
+        ),
+        (
+            "an end without a status",
+            begun([Step::Reset(Reason::NO_ERROR)]),
+            0,
+            Some(0.0),
+        ),
+    ] {
+        let peer = Peer::start([Connection::new().streams([answer])]).await;
+        let channel = channel(&peer).await;
+        whole(&channel).await;
+        let host = alone(&channel);
+        let found = (host.consecutive_failures, host.failure_rate);
+        assert_eq!(found, (row, rate), "{what}");
+    }
+}
+
 // CONTRACT C5, L3, O2
 #[tokio::test]
 async fn a_call_that_a_goaway_left_out_says_nothing_of_its_server() {

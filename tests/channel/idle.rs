@@ -39,6 +39,23 @@ async fn a_call_under_way_is_no_idleness() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_channel_is_idle_from_the_end_of_its_last_call_and_not_from_an_earlier_time() {
+    let net = Net::default();
+    let _host = net.serve("host");
+    let channel = connected(net.builder().max_idle(60 * S)).await;
+    let (sender, body) = streaming();
+    let answer = send(&channel, bidi(body)).await.unwrap();
+    // It is looked at every 15 s, so that the call ends just before a look.
+    tokio::time::sleep(74 * S).await;
+    drop(sender);
+    assert_eq!(status(Ok(answer)).await, 0);
+    tokio::time::sleep(59 * S).await;
+    assert_eq!(channel.state(), Connectivity::Ready);
+    tokio::time::sleep(18 * S).await;
+    assert_eq!(channel.state(), Connectivity::Idle);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_setting_connections_stay() {
     let net = Net::default();
     let _host = net.serve("host");

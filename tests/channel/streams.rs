@@ -1,7 +1,13 @@
 //! Streams of messages, both ways.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
+use grpc_resilience::BoxError;
 use grpc_resilience::channel::Channel;
+use http_body::Body;
 use http_body_util::BodyExt as _;
 use peer::{Connection, Peer, Reason, Step, Stream};
 use test_protos::{EchoClient, EchoRequest};
@@ -95,6 +101,69 @@ async fn the_pump_of_a_request_ends_with_its_call() {
     assert!(!peer.streams_seen()[0].complete, "it is never completed");
     until(|| in_flight(&channel) == 0).await;
     assert_eq!(peer.resets_received().len(), 1);
+}
+
+/// A body with these frames, the first of which is not there at once.
+struct Late(VecDeque<Result<Bytes, BoxError>>, bool);
+
+impl Body for Late {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        if !std::mem::replace(&mut self.1, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let next = self.0.pop_front();
+        Poll::Ready(next.map(|it| it.map(http_body::Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+// CONTRACT R13, B5
+#[tokio::test]
+async fn a_request_whose_body_fails_is_reset_with_the_reason_of_the_failure_or_cancelled() {
+    let calm = h2::Error::from(h2::Reason::ENHANCE_YOUR_CALM);
+    let deep: BoxError = std::io::Error::other(calm).into();
+    for (error, reason) in [
+        ("it is gone".into(), Reason::CANCEL),
+        (deep, Reason::ENHANCE_YOUR_CALM),
+    ] {
+        let peer = Peer::start([Connection::new().streams([Stream::stall()])]).await;
+        let channel = channel(&peer).await;
+        let body = Late([Ok(message(b"one")), Err(error)].into(), false);
+        let call = tokio::spawn({
+            let channel = channel.clone();
+            async move { send(&channel, request_with(body)).await }
+        });
+        peer.wait_for_resets(1).await;
+        assert_eq!(peer.resets_received()[0].reason, reason);
+        assert!(!peer.streams_seen()[0].complete, "it is never completed");
+        call.abort();
+    }
+}
+
+// CONTRACT C9
+#[tokio::test]
+async fn a_request_ends_with_its_last_frame_even_if_that_is_empty() {
+    for last in [&b""[..], b"rest"] {
+        let peer = Peer::start([]).await;
+        let channel = channel(&peer).await;
+        let frames = [Ok(message(b"one")), Ok(Bytes::from_static(last))];
+        let answer = send(&channel, request_with(Late(frames.into(), false))).await;
+        assert_eq!(status(answer).await, 0);
+        let seen = peer.streams_seen().remove(0);
+        assert!(seen.complete);
+        assert_eq!(seen.body, [&message(b"one")[..], last].concat());
+        assert_eq!(peer.resets_received(), []);
+    }
 }
 
 // CONTRACT C9

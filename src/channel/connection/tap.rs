@@ -304,6 +304,109 @@ mod tests {
         assert_eq!(left.len(), PREFACE);
     }
 
+    // CONTRACT C16
+    #[tokio::test(start_paused = true)]
+    async fn of_a_vectored_write_only_the_bytes_that_were_taken_count() {
+        let (mut tap, facts, _theirs) = tapped(PREFACE + 12 + 11);
+        tap.write_all(&[0; PREFACE]).await.unwrap();
+        let (first, second) = (headers(1, END_HEADERS), headers(3, END_HEADERS));
+        let both = [IoSlice::new(&first), IoSlice::new(&second)];
+        let written = tap.write_vectored(&both).await.unwrap();
+        assert_eq!((written, facts.opened()), (12 + 11, 1));
+    }
+
+    // CONTRACT C16
+    #[tokio::test(start_paused = true)]
+    async fn nothing_leaves_in_a_vectored_write_either_after_the_read_side_has_ended() {
+        let (mut tap, facts, mut theirs) = tapped(1_000);
+        theirs.shutdown().await.unwrap();
+        assert_eq!(tap.read(&mut [0; 9]).await.unwrap(), 0);
+        let (preface, head) = ([0; PREFACE], headers(1, END_HEADERS));
+        let both = [IoSlice::new(&preface), IoSlice::new(&head)];
+        let written = tap.write_vectored(&both).await.unwrap();
+        assert_eq!((written, facts.opened()), (PREFACE + 12, 0));
+        drop(tap);
+        let mut left = Vec::new();
+        theirs.read_to_end(&mut left).await.unwrap();
+        assert!(left.is_empty());
+    }
+
+    /// A transport that has ended, and is never done with what it is to write.
+    struct Stuck;
+
+    impl AsyncRead for Stuck {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            _buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            _buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    // CONTRACT C16: a connection that has ended waits for nothing
+    #[tokio::test(start_paused = true)]
+    async fn a_transport_that_has_ended_is_not_waited_for() {
+        let facts = Arc::new(Facts::new(Instant::now()));
+        let mut tap = Tap::new(Box::new(Stuck), Arc::clone(&facts));
+        assert_eq!(tap.read(&mut [0; 9]).await.unwrap(), 0);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut tap).poll_write(&mut cx, b"a").is_ready());
+        assert!(Pin::new(&mut tap).poll_flush(&mut cx).is_ready());
+        assert!(Pin::new(&mut tap).poll_shutdown(&mut cx).is_ready());
+        assert!(!facts.is_blocked());
+    }
+
+    fn bare(kind: u8, flags: u8) -> [u8; 9] {
+        [0, 0, 0, kind, flags, 0, 0, 0, 0]
+    }
+
+    // CONTRACT C1
+    #[tokio::test(start_paused = true)]
+    async fn the_acknowledgement_of_settings_is_none_of_the_peer_s_settings() {
+        let (mut tap, facts, mut theirs) = tapped(1_000);
+        theirs.write_all(&bare(SETTINGS, ACK)).await.unwrap();
+        tap.read_exact(&mut [0; 9]).await.unwrap();
+        assert_eq!(facts.settings(), 0);
+        theirs.write_all(&bare(SETTINGS, 0)).await.unwrap();
+        tap.read_exact(&mut [0; 9]).await.unwrap();
+        assert_eq!(facts.settings(), 1);
+    }
+
+    // CONTRACT C11: while nothing but PONGs arrives, the keepalive pings every 5 minutes
+    #[tokio::test(start_paused = true)]
+    async fn a_pong_is_read_and_is_no_news() {
+        let start = Instant::now();
+        let (mut tap, facts, mut theirs) = tapped(1_000);
+        for (second, flags, news) in [(1, 0, 1), (2, ACK, 1), (3, 0, 3)] {
+            let second = std::time::Duration::from_secs(second);
+            tokio::time::sleep_until(start + second).await;
+            theirs.write_all(&bare(PING, flags)).await.unwrap();
+            tap.read_exact(&mut [0; 9]).await.unwrap();
+            assert_eq!(facts.read_at(), start + second);
+            let news = std::time::Duration::from_secs(news);
+            assert_eq!(facts.heard_at(), start + news);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_write_that_waits_is_known() {
         let (mut tap, facts, _theirs) = tapped(10);

@@ -294,3 +294,7 @@ impl Deref for Held {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "slot_tests.rs"]
+mod tests;
