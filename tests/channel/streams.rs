@@ -131,7 +131,7 @@ impl Body for Late {
 #[tokio::test]
 async fn a_request_whose_body_fails_is_reset_with_the_reason_of_the_failure_or_cancelled() {
     let calm = h2::Error::from(h2::Reason::ENHANCE_YOUR_CALM);
-    let deep: BoxError = std::io::Error::other(calm).into();
+    let deep: BoxError = tonic::Status::from_error(calm.into()).into();
     for (error, reason) in [
         ("it is gone".into(), Reason::CANCEL),
         (deep, Reason::ENHANCE_YOUR_CALM),
