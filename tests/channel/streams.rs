@@ -130,8 +130,8 @@ impl Body for Late {
 // CONTRACT R13, B5
 #[tokio::test]
 async fn a_request_whose_body_fails_is_reset_with_the_reason_of_the_failure_or_cancelled() {
-    let calm = h2::Error::from(h2::Reason::ENHANCE_YOUR_CALM);
-    let deep: BoxError = tonic::Status::from_error(calm.into()).into();
+    let failure = h2::Error::from(h2::Reason::ENHANCE_YOUR_CALM);
+    let deep: BoxError = tonic::Status::from_error(failure.into()).into();
     for (error, reason) in [
         ("it is gone".into(), Reason::CANCEL),
         (deep, Reason::ENHANCE_YOUR_CALM),

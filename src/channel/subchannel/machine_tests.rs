@@ -344,3 +344,6 @@ mod backoff_tests;
 
 #[path = "machine_tests_silence.rs"]
 mod silence_tests;
+
+#[path = "machine_tests_demand.rs"]
+mod demand_tests;
