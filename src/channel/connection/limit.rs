@@ -170,7 +170,7 @@ mod tests {
         let lowered = limit.of(100);
         while !limit.accepted(100) {}
         assert_eq!(limit.of(100), lowered + 1);
-        let next = (1..).find(|_| limit.accepted(100));
+        let next = (1..10 * CLEAN * lowered).find(|_| limit.accepted(100));
         assert_eq!(next, Some((lowered + 1) * CLEAN), "it takes as long");
         limit.refused(15, 15, 4);
         while limit.is_lowered() {

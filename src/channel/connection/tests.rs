@@ -493,3 +493,19 @@ async fn what_cancelled_calls_left_unread_is_forgotten_once_no_call_is_open() {
     until(|| window() == 5 << 20).await;
     assert_eq!(connection.unread(), 0);
 }
+
+// CONTRACT N10: the drain timeout of a removed endpoint
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_cut_is_over_at_once_with_its_calls() {
+    let told = Arc::<Told>::default();
+    let connection = connected(&told).await;
+    let Sent::Yes(response, _stream) = connection.send(head(), First::None) else {
+        panic!("it is open");
+    };
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let start = tokio::time::Instant::now();
+    connection.cut();
+    assert!(response.await.is_err());
+    until(|| told.over.load(Ordering::Acquire) == 1).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "no timer ends it");
+}
