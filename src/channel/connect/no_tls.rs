@@ -15,6 +15,7 @@ impl Secure {
         ])
     }
 
+    #[expect(clippy::unused_async, reason = "as with TLS")]
     pub(super) async fn handshake(
         &self,
         _: Box<dyn Io>,
