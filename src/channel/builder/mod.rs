@@ -387,13 +387,14 @@ impl Builder {
                 format!("`{origin}` needs a scheme and an authority")
             });
         }
-        let text = match &self.user_agent {
-            Some(user) => format!("{user} {USER_AGENT}"),
-            None => USER_AGENT.into(),
+        let user_agent = match &self.user_agent {
+            Some(user) => HeaderValue::try_from(format!("{user} {USER_AGENT}")),
+            // Calls clone it without a count.
+            None => Ok(HeaderValue::from_static(USER_AGENT)),
         };
-        let user_agent = HeaderValue::from_str(&text);
         faults.check("user_agent", user_agent.is_ok(), || {
-            format!("{text:?} is no value of a header")
+            let user = self.user_agent.as_deref().unwrap_or_default();
+            format!("{user:?} is no value of a header")
         });
         Some(Heads::new(scheme?, authority?, user_agent.ok()?))
     }
