@@ -77,11 +77,10 @@
 //! - **Budget**: an opening that follows another costs what a retry costs, in the budget that a
 //!   layer below has given to the calls of the stream. If the budget has no permit, the opening
 //!   waits at least 30 s and is then a call of its own; a stream whose deadline comes first fails
-//!   at once. The failure itself is charged once, by the
-//!   retry layer below or else here. An opening that follows a clean end and a new token is free.
-//!   Streams give a budget back next to nothing, since they are few and long, and nothing at all
-//!   without a retry layer below: where many share a channel whose server dies often, give it a
-//!   larger budget, or `unlimited_budget()`.
+//!   at once. The failure itself is charged once, by the retry layer below or else here. An opening
+//!   that follows a clean end and a new token is free. Streams give a budget back next to nothing,
+//!   since they are few and long, and nothing at all without a retry layer below: where many share
+//!   a channel whose server dies often, give it a larger budget, or `unlimited_budget()`.
 //! - **Deadline**: the default timeout of a deadline layer does not apply. The request's own
 //!   timeout bounds the stream as a whole, over all openings.
 //!   [`open_timeout`](Builder::open_timeout) bounds each opening, and

@@ -208,8 +208,9 @@ impl TlsConfig {
     /// hosts, such as the addresses of `ipv4:`, each server's own. Addresses of a
     /// [resolver](crate::channel::Builder::resolver) of your own are no hosts of the target: their
     /// certificates must be for the target's host, even if that is an IP address, unless the
-    /// resolver names the server
-    /// ([`ResolvedAddress::with_server_name`](crate::channel::resolve::ResolvedAddress::with_server_name)).
+    /// resolver names the server ([`with_server_name`]).
+    ///
+    /// [`with_server_name`]: crate::channel::resolve::ResolvedAddress::with_server_name
     #[must_use]
     pub fn domain_name(mut self, name: impl Into<String>) -> Self {
         self.domain_name = Some(name.into());

@@ -47,10 +47,10 @@
 //!   for the channel is not part of an attempt. Over this crate's channel the attempt begins when
 //!   it has a connection, if the call has a deadline or is an attempt of a retry layer (CONTRACT
 //!   W2): without a deadline, a retried call that waits for ready waits for a dead server for ever,
-//!   so set a deadline, too. Above a retry layer this layer bounds all attempts together and emits one WARN event.
-//!   Over other channels a dial is part of its attempt. If the timeout cuts a dial, the layers
-//!   cannot see whether the request was sent: choose a timeout that is longer than a dial, or give
-//!   the endpoint a shorter `connect_timeout`.
+//!   so set a deadline, too. Above a retry layer this layer bounds all attempts together and emits
+//!   one WARN event. Over other channels a dial is part of its attempt. If the timeout cuts a dial,
+//!   the layers cannot see whether the request was sent: choose a timeout that is longer than a
+//!   dial, or give the endpoint a shorter `connect_timeout`.
 //! - **Limits**: servers that apply `grpc-timeout` to a whole stream, as those of the core
 //!   implementations do, end a stream of unknown kind at the attempt's timeout, although this layer
 //!   bounds only its opening; the error states that. Declare the kind, or set
