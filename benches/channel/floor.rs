@@ -63,6 +63,12 @@ impl Caller for Floor {
     }
 }
 
+/// The body of each request: the message, and the five bytes of its head.
+fn body() -> Vec<u8> {
+    let length = u8::try_from(call::MESSAGE.len()).unwrap_or(u8::MAX);
+    [&[0, 0, 0, 0, length], &call::MESSAGE[..]].concat()
+}
+
 /// Frames of HTTP/2, and their flags (RFC 9113 section 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -108,7 +114,7 @@ impl Socket {
             read: BytesMut::new(),
             write: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
             fields: fields(host),
-            body: call::message(),
+            body: body(),
             next: 1,
             limit: u32::MAX,
         };

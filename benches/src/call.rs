@@ -21,7 +21,7 @@ pub const METHOD: &str = "/bench.v1.Orders/Get";
 static URI: LazyLock<Uri> = LazyLock::new(|| Uri::from_static(METHOD));
 
 /// What the request says.
-const MESSAGE: [u8; 128] = [7; 128];
+pub const MESSAGE: [u8; 128] = [7; 128];
 
 /// The same as an answer: the five bytes of a gRPC message's head go before.
 const ANSWER: [u8; 133] = {
@@ -31,13 +31,6 @@ const ANSWER: [u8; 133] = {
     start.copy_from_slice(&head);
     message
 };
-
-/// The body of each request: the message, and the five bytes of its head.
-#[must_use]
-pub fn message() -> Vec<u8> {
-    let length = u8::try_from(MESSAGE.len()).unwrap_or(u8::MAX);
-    [&[0, 0, 0, 0, length], &MESSAGE[..]].concat()
-}
 
 /// Puts a message where tonic's encoder wants it.
 #[derive(Clone, Copy, Debug)]
