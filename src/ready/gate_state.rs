@@ -31,6 +31,8 @@ pub(crate) struct GateState {
     generation: AtomicU64,
     /// Whether an answer would change the state. Read without the lock.
     pub(crate) listens: AtomicBool,
+    /// The channel below answers for its own readiness, and waits itself.
+    leaves_wait: AtomicBool,
     pub(crate) shared: Mutex<Shared>,
     /// For watchers of the state. Calls have their own wakers, which wake them in order.
     pub(crate) changed: Notify,
@@ -91,6 +93,7 @@ impl Default for GateState {
         Self {
             generation: AtomicU64::new(0),
             listens: AtomicBool::new(true),
+            leaves_wait: AtomicBool::new(false),
             shared: Mutex::default(),
             changed: Notify::new(),
             alarm: Alarm::default(),
@@ -233,6 +236,18 @@ impl GateState {
     #[inline]
     pub(crate) fn generation(&self) -> Option<NonZero<u64>> {
         NonZero::new(self.generation.load(Ordering::Acquire))
+    }
+
+    /// The channel below has said that it answers for its own readiness.
+    #[cold]
+    pub(crate) fn leave_wait(&self) {
+        self.leaves_wait.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has.
+    #[inline]
+    pub(crate) fn leaves_wait(&self) -> bool {
+        self.leaves_wait.load(Ordering::Relaxed)
     }
 
     /// Whether calls go without asking.

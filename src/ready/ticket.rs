@@ -70,6 +70,7 @@ impl Ticket {
         let Gate { state, settings } = &*self.gate;
         self.generation = self.number();
         self.probe = None;
+        state.leave_wait();
         state.answered(self.generation, &settings.policy);
     }
 
@@ -82,6 +83,7 @@ impl Ticket {
         let (number, probe) = (self.number(), self.probe.take());
         if error.is_proven() {
             // The channel answers for its own readiness: the gate stays open.
+            state.leave_wait();
             state.answered(number, &settings.policy);
             return if is_not_connected(&verdict) {
                 Evidence::NotConnected

@@ -1,14 +1,17 @@
 //! Calls that wait for a stream: none is lost, and nothing is sent of one that is over.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use grpc_resilience::backoff::{Exponential, Jitter};
 use grpc_resilience::call::CallOptionsExt as _;
-use grpc_resilience::channel::Channel;
+use grpc_resilience::channel::{Channel, Connectivity};
 use grpc_resilience::{
     AttemptTimeoutLayer, BoxError, DeadlineLayer, Resilience, RetryLayer, RetryPolicy,
+    WaitForReadyLayer,
 };
 use http_body::Body as HttpBody;
 use peer::{Connection, Gate, LastStream, Peer, Reason as H2Reason, SeenStream, Step, Stream};
@@ -264,4 +267,55 @@ async fn a_server_that_takes_more_streams_than_before_is_sent_more() {
     assert_eq!(on(2), 10);
     // One or two more were dialled before that one ended.
     assert!(peer.connections() <= 5, "{}", peer.connections());
+}
+
+/// A message whose second poll runs this before it is there: the first one is that of a layer which
+/// keeps requests.
+struct Interrupted<F>(Option<F>, usize);
+
+impl<F: FnOnce() + Unpin> tokio_stream::Stream for Interrupted<F> {
+    type Item = EchoRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<EchoRequest>> {
+        self.1 += 1;
+        if self.1 == 1 {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.0.take().map(|first| {
+            first();
+            EchoRequest::default()
+        }))
+    }
+}
+
+// CONTRACT W1
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_connection_is_lost_while_its_request_is_read_waits_for_the_next_one() {
+    let net = Net::default();
+    let host = net.serve("host");
+    let channel = net.builder().build().unwrap();
+    channel.connected(LONG).await.unwrap();
+    let mut client = EchoClient::new(WaitForReadyLayer::new().layer(channel.clone()));
+    client.unary(text("known")).await.unwrap();
+    let lose = {
+        let (net, channel) = (net.clone(), channel.clone());
+        move || {
+            net.refuse("host");
+            drop(host);
+            // Other threads see to the connection meanwhile.
+            tokio::task::block_in_place(|| {
+                while channel.state() != Connectivity::TransientFailure {
+                    std::thread::yield_now();
+                }
+            });
+        }
+    };
+    let requests = Interrupted(Some(lose), 0);
+    let call = tokio::spawn(async move { client.client_stream(requests).await.map(drop) });
+    while channel.snapshot().waiting == 0 && !call.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    let _host = net.serve("host");
+    channel.reset_backoff();
+    call.await.unwrap().unwrap();
 }

@@ -91,6 +91,11 @@ impl<B: RequestBody> Pending<B> {
         matches!(self, Self::WaitingRequest(kept) if kept.recording.lost().is_none())
     }
 
+    /// Whether the request is kept for good, and not only until it is read.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::WaitingRequest(kept) if kept.recording.is_whole())
+    }
+
     /// The channel below waits with the next attempt.
     pub(super) fn wait_below(&mut self) {
         if let Self::WaitingRequest(kept) = self {

@@ -135,7 +135,12 @@ impl<S: Clone> WaitForReady<S> {
         B: RequestBody,
     {
         let trace = recorder.trace().cloned();
-        let kept = Pending::of(&mut request);
+        let mut kept = Pending::of(&mut request);
+        if !kept.is_whole() && self.gate.state.leaves_wait() {
+            // A stream that the channel has begun to read can't come back here to wait.
+            call::Context::of(request.extensions_mut()).wait_below();
+            kept.wait_below();
+        }
         let spare = Arc::clone(&self.spare);
         let call = WaitCall::new(spare, WaitMode::WaitForReady, deadline, trace, kept);
         let ticket = Ticket::new(&self.gate, generation);
