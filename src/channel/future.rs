@@ -207,9 +207,8 @@ impl<B: Body> ResponseFuture<B> {
             return;
         }
         let trace = self.terms.trace.as_ref();
-        let is_first = self.unready.is_none();
         let unready = Unready::begin(&mut self.unready, trace, Instant::now());
-        if is_first
+        if !unready.is_told()
             && let (Some(path), Some(last)) = (self.stage.path(), core.error(named))
             && unready.tells(trace)
         {

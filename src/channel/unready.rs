@@ -35,6 +35,11 @@ impl Unready {
         wait
     }
 
+    /// Whether it was asked already whether it is to be logged.
+    pub(super) fn is_told(&self) -> bool {
+        self.waited.is_told
+    }
+
     /// Whether this wait is to be logged: the first one of its call is, whichever attempt it is of
     /// (CONTRACT V1).
     pub(super) fn tells(&mut self, trace: Option<&Trace>) -> bool {

@@ -122,3 +122,18 @@ async fn a_call_whose_attempts_wait_each_is_one_line() {
         }
     }
 }
+
+// CONTRACT V1
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_began_before_the_first_dial_failed_is_one_line() {
+    let net = Net::default();
+    let ear = Ear::new();
+    let mut client = EchoClient::new(net.builder().build().unwrap());
+    let mut request = declared();
+    request.call_options().wait_for_ready();
+    let call = tokio::spawn(async move { client.unary(request).await.map(drop) });
+    sleep(5_000 * MS).await;
+    let _host = net.serve("host");
+    call.await.unwrap().unwrap();
+    assert_eq!(ear.count(LINE), 1, "{}", ear.text());
+}
