@@ -83,7 +83,7 @@ impl Part {
         }
     }
 
-    /// The word for it on the command line.
+    /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Calls => "calls",

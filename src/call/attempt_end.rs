@@ -68,8 +68,8 @@ impl AttemptEnd {
         self.loss.as_ref().is_some_and(LossNotice::is_given)
     }
 
-    /// Whether something else than the end of the attempt is due at `now`: it was lifted, and the
-    /// call is at its own end.
+    /// Whether the call itself is over at `now`, and not only its attempt: the end of the attempt
+    /// was lifted, and the deadline of the call has passed.
     pub(crate) fn is_past(&self, now: Instant) -> bool {
         let end = self.end_of_call();
         self.is_lifted() && end.is_some_and(|end| end.remaining(now).is_zero())

@@ -35,7 +35,7 @@ impl Unready {
         wait
     }
 
-    /// Whether it was asked already whether it is to be logged.
+    /// Whether the log already says that the call waits.
     pub(super) fn is_told(&self) -> bool {
         self.waited.is_told
     }

@@ -104,13 +104,13 @@ impl TransportError {
         self.0.status.message()
     }
 
-    /// The same, of a call of which it was logged that it waits for the channel.
+    /// Marks the error: the log already says that this call waits for the channel.
     pub(crate) fn after_told_wait(mut self) -> Self {
         self.0.has_told_wait = true;
         self
     }
 
-    /// Whether it was logged that the call waits for the channel.
+    /// Whether the log already says that this call waits for the channel.
     pub(crate) fn has_told_wait(&self) -> bool {
         self.0.has_told_wait
     }

@@ -299,9 +299,10 @@ impl<A> Resilience<A> {
         self
     }
 
-    /// Sets the wait-for-ready layer. Default: [`WaitForReadyLayer::new`]. A call that waits ends at
-    /// its [deadline](Self::default_timeout); without one it waits for ever, whatever the attempt
-    /// timeout.
+    /// Sets the wait-for-ready layer. Default: [`WaitForReadyLayer::new`].
+    ///
+    /// A call that waits ends at its [deadline](Self::default_timeout). Without a deadline it waits
+    /// for ever, whatever the attempt timeout.
     #[must_use]
     pub fn wait_for_ready(mut self, layer: WaitForReadyLayer) -> Self {
         self.wait_for_ready = layer;

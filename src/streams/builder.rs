@@ -223,7 +223,7 @@ impl<Req, T, Token> Builder<Req, T, Token> {
     /// stream is. HTTP/2 keepalive finds dead connections without it.
     ///
     /// It bounds the server's silence, not the caller's: it runs from the first poll that finds no
-    /// message, without the time that something had come and the caller did not poll.
+    /// message, and stands still while something has come that the caller has not polled.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = Some(timeout);
         self

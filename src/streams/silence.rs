@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use crate::kernel::sync::Mutex;
 use crate::kernel::timer::{Home, NoRuntime, Timer};
 
-/// Bounds the silence of an open stream, which is the time that the caller waits for a message. The
-/// time that something waits for the caller is none: the rest of a large message comes only after
-/// the caller has read what HTTP/2's window let through.
+/// Bounds the silence of an open stream: the time in which the caller waits for a message. The time
+/// in which something that has come waits for the caller is no silence, because the server can send
+/// the rest of a large message only after the caller has read what HTTP/2's window let through.
 pub(super) struct Silence {
     limit: Duration,
     timer: Option<Timer>,

@@ -187,7 +187,7 @@ async fn begin(
 /// The bytes of a part of a request.
 const PART: usize = 900;
 
-/// A part of a request, two of which are more than is kept for a retry.
+/// A part of a request: 1,000 bytes hold one part, and not two.
 fn part() -> EchoRequest {
     EchoRequest {
         text: "x".repeat(PART),

@@ -103,7 +103,7 @@ async fn the_pump_of_a_request_ends_with_its_call() {
     assert_eq!(peer.resets_received().len(), 1);
 }
 
-/// A body with these frames, the first of which is not there at once.
+/// A body with these frames. Its first poll finds none yet.
 struct Late(VecDeque<Result<Bytes, BoxError>>, bool);
 
 impl Body for Late {

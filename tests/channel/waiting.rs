@@ -269,8 +269,8 @@ async fn a_server_that_takes_more_streams_than_before_is_sent_more() {
     assert!(peer.connections() <= 5, "{}", peer.connections());
 }
 
-/// A message whose second poll runs this before it is there: the first one is that of a layer which
-/// keeps requests.
+/// A stream of one message. The first poll, by a layer that keeps requests, finds nothing. The
+/// second one, by the channel, runs the function and then yields the message.
 struct Interrupted<F>(Option<F>, usize);
 
 impl<F: FnOnce() + Unpin> tokio_stream::Stream for Interrupted<F> {

@@ -73,6 +73,19 @@ async fn looks_in_vain(stream: &mut Numbers) {
     assert!(looked.await);
 }
 
+/// A stream with an idle timeout of 1 s. Its caller takes the first number, may look once more, and
+/// is away for 5 s.
+async fn absent(net: &Net, looks: bool) -> Numbers {
+    let builder = numbers(net.channel()).idle_timeout(ms(1_000));
+    let mut stream = builder.build().unwrap();
+    assert_eq!(take(&mut stream, 1).await, [1]);
+    if looks {
+        looks_in_vain(&mut stream).await;
+    }
+    sleep(ms(5_000)).await;
+    stream
+}
+
 // CONTRACT S6: HTTP/2 lets no more of a message through than the caller's window has room for
 #[transports::test(start_paused = true)]
 async fn a_large_message_that_comes_while_the_caller_does_other_things_is_not_silence() {
@@ -88,13 +101,7 @@ async fn a_large_message_that_comes_while_the_caller_does_other_things_is_not_si
             ])
         });
         let net = Net::new(&service);
-        let builder = numbers(net.channel()).idle_timeout(ms(1_000));
-        let mut stream = builder.build().unwrap();
-        assert_eq!(take(&mut stream, 1).await, [1]);
-        if looks {
-            looks_in_vain(&mut stream).await;
-        }
-        sleep(ms(5_000)).await;
+        let mut stream = absent(&net, looks).await;
         let (seen, report) = (take(&mut stream, 2).await, stream.report());
         assert_eq!(
             seen,
@@ -113,13 +120,7 @@ async fn the_time_in_which_the_caller_could_have_heard_something_is_silence() {
     for (looks, least, most) in [(true, 0, 300), (false, 1_000, 1_300)] {
         let service = silent();
         let net = Net::new(&service);
-        let builder = numbers(net.channel()).idle_timeout(ms(1_000));
-        let mut stream = builder.build().unwrap();
-        assert_eq!(take(&mut stream, 1).await, [1]);
-        if looks {
-            looks_in_vain(&mut stream).await;
-        }
-        sleep(ms(5_000)).await;
+        let mut stream = absent(&net, looks).await;
         let back = Instant::now();
         assert_eq!(take(&mut stream, 1).await, [2]);
         let took = back.elapsed();

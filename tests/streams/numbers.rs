@@ -23,7 +23,7 @@ pub(crate) enum Step {
     Token(u32),
     /// A number without one.
     Part(u32),
-    /// One of so many bytes.
+    /// A number without a token, in a message of this many bytes.
     Large(u32, usize),
     Lost,
     Yield,

@@ -117,9 +117,11 @@ impl Builder {
     }
 
     /// Where the addresses come from, instead of the target. The target still says what the
-    /// `:authority` is and, with TLS, for which host servers' certificates must be: also where it
-    /// is an IP address, and an address of the resolver another one. A server with a certificate of
-    /// its own is named by
+    /// `:authority` is.
+    ///
+    /// With TLS, the certificates of all servers must be for the target's host, even if that is an
+    /// IP address that the resolver does not return. For a server that has a certificate for
+    /// another name, the resolver gives that name to
     /// [`ResolvedAddress::with_server_name`](super::resolve::ResolvedAddress::with_server_name).
     pub fn resolver(mut self, resolver: impl Resolver) -> Self {
         self.resolver = Some(Box::new(resolver));
@@ -389,7 +391,7 @@ impl Builder {
         }
         let user_agent = match &self.user_agent {
             Some(user) => HeaderValue::try_from(format!("{user} {USER_AGENT}")),
-            // Calls clone it without a count.
+            // A clone of a static value changes no reference count.
             None => Ok(HeaderValue::from_static(USER_AGENT)),
         };
         faults.check("user_agent", user_agent.is_ok(), || {

@@ -205,10 +205,11 @@ impl TlsConfig {
     /// The name or IP address that servers' certificates must be for; servers are told the name
     /// (SNI), and nothing if it is an IP address. Default: the host of the channel's
     /// [origin](crate::channel::Builder::origin), else the target's host; if the target has several
-    /// hosts, such as the addresses of `ipv4:`, each server's own. Addresses of a
-    /// [resolver](crate::channel::Builder::resolver) of your own are no hosts of the target: their
-    /// certificates must be for the target's host, even if that is an IP address, unless the
-    /// resolver names the server ([`with_server_name`]).
+    /// hosts, such as the addresses of `ipv4:`, each server's own.
+    ///
+    /// Addresses that a [resolver](crate::channel::Builder::resolver) of your own returns are not
+    /// hosts of the target. Their certificates must be for the target's host, even if that is an IP
+    /// address, unless the resolver names the server ([`with_server_name`]).
     ///
     /// [`with_server_name`]: crate::channel::resolve::ResolvedAddress::with_server_name
     #[must_use]

@@ -35,13 +35,14 @@ const STRIPPED: [&str; 6] = [
 /// encoder compares it with all former ones: some 4,000 instructions of a call.
 const UNIQUE: [&str; 2] = ["traceparent", "x-request-id"];
 
-/// The `grpc-timeout` of the last call, by its hash. Calls with a default timeout that did not wait
-/// all have the same one, which HPACK writes as one byte; any other is as unique as those headers.
+/// The hash of the last call's `grpc-timeout`. All calls that have the default timeout and did not
+/// wait send the same value, which HPACK writes as one byte. Any other value is as unique as the
+/// [`UNIQUE`] headers, and stays out of the table like them.
 #[derive(Debug, Default)]
 struct LastTimeout(AtomicU64);
 
 impl LastTimeout {
-    /// Notes a value; whether the last call had it too.
+    /// Notes this call's value. Returns whether the last call sent the same.
     fn repeats(&self, value: &HeaderValue) -> bool {
         let hash = FxBuildHasher.hash_one(value.as_bytes());
         let repeats = self.0.load(Ordering::Relaxed) == hash;

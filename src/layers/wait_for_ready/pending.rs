@@ -91,7 +91,7 @@ impl<B: RequestBody> Pending<B> {
         matches!(self, Self::WaitingRequest(kept) if kept.recording.lost().is_none())
     }
 
-    /// Whether the request is kept for good, and not only until it is read.
+    /// Whether the whole request is kept. Of a stream nothing is kept once a reader has begun.
     pub(super) fn is_whole(&self) -> bool {
         matches!(self, Self::WaitingRequest(kept) if kept.recording.is_whole())
     }
